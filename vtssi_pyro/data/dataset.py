@@ -1,0 +1,131 @@
+"""What every source of frames looks like to training, evaluation and export."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from vtssi_pyro.errors import DataError
+from vtssi_pyro.types import Tracks
+
+Index = Tensor | slice
+
+
+class Dataset(Protocol):
+    """Sequences of frames of one size and length, with whatever is known about the objects in them."""
+
+    def __len__(self) -> int:
+        """Number of sequences S."""
+        ...
+
+    @property
+    def length(self) -> int:
+        """Number of frames T of each sequence."""
+        ...
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        ...
+
+    @property
+    def truth(self) -> Tracks | None:
+        """Where the objects are: position (S, T, N, 2) in pixels; None where it is not known."""
+        ...
+
+    @property
+    def counts(self) -> Tensor | None:
+        """Number of objects (S,) int64; None where it is not known."""
+        ...
+
+    def frames(self, index: Index, length: int | None = None, start: int = 0) -> Tensor:
+        """Frames ``start`` to ``start + length`` of some sequences.
+
+        Args:
+            index: which sequences, (b,) int64 or a slice.
+            length: number of frames t; None: all from ``start`` on.
+            start: the first frame.
+
+        Returns:
+            frames (b, t, H, W) float32 in [0, 1].
+        """
+        ...
+
+
+class Part:
+    """Some consecutive sequences of a data set, as a data set."""
+
+    def __init__(self, whole: Dataset, first: int, last: int) -> None:
+        """Sequences ``first`` to ``last`` (without it) of ``whole``."""
+        self.whole = whole
+        self._rows = slice(first, last)
+
+    def __len__(self) -> int:
+        """Number of sequences."""
+        return self._rows.stop - self._rows.start
+
+    @property
+    def length(self) -> int:
+        """Number of frames of each sequence."""
+        return self.whole.length
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return self.whole.frame_size
+
+    @property
+    def truth(self) -> Tracks | None:
+        """Where the objects of this part are."""
+        truth = self.whole.truth
+        if truth is None:
+            return None
+        return truth._replace(
+            position=truth.position[self._rows],
+            present=truth.present[self._rows],
+            box=None if truth.box is None else truth.box[self._rows],
+        )
+
+    @property
+    def counts(self) -> Tensor | None:
+        """Number of objects in this part's sequences."""
+        counts = self.whole.counts
+        return None if counts is None else counts[self._rows]
+
+    def frames(self, index: Index, length: int | None = None, start: int = 0) -> Tensor:
+        """Frames of some sequences of this part, (b, t, H, W) in [0, 1]."""
+        return self.whole.frames(rows(index, len(self)) + self._rows.start, length, start)
+
+
+def split_tail(dataset: Dataset, fraction: float = 0.1) -> tuple[Part, Part]:
+    """Hold out the last ``fraction`` of the sequences, at least one: (train, held out)."""
+    total = len(dataset)
+    if total < 2:
+        raise DataError(
+            f"a file of {total} sequence cannot be split into one part to train on and one to judge by: "
+            "at least 2 sequences are needed"
+        )
+    held_out = min(max(1, int(total * fraction)), total - 1)
+    return Part(dataset, 0, total - held_out), Part(dataset, total - held_out, total)
+
+
+def rows(index: Index, total: int) -> Tensor:
+    """The sequences that ``index`` names, (b,) int64 in 0..total-1; negative ones count from the end."""
+    if isinstance(index, slice):
+        return torch.arange(total)[index]
+    if index.dtype == torch.bool or index.is_floating_point():
+        raise TypeError(f"sequences are indexed by integers, found {index.dtype}")
+    index = index.long()
+    if index.numel() and not (-total <= int(index.min()) and int(index.max()) < total):
+        raise IndexError(f"sequences {int(index.min())} to {int(index.max())} asked for, there are {total}")
+    return torch.where(index < 0, index + total, index)
+
+
+def span(length: int | None, start: int, total: int) -> slice:
+    """Frames ``start`` to ``start + length`` of sequences of ``total`` frames."""
+    stop = total if length is None else start + length
+    if not 0 <= start < stop <= total:
+        raise DataError(
+            f"frames {start} to {stop} asked for, the sequences have {total}: ask for fewer frames"
+        )
+    return slice(start, stop)

@@ -1,0 +1,94 @@
+"""Handwritten digits as sprites: tight-cropped, strokes as wide as MNIST's, no image in two splits."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vtssi_pyro.data.mnist import read_mnist
+from vtssi_pyro.errors import UsageError
+
+SOURCES = ("embedded", "mnist")
+SPLITS = ("train", "validation", "test")
+SIDE = 28  # pixels, of the images sprites are cut from
+
+# How 8x8 digits become 28x28 ones; chosen by eye and by the ink, height, width and stroke of MNIST's digits.
+_HEIGHT, _WIDTH = 30, 34  # pixels of 12 cells (8 and a border of 2): digits 20 px tall, and widened a little
+_REACH = 3  # pixels around a point whose brightest one counts as "full ink" there
+_FULL = 0.5  # ink fainter than this anywhere near is background, not a thin stroke
+_DARK, _BRIGHT = 0.5, 0.85  # fractions of full ink that become 0 and 1
+
+
+class Sprites(NamedTuple):
+    """Tight-cropped digits, each at the top left of its square."""
+
+    images: Tensor  # (num, 28, 28) uint8
+    sizes: Tensor  # (num, 2) int64, width and height of the tight box in pixels
+
+
+def load_digits(source: str, split: str, folder: Path | None = None) -> Sprites:
+    """Sprites of one split; two splits of a source never share an image.
+
+    ``embedded``: the 1,797 8x8 digits of scikit-learn, scaled up; image i belongs to split i mod 3.
+    ``mnist``: test is its own test set, validation the last 5,000 of its 60,000 training images.
+
+    Args:
+        source: ``embedded`` or ``mnist``.
+        split: ``train``, ``validation`` or ``test``.
+        folder: where the IDX files of MNIST lie; None: the folder that the environment variable VTSSI_MNIST
+            names, else they are downloaded once.
+    """
+    if split not in SPLITS:
+        raise UsageError(f"unknown split {split!r}: expected one of {', '.join(SPLITS)}")
+    if source == "embedded":
+        return tight(_embedded()[SPLITS.index(split) :: 3])
+    if source == "mnist":
+        images = read_mnist("test" if split == "test" else "train", folder)
+        return tight({"train": images[:55_000], "validation": images[55_000:], "test": images}[split])
+    raise UsageError(f"unknown digits {source!r}: expected one of {', '.join(SOURCES)}")
+
+
+def tight(images: np.ndarray) -> Sprites:
+    """Cut images (num, 28, 28) uint8 to the rows and columns that span their non-zero pixels.
+
+    Images without any ink are left out.
+    """
+    pixels = torch.from_numpy(np.array(images))
+    pixels = pixels[(pixels > 0).flatten(1).any(1)]
+    top, height = _extent((pixels > 0).any(2))
+    left, width = _extent((pixels > 0).any(1))
+    # What is rolled past an edge is background: nothing lies before the first or after the last inked pixel.
+    rows = (torch.arange(SIDE) + top[:, None]) % SIDE  # (num, 28)
+    columns = (torch.arange(SIDE) + left[:, None]) % SIDE
+    pixels = pixels.gather(1, rows[:, :, None].expand_as(pixels))
+    pixels = pixels.gather(2, columns[:, None, :].expand_as(pixels))
+    return Sprites(pixels, torch.stack([width, height], -1))
+
+
+def _extent(inked: Tensor) -> tuple[Tensor, Tensor]:
+    """First inked index and number of indices up to the last one, of flags (num, 28)."""
+    first = inked.int().argmax(1)
+    last = SIDE - 1 - inked.flip(1).int().argmax(1)
+    return first, last - first + 1
+
+
+def _embedded() -> np.ndarray:
+    """scikit-learn's digits as images (1797, 28, 28) uint8 that look like MNIST's.
+
+    Cubic interpolation gives smooth strokes; dividing by the brightest ink near by keeps thin strokes, which
+    are grey in 8x8 cells, from fading; the contrast curve then gives saturated ink on a black background.
+    """
+    from scipy import ndimage
+    from sklearn.datasets import load_digits as load_cells
+
+    cells = np.pad(load_cells().images / 16.0, ((0, 0), (2, 2), (2, 2)))  # (1797, 12, 12)
+    factors = (1, _HEIGHT / 12, _WIDTH / 12)
+    smooth = ndimage.zoom(cells, factors, order=3, mode="grid-constant", grid_mode=True)
+    top, left = (_HEIGHT - SIDE) // 2, (_WIDTH - SIDE) // 2
+    smooth = smooth[:, top : top + SIDE, left : left + SIDE].clip(0)
+    ink = ndimage.maximum_filter(smooth, (1, 2 * _REACH + 1, 2 * _REACH + 1))
+    ink = ndimage.gaussian_filter(ink, (0, _REACH / 2, _REACH / 2)).clip(_FULL)
+    sharp = ((smooth / ink - _DARK) / (_BRIGHT - _DARK)).clip(0, 1)
+    return np.asarray((sharp * 255).round(), dtype=np.uint8)

@@ -1,0 +1,125 @@
+"""Arrays inside ``.npy`` and ``.npz`` files, mapped or read only after their headers proved to be honest."""
+
+import math
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Literal, NamedTuple
+
+import numpy as np
+
+from vtssi_pyro.errors import DataError
+
+MAX_UNPACKED = 2**32  # bytes of one compressed member; uncompressed ones are mapped and need no limit
+_LOCAL_HEADER = 30  # bytes of a zip member's local header before its name
+_DAMAGED = (
+    *(OSError, EOFError, ValueError, SyntaxError, struct.error, zipfile.BadZipFile, zlib.error),
+    *(NotImplementedError, RuntimeError),  # of zipfile: unknown packing, a password
+)
+
+
+class _Header(NamedTuple):
+    shape: tuple[int, ...]
+    order: Literal["C", "F"]
+    dtype: np.dtype
+    size: int  # bytes of the header itself
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def npy_array(path: Path) -> np.ndarray:
+    """The array of a ``.npy`` file, memory-mapped."""
+    with _opened(path) as stream:
+        header = _header(stream, str(path))
+        room = path.stat().st_size - header.size
+    return _mapped(path, header, 0, room, str(path))
+
+
+def npz_arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Those of the named arrays that a ``.npz`` file holds; uncompressed ones are memory-mapped."""
+    with _opened(path) as stream:
+        try:
+            archive = zipfile.ZipFile(stream)
+        except _DAMAGED as error:
+            raise DataError(f"{path} is no .npz file ({error}): write one with numpy.savez") from error
+        with archive:
+            held = {info.filename: info for info in archive.infolist()}
+            found = [name for name in names if f"{name}.npy" in held]
+            return {name: _member(path, archive, held[f"{name}.npy"]) for name in found}
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
+    where = f"{info.filename} in {path}"
+    try:
+        with archive.open(info) as stream:
+            header = _header(stream, where)
+            room = info.file_size - header.size
+            if info.compress_type != zipfile.ZIP_STORED:
+                return _unpacked(stream, header, room, where)
+        return _mapped(path, header, _offset(path, info), room, where)
+    except _DAMAGED as error:
+        raise DataError(f"{where} is damaged ({error}): write the file anew") from error
+
+
+def _header(stream: IO[bytes], where: str) -> _Header:
+    try:
+        version = np.lib.format.read_magic(stream)
+        reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, fortran, dtype = reader[version](stream)
+    except (*_DAMAGED, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{where} is no NumPy array ({reason})") from error
+    if dtype.hasobject or dtype.names is not None:
+        raise DataError(f"{where} holds Python objects or records ({dtype}): expected plain numbers")
+    if any(extent < 0 for extent in shape):
+        raise DataError(f"{where} claims the impossible shape {shape}")
+    return _Header(shape, "F" if fortran else "C", dtype, stream.tell())
+
+
+def _offset(path: Path, info: zipfile.ZipInfo) -> int:
+    """Where a member's bytes start; only its local header knows, the directory's may differ in length."""
+    with path.open("rb") as stream:
+        stream.seek(info.header_offset)
+        name, extra = struct.unpack("<HH", stream.read(_LOCAL_HEADER)[26:30])
+    return info.header_offset + _LOCAL_HEADER + int(name) + int(extra)
+
+
+def _mapped(path: Path, header: _Header, offset: int, room: int, where: str) -> np.ndarray:
+    _fits(header, room, where)
+    start = offset + header.size
+    if start + header.nbytes > path.stat().st_size:
+        raise DataError(f"{where} ends too early: the file is cut off, copy or write it anew")
+    if header.nbytes == 0:  # nothing to map
+        return np.empty(header.shape, header.dtype, header.order)
+    return np.memmap(path, header.dtype, "r", start, header.shape, header.order)
+
+
+def _unpacked(stream: IO[bytes], header: _Header, room: int, where: str) -> np.ndarray:
+    _fits(header, room, where)
+    if header.nbytes > MAX_UNPACKED:
+        raise DataError(
+            f"{where} unpacks to {header.nbytes} bytes, more than {MAX_UNPACKED}: "
+            "write it with numpy.savez, which does not compress"
+        )
+    content = stream.read(header.nbytes)
+    if len(content) != header.nbytes:
+        raise DataError(f"{where} unpacks to {len(content)} bytes, its header promises {header.nbytes}")
+    return np.frombuffer(content, header.dtype).reshape(header.shape, order=header.order)
+
+
+def _fits(header: _Header, room: int, where: str) -> None:
+    if header.nbytes != room:
+        raise DataError(
+            f"{where}: the header promises {header.dtype} of shape {header.shape}, {header.nbytes} bytes, "
+            f"but {room} follow: the file is damaged, write it anew"
+        )

@@ -1,0 +1,98 @@
+"""Where sprites go: centres of tight boxes over time, for many sequences at once.
+
+A motion is a function of the boxes and a generator; everything is in pixels of the continuous image plane, in
+which the frame spans [0, W] x [0, H].
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Motion = Callable[[Tensor, tuple[int, int], int, torch.Generator], Tensor]
+
+SPEED = (1.0, 5.0)  # pixels per frame (A-21)
+SEMI_AXIS = (0.25, 1.0)  # fractions of the largest that keeps the box in the frame (A-21)
+ANGULAR_SPEED = (0.10, 0.35)  # radians per frame, of either sign (A-21)
+
+
+def linear(
+    boxes: Tensor, frame_size: tuple[int, int], length: int, generator: torch.Generator, margin: float = 0.0
+) -> Tensor:
+    """Straight paths of constant speed that bounce off the walls; what overshoots a wall is reflected.
+
+    A reflected path is a straight path folded at the walls, so all frames come from one formula. Starts are
+    uniform inside the frame, wherever the walls are.
+
+    Args:
+        boxes: (S, N, 2) width and height of the tight boxes, pixels.
+        frame_size: (H, W), pixels.
+        length: number of frames T.
+        generator: source of all randomness.
+        margin: how far outside the frame the walls stand, pixels.
+
+    Returns:
+        centres (S, T, N, 2), pixels.
+
+    Reference: App. D.1.
+    """
+    half, room = _room(boxes, frame_size)  # (S, N, 2) each
+    start = room * _uniform(room.shape, (0, 1), generator)
+    speed = _uniform(room.shape[:-1], SPEED, generator)
+    angle = _uniform(room.shape[:-1], (0, 2 * math.pi), generator)
+    velocity = speed.unsqueeze(-1) * torch.stack([angle.cos(), angle.sin()], -1)
+    time = torch.arange(length, dtype=torch.float64)[:, None, None]  # (T, 1, 1)
+    straight = (start + margin).unsqueeze(1) + velocity.unsqueeze(1) * time  # (S, T, N, 2)
+    folded = _fold(straight, (room + 2 * margin).unsqueeze(1)) + (half - margin).unsqueeze(1)
+    return _within(folded, half - margin, half + room + margin)
+
+
+def elliptic(boxes: Tensor, frame_size: tuple[int, int], length: int, generator: torch.Generator) -> Tensor:
+    """Ellipses inside the frame, run through at a constant angular speed.
+
+    Args:
+        boxes: (S, N, 2) width and height of the tight boxes, pixels.
+        frame_size: (H, W), pixels.
+        length: number of frames T.
+        generator: source of all randomness.
+
+    Returns:
+        centres (S, T, N, 2), pixels.
+
+    Reference: App. D.1, reading A-21.
+    """
+    half, room = _room(boxes, frame_size)  # (S, N, 2) each
+    axes = room / 2 * _uniform(room.shape, SEMI_AXIS, generator)
+    middle = half + axes + (room - 2 * axes) * _uniform(room.shape, (0, 1), generator)
+    phase = _uniform(room.shape[:-1], (0, 2 * math.pi), generator)
+    speed = _uniform(room.shape[:-1], ANGULAR_SPEED, generator)
+    sign = _uniform(room.shape[:-1], (-1, 1), generator).sign()
+    time = torch.arange(length, dtype=torch.float64)[:, None]  # (T, 1)
+    angle = phase.unsqueeze(1) + (sign * speed).unsqueeze(1) * time  # (S, T, N)
+    path = middle.unsqueeze(1) + axes.unsqueeze(1) * torch.stack([angle.cos(), angle.sin()], -1)
+    return _within(path, half, half + room)
+
+
+def _room(boxes: Tensor, frame_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Half a box, and how far its centre can move within the frame, (S, N, 2) float64 each."""
+    height, width = frame_size
+    boxes = boxes.double()
+    return boxes / 2, boxes.new_tensor([width, height]) - boxes
+
+
+def _uniform(shape: torch.Size, bounds: tuple[float, float], generator: torch.Generator) -> Tensor:
+    low, high = bounds
+    return low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64)
+
+
+def _fold(x: Tensor, span: Tensor) -> Tensor:
+    """Reflect x at 0 and ``span`` until it lies between them."""
+    period = (2 * span).clamp_min(1e-9)  # a box as wide as the frame cannot move
+    x = x.remainder(period)
+    return torch.minimum(x, period - x)
+
+
+def _within(path: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Round to float32 without leaving [low, high] (S, N, 2), whose bounds are halves and thus exact."""
+    return torch.clamp(path.float(), low.float().unsqueeze(1), high.float().unsqueeze(1))

@@ -1,0 +1,35 @@
+"""Sprites drawn at real-valued positions, by bilinear interpolation along one axis after the other."""
+
+import torch
+from torch import Tensor
+
+
+def draw(images: Tensor, boxes: Tensor, position: Tensor, frame_size: tuple[int, int]) -> Tensor:
+    """Sum of the objects' sprites, each with its tight box centred on its position; not clipped to [0, 1].
+
+    A sprite is only translated, so each axis is one matrix of at most two weights per row.
+
+    Args:
+        images: (B, N, G, G) float, sprites at the top left of their squares; zeros draw nothing.
+        boxes: (B, N, 2), width and height of the tight boxes, pixels.
+        position: (B, T, N, 2), centres of the tight boxes, pixels.
+        frame_size: (H, W), pixels.
+
+    Returns:
+        frames (B, T, H, W); what lies outside the frame is cut off.
+    """
+    height, width = frame_size
+    side, num_frames = images.shape[-1], position.shape[1]
+    corner = (position - boxes.unsqueeze(1) / 2).permute(0, 2, 1, 3)  # (B, N, T, 2)
+    rows = _weights(corner[..., 1], height, side)  # (B, N, T, H, G)
+    tall = rows.flatten(2, 3) @ images  # (B, N, T H, G)
+    tall = tall.unflatten(2, (num_frames, height)).permute(0, 2, 3, 1, 4).flatten(-2)  # (B, T, H, N G)
+    columns = _weights(corner[..., 0], width, side).permute(0, 2, 3, 1, 4).flatten(-2)  # (B, T, W, N G)
+    return tall @ columns.mT
+
+
+def _weights(corner: Tensor, pixels: int, side: int) -> Tensor:
+    """Bilinear weights (..., pixels, side) of a sprite's pixels whose first one starts at ``corner``."""
+    axis = torch.arange(pixels, dtype=corner.dtype, device=corner.device)
+    offset = axis[:, None] - torch.arange(side, dtype=corner.dtype, device=corner.device)  # (pixels, side)
+    return (offset - corner[..., None, None]).abs_().neg_().add_(1).clamp_min_(0)

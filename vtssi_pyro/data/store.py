@@ -1,0 +1,97 @@
+"""The file format: an uncompressed ``.npz`` that is written in chunks and mapped when read.
+
+It holds ``frames`` uint8 (S, T, H, W) and, where they are known, ``positions`` float32 (S, T, N, 2) as (x, y)
+in pixels with NaN where there is no object, ``boxes`` float32 (S, T, N, 2) and ``counts`` int64 (S,).
+"""
+
+import errno
+import glob
+import os
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from vtssi_pyro.data.dataset import Dataset
+from vtssi_pyro.data.members import npy_array, npz_arrays
+from vtssi_pyro.data.video import VideoFile
+from vtssi_pyro.errors import DataError, OutOfResources, UsageError
+
+_LONG_AGO = (1980, 1, 1, 0, 0, 0)  # in place of the time of writing: the same data give the same bytes
+
+
+def write(path: Path | str, dataset: Dataset, chunk: int = 256) -> None:
+    """Write a data set as ``.npz``; ``path`` appears when it is complete, or not at all.
+
+    Args:
+        path: the file; a missing parent folder is created, an existing file replaced.
+        dataset: what to write; intensities are rounded to multiples of 1/255.
+        chunk: sequences held in memory at a time.
+    """
+    shape = (len(dataset), dataset.length, *dataset.frame_size)
+    truth, counts = dataset.truth, dataset.counts
+    with _replacing(Path(path)) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+        _add(archive, "frames", shape, np.dtype(np.uint8), _pixels(dataset, chunk))
+        if truth is not None:
+            positions = truth.position.cpu().numpy().astype(np.float32)
+            _add(archive, "positions", positions.shape, positions.dtype, positions)
+        if truth is not None and truth.box is not None:
+            boxes = truth.box.cpu().numpy().astype(np.float32)
+            _add(archive, "boxes", boxes.shape, boxes.dtype, boxes)
+        if counts is not None:
+            numbers = counts.cpu().numpy().astype(np.int64)
+            _add(archive, "counts", numbers.shape, numbers.dtype, [numbers])
+
+
+def read(path: Path | str) -> VideoFile:
+    """Open a ``.npz`` or ``.npy`` file; its frames stay on disk until they are asked for."""
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"no file {path}: check the path")
+    if path.suffix.lower() == ".npy":
+        return VideoFile(path, npy_array(path))
+    arrays = npz_arrays(path, ("frames", "positions", "counts", "boxes"))
+    if "frames" not in arrays:
+        raise DataError(f"{path} holds no array called frames: write it with numpy.savez(path, frames=...)")
+    positions, counts, boxes = (arrays.get(name) for name in ("positions", "counts", "boxes"))
+    return VideoFile(path, arrays["frames"], positions, counts, boxes)
+
+
+def _pixels(dataset: Dataset, chunk: int) -> Iterator[np.ndarray]:
+    for first in range(0, len(dataset), chunk):
+        frames = dataset.frames(slice(first, first + chunk))
+        yield frames.mul_(255).round_().byte().cpu().numpy()
+
+
+def _add(
+    archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: np.dtype, chunks: Iterable[np.ndarray]
+) -> None:
+    """Append an array in C order, piece by piece."""
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    with archive.open(zipfile.ZipInfo(f"{name}.npy", _LONG_AGO), "w", force_zip64=True) as member:
+        np.lib.format.write_array_header_1_0(member, header)
+        for values in chunks:
+            member.write(np.ascontiguousarray(values).data)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A file beside ``path`` to write to, which takes its place in the end and is removed on any failure."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+            left.unlink(missing_ok=True)  # of a writer that was killed
+        try:
+            yield part
+            with part.open("rb+") as stream:  # a rename may overtake the bytes on their way to the disk
+                os.fsync(stream.fileno())
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise OutOfResources(f"no room to write {path}: free some disk space") from error
+        raise UsageError(f"cannot write {path}: {error.strerror or error}: choose another path") from error

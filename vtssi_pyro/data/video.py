@@ -1,0 +1,157 @@
+"""Frames that lie in an array, most often one mapped from a file, as a data set."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vtssi_pyro.data.dataset import Index, rows, span
+from vtssi_pyro.errors import DataError
+from vtssi_pyro.types import Tracks
+
+_FULL = {"uint8": 255.0, "uint16": 65535.0, "bool": 1.0}  # what means white, by dtype
+_CHUNK = 2**24  # numbers looked at in one go when floats are checked
+
+
+class VideoFile:
+    """Frames of a file, with truth if the file has any; a :class:`~vtssi_pyro.data.dataset.Dataset`.
+
+    Intensities become float32 in [0, 1]: uint8 is divided by 255, uint16 by 65,535, bool becomes 0 and 1;
+    floats stay as they are, or are divided by 255 if one is above 1. Frames (T, H, W) are one sequence.
+
+    Args:
+        name: the file, as errors call it.
+        frames: (S, T, H, W) or (T, H, W), intensities.
+        position: (S, T, N, 2) centres in pixels, NaN where there is no object; without S for one sequence.
+        counts: (S,) numbers of objects; None: those present in the first frame.
+        boxes: (S, T, N, 2) width and height of the tight boxes, pixels.
+    """
+
+    def __init__(
+        self,
+        name: str | Path,
+        frames: np.ndarray,
+        position: np.ndarray | None = None,
+        counts: np.ndarray | None = None,
+        boxes: np.ndarray | None = None,
+    ) -> None:
+        """Check everything once; only floats have to be read for it."""
+        self.name = str(name)
+        single = frames.ndim == 3
+        self._frames = frames[None] if single else frames
+        self._check_frames()
+        self._full = _FULL.get(frames.dtype.name) or self._full_of_floats()
+        self._position = self._truth("positions", position, single)
+        self._boxes = self._truth("boxes", boxes, single)
+        if self._boxes is not None and (self._position is None or self._boxes.shape != self._position.shape):
+            raise DataError(f"{name}: boxes need positions of the same shape")
+        self._counts = self._numbers(counts)
+
+    def __len__(self) -> int:
+        """Number of sequences S."""
+        return self._frames.shape[0]
+
+    @property
+    def length(self) -> int:
+        """Number of frames T of each sequence."""
+        return self._frames.shape[1]
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return self._frames.shape[2], self._frames.shape[3]
+
+    @property
+    def truth(self) -> Tracks | None:
+        """Centres, and boxes if the file has them, in pixels; None if the file has no positions."""
+        if self._position is None:
+            return None
+        return Tracks(self._position, self._position.isfinite().all(-1), self._boxes)
+
+    @property
+    def counts(self) -> Tensor | None:
+        """Number of objects (S,) int64; None if the file says nothing about objects."""
+        return self._counts
+
+    def frames(self, index: Index, length: int | None = None, start: int = 0) -> Tensor:
+        """Read frames (b, t, H, W) in [0, 1]; only what is asked for is read."""
+        chosen, times = rows(index, len(self)).cpu().numpy(), span(length, start, self.length)
+        picked = self._frames[chosen[:, None], np.arange(times.start, times.stop)]  # (b, t, H, W)
+        return torch.from_numpy(picked.astype(np.float32)).div_(self._full)
+
+    def _check_frames(self) -> None:
+        frames = self._frames
+        if frames.ndim != 4:
+            raise DataError(
+                f"{self.name}: frames have shape {frames.shape}, expected (S, T, H, W) or (T, H, W) in grey"
+            )
+        if 0 in frames.shape:
+            raise DataError(f"{self.name}: no frames, their shape is {frames.shape}")
+        if frames.dtype.name not in _FULL and frames.dtype.kind != "f":
+            raise DataError(
+                f"{self.name}: frames are {frames.dtype}, expected uint8, uint16, bool, or floats in [0, 1] "
+                "or 0 to 255"
+            )
+
+    def _full_of_floats(self) -> float:
+        """Check every float; 255 if one is above 1, else 1."""
+        highest = 0.0
+        for first, frames in self._chunks():
+            valid = np.isfinite(frames) & (frames >= 0) & (frames <= 255)
+            if not valid.all():
+                s, t, y, x = (int(i) for i in np.argwhere(~valid)[0])
+                raise DataError(
+                    f"{self.name}: sequence {first[0] + s}, frame {first[1] + t} has the intensity "
+                    f"{frames[s, t, y, x]} at row {y}, column {x}: expected [0, 1] or 0 to 255"
+                )
+            highest = max(highest, float(frames.max()))
+        return 255.0 if highest > 1 else 1.0
+
+    def _chunks(self) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+        """Blocks of frames with the sequence and frame they start at, so that the memory stays bounded."""
+        sequences, length, height, width = self._frames.shape
+        at_once = max(1, _CHUNK // (height * width))  # frames
+        many, long = max(1, at_once // length), min(length, at_once)
+        for s in range(0, sequences, many):
+            for t in range(0, length, long):
+                yield (s, t), np.asarray(self._frames[s : s + many, t : t + long])
+
+    def _truth(self, what: str, values: np.ndarray | None, single: bool) -> Tensor | None:
+        if values is None:
+            return None
+        shape = values.shape
+        values = values[None] if single and values.ndim == 3 else values
+        if values.ndim != 4 or values.shape[:2] != self._frames.shape[:2] or values.shape[3] != 2:
+            raise DataError(
+                f"{self.name}: {what} have shape {shape}, frames {self._frames.shape}: expected {what} "
+                "(S, T, N, 2) with the S and T of the frames"
+            )
+        if values.dtype.kind != "f":
+            raise DataError(f"{self.name}: {what} are {values.dtype}, expected float32")
+        out = torch.from_numpy(values.astype(np.float32))
+        wrong = out.isinf().any(-1) | (out.isnan().any(-1) != out.isnan().all(-1))
+        if wrong.any():
+            s, t, n = (int(i) for i in wrong.nonzero()[0])
+            raise DataError(
+                f"{self.name}: {what} of sequence {s}, frame {t}, object {n} are {out[s, t, n].tolist()}: "
+                "expected two numbers, or two NaN where there is no object"
+            )
+        return out
+
+    def _numbers(self, counts: np.ndarray | None) -> Tensor | None:
+        if counts is None:
+            return None if self._position is None else self._position[:, 0].isfinite().all(-1).sum(-1)
+        if counts.dtype.kind not in "iu" or counts.size != len(self) or counts.ndim > 1:
+            raise DataError(
+                f"{self.name}: counts are {counts.dtype} of shape {counts.shape}, "
+                f"expected int64 of shape ({len(self)},)"
+            )
+        out = torch.from_numpy(counts.astype(np.int64)).reshape(-1)
+        most = torch.iinfo(torch.int64).max if self._position is None else self._position.shape[2]
+        wrong = (out < 0) | (out > most)
+        if wrong.any():
+            s = int(wrong.nonzero()[0])
+            raise DataError(f"{self.name}: sequence {s} counts {int(out[s])} objects, expected 0 to {most}")
+        return out

@@ -1,0 +1,37 @@
+"""Errors a user can mend; each carries the command line's exit code."""
+
+
+class VtssiError(Exception):
+    """Base of all errors the package raises on purpose: one line saying what, where and how to mend it."""
+
+    exit_code = 1
+
+
+class UsageError(VtssiError):
+    """An option, a configuration key or a folder that cannot be used as asked."""
+
+    exit_code = 2
+
+
+class DataError(VtssiError):
+    """Frames or ground truth that cannot be read or make no sense."""
+
+    exit_code = 3
+
+
+class CheckpointError(VtssiError):
+    """A checkpoint that is missing, damaged or does not fit."""
+
+    exit_code = 4
+
+
+class Diverged(VtssiError):
+    """A loss or gradient that is not finite."""
+
+    exit_code = 5
+
+
+class OutOfResources(VtssiError):
+    """No memory or no disk space left."""
+
+    exit_code = 6

@@ -1,0 +1,68 @@
+"""The values that pass between the parts, with their shapes; no logic.
+
+Axes: ``...`` any leading particle or sample axes, ``B`` sequences, ``T`` frames, ``N`` object slots,
+``D`` description, ``H, W`` frame. Letters of the paper: c count, s size, d description, p position,
+m motion; ``p_hat`` is a proposal, ``p_tilde`` a prediction, a bare letter the final variable.
+
+Frame coordinates: x right, y down, the frame's edges at -1 and 1. Pixels: the continuous image plane, the
+frame spans [0, W] x [0, H] and the centre of its top-left pixel is (0.5, 0.5).
+"""
+
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+Scalar = float | Tensor
+
+
+class Objects(NamedTuple):
+    """What does not change over a sequence; holds draws or, in their place, distributions."""
+
+    count: Any  # (..., B, 1)     c, real; the number of objects is N sigmoid(c)
+    size: Any  # (..., B, N, 2)  s, width and height as fractions of the frame
+    description: Any  # (..., B, N, D)  d
+
+
+class State(NamedTuple):
+    """One frame of the Markov chain, all objects at once."""
+
+    position: Tensor  # (..., B, N, 2)  p_t, frame coordinates
+    motion: Tensor | None  # (..., B, N, 10) m_t; None before frame M and without MOT
+
+
+class Latents(NamedTuple):
+    """Everything the likelihood renders."""
+
+    objects: Objects
+    position: Tensor  # (..., B, T, N, 2)
+
+
+class Plates(NamedTuple):
+    """The two plates of a program, made once per trace and entered again and again."""
+
+    sequences: Any  # dim -2
+    objects: Any  # dim -1
+
+
+class Anneal(NamedTuple):
+    """Everything that changes with the training step; the defaults are the trained program's.
+
+    Fields may be Python floats or 0-d tensors.
+    """
+
+    count_loc: Scalar = -3.0  # mean of the count's prior (App. C)
+    bell: Scalar = 1.0  # flatness of the bell-curve mask: 0 bell, 1 flat; p / (1 + p) of App. B.1
+    fuse_low: Scalar = 0.5  # bounds of the fusion weight w (App. B.2.3)
+    fuse_high: Scalar = 0.5
+    step_weight: Scalar = 0.0  # 0: an object counts fully or not at all; 1: its KL is weighted by its step value
+
+
+class Tracks(NamedTuple):
+    """What evaluation, export and pictures see, whatever made it; in pixels."""
+
+    position: Tensor  # (B, T, N, 2) centre of the tight box (x, y); NaN where there is no object
+    present: Tensor  # (B, T, N) bool
+    box: Tensor | None = None  # (B, T, N, 2) width and height of the tight box
+    scale: Tensor | None = None  # (B, T, N, 2) standard deviation of the position
+    confidence: Tensor | None = None  # (B, T, N) in [0, 1]
+    samples: Tensor | None = None  # (S, B, T, N, 2) sampled positions
