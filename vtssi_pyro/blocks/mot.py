@@ -1,0 +1,164 @@
+"""How objects move: MOT (section 3.2.3, App. B.2.3) and its null object RandomWalk."""
+
+from collections.abc import Callable
+
+import pyro
+import torch
+from pyro.distributions import Independent, Normal
+from pyro.nn import PyroModule
+from pyro.poutine.runtime import Message
+from torch import Tensor, nn
+
+from vtssi_pyro.config import AIRConfig, MOTConfig
+from vtssi_pyro.nn import GaussianMLP, recur
+from vtssi_pyro.types import Anneal, Objects, State
+
+
+class RandomWalk(PyroModule):
+    """No motion: p(p_1) = N(0, 1), p(p_t | p_{t-1}) = N(p_{t-1}, 0.1), and no gradient into the mean.
+
+    Reference: App. B.2.1 (the prior position).
+    """
+
+    M = 1  # frames before a transition prior takes over: it never does
+    predicts = False
+
+    def __init__(self, scale: float = 0.1) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def model(self, t: int, previous: State | None, like: Tensor, seed: int) -> State:
+        """Sample position_t.
+
+        Args:
+            t: frame, 1-based.
+            previous: state of frame t - 1, None at t = 1.
+            like: sizes (..., B, N, 2), for shape, dtype and device.
+            seed: M, the number of frames before the transition prior takes over; unused here.
+        """
+        del seed
+        return State(pyro.sample(f"position_{t}", self.walk(previous, like)), None)
+
+    def walk(self, previous: State | None, like: Tensor) -> Independent:
+        """The density of the position, batch (..., B, N), event (2,)."""
+        if previous is None:
+            return Normal(torch.zeros_like(like), 1.0).to_event(1)
+        return Normal(previous.position.detach(), self.scale).to_event(1)
+
+    def guide(self, objects: Objects, position: Tensor, seed: int) -> None:
+        """Nothing to infer."""
+
+    def fused(self, name: str, seed: int) -> bool:
+        """Whether the site of that name combines a proposal with a prediction: none does."""
+        del name, seed
+        return False
+
+    def weight(self, anneal: Anneal, seed: int) -> Callable[[Message], Tensor | None]:
+        """Proposals stay as inferred."""
+        del anneal, seed
+        return lambda msg: None
+
+
+class MOT(RandomWalk):
+    """A state-space model of motion: p(p_t, m_t | p_{t-1}, m_{t-1}) beyond frame M.
+
+    Reference: App. B.2.3, Alg. 5.
+    """
+
+    predicts = True
+
+    def __init__(self, config: MOTConfig, air: AIRConfig) -> None:
+        super().__init__(config.walk_scale)
+        self.config, self.M = config, config.M
+        dims, units = config.motion, config.units
+        self.lstm = _LSTM(2 + air.description + 2 + 2 * config.velocities, units)
+        state, squash = [2 + dims, *config.transition], None if config.residual else torch.tanh
+        scale, positive = config.scale_init, air.scale_transform
+        self.readout = GaussianMLP([units], config.heads, dims, nn.Tanh, None, 0.0, scale, positive)
+        self.position = GaussianMLP(state, config.heads, 2, nn.Tanh, squash, 0.0, scale, positive)
+        self.motion = GaussianMLP(state, config.heads, dims, nn.Tanh, None, 0.0, scale, positive)
+
+    def model(self, t: int, previous: State | None, like: Tensor, seed: int) -> State:
+        """Sample position_t, and motion_t from t = M on; see :meth:`RandomWalk.model`."""
+        if t > seed and previous is not None and previous.motion is not None:
+            position, motion = self.transition(previous)
+            return State(pyro.sample(f"position_{t}", position), pyro.sample(f"motion_{t}", motion))
+        position = pyro.sample(f"position_{t}", self.walk(previous, like))
+        if t < seed:
+            return State(position, None)
+        zeros = like.new_zeros(*like.shape[:-1], self.config.motion)
+        return State(position, pyro.sample(f"motion_{t}", Normal(zeros, 1.0).to_event(1)))
+
+    def transition(self, previous: State) -> tuple[Independent, Independent]:
+        """TR_pos and TR_mot: the densities of the next position and motion."""
+        assert previous.motion is not None
+        state = torch.cat([previous.position, previous.motion], -1)  # (..., 12)
+        position, motion = self.position(state), self.motion(state)
+        if not self.config.residual:
+            scale = self.config.position_scale
+            return Normal(scale * position.base_dist.loc, position.base_dist.scale).to_event(1), motion
+        step = position.base_dist.loc * self.config.step
+        return (
+            Normal(previous.position + step, position.base_dist.scale).to_event(1),
+            Normal(previous.motion + motion.base_dist.loc, motion.base_dist.scale).to_event(1),
+        )
+
+    def infer(self, objects: Objects, position: Tensor) -> Independent:
+        """q(m_t | s, d, p^_1:t) for every t: batch (..., T, N), from positions (..., T, N, 2)."""
+        lead = position.shape[:-1]
+        static = [v.unsqueeze(-3).expand(*lead, -1) for v in (objects.size, objects.description)]
+        moves = [position]
+        if self.config.velocities:
+            before = torch.cat([position[..., :1, :, :], position[..., :-1, :, :]], -3)
+            moves.append((position - before) / self.config.step)
+        h = torch.cat([*static, *moves], -1).transpose(-3, -2)  # (..., N, T, features)
+        return self.readout(self.lstm(h).transpose(-3, -2))
+
+    def rollout(self, objects: Objects, position: Tensor, start: int) -> Tensor:
+        """Predicted modes of frames start+1..T from what is known at frame ``start``: (..., T - start, N, 2)."""
+        motion = self.infer(objects, position[..., :start, :, :]).base_dist.loc[..., -1, :, :]
+        state, states = State(position[..., start - 1, :, :], motion), []
+        for _ in range(start, position.shape[-3]):
+            p, m = self.transition(state)
+            state = State(p.base_dist.loc, m.base_dist.loc)
+            states.append(state.position)
+        return torch.stack(states, -3)
+
+    def guide(self, objects: Objects, position: Tensor, seed: int) -> None:
+        """Propose motion_t for t = M..T from positions (..., B, T, N, 2)."""
+        m = self.infer(objects, position).base_dist  # (..., B, T, N, 10)
+        for t in range(seed, position.shape[-3] + 1):
+            here = m.loc[..., t - 1, :, :], m.scale[..., t - 1, :, :]
+            pyro.sample(f"motion_{t}", Normal(*here).to_event(1))
+
+    def fused(self, name: str, seed: int) -> bool:
+        """Whether the site of that name combines a proposal with a prediction: positions and motions beyond M."""
+        variable, _, t = name.rpartition("_")
+        return variable in ("position", "motion") and int(t) > seed
+
+    def weight(self, anneal: Anneal, seed: int) -> Callable[[Message], Tensor | None]:
+        """The fusion weight w ~ Uniform(low, high), shared by position and motion of a step (reading D2)."""
+        draws: dict[str, Tensor] = {}
+
+        def weight(msg: Message) -> Tensor | None:
+            name = str(msg["name"])
+            if not self.fused(name, seed):
+                return None
+            step = name.rpartition("_")[2]
+            if step not in draws:
+                like = msg["fn"].mean[..., 0]  # (..., B, N)
+                shape = {"none": like.shape, "objects": (*like.shape[:-1], 1), "sequences": ()}
+                noise = torch.rand(shape[self.config.weight_shared], dtype=like.dtype, device=like.device)
+                draws[step] = (anneal.fuse_low + (anneal.fuse_high - anneal.fuse_low) * noise).expand_as(like)
+            return draws[step]
+
+        return weight
+
+
+class _LSTM(PyroModule):
+    def __init__(self, inputs: int, units: int) -> None:
+        super().__init__()
+        self.body = nn.LSTM(inputs, units, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return recur(self.body, x)

@@ -1,0 +1,103 @@
+"""Every number of the model, once: frozen dataclasses whose defaults are appendix B's."""
+
+from dataclasses import dataclass, field
+
+
+
+@dataclass(frozen=True)
+class AIRConfig:
+    """AIR and the likelihood (App. B.1)."""
+
+    num_objects: int = 2  # N
+    frame_size: int = 50  # H = W, pixels
+    glimpse: int = 25  # G, pixels
+    description: int = 20  # D
+    count_loc: float = -3.0  # at the end of training; it starts at -2
+    count_scale: float = 1.0
+    size_loc: tuple[float, float] = (0.3, 0.4)
+    size_scale: float = 0.1
+    noise: float = 0.3  # sigma_L
+    bell_sigma: float = 0.5  # sigma_K
+    counter_filters: tuple[tuple[int, int], ...] = ((16, 5), (16, 4), (16, 3))
+    counter_pad: int = 3
+    counter_dense: tuple[int, ...] = (256, 128)
+    locator_filters: tuple[tuple[int, int], ...] = ((16, 3), (16, 3))
+    locator_units: int = 256
+    locator_head: int = 64
+    dropout: float = 0.4
+    vae_dense: tuple[int, ...] = (256, 128)
+    stride: bool = False  # halve by strides instead of by max-pooling: faster
+    same_padding: bool = False  # of CNN_pre's convolutions (reading D14); CNN_cnt has its explicit 3 pixels
+    scale_transform: str = "softplus"  # or "exp": how all networks make scales positive (reading D12)
+    place_scale: float = 0.1  # first scale of size and position; not in the paper
+    ink_init: float = 0.0  # first logit of the decoder's ink; not in the paper
+
+
+@dataclass(frozen=True)
+class FINDConfig:
+    """FIND (App. B.2.1)."""
+
+    num_kernels: int = 8
+    kernel_side: int = 10
+    kernel_dense: tuple[int, ...] = (128, 256)
+    filters: tuple[tuple[int, int], ...] = ((16, 5), (32, 3))
+    dense: tuple[int, ...] = (128, 64)
+    features: int = 50
+    position_trunk: tuple[int, ...] = (64, 64)
+    position_heads: tuple[int, ...] = (32,)
+    position_scale: float = 1.0  # 1.5 lets objects be found partly out of the frame
+    stride: bool = False
+    same_padding: bool = False  # of the two learned convolutions (reading D14)
+    scale_init: float = 0.1
+
+
+@dataclass(frozen=True)
+class TemplateConfig:
+    """The template-matching FIND; sides in pixels of the halved frame."""
+
+    num_kernels: int = 4
+    kernel_side: int = 15
+    kernel_dense: tuple[int, ...] = (128, 128)
+    filters: tuple[tuple[int, int], ...] = ((8, 5), (8, 3))
+    sharpness: float = 8.0
+
+
+@dataclass(frozen=True)
+class RECTConfig:
+    """RECT (App. B.2.2)."""
+
+    K: int = 5
+    units: int = 128
+    dense: tuple[int, ...] = (64, 64)
+    count_gain: bool = False  # frames that see more objects weigh more; not in the paper
+
+
+@dataclass(frozen=True)
+class MOTConfig:
+    """MOT (App. B.2.3)."""
+
+    M: int = 5
+    motion: int = 10
+    units: int = 64
+    heads: tuple[int, ...] = (32,)
+    transition: tuple[int, ...] = (64, 64)
+    walk_scale: float = 0.1
+    weight_shared: str = "none"  # what shares a draw of w: "none", "objects" or "sequences" (reading D2)
+    position_scale: float = 1.0
+    scale_init: float = 0.1
+    velocities: bool = False  # LSTM_mot also sees scaled position differences; not in the paper
+    residual: bool = False  # transitions predict changes; not in the paper
+    step: float = 0.2  # unit of those differences and changes, frame coordinates
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The whole model."""
+
+    air: AIRConfig = field(default_factory=AIRConfig)
+    find: FINDConfig = field(default_factory=FINDConfig)
+    template: TemplateConfig = field(default_factory=TemplateConfig)
+    rect: RECTConfig = field(default_factory=RECTConfig)
+    mot: MOTConfig = field(default_factory=MOTConfig)
+    sample_intermediate: bool = True  # False: means of proposals that are no final variable (reading D5)
+    finder: str = "learned"  # FIND, or "template", TemplateFIND

@@ -1,0 +1,72 @@
+"""Training as a list of stages (App. C), each a few numbers and schedules of its own step."""
+
+from dataclasses import dataclass
+
+from vtssi_pyro.config.schedules import Constant, Schedule
+from vtssi_pyro.types import Anneal
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a training; schedules are functions of the stage's own step."""
+
+    name: str
+    steps: int
+    objective: str = "full"  # a key of train.objective.OBJECTIVES
+    blocks: tuple[str, ...] = ()  # the tracker's blocks it trains; none named: all
+    batch: int = 64  # sequences
+    learning_rate: Schedule = Constant(1e-4)
+    length: Schedule = Constant(20)  # frames of a training sequence
+    random_start: bool = False  # sequences are cut anywhere instead of at their first frame
+    count_shift: Schedule = Constant(0.0)  # of the count's prior mean
+    bell: Schedule = Constant(1.0)
+    fuse_low: Schedule = Constant(0.01)
+    fuse_high: Schedule = Constant(0.99)
+    step_weight: Schedule = Constant(0.0)
+    air_weight: Schedule = Constant(0.0)  # of AIR's own ELBO on the first K frames
+    rollout_weight: Schedule = Constant(0.0)  # of the multi-step prediction term
+    analytic: bool = True  # KL terms in closed form instead of sampled (reading D9)
+    cache: int = 4096  # sequences whose positions a stage of its own for motion keeps
+
+    def anneal(self, step: float) -> Anneal:
+        """What the programs see at a step."""
+        return Anneal(
+            count_shift=self.count_shift(step),
+            bell=self.bell(step),
+            fuse_low=self.fuse_low(step),
+            fuse_high=self.fuse_high(step),
+            step_weight=self.step_weight(step),
+        )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A recipe and what its stages share."""
+
+    stages: tuple[Stage, ...] = ()
+    budget: float = 1.0  # one factor on every stage's steps and schedules
+    beta1: float = 0.5
+    clip: float = 5.0  # global norm of the gradient of the loss per sequence (reading D3)
+    per_frame: bool = False  # the loss per frame instead of per sequence (reading D16)
+    average: float = 0.0  # limit of the decay of the weights' moving average; 0: none
+    evaluate_every: int = 1000  # steps
+    save_every: int = 500
+    log_every: int = 50
+
+    def locate(self, step: int) -> tuple[Stage, int]:
+        """The stage of a step of the whole training, and the step within it."""
+        for stage in self.stages:
+            steps = self.steps_of(stage)
+            if step < steps:
+                return stage, step
+            step -= steps
+        raise IndexError("the training has no step left")
+
+    def steps_of(self, stage: Stage) -> int:
+        """Steps of a stage under the budget."""
+        return max(1, round(stage.steps * self.budget))
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole training."""
+        return sum(self.steps_of(stage) for stage in self.stages)

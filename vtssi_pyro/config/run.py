@@ -1,0 +1,31 @@
+"""A run, resolved: model, recipe and data."""
+
+from dataclasses import dataclass, field
+
+from vtssi_pyro.config.model import ModelConfig
+from vtssi_pyro.config.recipe import TrainConfig
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is trained on: a flavour of moving digits, or a file."""
+
+    source: str = "linear"  # a flavour, or a path
+    digits: str = "embedded"  # or "mnist"
+    sequences: int = 50_000
+    validation_sequences: int = 500
+    test_sequences: int = 1000
+    length: int = 20
+
+
+@dataclass(frozen=True)
+class Config:
+    """A run, resolved: everything but the data itself that its result depends on."""
+
+    variant: str = "vtssi"
+    preset: str = "quick"
+    seed: int = 0
+    observe: int = 5  # frames seen before a prediction, at evaluation
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)

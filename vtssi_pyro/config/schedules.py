@@ -1,0 +1,97 @@
+"""Pure functions of the training step (App. C); dataclasses, so that a configuration can hold and print them."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same value at every step."""
+
+    value: float
+
+    def __call__(self, step: float) -> float:
+        """Value at a step."""
+        return self.value
+
+
+@dataclass(frozen=True)
+class Linear:
+    """From ``start`` to ``end`` between two steps, constant before and after."""
+
+    start: float
+    end: float
+    begin: float
+    finish: float
+
+    def __call__(self, step: float) -> float:
+        """Value at a step."""
+        share = (step - self.begin) / (self.finish - self.begin)
+        return self.start + (self.end - self.start) * min(max(share, 0.0), 1.0)
+
+
+@dataclass(frozen=True)
+class Staircase:
+    """From ``start``, by ``rise`` (of either sign) every so many steps, until ``end``."""
+
+    start: float
+    rise: float
+    every: float
+    end: float
+
+    def __call__(self, step: float) -> float:
+        """Value at a step."""
+        value = self.start + self.rise * math.floor(step / self.every)
+        return min(value, self.end) if self.rise > 0 else max(value, self.end)
+
+
+@dataclass(frozen=True)
+class Decay:
+    """``start``, from ``begin`` on multiplied smoothly by ``rate`` per ``every`` steps, down to ``floor``."""
+
+    start: float
+    rate: float
+    every: float
+    begin: float
+    floor: float
+
+    def __call__(self, step: float) -> float:
+        """Value at a step."""
+        return max(self.start * self.rate ** (max(step - self.begin, 0.0) / self.every), self.floor)
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Linear warm-up to ``start`` over ``warmup`` steps, then half a cosine down to ``end`` at ``finish``."""
+
+    start: float
+    end: float
+    warmup: float
+    finish: float
+
+    def __call__(self, step: float) -> float:
+        """Value at a step."""
+        if step < self.warmup:
+            return self.start * (step + 1) / (self.warmup + 1)
+        share = min((step - self.warmup) / (self.finish - self.warmup), 1.0)
+        return self.start - (self.start - self.end) * (1 - math.cos(math.pi * share)) / 2
+
+
+@dataclass(frozen=True)
+class Flattening:
+    """Flatness p / (1 + p) of the bell-curve mask, p growing by ``rise`` every so many steps up to ``end``."""
+
+    rise: float
+    every: float
+    end: float
+
+    def __call__(self, step: float) -> float:
+        """Value at a step."""
+        p = min(self.rise * math.floor(step / self.every), self.end)
+        return p / (1 + p)
+
+
+Schedule = Constant | Linear | Staircase | Decay | Cosine | Flattening
+KINDS: dict[str, type[Schedule]] = {
+    kind.__name__: kind for kind in (Constant, Linear, Staircase, Decay, Cosine, Flattening)
+}

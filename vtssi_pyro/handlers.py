@@ -1,0 +1,92 @@
+"""Three effect handlers from which the guide is built; they know nothing of tracking.
+
+The guide is the generative prior, run under proposals::
+
+    with propose() as proposals:            # hats: sampled, never scored
+        infer(x)
+    with fuse(proposals.sites, weight, rule):  # scored here, beside the prior
+        return prior()
+
+``pyro.poutine.replay`` reuses the traced *value* of a site; ``fuse`` combines the traced *distribution* with the
+prior that the program itself has just computed. ``mode`` replaces draws by modes (App. D.2).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from pyro.distributions import Distribution
+from pyro.poutine.messenger import Messenger
+from pyro.poutine.runtime import Message
+from torch import Tensor
+
+
+class Proposal(NamedTuple):
+    """What was proposed at a site."""
+
+    fn: Distribution
+    value: Tensor
+
+
+Weight = Callable[[Message], Tensor | None]
+Rule = Callable[[Distribution, Distribution, Tensor], Distribution]
+
+
+class propose(Messenger):
+    """Record what is sampled inside, and hide it from traces: proposals are drawn but never scored.
+
+    ``_do_not_trace`` hides a site where ``poutine.block`` would also hide it from outer plates, whose
+    vectorised particles it must still see.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sites: dict[str, Proposal] = {}
+
+    def _pyro_sample(self, msg: Message) -> None:
+        msg["infer"] = {**(msg["infer"] or {}), "is_auxiliary": True, "_do_not_trace": True}
+
+    def _pyro_post_sample(self, msg: Message) -> None:
+        self.sites[msg["name"]] = Proposal(msg["fn"], msg["value"])
+
+
+class fuse(Messenger):
+    """At each site that has a proposal, sample from its combination with the prior at hand.
+
+    Args:
+        proposals: by site name, as recorded by :class:`propose`.
+        weight: the prior's weight w at a site, of the site's batch shape; None: the proposal alone, with the
+            draw already made ("a single sample taken once", App. B).
+        rule: (prior, proposal, w) -> distribution.
+    """
+
+    def __init__(self, proposals: Mapping[str, Proposal], weight: Weight, rule: Rule) -> None:
+        super().__init__()
+        self.proposals, self.weight, self.rule = proposals, weight, rule
+
+    def _pyro_sample(self, msg: Message) -> None:
+        proposal = self.proposals.get(msg["name"])
+        if proposal is None or msg["is_observed"]:
+            return
+        weight = self.weight(msg)
+        if weight is None:
+            msg["fn"], msg["value"] = proposal
+        else:
+            msg["fn"] = self.rule(msg["fn"], proposal.fn, weight)
+
+
+class mode(Messenger):
+    """Replace draws by the modes of their distributions: the paper's rule at test time.
+
+    Args:
+        only: whether the site of a name is meant; None: all are.
+    """
+
+    def __init__(self, only: Callable[[str], bool] | None = None) -> None:
+        super().__init__()
+        self.only = only
+
+    def _pyro_sample(self, msg: Message) -> None:
+        if msg["is_observed"] or msg["value"] is not None or hasattr(msg["fn"], "subsample_size"):
+            return
+        if self.only is None or self.only(msg["name"]):
+            msg["value"] = msg["fn"].mode

@@ -1,0 +1,151 @@
+"""The networks: PyroModules outside, plain torch inside.
+
+A network reads its plain ``body`` once per call, which registers its parameters with Pyro; the layers inside cost
+no effects.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from pyro.distributions import Independent, Normal
+from pyro.nn import PyroModule
+from torch import Tensor, nn
+
+MIN_SCALE = 1e-3  # floor of every learned scale (reading D12)
+
+Activation = Callable[[], nn.Module]
+
+
+def dense(sizes: Sequence[int], activation: Activation) -> nn.Sequential:
+    """Dense layers of the given sizes, input first, each followed by the activation."""
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+        layers += [nn.Linear(fan_in, fan_out), activation()]
+    return nn.Sequential(*layers)
+
+
+class MLP(PyroModule):
+    """Dense layers and a linear output: (..., sizes[0]) -> (..., num_outputs)."""
+
+    def __init__(self, sizes: Sequence[int], num_outputs: int, activation: Activation = nn.ReLU) -> None:
+        super().__init__()
+        self.body = nn.Sequential(*dense(sizes, activation), nn.Linear(sizes[-1], num_outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layers to the last axis."""
+        return self.body(x)
+
+
+# How a raw number becomes a scale, and the raw number of a given scale (reading D12).
+POSITIVE: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[float], float]]] = {
+    "softplus": (nn.functional.softplus, lambda scale: math.log(math.expm1(scale))),
+    "exp": (torch.exp, math.log),
+}
+
+
+class _NormalBody(nn.Module):
+    """A shared trunk and one head each for location and raw scale."""
+
+    def __init__(self, trunk: nn.Module, loc: nn.Sequential, scale: nn.Sequential, positive: str) -> None:
+        super().__init__()
+        self.trunk, self.loc, self.scale = trunk, loc, scale
+        self.positive = POSITIVE[positive][0]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        h = self.trunk(x)
+        return self.loc(h), self.positive(self.scale(h)) + MIN_SCALE
+
+
+class GaussianMLP(PyroModule):
+    """A network that returns a diagonal normal with event shape (E,).
+
+    Args:
+        trunk: sizes of the dense layers shared by location and scale, input first.
+        heads: sizes of the dense layers that location and scale have of their own.
+        num_outputs: E.
+        activation: of the dense layers.
+        squash: applied to the location (sigmoid for sizes, tanh for positions).
+        loc_init: location at the start of training, before squashing.
+        scale_init: scale at the start of training.
+        positive: how scales are made positive, a key of :data:`POSITIVE`.
+    """
+
+    def __init__(
+        self,
+        trunk: Sequence[int],
+        heads: Sequence[int],
+        num_outputs: int,
+        activation: Activation = nn.ReLU,
+        squash: Callable[[Tensor], Tensor] | None = None,
+        loc_init: float | Sequence[float] = 0.0,
+        scale_init: float = 0.5,
+        positive: str = "softplus",
+    ) -> None:
+        super().__init__()
+        self.squash = squash or _identity
+        sizes = [trunk[-1], *heads]
+
+        def head() -> nn.Sequential:
+            return nn.Sequential(*dense(sizes, activation), nn.Linear(sizes[-1], num_outputs))
+
+        self.body = _NormalBody(dense(trunk, activation), head(), head(), positive)
+        with torch.no_grad():
+            self.body.loc[-1].bias.copy_(torch.as_tensor(loc_init, dtype=torch.get_default_dtype()))
+            self.body.scale[-1].bias.fill_(POSITIVE[positive][1](scale_init))
+
+    def forward(self, x: Tensor) -> Independent:
+        """The distribution given (..., trunk[0])."""
+        loc, scale = self.body(x)
+        return Normal(self.squash(loc), scale).to_event(1)
+
+
+class ConvStack(PyroModule):
+    """Convolutions with ReLU and halvings of the resolution: (..., C, H, W) -> (..., features).
+
+    Args:
+        in_channels: C.
+        filters: (channels, kernel side) of each convolution.
+        halve: after which convolutions (0-based) the resolution is halved.
+        stride: halve by striding the convolution, which is faster, instead of by max-pooling.
+        pad: zeros around the input, pixels.
+        same: pad every convolution to keep the resolution; otherwise they are valid (reading D14).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        filters: Sequence[tuple[int, int]],
+        halve: Sequence[int],
+        stride: bool = False,
+        pad: int = 0,
+        same: bool = False,
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.ZeroPad2d(pad)] if pad else []
+        for i, (channels, side) in enumerate(filters):
+            striding = 2 if stride and i in halve else 1
+            padding = side // 2 if same else 0
+            layers += [nn.Conv2d(in_channels, channels, side, stride=striding, padding=padding), nn.ReLU()]
+            if i in halve and not stride:
+                layers.append(nn.MaxPool2d(2))
+            in_channels = channels
+        self.body = nn.Sequential(*layers, nn.Flatten())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features of images with any leading axes."""
+        return self.body(x.flatten(0, -4)).unflatten(0, x.shape[:-3])
+
+    def num_features(self, in_channels: int, height: int, width: int) -> int:
+        """Length of the feature vector of an image of that size."""
+        with torch.no_grad():
+            return self.body(torch.zeros(1, in_channels, height, width)).shape[-1]
+
+
+def recur(lstm: nn.LSTM, x: Tensor) -> Tensor:
+    """Run an LSTM over the last but one axis of (..., L, features), whatever the leading axes."""
+    return lstm(x.flatten(0, -3))[0].unflatten(0, x.shape[:-2])
+
+
+def _identity(x: Tensor) -> Tensor:
+    return x

@@ -1,0 +1,1 @@
+"""Pure tensor functions: no Pyro, no modules, no state."""

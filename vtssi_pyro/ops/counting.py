@@ -1,0 +1,32 @@
+"""Continuous counting (section 3.1, App. B.1): a real count as a list of step values."""
+
+import torch
+from torch import Tensor
+
+
+def expected_number(count: Tensor, num_objects: int) -> Tensor:
+    """n~ = N sigmoid(c), the real-valued number of objects."""
+    return num_objects * torch.sigmoid(count)
+
+
+def steps(number: Tensor, num_objects: int) -> Tensor:
+    """Split a real number into steps: 2.4 becomes [1, 1, 0.4, 0, ...].
+
+    Args:
+        number: n~ (..., 1), in [0, N].
+        num_objects: N.
+
+    Returns:
+        step values (..., N) in [0, 1]; only a fractional step carries a gradient.
+    """
+    return (number - torch.arange(num_objects, device=number.device, dtype=number.dtype)).clamp(0, 1)
+
+
+def active(number: Tensor, num_objects: int) -> Tensor:
+    """Which of the N slots hold an object, i <= ceil(n~): bool (..., N)."""
+    return number > torch.arange(num_objects, device=number.device, dtype=number.dtype)
+
+
+def counted(count: Tensor, num_objects: int) -> Tensor:
+    """The test-time number of objects, round(N sigmoid(c)): int64 (...,) from c (..., 1)."""
+    return expected_number(count, num_objects).round().long().squeeze(-1)

@@ -1,0 +1,44 @@
+"""Averages of independent normal variables: of the variables, not of their draws."""
+
+import torch
+from pyro.distributions import Independent, Normal
+from torch import Tensor
+
+
+def average(prediction: Independent, inference: Independent, weight: Tensor) -> Independent:
+    """w X + (1 - w) Y of two diagonal normals, the fusion of App. B.2.3, Alg. 5, l. 8-9.
+
+    Args:
+        prediction: p~, batch (..., N), event (E,).
+        inference: p^, the same shapes.
+        weight: w, batch shape (..., N).
+    """
+    w = weight.unsqueeze(-1)
+    p, q = prediction.base_dist, inference.base_dist
+    scale = torch.hypot(w * p.scale, (1 - w) * q.scale)
+    return Normal(w * p.loc + (1 - w) * q.loc, scale).to_event(1)
+
+
+def product(prediction: Independent, inference: Independent, weight: Tensor) -> Independent:
+    """The product of the two densities, p~^2w p^^2(1-w), as a normal: each counts by its precision.
+
+    At w = 1/2 it is Bayes' rule for two independent measurements. An alternative to :func:`average`.
+    """
+    w = weight.unsqueeze(-1)
+    p, q = prediction.base_dist, inference.base_dist
+    first, second = 2 * w / p.scale**2, 2 * (1 - w) / q.scale**2
+    precision = first + second
+    return Normal((first * p.loc + second * q.loc) / precision, precision.rsqrt()).to_event(1)
+
+
+def weighted_average(loc: Tensor, scale: Tensor, weight: Tensor) -> Normal:
+    """sum_k w_k X_k of independent normals, RECT's consensus (App. B.2.2, Alg. 4, l. 3-7).
+
+    Args:
+        loc: (..., K, E). scale: (..., K, E). weight: (..., K), summing to 1.
+
+    Returns:
+        Normal with batch shape (..., E).
+    """
+    w = weight.unsqueeze(-1)
+    return Normal((w * loc).sum(-2), (w * scale).square().sum(-2).sqrt())

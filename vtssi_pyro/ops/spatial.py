@@ -1,0 +1,93 @@
+"""The spatial transformer and the pixel convention; the only file that knows either.
+
+Both transforms are axis-aligned, so each is two small matrix products, one per axis, instead of a sampling grid;
+they equal ``torch.nn.functional.grid_sample(..., align_corners=False, padding_mode="zeros")``.
+"""
+
+import torch
+from torch import Tensor
+
+SIZE_LIMITS = (0.02, 1.5)  # a drawn size may be negative or huge; the transform divides by it (reading D13)
+
+
+def to_pixels(position: Tensor, frame_size: tuple[int, int]) -> Tensor:
+    """Frame coordinates (..., 2) to pixels of the continuous image plane; ``frame_size`` is (H, W)."""
+    return (position + 1) / 2 * _extent(position, frame_size)
+
+
+def to_frame(position: Tensor, frame_size: tuple[int, int]) -> Tensor:
+    """Pixels (..., 2) to frame coordinates; the inverse of :func:`to_pixels`."""
+    return 2 * position / _extent(position, frame_size) - 1
+
+
+def size_to_pixels(size: Tensor, frame_size: tuple[int, int]) -> Tensor:
+    """Sizes (..., 2) as fractions of the frame to (width, height) in pixels."""
+    return size * _extent(size, frame_size)
+
+
+def crop(frames: Tensor, position: Tensor, size: Tensor, glimpse: int) -> Tensor:
+    """Cut glimpses out of frames: ST of the paper.
+
+    Args:
+        frames: (..., H, W), intensities.
+        position: centres (..., 2), frame coordinates.
+        size: (..., 2), width and height as fractions of the frame.
+        glimpse: side G of the glimpse in pixels.
+
+    Returns:
+        glimpses (..., G, G).
+
+    Reference: App. B.1, Alg. 1.
+    """
+    height, width = frames.shape[-2:]
+    size = size.clamp(*SIZE_LIMITS)
+    grid = _centres(glimpse, frames)
+    rows = _weights(position[..., 1:] + size[..., 1:] * grid, height)  # (..., G, H)
+    columns = _weights(position[..., :1] + size[..., :1] * grid, width)  # (..., G, W)
+    return rows @ frames @ columns.mT
+
+
+def paste(glimpses: Tensor, position: Tensor, size: Tensor, frame_size: tuple[int, int]) -> Tensor:
+    """Paste each object's glimpse into all its frames and sum over the objects: ST^-1 of the paper.
+
+    Args:
+        glimpses: (..., N, G, G), one per object, the same in every frame.
+        position: (..., T, N, 2), frame coordinates.
+        size: (..., N, 2), fractions of the frame.
+        frame_size: (H, W) of the frames.
+
+    Returns:
+        frames (..., T, H, W).
+
+    Reference: App. B.1, Alg. 2.
+    """
+    height, width = frame_size
+    num_objects, side = glimpses.shape[-3], glimpses.shape[-1]
+    num_frames = position.shape[-3]
+    size = size.clamp(*SIZE_LIMITS).unsqueeze(-2)  # (..., N, 1, 2)
+    position = position.transpose(-3, -2)  # (..., N, T, 2)
+    rows = _weights((_centres(height, glimpses) - position[..., 1:]) / size[..., 1:], side)  # (..., N, T, H, G)
+    columns = _weights((_centres(width, glimpses) - position[..., :1]) / size[..., :1], side)  # (..., N, T, W, G)
+    tall = rows.flatten(-3, -2) @ glimpses  # (..., N, T H, G)
+    tall = tall.unflatten(-2, (num_frames, height))  # (..., N, T, H, G)
+    tall = tall.movedim(-4, -2).flatten(-2)  # (..., T, H, N G)
+    columns = columns.movedim(-4, -3).transpose(-3, -2).flatten(-2)  # (..., T, W, N G)
+    assert tall.shape[-1] == num_objects * side
+    return tall @ columns.mT
+
+
+def _weights(coordinate: Tensor, pixels: int) -> Tensor:
+    """Bilinear weights (..., L, pixels) of the pixels of an axis at coordinates (..., L) in [-1, 1]."""
+    index = ((coordinate + 1) * pixels - 1) / 2
+    distance = index.unsqueeze(-1) - torch.arange(pixels, dtype=coordinate.dtype, device=coordinate.device)
+    return (1 - distance.abs()).clamp_min(0)
+
+
+def _centres(pixels: int, like: Tensor) -> Tensor:
+    """Coordinates (pixels,) of the pixel centres of an axis whose edges are at -1 and 1."""
+    return (2 * torch.arange(pixels, dtype=like.dtype, device=like.device) + 1) / pixels - 1
+
+
+def _extent(like: Tensor, frame_size: tuple[int, int]) -> Tensor:
+    height, width = frame_size
+    return torch.tensor([width, height], dtype=like.dtype, device=like.device)

@@ -1,0 +1,170 @@
+"""The assembly (App. A, App. B.2.4, Alg. 6): the generative model, and the guide that is its prior under proposals."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyro
+import torch
+from pyro.distributions import Normal
+from pyro.nn import PyroModule, pyro_method
+from torch import Tensor
+
+from vtssi_pyro.blocks import AIR, RandomWalk
+from vtssi_pyro.handlers import Rule, fuse, mode, propose
+from vtssi_pyro.ops.gaussian import average
+from vtssi_pyro.types import Anneal, Latents, Objects, Plates, State
+
+TRAINED = Anneal()
+
+
+@dataclass(frozen=True)
+class Program:
+    """A model and a guide made of four blocks; holds no state, so any combination of blocks is one call away."""
+
+    air: AIR
+    consensus: Any  # RECT or FirstFrame
+    find: Any  # FIND, TemplateFIND or NoFIND
+    motion: RandomWalk  # MOT or RandomWalk
+    rule: Rule = average
+    sample_intermediate: bool = True  # reading D5
+
+    def model(self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0) -> None:
+        """p(x, z); see :meth:`Tracker.model`."""
+        plates = self.plates(frames)
+        latents = self.prior(plates, frames, anneal, horizon)
+        self.likelihood(plates, latents, frames, anneal)
+
+    def guide(self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0) -> Latents:
+        """q(z | x); see :meth:`Tracker.guide`."""
+        plates = self.plates(frames)
+        with propose() as proposals, mode(only=self._averaged(frames)):
+            self.infer(plates, frames)
+        weight = self.motion.weight(anneal, self._seed(frames))
+        with fuse(proposals.sites, weight, self.rule):
+            return self.prior(plates, frames, anneal, horizon)
+
+    def prior(self, plates: Plates, frames: Tensor, anneal: Anneal, horizon: int) -> Latents:
+        """p(c) prod_i p(s_i) p(d_i) prod_t p(p_t, m_t | p_{t-1}, m_{t-1}); of the frames, only their number matters."""
+        motion, seed, state, states = self.motion, self._seed(frames), None, []
+        with self.air.model(plates, anneal) as objects:
+            for t in pyro.markov(range(1, frames.shape[-3] + horizon + 1)):
+                state = motion.model(t, state, objects.size, seed)
+                states.append(state.position)
+        return Latents(objects, torch.stack(states, -3))
+
+    def infer(self, plates: Plates, frames: Tensor) -> None:
+        """AIR -> RECT -> FIND -> MOT: proposals for every site but those beyond the frames (Alg. 6, l. 1-5)."""
+        objects, first = self.consensus.guide(self.air, frames, plates)
+        position = self.find.guide(self.air, frames, objects, first, plates)
+        with plates.sequences, plates.objects:
+            self.motion.guide(objects, position, self._seed(frames))
+
+    def likelihood(self, plates: Plates, latents: Latents, frames: Tensor, anneal: Anneal) -> None:
+        """prod_t N(x_t | sum_i ST^-1(bell * step_i * VAEdec(d_i), s_i, p_t,i), sigma_L), one site for all frames."""
+        num_frames = frames.shape[-3]
+        mean = self.air.render(latents.objects, latents.position, anneal.bell)  # (..., B, T, H, W)
+        with plates.sequences, pyro.plate("frames", num_frames, dim=-1):
+            observed = mean[..., :num_frames, :, :]
+            pyro.sample("x", Normal(observed, self.air.config.noise).to_event(2), obs=frames)
+        if mean.shape[-3] > num_frames:
+            future = mean[..., num_frames:, :, :].unsqueeze(-4)  # (..., B, 1, horizon, H, W)
+            pyro.deterministic("x_future", future, event_dim=3)
+
+    def plates(self, frames: Tensor) -> Plates:
+        """The two plates, made once per run of a program."""
+        sequences = pyro.plate("sequences", frames.shape[-4], dim=-2)
+        return Plates(sequences, pyro.plate("objects", self.air.config.num_objects, dim=-1))
+
+    def _averaged(self, frames: Tensor) -> Callable[[str], bool]:
+        """Which proposals are represented by their means: by default none."""
+        if self.sample_intermediate:
+            return lambda name: False
+        return lambda name: name.endswith("_hat") or self.motion.fused(name, self._seed(frames))
+
+    def _seed(self, frames: Tensor) -> int:
+        return min(self.motion.M, frames.shape[-3])
+
+
+class Tracker(PyroModule):
+    """VTSSI and its variants: the root module, and a slot for every part.
+
+    Assign to ``air.count``, ``air.size``, ``air.description`` to swap a prior, to ``consensus``, ``find`` or
+    ``motion`` to swap a block, to ``rule`` to change how prediction and inference are fused.
+    """
+
+    def __init__(self, air: AIR, consensus: PyroModule, find: PyroModule, motion: RandomWalk) -> None:
+        super().__init__()
+        self.air, self.consensus, self.find, self.motion = air, consensus, find, motion
+        self.rule: Rule = average
+        self.sample_intermediate = True
+
+    @pyro_method
+    def model(self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0) -> None:
+        """The generative model p(x, z) of App. A.
+
+        ================  ==================  ==========================================  =====================
+        site              shape               prior                                       meaning
+        ================  ==================  ==========================================  =====================
+        ``count``         (..., B, 1, 1)      N(-3, 1)                                    c; n~ = N sigmoid(c)
+        ``size``          (..., B, N, 2)      N((0.3, 0.4), 0.1)                          fraction of the frame
+        ``description``   (..., B, N, D)      N(0, 1)                                     appearance
+        ``position_t``    (..., B, N, 2)      t = 1: N(0, 1); to M: N(p_{t-1}, 0.1);      centre, edges at -1, 1
+                                              beyond: TR_pos(p_{t-1}, m_{t-1})
+        ``motion_t``      (..., B, N, 10)     t = M: N(0, 1); beyond: TR_mot(...)         none before M
+        ``x``             (..., B, T, H, W)   N(rendered mean, 0.3)                       the frames
+        ================  ==================  ==========================================  =====================
+
+        p(x, z) = p(c) prod_i p(s_i) p(d_i) p(p_1,i) prod_t p(p_t,i, m_t,i | p_{t-1},i, m_{t-1},i) prod_t p(x_t | z_t)
+
+        Args:
+            frames: x, (B, T, H, W), intensities in [0, 1].
+            anneal: what training changes step by step; the default is the trained program.
+            horizon: frames to predict beyond the observed ones, rendered at ``x_future``.
+        """
+        self.program().model(frames, anneal, horizon)
+
+    @pyro_method
+    def guide(self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0) -> Latents:
+        """The guide q(z | x) of App. A: the prior, run under the proposals of AIR, RECT, FIND and MOT.
+
+        q = q(c) prod_i q(s_i) q(d_i) q(p_1,i) prod_t q(p_t,i, m_t,i | p_{t-1},i, m_{t-1},i, x), where beyond frame M
+        every q is the fusion of a proposal and the transition prior. A site without a proposal keeps its prior, so
+        with a ``horizon`` the same guide predicts.
+
+        Args:
+            frames: (B, T, H, W), intensities in [0, 1].
+            anneal: the fusion weight's bounds count here.
+            horizon: frames to predict.
+
+        Returns:
+            draws; positions (..., B, T + horizon, N, 2).
+        """
+        return self.program().guide(frames, anneal, horizon)
+
+    def program(self, **blocks: Any) -> Program:
+        """The tracker's program, or the same with other blocks: ``program(motion=RandomWalk())``."""
+        program = Program(self.air, self.consensus, self.find, self.motion, self.rule, self.sample_intermediate)
+        return replace(program, **blocks)
+
+
+class PerFrame(Tracker):
+    """A tracker of single frames: every frame is a sequence of length one (App. D.2, AIR "computed per-frame")."""
+
+    @pyro_method
+    def model(self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0) -> None:
+        """See :meth:`Tracker.model`; batch B T, one frame each."""
+        self.program().model(fold(frames), anneal, horizon)
+
+    @pyro_method
+    def guide(self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0) -> Latents:
+        """See :meth:`Tracker.guide`; batch B T, one frame each."""
+        return self.program().guide(fold(frames), anneal, horizon)
+
+
+def fold(frames: Tensor) -> Tensor:
+    """Sequences (B, T, H, W) as single frames (B T, 1, H, W)."""
+    return frames.flatten(0, 1).unsqueeze(1)
+
+
+__all__ = ["Objects", "PerFrame", "Program", "State", "Tracker", "fold"]

@@ -1,0 +1,39 @@
+"""The paper's five models (section 3.4), composed from the same blocks: the ablation table as a dict."""
+
+from collections.abc import Callable
+
+from pyro.nn import PyroModule
+
+from vtssi_pyro.blocks import AIR, FIND, MOT, RECT, FirstFrame, NoFIND, RandomWalk, TemplateFIND
+from vtssi_pyro.config import ModelConfig
+from vtssi_pyro.tracker import PerFrame, Tracker
+
+FINDERS: dict[str, Callable[[ModelConfig], PyroModule]] = {
+    "learned": lambda c: FIND(c.find, c.air),
+    "template": lambda c: TemplateFIND(c.template, c.air),
+}
+
+
+def _find(c: ModelConfig) -> PyroModule:
+    return FINDERS[c.finder](c)
+
+
+def _walk(c: ModelConfig) -> RandomWalk:
+    return RandomWalk(c.mot.walk_scale)
+
+
+VARIANTS: dict[str, Callable[[ModelConfig], Tracker]] = {
+    "air": lambda c: PerFrame(AIR(c.air), FirstFrame(), NoFIND(), _walk(c)),
+    "find": lambda c: Tracker(AIR(c.air), FirstFrame(), _find(c), _walk(c)),
+    "rect-find": lambda c: Tracker(AIR(c.air), RECT(c.rect, c.air), _find(c), _walk(c)),
+    "find-mot": lambda c: Tracker(AIR(c.air), FirstFrame(), _find(c), MOT(c.mot, c.air)),
+    "vtssi": lambda c: Tracker(AIR(c.air), RECT(c.rect, c.air), _find(c), MOT(c.mot, c.air)),
+}
+
+
+def build(variant: str = "vtssi", config: ModelConfig | None = None) -> Tracker:
+    """A fresh tracker of one of the :data:`VARIANTS`; ``config`` defaults to the paper's numbers."""
+    config = config or ModelConfig()
+    tracker = VARIANTS[variant](config)
+    tracker.sample_intermediate = config.sample_intermediate
+    return tracker
