@@ -1,0 +1,174 @@
+"""From a tracker and frames to tracks: what was inferred, what is predicted, and how sure the model is."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import pyro
+import torch
+from pyro import poutine
+from torch import Tensor
+
+from vtssi_pyro.handlers import mode
+from vtssi_pyro.ops import counting
+from vtssi_pyro.ops.spatial import paste, size_to_pixels, to_pixels
+from vtssi_pyro.tracker import Tracker
+from vtssi_pyro.types import Latents, Objects, Tracks
+
+INK = 0.25  # a glimpse pixel at least this bright, relative to its brightest, belongs to the object
+
+
+class Reading(NamedTuple):
+    """What the model makes of frames."""
+
+    tracks: Tracks
+    frames: Tensor  # (B, T + horizon, H, W) rendered means
+
+
+def track(tracker: Tracker, frames: Tensor, batch: int = 64) -> Reading:
+    """Tracks of the observed frames, every variable at its mode (App. D.2).
+
+    Args:
+        tracker: trained.
+        frames: (S, T, H, W), intensities in [0, 1].
+        batch: sequences inferred at a time.
+    """
+    return forecast(tracker, frames, 0, batch=batch)
+
+
+def forecast(
+    tracker: Tracker, frames: Tensor, horizon: int, num_samples: int = 0, batch: int = 64, seed: int = 0
+) -> Reading:
+    """Tracks of the observed frames and of ``horizon`` frames beyond them.
+
+    Args:
+        tracker: trained; without MOT an object stays where it was last seen.
+        frames: (S, T, H, W), intensities in [0, 1].
+        horizon: frames to predict.
+        num_samples: posterior samples, from which also the scales are taken; 0: modes, and the scales of each
+            variable given the mode of what came before it.
+        batch: sequences inferred at a time.
+        seed: of the samples.
+    """
+    parts = []
+    with _evaluating(tracker, seed):
+        for x in frames.split(batch):
+            parts.append(_read(tracker, x, horizon, num_samples))
+    columns = zip(*(part.tracks for part in parts), strict=True)
+    sample_axis = Tracks._fields.index("samples")
+    joined = [
+        None if column[0] is None else torch.cat(column, 1 if i == sample_axis else 0)
+        for i, column in enumerate(columns)
+    ]
+    return Reading(Tracks(*joined), torch.cat([part.frames for part in parts]))
+
+
+@contextmanager
+def _evaluating(tracker: Tracker, seed: int) -> Iterator[None]:
+    """No gradients, no dropout, a random state and a parameter store of its own, validation off."""
+    training = tracker.training
+    tracker.eval()
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    try:
+        with torch.random.fork_rng(devices=devices), torch.no_grad(), pyro.get_param_store().scope():
+            torch.manual_seed(seed)
+            with pyro.validation_enabled(False):
+                yield
+    finally:
+        tracker.train(training)
+
+
+def _read(tracker: Tracker, x: Tensor, horizon: int, num_samples: int) -> Reading:
+    with mode():
+        trace = poutine.trace(tracker.guide).get_trace(x, horizon=horizon)
+    latents: Latents = trace.nodes["_RETURN"]["value"]
+    size, total = (x.shape[-2], x.shape[-1]), x.shape[1] + horizon
+    num_objects = latents.position.shape[-2]
+    shape = (x.shape[0], total, num_objects)
+    number = counting.counted(latents.objects.count, num_objects)
+    slots = torch.arange(num_objects, device=x.device)
+    here = (slots < number.unsqueeze(-1)).unsqueeze(-2).expand(latents.position.shape[:-1])
+    present = here.reshape(shape)
+    glimpses = tracker.air.decode(latents.objects.description)
+    offset, box = ink_box(glimpses, latents.objects)
+    position = to_pixels(latents.position + offset.unsqueeze(-3), size)
+    scales = [trace.nodes[f"position_{t + 1}"]["fn"].stddev for t in range(latents.position.shape[-3])]
+    scale = size_to_pixels(torch.stack(scales, -3) / 2, size)
+    samples = None
+    if num_samples:
+        samples = torch.stack([_sample(tracker, x, horizon, size) for _ in range(num_samples)])
+        scale = samples.std(0) if num_samples > 1 else scale
+    rendered, confidence = _explain(x, glimpses, latents, here)
+    tracks = Tracks(
+        position=position.reshape(*shape, 2).where(present.unsqueeze(-1), torch.nan),
+        present=present,
+        box=size_to_pixels(box, size).unsqueeze(-3).expand_as(position).reshape(*shape, 2),
+        scale=scale.reshape(*shape, 2),
+        confidence=torch.cat([confidence.reshape(x.shape[0], x.shape[1], num_objects)]
+                             + [confidence.new_full((x.shape[0], horizon, num_objects), torch.nan)], 1),
+        samples=samples,
+    )  # fmt: skip
+    return Reading(tracks, rendered.reshape(x.shape[0], total, *size))
+
+
+def _sample(tracker: Tracker, x: Tensor, horizon: int, size: tuple[int, int]) -> Tensor:
+    """One posterior sample of the positions (B, T, N, 2), in pixels."""
+    latents = tracker.guide(x, horizon=horizon)
+    offset, _ = ink_box(tracker.air.decode(latents.objects.description), latents.objects)
+    position = to_pixels(latents.position + offset.unsqueeze(-3), size)
+    return position.reshape(x.shape[0], x.shape[1] + horizon, *position.shape[-2:])
+
+
+def ink_box(glimpses: Tensor, objects: Objects) -> tuple[Tensor, Tensor]:
+    """The tight box of the object inside its glimpse, which the attention window only encloses.
+
+    Args:
+        glimpses: (..., N, G, G).
+        objects: size is (..., N, 2).
+
+    Returns:
+        offset of the box's centre from the glimpse's, frame coordinates, and the box's size as a fraction of the
+        frame, both (..., N, 2).
+    """
+    edges = []
+    for axis in (-2, -1):  # brightest pixel of every column, of every row
+        profile = glimpses.amax(axis)  # (..., N, G)
+        level = INK * profile.amax(-1, keepdim=True)
+        before = torch.nn.functional.pad(profile, (1, 0))[..., :-1]
+        after = torch.nn.functional.pad(profile, (0, 1))[..., 1:]
+        inside = profile >= level
+        low = (inside & (inside.cumsum(-1) == 1)).to(profile).argmax(-1, keepdim=True)
+        high = profile.shape[-1] - 1 - inside.flip(-1).to(profile).argmax(-1, keepdim=True)
+        edges.append(torch.cat([
+            low + 0.5 - _share(profile, before, low, level),
+            high + 0.5 + _share(profile, after, high, level),
+        ], -1) / profile.shape[-1] * 2 - 1)  # fmt: skip
+    edge = torch.stack(edges, -2)  # (..., N, 2 axes, low and high) in [-1, 1] of the glimpse
+    return edge.mean(-1) * objects.size, (edge[..., 1] - edge[..., 0]) / 2 * objects.size
+
+
+def _share(profile: Tensor, neighbour: Tensor, index: Tensor, level: Tensor) -> Tensor:
+    """How far beyond the centre of the pixel at ``index`` the profile crosses the level, in pixels."""
+    at, beyond = profile.gather(-1, index), neighbour.gather(-1, index)
+    return ((at - level) / (at - beyond).clamp_min(1e-6)).clamp(0, 1)
+
+
+def _explain(x: Tensor, glimpses: Tensor, latents: Latents, here: Tensor) -> tuple[Tensor, Tensor]:
+    """Rendered frames, and each object's confidence: the share of the squared error it removes where it is.
+
+    With r the residual with all objects and r_i the residual without object i, on the pixels that i paints,
+    confidence_i = 1 - sum r^2 / sum r_i^2, clipped to [0, 1]: near 1 when the object explains its pixels, near 0 when
+    they would be as well explained without it (hidden or gone).
+    """
+    size = (x.shape[-2], x.shape[-1])
+    places = latents.position.transpose(-3, -2).unsqueeze(-2)  # (..., N, T, 1, 2)
+    each = paste(glimpses.unsqueeze(-3), places, latents.objects.size.unsqueeze(-2), size)  # (..., N, T, H, W)
+    each = each.transpose(-4, -3) * here[..., None, None]  # (..., T, N, H, W)
+    rendered = each.sum(-3)
+    observed = x.reshape(len(each), -1, *size)
+    each = each[:, : observed.shape[1]]
+    residual = (observed - rendered[:, : observed.shape[1]]).unsqueeze(-3)  # (..., T, 1, H, W)
+    share = each.clamp(0, 1)
+    with_it = (residual.square() * share).sum((-2, -1))
+    without = ((residual + each).square() * share).sum((-2, -1))
+    return rendered, (1 - with_it / without.clamp_min(1e-6)).clamp(0, 1)
