@@ -1,0 +1,42 @@
+"""Files that are either whole or not there."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary path beside ``path``, which takes its place once the block has ended well.
+
+    The temporary name is hidden, keeps the suffix (writers choose a format by it) and holds ``.tmp``, so that
+    leftovers of a killed process can be found with ``.*.tmp*``. When the block raises, it is removed and the
+    file that was there before stays as it was.
+
+    Args:
+        path: the file to write; its folder must exist.
+
+    Yields:
+        The path to write to, in the same folder.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.tmp{path.suffix}")
+    try:
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    """Push a file's bytes, or a folder's names, down to the disk: a rename may otherwise overtake them."""
+    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,161 @@
+"""Tracks as text that other programs read: CSV and MOTChallenge."""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from vtssi_pyro.atomic import atomic_write
+from vtssi_pyro.errors import DataError
+from vtssi_pyro.types import Tracks
+
+TRACKS_HEADER = "sequence frame object x y width height x_std y_std confidence".split()
+PREDICTIONS_HEADER = [
+    *"sequence frame object x y x_std y_std".split(),
+    *"x_50_low x_50_high x_90_low x_90_high y_50_low y_50_high y_90_low y_90_high".split(),
+]
+QUANTILES = (0.25, 0.75, 0.05, 0.95)  # ends of the 50 % and of the 90 % interval
+DECIMALS = 4  # of a pixel: finer than any tracker, short enough to read
+CHUNK_ROWS = 20_000  # rows whose samples are sorted at a time
+
+Rows = tuple[np.ndarray, np.ndarray, np.ndarray]  # sequence, frame and object of each row
+
+
+def write_tracks_csv(path: str | Path, tracks: Tracks) -> None:
+    """Write one row per object and frame; indices count from 0, unknown values are empty cells.
+
+    Args:
+        path: the file to write.
+        tracks: (B, T, N, 2), px; absent objects get no row.
+    """
+    rows = _rows(tracks)
+    columns = [
+        *rows,
+        *_pair(tracks.position, rows),
+        *_pair(tracks.box, rows),
+        *_pair(tracks.scale, rows),
+        _column(tracks.confidence, rows),
+    ]
+    _write_csv(path, TRACKS_HEADER, columns)
+
+
+def write_predictions_csv(path: str | Path, tracks: Tracks, observed: int) -> None:
+    """Write the predicted frames with the central 50 % and 90 % intervals of the sampled positions.
+
+    Args:
+        path: the file to write.
+        tracks: (B, T, N, 2), px; samples (S, B, T, N, 2), NaN where a sample lacks the object.
+        observed: number of frames that the tracker saw; only later ones are written. Indices count from 0.
+    """
+    rows = _rows(tracks, first=observed)
+    columns = [
+        *rows,
+        *_pair(tracks.position, rows),
+        *_pair(tracks.scale, rows),
+        *_intervals(tracks.samples, rows),
+    ]
+    _write_csv(path, PREDICTIONS_HEADER, columns)
+
+
+def write_mot(folder: str | Path, tracks: Tracks, name: str) -> list[Path]:
+    """Write MOTChallenge text, one file a sequence: frame, id, left, top, width, height, conf, -1, -1, -1.
+
+    Frames, identities and the pixel grid count from 1 there, so a box at the very left has ``left`` 1.
+
+    Args:
+        folder: where to; made if missing.
+        tracks: (B, T, N, 2), px, with boxes; a missing confidence is written as 1.
+        name: the files become ``name-0000.txt`` and so on, numbered as sequences are in the CSV files.
+
+    Returns:
+        The files, one per sequence, empty for a sequence without objects.
+    """
+    sequence, frame, slot = rows = _rows(tracks)
+    position, box = np.stack(_pair(tracks.position, rows), -1), np.stack(_pair(tracks.box, rows), -1)
+    if not np.isfinite(position + box).all():
+        raise DataError(
+            "MOTChallenge text needs a position and a box for every object, found an object without:"
+            " write CSV instead"
+        )
+    corner = position - box / 2 + 1
+    confidence = _column(tracks.confidence, rows)
+    confidence = np.where(np.isnan(confidence), 1.0, confidence)
+    rest = np.full(len(frame), -1)
+    columns = [frame + 1, slot + 1, *corner.T, *box.T, confidence, rest, rest, rest]
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}-{b:04d}.txt" for b in range(len(tracks.present))]
+    for b, path in enumerate(paths):
+        begin, end = np.searchsorted(sequence, [b, b + 1])  # rows are sorted by sequence
+        _write_csv(path, [], [column[begin:end] for column in columns])
+    return paths
+
+
+def _rows(tracks: Tracks, first: int = 0) -> Rows:
+    """Indices of the present objects from frame ``first`` on, in order of sequence, frame, object."""
+    sequence, frame, slot = tracks.present[:, first:].cpu().numpy().nonzero()
+    return sequence, frame + first, slot
+
+
+def _column(values: Tensor | None, rows: Rows) -> np.ndarray:
+    """Values of the rows, (R, ...), NaN where unknown."""
+    if values is None:
+        return np.full(len(rows[0]), np.nan)
+    return values.detach().cpu().numpy()[rows].astype(np.float64)
+
+
+def _pair(values: Tensor | None, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """The x and the y column of (B, T, N, 2) values."""
+    column = _column(values, rows)
+    return (column, column) if column.ndim == 1 else (column[:, 0], column[:, 1])
+
+
+def _intervals(samples: Tensor | None, rows: Rows) -> Iterable[np.ndarray]:
+    """The eight columns of interval ends, x before y."""
+    if samples is None:
+        return [_column(None, rows)] * 8
+    values = samples.detach().cpu().numpy()  # (S, B, T, N, 2)
+    ends = np.full((len(QUANTILES), len(rows[0]), 2), np.nan)
+    for begin in range(0, len(rows[0]), CHUNK_ROWS):
+        chunk = slice(begin, begin + CHUNK_ROWS)
+        b, t, n = (index[chunk] for index in rows)
+        ends[:, chunk] = _quantiles(values[:, b, t, n].astype(np.float64))
+    low_50, high_50, low_90, high_90 = ends  # each (R, 2)
+    return [end[:, axis] for axis in (0, 1) for end in (low_50, high_50, low_90, high_90)]
+
+
+def _quantiles(values: np.ndarray) -> np.ndarray:
+    """Linearly interpolated quantiles along the first axis that pass over NaN.
+
+    ``np.nanquantile`` says the same, one Python call per column.
+    """
+    known = np.isfinite(values).sum(0)  # (R, 2)
+    ordered = np.sort(values, axis=0)  # NaN last
+    out = []
+    for q in QUANTILES:
+        place = q * np.maximum(known - 1, 0)
+        below = place.astype(int)
+        above = np.minimum(below + 1, np.maximum(known - 1, 0))
+        low, high = (np.take_along_axis(ordered, index[None], 0)[0] for index in (below, above))
+        out.append(low + (place - below) * (high - low))
+    return np.stack(out)
+
+
+def _write_csv(path: str | Path, header: list[str], columns: Iterable[np.ndarray]) -> None:
+    with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if header:
+            writer.writerow(header)
+        writer.writerows(zip(*(_cells(column) for column in columns), strict=True))
+
+
+def _cells(column: np.ndarray) -> list[Any]:
+    """Python values of a column; None, an empty cell, for what is not finite."""
+    if column.dtype.kind != "f":
+        return column.tolist()
+    finite = np.isfinite(column).tolist()
+    rounded = (np.round(column, DECIMALS) + 0.0).tolist()  # + 0.0: no "-0.0"
+    return [value if known else None for value, known in zip(rounded, finite, strict=True)]

@@ -1,0 +1,10 @@
+"""Pictures of tracks and of training; they see tracks and numbers, whatever made them.
+
+Pictures count frames and identities from 1.
+"""
+
+from vtssi_pyro.plots.curves import error_curves, learning_curves
+from vtssi_pyro.plots.film import film_strip
+from vtssi_pyro.plots.overlay import Panel, overlay_gif
+
+__all__ = ["Panel", "error_curves", "film_strip", "learning_curves", "overlay_gif"]

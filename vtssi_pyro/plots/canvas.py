@@ -1,0 +1,161 @@
+"""A picture of frames under construction: pixels that are colours of the palette, and what is drawn on them."""
+
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from vtssi_pyro.plots.style import DIM, PAGE, SHADES, font, identity_base, palette
+from vtssi_pyro.types import Tracks
+
+SMOOTHING = 3  # trails and dots are drawn this much larger and shrunk
+VISIBLE = 40  # of 255: what a smooth edge must reach to cover a pixel
+TRAIL = 8  # frames
+LINE = 2  # px, boxes
+
+
+class Canvas:
+    """Draws in pixels from the top left; everything beyond the edge is cut."""
+
+    def __init__(self, width: int, height: int) -> None:
+        """Start with an empty page, px."""
+        self.pixels = np.full((height, width), PAGE, np.uint8)
+
+    @classmethod
+    def of(cls, frame: np.ndarray, scale: int) -> "Canvas":
+        """A frame (H, W) of greys, each pixel ``scale`` pixels wide."""
+        canvas = cls(frame.shape[1] * scale, frame.shape[0] * scale)
+        canvas.pixels[:] = frame.repeat(scale, 0).repeat(scale, 1)
+        return canvas
+
+    def put(self, other: "Canvas", x: int, y: int) -> None:
+        """Lay another canvas on this one."""
+        height, width = other.pixels.shape
+        self.pixels[y : y + height, x : x + width] = other.pixels
+
+    def fill(self, left: int, top: int, right: int, bottom: int, colour: int) -> None:
+        """Fill the pixels from (left, top) up to, but not with, (right, bottom)."""
+        self.pixels[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = colour
+
+    def dashes(self, left: int, top: int, right: int, bottom: int, colour: int, dash: int = 6) -> None:
+        """Fill the same pixels with holes along the longer side."""
+        along_x = right - left > bottom - top
+        for begin in range(left if along_x else top, right if along_x else bottom, 2 * dash):
+            end = min(begin + dash, right if along_x else bottom)
+            self.fill(*((begin, top, end, bottom) if along_x else (left, begin, right, end)), colour)
+
+    def text(
+        self, x: int, y: int, words: str, size: int, grey: int = DIM, anchor: str = "la", bold: bool = False
+    ) -> None:
+        """Write on the page, in Pillow's anchors."""
+        mask = self._mask()
+        ImageDraw.Draw(mask).text((x, y), words, fill=255, font=font(size, bold), anchor=anchor)
+        weight = np.asarray(mask) / 255
+        on = weight > 0
+        blend = self.pixels[on] + weight[on] * (grey - self.pixels[on].astype(float))
+        self.pixels[on] = blend.round().astype(np.uint8)
+
+    def box(self, left: float, top: float, right: float, bottom: float, identity: int) -> None:
+        """Outline an area on the pixels just around it, kept within the canvas, and name it."""
+        height, width = self.pixels.shape
+        if right <= 0 or bottom <= 0 or left >= width or top >= height:
+            return
+        l, t = max(round(left) - LINE, 0), max(round(top) - LINE, 0)  # noqa: E741
+        r, b = min(round(right) + LINE, width), min(round(bottom) + LINE, height)
+        colour = identity_base(identity) + SHADES - 1
+        for edge in ((l, t, r, t + LINE), (l, b - LINE, r, b), (l, t, l + LINE, b), (r - LINE, t, r, b)):
+            self.fill(*edge, colour)
+        self._tab(l, t, b, identity)
+
+    def cross(self, x: float, y: float, identity: int, arm: int = 5) -> None:
+        """Mark a point."""
+        colour, column, row = identity_base(identity) + SHADES - 1, round(x), round(y)
+        self.fill(column - arm, row - 1, column + arm, row + 1, colour)
+        self.fill(column - 1, row - arm, column + 1, row + arm, colour)
+
+    def trail(self, points: np.ndarray, identity: int) -> None:
+        """A path (L, 2), oldest first, that fades into the past; NaN breaks it."""
+        mask = self._mask(SMOOTHING)
+        draw = ImageDraw.Draw(mask)
+        for step, (a, b) in enumerate(zip(points[:-1], points[1:], strict=True), start=1):
+            if np.isfinite([a, b]).all():
+                line = [tuple(a * SMOOTHING), tuple(b * SMOOTHING)]
+                draw.line(line, fill=90 + 165 * step // len(points), width=2 * SMOOTHING)
+        self._stamp(mask, identity)
+
+    def dots(self, points: np.ndarray, identity: int, radius: float = 1.4) -> None:
+        """Faint dots at points (S, 2)."""
+        mask = self._mask(SMOOTHING)
+        draw = ImageDraw.Draw(mask)
+        for x, y in points[np.isfinite(points).all(-1)] * SMOOTHING:
+            draw.circle((x, y), radius * SMOOTHING, fill=170)
+        self._stamp(mask, identity)
+
+    def image(self) -> Image.Image:
+        """The finished picture."""
+        image = Image.fromarray(self.pixels)
+        image.putpalette(palette())
+        return image
+
+    def _tab(self, left: int, top: int, bottom: int, identity: int) -> None:
+        """An identity's number on its colour, above the box or, at the upper edge, below it."""
+        size, name = 10, str(identity + 1)
+        width, height = 4 + round(font(size, bold=True).getlength(name)), size + 2
+        left = min(left, self.pixels.shape[1] - width)
+        top = top - height if top >= height else min(bottom, self.pixels.shape[0] - height)
+        mask = Image.new("L", (width, height))
+        ImageDraw.Draw(mask).text(
+            (width / 2, height / 2), name, fill=255, font=font(size, bold=True), anchor="mm"
+        )
+        area = self.pixels[top : top + height, left : left + width]
+        shade = (SHADES - 1) * (1 - np.asarray(mask) / 255)
+        area[:] = (identity_base(identity) + shade.round())[: area.shape[0], : area.shape[1]]
+
+    def _mask(self, scale: int = 1) -> Image.Image:
+        height, width = self.pixels.shape
+        return Image.new("L", (width * scale, height * scale))
+
+    def _stamp(self, mask: Image.Image, identity: int) -> None:
+        level = np.asarray(mask.reduce(SMOOTHING))
+        on = level >= VISIBLE
+        self.pixels[on] = identity_base(identity) + level[on] // (256 // SHADES)
+
+
+class Scene(NamedTuple):
+    """The tracks of one sequence in numbers of numpy; None where the tracks say nothing."""
+
+    position: np.ndarray  # (T, N, 2) px of the source
+    present: np.ndarray  # (T, N)
+    box: np.ndarray | None  # (T, N, 2)
+    samples: np.ndarray | None  # (S, T, N, 2)
+
+    @classmethod
+    def of(cls, tracks: Tracks, sequence: int = 0) -> "Scene":
+        """Take one sequence out of the tracks."""
+        box, samples = tracks.box, tracks.samples
+        return cls(
+            tracks.position[sequence].detach().cpu().double().numpy(),
+            tracks.present[sequence].cpu().numpy(),
+            None if box is None else box[sequence].detach().cpu().double().numpy(),
+            None if samples is None else samples[:, sequence].detach().cpu().double().numpy(),
+        )
+
+    def draw(self, canvas: Canvas, frame: int, scale: int, trail: int = 0) -> None:
+        """Draw sampled positions, trails and boxes of a frame onto its picture."""
+        if frame >= len(self.present):
+            return
+        there = self.present[frame] & np.isfinite(self.position[frame]).all(-1)
+        identities = there.nonzero()[0].tolist()
+        if self.samples is not None:
+            for n in identities:
+                canvas.dots(self.samples[:, frame, n] * scale, n)
+        path = np.where(self.present[..., None], self.position, np.nan)[max(frame - trail, 0) : frame + 1]
+        for n in identities if trail else ():
+            canvas.trail(path[:, n] * scale, n)
+        for n in identities:
+            x, y = self.position[frame, n] * scale
+            if self.box is None or not np.isfinite(self.box[frame, n]).all():
+                canvas.cross(x, y, n)
+            else:
+                w, h = self.box[frame, n] * scale / 2
+                canvas.box(x - w, y - h, x + w, y + h, n)

@@ -1,0 +1,193 @@
+"""Numbers over training steps and over frames."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from vtssi_pyro.atomic import atomic_write
+from vtssi_pyro.plots.style import FAINT_INK, FONT_FAMILY, GRID, INFERENCE, INK, PREDICTION, TERMS
+
+LETTERS = 9  # points
+DOTS_PER_INCH = 160
+WINDOW = 1 / 40  # of all records: width of the running mean over a noisy curve
+
+Records = Sequence[Mapping[str, Any]]
+
+
+def learning_curves(path: str | Path, records: Records) -> None:
+    """Draw what training reached, from the lines of ``metrics.jsonl``; what no record holds is left out.
+
+    Args:
+        path: the file to write; its suffix chooses the format.
+        records: training records with ``step``, ``elbo`` and ``terms`` (name to nats per sequence), validation
+            records with ``step``, ``count_accuracy``, ``inference_error`` and ``prediction_error`` (px); a
+            ``stage`` in a record marks where stages begin.
+    """
+    records = sorted(records, key=lambda record: record["step"])
+    parts = [part for part in PARTS if any(_holds(record, part[0]) for record in records)]
+    columns = 1 if len(parts) < 2 else 2
+    rows = max(1, -(-len(parts) // columns))
+    figure = Figure(figsize=(4.6 * columns, 2.9 * rows), layout="constrained")
+    for index, (_, title, unit, draw) in enumerate(parts):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        draw(axes, records)
+        axes.set_xlim(0, max(record["step"] for record in records) or 1)
+        _dress(axes, title, "training step", unit)
+        for step in _stages(records):
+            axes.axvline(step, color=GRID, linewidth=1.2, zorder=0)
+    _save(figure, path)
+
+
+def error_curves(path: str | Path, evaluation: Mapping[str, Any], observe: int, trained_length: int) -> None:
+    """Draw the errors frame by frame, with the observation horizon and the training length (Figs. 5 to 7).
+
+    Args:
+        path: the file to write; its suffix chooses the format.
+        evaluation: an evaluation as a mapping, px; predictions begin at frame ``observe + 1``.
+        observe: number of observed frames.
+        trained_length: number of frames in a training sequence.
+    """
+    inference = _numbers(evaluation["inference_error_by_frame"])
+    prediction = _numbers(evaluation["prediction_error_by_frame"])
+    figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+    axes = figure.add_subplot()
+    last = max(len(inference), observe + len(prediction), 1)
+    _line(axes, np.arange(1, len(inference) + 1), inference, INFERENCE, "inferred")
+    _line(axes, observe + np.arange(1, len(prediction) + 1), prediction, PREDICTION, "predicted")
+    axes.set_xlim(0.5, last + 0.5)
+    axes.set_ylim(0, 1.15 * np.nanmax([1e-3, *inference, *prediction]))
+    _dress(axes, "Position error", "frame", "px")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for frame, words, height in ((observe, "observed", 1.0), (trained_length, "training length", 0.93)):
+        if frame < last:
+            _mark(axes, frame + 0.5, words, height)
+    _legend(axes)
+    _save(figure, path)
+
+
+def _holds(record: Mapping[str, Any], key: str) -> bool:
+    return record.get(key) is not None
+
+
+def _series(records: Records, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and values of the records that hold a key."""
+    kept = [record for record in records if _holds(record, key)]
+    return np.array([record["step"] for record in kept]), _numbers([record[key] for record in kept])
+
+
+def _numbers(values: Sequence[float | None]) -> np.ndarray:
+    """Values as floats; NaN, a gap in a curve, for None."""
+    return np.array([np.nan if value is None else value for value in values], float)
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
+    """Centred running mean over the known values, shorter at both ends."""
+    half = int(len(values) * WINDOW / 2)
+    known = np.isfinite(values)
+    sums = np.concatenate([[0.0], np.where(known, values, 0.0).cumsum()])
+    counts = np.concatenate([[0], known.cumsum()])
+    low = np.maximum(np.arange(len(values)) - half, 0)
+    high = np.minimum(np.arange(len(values)) + half + 1, len(values))
+    total = counts[high] - counts[low]
+    return np.where(total > 0, (sums[high] - sums[low]) / np.maximum(total, 1), np.nan)
+
+
+def _draw_elbo(axes: Axes, records: Records) -> None:
+    steps, values = _series(records, "elbo")
+    axes.plot(steps, values, color=INFERENCE, alpha=0.25, linewidth=0.8)
+    axes.plot(steps, _smooth(values), color=INFERENCE, linewidth=1.6)
+    known = values[np.isfinite(values)]
+    if known.size > 20:  # the first steps are far below everything that follows and would flatten it
+        low, high = np.quantile(known, 0.03), known.max()
+        axes.set_ylim(low - 0.1 * (high - low) - 1e-6, high + 0.1 * (high - low) + 1e-6)
+
+
+def _draw_terms(axes: Axes, records: Records) -> None:
+    held = [record for record in records if _holds(record, "terms")]
+    names = list(dict.fromkeys(name for record in held for name in record["terms"]))
+    for colour, name in zip(cycle(TERMS), names, strict=False):
+        steps, values = _series([{"step": r["step"], name: r["terms"].get(name)} for r in held], name)
+        axes.plot(steps, _smooth(values), color=colour, linewidth=1.4, label=name)
+    axes.set_yscale("symlog", linthresh=1.0)
+    _legend(axes)
+
+
+def _draw_accuracy(axes: Axes, records: Records) -> None:
+    steps, values = _series(records, "count_accuracy")
+    _line(axes, steps, 100 * values, INFERENCE, None)
+    axes.set_ylim(0, 103)
+
+
+def _draw_errors(axes: Axes, records: Records) -> None:
+    for key, colour, name in (
+        ("inference_error", INFERENCE, "inferred"),
+        ("prediction_error", PREDICTION, "predicted"),
+    ):
+        steps, values = _series(records, key)
+        _line(axes, steps, values, colour, name)
+    axes.set_ylim(bottom=0)
+    _legend(axes)
+
+
+PARTS: tuple[tuple[str, str, str, Callable[[Axes, Records], None]], ...] = (
+    ("elbo", "ELBO", "nats per sequence", _draw_elbo),
+    ("terms", "Terms", "nats per sequence", _draw_terms),
+    ("count_accuracy", "Count accuracy", "% right", _draw_accuracy),
+    ("inference_error", "Position error", "px", _draw_errors),
+)
+
+
+def _stages(records: Records) -> list[int]:
+    """Steps at which another stage began."""
+    named = [(record["step"], record["stage"]) for record in records if _holds(record, "stage")]
+    return [step for (_, before), (step, name) in pairwise(named) if name != before]
+
+
+def _line(axes: Axes, x: np.ndarray, y: np.ndarray, colour: str, name: str | None) -> None:
+    axes.plot(
+        x, y, color=colour, linewidth=1.6, marker="o", markersize=3.5, label=name, clip_on=False, zorder=3
+    )
+
+
+def _mark(axes: Axes, x: float, words: str, height: float) -> None:
+    """A vertical line with its meaning beside it."""
+    axes.axvline(x, color=FAINT_INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+    axes.annotate(
+        words,
+        (x, height),
+        xycoords=axes.get_xaxis_transform(),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="top",
+        fontsize=LETTERS,
+        color=FAINT_INK,
+        family=FONT_FAMILY,
+    )
+
+
+def _legend(axes: Axes) -> None:
+    axes.legend(frameon=False, labelcolor=INK, prop={"family": FONT_FAMILY, "size": LETTERS})
+
+
+def _dress(axes: Axes, title: str, x: str, y: str) -> None:
+    """The looks all curves share: no frame, a faint grid, small letters."""
+    axes.set_title(title, loc="left", fontsize=LETTERS + 2, color=INK, family=FONT_FAMILY, weight="bold")
+    axes.set_xlabel(x, fontsize=LETTERS, color=FAINT_INK, family=FONT_FAMILY)
+    axes.set_ylabel(y, fontsize=LETTERS, color=FAINT_INK, family=FONT_FAMILY)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelsize=LETTERS, labelcolor=FAINT_INK, labelfontfamily=FONT_FAMILY)
+    for side in ("left", "right", "top"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(GRID)
+
+
+def _save(figure: Figure, path: str | Path) -> None:
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, dpi=DOTS_PER_INCH, facecolor="white")

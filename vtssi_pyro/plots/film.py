@@ -1,0 +1,65 @@
+"""One sequence as a strip of frames, for paper and README."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vtssi_pyro.atomic import atomic_write
+from vtssi_pyro.plots.canvas import Canvas, Scene
+from vtssi_pyro.plots.style import BRIGHT, DIM, Frames, font, to_greys
+from vtssi_pyro.types import Tracks
+
+TILE = 150  # px, about the width of a frame's picture
+MARGIN, GAP, HEADER = 16, 6, 34  # px
+HORIZON = 18  # px between the last frame seen and the first one predicted
+LETTERS = 18  # px
+
+Row = tuple[str, Frames, Tracks | None]  # label, (T, H, W), tracks of that one sequence
+
+
+def film_strip(
+    path: str | Path,
+    rows: Sequence[Row],
+    observed: int | None = None,
+    columns: int = 10,
+    scale: int | None = None,
+) -> None:
+    """Write rows of frames such as truth, reconstruction, boxes and prediction as a PNG.
+
+    Args:
+        path: the file to write.
+        rows: label, frames (T, H, W), uint8 or in [0, 1], and tracks (1, T, N, 2) or None.
+        observed: number of frames after which the horizon is marked, None for no mark.
+        columns: at most so many frames, evenly spaced, the first and the last among them.
+        scale: pixels of the picture per pixel of the frame, None for a pleasant size.
+    """
+    frames = [to_greys(row[1]) for row in rows]
+    length, H, W = max(len(f) for f in frames), *frames[0].shape[1:]
+    scale = scale or max(1, TILE // W)
+    shown = np.unique(np.linspace(0, length - 1, min(columns, length)).round().astype(int)).tolist()
+    margin = 2 * MARGIN + max(round(font(LETTERS).getlength(row[0])) for row in rows)
+    lefts = [
+        margin + column * (W * scale + GAP) + (HORIZON if observed is not None and t >= observed else 0)
+        for column, t in enumerate(shown)
+    ]
+    bottom = HEADER + len(rows) * (H * scale + GAP) - GAP
+    page = Canvas(lefts[-1] + W * scale + MARGIN, bottom + MARGIN)
+    for t, left in zip(shown, lefts, strict=True):
+        predicted = observed is not None and t >= observed
+        page.text(left + W * scale // 2, HEADER - 9, str(t + 1), LETTERS, BRIGHT if predicted else DIM, "ms")
+    for index, ((label, _, tracks), film) in enumerate(zip(rows, frames, strict=True)):
+        top = HEADER + index * (H * scale + GAP)
+        page.text(margin - MARGIN, top + H * scale // 2, label, LETTERS, BRIGHT, "rm")
+        scene = Scene.of(tracks) if tracks is not None else None
+        for t, left in zip(shown, lefts, strict=True):
+            tile = Canvas.of(film[t] if t < len(film) else np.zeros_like(film[0]), scale)
+            if scene is not None:
+                scene.draw(tile, t, scale)
+            page.put(tile, left, top)
+    before = [left for t, left in zip(shown, lefts, strict=True) if observed is not None and t < observed]
+    if before and len(before) < len(shown):
+        middle = before[-1] + W * scale + (GAP + HORIZON) // 2
+        page.dashes(middle - 1, 12, middle + 1, bottom, BRIGHT, dash=8)
+    with atomic_write(path) as temporary:
+        page.image().save(temporary, "PNG", optimize=True)

@@ -1,0 +1,117 @@
+"""An animation of sequences with what a tracker says of them."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from vtssi_pyro.atomic import atomic_write
+from vtssi_pyro.plots.canvas import TRAIL, Canvas, Scene
+from vtssi_pyro.plots.style import BRIGHT, DIM, PAGE, Frames, to_greys
+from vtssi_pyro.types import Tracks
+
+TILE = 200  # px, about the width of a frame's picture
+MARGIN, GAP, HEADER, FOOTER = 12, 8, 24, 26  # px
+LETTERS = 12  # px
+
+
+class Panel(NamedTuple):
+    """A column of the animation: frames and, if given, tracks drawn on them."""
+
+    title: str
+    frames: Frames  # (B, T, H, W), uint8 or in [0, 1]; black once they end
+    tracks: Tracks | None = None  # (B, T, N, 2)
+    observed: int | None = None  # frames that were seen; later ones are marked as predicted. None: all were
+
+
+def overlay_gif(
+    path: str | Path, panels: Sequence[Panel], scale: int | None = None, seconds_per_frame: float = 0.2
+) -> None:
+    """Write a GIF: panels side by side, sequences below one another, a timeline at the bottom.
+
+    Args:
+        path: the file to write.
+        panels: columns from left to right, all of the same sequences; the animation is as long as the longest.
+        scale: pixels of the picture per pixel of the frame, None for a pleasant size.
+        seconds_per_frame: pace; the last frame stays longer.
+    """
+    frames = [to_greys(panel.frames) for panel in panels]
+    B, _, H, W = frames[0].shape
+    scale = scale or max(1, TILE // W)
+    steps = [
+        max(len(f[0]), p.tracks.present.shape[1] if p.tracks else 0)
+        for f, p in zip(frames, panels, strict=True)
+    ]
+    scenes = [[Scene.of(p.tracks, b) if p.tracks else None for b in range(B)] for p in panels]
+    last = max(steps)
+
+    def pictures() -> Iterator[Image.Image]:
+        for t in range(last):
+            page = _page(panels, B, W * scale, H * scale)
+            for column, panel in enumerate(panels):
+                for row in range(B):
+                    tile = _tile(frames[column][row], scenes[column][row], panel, t, scale)
+                    page.put(tile, MARGIN + column * (W * scale + GAP), HEADER + row * (H * scale + GAP))
+            _captions(page, panels, W * scale, t)
+            _timeline(
+                page, t, last, min((p.observed for p in panels if p.observed is not None), default=last)
+            )
+            yield page.image()
+
+    rest = pictures()
+    pace = round(1000 * seconds_per_frame)
+    durations = [pace] * (last - 1) + [6 * pace]
+    with atomic_write(path) as temporary:
+        next(rest).save(
+            temporary, "GIF", save_all=True, append_images=rest, duration=durations, loop=0, optimize=False
+        )
+
+
+def _page(panels: Sequence[Panel], rows: int, width: int, height: int) -> Canvas:
+    columns = len(panels)
+    return Canvas(
+        2 * MARGIN + columns * width + (columns - 1) * GAP,
+        HEADER + rows * height + (rows - 1) * GAP + FOOTER,
+    )
+
+
+def _tile(frames: np.ndarray, scene: Scene | None, panel: Panel, t: int, scale: int) -> Canvas:
+    """One frame of one sequence in one panel."""
+    tile = Canvas.of(frames[t] if t < len(frames) else np.zeros_like(frames[0]), scale)
+    if scene is not None:
+        scene.draw(tile, t, scale, TRAIL)
+    if panel.observed is not None and t >= panel.observed:
+        height, width = tile.pixels.shape
+        for edge in (
+            (0, 0, width, 2),
+            (0, height - 2, width, height),
+            (0, 0, 2, height),
+            (width - 2, 0, width, height),
+        ):
+            tile.dashes(*edge, BRIGHT)
+    return tile
+
+
+def _captions(page: Canvas, panels: Sequence[Panel], width: int, t: int) -> None:
+    for column, panel in enumerate(panels):
+        left = MARGIN + column * (width + GAP)
+        page.text(left, HEADER - 7, panel.title, LETTERS, BRIGHT, "ls", bold=True)
+        if panel.observed is not None:
+            word, grey = ("observing", DIM) if t < panel.observed else ("predicting", BRIGHT)
+            page.text(left + width, HEADER - 7, word, LETTERS, grey, "rs")
+
+
+def _timeline(page: Canvas, t: int, last: int, observed: int) -> None:
+    """The frame's number and a bar of all frames: seen, predicted, still to come."""
+    height, width = page.pixels.shape
+    middle = height - FOOTER // 2
+    page.text(MARGIN, middle, f"frame {t + 1} of {last}", LETTERS, DIM, "lm")
+    left, right = MARGIN + 110, width - MARGIN
+    ends = np.linspace(left, right, last + 1).round().astype(int).tolist()
+    for step in range(last):
+        grey = PAGE + 12 if step > t else DIM if step < observed else BRIGHT
+        page.fill(ends[step], middle - 2, ends[step + 1] - 1, middle + 2, grey)
+    if observed < last:
+        page.fill(ends[observed] - 1, middle - 6, ends[observed], middle + 6, BRIGHT)

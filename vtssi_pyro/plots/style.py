@@ -1,0 +1,59 @@
+"""Colours and letters, the same in every picture."""
+
+from functools import cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import ImageFont
+from torch import Tensor
+
+Frames = Tensor | np.ndarray
+
+# Okabe and Ito's colours, which stay apart for colour-blind eyes, those that shine on black first.
+IDENTITIES = (
+    (230, 159, 0),  # orange
+    (86, 180, 233),  # sky blue
+    (0, 190, 140),  # green, a little lighter than theirs
+    (224, 140, 190),  # purple, likewise
+    (240, 228, 66),  # yellow
+    (235, 105, 40),  # vermilion, likewise
+    (70, 130, 210),  # blue, likewise
+    (180, 180, 180),  # grey in place of black
+)
+INFERENCE, PREDICTION = "#0072B2", "#D55E00"  # Okabe and Ito's blue and vermilion, for curves on white
+TERMS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#222222", "#999999")
+INK, FAINT_INK, GRID = "#222222", "#777777", "#e6e6e6"
+FONT_FAMILY = "DejaVu Sans"  # comes with matplotlib, so pictures look alike everywhere
+
+# Pictures of frames have 256 colours: a ramp of grey, then one from black to each identity's colour.
+GREYS = 96
+SHADES = 16
+PAGE, DIM, BRIGHT = 8, 52, 90  # greys: around the frames, captions, what matters
+
+
+def identity_base(identity: int) -> int:
+    """First colour of an identity's ramp; identities beyond the palette share colours."""
+    return GREYS + SHADES * (identity % len(IDENTITIES))
+
+
+def palette() -> list[int]:
+    """Red, green and blue of all colours, one after the other, as Pillow takes them."""
+    grey = np.linspace(0, 255, GREYS).round()[:, None].repeat(3, 1)
+    shades = np.arange(1, SHADES + 1)[:, None] / SHADES
+    ramps = [(shades * np.array(colour)).round() for colour in IDENTITIES]
+    return np.concatenate([grey, *ramps]).astype(int).ravel().tolist()
+
+
+def to_greys(frames: Frames) -> np.ndarray:
+    """Frames, uint8 or intensities in [0, 1], any shape, as colours of the grey ramp."""
+    array = frames.detach().cpu().numpy() if isinstance(frames, Tensor) else np.asarray(frames)
+    array = array / 255 if array.dtype == np.uint8 else np.nan_to_num(array)
+    return np.clip(array * (GREYS - 1), 0, GREYS - 1).round().astype(np.uint8)
+
+
+@cache
+def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """The letters of all pictures, ``size`` px."""
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
