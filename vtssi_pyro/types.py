@@ -50,7 +50,7 @@ class Anneal(NamedTuple):
     Fields may be Python floats or 0-d tensors.
     """
 
-    count_loc: Scalar = -3.0  # mean of the count's prior (App. C)
+    count_shift: Scalar = 0.0  # added to the mean of the count's prior: from 1 (-2) to 0 (-3) in App. C
     bell: Scalar = 1.0  # flatness of the bell-curve mask: 0 bell, 1 flat; p / (1 + p) of App. B.1
     fuse_low: Scalar = 0.5  # bounds of the fusion weight w (App. B.2.3)
     fuse_high: Scalar = 0.5

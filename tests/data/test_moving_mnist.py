@@ -274,3 +274,16 @@ def test_asking_for_too_much_is_an_error(shapes: Sprites) -> None:
 def test_impossible_requests(flavour: str, options: dict[str, int], message: str, shapes: Sprites) -> None:
     with pytest.raises(UsageError, match=message):
         moving_digits(flavour, shapes, **{"sequences": 3, **options})  # type: ignore[arg-type]
+
+
+def test_blend_of_overlapping_digits(shapes: Sprites) -> None:
+    """Both blends agree where one digit is; where two are, the sum (cut off at 1) is at least the brighter."""
+    settings = {"sequences": 40, "length": 3, "seed": 3}
+    total = moving_digits("linear-overlap", shapes, **settings).frames(slice(None))
+    brighter = moving_digits("linear-overlap", shapes, **settings, blend="max").frames(slice(None))
+    assert (total >= brighter - 1e-6).all()
+    assert (total > brighter + 0.1).any()
+    one = moving_digits("linear", shapes, **settings, objects=1)
+    torch.testing.assert_close(one.frames(slice(None)), replace(one, blend="max").frames(slice(None)))
+    with pytest.raises(UsageError, match="blend"):
+        moving_digits("linear", shapes, sequences=1, blend="mean")

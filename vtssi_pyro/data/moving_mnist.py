@@ -50,6 +50,7 @@ class MovingDigits:
     position: Tensor  # (S, T, N, 2) centres of the tight boxes, pixels; of unused slots too
     counts: Tensor  # (S,) int64
     frame_size: tuple[int, int]  # (H, W)
+    blend: str = "sum"  # or "max": what a pixel of two digits shows (reading D23)
 
     def __len__(self) -> int:
         """Number of sequences S."""
@@ -71,13 +72,18 @@ class MovingDigits:
         return Tracks(self.position.masked_fill(nowhere, nan), present, box.masked_fill(nowhere, nan))
 
     def frames(self, index: Index, length: int | None = None, start: int = 0) -> Tensor:
-        """Draw frames (b, t, H, W) in [0, 1]; where digits overlap they add up, cut off at 1."""
+        """Draw frames (b, t, H, W) in [0, 1]; where digits overlap they add up, cut off at 1, or the brighter shows."""
         chosen = rows(index, len(self)).to(self.counts.device)
         position = self.position[chosen][:, span(length, start, self.length)]
         which, counts = self.which[chosen], self.counts[chosen]
         present = torch.arange(which.shape[1], device=counts.device) < counts[:, None]  # (b, N)
         images = self.sprites.images[which].float() / 255 * present[..., None, None]  # (b, N, G, G)
-        return draw(images, self.sprites.sizes[which].float(), position, self.frame_size).clamp_(0, 1)
+        boxes = self.sprites.sizes[which].float()
+        if self.blend == "sum":
+            return draw(images, boxes, position, self.frame_size).clamp_(0, 1)
+        singles = (images[:, [i]] for i in range(images.shape[1]))
+        drawn = (draw(x, boxes[:, [i]], position[:, :, [i]], self.frame_size) for i, x in enumerate(singles))
+        return torch.stack(list(drawn)).amax(0)
 
     def to(self, device: torch.device | str) -> Self:
         """The same data on another device, where frames are then drawn."""
@@ -95,6 +101,7 @@ def moving_digits(
     frame_size: int | tuple[int, int] = 50,
     objects: int = 2,
     seed: int = 0,
+    blend: str = "sum",
 ) -> MovingDigits:
     """Draw sequences of 0 to ``objects`` different digits; the same seed gives the same data.
 
@@ -106,10 +113,13 @@ def moving_digits(
         frame_size: side of square frames, or (H, W), pixels.
         objects: largest number of objects N; the number is uniform on 0..N.
         seed: of all choices.
+        blend: of pixels that two digits cover, ``sum`` (cut off at 1) or ``max``.
 
     Reference: App. D.1.
     """
     kind = _flavour(flavour)
+    if blend not in ("sum", "max"):
+        raise UsageError(f"unknown blend {blend!r}: expected sum or max")
     length = kind.length if length is None else length
     size = (frame_size, frame_size) if isinstance(frame_size, int) else frame_size
     _check(sprites, sequences, length, size, objects)
@@ -120,7 +130,7 @@ def moving_digits(
     which = _different(len(sprites.sizes), (sequences, objects), generator)
     motion: Motion = partial(linear, margin=kind.margin) if kind.motion == "linear" else elliptic
     position = motion(sprites.sizes[which], size, length, generator)
-    data = MovingDigits(sprites, which, position, counts, size)
+    data = MovingDigits(sprites, which, position, counts, size, blend)
     return data if kind.overlap else _separate(data, motion, generator)
 
 

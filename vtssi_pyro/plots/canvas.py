@@ -1,5 +1,6 @@
-"""A picture of frames under construction: pixels that are colours of the palette, and what is drawn on them."""
+"""A picture of frames under construction: pixels are colours of the palette, and tracks are drawn on them."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -9,8 +10,7 @@ from vtssi_pyro.plots.style import DIM, PAGE, SHADES, font, identity_base, palet
 from vtssi_pyro.types import Tracks
 
 SMOOTHING = 3  # trails and dots are drawn this much larger and shrunk
-VISIBLE = 40  # of 255: what a smooth edge must reach to cover a pixel
-TRAIL = 8  # frames
+VISIBLE = 100  # of 255: what a smooth edge must reach to cover a pixel
 LINE = 2  # px, boxes
 
 
@@ -55,7 +55,9 @@ class Canvas:
         blend = self.pixels[on] + weight[on] * (grey - self.pixels[on].astype(float))
         self.pixels[on] = blend.round().astype(np.uint8)
 
-    def box(self, left: float, top: float, right: float, bottom: float, identity: int) -> None:
+    def box(
+        self, left: float, top: float, right: float, bottom: float, identity: int, letters: int = 10
+    ) -> None:
         """Outline an area on the pixels just around it, kept within the canvas, and name it."""
         height, width = self.pixels.shape
         if right <= 0 or bottom <= 0 or left >= width or top >= height:
@@ -65,7 +67,7 @@ class Canvas:
         colour = identity_base(identity) + SHADES - 1
         for edge in ((l, t, r, t + LINE), (l, b - LINE, r, b), (l, t, l + LINE, b), (r - LINE, t, r, b)):
             self.fill(*edge, colour)
-        self._tab(l, t, b, identity)
+        self._tab(l, t, b, identity, letters)
 
     def cross(self, x: float, y: float, identity: int, arm: int = 5) -> None:
         """Mark a point."""
@@ -77,10 +79,10 @@ class Canvas:
         """A path (L, 2), oldest first, that fades into the past; NaN breaks it."""
         mask = self._mask(SMOOTHING)
         draw = ImageDraw.Draw(mask)
-        for step, (a, b) in enumerate(zip(points[:-1], points[1:], strict=True), start=1):
+        for step, (a, b) in enumerate(pairwise(points), start=1):
             if np.isfinite([a, b]).all():
                 line = [tuple(a * SMOOTHING), tuple(b * SMOOTHING)]
-                draw.line(line, fill=90 + 165 * step // len(points), width=2 * SMOOTHING)
+                draw.line(line, fill=110 + 145 * step // len(points), width=2 * SMOOTHING)
         self._stamp(mask, identity)
 
     def dots(self, points: np.ndarray, identity: int, radius: float = 1.4) -> None:
@@ -88,7 +90,7 @@ class Canvas:
         mask = self._mask(SMOOTHING)
         draw = ImageDraw.Draw(mask)
         for x, y in points[np.isfinite(points).all(-1)] * SMOOTHING:
-            draw.circle((x, y), radius * SMOOTHING, fill=170)
+            draw.circle((x, y), radius * SMOOTHING, fill=215)
         self._stamp(mask, identity)
 
     def image(self) -> Image.Image:
@@ -97,9 +99,9 @@ class Canvas:
         image.putpalette(palette())
         return image
 
-    def _tab(self, left: int, top: int, bottom: int, identity: int) -> None:
+    def _tab(self, left: int, top: int, bottom: int, identity: int, size: int) -> None:
         """An identity's number on its colour, above the box or, at the upper edge, below it."""
-        size, name = 10, str(identity + 1)
+        name = str(identity + 1)
         width, height = 4 + round(font(size, bold=True).getlength(name)), size + 2
         left = min(left, self.pixels.shape[1] - width)
         top = top - height if top >= height else min(bottom, self.pixels.shape[0] - height)
@@ -140,8 +142,8 @@ class Scene(NamedTuple):
             None if samples is None else samples[:, sequence].detach().cpu().double().numpy(),
         )
 
-    def draw(self, canvas: Canvas, frame: int, scale: int, trail: int = 0) -> None:
-        """Draw sampled positions, trails and boxes of a frame onto its picture."""
+    def draw(self, canvas: Canvas, frame: int, scale: int, trail: int = 0, letters: int = 10) -> None:
+        """Draw sampled positions, trails of so many frames and boxes onto a frame's picture."""
         if frame >= len(self.present):
             return
         there = self.present[frame] & np.isfinite(self.position[frame]).all(-1)
@@ -158,4 +160,4 @@ class Scene(NamedTuple):
                 canvas.cross(x, y, n)
             else:
                 w, h = self.box[frame, n] * scale / 2
-                canvas.box(x - w, y - h, x + w, y + h, n)
+                canvas.box(x - w, y - h, x + w, y + h, n, letters)

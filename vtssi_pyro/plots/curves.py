@@ -15,7 +15,10 @@ from vtssi_pyro.plots.style import FAINT_INK, FONT_FAMILY, GRID, INFERENCE, INK,
 
 LETTERS = 9  # points
 DOTS_PER_INCH = 160
+FEW = 60  # values that are drawn as points; more are drawn as a curve and its running mean
 WINDOW = 1 / 40  # of all records: width of the running mean over a noisy curve
+
+LABELS = {"x": "likelihood"}  # the frames' site is called x
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -25,9 +28,9 @@ def learning_curves(path: str | Path, records: Records) -> None:
 
     Args:
         path: the file to write; its suffix chooses the format.
-        records: training records with ``step``, ``elbo`` and ``terms`` (name to nats per sequence), validation
-            records with ``step``, ``count_accuracy``, ``inference_error`` and ``prediction_error`` (px); a
-            ``stage`` in a record marks where stages begin.
+        records: each with a ``step`` and any of ``elbo`` (nats per sequence), ``terms`` (name to nats per
+            sequence), ``count_accuracy``, ``inference_error`` and ``prediction_error`` (px); a ``stage``, its
+            name, marks where stages begin.
     """
     records = sorted(records, key=lambda record: record["step"])
     parts = [part for part in PARTS if any(_holds(record, part[0]) for record in records)]
@@ -39,8 +42,8 @@ def learning_curves(path: str | Path, records: Records) -> None:
         draw(axes, records)
         axes.set_xlim(0, max(record["step"] for record in records) or 1)
         _dress(axes, title, "training step", unit)
-        for step in _stages(records):
-            axes.axvline(step, color=GRID, linewidth=1.2, zorder=0)
+        for step, name in _stages(records):
+            _mark(axes, step, name if index == 0 else "", 0.12)
     _save(figure, path)
 
 
@@ -63,7 +66,7 @@ def error_curves(path: str | Path, evaluation: Mapping[str, Any], observe: int, 
     axes.set_xlim(0.5, last + 0.5)
     axes.set_ylim(0, 1.15 * np.nanmax([1e-3, *inference, *prediction]))
     _dress(axes, "Position error", "frame", "px")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     for frame, words, height in ((observe, "observed", 1.0), (trained_length, "training length", 0.93)):
         if frame < last:
             _mark(axes, frame + 0.5, words, height)
@@ -100,8 +103,11 @@ def _smooth(values: np.ndarray) -> np.ndarray:
 
 def _draw_elbo(axes: Axes, records: Records) -> None:
     steps, values = _series(records, "elbo")
-    axes.plot(steps, values, color=INFERENCE, alpha=0.25, linewidth=0.8)
-    axes.plot(steps, _smooth(values), color=INFERENCE, linewidth=1.6)
+    if len(steps) <= FEW:
+        _line(axes, steps, values, INFERENCE, None)
+    else:
+        axes.plot(steps, values, color=INFERENCE, alpha=0.25, linewidth=0.8)
+        axes.plot(steps, _smooth(values), color=INFERENCE, linewidth=1.6)
     known = values[np.isfinite(values)]
     if known.size > 20:  # the first steps are far below everything that follows and would flatten it
         low, high = np.quantile(known, 0.03), known.max()
@@ -113,9 +119,9 @@ def _draw_terms(axes: Axes, records: Records) -> None:
     names = list(dict.fromkeys(name for record in held for name in record["terms"]))
     for colour, name in zip(cycle(TERMS), names, strict=False):
         steps, values = _series([{"step": r["step"], name: r["terms"].get(name)} for r in held], name)
-        axes.plot(steps, _smooth(values), color=colour, linewidth=1.4, label=name)
+        axes.plot(steps, _smooth(values), color=colour, linewidth=1.4, label=LABELS.get(name, name))
     axes.set_yscale("symlog", linthresh=1.0)
-    _legend(axes)
+    _legend(axes, beside=True)
 
 
 def _draw_accuracy(axes: Axes, records: Records) -> None:
@@ -143,10 +149,10 @@ PARTS: tuple[tuple[str, str, str, Callable[[Axes, Records], None]], ...] = (
 )
 
 
-def _stages(records: Records) -> list[int]:
-    """Steps at which another stage began."""
+def _stages(records: Records) -> list[tuple[int, str]]:
+    """Steps at which another stage began, and its name."""
     named = [(record["step"], record["stage"]) for record in records if _holds(record, "stage")]
-    return [step for (_, before), (step, name) in pairwise(named) if name != before]
+    return [(step, name) for (_, before), (step, name) in pairwise(named) if name != before]
 
 
 def _line(axes: Axes, x: np.ndarray, y: np.ndarray, colour: str, name: str | None) -> None:
@@ -171,8 +177,10 @@ def _mark(axes: Axes, x: float, words: str, height: float) -> None:
     )
 
 
-def _legend(axes: Axes) -> None:
-    axes.legend(frameon=False, labelcolor=INK, prop={"family": FONT_FAMILY, "size": LETTERS})
+def _legend(axes: Axes, beside: bool = False) -> None:
+    """Names of the curves: where there is room, or to the right of the axes."""
+    looks = {"frameon": False, "labelcolor": INK, "prop": {"family": FONT_FAMILY, "size": LETTERS}}
+    axes.legend(**looks, **({"loc": "center left", "bbox_to_anchor": (1, 0.5)} if beside else {}))
 
 
 def _dress(axes: Axes, title: str, x: str, y: str) -> None:

@@ -13,7 +13,7 @@ from vtssi_pyro.types import Tracks
 TILE = 150  # px, about the width of a frame's picture
 MARGIN, GAP, HEADER = 16, 6, 34  # px
 HORIZON = 18  # px between the last frame seen and the first one predicted
-LETTERS = 18  # px
+LETTERS, TAB = 18, 14  # px
 
 Row = tuple[str, Frames, Tracks | None]  # label, (T, H, W), tracks of that one sequence
 
@@ -45,6 +45,7 @@ def film_strip(
     ]
     bottom = HEADER + len(rows) * (H * scale + GAP) - GAP
     page = Canvas(lefts[-1] + W * scale + MARGIN, bottom + MARGIN)
+    page.text(margin - MARGIN, HEADER - 9, "frame", LETTERS, DIM, "rs")
     for t, left in zip(shown, lefts, strict=True):
         predicted = observed is not None and t >= observed
         page.text(left + W * scale // 2, HEADER - 9, str(t + 1), LETTERS, BRIGHT if predicted else DIM, "ms")
@@ -55,7 +56,7 @@ def film_strip(
         for t, left in zip(shown, lefts, strict=True):
             tile = Canvas.of(film[t] if t < len(film) else np.zeros_like(film[0]), scale)
             if scene is not None:
-                scene.draw(tile, t, scale)
+                scene.draw(tile, t, scale, letters=TAB)
             page.put(tile, left, top)
     before = [left for t, left in zip(shown, lefts, strict=True) if observed is not None and t < observed]
     if before and len(before) < len(shown):

@@ -8,13 +8,14 @@ import numpy as np
 from PIL import Image
 
 from vtssi_pyro.atomic import atomic_write
-from vtssi_pyro.plots.canvas import TRAIL, Canvas, Scene
+from vtssi_pyro.plots.canvas import Canvas, Scene
 from vtssi_pyro.plots.style import BRIGHT, DIM, PAGE, Frames, to_greys
 from vtssi_pyro.types import Tracks
 
 TILE = 200  # px, about the width of a frame's picture
 MARGIN, GAP, HEADER, FOOTER = 12, 8, 24, 26  # px
 LETTERS = 12  # px
+TRAIL = 8  # frames
 
 
 class Panel(NamedTuple):
@@ -33,7 +34,7 @@ def overlay_gif(
 
     Args:
         path: the file to write.
-        panels: columns from left to right, all of the same sequences; the animation is as long as the longest.
+        panels: columns from left to right, all of the same sequences; the longest sets the length.
         scale: pixels of the picture per pixel of the frame, None for a pleasant size.
         seconds_per_frame: pace; the last frame stays longer.
     """
@@ -111,7 +112,7 @@ def _timeline(page: Canvas, t: int, last: int, observed: int) -> None:
     left, right = MARGIN + 110, width - MARGIN
     ends = np.linspace(left, right, last + 1).round().astype(int).tolist()
     for step in range(last):
-        grey = PAGE + 12 if step > t else DIM if step < observed else BRIGHT
+        grey = PAGE + 8 if step > t else DIM if step < observed else BRIGHT
         page.fill(ends[step], middle - 2, ends[step + 1] - 1, middle + 2, grey)
     if observed < last:
         page.fill(ends[observed] - 1, middle - 6, ends[observed], middle + 6, BRIGHT)

@@ -27,9 +27,9 @@ INK, FAINT_INK, GRID = "#222222", "#777777", "#e6e6e6"
 FONT_FAMILY = "DejaVu Sans"  # comes with matplotlib, so pictures look alike everywhere
 
 # Pictures of frames have 256 colours: a ramp of grey, then one from black to each identity's colour.
-GREYS = 96
+GREYS = 64
 SHADES = 16
-PAGE, DIM, BRIGHT = 8, 52, 90  # greys: around the frames, captions, what matters
+PAGE, DIM, BRIGHT = 6, 36, 60  # greys: around the frames, captions, what matters
 
 
 def identity_base(identity: int) -> int:
