@@ -9,6 +9,7 @@ import torch
 from pyro import poutine
 from torch import Tensor
 
+from vtssi_pyro.errors import UsageError
 from vtssi_pyro.handlers import mode
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.spatial import paste, size_to_pixels, to_pixels
@@ -42,14 +43,19 @@ def forecast(
     """Tracks of the observed frames and of ``horizon`` frames beyond them.
 
     Args:
-        tracker: trained; without MOT an object stays where it was last seen.
+        tracker: trained; only one with MOT predicts.
         frames: (S, T, H, W), intensities in [0, 1].
         horizon: frames to predict.
         num_samples: posterior samples, from which also the scales are taken; 0: modes, and the scales of each
             variable given the mode of what came before it.
         batch: sequences inferred at a time.
         seed: of the samples.
+
+    Raises:
+        UsageError: a horizon is asked of a tracker without MOT.
     """
+    if horizon and not tracker.motion.predicts:
+        raise UsageError("this tracker has no model of motion: variants find-mot and vtssi predict")
     parts = []
     with _evaluating(tracker, seed):
         for x in frames.split(batch):

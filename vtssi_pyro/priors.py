@@ -1,4 +1,4 @@
-"""Priors as modules that return a distribution; assign another callable to swap one."""
+"""Priors as modules that return a distribution; assign another such module to swap one."""
 
 from collections.abc import Sequence
 

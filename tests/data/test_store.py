@@ -1,8 +1,5 @@
-import io
 import os
-import pickle
 import signal
-import struct
 import subprocess
 import sys
 import tracemalloc
@@ -14,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vtssi_pyro.data import MovingDigits, Sprites, members, moving_digits, read, split_tail, write
+from vtssi_pyro.data import MovingDigits, Sprites, moving_digits, read, split_tail, write
 from vtssi_pyro.errors import DataError, OutOfResources, UsageError
 
 FRAMES = np.arange(2 * 3 * 4 * 5, dtype=np.uint8).reshape(2, 3, 4, 5)
@@ -29,16 +26,6 @@ def saved(folder: Path, **arrays: object) -> Path:
     path = folder / "some.npz"
     np.savez(path, **arrays)  # type: ignore[arg-type]
     return path
-
-
-def refused(path: Path, message: str) -> str:
-    """What reading ``path`` is refused with: one line that names the file."""
-    with pytest.raises(DataError, match=message) as caught:
-        read(path)
-    text = str(caught.value)
-    assert "\n" not in text
-    assert path.name in text
-    return text
 
 
 def same(first: Tensor, second: Tensor) -> bool:
@@ -230,164 +217,6 @@ def test_counts_come_from_the_first_frame_when_the_file_has_none(tmp_path: Path)
     video = read(saved(tmp_path, frames=FRAMES, positions=positions))
     assert video.counts is not None
     assert video.counts.tolist() == [2, 0]
-
-
-@pytest.mark.parametrize(
-    ("frames", "message"),
-    [
-        (FRAMES[0, 0], r"expected \(S, T, H, W\)"),
-        (FRAMES[None], r"expected \(S, T, H, W\)"),
-        (FRAMES[:0], "no frames"),
-        (FRAMES[:, :0], "no frames"),
-        (FRAMES.astype(np.int64), "int64, expected uint8"),
-        (FRAMES.astype(np.complex64), "complex64, expected uint8"),
-        (FRAMES.astype(str), "expected uint8"),
-        (FRAMES - 1.0, "sequence 0, frame 0 has the intensity -1.0"),
-        (
-            np.where(FRAMES == 83, np.nan, FRAMES),
-            "sequence 1, frame 1 has the intensity nan at row 0, column 3",
-        ),
-        (np.where(FRAMES == 119, np.inf, FRAMES), "sequence 1, frame 2 has the intensity inf"),
-        (FRAMES * 3.0, "0 to 255"),
-    ],
-)
-def test_frames_that_make_no_sense(tmp_path: Path, frames: np.ndarray, message: str) -> None:
-    refused(saved(tmp_path, frames=frames), message)
-
-
-GOOD = np.ones((2, 3, 1, 2), np.float32)
-
-
-@pytest.mark.parametrize(
-    ("truth", "message"),
-    [
-        ({"positions": GOOD[:, :2]}, "positions have shape"),
-        ({"positions": GOOD[:1]}, "positions have shape"),
-        ({"positions": GOOD[..., 0]}, "positions have shape"),
-        ({"positions": GOOD.astype(int)}, "expected float32"),
-        ({"positions": GOOD * [1, np.nan]}, "sequence 0, frame 0, object 0"),
-        ({"positions": GOOD * np.inf}, "sequence 0, frame 0, object 0"),
-        ({"boxes": GOOD}, "boxes need positions"),
-        ({"positions": GOOD, "boxes": np.ones((2, 3, 2, 2))}, "boxes need positions"),
-        ({"counts": np.array([1, 1, 1])}, r"expected int64 of shape \(2,\)"),
-        ({"counts": np.array([1.0, 1.0])}, "expected int64"),
-        ({"counts": np.array([0, -1])}, "sequence 1 counts -1"),
-        ({"counts": np.array([2, 0]), "positions": GOOD}, "sequence 0 counts 2 objects, expected 0 to 1"),
-    ],
-)
-def test_truth_that_does_not_fit(tmp_path: Path, truth: dict[str, np.ndarray], message: str) -> None:
-    refused(saved(tmp_path, frames=FRAMES, **truth), message)
-
-
-# Hostile files
-
-
-class Trap:
-    """Makes a folder when it is unpickled."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, (str(self.marker),)
-
-
-def test_pickles_are_never_opened(tmp_path: Path) -> None:
-    marker = tmp_path / "sprung"
-    trap = np.array([Trap(marker)], dtype=object)
-    np.save(tmp_path / "a.npy", trap, allow_pickle=True)
-    np.savez(tmp_path / "a.npz", frames=trap)
-    (tmp_path / "b.npz").write_bytes(pickle.dumps(Trap(marker)))
-    refused(tmp_path / "a.npy", "Python objects")
-    refused(tmp_path / "a.npz", "Python objects")
-    refused(tmp_path / "b.npz", "no .npz file")
-    assert not marker.exists()
-
-
-def npy(shape: tuple[int, ...], content: bytes, descr: object = "|u1") -> bytes:
-    """A ``.npy`` file that claims ``shape``."""
-    out = io.BytesIO()
-    np.lib.format.write_array_header_1_0(out, {"descr": descr, "fortran_order": False, "shape": shape})
-    return out.getvalue() + content
-
-
-@pytest.mark.parametrize(
-    "shape", [(10**12, 1, 1, 1), (2**40, 2**40, 2**40, 1), (1, 1, 5, 5), (-1, 1, 1, -24)]
-)
-@pytest.mark.parametrize("packing", [None, zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_a_header_that_lies_about_the_size(
-    tmp_path: Path, shape: tuple[int, ...], packing: int | None
-) -> None:
-    content = npy(shape, bytes(24))
-    path = tmp_path / ("a.npy" if packing is None else "a.npz")
-    if packing is None:
-        path.write_bytes(content)
-    else:
-        with zipfile.ZipFile(path, "w", packing) as archive:
-            archive.writestr("frames.npy", content)
-    tracemalloc.start()
-    try:
-        refused(path, "header promises|impossible shape")
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 2**21
-
-
-def test_a_directory_that_lies_about_the_size(tmp_path: Path) -> None:
-    """The zip's own directory claims a terabyte, in step with the array's header."""
-    path = tmp_path / "a.npz"
-    content = npy((2**30, 1, 1, 1), bytes(24))
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("frames.npy", content)
-    raw = path.read_bytes()
-    claimed = struct.pack("<II", 2**30 + 128, 2**30 + 128)
-    path.write_bytes(raw.replace(struct.pack("<II", len(content), len(content)), claimed))
-    refused(path, "cut off|damaged")
-
-
-def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(members, "MAX_UNPACKED", 10**6)
-    np.savez_compressed(tmp_path / "a.npz", frames=np.zeros((1, 1, 1000, 1001), np.uint8))
-    refused(tmp_path / "a.npz", "numpy.savez, which does not compress")
-    np.savez_compressed(tmp_path / "b.npz", frames=np.zeros((1, 1, 1000, 1000), np.uint8))
-    assert read(tmp_path / "b.npz").frame_size == (1000, 1000)
-
-
-@pytest.mark.parametrize("keep", [0, 1, 20, 100, 200, 300, -1])
-@pytest.mark.parametrize("kind", ["npz", "npy", "packed"])
-def test_cut_off_files(tmp_path: Path, kind: str, keep: int) -> None:
-    path = tmp_path / ("a.npy" if kind == "npy" else "a.npz")
-    if kind == "npy":
-        np.save(path, FRAMES)
-    else:
-        (np.savez if kind == "npz" else np.savez_compressed)(path, frames=FRAMES)
-    whole = path.read_bytes()
-    path.write_bytes(whole[:keep])
-    if keep < len(whole):
-        refused(path, ".")
-
-
-def test_a_flipped_byte_in_a_packed_file(tmp_path: Path) -> None:
-    np.savez_compressed(tmp_path / "a.npz", frames=FRAMES)
-    content = bytearray((tmp_path / "a.npz").read_bytes())
-    content[150] ^= 255
-    (tmp_path / "a.npz").write_bytes(content)
-    refused(tmp_path / "a.npz", "damaged|no NumPy array")
-
-
-def test_other_things_that_are_no_frames(tmp_path: Path) -> None:
-    refused(saved(tmp_path, video=FRAMES), "no array called frames")
-    (tmp_path / "text.npz").write_text("hello")
-    refused(tmp_path / "text.npz", "no .npz file")
-    (tmp_path / "text.npy").write_text("hello")
-    refused(tmp_path / "text.npy", "no NumPy array")
-    (tmp_path / "records.npy").write_bytes(npy((3,), bytes(24), [("a", "<f8")]))
-    refused(tmp_path / "records.npy", "records")
-    refused(tmp_path / "missing.npz", "no file")
-
-
-# Holding out
 
 
 @pytest.mark.parametrize(("total", "held_out"), [(2, 1), (9, 1), (10, 1), (19, 1), (20, 2), (100, 10)])

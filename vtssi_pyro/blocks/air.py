@@ -28,7 +28,7 @@ MIN_WEIGHT = 1e-2  # of an object's KL under step weights; poutine.scale must st
 class AIR(PyroModule):
     """Attend, Infer, Repeat with continuous counting.
 
-    The priors ``count``, ``size`` and ``description`` are callables that return a distribution with one event axis:
+    The priors ``count``, ``size`` and ``description`` are modules that return a distribution with one event axis:
     assign another to swap one. That of the count is called with the shift of its mean that training anneals.
 
     Reference: App. B.1, Alg. 1 and 2.

@@ -100,6 +100,8 @@ class TemplateFIND(PyroModule):
         self.config = config
         self.frame_size = air.frame_size
         side, learned = config.kernel_side, config.num_kernels
+        if side % 2 == 0:
+            raise ValueError(f"the template's side must be odd, so that it has a centre; found {side}")
         self.kernels = MLP([air.description, *config.kernel_dense], learned * side**2)
         self.logits = _LogitMap(learned + 2, config)
         self.spread = nn.Parameter(torch.tensor([0.0, math.log(0.05)]))
@@ -116,7 +118,8 @@ class TemplateFIND(PyroModule):
         return torch.stack(positions, -3)
 
     def _search(self, air: AIR, frames: Tensor, objects: Objects) -> Tensor:
-        small = nn.functional.avg_pool2d(frames, 2)  # (B, T, H/2, W/2)
+        odd = frames.shape[-1] % 2, frames.shape[-2] % 2
+        small = nn.functional.avg_pool2d(nn.functional.pad(frames, (0, odd[0], 0, odd[1])), 2)  # (B, T, H/2, W/2)
         side, learned = self.config.kernel_side, self.config.num_kernels
         kernels = self.kernels(objects.description).unflatten(-1, (learned, side, side)) / side
         with torch.no_grad():  # the decoder learns from reconstructions, not from being easy to find
@@ -148,7 +151,8 @@ class TemplateFIND(PyroModule):
         loc, variance = [], []
         for marginal in across:
             pixels = marginal.shape[-1]
-            grid = (2 * torch.arange(pixels, dtype=p.dtype, device=p.device) + 1) / pixels - 1
+            middle = 2 * torch.arange(pixels, dtype=p.dtype, device=p.device) + 1  # pixels of the frame
+            grid = 2 * middle / self.frame_size - 1
             mean = marginal @ grid
             loc.append(mean)
             variance.append((marginal @ grid.square() - mean.square()).clamp_min(0))

@@ -41,7 +41,7 @@ class Staircase:
 
     def __call__(self, step: float) -> float:
         """Value at a step."""
-        value = self.start + self.rise * math.floor(step / self.every)
+        value = self.start + self.rise * _stairs(step, self.every)
         return min(value, self.end) if self.rise > 0 else max(value, self.end)
 
 
@@ -87,8 +87,13 @@ class Flattening:
 
     def __call__(self, step: float) -> float:
         """Value at a step."""
-        p = min(self.rise * math.floor(step / self.every), self.end)
+        p = min(self.rise * _stairs(step, self.every), self.end)
         return p / (1 + p)
+
+
+def _stairs(step: float, every: float) -> int:
+    """How many stairs have been climbed; a scaled step may fall a rounding short of one."""
+    return math.floor(step / every + 1e-9)
 
 
 Schedule = Constant | Linear | Staircase | Decay | Cosine | Flattening

@@ -155,6 +155,8 @@ def _extras(tracker: Tracker, x: Tensor, anneal: Anneal, stage: Stage, step: flo
 
 def _rollout(tracker: Tracker, objects: Objects, position: Tensor) -> Tensor:
     motion, last = tracker.motion, position.shape[-3]
+    if last < 2:
+        return position.new_zeros(())
     start = min(motion.M, last - 1)
     number = counting.expected_number(objects.count, position.shape[-2])
     here = counting.active(number, position.shape[-2]).unsqueeze(-2)  # (..., B, 1, N)

@@ -59,7 +59,7 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.train.clip)
         if not torch.isfinite(norm):
             raise Diverged(
-                f"step {self.step} (stage {stage.name}): the gradient is not finite (objective {float(objective):.4g});"
+                f"step {self.step} (stage {stage.name}): the gradient is not finite (objective {float(objective.detach()):.4g});"
                 f" the last good checkpoint is kept; resume from it with a lower learning rate"
             )
         self.optimizer.step()

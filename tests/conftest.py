@@ -1,0 +1,111 @@
+"""Fixtures: one thread, fresh seeds and parameter store, and small trackers in float64."""
+
+from collections.abc import Callable, Iterator
+
+import pyro
+import pytest
+import torch
+from torch import Tensor
+
+from vtssi_pyro.config import AIRConfig, FINDConfig, ModelConfig, MOTConfig, RECTConfig, TemplateConfig
+from vtssi_pyro.tracker import Tracker
+from vtssi_pyro.variants import FINDERS, VARIANTS, build
+
+K = M = 3  # of the small trackers
+SIDE = 20  # of their frames, pixels
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--regen-golden", action="store_true", help="rewrite the files of tests/golden")
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Iterator[None]:
+    """Seeds, an empty parameter store and Pyro's checks; nothing that a test does outlives it."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    pyro.clear_param_store()
+    with pyro.validation_enabled(True):
+        yield
+    pyro.clear_param_store()
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(params=FINDERS)
+def finder(request: pytest.FixtureRequest, variant: str) -> str:
+    if variant == "air" and request.param != "learned":
+        pytest.skip("AIR has no finder")
+    return request.param
+
+
+def small(finder: str = "learned", num_objects: int = 2) -> ModelConfig:
+    """Every part of the model, as small as its convolutions allow."""
+    return ModelConfig(
+        air=AIRConfig(
+            num_objects=num_objects, frame_size=SIDE, glimpse=9, description=4,
+            counter_filters=((4, 3), (4, 3), (4, 3)), counter_dense=(16, 8),
+            locator_filters=((4, 3), (4, 3)), locator_units=16, locator_head=8, vae_dense=(16, 8),
+        ),
+        find=FINDConfig(
+            num_kernels=3, kernel_side=5, kernel_dense=(8, 8), filters=((4, 3), (6, 3)), dense=(16, 8),
+            features=8, position_trunk=(8, 8), position_heads=(8,),
+        ),
+        template=TemplateConfig(num_kernels=2, kernel_side=5, kernel_dense=(8, 8), filters=((3, 3), (3, 3))),
+        rect=RECTConfig(K=K, units=8, dense=(8, 8)),
+        mot=MOTConfig(M=M, motion=3, units=8, heads=(8,), transition=(8, 8)),
+        finder=finder,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def tiny() -> Callable[..., Tracker]:
+    """Make a small tracker: ``tiny(variant, finder, num_objects=2, count=4.0, config=None)``.
+
+    ``count`` is the bias of the proposed count's mean; at 4 both objects are active, at -4 only the first is.
+    """
+
+    def make(
+        variant: str = "vtssi",
+        finder: str = "learned",
+        num_objects: int = 2,
+        count: float = 4.0,
+        config: ModelConfig | None = None,
+    ) -> Tracker:
+        tracker = build(variant, config or small(finder, num_objects)).double().eval()
+        with torch.no_grad():
+            tracker.air.counter.body.loc[-1].bias.fill_(count)
+        return tracker
+
+    return make
+
+
+def soft_blobs(num_sequences: int = 2, length: int = 6, side: int = SIDE) -> Tensor:
+    """Sequences (B, T, H, W) of two soft blobs on straight paths, float64 in [0, 1]; no two alike."""
+    centre = 12 * torch.rand(num_sequences, 1, 2, 2, dtype=torch.float64) + 4
+    velocity = 2 * torch.rand(num_sequences, 1, 2, 2, dtype=torch.float64) - 1
+    path = centre + velocity * torch.arange(length, dtype=torch.float64).view(-1, 1, 1)  # (B, T, 2, 2)
+    axis = torch.arange(side, dtype=torch.float64) + 0.5
+    x = torch.exp(-0.5 * ((axis - path[..., :1]) / 1.5) ** 2)  # (B, T, 2, W)
+    y = torch.exp(-0.5 * ((axis - path[..., 1:]) / 2.5) ** 2)
+    return (y.unsqueeze(-1) * x.unsqueeze(-2)).sum(-3).clamp(0, 1)
+
+
+@pytest.fixture
+def blobs() -> Callable[..., Tensor]:
+    """Make frames: ``blobs(num_sequences=2, length=6)``."""
+    return soft_blobs
+
+
+@pytest.fixture
+def frames() -> Tensor:
+    return soft_blobs()
+
+
+@pytest.fixture
+def config() -> ModelConfig:
+    """What ``tiny`` is made of."""
+    return small()
