@@ -6,6 +6,7 @@ no effects.
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from pyro.distributions import Independent, Normal
@@ -20,7 +21,7 @@ Activation = Callable[[], nn.Module]
 def dense(sizes: Sequence[int], activation: Activation) -> nn.Sequential:
     """Dense layers of the given sizes, input first, each followed by the activation."""
     layers: list[nn.Module] = []
-    for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for fan_in, fan_out in pairwise(sizes):
         layers += [nn.Linear(fan_in, fan_out), activation()]
     return nn.Sequential(*layers)
 
@@ -90,9 +91,13 @@ class GaussianMLP(PyroModule):
             return nn.Sequential(*dense(sizes, activation), nn.Linear(sizes[-1], num_outputs))
 
         self.body = _NormalBody(dense(trunk, activation), head(), head(), positive)
-        with torch.no_grad():
-            self.body.loc[-1].bias.copy_(torch.as_tensor(loc_init, dtype=torch.get_default_dtype()))
-            self.body.scale[-1].bias.fill_(POSITIVE[positive][1](scale_init))
+        for layers, value in (
+            (self.body.loc, loc_init),
+            (self.body.scale, POSITIVE[positive][1](scale_init)),
+        ):
+            final = layers[-1]
+            assert isinstance(final, nn.Linear)
+            final.bias.data.copy_(torch.as_tensor(value, dtype=final.bias.dtype))
 
     def forward(self, x: Tensor) -> Independent:
         """The distribution given (..., trunk[0])."""

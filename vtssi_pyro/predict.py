@@ -1,6 +1,6 @@
 """From a tracker and frames to tracks: what was inferred, what is predicted, and how sure the model is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -60,13 +60,15 @@ def forecast(
     with _evaluating(tracker, seed):
         for x in frames.split(batch):
             parts.append(_read(tracker, x, horizon, num_samples))
-    columns = zip(*(part.tracks for part in parts), strict=True)
-    sample_axis = Tracks._fields.index("samples")
-    joined = [
-        None if column[0] is None else torch.cat(column, 1 if i == sample_axis else 0)
-        for i, column in enumerate(columns)
-    ]
-    return Reading(Tracks(*joined), torch.cat([part.frames for part in parts]))
+    return Reading(concatenated([part.tracks for part in parts]), torch.cat([part.frames for part in parts]))
+
+
+def concatenated(parts: Sequence[Tracks]) -> Tracks:
+    """Tracks of some sequences after those of others, as one."""
+    columns = zip(Tracks._fields, zip(*parts, strict=True), strict=True)
+    return Tracks._make(
+        None if c[0] is None else torch.cat(c, 1 if name == "samples" else 0) for name, c in columns
+    )
 
 
 @contextmanager
@@ -105,15 +107,16 @@ def _read(tracker: Tracker, x: Tensor, horizon: int, num_samples: int) -> Readin
         samples = torch.stack([_sample(tracker, x, horizon, size) for _ in range(num_samples)])
         scale = samples.std(0) if num_samples > 1 else scale
     rendered, confidence = _explain(x, glimpses, latents, here)
+    unknown = confidence.new_full((x.shape[0], horizon, num_objects), torch.nan)
+    confidence = torch.cat([confidence.reshape(x.shape[0], x.shape[1], num_objects), unknown], 1)
     tracks = Tracks(
         position=position.reshape(*shape, 2).where(present.unsqueeze(-1), torch.nan),
         present=present,
         box=size_to_pixels(box, size).unsqueeze(-3).expand_as(position).reshape(*shape, 2),
         scale=scale.reshape(*shape, 2),
-        confidence=torch.cat([confidence.reshape(x.shape[0], x.shape[1], num_objects)]
-                             + [confidence.new_full((x.shape[0], horizon, num_objects), torch.nan)], 1),
+        confidence=confidence,
         samples=samples,
-    )  # fmt: skip
+    )
     return Reading(tracks, rendered.reshape(x.shape[0], total, *size))
 
 
@@ -168,7 +171,9 @@ def _explain(x: Tensor, glimpses: Tensor, latents: Latents, here: Tensor) -> tup
     """
     size = (x.shape[-2], x.shape[-1])
     places = latents.position.transpose(-3, -2).unsqueeze(-2)  # (..., N, T, 1, 2)
-    each = paste(glimpses.unsqueeze(-3), places, latents.objects.size.unsqueeze(-2), size)  # (..., N, T, H, W)
+    each = paste(
+        glimpses.unsqueeze(-3), places, latents.objects.size.unsqueeze(-2), size
+    )  # (..., N, T, H, W)
     each = each.transpose(-4, -3) * here[..., None, None]  # (..., T, N, H, W)
     rendered = each.sum(-3)
     observed = x.reshape(len(each), -1, *size)

@@ -90,8 +90,11 @@ class Tracker(PyroModule):
     """VTSSI and its variants: the root module, and a slot for every part.
 
     Assign to ``air.count``, ``air.size``, ``air.description`` to swap a prior, to ``consensus``, ``find`` or
-    ``motion`` to swap a block, to ``rule`` to change how prediction and inference are fused.
+    ``motion`` to swap a block, to ``rule`` to change how prediction and inference are fused. A block that another
+    tracker has run cannot be given to a second one; ``program`` combines blocks freely.
     """
+
+    per_frame = False  # whether every frame is a scene of its own, with its own count
 
     def __init__(self, air: AIR, consensus: PyroModule, find: PyroModule, motion: RandomWalk) -> None:
         super().__init__()
@@ -144,12 +147,16 @@ class Tracker(PyroModule):
 
     def program(self, **blocks: Any) -> Program:
         """The tracker's program, or the same with other blocks: ``program(motion=RandomWalk())``."""
-        program = Program(self.air, self.consensus, self.find, self.motion, self.rule, self.sample_intermediate)
+        program = Program(
+            self.air, self.consensus, self.find, self.motion, self.rule, self.sample_intermediate
+        )
         return replace(program, **blocks)
 
 
 class PerFrame(Tracker):
     """A tracker of single frames: every frame is a sequence of length one (App. D.2, AIR "computed per-frame")."""
+
+    per_frame = True
 
     @pyro_method
     def model(self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0) -> None:

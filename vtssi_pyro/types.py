@@ -54,7 +54,9 @@ class Anneal(NamedTuple):
     bell: Scalar = 1.0  # flatness of the bell-curve mask: 0 bell, 1 flat; p / (1 + p) of App. B.1
     fuse_low: Scalar = 0.5  # bounds of the fusion weight w (App. B.2.3)
     fuse_high: Scalar = 0.5
-    step_weight: Scalar = 0.0  # 0: an object counts fully or not at all; 1: its KL is weighted by its step value
+    step_weight: Scalar = (
+        0.0  # 0: an object counts fully or not at all; 1: its KL is weighted by its step value
+    )
 
 
 class Tracks(NamedTuple):

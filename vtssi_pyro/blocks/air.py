@@ -41,16 +41,19 @@ class AIR(PyroModule):
         self.count = DiagNormal([config.count_loc], config.count_scale)
         self.size = DiagNormal(config.size_loc, config.size_scale)
         self.description = DiagNormal([0.0] * config.description, 1.0)
-        self.counter_features = ConvStack(1, config.counter_filters, (0, 1), config.stride, pad=config.counter_pad)
+        self.counter_features = ConvStack(
+            1, config.counter_filters, (0, 1), config.stride, pad=config.counter_pad
+        )
         features = self.counter_features.num_features(1, side, side)
         positive = config.scale_transform
         self.counter = GaussianMLP([features, *config.counter_dense], [], 1, positive=positive)
-        self.locator_features = ConvStack(1, config.locator_filters, (0, 1), config.stride, same=config.same_padding)
+        self.locator_features = ConvStack(
+            1, config.locator_filters, (0, 1), config.stride, same=config.same_padding
+        )
         features = self.locator_features.num_features(1, side, side)
         self.locator = Locator(features, config)
         self.encoder = GaussianMLP([glimpse**2, *config.vae_dense], [], config.description, positive=positive)
         self.decoder = MLP([config.description, *reversed(config.vae_dense)], glimpse**2)
-        nn.init.constant_(self.decoder.body[-1].bias, config.ink_init)
 
     @contextmanager
     def model(self, plates: Plates, anneal: Anneal) -> Iterator[Objects]:
@@ -138,7 +141,9 @@ class Locator(PyroModule):
         units, head = [config.locator_units], [config.locator_head]
         prior = torch.tensor(config.size_loc)
         scale, positive = config.place_scale, config.scale_transform
-        self.size = GaussianMLP(units, head, 2, nn.ReLU, torch.sigmoid, prior.logit().tolist(), scale, positive)
+        self.size = GaussianMLP(
+            units, head, 2, nn.ReLU, torch.sigmoid, prior.logit().tolist(), scale, positive
+        )
         self.position = GaussianMLP(units, head, 2, nn.ReLU, torch.tanh, 0.0, scale, positive)
 
     def forward(self, features: Tensor) -> tuple[Independent, Independent]:

@@ -20,10 +20,14 @@ from vtssi_pyro.types import Objects, Plates
 class NoFIND(PyroModule):
     """Nothing to find: for the program of single frames, whose only position AIR has inferred."""
 
-    def guide(self, air: AIR, frames: Tensor, objects: Objects, first: Tensor | None, plates: Plates) -> Tensor:
+    def guide(
+        self, air: AIR, frames: Tensor, objects: Objects, first: Tensor | None, plates: Plates
+    ) -> Tensor:
         """The first position as a sequence of length one, (..., B, 1, N, 2)."""
         if first is None or frames.shape[-3] != 1:
-            raise ValueError("NoFIND serves programs of single frames only: give it one frame and its positions")
+            raise ValueError(
+                "NoFIND serves programs of single frames only: give it one frame and its positions"
+            )
         return first.unsqueeze(-3)
 
 
@@ -37,7 +41,9 @@ class FIND(PyroModule):
         super().__init__()
         self.config = config
         side = air.frame_size
-        self.kernels = MLP([air.description, *config.kernel_dense], config.num_kernels * config.kernel_side**2)
+        self.kernels = MLP(
+            [air.description, *config.kernel_dense], config.num_kernels * config.kernel_side**2
+        )
         if config.stride:
             reduced = (side - config.kernel_side) // 2 + 1
             first: list[nn.Module] = [nn.ReLU()]
@@ -45,7 +51,9 @@ class FIND(PyroModule):
             reduced = (side - config.kernel_side + 1) // 2
             first = [nn.ReLU(), nn.MaxPool2d(2)]
         self.activate = _Plain(nn.Sequential(*first))
-        self.features = ConvStack(config.num_kernels, config.filters, (0,), config.stride, same=config.same_padding)
+        self.features = ConvStack(
+            config.num_kernels, config.filters, (0,), config.stride, same=config.same_padding
+        )
         features = self.features.num_features(config.num_kernels, reduced, reduced)
         self.readout = MLP([features, *config.dense], config.features)
         self.position = GaussianMLP(
@@ -53,7 +61,9 @@ class FIND(PyroModule):
             scale_init=config.scale_init, positive=air.scale_transform,
         )  # fmt: skip
 
-    def guide(self, air: AIR, frames: Tensor, objects: Objects, first: Tensor | None, plates: Plates) -> Tensor:
+    def guide(
+        self, air: AIR, frames: Tensor, objects: Objects, first: Tensor | None, plates: Plates
+    ) -> Tensor:
         """prod_t q_FIND(p_t | p_{t-1}, x_t, d); convolutions of all frames at once, only MLP_pos in sequence.
 
         Args:
@@ -80,7 +90,9 @@ class FIND(PyroModule):
     def _features(self, frames: Tensor, description: Tensor) -> Tensor:
         side = self.config.kernel_side
         kernels = self.kernels(description).unflatten(-1, (self.config.num_kernels, side, side))
-        responses = per_object(frames, kernels, stride=2 if self.config.stride else 1)  # (..., B, T, N, C, H', W')
+        responses = per_object(
+            frames, kernels, stride=2 if self.config.stride else 1
+        )  # (..., B, T, N, C, H', W')
         reduced = self.activate(responses.flatten(0, -4)).unflatten(0, responses.shape[:-3])
         return self.readout(self.features(reduced))
 
@@ -106,7 +118,9 @@ class TemplateFIND(PyroModule):
         self.logits = _LogitMap(learned + 2, config)
         self.spread = nn.Parameter(torch.tensor([0.0, math.log(0.05)]))
 
-    def guide(self, air: AIR, frames: Tensor, objects: Objects, first: Tensor | None, plates: Plates) -> Tensor:
+    def guide(
+        self, air: AIR, frames: Tensor, objects: Objects, first: Tensor | None, plates: Plates
+    ) -> Tensor:
         """prod_t q(p_t | x_t, s, d); see :meth:`FIND.guide`. Every frame is searched on its own."""
         logits = self._search(air, frames, objects)  # (..., B, T, N, h w)
         q = self._locate(logits)  # (..., B, T, N, 2)
@@ -119,7 +133,9 @@ class TemplateFIND(PyroModule):
 
     def _search(self, air: AIR, frames: Tensor, objects: Objects) -> Tensor:
         odd = frames.shape[-1] % 2, frames.shape[-2] % 2
-        small = nn.functional.avg_pool2d(nn.functional.pad(frames, (0, odd[0], 0, odd[1])), 2)  # (B, T, H/2, W/2)
+        small = nn.functional.avg_pool2d(
+            nn.functional.pad(frames, (0, odd[0], 0, odd[1])), 2
+        )  # (B, T, H/2, W/2)
         side, learned = self.config.kernel_side, self.config.num_kernels
         kernels = self.kernels(objects.description).unflatten(-1, (learned, side, side)) / side
         with torch.no_grad():  # the decoder learns from reconstructions, not from being easy to find
@@ -128,7 +144,9 @@ class TemplateFIND(PyroModule):
         responses = per_object(small, kernels, padding=side // 2)  # (..., B, T, N, 1 + C, h, w)
         own = responses[..., :1, :, :]
         number = counting.expected_number(objects.count, own.shape[-4])
-        there = counting.active(number, own.shape[-4]).to(own)[..., None, :, None, None, None]  # (..., B, 1, N, 1, 1, 1)
+        there = counting.active(number, own.shape[-4]).to(own)[
+            ..., None, :, None, None, None
+        ]  # (..., B, 1, N, 1, 1, 1)
         others = (own * there).sum(-4, keepdim=True) - own * there
         return self.logits(torch.cat([own, others, responses[..., 1:, :, :]], -3))
 
@@ -173,6 +191,7 @@ class _LogitMap(PyroModule):
             channels = out
         final = nn.Conv2d(channels, 1, 1)
         nn.init.normal_(final.weight, std=0.01)
+        assert final.bias is not None
         nn.init.zeros_(final.bias)
         self.body = _Residual(nn.Sequential(*layers, final), config.sharpness)
 

@@ -94,7 +94,9 @@ class RECT(PyroModule):
 
     @staticmethod
     def _consensus(q: Normal, w: Tensor) -> Independent:
-        average = weighted_average(q.loc.transpose(-3, -2), q.scale.transpose(-3, -2), w)  # from (..., B, N, K, E)
+        average = weighted_average(
+            q.loc.transpose(-3, -2), q.scale.transpose(-3, -2), w
+        )  # from (..., B, N, K, E)
         return average.to_event(1)
 
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 
-
 @dataclass(frozen=True)
 class AIRConfig:
     """AIR and the likelihood (App. B.1)."""
@@ -30,7 +29,6 @@ class AIRConfig:
     same_padding: bool = False  # of CNN_pre's convolutions (reading D14); CNN_cnt has its explicit 3 pixels
     scale_transform: str = "softplus"  # or "exp": how all networks make scales positive (reading D12)
     place_scale: float = 0.1  # first scale of size and position; not in the paper
-    ink_init: float = 0.0  # first logit of the decoder's ink; not in the paper
 
 
 @dataclass(frozen=True)

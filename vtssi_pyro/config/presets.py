@@ -28,7 +28,9 @@ _PAPER_VTSSI = replace(_PAPER, length=Staircase(6, 1, 30_000, 20), air_weight=St
 def paper(variant: str) -> Config:
     """Every number of appendices B and C; one stage of 780,000 steps."""
     stage = {"vtssi": _PAPER_VTSSI}.get(variant, _PAPER)
-    return Config(variant, "paper", train=TrainConfig((stage,), evaluate_every=5000, save_every=1000, log_every=100))
+    return Config(
+        variant, "paper", train=TrainConfig((stage,), evaluate_every=5000, save_every=1000, log_every=100)
+    )
 
 
 def paper_ddpae(variant: str) -> Config:
@@ -48,7 +50,9 @@ def paper_ddpae(variant: str) -> Config:
         fuse_low=Constant(0.5),
         fuse_high=Constant(0.5),
     )
-    return replace(config, preset="paper-ddpae", observe=10, model=model, train=replace(config.train, stages=(stage,)))
+    return replace(
+        config, preset="paper-ddpae", observe=10, model=model, train=replace(config.train, stages=(stage,))
+    )
 
 
 def paper_sqair(variant: str) -> Config:
@@ -76,7 +80,7 @@ FAST = ModelConfig(
 )
 
 # Which stages a variant trains through: what objects look like, how to search for them, both together over time, how
-# they move, and everything at once.
+# they move, and where objects are and how they move at once.
 _STAGES = {
     "air": ("objects",),
     "find": ("objects", "search", "places"),
@@ -137,10 +141,10 @@ def _staged(preset: str, variant: str, steps: dict[str, int], cache: int) -> Con
             "joint",
             joint,
             "full",
+            ("find", "motion"),
             batch=32,
             learning_rate=Cosine(2e-4, 1e-5, 20, joint),
             step_weight=Constant(1.0),
-            air_weight=Constant(1.0),
             rollout_weight=Constant(1.0),
         ),
     )

@@ -38,6 +38,11 @@ class Stage:
             step_weight=self.step_weight(step),
         )
 
+    def is_bound(self, step: float) -> bool:
+        """Whether the objective is an evidence lower bound at a step; what is none is not called an ELBO."""
+        extras = (self.step_weight, self.air_weight, self.rollout_weight)
+        return self.objective != "rollout" and not any(weight(step) for weight in extras)
+
 
 @dataclass(frozen=True)
 class TrainConfig:

@@ -24,7 +24,7 @@ def from_dict(plain: Any, kind: Any = Config, where: str = "") -> Any:
     """The configuration of :func:`to_dict`'s output; an unknown key is a :class:`UsageError`."""
     if kind is Schedule:
         return _schedule(plain, where)
-    if dataclasses.is_dataclass(kind):
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         if not isinstance(plain, dict):
             raise UsageError(f"{where or 'configuration'}: expected keys and values, found {plain!r}")
         hints = get_type_hints(kind)
@@ -61,7 +61,9 @@ def _replaced(node: Any, path: list[str], value: Any, key: str) -> Any:
     if isinstance(node, tuple) and all(isinstance(item, Stage) for item in node):
         names = [stage.name for stage in node]
         if head not in names or not rest:
-            raise _unknown(key, [f"{key.rpartition('.' + head)[0] or 'train.stages'}.{name}" for name in names])
+            raise _unknown(
+                key, [f"{key.rpartition('.' + head)[0] or 'train.stages'}.{name}" for name in names]
+            )
         return tuple(_replaced(s, rest, value, key) if s.name == head else s for s in node)
     hints = get_type_hints(type(node)) if dataclasses.is_dataclass(node) else {}
     if head not in hints:
@@ -91,7 +93,9 @@ def _schedule(plain: Any, where: str) -> Schedule:
     if isinstance(plain, int | float) and not isinstance(plain, bool):
         return Constant(float(plain))
     if not isinstance(plain, dict) or plain.get("kind") not in KINDS:
-        raise UsageError(f"{where}: expected a number or a schedule such as {to_dict(Constant(1.0))}, found {plain!r}")
+        raise UsageError(
+            f"{where}: expected a number or a schedule such as {to_dict(Constant(1.0))}, found {plain!r}"
+        )
     values = {k: v for k, v in plain.items() if k != "kind"}
     return from_dict(values, KINDS[plain["kind"]], where)
 

@@ -1,5 +1,6 @@
 """Handwritten digits as sprites: tight-cropped, strokes as wide as MNIST's, no image in two splits."""
 
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,6 +75,7 @@ def _extent(inked: Tensor) -> tuple[Tensor, Tensor]:
     return first, last - first + 1
 
 
+@cache
 def _embedded() -> np.ndarray:
     """scikit-learn's digits as images (1797, 28, 28) uint8 that look like MNIST's.
 

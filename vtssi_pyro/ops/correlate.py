@@ -25,6 +25,10 @@ def correlate(frames: Tensor, kernels: Tensor, stride: int = 1, padding: int = 0
         pairs = zip(frames.unsqueeze(2), kernels.unsqueeze(2), strict=True)
         return torch.stack([conv2d(x, k, stride=stride, padding=padding) for x, k in pairs])
     out = conv2d(
-        frames.transpose(0, 1), kernels.flatten(0, 1).unsqueeze(1), stride=stride, padding=padding, groups=batch
+        frames.transpose(0, 1),
+        kernels.flatten(0, 1).unsqueeze(1),
+        stride=stride,
+        padding=padding,
+        groups=batch,
     )  # (T, B C, H', W')
     return out.unflatten(1, (batch, channels)).transpose(0, 1)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def average(prediction: Independent, inference: Independent, weight: Tensor) -> Independent:
-    """w X + (1 - w) Y of two diagonal normals, the fusion of App. B.2.3, Alg. 5, l. 8-9.
+    """W X + (1 - w) Y of two diagonal normals, the fusion of App. B.2.3, Alg. 5, l. 8-9.
 
     Args:
         prediction: p~, batch (..., N), event (E,).
@@ -35,7 +35,9 @@ def weighted_average(loc: Tensor, scale: Tensor, weight: Tensor) -> Normal:
     """sum_k w_k X_k of independent normals, RECT's consensus (App. B.2.2, Alg. 4, l. 3-7).
 
     Args:
-        loc: (..., K, E). scale: (..., K, E). weight: (..., K), summing to 1.
+        loc: (..., K, E).
+        scale: (..., K, E).
+        weight: (..., K), summing to 1.
 
     Returns:
         Normal with batch shape (..., E).

@@ -66,8 +66,12 @@ def paste(glimpses: Tensor, position: Tensor, size: Tensor, frame_size: tuple[in
     num_frames = position.shape[-3]
     size = size.clamp(*SIZE_LIMITS).unsqueeze(-2)  # (..., N, 1, 2)
     position = position.transpose(-3, -2)  # (..., N, T, 2)
-    rows = _weights((_centres(height, glimpses) - position[..., 1:]) / size[..., 1:], side)  # (..., N, T, H, G)
-    columns = _weights((_centres(width, glimpses) - position[..., :1]) / size[..., :1], side)  # (..., N, T, W, G)
+    rows = _weights(
+        (_centres(height, glimpses) - position[..., 1:]) / size[..., 1:], side
+    )  # (..., N, T, H, G)
+    columns = _weights(
+        (_centres(width, glimpses) - position[..., :1]) / size[..., :1], side
+    )  # (..., N, T, W, G)
     tall = rows.flatten(-3, -2) @ glimpses  # (..., N, T H, G)
     tall = tall.unflatten(-2, (num_frames, height))  # (..., N, T, H, G)
     tall = tall.movedim(-4, -2).flatten(-2)  # (..., T, H, N G)

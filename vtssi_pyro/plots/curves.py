@@ -43,7 +43,7 @@ def learning_curves(path: str | Path, records: Records) -> None:
         axes.set_xlim(0, max(record["step"] for record in records) or 1)
         _dress(axes, title, "training step", unit)
         for step, name in _stages(records):
-            _mark(axes, step, name if index == 0 else "", 0.12)
+            _mark(axes, step, name if index == 0 else "", 0.03, upright=True)
     _save(figure, path)
 
 
@@ -161,16 +161,17 @@ def _line(axes: Axes, x: np.ndarray, y: np.ndarray, colour: str, name: str | Non
     )
 
 
-def _mark(axes: Axes, x: float, words: str, height: float) -> None:
-    """A vertical line with its meaning beside it."""
+def _mark(axes: Axes, x: float, words: str, height: float, upright: bool = False) -> None:
+    """A vertical line with its meaning beside it, or along it where lines may be close."""
     axes.axvline(x, color=FAINT_INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
     axes.annotate(
         words,
         (x, height),
         xycoords=axes.get_xaxis_transform(),
-        xytext=(4, 0),
+        xytext=(-9, 0) if upright else (4, 0),
         textcoords="offset points",
-        va="top",
+        va="bottom" if upright else "top",
+        rotation=90 if upright else 0,
         fontsize=LETTERS,
         color=FAINT_INK,
         family=FONT_FAMILY,

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from vtssi_pyro.blocks import FirstFrame, NoFIND, RandomWalk
+from vtssi_pyro.config.recipe import Stage
 from vtssi_pyro.handlers import mode
 from vtssi_pyro.ops import counting
 from vtssi_pyro.tracker import Tracker, fold
-from vtssi_pyro.config.recipe import Stage
 from vtssi_pyro.types import Anneal, Objects
 
 Terms = dict[str, Tensor]  # summed over the batch, nats
@@ -33,7 +33,7 @@ class Elbo:
         self.analytic = analytic
 
     def __call__(self, model: Callable[..., Any], guide: Callable[..., Any], *args: Any) -> Terms:
-        """log p(x | z) under ``x`` and the negative KLs under their variables' names; their sum is the ELBO."""
+        """Log p(x | z) under ``x`` and the negative KLs under their variables' names; their sum is the ELBO."""
         guided = poutine.trace(guide).get_trace(*args)
         modelled = poutine.trace(poutine.replay(model, trace=guided)).get_trace(*args)
         terms: Terms = {}
@@ -51,7 +51,6 @@ class Elbo:
             variable = name.partition("_")[0]
             terms[variable] = terms[variable] + gain if variable in terms else gain
         return terms
-
 
     def _gain(self, p: Distribution, q: Distribution, value: Tensor) -> Tensor:
         if self.analytic:
@@ -72,7 +71,9 @@ class Positions(NamedTuple):
 Batches = Callable[[int], Any]
 
 
-def frame_batches(tracker: Tracker, dataset: Any, stage: Stage, seed: int, budget: float, device: Any) -> Batches:
+def frame_batches(
+    tracker: Tracker, dataset: Any, stage: Stage, seed: int, budget: float, device: Any
+) -> Batches:
     """Random sequences by step: the order is a pure function of (seed, stage, step), so a resumed run repeats it."""
 
     def batch(step: int) -> Tensor:
@@ -86,7 +87,9 @@ def frame_batches(tracker: Tracker, dataset: Any, stage: Stage, seed: int, budge
     return batch
 
 
-def position_batches(tracker: Tracker, dataset: Any, stage: Stage, seed: int, budget: float, device: Any) -> Batches:
+def position_batches(
+    tracker: Tracker, dataset: Any, stage: Stage, seed: int, budget: float, device: Any
+) -> Batches:
     """Positions that the other blocks, which this stage leaves alone, infer once for a sample of sequences."""
     generator = torch.Generator().manual_seed(_mix(seed, stage.name, -1))
     chosen = torch.randperm(len(dataset), generator=generator)[: stage.cache]

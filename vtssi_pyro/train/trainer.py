@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from vtssi_pyro.config import Config
+from vtssi_pyro.config.recipe import Stage
 from vtssi_pyro.errors import Diverged
 from vtssi_pyro.tracker import Tracker
 from vtssi_pyro.train.objective import OBJECTIVES, Batches
-from vtssi_pyro.config.recipe import Stage
 
 
 class Trainer:
@@ -38,7 +38,8 @@ class Trainer:
     @property
     def trained(self) -> Tracker:
         """The tracker to use: with averaged weights where the recipe averages."""
-        return self.averaged.module
+        tracker: Tracker = self.averaged.module  # type: ignore[assignment]
+        return tracker
 
     def advance(self) -> dict[str, Tensor]:
         """Make one step; returns the objective's terms, nats per sequence."""
@@ -49,7 +50,9 @@ class Trainer:
         batch = self.batches(step)
         for group in self.optimizer.param_groups:
             group["lr"] = stage.learning_rate(annealed)
-        terms = OBJECTIVES[stage.objective].terms(self.tracker, batch, stage.anneal(annealed), stage, annealed)
+        terms = OBJECTIVES[stage.objective].terms(
+            self.tracker, batch, stage.anneal(annealed), stage, annealed
+        )
         share = stage.batch * (round(stage.length(annealed)) if self.config.train.per_frame else 1)
         terms = {name: value / share for name, value in terms.items()}
         objective = sum(terms.values(), torch.zeros((), device=self.device))
@@ -59,8 +62,9 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.train.clip)
         if not torch.isfinite(norm):
             raise Diverged(
-                f"step {self.step} (stage {stage.name}): the gradient is not finite (objective {float(objective.detach()):.4g});"
-                f" the last good checkpoint is kept; resume from it with a lower learning rate"
+                f"step {self.step} (stage {stage.name}): the gradient is not finite "
+                f"(objective {float(objective.detach()):.4g}); the last good checkpoint is kept; "
+                "train again with a lower train.stages.NAME.learning_rate"
             )
         self.optimizer.step()
         self.averaged.update_parameters(self.tracker)
@@ -73,7 +77,9 @@ class Trainer:
         blocks = [getattr(self.tracker, name) for name in stage.blocks] or [self.tracker]
         self.parameters = [p for block in blocks for p in block.parameters()]
         fused = all(p.is_floating_point() for p in self.parameters)
-        self.optimizer = torch.optim.Adam(self.parameters, betas=(self.config.train.beta1, 0.999), fused=fused)
+        self.optimizer = torch.optim.Adam(
+            self.parameters, betas=(self.config.train.beta1, 0.999), fused=fused
+        )
         make = OBJECTIVES[stage.objective].batches
         self.batches: Batches = make(
             self.tracker, self.dataset, stage, self.config.seed, self.config.train.budget, self.device

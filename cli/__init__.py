@@ -1,0 +1,1 @@
+"""The command line ``vtssi-pyro``; installed as ``vtssi_pyro.cli``."""

@@ -1,0 +1,65 @@
+"""Which exit code and which line an error deserves."""
+
+import errno
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from vtssi_pyro.errors import VtssiError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Terminated(BaseException):
+    """SIGTERM, raised where the program is, so that half-written files are removed on the way out."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Turn SIGTERM into :class:`Terminated`."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: Any) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def explain(error: BaseException) -> tuple[int, str]:
+    """Exit code and message of an error, by the table in ``vtssi-pyro --help``."""
+    if isinstance(error, VtssiError):
+        stopped = error.exit_code > 128
+        return error.exit_code, str(error) if stopped else f"error: {error}"
+    if isinstance(error, KeyboardInterrupt):
+        return 130, "stopped by SIGINT"
+    if isinstance(error, Terminated):
+        return 143, "stopped by SIGTERM"
+    if isinstance(error, OSError) and error.errno in FULL:
+        where = f" ({error.filename})" if error.filename else ""
+        return (
+            6,
+            f"error: no room left on the disk{where}: {error.strerror}; free some space",
+        )
+    if _out_of_memory(error):
+        return 6, (
+            "error: out of memory; take fewer or shorter sequences at a time, or a smaller batch"
+            " (--set train.stages.NAME.batch=16)"
+        )
+    first = (str(error).splitlines() or [""])[0]
+    return 1, f"error: unexpected {type(error).__name__}: {first} (--debug shows where)"
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    torch = sys.modules.get("torch")  # an error of torch's cannot come before torch
+    if isinstance(error, MemoryError) or (torch and isinstance(error, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

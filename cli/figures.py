@@ -1,0 +1,88 @@
+"""The pictures that a run leaves: curves, and held-out sequences as a film strip and an animation."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vtssi_pyro.config import Config
+from vtssi_pyro.data import Dataset
+from vtssi_pyro.errors import CheckpointError
+from vtssi_pyro.plots import Panel, error_curves, film_strip, learning_curves, overlay_gif
+from vtssi_pyro.predict import Reading, forecast, track
+from vtssi_pyro.runs import Run
+from vtssi_pyro.tracker import Tracker
+from vtssi_pyro.types import Tracks
+
+LOOKED_AT = 32  # sequences among which those to show are chosen
+ANIMATED, STRIPS = 3, 2  # sequences in the animation, in the film strip
+
+
+def curves(run: Run) -> list[Path]:
+    """Draw the learning curves, and the errors by frame once there is a summary; returns the files."""
+    run.figures.mkdir(parents=True, exist_ok=True)
+    paths = [run.figures / "learning_curves.png"]
+    learning_curves(paths[0], run.records())
+    metrics = summary(run).get("metrics")
+    if metrics:
+        config = run.config
+        paths.append(run.figures / "error_curves.png")
+        error_curves(paths[1], metrics, config.observe, config.data.length)
+    return paths
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """What ``summary.json`` holds; nothing while the training goes on."""
+    try:
+        found = json.loads(run.summary.read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise CheckpointError(f"{run.summary}: damaged ({error})") from error
+    return found if isinstance(found, dict) else {}
+
+
+def pictures(run: Run, config: Config, tracker: Tracker, test: Dataset) -> list[Path]:
+    """Draw held-out sequences, what the tracker makes of them and what it predicts; returns the files."""
+    device = next(tracker.parameters()).device
+    frames = test.frames(slice(0, LOOKED_AT)).to(device)
+    chosen = _worth_showing(track(tracker, frames).tracks)[:ANIMATED]
+    panels = panels_of(tracker, frames[chosen], config.observe)
+    rows = [
+        (panel.title, panel.frames[s], only(panel.tracks, s) if panel.tracks else None)
+        for s in range(min(STRIPS, len(chosen)))
+        for panel in panels
+    ]
+    paths = [run.figures / "film_strip.png", run.figures / "held_out.gif"]
+    film_strip(paths[0], rows, panels[-1].observed)
+    overlay_gif(paths[1], panels)
+    return paths
+
+
+def panels_of(tracker: Tracker, frames: Tensor, observe: int) -> list[Panel]:
+    """Truth, reconstruction, tracks and, if the tracker predicts, what it expects after some frames."""
+    seen = track(tracker, frames)
+    panels = [
+        Panel("truth", frames),
+        Panel("reconstruction", seen.frames),
+        Panel("tracked", frames, seen.tracks),
+    ]
+    if tracker.motion.predicts and observe < frames.shape[1]:
+        expected: Reading = forecast(tracker, frames[:, :observe], frames.shape[1] - observe)
+        film = torch.cat([frames[:, :observe], expected.frames[:, observe:]], 1)
+        panels.append(Panel("predicted", film, expected.tracks, observe))
+    return panels
+
+
+def only(tracks: Tracks, sequence: int) -> Tracks:
+    """The tracks of one sequence, still with its axis; without samples."""
+    rows = slice(sequence, sequence + 1)
+    return Tracks._make(None if field is None else field[rows] for field in tracks._replace(samples=None))
+
+
+def _worth_showing(tracks: Tracks) -> list[int]:
+    """Sequences in which the tracker sees an object, in their order; all, should there be none."""
+    seen = tracks.present.flatten(1).any(1).nonzero()[:, 0].tolist()
+    return seen or list(range(len(tracks.present)))

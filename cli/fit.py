@@ -1,0 +1,61 @@
+"""``vtssi-pyro fit``."""
+
+import json
+from typing import Any
+
+import click
+
+from .options import DIGITS, POSITIVE, PRESETS, VARIANTS, command, device_option, mnist_option, option
+
+
+@command(
+    "vtssi-pyro fit",
+    "vtssi-pyro fit movies.npz --objects 3 --preset standard",
+    "vtssi-pyro fit --set train.budget=0.1 --out runs/trial",
+    "vtssi-pyro fit --out runs/trial --resume",
+)
+@click.argument("data", required=False)
+@option(
+    "--digits", type=click.Choice(DIGITS), section="Data", help="Source of the digits.  [default: embedded]"
+)
+@mnist_option
+@option("--objects", type=POSITIVE, section="Data", help="At most so many objects a sequence.  [default: 2]")
+@option("--variant", type=click.Choice(VARIANTS), section="Model", help="Which blocks.  [default: vtssi]")
+@option("--preset", type=click.Choice(PRESETS), section="Training",
+        help="Sizes, recipe and budget.  [default: quick, about five minutes on two cores]")  # fmt: skip
+@option("--set", "sets", multiple=True, metavar="KEY=VALUE", section="Training",
+        help="Change any key of the configuration; repeatable.")  # fmt: skip
+@option("--seed", type=int, section="Training", help="Of data, weights and noise.  [default: 0]")
+@option("--out", metavar="RUN", type=click.Path(), section="Output",
+        help="Folder of the run.  [default: runs/NAME-0001, counted up]")  # fmt: skip
+@option("--resume", is_flag=True, section="Output", help="Go on with the run in --out where it was stopped.")
+@device_option
+@option("--threads", type=POSITIVE, section="Machine", help="CPU threads.  [default: one per physical core]")
+def fit(
+    data: str | None, digits: str | None, mnist: str | None, objects: int | None, variant: str | None,
+    preset: str | None, sets: tuple[str, ...], seed: int | None, out: str | None, resume: bool, device: str,
+    threads: int | None,
+) -> None:  # fmt: skip
+    """Train a tracker on DATA; metrics and pictures at the end.
+
+    DATA is a flavour of moving digits (linear, linear-overlap, elliptic, elliptic-overlap, linear-wide;
+    default: linear) or a file with frames (.npz, .npy), of whose sequences the last tenth is held out.
+    """
+    from .training import begin, go_on
+
+    digits = digits or ("mnist" if mnist else None)
+    options: dict[str, tuple[str, Any]] = {
+        "--variant": ("variant", variant),
+        "--preset": ("preset", preset),
+        "--digits": ("data.digits", digits),
+        "--objects": ("model.air.num_objects", objects),
+        "--seed": ("seed", seed),
+    }
+    given = {
+        name: f"{key}={json.dumps(value)}" for name, (key, value) in options.items() if value is not None
+    }
+    given |= {f"--set {assignment}": assignment for assignment in sets}
+    if resume:
+        go_on(out, data, given, mnist, device, threads)
+    else:
+        begin(data, variant or "vtssi", preset or "quick", given, out, mnist, device, threads)

@@ -1,0 +1,106 @@
+"""What commands share: names to choose from, options, and help in sections."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+# Repeated here because importing them would import torch; a test compares them with the library's.
+VARIANTS = ("air", "find", "rect-find", "find-mot", "vtssi")
+PRESETS = ("quick", "standard", "paper", "paper-ddpae", "paper-sqair")
+FLAVOURS = ("linear", "linear-overlap", "elliptic", "elliptic-overlap", "linear-wide")
+DIGITS = ("embedded", "mnist")
+SPLITS = ("train", "validation", "test")
+
+DEBUG = "vtssi_pyro.debug"  # key of click's Context.meta
+POSITIVE = click.IntRange(min=1)
+
+
+class Option(click.Option):
+    """An option under a heading of the help."""
+
+    def __init__(self, *args: Any, section: str = "Options", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.section = section
+
+
+class Command(click.Command):
+    """A command whose help shows examples first, and its options under headings."""
+
+    examples: tuple[str, ...] = ()
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what the command is for, and examples as they are."""
+        super().format_help_text(ctx, formatter)
+        with formatter.section("Examples"):
+            for example in self.examples:
+                formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, section by section."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        options = [p for p in self.get_params(ctx) if isinstance(p, click.Option)]
+        for option in sorted(options, key=lambda p: not isinstance(p, Option)):  # --debug and --help last
+            if (record := option.get_help_record(ctx)) is not None:
+                sections.setdefault(getattr(option, "section", "Other"), []).append(record)
+        for name, records in sections.items():
+            with formatter.section(name):
+                formatter.write_dl(records)
+
+
+def _remember(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.meta[DEBUG] = True
+
+
+debug_option = click.option(
+    "--debug", is_flag=True, expose_value=False, is_eager=True, callback=_remember,
+    help="Show the traceback of an error.",
+)  # fmt: skip
+device_option = click.option(
+    "--device", default="auto", cls=Option, section="Machine",
+    help="auto (CUDA when there is one), cpu, cuda or cuda:N.  [default: auto]",
+)  # fmt: skip
+checkpoint_option = click.option(
+    "--checkpoint", type=click.Choice(["last", "best"]), default="last", show_default=True, cls=Option,
+    section="Model", help="Weights at the end, or where the held-out ELBO was highest.",
+)  # fmt: skip
+mnist_option = click.option(
+    "--mnist", metavar="DIR", type=click.Path(), cls=Option, section="Data",
+    help="Folder with MNIST's files; else the variable VTSSI_MNIST, else they are downloaded once.",
+)  # fmt: skip
+
+
+def command(*examples: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a command with ``--debug``, named like its function."""
+
+    def make(function: Callable[..., Any]) -> click.Command:
+        made = click.command(cls=Command, name=function.__name__)(debug_option(function))
+        made.examples = examples
+        return made
+
+    return make
+
+
+def option(*names: str, section: str, **settings: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``click.option`` under a heading."""
+    return click.option(*names, cls=Option, section=section, **settings)
+
+
+def say(message: str) -> None:
+    """A message for people, on stderr."""
+    click.echo(message, err=True)
+
+
+def warn(message: str) -> None:
+    """A warning, on stderr."""
+    click.echo(f"warning: {message}", err=True)
+
+
+def is_terminal() -> bool:
+    """Whether stderr can show a bar that moves; a terminal may be dumb, or not know its width."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        return False
+    return os.get_terminal_size(sys.stderr.fileno()).columns > 0

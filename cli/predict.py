@@ -1,0 +1,77 @@
+"""``vtssi-pyro predict``."""
+
+import click
+
+from .options import POSITIVE, checkpoint_option, command, device_option, option, warn
+
+
+@command(
+    "vtssi-pyro predict runs/vtssi-linear-0001 test.npz --observe 5 --horizon 30 --out predictions",
+)
+@click.argument("run", type=click.Path())
+@click.argument("frames", type=click.Path())
+@option(
+    "--observe", type=POSITIVE, required=True, metavar="K", section="Prediction", help="Frames that are seen."
+)
+@option("--horizon", type=POSITIVE, required=True, metavar="H", section="Prediction",
+        help="Frames to predict beyond them; any number.")  # fmt: skip
+@option("--samples", type=click.IntRange(min=0), default=50, show_default=True, metavar="S",
+        section="Prediction", help="Futures to draw, for spreads and intervals; 0: none.")  # fmt: skip
+@option("--seed", type=int, default=0, show_default=True, section="Prediction", help="Of the draws.")
+@option(
+    "--out", required=True, metavar="DIR", type=click.Path(), section="Output", help="Folder for the results."
+)
+@checkpoint_option
+@device_option
+def predict(
+    run: str,
+    frames: str,
+    observe: int,
+    horizon: int,
+    samples: int,
+    seed: int,
+    out: str,
+    checkpoint: str,
+    device: str,
+) -> None:
+    """See K frames of FRAMES, predict the next H.
+
+    FRAMES is a .npz, .npy or .gif file, or a folder of .png files; K frames of every sequence are seen.
+
+    Writes predictions.csv (with 50 % and 90 % intervals), tracks.csv and MOTChallenge text in mot/ of the
+    frames that were seen, and overlay.gif of the first sequences.
+    """
+    from vtssi_pyro.errors import UsageError
+    from vtssi_pyro.export import write_predictions_csv
+    from vtssi_pyro.plots import Panel, overlay_gif
+    from vtssi_pyro.predict import forecast
+    from vtssi_pyro.runs import Run, available_device, load
+
+    from .reading import SHOWN, folder, head, open_for, read_all, warn_if_short, write_tracks
+
+    config = Run(run).config
+    data = open_for(frames, config)
+    where = available_device(device)
+    tracker = load(run, checkpoint, where)
+    if not tracker.motion.predicts:
+        raise UsageError(
+            f"{run}: variant {config.variant} has no model of motion; train find-mot or vtssi to predict"
+        )
+    if data.length < observe:
+        warn(f"{frames} has {data.length} frames a sequence, fewer than --observe {observe}: all are seen")
+    seen = min(observe, data.length)
+    warn_if_short(tracker, seen)
+    target = folder(out)
+    tracks, rendered = read_all(
+        data, seen, where, lambda x, first: forecast(tracker, x, horizon, samples, seed=seed + first)
+    )
+    paths = [
+        target / "predictions.csv",
+        *write_tracks(target, head(tracks, frames=seen)),
+        target / "overlay.gif",
+    ]
+    write_predictions_csv(paths[0], tracks, seen)
+    movie = data.frames(slice(0, SHOWN), length=min(data.length, seen + horizon))
+    overlay_gif(paths[-1], [Panel("frames", movie), Panel("predicted", rendered, head(tracks, SHOWN), seen)])
+    for path in paths:
+        click.echo(path)

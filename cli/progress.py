@@ -1,0 +1,143 @@
+"""How a training and long loops tell of themselves: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tqdm import tqdm
+
+from vtssi_pyro.config import Config
+from vtssi_pyro.data import Dataset
+
+from .options import is_terminal, say
+
+
+class Lines:
+    """A line for every record; a :class:`~vtssi_pyro.fitting.Reporter`."""
+
+    def __init__(self, config: Config) -> None:
+        self.train = config.train
+        self.step = self.last = 0
+        self.since = time.monotonic()
+
+    def begin(self, step: int, steps: int) -> None:
+        """Say where the training starts."""
+        self.step = self.last = step
+        if step:
+            say(f"going on after step {step} of {steps}")
+
+    def advance(self, step: int, stage: str) -> None:
+        """Count a step."""
+        self.step = step
+
+    def record(self, record: dict[str, Any]) -> None:
+        """Write a line."""
+        if record["kind"] == "validation":
+            say(validation_line(record))
+            self.since = time.monotonic()  # what it took is not part of the pace
+        else:
+            pace, left = self._pace()
+            say(f"step {record['step']} of {self.train.steps}, {training_line(record)}; {pace}, {left} left")
+
+    def close(self) -> None:
+        """Nothing to put away."""
+
+    def _pace(self) -> tuple[str, str]:
+        """Sequences per second since the last call, and the time left at that pace."""
+        now, steps = time.monotonic(), max(self.step - self.last, 1)
+        seconds = max(now - self.since, 1e-9) / steps
+        self.since, self.last = now, self.step
+        stage, _ = self.train.locate(max(self.step - 1, 0))
+        left = seconds * (self.train.steps - self.step)
+        return f"{stage.batch / seconds:.0f} sequences/s", tqdm.format_interval(left)
+
+
+class Bar(Lines):
+    """A bar with the stage, the step and the remaining time, and below it the last record."""
+
+    def begin(self, step: int, steps: int) -> None:
+        """Draw the bar."""
+        super().begin(step, steps)
+        self.bar = tqdm(
+            total=steps, initial=step, dynamic_ncols=True, smoothing=0.05,
+            bar_format="{desc:<8}|{bar}| step {n_fmt} of {total_fmt}, {remaining} left",
+        )  # fmt: skip
+        self.detail = tqdm(total=0, dynamic_ncols=True, position=1, bar_format="{desc}")
+
+    def advance(self, step: int, stage: str) -> None:
+        """Move the bar."""
+        super().advance(step, stage)
+        if self.bar.desc != f"{stage} ":
+            self.bar.set_description_str(f"{stage} ", refresh=False)
+        self.bar.update()
+
+    def record(self, record: dict[str, Any]) -> None:
+        """Renew the line below the bar, or write one above it."""
+        if record["kind"] == "validation":
+            tqdm.write(validation_line(record), file=sys.stderr)
+            self.since = time.monotonic()
+        else:
+            self.detail.set_description_str(f"{training_line(record)}; {self._pace()[0]}")
+
+    def close(self) -> None:
+        """Leave the bar as it is and go below it."""
+        if hasattr(self, "bar"):
+            self.bar.close()
+            self.detail.close()
+
+
+@contextmanager
+def reporting(config: Config) -> Iterator[Lines]:
+    """A reporter that suits where stderr goes."""
+    reporter = Bar(config) if is_terminal() else Lines(config)
+    try:
+        yield reporter
+    finally:
+        reporter.close()
+
+
+def training_line(record: dict[str, Any]) -> str:
+    """Stage, length, ELBO and terms of a training record."""
+    terms = record["terms"]
+    name = "ELBO" if record["bound"] else "objective"
+    frames = "1 frame" if record["length"] == 1 else f"{record['length']} frames"
+    each = ", ".join(f"{term} {value:.1f}" for term, value in terms.items())
+    return f"{record['stage']}, {frames}: {name} {record['objective']:.1f} ({each})"
+
+
+def validation_line(record: dict[str, Any]) -> str:
+    """ELBO and metrics of a validation record."""
+    parts = [f"ELBO {record['elbo']:.1f}"]
+    if record.get("count_accuracy") is not None:
+        parts.append(f"count accuracy {100 * record['count_accuracy']:.1f} %")
+    for key in ("inference_error", "prediction_error"):
+        if record.get(key) is not None:
+            parts.append(f"{key.replace('_', ' ')} {record[key]:.2f} px")
+    return f"held-out sequences after step {record['step']}: {', '.join(parts)}"
+
+
+@contextmanager
+def watched(dataset: Dataset, doing: str) -> Iterator[Any]:
+    """A data set that moves a bar, on a terminal, as its frames are asked for."""
+    with tqdm(
+        total=len(dataset), desc=doing, unit=" sequences", disable=not is_terminal(), leave=False
+    ) as bar:
+        yield _Watched(dataset, bar)
+
+
+class _Watched:
+    def __init__(self, dataset: Dataset, bar: Any) -> None:
+        self._dataset, self._bar = dataset, bar
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._dataset, name)
+
+    def frames(self, *args: Any, **kwargs: Any) -> Any:
+        frames = self._dataset.frames(*args, **kwargs)
+        self._bar.update(len(frames))
+        return frames

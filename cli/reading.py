@@ -1,0 +1,92 @@
+"""Frames of a user's read by a run's tracker, part by part, so that large files need no large memory."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vtssi_pyro.config import Config
+from vtssi_pyro.data import Dataset, VideoFile, open_frames
+from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.export import write_mot, write_tracks_csv
+from vtssi_pyro.predict import Reading, concatenated
+from vtssi_pyro.tracker import Tracker
+from vtssi_pyro.types import Tracks
+
+from .options import warn
+from .progress import watched
+
+PART = 64  # sequences
+SHOWN = 4  # sequences in an animation
+
+
+def open_for(path: str, config: Config) -> VideoFile:
+    """Frames of the size that a run's model was trained on."""
+    data = open_frames(path)
+    side = config.model.air.frame_size
+    if data.frame_size != (side, side):
+        height, width = data.frame_size
+        raise DataError(
+            f"{path}: frames are {height}x{width} pixels (H x W), the run's model expects {side}x{side}:"
+            f" resize them, or train on such frames with vtssi-pyro fit {path}"
+        )
+    return data
+
+
+def warn_if_short(tracker: Tracker, length: int) -> None:
+    """Fewer frames than the consensus of objects looks at are read, but less surely."""
+    wanted = getattr(tracker.consensus, "K", 1)
+    if length < wanted:
+        warn(f"{length} frames a sequence, the model looks for objects in {wanted}: counts will be less sure")
+
+
+def read_all(
+    dataset: Dataset, length: int, device: torch.device, read: Callable[[Tensor, int], Reading]
+) -> tuple[Tracks, Tensor]:
+    """Read the first ``length`` frames of every sequence.
+
+    Args:
+        dataset: whose frames are looked at, and nothing else.
+        length: frames.
+        device: to read on.
+        read: what to do with frames (b, length, H, W), the first of which is of the sequence of that number.
+
+    Returns:
+        tracks of all sequences, and the rendered frames (SHOWN, T, H, W) of the first ones.
+    """
+    parts: list[Tracks] = []
+    rendered: list[Tensor] = []
+    with watched(dataset, "reading") as frames:
+        for index in torch.arange(len(dataset)).split(PART):
+            reading = read(frames.frames(index, length=length).to(device), int(index[0]))
+            parts.append(Tracks._make(None if field is None else field.cpu() for field in reading.tracks))
+            if not rendered:
+                rendered.append(reading.frames[:SHOWN].cpu())
+    return concatenated(parts), rendered[0]
+
+
+def head(tracks: Tracks, sequences: int | None = None, frames: int | None = None) -> Tracks:
+    """The tracks of the first sequences and frames."""
+    rows = (slice(sequences), slice(frames))
+    samples = None if tracks.samples is None else tracks.samples[(slice(None), *rows)]
+    fields = (None if field is None else field[rows] for field in tracks._replace(samples=None))
+    return Tracks._make(fields)._replace(samples=samples)
+
+
+def folder(out: str) -> Path:
+    """The folder for results, made if missing."""
+    try:
+        Path(out).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {out}: cannot be made ({error.strerror}); choose another") from error
+    return Path(out)
+
+
+def write_tracks(out: Path, tracks: Tracks) -> list[Path]:
+    """Write ``tracks.csv`` and MOTChallenge text in ``mot/``; returns the file and the folder."""
+    write_tracks_csv(out / "tracks.csv", tracks)
+    for old in (out / "mot").glob("sequence-*.txt"):  # of an earlier call with more sequences
+        old.unlink()
+    write_mot(out / "mot", tracks, "sequence")
+    return [out / "tracks.csv", out / "mot"]

@@ -1,0 +1,104 @@
+"""Where a run's sequences come from: a flavour of moving digits, or a file."""
+
+import difflib
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from vtssi_pyro.config import Config
+from vtssi_pyro.data import (
+    FLAVOURS,
+    Dataset,
+    MovingDigits,
+    VideoFile,
+    load_digits,
+    moving_digits,
+    open_frames,
+    split_tail,
+)
+from vtssi_pyro.errors import DataError, UsageError
+
+SMALLEST = 32  # pixels: what the convolutions of the networks leave something of
+_VALIDATION_SEED, _TEST_SEED = 2**40 + 1, 2**40 + 2  # the same held-out sequences whatever a training's seed
+
+
+class Splits(NamedTuple):
+    """What is learned from, what is looked at meanwhile, and what judges in the end."""
+
+    train: Dataset
+    validation: Dataset
+    test: Dataset
+
+
+def open_splits(config: Config, mnist: str | None, device: torch.device) -> Splits:
+    """The sequences of a configuration; digits that one split shows are in no other."""
+    data = config.data
+    if data.source not in FLAVOURS:
+        train, held_out = _halves(open_file(data.source))
+        if (len(train), len(held_out), train.length) != (
+            data.sequences,
+            data.validation_sequences,
+            data.length,
+        ):
+            raise DataError(
+                f"{data.source}: holds {len(train) + len(held_out)} sequences of {train.length} frames, "
+                f"the run began "
+                f"with {data.sequences + data.validation_sequences} of {data.length}: put the old file back"
+            )
+        return Splits(train, held_out, held_out)
+
+    def digits(split: str, sequences: int, seed: int) -> MovingDigits:
+        air = config.model.air
+        sprites = load_digits(data.digits, split, Path(mnist) if mnist else None)
+        return moving_digits(
+            data.source, sprites, sequences=sequences, length=data.length, frame_size=air.frame_size,
+            objects=air.num_objects, seed=seed, blend=data.blend,
+        )  # fmt: skip
+
+    return Splits(
+        digits("train", data.sequences, config.seed).to(device),
+        digits("validation", data.validation_sequences, _VALIDATION_SEED),
+        digits("test", data.test_sequences, _TEST_SEED),
+    )
+
+
+def described(source: str) -> dict[str, object]:
+    """The keys of the configuration that follow from a flavour's or a file's name."""
+    if source in FLAVOURS:
+        return {"data.source": source}
+    file = open_file(source)
+    train, held_out = _halves(file)
+    return {
+        "data.source": str(Path(source).resolve()),
+        "data.sequences": len(train),
+        "data.validation_sequences": len(held_out),
+        "data.test_sequences": len(held_out),
+        "data.length": file.length,
+        "model.air.frame_size": file.frame_size[0],
+    }
+
+
+def open_file(source: str) -> VideoFile:
+    """A file or folder of square frames."""
+    path = Path(source)
+    if not path.exists():
+        near = difflib.get_close_matches(source, FLAVOURS, 1)
+        hint = f"did you mean {near[0]}?" if near else "check the path, or put the file back"
+        kind = UsageError if near else DataError
+        raise kind(f"{source}: neither a file nor a flavour ({', '.join(FLAVOURS)}); {hint}")
+    file = open_frames(path)
+    height, width = file.frame_size
+    if height != width or height < SMALLEST:
+        raise DataError(
+            f"{source}: frames are {height}x{width} pixels (H x W), expected square ones "
+            f"of {SMALLEST}x{SMALLEST} or more: crop, pad or enlarge them"
+        )
+    return file
+
+
+def _halves(file: VideoFile) -> tuple[Dataset, Dataset]:
+    try:
+        return split_tail(file)
+    except DataError as error:
+        raise DataError(f"{file.name}: {error}") from error

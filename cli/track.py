@@ -1,0 +1,49 @@
+"""``vtssi-pyro track``."""
+
+import click
+
+from .options import checkpoint_option, command, device_option, option
+
+
+@command(
+    "vtssi-pyro track runs/vtssi-linear-0001 test.npz --out tracks",
+    "vtssi-pyro track runs/vtssi-linear-0001 movie.gif --out tracks",
+)
+@click.argument("run", type=click.Path())
+@click.argument("frames", type=click.Path())
+@option(
+    "--out", required=True, metavar="DIR", type=click.Path(), section="Output", help="Folder for the results."
+)
+@checkpoint_option
+@device_option
+def track(run: str, frames: str, out: str, checkpoint: str, device: str) -> None:
+    """Track the objects in FRAMES with the tracker of RUN.
+
+    FRAMES is a .npz, .npy or .gif file, or a folder of .png files.
+
+    Writes tracks.csv, MOTChallenge text in mot/ and overlay.gif of the first sequences. Positions are centres
+    of tight boxes in pixels; the centre of a frame's top-left pixel is (0.5, 0.5). Frames and objects count
+    from 0 in tracks.csv, from 1 in MOTChallenge text.
+    """
+    from vtssi_pyro import predict
+    from vtssi_pyro.plots import Panel, overlay_gif
+    from vtssi_pyro.runs import Run, available_device, load
+
+    from .reading import SHOWN, folder, head, open_for, read_all, warn_if_short, write_tracks
+
+    data = open_for(frames, Run(run).config)
+    where = available_device(device)
+    tracker = load(run, checkpoint, where)
+    warn_if_short(tracker, data.length)
+    target = folder(out)
+    tracks, rendered = read_all(data, data.length, where, lambda x, first: predict.track(tracker, x))
+    paths = [*write_tracks(target, tracks), target / "overlay.gif"]
+    seen = data.frames(slice(0, SHOWN))
+    panels = [
+        Panel("frames", seen),
+        Panel("tracked", seen, head(tracks, SHOWN)),
+        Panel("reconstruction", rendered),
+    ]
+    overlay_gif(paths[-1], panels)
+    for path in paths:
+        click.echo(path)

@@ -1,0 +1,166 @@
+"""What ``fit`` does: resolve a configuration or find it in a run folder, train, judge, draw."""
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from vtssi_pyro import fitting
+from vtssi_pyro.config import PRESETS, Config, override
+from vtssi_pyro.data import FLAVOURS
+from vtssi_pyro.errors import UsageError
+from vtssi_pyro.runs import Run, available_device, default_threads, versions
+
+from .failures import Terminated
+from .figures import curves, pictures, summary
+from .options import say, warn
+from .progress import reporting, watched
+from .sources import Splits, described, open_splits
+from .tables import overall
+
+CHOSEN_ELSEWHERE = {"variant": "--variant", "preset": "--preset", "data.source": "the argument DATA"}
+
+
+def begin(
+    data: str | None, variant: str, preset: str, given: dict[str, str], out: str | None, mnist: str | None,
+    device: str, threads: int | None,
+) -> None:  # fmt: skip
+    """Start a run.
+
+    Args:
+        data: flavour or file; None: the preset's flavour.
+        variant: key of VARIANTS.
+        preset: key of PRESETS.
+        given: by the option's name, the assignment to a key of the configuration that it stands for.
+        out: folder; None: a numbered one.
+        mnist: folder of MNIST's files.
+        device: name.
+        threads: of the CPU; None: the default.
+    """
+    where = available_device(device)
+    threads = threads or default_threads()
+    torch.set_num_threads(threads)
+    config = _configured(data, variant, preset, given)
+    splits = open_splits(config, mnist, where)
+    fitting.check(config, splits.train)
+    machine = {"threads": threads, "device": where.type}
+    name = f"{variant}-{re.sub('[^A-Za-z0-9_.-]+', '_', Path(config.data.source).stem)}"
+    run = Run.create(out, config, machine) if out else Run.numbered(name, config, machine=machine)
+    _conduct(run, config, splits, where, resume=False)
+
+
+def go_on(
+    out: str | None,
+    data: str | None,
+    given: dict[str, str],
+    mnist: str | None,
+    device: str,
+    threads: int | None,
+) -> None:
+    """Continue a run; see :func:`begin`."""
+    if out is None:
+        raise UsageError("--resume: say which run to go on with: --out RUN")
+    where, run = available_device(device), Run(out)
+    config = run.config
+    _check_same(run, config, data, given)
+    if found := summary(run):
+        say(f"{run.folder}: finished already")
+        _show(run, config, found)
+        return
+    threads = threads or run.machine.get("threads") or default_threads()
+    torch.set_num_threads(threads)
+    here = {**versions(), "threads": threads, "device": where.type}
+    before = {**run.versions, **run.machine}
+    changed = [
+        f"{key} {before[key]} before, {here[key]} now"
+        for key in here
+        if before.get(key, here[key]) != here[key]
+    ]
+    if changed:
+        warn(f"results may differ in the last bits from an uninterrupted run ({'; '.join(changed)})")
+    _conduct(run, config, open_splits(config, mnist, where), where, resume=True)
+
+
+def _configured(data: str | None, variant: str, preset: str, given: dict[str, str]) -> Config:
+    """Preset, then what the data say, then the options."""
+    for name, assignment in given.items():
+        key = assignment.partition("=")[0].strip()
+        if name.startswith("--set") and key in CHOSEN_ELSEWHERE:
+            raise UsageError(f"{name}: {key} is chosen with {CHOSEN_ELSEWHERE[key]}")
+    config = PRESETS[preset](variant)
+    source = data or config.data.source
+    if source not in FLAVOURS and "--digits" in given:
+        raise UsageError(
+            f"--digits, --mnist: {source} is no flavour of moving digits but a file; leave them out"
+        )
+    config = override(config, [f"{key}={json.dumps(value)}" for key, value in described(source).items()])
+    return override(config, list(given.values()))
+
+
+def _check_same(run: Run, config: Config, data: str | None, given: dict[str, str]) -> None:
+    """Refuse options that contradict the configuration of a run."""
+    differing = [name for name, assignment in given.items() if override(config, [assignment]) != config]
+    if data is not None and config.data.source not in (data, str(Path(data).resolve())):
+        differing.insert(0, f"DATA {data}")
+    if differing:
+        raise UsageError(
+            f"{run.folder}: was made with another configuration than {', '.join(differing)}; leave that out, "
+            "or start a new run without --resume and with another --out"
+        )
+
+
+def _conduct(run: Run, config: Config, splits: Splits, device: torch.device, resume: bool) -> None:
+    say(f"run folder: {run.folder} ({device}, {torch.get_num_threads()} threads)")
+    with reporting(config) as reporter:
+        tracker = fitting.fit(config, splits.train, splits.validation, run, device, reporter, resume)
+    with _told_how_to_go_on(run):
+        with watched(splits.test, "judging") as test:
+            found = fitting.summarise(config, run, tracker, test)
+        curves(run)
+        pictures(run, config, tracker, splits.test)
+    _show(run, config, found)
+
+
+@contextmanager
+def _told_how_to_go_on(run: Run) -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated):
+        say(f"the trained weights are saved; finish with: {_command('fit --out', run)} --resume")
+        raise
+
+
+def _show(run: Run, config: Config, found: dict[str, Any]) -> None:
+    """Metrics and files to stdout; what to try next to stderr."""
+    if found["metrics"] is None:
+        click.echo("no metrics: the data have no positions")
+    else:
+        click.echo("\n".join(overall(found["metrics"], config.observe)))
+    click.echo(f"trained in {found['minutes']:.1f} minutes")
+    for path in sorted(run.figures.iterdir()):
+        click.echo(path)
+    say("next:")
+    flavour = config.data.source if config.data.source in FLAVOURS else None
+    if flavour:
+        size, objects = config.model.air.frame_size, config.model.air.num_objects
+        extra = f" --frame-size {size}" * (size != 50) + f" --objects {objects}" * (objects != 2)
+        extra += f" --digits {config.data.digits}" * (config.data.digits != "embedded")
+        say(f"  vtssi-pyro generate {flavour} --out test.npz{extra}")
+    frames = "test.npz" if flavour else shlex.quote(config.data.source)
+    if found["metrics"] is not None:
+        say(f"  {_command('evaluate', run)} {frames}")
+    say(f"  {_command('track', run)} {frames} --out tracks")
+    if found["predicts"]:
+        say(
+            f"  {_command('predict', run)} {frames} --observe {config.observe} --horizon 30 --out predictions"
+        )
+
+
+def _command(words: str, run: Run) -> str:
+    return f"vtssi-pyro {words} {shlex.quote(str(run.folder))}"

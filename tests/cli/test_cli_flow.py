@@ -1,0 +1,257 @@
+"""From generated data to predictions, by the commands alone; what every file holds."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_run import FRAME, ON_DIGITS, ON_FILE, STAGES, STEPS, call, refused, sets
+
+from vtssi_pyro.data import open_frames
+from vtssi_pyro.evaluation import judge
+from vtssi_pyro.export import PREDICTIONS_HEADER, TRACKS_HEADER
+from vtssi_pyro.runs import Run, load
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data and a run trained on digits."""
+    torch.set_num_threads(1)
+    place = tmp_path_factory.mktemp("flow")
+    made = ("--frame-size", FRAME, "--sequences", 9, "--length", 8)
+    call("generate", "linear-overlap", "--out", place / "data.npz", *made)
+    assert "fit --out" not in call("fit", *ON_DIGITS, "--out", place / "run").stderr
+    return place
+
+
+def rows(path: Path) -> list[list[str]]:
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def picture(path: Path, kind: str) -> int:
+    """Number of frames of a picture that is of the kind its name says."""
+    with Image.open(path) as image:
+        assert image.format == kind
+        image.load()
+        return getattr(image, "n_frames", 1)
+
+
+def test_generate(place: Path) -> None:
+    data = open_frames(place / "data.npz")
+    assert (len(data), data.length, data.frame_size) == (9, 8, (FRAME, FRAME))
+    assert data.truth is not None
+    assert data.truth.box is not None
+    assert data.counts is not None
+    again = ("generate", "linear-overlap", "--frame-size", FRAME, "--sequences", 9, "--length", 8, "--out")
+    call(*again, place / "again.npz")
+    assert (place / "again.npz").read_bytes() == (place / "data.npz").read_bytes()
+    assert "--force" in refused(2, *again, place / "again.npz")
+    call(*again, place / "again.npz", "--seed", 1, "--force")
+    assert (place / "again.npz").read_bytes() != (place / "data.npz").read_bytes()
+    assert ".npz" in refused(2, *again, place / "again.zip")
+
+
+def test_the_run_folder_is_complete(place: Path) -> None:
+    run = Run(place / "run")
+    assert run.config.data.source == "linear-overlap"
+    assert run.machine == {"threads": 1, "device": "cpu"}
+    names = {str(p.relative_to(run.folder)) for p in run.folder.rglob("*") if p.is_file()} - {".lock"}
+    figures = {
+        f"figures/{n}" for n in ("film_strip.png", "held_out.gif", "learning_curves.png", "error_curves.png")
+    }
+    files = {"config.json", "metrics.jsonl", "summary.json", "checkpoints/last.pt", "checkpoints/best.pt"}
+    assert names == figures | files
+    assert picture(run.figures / "held_out.gif", "GIF") == 8
+    for name in ("film_strip", "learning_curves", "error_curves"):
+        assert picture(run.figures / f"{name}.png", "PNG") == 1
+    summary = json.loads(run.summary.read_text())
+    assert summary["steps"] == STEPS
+    assert summary["metrics"]["sequences"] == 6
+    assert {"minutes", "versions", "seed"} < summary.keys()
+    assert run.records()[-1]["step"] == STEPS
+
+
+def test_evaluate(place: Path) -> None:
+    result = call("evaluate", place / "run", place / "data.npz", "--json", "--observe", 4)
+    metrics = json.loads(result.stdout)
+    issue = {"count_accuracy", "inference_error", "prediction_error", "inference_error_by_frame",
+             "prediction_error_by_frame", "sequences", "counted_right"}  # fmt: skip
+    assert issue <= metrics.keys()
+    assert metrics == judge(load(place / "run"), open_frames(place / "data.npz"), 4).as_dict()
+    assert len(metrics["prediction_error_by_frame"]) == 4
+    table = call("evaluate", place / "run", place / "data.npz").stdout
+    assert "frames 4 to 8 after observing 3" in table  # the run's own number of frames
+    assert [line.split()[0] for line in table.splitlines()[-8:]] == [str(t) for t in range(1, 9)]
+
+
+def test_evaluate_without_mot(place: Path) -> None:
+    args = ("evaluate", place / "run", place / "data.npz", "--json")
+    with_mot, without = (json.loads(call(*args, *more).stdout) for more in ((), ("--without-mot",)))
+    assert without["prediction_error"] is None
+    assert without["prediction_error_by_frame"] == []
+    assert with_mot["prediction_error"] is not None
+    assert with_mot["count_accuracy"] == without["count_accuracy"]
+    assert with_mot["inference_error"] != without["inference_error"]
+
+
+def test_evaluate_needs_positions(place: Path) -> None:
+    np.save(place / "bare.npy", np.zeros((2, 8, FRAME, FRAME), np.uint8))
+    assert "positions" in refused(3, "evaluate", place / "run", place / "bare.npy")
+
+
+def test_track(place: Path) -> None:
+    out = place / "tracks"
+    result = call("track", place / "run", place / "data.npz", "--out", out)
+    assert result.stdout.split() == [str(out / name) for name in ("tracks.csv", "mot", "overlay.gif")]
+    table = rows(out / "tracks.csv")
+    assert table[0] == TRACKS_HEADER
+    present = load_tracks(place)
+    assert len(table) == 1 + int(present.sum())
+    mot = sorted((out / "mot").iterdir())
+    assert [path.name for path in mot] == [f"sequence-{s:04d}.txt" for s in range(9)]
+    lines = [row for path in mot for row in rows(path)]
+    assert len(lines) == len(table) - 1
+    assert all(len(row) == 10 and row[7:] == ["-1"] * 3 for row in lines)
+    assert {int(row[0]) for row in lines} == set(range(1, 9))
+    assert picture(out / "overlay.gif", "GIF") == 8
+
+
+def load_tracks(place: Path) -> torch.Tensor:
+    from vtssi_pyro.predict import track
+
+    return track(load(place / "run"), open_frames(place / "data.npz").frames(slice(None))).tracks.present
+
+
+def test_tracks_do_not_depend_on_truth(place: Path) -> None:
+    """Frames alone, and frames with false positions, give the same files."""
+    data = open_frames(place / "data.npz")
+    frames = (data.frames(slice(None)) * 255).round().byte().numpy()
+    assert data.truth is not None
+    np.save(place / "frames.npy", frames)
+    np.savez(place / "false.npz", frames=frames, positions=np.full(data.truth.position.shape, 3, np.float32))
+    found = set()
+    for name in ("data.npz", "frames.npy", "false.npz"):
+        call("track", place / "run", place / name, "--out", place / name[:4])
+        found.add((place / name[:4] / "tracks.csv").read_bytes())
+    assert len(found) == 1
+
+
+def test_predict(place: Path) -> None:
+    out, horizon = place / "predictions", 12  # beyond the frames there are
+    args = (
+        "predict",
+        place / "run",
+        place / "data.npz",
+        "--observe",
+        4,
+        "--horizon",
+        horizon,
+        "--samples",
+        3,
+    )
+    call(*args, "--out", out)
+    table = rows(out / "predictions.csv")
+    assert table[0] == PREDICTIONS_HEADER
+    assert {int(row[1]) for row in table[1:]} == set(range(4, 4 + horizon))
+    low, x, high = (PREDICTIONS_HEADER.index(name) for name in ("x_90_low", "x_50_low", "x_90_high"))
+    assert all(float(row[low]) <= float(row[x]) <= float(row[high]) for row in table[1:])
+    seen = rows(out / "tracks.csv")
+    assert seen[0] == TRACKS_HEADER
+    assert {int(row[1]) for row in seen[1:]} == set(range(4))
+    assert picture(out / "overlay.gif", "GIF") == 4 + horizon
+    call(*args, "--out", place / "same")
+    assert (place / "same" / "predictions.csv").read_bytes() == (out / "predictions.csv").read_bytes()
+    call(*args, "--seed", 1, "--out", place / "other")
+    assert (place / "other" / "predictions.csv").read_bytes() != (out / "predictions.csv").read_bytes()
+
+
+def test_predictions_see_no_later_frame(place: Path) -> None:
+    frames = open_frames(place / "data.npz").frames(slice(None)).numpy()
+    frames[:, 4:] = 0.5
+    np.save(place / "later.npy", frames)
+    found = set()
+    for name in ("data.npz", "later.npy"):
+        args = ("--observe", 4, "--horizon", 2, "--samples", 2, "--out", place / "blind")
+        call("predict", place / "run", place / name, *args)
+        found.add((place / "blind" / "predictions.csv").read_bytes())
+    assert len(found) == 1
+
+
+def test_few_frames_are_warned_of_and_read(place: Path) -> None:
+    np.save(place / "short.npy", np.zeros((1, 2, FRAME, FRAME), np.uint8))
+    assert (
+        "warning: 2 frames" in call("track", place / "run", place / "short.npy", "--out", place / "s").stderr
+    )
+    args = ("--observe", 5, "--horizon", 2, "--samples", 0, "--out", place / "s")
+    assert "fewer than --observe 5" in call("predict", place / "run", place / "short.npy", *args).stderr
+
+
+def test_fewer_sequences_leave_no_old_files(place: Path) -> None:
+    np.save(place / "two.npy", np.zeros((2, 4, FRAME, FRAME), np.uint8))
+    call("track", place / "run", place / "data.npz", "--out", place / "reused")
+    call("track", place / "run", place / "two.npy", "--out", place / "reused")
+    assert len(list((place / "reused" / "mot").iterdir())) == 2
+
+
+def test_gif_and_folder_are_one_sequence(place: Path) -> None:
+    pictures = [Image.fromarray(np.full((FRAME, FRAME), 10 * t, np.uint8)) for t in range(4)]
+    pictures[0].save(place / "movie.gif", save_all=True, append_images=pictures[1:])
+    (place / "stills").mkdir()
+    for t, image in enumerate(pictures):
+        image.save(place / "stills" / f"{t}.png")
+    for name in ("movie.gif", "stills"):
+        call("track", place / "run", place / name, "--out", place / f"of {name}")
+        assert [path.name for path in (place / f"of {name}" / "mot").iterdir()] == ["sequence-0000.txt"]
+
+
+def test_frames_of_another_size(place: Path) -> None:
+    np.save(place / "large.npy", np.zeros((1, 4, 40, 48), np.uint8))
+    line = refused(3, "track", place / "run", place / "large.npy", "--out", place / "x")
+    assert "40x48" in line
+    assert f"{FRAME}x{FRAME}" in line
+    assert not (place / "x").exists()
+
+
+def test_plot(place: Path) -> None:
+    path = place / "run" / "figures" / "learning_curves.png"
+    path.unlink()
+    assert str(path) in call("plot", place / "run").stdout.splitlines()
+    assert picture(path, "PNG") == 1
+    assert "not a run folder" in refused(4, "plot", place)
+
+
+def test_fit_on_a_file(place: Path, tmp_path: Path) -> None:
+    """The last tenth judges; the path is kept absolute, and a file that is gone or was changed is named."""
+    shutil.copy(place / "data.npz", tmp_path / "data.npz")
+    out = tmp_path / "run"
+    result = call("fit", tmp_path / "data.npz", *ON_FILE, "--out", out)
+    config = Run(out).config
+    assert config.data.source == str(tmp_path / "data.npz")
+    assert (config.data.sequences, config.data.test_sequences, config.data.length) == (8, 1, 8)
+    assert json.loads((out / "summary.json").read_text())["metrics"]["sequences"] == 1
+    assert "finished already" in call("fit", "--out", out, "--resume").stderr
+    (out / "summary.json").unlink()
+    call("generate", "linear", "--out", tmp_path / "data.npz", "--force", "--sequences", 9, "--length", 7)
+    assert "put the old file back" in refused(3, "fit", "--out", out, "--resume")
+    (tmp_path / "data.npz").unlink()
+    assert "neither a file" in refused(3, "fit", "--out", out, "--resume")
+    assert "evaluate" in result.stderr
+
+
+def test_fit_on_frames_alone(tmp_path: Path) -> None:
+    """Without positions there are no metrics, but pictures; without MOT no prediction."""
+    random = np.random.default_rng(0)
+    np.save(tmp_path / "frames.npy", random.integers(0, 255, (4, 5, 33, 33), np.uint8))
+    keys = ["--variant", "find", *sets(train__stages=STAGES[:2], train__budget=0.2)]
+    result = call("fit", tmp_path / "frames.npy", *ON_FILE[2:], *keys, "--out", tmp_path / "run")
+    assert "no metrics" in result.stdout
+    assert "held_out.gif" in result.stdout
+    assert "evaluate" not in result.stderr
+    assert "predict" not in result.stderr
+    args = ("--observe", 2, "--horizon", 2, "--out", tmp_path / "p")
+    assert "no model of motion" in refused(2, "predict", tmp_path / "run", tmp_path / "frames.npy", *args)

@@ -1,0 +1,45 @@
+"""A tracker judged on a data set with truth, by the paper's procedure (App. D.2)."""
+
+import torch
+
+from vtssi_pyro.data.dataset import Dataset
+from vtssi_pyro.metrics import Evaluation, evaluate
+from vtssi_pyro.predict import concatenated, forecast, track
+from vtssi_pyro.tracker import Tracker
+from vtssi_pyro.types import Tracks
+
+
+def judge(tracker: Tracker, dataset: Dataset, observe: int = 5, limit: int | None = None) -> Evaluation:
+    """Metrics of a tracker; it sees frames only, and the metrics see tracks only.
+
+    Args:
+        tracker: trained.
+        dataset: with truth.
+        observe: frames seen before the rest is predicted.
+        limit: sequences used; None: all.
+    """
+    truth = dataset.truth
+    assert truth is not None, "a data set without truth has no metrics"
+    total = min(len(dataset), limit or len(dataset))
+    truth = Tracks._make(None if field is None else field[:total] for field in truth)
+    device = next(tracker.parameters()).device
+    found, predicted = [], []
+    observe = min(observe, dataset.length)
+    for index in torch.arange(total).split(64):
+        frames = dataset.frames(index).to(device)
+        found.append(track(tracker, frames).tracks)
+        if tracker.motion.predicts and observe < dataset.length:
+            seen = frames[:, :observe]
+            predicted.append(forecast(tracker, seen, dataset.length - observe).tracks)
+    return evaluate(
+        truth,
+        _gathered(found),
+        _gathered(predicted) if predicted else None,
+        observe,
+        per_frame_count=tracker.per_frame,
+    )
+
+
+def _gathered(parts: list[Tracks]) -> Tracks:
+    """Parts of a data set as one, on the CPU."""
+    return Tracks._make(None if field is None else field.cpu() for field in concatenated(parts))

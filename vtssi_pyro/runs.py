@@ -1,0 +1,251 @@
+"""Run folders: everything a training leaves behind, in one place, never overwritten silently."""
+
+import errno
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+from vtssi_pyro.atomic import atomic_write
+from vtssi_pyro.config import Config, from_dict, to_dict
+from vtssi_pyro.errors import CheckpointError, UsageError
+from vtssi_pyro.tracker import Tracker
+from vtssi_pyro.train import checkpoint
+from vtssi_pyro.variants import build
+from vtssi_pyro.version import __version__
+
+
+class Run:
+    """A folder with ``config.json``, ``metrics.jsonl``, ``summary.json``, ``checkpoints`` and ``figures``."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        self.figures = self.folder / "figures"
+        self.metrics = self.folder / "metrics.jsonl"
+        self.summary = self.folder / "summary.json"
+
+    @classmethod
+    def create(
+        cls, folder: str | os.PathLike[str], config: Config, machine: dict[str, Any] | None = None
+    ) -> "Run":
+        """Make the folder and write its configuration; a folder that holds a run already is refused.
+
+        Args:
+            folder: to make.
+            config: resolved.
+            machine: what beside the configuration a bit-equal resumption needs: threads, device.
+        """
+        run = cls(folder)
+        with run._writing():
+            for part in (run.folder, run.figures, run.folder / "checkpoints"):
+                part.mkdir(parents=True, exist_ok=True)
+        with run.lock(), run._writing():
+            if (run.folder / "config.json").exists():
+                raise UsageError(
+                    f"{run.folder}: holds a run already; continue it with --resume or choose another --out"
+                )
+            made = {"config": to_dict(config), "versions": versions(), "machine": machine or {}}
+            _write_json(run.folder / "config.json", made)
+        return run
+
+    @classmethod
+    def numbered(
+        cls,
+        name: str,
+        config: Config,
+        parent: str | os.PathLike[str] = "runs",
+        machine: dict[str, Any] | None = None,
+    ) -> "Run":
+        """A new run ``runs/NAME-0001``, counted up."""
+        taken = [p.name.rpartition("-")[2] for p in Path(parent).glob(f"{name}-[0-9][0-9][0-9][0-9]*")]
+        number = 1 + max((int(n) for n in taken if n.isdigit()), default=0)
+        while True:
+            run = cls(Path(parent) / f"{name}-{number:04d}")
+            with run._writing():
+                try:
+                    run.folder.mkdir(parents=True)
+                except FileExistsError:  # another process was faster
+                    number += 1
+                    continue
+            return cls.create(run.folder, config, machine)
+
+    @property
+    def config(self) -> Config:
+        """The resolved configuration the run was made with."""
+        try:
+            return from_dict(self._made["config"])
+        except (KeyError, TypeError, UsageError) as error:
+            raise CheckpointError(
+                f"{self.folder / 'config.json'}: damaged or of another version ({error})"
+            ) from error
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions the run was made with."""
+        return dict(self._made.get("versions", {}))
+
+    @property
+    def machine(self) -> dict[str, Any]:
+        """What else a bit-equal resumption needs: threads, device; empty where nobody said."""
+        return dict(self._made.get("machine", {}))
+
+    @property
+    def _made(self) -> dict[str, Any]:
+        path = self.folder / "config.json"
+        try:
+            made = json.loads(path.read_text())
+        except (FileNotFoundError, NotADirectoryError):
+            message = f"{self.folder}: not a run folder (it has no config.json); vtssi-pyro fit makes one"
+            raise CheckpointError(message) from None
+        except (ValueError, OSError) as error:
+            raise CheckpointError(f"{path}: damaged ({error})") from error
+        if not isinstance(made, dict):
+            raise CheckpointError(f"{path}: damaged (it holds no object)")
+        return made
+
+    def checkpoint(self, name: str = "last") -> Path:
+        """Path of a checkpoint, ``last`` or ``best``."""
+        return self.folder / "checkpoints" / f"{name}.pt"
+
+    def records(self) -> list[dict[str, Any]]:
+        """The metrics so far, one record a line; half a last line, left by a kill, is skipped."""
+        records = []
+        for line in self.metrics.read_bytes().splitlines() if self.metrics.exists() else []:
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                break
+        return records
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Add a record to the metrics."""
+        with self.metrics.open("a") as file:
+            file.write(json.dumps(record, allow_nan=False) + "\n")
+
+    def rewind(self, step: int) -> None:
+        """Drop the records beyond a step, which a resumed run will write again, and leftovers of a kill."""
+        kept = [record for record in self.records() if record["step"] <= step]
+        with self._writing(), atomic_write(self.metrics) as temporary:
+            temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
+        for leftover in self.folder.rglob(".*.tmp*"):
+            leftover.unlink(missing_ok=True)
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Write the final figures."""
+        _write_json(self.summary, summary)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep a second process from writing here; the lock of a process that is gone holds nobody up."""
+        with self._writing():
+            file = (self.folder / ".lock").open("a+")
+        with file:
+            file.seek(0)
+            owner = file.read().strip()
+            if not _claim(file):
+                raise UsageError(
+                    f"{self.folder}: in use by another process ({owner}); wait or choose another --out"
+                )
+            file.truncate(0)
+            file.write(f"{platform.node()} {os.getpid()}\n")
+            file.flush()
+            yield
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+            reason = error.strerror or error
+            raise UsageError(f"{self.folder}: cannot be written ({reason}); choose another --out") from error
+
+
+def load(
+    folder: str | os.PathLike[str], checkpoint_name: str = "last", device: str | torch.device = "cpu"
+) -> Tracker:
+    """The trained tracker of a run folder, ready to track."""
+    run = Run(folder)
+    config = run.config
+    path = run.checkpoint(checkpoint_name)
+    state = checkpoint.load(path, device)
+    try:
+        tracker = build(config.variant, config.model).to(device)
+        tracker.load_state_dict(state["trained"])
+    except (KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{path}: does not fit the run's config.json ({reason})") from error
+    return tracker.eval()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a run's result depends on."""
+    packages = ("torch", "pyro-ppl", "numpy")
+    found = {name: version(name) for name in packages}
+    return {"python": platform.python_version(), "vtssi-pyro": __version__, **found}
+
+
+def available_device(name: str = "auto") -> torch.device:
+    """The device of a name; ``auto`` is CUDA where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise UsageError(f"--device {name}: this torch cannot use it ({reason}); use --device cpu") from error
+    return device
+
+
+def default_threads() -> int:
+    """Torch's own choice of threads, but no more than there are physical cores to run on."""
+    return min(torch.get_num_threads(), physical_cores())
+
+
+def physical_cores() -> int:
+    """Cores this process may run on; the two threads of a core count once where the system says so."""
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    cores = set()
+    for cpu in os.sched_getaffinity(0):
+        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        try:
+            cores.add(siblings.read_text().strip())
+        except OSError:
+            cores.add(str(cpu))
+    return max(1, len(cores))
+
+
+def _write_json(path: Path, value: Any) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def _claim(file: IO[str]) -> bool:
+    """Lock an open file; the system lets go of it when the process ends, however it ends."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        try:
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+    import fcntl
+
+    with suppress(OSError):  # a file system without locks: nobody is kept out
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
