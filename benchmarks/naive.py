@@ -67,7 +67,9 @@ class NaiveAIR(AIR):
             glimpse = self.decode(objects.description[:, i])
             glimpse = glimpse * bell_mask(self.config.glimpse, self.config.bell_sigma, flatness, glimpse)
             s = objects.size[:, i].clamp(*SIZE_LIMITS)
-            grid = affine_grid(_theta(1 / s, -position[:, i] / s), [len(s), 1, side, side], align_corners=False)
+            grid = affine_grid(
+                _theta(1 / s, -position[:, i] / s), [len(s), 1, side, side], align_corners=False
+            )
             pasted = grid_sample(glimpse.unsqueeze(1), grid, align_corners=False).squeeze(1)
             canvas = canvas + pasted * steps[:, i, None, None]
         return canvas

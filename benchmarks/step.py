@@ -1,6 +1,6 @@
 """Time one training step of the paper's sizes against the naive organisation of the same model, in one run.
 
-    python benchmarks/step.py --batch 64 --length 20 --repeats 5 --threads 2
+python benchmarks/step.py --batch 64 --length 20 --repeats 5 --threads 2
 """
 
 import argparse
@@ -28,7 +28,10 @@ def main() -> None:
     torch.manual_seed(0)
     tracker = build("vtssi").eval()  # no dropout, so that both can be compared
     frames = torch.rand(options.batch, options.length, 50, 50)
-    fast, naive = stepper(tracker, tracker.program(), frames), stepper(tracker, naive_program(tracker), frames)
+    fast, naive = (
+        stepper(tracker, tracker.program(), frames),
+        stepper(tracker, naive_program(tracker), frames),
+    )
     losses = {"package": fast(), "naive": naive()}  # warm-up, and proof that both compute the same
     times: dict[str, list[float]] = {"package": [], "naive": []}
     for _ in range(options.repeats):

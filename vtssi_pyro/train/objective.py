@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import pyro
 import torch
 from pyro import poutine
 from pyro.distributions import Distribution
@@ -150,7 +149,8 @@ def _extras(tracker: Tracker, x: Tensor, anneal: Anneal, stage: Stage, step: flo
         own = frames(tracker, x[:, : tracker.consensus.K], anneal, stage, step)
         terms["air"] = weight * sum(own.values(), torch.zeros(()))
     if weight := stage.rollout_weight(step):
-        with torch.no_grad(), pyro.poutine.block():
+        # from modes, as predictions start at test time
+        with torch.no_grad(), poutine.block(), mode():
             found = tracker.program(motion=RandomWalk()).guide(x)
         terms["rollout"] = weight * _rollout(tracker, found.objects, found.position)
     return terms
