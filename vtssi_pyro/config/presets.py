@@ -145,7 +145,7 @@ def _staged(preset: str, variant: str, steps: dict[str, int], cache: int) -> Con
             batch=32,
             learning_rate=Cosine(2e-4, 1e-5, 20, joint),
             step_weight=Constant(1.0),
-            rollout_weight=Constant(1.0),
+            rollout_weight=Constant(10.0),
         ),
     )
     chosen = tuple(stage for stage in stages if stage.name in _STAGES[variant] and stage.steps)
