@@ -20,7 +20,12 @@ from .options import DIGITS, POSITIVE, PRESETS, VARIANTS, command, device_option
 )
 @mnist_option
 @option("--objects", type=POSITIVE, section="Data", help="At most so many objects a sequence.  [default: 2]")
-@option("--variant", type=click.Choice(VARIANTS), section="Model", help="Which blocks.  [default: vtssi]")
+@option(
+    "--variant",
+    type=click.Choice(VARIANTS),
+    section="Model",
+    help="Which blocks.  [default: vtssi; find-mot for paper-sqair]",
+)
 @option("--preset", type=click.Choice(PRESETS), section="Training",
         help="Sizes, recipe and budget.  [default: quick, about five minutes on two cores]")  # fmt: skip
 @option("--set", "sets", multiple=True, metavar="KEY=VALUE", section="Training",
@@ -58,4 +63,4 @@ def fit(
     if resume:
         go_on(out, data, given, mnist, device, threads)
     else:
-        begin(data, variant or "vtssi", preset or "quick", given, out, mnist, device, threads)
+        begin(data, variant, preset or "quick", given, out, mnist, device, threads)

@@ -66,7 +66,7 @@ def open_splits(config: Config, mnist: str | None, device: torch.device) -> Spli
 def described(source: str) -> dict[str, object]:
     """The keys of the configuration that follow from a flavour's or a file's name."""
     if source in FLAVOURS:
-        return {"data.source": source}
+        return {"data.source": source, "data.length": FLAVOURS[source].length}
     file = open_file(source)
     train, held_out = _halves(file)
     return {
@@ -76,6 +76,8 @@ def described(source: str) -> dict[str, object]:
         "data.test_sequences": len(held_out),
         "data.length": file.length,
         "model.air.frame_size": file.frame_size[0],
+        "model.template.kernel_side": int(0.3 * file.frame_size[0])
+        | 1,  # as much of the frame as 15 are of 50
     }
 
 

@@ -13,6 +13,7 @@ import torch
 
 from vtssi_pyro import fitting
 from vtssi_pyro.config import PRESETS, Config, override
+from vtssi_pyro.config.presets import DEFAULT_VARIANTS
 from vtssi_pyro.data import FLAVOURS
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.runs import Run, available_device, default_threads, versions
@@ -24,18 +25,19 @@ from .progress import reporting, watched
 from .sources import Splits, described, open_splits
 from .tables import overall
 
+FROM_FILE = ("--set data.length", "--set data.sequences", "--set data.validation_sequences")
 CHOSEN_ELSEWHERE = {"variant": "--variant", "preset": "--preset", "data.source": "the argument DATA"}
 
 
 def begin(
-    data: str | None, variant: str, preset: str, given: dict[str, str], out: str | None, mnist: str | None,
+    data: str | None, variant: str | None, preset: str, given: dict[str, str], out: str | None, mnist: str | None,
     device: str, threads: int | None,
 ) -> None:  # fmt: skip
     """Start a run.
 
     Args:
         data: flavour or file; None: the preset's flavour.
-        variant: key of VARIANTS.
+        variant: key of VARIANTS; None: the preset's.
         preset: key of PRESETS.
         given: by the option's name, the assignment to a key of the configuration that it stands for.
         out: folder; None: a numbered one.
@@ -46,6 +48,7 @@ def begin(
     where = available_device(device)
     threads = threads or default_threads()
     torch.set_num_threads(threads)
+    variant = variant or DEFAULT_VARIANTS.get(preset, "vtssi")
     config = _configured(data, variant, preset, given)
     splits = open_splits(config, mnist, where)
     fitting.check(config, splits.train)
@@ -100,6 +103,9 @@ def _configured(data: str | None, variant: str, preset: str, given: dict[str, st
             f"--digits, --mnist: {source} is no flavour of moving digits but a file; leave them out"
         )
     config = override(config, [f"{key}={json.dumps(value)}" for key, value in described(source).items()])
+    fixed = [name for name in given if source not in FLAVOURS and name.startswith(FROM_FILE)]
+    if fixed:
+        raise UsageError(f"{fixed[0]}: number and length of the sequences come from the file; leave it out")
     return override(config, list(given.values()))
 
 

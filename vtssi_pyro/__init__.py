@@ -21,6 +21,7 @@ _HOMES = {
     "ModelConfig": "config",
     "PRESETS": "config",
     "RandomWalk": "blocks",
+    "Run": "runs",
     "TemplateFIND": "blocks",
     "Tracker": "tracker",
     "Tracks": "types",

@@ -47,7 +47,7 @@ def write_predictions_csv(path: str | Path, tracks: Tracks, observed: int) -> No
 
     Args:
         path: the file to write.
-        tracks: (B, T, N, 2), px; samples (S, B, T, N, 2), NaN where a sample lacks the object.
+        tracks: (B, T, N, 2), px; samples (S, B, T, N, 2).
         observed: number of frames that the tracker saw; only later ones are written. Indices count from 0.
     """
     rows = _rows(tracks, first=observed)

@@ -118,7 +118,7 @@ def check(config: Config, train: Dataset) -> None:
         ) from error
     for stage in config.train.stages:
         where = f"train.stages.{stage.name}"
-        for key in ("steps", "batch", "cache"):
+        for key in ("batch", "cache"):
             _positive(f"{where}.{key}", getattr(stage, key))
         if stage.objective not in OBJECTIVES:
             raise UsageError(
@@ -131,6 +131,8 @@ def check(config: Config, train: Dataset) -> None:
             raise UsageError(
                 f"{where}: variant {config.variant} has nothing to train in {', '.join(stage.blocks)}"
             )
+    if min((stage.steps for stage in config.train.stages), default=0) < 0 or not config.train.steps:
+        raise UsageError("train.stages: expected steps of 0 or more, and some of them above 0")
     side = config.model.air.frame_size
     if train.frame_size != (side, side):
         found = "x".join(str(pixels) for pixels in train.frame_size)

@@ -76,7 +76,7 @@ def _evaluating(tracker: Tracker, seed: int) -> Iterator[None]:
     """No gradients, no dropout, a random state and a parameter store of its own, validation off."""
     training = tracker.training
     tracker.eval()
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     try:
         with torch.random.fork_rng(devices=devices), torch.no_grad(), pyro.get_param_store().scope():
             torch.manual_seed(seed)

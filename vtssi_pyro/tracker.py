@@ -11,9 +11,10 @@ from pyro.nn import PyroModule, pyro_method
 from torch import Tensor
 
 from vtssi_pyro.blocks import AIR, RandomWalk
+from vtssi_pyro.errors import DataError
 from vtssi_pyro.handlers import Rule, fuse, mode, propose
 from vtssi_pyro.ops.gaussian import average
-from vtssi_pyro.types import Anneal, Latents, Objects, Plates, State
+from vtssi_pyro.types import Anneal, Latents, Plates
 
 TRAINED = Anneal()
 
@@ -73,6 +74,10 @@ class Program:
 
     def plates(self, frames: Tensor) -> Plates:
         """The two plates, made once per run of a program."""
+        side = self.air.config.frame_size
+        if frames.shape[-2:] != (side, side):
+            found = "x".join(str(pixels) for pixels in frames.shape[-2:])
+            raise DataError(f"frames have {found} pixels (H x W), the model expects {side}x{side}")
         sequences = pyro.plate("sequences", frames.shape[-4], dim=-2)
         return Plates(sequences, pyro.plate("objects", self.air.config.num_objects, dim=-1))
 
@@ -116,6 +121,7 @@ class Tracker(PyroModule):
                                               beyond: TR_pos(p_{t-1}, m_{t-1})
         ``motion_t``      (..., B, N, 10)     t = M: N(0, 1); beyond: TR_mot(...)         none before M
         ``x``             (..., B, T, H, W)   N(rendered mean, 0.3)                       the frames
+        ``x_future``      (..., B, 1, h, H, W)  (the mean)                                with a horizon h; 1: objects
         ================  ==================  ==========================================  =====================
 
         p(x, z) = p(c) prod_i p(s_i) p(d_i) p(p_1,i) prod_t p(p_t,i, m_t,i | p_{t-1},i, m_{t-1},i) prod_t p(x_t | z_t)
@@ -172,6 +178,3 @@ class PerFrame(Tracker):
 def fold(frames: Tensor) -> Tensor:
     """Sequences (B, T, H, W) as single frames (B T, 1, H, W)."""
     return frames.flatten(0, 1).unsqueeze(1)
-
-
-__all__ = ["Objects", "PerFrame", "Program", "State", "Tracker", "fold"]

@@ -16,11 +16,11 @@ Scalar = float | Tensor
 
 
 class Objects(NamedTuple):
-    """What does not change over a sequence; holds draws or, in their place, distributions."""
+    """What does not change over a sequence."""
 
-    count: Any  # (..., B, 1)     c, real; the number of objects is N sigmoid(c)
-    size: Any  # (..., B, N, 2)  s, width and height as fractions of the frame
-    description: Any  # (..., B, N, D)  d
+    count: Any  # Tensor (..., B, 1)  c, real; the number of objects is N sigmoid(c); a tuple has a method count
+    size: Tensor  # (..., B, N, 2)  s, width and height as fractions of the frame
+    description: Tensor  # (..., B, N, D)  d
 
 
 class State(NamedTuple):
@@ -66,5 +66,5 @@ class Tracks(NamedTuple):
     present: Tensor  # (B, T, N) bool
     box: Tensor | None = None  # (B, T, N, 2) width and height of the tight box
     scale: Tensor | None = None  # (B, T, N, 2) standard deviation of the position
-    confidence: Tensor | None = None  # (B, T, N) in [0, 1]
-    samples: Tensor | None = None  # (S, B, T, N, 2) sampled positions
+    confidence: Tensor | None = None  # (B, T, N) in [0, 1]; NaN in predicted frames
+    samples: Tensor | None = None  # (S, B, T, N, 2) sampled positions, of every slot

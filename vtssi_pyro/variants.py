@@ -6,6 +6,7 @@ from pyro.nn import PyroModule
 
 from vtssi_pyro.blocks import AIR, FIND, MOT, RECT, FirstFrame, NoFIND, RandomWalk, TemplateFIND
 from vtssi_pyro.config import ModelConfig
+from vtssi_pyro.errors import UsageError
 from vtssi_pyro.tracker import PerFrame, Tracker
 
 FINDERS: dict[str, Callable[[ModelConfig], PyroModule]] = {
@@ -33,6 +34,8 @@ VARIANTS: dict[str, Callable[[ModelConfig], Tracker]] = {
 
 def build(variant: str = "vtssi", config: ModelConfig | None = None) -> Tracker:
     """A fresh tracker of one of the :data:`VARIANTS`; ``config`` defaults to the paper's numbers."""
+    if variant not in VARIANTS:
+        raise UsageError(f"unknown variant {variant!r}: expected one of {', '.join(VARIANTS)}")
     config = config or ModelConfig()
     tracker = VARIANTS[variant](config)
     tracker.sample_intermediate = config.sample_intermediate

@@ -69,6 +69,10 @@ class MOT(RandomWalk):
 
     def __init__(self, config: MOTConfig, air: AIRConfig) -> None:
         super().__init__(config.walk_scale)
+        if config.weight_shared not in ("none", "objects", "sequences"):
+            raise ValueError(
+                f"weight_shared: expected none, objects or sequences, found {config.weight_shared!r}"
+            )
         self.config, self.M = config, config.M
         dims, units = config.motion, config.units
         self.lstm = _LSTM(2 + air.description + 2 + 2 * config.velocities, units)

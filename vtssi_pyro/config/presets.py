@@ -46,7 +46,6 @@ def paper_ddpae(variant: str) -> Config:
         config.train.stages[0],
         learning_rate=Decay(1e-4, 0.9, 20_000, 200_000, 5e-5),
         length=Staircase(2, 1, 30_000, 20),
-        air_weight=Staircase(1, -1, 90_000, 0),
         fuse_low=Constant(0.5),
         fuse_high=Constant(0.5),
     )
@@ -165,6 +164,9 @@ def standard(variant: str) -> Config:
         steps["objects"] = 12_000
     return _staged("standard", variant, steps, cache=10_000)
 
+
+# What a preset is of where no variant is asked for; otherwise the whole of VTSSI.
+DEFAULT_VARIANTS = {"paper-sqair": "find-mot"}
 
 PRESETS: dict[str, Callable[[str], Config]] = {
     "quick": quick,

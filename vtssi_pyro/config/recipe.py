@@ -68,8 +68,8 @@ class TrainConfig:
         raise IndexError("the training has no step left")
 
     def steps_of(self, stage: Stage) -> int:
-        """Steps of a stage under the budget."""
-        return max(1, round(stage.steps * self.budget))
+        """Steps of a stage under the budget; a stage of 0 steps is left out."""
+        return max(1, round(stage.steps * self.budget)) if stage.steps else 0
 
     @property
     def steps(self) -> int:

@@ -12,9 +12,9 @@ from torch import Tensor
 
 Motion = Callable[[Tensor, tuple[int, int], int, torch.Generator], Tensor]
 
-SPEED = (1.0, 5.0)  # pixels per frame (A-21)
-SEMI_AXIS = (0.25, 1.0)  # fractions of the largest that keeps the box in the frame (A-21)
-ANGULAR_SPEED = (0.10, 0.35)  # radians per frame, of either sign (A-21)
+SPEED = (1.0, 5.0)  # pixels per frame (reading D22)
+SEMI_AXIS = (0.25, 1.0)  # fractions of the largest that keeps the box in the frame (reading D22)
+ANGULAR_SPEED = (0.10, 0.35)  # radians per frame, of either sign (reading D22)
 
 
 def linear(
@@ -60,7 +60,7 @@ def elliptic(boxes: Tensor, frame_size: tuple[int, int], length: int, generator:
     Returns:
         centres (S, T, N, 2), pixels.
 
-    Reference: App. D.1, reading A-21.
+    Reference: App. D.1, reading reading D22.
     """
     half, room = _room(boxes, frame_size)  # (S, N, 2) each
     axes = room / 2 * _uniform(room.shape, SEMI_AXIS, generator)

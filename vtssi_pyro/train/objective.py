@@ -14,7 +14,7 @@ from vtssi_pyro.blocks import FirstFrame, NoFIND, RandomWalk
 from vtssi_pyro.config.recipe import Stage
 from vtssi_pyro.handlers import mode
 from vtssi_pyro.ops import counting
-from vtssi_pyro.tracker import Tracker, fold
+from vtssi_pyro.tracker import Program, Tracker, fold
 from vtssi_pyro.types import Anneal, Objects
 
 Terms = dict[str, Tensor]  # summed over the batch, nats
@@ -92,7 +92,7 @@ def position_batches(
     """Positions that the other blocks, which this stage leaves alone, infer once for a sample of sequences."""
     generator = torch.Generator().manual_seed(_mix(seed, stage.name, -1))
     chosen = torch.randperm(len(dataset), generator=generator)[: stage.cache]
-    walk = tracker.program(motion=RandomWalk())
+    walk = without_motion(tracker)
     parts = []
     training = tracker.training
     tracker.eval()
@@ -125,9 +125,14 @@ def full(tracker: Tracker, frames: Tensor, anneal: Anneal, stage: Stage, step: f
     return terms | _extras(tracker, frames, anneal, stage, step)
 
 
+def without_motion(tracker: Tracker) -> Program:
+    """The tracker's program with a random walk, of the tracker's own scale, in place of its motion."""
+    return tracker.program(motion=RandomWalk(tracker.motion.scale))
+
+
 def walk(tracker: Tracker, frames: Tensor, anneal: Anneal, stage: Stage, step: float) -> Terms:
     """The ELBO of the tracker without MOT."""
-    program = tracker.program(motion=RandomWalk())
+    program = without_motion(tracker)
     terms = Elbo(stage.analytic)(program.model, program.guide, frames, anneal)
     return terms | _extras(tracker, frames, anneal, stage, step)
 
@@ -151,7 +156,7 @@ def _extras(tracker: Tracker, x: Tensor, anneal: Anneal, stage: Stage, step: flo
     if weight := stage.rollout_weight(step):
         # from modes, as predictions start at test time
         with torch.no_grad(), poutine.block(), mode():
-            found = tracker.program(motion=RandomWalk()).guide(x)
+            found = without_motion(tracker).guide(x)
         terms["rollout"] = weight * _rollout(tracker, found.objects, found.position)
     return terms
 

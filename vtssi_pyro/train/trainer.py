@@ -16,7 +16,7 @@ from vtssi_pyro.config import Config
 from vtssi_pyro.config.recipe import Stage
 from vtssi_pyro.errors import Diverged
 from vtssi_pyro.tracker import Tracker
-from vtssi_pyro.train.objective import OBJECTIVES, Batches
+from vtssi_pyro.train.objective import OBJECTIVES, Batches, Positions
 
 
 class Trainer:
@@ -53,7 +53,7 @@ class Trainer:
         terms = OBJECTIVES[stage.objective].terms(
             self.tracker, batch, stage.anneal(annealed), stage, annealed
         )
-        share = stage.batch * (round(stage.length(annealed)) if self.config.train.per_frame else 1)
+        share = stage.batch * (_length(batch) if self.config.train.per_frame else 1)
         terms = {name: value / share for name, value in terms.items()}
         objective = sum(terms.values(), torch.zeros((), device=self.device))
         gradients = torch.autograd.grad(-objective, self.parameters, allow_unused=True)
@@ -76,10 +76,7 @@ class Trainer:
         self.stage = stage
         blocks = [getattr(self.tracker, name) for name in stage.blocks] or [self.tracker]
         self.parameters = [p for block in blocks for p in block.parameters()]
-        fused = all(p.is_floating_point() for p in self.parameters)
-        self.optimizer = torch.optim.Adam(
-            self.parameters, betas=(self.config.train.beta1, 0.999), fused=fused
-        )
+        self.optimizer = torch.optim.Adam(self.parameters, betas=(self.config.train.beta1, 0.999), fused=True)
         make = OBJECTIVES[stage.objective].batches
         self.batches: Batches = make(
             self.tracker, self.dataset, stage, self.config.seed, self.config.train.budget, self.device
@@ -110,6 +107,11 @@ class Trainer:
         torch.set_rng_state(state["rng"]["cpu"].cpu())
         if torch.cuda.is_available() and state["rng"]["cuda"]:
             torch.cuda.set_rng_state_all([s.cpu() for s in state["rng"]["cuda"]])
+
+
+def _length(batch: Tensor | Positions) -> int:
+    """Frames of a batch's sequences."""
+    return batch.position.shape[1] if isinstance(batch, Positions) else batch.shape[1]
 
 
 def _ramped(limit: float) -> Any:
