@@ -51,3 +51,13 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     code = "import sys, vtssi_pyro; print(*{'torch', 'pyro', 'numpy', 'matplotlib'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.split() == []
+
+
+def test_texts_are_finished_and_their_links_lead_somewhere() -> None:
+    texts = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "notebooks").glob("*.ipynb")]
+    assert len(texts) >= 5
+    for path in texts:
+        text = path.read_text()
+        assert not re.findall(r"@[A-Z]+@|__[A-Z0-9]+__", text), path
+        for link in re.findall(r"\]\(([^)#: ]+)\)", text) if path.suffix == ".md" else []:
+            assert (path.parent / link).exists(), f"{path}: {link}"

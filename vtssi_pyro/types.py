@@ -18,7 +18,7 @@ Scalar = float | Tensor
 class Objects(NamedTuple):
     """What does not change over a sequence."""
 
-    count: Any  # Tensor (..., B, 1)  c, real; the number of objects is N sigmoid(c); a tuple has a method count
+    count: Any  # Tensor (..., B, 1)  c, real; N sigmoid(c) objects. Any: a tuple has a method count
     size: Tensor  # (..., B, N, 2)  s, width and height as fractions of the frame
     description: Tensor  # (..., B, N, D)  d
 
