@@ -35,7 +35,7 @@ from .options import DIGITS, POSITIVE, PRESETS, VARIANTS, command, device_option
         help="Folder of the run.  [default: runs/NAME-0001, counted up]")  # fmt: skip
 @option("--resume", is_flag=True, section="Output", help="Go on with the run in --out where it was stopped.")
 @device_option
-@option("--threads", type=POSITIVE, section="Machine", help="CPU threads.  [default: one per physical core]")
+@option("--threads", type=POSITIVE, section="Machine", help="CPU threads.  [default: one per idle core]")
 def fit(
     data: str | None, digits: str | None, mnist: str | None, objects: int | None, variant: str | None,
     preset: str | None, sets: tuple[str, ...], seed: int | None, out: str | None, resume: bool, device: str,

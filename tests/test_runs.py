@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from vtssi_pyro import runs
 from vtssi_pyro.config import Config, ModelConfig
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.runs import Run, available_device, default_threads, load, physical_cores
@@ -124,3 +125,12 @@ def test_devices_and_threads() -> None:
         with pytest.raises(UsageError, match=f"--device {name}"):
             available_device(name)
     assert 1 <= default_threads() <= physical_cores() <= (os.cpu_count() or 1)
+
+
+def test_threads_leave_busy_cores_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many threads as idle cores, within torch's own number, and at least one."""
+    monkeypatch.setattr(runs, "physical_cores", lambda: 8)
+    monkeypatch.setattr(runs.torch, "get_num_threads", lambda: 6)
+    for load, threads in ((0.9, 6), (2.0, 6), (3.7, 5), (7.2, 1), (30.0, 1)):
+        monkeypatch.setattr(os, "getloadavg", lambda load=load: (load, 0.0, 0.0))
+        assert runs.default_threads() == threads
