@@ -131,6 +131,6 @@ def test_threads_leave_busy_cores_alone(monkeypatch: pytest.MonkeyPatch) -> None
     """As many threads as idle cores, within torch's own number, and at least one."""
     monkeypatch.setattr(runs, "physical_cores", lambda: 8)
     monkeypatch.setattr(runs.torch, "get_num_threads", lambda: 6)
-    for load, threads in ((0.9, 6), (2.0, 6), (3.7, 5), (7.2, 1), (30.0, 1)):
-        monkeypatch.setattr(os, "getloadavg", lambda load=load: (load, 0.0, 0.0))
+    for average, threads in ((0.9, 6), (2.0, 6), (3.7, 5), (7.2, 1), (30.0, 1)):
+        monkeypatch.setattr(os, "getloadavg", lambda average=average: (average, 0.0, 0.0))
         assert runs.default_threads() == threads
