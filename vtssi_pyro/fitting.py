@@ -17,7 +17,7 @@ from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.errors import CheckpointError, DataError, Diverged, UsageError, VtssiError
 from vtssi_pyro.evaluation import judge
 from vtssi_pyro.runs import Run, versions
-from vtssi_pyro.tracker import Tracker
+from vtssi_pyro.tracker import Tracker, evaluating
 from vtssi_pyro.train import checkpoint
 from vtssi_pyro.train.objective import OBJECTIVES, Elbo
 from vtssi_pyro.train.trainer import Trainer
@@ -258,21 +258,17 @@ class _Progress:
         self.run.rewind(self.trainer.step)
 
 
-@torch.no_grad()
 def validation_elbo(tracker: Tracker, data: Dataset, device: torch.device, limit: int = 128) -> float:
     """ELBO in nats per sequence on held-out sequences, with noise of its own."""
-    training = tracker.training
-    tracker.eval()
     total = min(len(data), limit)
     devices = [device] if device.type == "cuda" else []
     elbo = 0.0
-    with torch.random.fork_rng(devices=devices):
+    with evaluating(tracker), torch.random.fork_rng(devices=devices):
         torch.manual_seed(0)
         for index in torch.arange(total).split(64):
             frames = data.frames(index).to(device)
             terms = Elbo()(tracker.model, tracker.guide, frames, Anneal())
             elbo += float(sum(terms.values()))
-    tracker.train(training)
     return elbo / total
 
 

@@ -13,7 +13,7 @@ from vtssi_pyro.errors import UsageError
 from vtssi_pyro.handlers import mode
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.spatial import paste, size_to_pixels, to_pixels
-from vtssi_pyro.tracker import Tracker
+from vtssi_pyro.tracker import Tracker, evaluating
 from vtssi_pyro.types import Latents, Objects, Tracks
 
 INK = 0.25  # a glimpse pixel at least this bright, relative to its brightest, belongs to the object
@@ -74,16 +74,11 @@ def concatenated(parts: Sequence[Tracks]) -> Tracks:
 @contextmanager
 def _evaluating(tracker: Tracker, seed: int) -> Iterator[None]:
     """No gradients, no dropout, a random state and a parameter store of its own, validation off."""
-    training = tracker.training
-    tracker.eval()
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
-    try:
-        with torch.random.fork_rng(devices=devices), torch.no_grad(), pyro.get_param_store().scope():
-            torch.manual_seed(seed)
-            with pyro.validation_enabled(False):
-                yield
-    finally:
-        tracker.train(training)
+    with evaluating(tracker), torch.random.fork_rng(devices=devices), pyro.get_param_store().scope():
+        torch.manual_seed(seed)
+        with pyro.validation_enabled(False):
+            yield
 
 
 def _read(tracker: Tracker, x: Tensor, horizon: int, num_samples: int) -> Reading:

@@ -1,6 +1,7 @@
 """The assembly (App. A, App. B.2.4, Alg. 6): the generative model, and the guide that is its prior under proposals."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -173,6 +174,18 @@ class PerFrame(Tracker):
     def guide(self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0) -> Latents:
         """See :meth:`Tracker.guide`; batch B T, one frame each."""
         return self.program().guide(fold(frames), anneal, horizon)
+
+
+@contextmanager
+def evaluating(tracker: Tracker) -> Iterator[None]:
+    """No dropout and no gradients within; the tracker's mode is put back."""
+    training = tracker.training
+    tracker.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        tracker.train(training)
 
 
 def fold(frames: Tensor) -> Tensor:

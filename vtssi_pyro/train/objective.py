@@ -14,7 +14,7 @@ from vtssi_pyro.blocks import FirstFrame, NoFIND, RandomWalk
 from vtssi_pyro.config.recipe import Stage
 from vtssi_pyro.handlers import mode
 from vtssi_pyro.ops import counting
-from vtssi_pyro.tracker import Program, Tracker, fold
+from vtssi_pyro.tracker import Program, Tracker, evaluating, fold
 from vtssi_pyro.types import Anneal, Objects
 
 Terms = dict[str, Tensor]  # summed over the batch, nats
@@ -94,12 +94,9 @@ def position_batches(
     chosen = torch.randperm(len(dataset), generator=generator)[: stage.cache]
     walk = without_motion(tracker)
     parts = []
-    training = tracker.training
-    tracker.eval()
-    with torch.no_grad(), mode():
+    with evaluating(tracker), mode():
         for index in chosen.split(64):
             parts.append(walk.guide(dataset.frames(index).to(device)))
-    tracker.train(training)
     objects = Objects(*(torch.cat(parts_) for parts_ in zip(*(part.objects for part in parts), strict=True)))
     position = torch.cat([part.position for part in parts])
 
