@@ -14,7 +14,7 @@ from torch.distributions import MultivariateNormal
 
 from vtssi_pyro.blocks import FirstFrame, NoFIND, RandomWalk
 from vtssi_pyro.config import Stage
-from vtssi_pyro.config.schedules import Constant
+from vtssi_pyro.config.recipe import Scheduled
 from vtssi_pyro.handlers import Rule, fuse, propose
 from vtssi_pyro.ops.gaussian import average, product
 from vtssi_pyro.train.objective import OBJECTIVES, Elbo
@@ -107,9 +107,9 @@ def test_a_half_object_costs_half(tiny, frames: Tensor) -> None:
 def test_airs_own_elbo_joins_with_its_weight(variant: str, tiny, frames: Tensor) -> None:
     """The term "air" is the ELBO of AIR alone on the frames that the consensus reads, times its weight."""
     tracker = tiny(variant)
-    stage = Stage("joint", 1, air_weight=Constant(0.5), analytic=True)
+    stage = Stage("joint", 1, analytic=True)
     torch.manual_seed(1)
-    terms = OBJECTIVES["full"].terms(tracker, frames, TRAINING, stage, 0)
+    terms = OBJECTIVES["full"].terms(tracker, frames, stage, Scheduled(TRAINING, air_weight=0.5))
     torch.manual_seed(1)
     Elbo()(tracker.model, tracker.guide, frames, TRAINING)  # the same draws are used up
     read = frames[:, : 3 if "rect" in variant or variant == "vtssi" else 1]

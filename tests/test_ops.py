@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 from torch.nn.functional import affine_grid, conv2d, grid_sample
 
+from vtssi_pyro.nn import RepeatedInputLSTM
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.bell import bell_mask
 from vtssi_pyro.ops.correlate import correlate
@@ -228,3 +229,11 @@ def test_correlate_is_a_grouped_convolution(stride: int, padding: int) -> None:
     brute = (frames[1, 2, :4, :3] * kernels[1, 4]).sum() if not padding else None
     if brute is not None:
         torch.testing.assert_close(found[1, 2, 4, 0, 0], brute)
+
+
+def test_an_lstm_of_repeated_input_is_torchs() -> None:
+    ours = RepeatedInputLSTM(5, 4).double()
+    theirs = torch.nn.LSTM(5, 4, batch_first=True).double()
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(3, 5, dtype=torch.float64)
+    torch.testing.assert_close(ours(x, 4), theirs(x.unsqueeze(1).expand(-1, 4, -1))[0])

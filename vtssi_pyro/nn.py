@@ -147,6 +147,28 @@ class ConvStack(PyroModule):
             return self.body(torch.zeros(1, in_channels, height, width)).shape[-1]
 
 
+class RepeatedInputLSTM(nn.LSTM):
+    """An LSTM that sees the same input at every step, and so projects it only once: (R, features) -> (R, L, units)."""
+
+    weight_ih_l0: Tensor
+    weight_hh_l0: Tensor
+    bias_ih_l0: Tensor
+    bias_hh_l0: Tensor
+
+    def forward(self, x: Tensor, num_steps: int) -> Tensor:  # type: ignore[override]
+        """Outputs of ``num_steps`` steps, as of ``nn.LSTM`` with the input repeated."""
+        projected = nn.functional.linear(x, self.weight_ih_l0, self.bias_ih_l0 + self.bias_hh_l0)
+        h = c = x.new_zeros(len(x), self.hidden_size)
+        outputs = []
+        for step in range(num_steps):
+            gates = projected + nn.functional.linear(h, self.weight_hh_l0) if step else projected
+            i, f, g, o = gates.chunk(4, -1)
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
+            outputs.append(h)
+        return torch.stack(outputs, -2)
+
+
 def recur(lstm: nn.LSTM, x: Tensor) -> Tensor:
     """Run an LSTM over the last but one axis of (..., L, features), whatever the leading axes."""
     return lstm(x.flatten(0, -3))[0].unflatten(0, x.shape[:-2])

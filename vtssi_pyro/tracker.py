@@ -68,7 +68,9 @@ class Program:
         mean = self.air.render(latents.objects, latents.position, anneal.bell)  # (..., B, T, H, W)
         with plates.sequences, pyro.plate("frames", num_frames, dim=-1):
             observed = mean[..., :num_frames, :, :]
-            pyro.sample("x", Normal(observed, self.air.config.noise).to_event(2), obs=frames)
+            # a tensor made on the device: a number would be sent to it, which a captured step must not do
+            noise = observed.new_full((), self.air.config.noise)
+            pyro.sample("x", Normal(observed, noise).to_event(2), obs=frames)
         if mean.shape[-3] > num_frames:
             future = mean[..., num_frames:, :, :].unsqueeze(-4)  # (..., B, 1, horizon, H, W)
             pyro.deterministic("x_future", future, event_dim=3)
@@ -158,6 +160,10 @@ class Tracker(PyroModule):
             self.air, self.consensus, self.find, self.motion, self.rule, self.sample_intermediate
         )
         return replace(program, **blocks)
+
+    def without_motion(self) -> Program:
+        """The tracker's program with a random walk, of the tracker's own scale, in place of its motion."""
+        return self.program(motion=RandomWalk(self.motion.scale))
 
 
 class PerFrame(Tracker):

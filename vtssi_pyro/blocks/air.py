@@ -15,7 +15,7 @@ from pyro.nn import PyroModule
 from torch import Tensor, nn
 
 from vtssi_pyro.config import AIRConfig
-from vtssi_pyro.nn import MLP, ConvStack, GaussianMLP
+from vtssi_pyro.nn import MLP, ConvStack, GaussianMLP, RepeatedInputLSTM
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.bell import bell_mask
 from vtssi_pyro.ops.spatial import crop, paste
@@ -122,12 +122,11 @@ class _LocatorBody(nn.Module):
 
     def __init__(self, features: int, config: AIRConfig) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(features, config.locator_units, batch_first=True)
+        self.lstm = RepeatedInputLSTM(features, config.locator_units)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, features: Tensor, num_objects: int) -> Tensor:
-        h = features.flatten(0, -2).unsqueeze(1).expand(-1, num_objects, -1)  # (..., N, features)
-        h, _ = self.lstm(h)
+        h = self.lstm(features.flatten(0, -2), num_objects)
         return self.dropout(h).unflatten(0, features.shape[:-1])  # (..., N, units)
 
 

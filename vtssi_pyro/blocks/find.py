@@ -13,7 +13,8 @@ from vtssi_pyro.config import AIRConfig, FINDConfig, TemplateConfig
 from vtssi_pyro.nn import MIN_SCALE, MLP, ConvStack, GaussianMLP
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.correlate import correlate
-from vtssi_pyro.ops.spatial import paste
+from vtssi_pyro.ops.exclusion import exclude
+from vtssi_pyro.ops.spatial import SIZE_LIMITS, paste
 from vtssi_pyro.types import Objects, Plates
 
 
@@ -100,9 +101,10 @@ class FIND(PyroModule):
 class TemplateFIND(PyroModule):
     """Match each object's decoded glimpse against the frames; the position is the expected place of the match.
 
-    One more kernel than FIND's learned ones is the object itself: its glimpse, pasted at its inferred size. A small
-    network turns the responses into a map of logits; its softmax gives the position's mean (soft-argmax), and its
-    spread the scale. It can find objects before it has learned anything, which is what makes short trainings work.
+    FIND's convolution kernel is here the object itself: its glimpse, pasted at its inferred size. A small network
+    corrects the responses, the objects keep each other away (:func:`~vtssi_pyro.ops.exclusion.exclude`), and the
+    softmax of what results gives the position's mean (soft-argmax); its spread gives the scale. It can find objects
+    before it has learned anything, which is what makes short trainings work.
 
     Not in the paper; stands in for :class:`FIND` without any other change.
     """
@@ -111,19 +113,19 @@ class TemplateFIND(PyroModule):
         super().__init__()
         self.config = config
         self.frame_size = air.frame_size
-        side, learned = config.kernel_side, config.num_kernels
-        if side % 2 == 0:
-            raise ValueError(f"the template's side must be odd, so that it has a centre; found {side}")
-        self.kernels = MLP([air.description, *config.kernel_dense], learned * side**2)
-        self.logits = _LogitMap(learned + 2, config)
+        if config.kernel_side % 2 == 0:
+            raise ValueError(
+                f"the template's side must be odd, so that it has a centre; found {config.kernel_side}"
+            )
+        self.correction = _Correction(config)
+        self.log_strength = nn.Parameter(torch.tensor(math.log(config.strength)))
         self.spread = nn.Parameter(torch.tensor([0.0, math.log(0.05)]))
 
     def guide(
         self, air: AIR, frames: Tensor, objects: Objects, first: Tensor | None, plates: Plates
     ) -> Tensor:
         """prod_t q(p_t | x_t, s, d); see :meth:`FIND.guide`. Every frame is searched on its own."""
-        logits = self._search(air, frames, objects)  # (..., B, T, N, h w)
-        q = self._locate(logits)  # (..., B, T, N, 2)
+        q = self.locate(self.search(air, frames, objects))  # (..., B, T, N, 2)
         positions = [] if first is None else [first]
         with plates.sequences, plates.objects:
             for t in range(len(positions) + 1, frames.shape[-3] + 1):
@@ -131,24 +133,30 @@ class TemplateFIND(PyroModule):
                 positions.append(pyro.sample(f"position_{t}", Normal(*here).to_event(1)))
         return torch.stack(positions, -3)
 
-    def _search(self, air: AIR, frames: Tensor, objects: Objects) -> Tensor:
+    def search(self, air: AIR, frames: Tensor, objects: Objects) -> Tensor:
+        """Where each object is in each frame: logits (..., B, T, N, h, w) of the cells of the halved frame.
+
+        Args:
+            air: whose decoder shows what the objects look like.
+            frames: (B, T, H, W), intensities in [0, 1].
+            objects: draws; description (..., B, N, D).
+        """
         odd = frames.shape[-1] % 2, frames.shape[-2] % 2
         small = nn.functional.avg_pool2d(
             nn.functional.pad(frames, (0, odd[0], 0, odd[1])), 2
         )  # (B, T, H/2, W/2)
-        side, learned = self.config.kernel_side, self.config.num_kernels
-        kernels = self.kernels(objects.description).unflatten(-1, (learned, side, side)) / side
         with torch.no_grad():  # the decoder learns from reconstructions, not from being easy to find
             template = self._template(air, objects).unsqueeze(-3)
-        kernels = torch.cat([template, kernels], -3)  # (..., B, N, 1 + C, h, w)
-        responses = per_object(small, kernels, padding=side // 2)  # (..., B, T, N, 1 + C, h, w)
-        own = responses[..., :1, :, :]
+        own = per_object(small, template, padding=self.config.kernel_side // 2)  # (..., B, T, N, 1, h, w)
         number = counting.expected_number(objects.count, own.shape[-4])
-        there = counting.active(number, own.shape[-4]).to(own)[
-            ..., None, :, None, None, None
-        ]  # (..., B, 1, N, 1, 1, 1)
-        others = (own * there).sum(-4, keepdim=True) - own * there
-        return self.logits(torch.cat([own, others, responses[..., 1:, :, :]], -3))
+        there = counting.active(number, own.shape[-4]).to(own).unsqueeze(-2)  # (..., B, 1, N)
+        mine = own * there[..., None, None, None]
+        logits = self.correction(torch.cat([own, mine.sum(-4, keepdim=True) - mine], -3))
+        if not self.config.rounds:
+            return logits
+        grid = self._grid(logits.shape[-2], logits), self._grid(logits.shape[-1], logits)
+        reach = (self.config.reach * objects.size.detach().clamp(*SIZE_LIMITS)).unsqueeze(-3)
+        return exclude(logits, grid, reach, self.log_strength.exp(), there, self.config.rounds)
 
     def _template(self, air: AIR, objects: Objects) -> Tensor:
         """The object as a kernel (..., N, h, w) at half the frame's resolution, zero mean, unit norm."""
@@ -161,16 +169,14 @@ class TemplateFIND(PyroModule):
         kernel = kernel - kernel.mean((-2, -1), keepdim=True)
         return kernel / kernel.square().sum((-2, -1), keepdim=True).sqrt().clamp_min(1e-3)
 
-    def _locate(self, logits: Tensor) -> Normal:
+    def locate(self, logits: Tensor) -> Normal:
         """Mean and scale of the position under the softmax of a map: (..., h, w) to batch (..., 2)."""
         height, width = logits.shape[-2:]
         p = logits.flatten(-2).softmax(-1).unflatten(-1, (height, width))
         across = [p.sum(-2), p.sum(-1)]  # x, y marginals
         loc, variance = [], []
         for marginal in across:
-            pixels = marginal.shape[-1]
-            middle = 2 * torch.arange(pixels, dtype=p.dtype, device=p.device) + 1  # pixels of the frame
-            grid = 2 * middle / self.frame_size - 1
+            grid = self._grid(marginal.shape[-1], p)
             mean = marginal @ grid
             loc.append(mean)
             variance.append((marginal @ grid.square() - mean.square()).clamp_min(0))
@@ -178,21 +184,24 @@ class TemplateFIND(PyroModule):
         scale = gain * (torch.stack(variance, -1) + 1e-8).sqrt() * 0.5 + floor + MIN_SCALE
         return Normal(torch.stack(loc, -1), scale)
 
+    def _grid(self, cells: int, like: Tensor) -> Tensor:
+        """Frame coordinates (cells,) of the centres of an axis's cells, which are two pixels wide."""
+        middle = 2 * torch.arange(cells, dtype=like.dtype, device=like.device) + 1
+        return 2 * middle / self.frame_size - 1
 
-class _LogitMap(PyroModule):
+
+class _Correction(PyroModule):
     """The template's response, sharpened, plus a learned correction that starts near zero."""
 
-    def __init__(self, in_channels: int, config: TemplateConfig) -> None:
+    def __init__(self, config: TemplateConfig) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        channels = in_channels
+        channels = 2  # the object's own response, and all others'
         for out, side in config.filters:
             layers += [nn.Conv2d(channels, out, side, padding=side // 2), nn.ReLU()]
             channels = out
-        final = nn.Conv2d(channels, 1, 1)
+        final = nn.Conv2d(channels, 1, 1, bias=False)  # a softmax would cancel it
         nn.init.normal_(final.weight, std=0.01)
-        assert final.bias is not None
-        nn.init.zeros_(final.bias)
         self.body = _Residual(nn.Sequential(*layers, final), config.sharpness)
 
     def forward(self, responses: Tensor) -> Tensor:

@@ -42,8 +42,8 @@ class RandomWalk(PyroModule):
     def walk(self, previous: State | None, like: Tensor) -> Independent:
         """The density of the position, batch (..., B, N), event (2,)."""
         if previous is None:
-            return Normal(torch.zeros_like(like), 1.0).to_event(1)
-        return Normal(previous.position.detach(), self.scale).to_event(1)
+            return Normal(torch.zeros_like(like), torch.ones_like(like)).to_event(1)
+        return Normal(previous.position.detach(), torch.full_like(like, self.scale)).to_event(1)
 
     def guide(self, objects: Objects, position: Tensor, seed: int) -> None:
         """Nothing to infer."""
@@ -91,7 +91,8 @@ class MOT(RandomWalk):
         if t < seed:
             return State(position, None)
         zeros = like.new_zeros(*like.shape[:-1], self.config.motion)
-        return State(position, pyro.sample(f"motion_{t}", Normal(zeros, 1.0).to_event(1)))
+        start = Normal(zeros, torch.ones_like(zeros)).to_event(1)
+        return State(position, pyro.sample(f"motion_{t}", start))
 
     def transition(self, previous: State) -> tuple[Independent, Independent]:
         """TR_pos and TR_mot: the densities of the next position and motion."""

@@ -53,11 +53,15 @@ class FINDConfig:
 class TemplateConfig:
     """The template-matching FIND; sides in pixels of the halved frame."""
 
-    num_kernels: int = 4
     kernel_side: int = 15
-    kernel_dense: tuple[int, ...] = (128, 128)
-    filters: tuple[tuple[int, int], ...] = ((8, 5), (8, 3))
+    filters: tuple[tuple[int, int], ...] = (
+        (8, 3),
+        (8, 3),
+    )  # (channels, side) of the correction's convolutions
     sharpness: float = 8.0
+    rounds: int = 5  # of mutual exclusion between the objects; 0: each is searched on its own
+    strength: float = 5.0  # what the same place costs at first, nats
+    reach: float = 0.5  # of an object's exclusion, in units of half its size
 
 
 @dataclass(frozen=True)

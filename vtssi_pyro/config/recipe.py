@@ -1,9 +1,20 @@
 """Training as a list of stages (App. C), each a few numbers and schedules of its own step."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from vtssi_pyro.config.schedules import Constant, Schedule
-from vtssi_pyro.types import Anneal
+from vtssi_pyro.types import Anneal, Scalar
+
+
+class Scheduled(NamedTuple):
+    """Every number of a step that schedules change; floats, or 0-d tensors of the device."""
+
+    anneal: Anneal = Anneal()
+    air_weight: Scalar = 0.0  # of AIR's own ELBO on the first K frames
+    rollout_weight: Scalar = 0.0  # of the multi-step prediction term
+    learning_rate: Scalar = 0.0
+    decay: Scalar = 0.0  # of the weights' moving average
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,17 @@ class TrainConfig:
     def steps_of(self, stage: Stage) -> int:
         """Steps of a stage under the budget; a stage of 0 steps is left out."""
         return max(1, round(stage.steps * self.budget)) if stage.steps else 0
+
+    def scheduled(self, stage: Stage, within: int, step: int) -> Scheduled:
+        """What the schedules say at a step of the training, the one ``within`` its stage."""
+        at = within / self.budget
+        return Scheduled(
+            stage.anneal(at),
+            stage.air_weight(at),
+            stage.rollout_weight(at),
+            stage.learning_rate(at),
+            min(self.average, step / (step + 9)),  # so that short runs do not evaluate their initial weights
+        )
 
     @property
     def steps(self) -> int:

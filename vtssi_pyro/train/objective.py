@@ -11,11 +11,12 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from vtssi_pyro.blocks import FirstFrame, NoFIND, RandomWalk
-from vtssi_pyro.config.recipe import Stage
+from vtssi_pyro.config.recipe import Scheduled, Stage
 from vtssi_pyro.handlers import mode
 from vtssi_pyro.ops import counting
-from vtssi_pyro.tracker import Program, Tracker, evaluating, fold
-from vtssi_pyro.types import Anneal, Objects
+from vtssi_pyro.tracker import Tracker, fold
+from vtssi_pyro.train.batches import Batches, Positions, frame_batches, position_batches
+from vtssi_pyro.types import Objects, Scalar
 
 Terms = dict[str, Tensor]  # summed over the batch, nats
 ROLLOUT_SCALE = 0.05  # of the Laplace density that scores a roll-out, frame coordinates
@@ -60,102 +61,46 @@ class Elbo:
         return p.log_prob(value) - q.log_prob(value)
 
 
-class Positions(NamedTuple):
-    """What a stage for motion alone trains on: the modes of what the other blocks infer."""
-
-    objects: Objects  # size (B, N, 2), description (B, N, D), count (B, 1)
-    position: Tensor  # (B, T, N, 2)
-
-
-Batches = Callable[[int], Any]
-
-
-def frame_batches(
-    tracker: Tracker, dataset: Any, stage: Stage, seed: int, budget: float, device: Any
-) -> Batches:
-    """Random sequences by step: the order is a pure function of (seed, stage, step), so a resumed run repeats it."""
-
-    def batch(step: int) -> Tensor:
-        generator = torch.Generator().manual_seed(_mix(seed, stage.name, step))
-        index = torch.randint(len(dataset), (stage.batch,), generator=generator)
-        length = min(round(stage.length(step / budget)), dataset.length)
-        spare = dataset.length - length if stage.random_start else 0
-        start = int(torch.randint(spare + 1, (), generator=generator))
-        return dataset.frames(index, length=length, start=start).to(device)
-
-    return batch
-
-
-def position_batches(
-    tracker: Tracker, dataset: Any, stage: Stage, seed: int, budget: float, device: Any
-) -> Batches:
-    """Positions that the other blocks, which this stage leaves alone, infer once for a sample of sequences."""
-    generator = torch.Generator().manual_seed(_mix(seed, stage.name, -1))
-    chosen = torch.randperm(len(dataset), generator=generator)[: stage.cache]
-    walk = without_motion(tracker)
-    parts = []
-    with evaluating(tracker), mode():
-        for index in chosen.split(64):
-            parts.append(walk.guide(dataset.frames(index).to(device)))
-    objects = Objects(*(torch.cat(parts_) for parts_ in zip(*(part.objects for part in parts), strict=True)))
-    position = torch.cat([part.position for part in parts])
-
-    def batch(step: int) -> Positions:
-        generator = torch.Generator().manual_seed(_mix(seed, stage.name, step))
-        index = torch.randint(len(position), (stage.batch,), generator=generator).to(position.device)
-        return Positions(Objects(*(v[index] for v in objects)), position[index])
-
-    return batch
-
-
-def _mix(seed: int, name: str, step: int) -> int:
-    """One 63-bit seed of three values, the same in every process."""
-    state = 1469598103934665603
-    for byte in f"{seed}/{name}/{step}".encode():
-        state = ((state ^ byte) * 1099511628211) % 2**64
-    return state % 2**63
-
-
-def full(tracker: Tracker, frames: Tensor, anneal: Anneal, stage: Stage, step: float) -> Terms:
+def full(tracker: Tracker, frames: Tensor, stage: Stage, now: Scheduled) -> Terms:
     """The ELBO of the tracker; AIR's own and the roll-out beside it where they have a weight."""
-    terms = Elbo(stage.analytic)(tracker.model, tracker.guide, frames, anneal)
-    return terms | _extras(tracker, frames, anneal, stage, step)
+    terms = Elbo(stage.analytic)(tracker.model, tracker.guide, frames, now.anneal)
+    return terms | _extras(tracker, frames, stage, now)
 
 
-def without_motion(tracker: Tracker) -> Program:
-    """The tracker's program with a random walk, of the tracker's own scale, in place of its motion."""
-    return tracker.program(motion=RandomWalk(tracker.motion.scale))
-
-
-def walk(tracker: Tracker, frames: Tensor, anneal: Anneal, stage: Stage, step: float) -> Terms:
+def walk(tracker: Tracker, frames: Tensor, stage: Stage, now: Scheduled) -> Terms:
     """The ELBO of the tracker without MOT."""
-    program = without_motion(tracker)
-    terms = Elbo(stage.analytic)(program.model, program.guide, frames, anneal)
-    return terms | _extras(tracker, frames, anneal, stage, step)
+    program = tracker.without_motion()
+    terms = Elbo(stage.analytic)(program.model, program.guide, frames, now.anneal)
+    return terms | _extras(tracker, frames, stage, now)
 
 
-def frames(tracker: Tracker, frames: Tensor, anneal: Anneal, stage: Stage, step: float) -> Terms:
+def frames(tracker: Tracker, frames: Tensor, stage: Stage, now: Scheduled) -> Terms:
     """The ELBO of AIR on every frame by itself."""
     program = tracker.program(consensus=FirstFrame(), find=NoFIND(), motion=RandomWalk())
-    return Elbo(stage.analytic)(program.model, program.guide, fold(frames), anneal)
+    return Elbo(stage.analytic)(program.model, program.guide, fold(frames), now.anneal)
 
 
-def rollout(tracker: Tracker, batch: Positions, anneal: Anneal, stage: Stage, step: float) -> Terms:
+def rollout(tracker: Tracker, batch: Positions, stage: Stage, now: Scheduled) -> Terms:
     """How well MOT predicts the inferred positions many steps ahead; no bound."""
     return {"rollout": _rollout(tracker, batch.objects, batch.position)}
 
 
-def _extras(tracker: Tracker, x: Tensor, anneal: Anneal, stage: Stage, step: float) -> Terms:
+def _extras(tracker: Tracker, x: Tensor, stage: Stage, now: Scheduled) -> Terms:
     terms: Terms = {}
-    if weight := stage.air_weight(step):
-        own = frames(tracker, x[:, : tracker.consensus.K], anneal, stage, step)
-        terms["air"] = weight * sum(own.values(), torch.zeros(()))
-    if weight := stage.rollout_weight(step):
+    if _given(now.air_weight):
+        own = frames(tracker, x[:, : tracker.consensus.K], stage, now)
+        terms["air"] = now.air_weight * sum(own.values(), x.new_zeros(()))
+    if _given(now.rollout_weight):
         # from modes, as predictions start at test time
         with torch.no_grad(), poutine.block(), mode():
-            found = without_motion(tracker).guide(x)
-        terms["rollout"] = weight * _rollout(tracker, found.objects, found.position)
+            found = tracker.without_motion().guide(x)
+        terms["rollout"] = now.rollout_weight * _rollout(tracker, found.objects, found.position)
     return terms
+
+
+def _given(weight: Scalar) -> bool:
+    """Whether a term has a weight: a tensor always has, since to look at it would halt the device."""
+    return isinstance(weight, Tensor) or weight != 0
 
 
 def _rollout(tracker: Tracker, objects: Objects, position: Tensor) -> Tensor:

@@ -1,125 +1,97 @@
-"""One training step after another: gradient, global-norm clip, one fused Adam, moving average of the weights.
-
-The trainer differentiates the ELBO and steps a torch optimiser instead of going through ``pyro.infer.SVI``: Pyro's
-optimisers clip per parameter, and its global parameter store would be shared by every tracker of a process. Any
-tracker still trains under a plain ``SVI``.
-"""
+"""One training step after another; everything random or scheduled is a function of the step alone."""
 
 from copy import deepcopy
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch import Tensor
 
 from vtssi_pyro.config import Config
 from vtssi_pyro.config.recipe import Stage
-from vtssi_pyro.errors import Diverged
 from vtssi_pyro.tracker import Tracker
-from vtssi_pyro.train.objective import OBJECTIVES, Batches, Positions
+from vtssi_pyro.train.batches import Batches, mixed
+from vtssi_pyro.train.graph import Captured
+from vtssi_pyro.train.group import ALONE, Group
+from vtssi_pyro.train.objective import OBJECTIVES
+from vtssi_pyro.train.step import Step
 
 
 class Trainer:
-    """Trains a tracker by its configuration's recipe; every schedule is a function of the step alone.
+    """Trains a tracker by its configuration's recipe.
 
     Args:
         tracker: the module whose parameters move.
         config: recipe, seed and sizes.
         dataset: training sequences.
         device: where the tracker is.
+        group: the processes that train together.
+        capture: on a CUDA device, capture steps as graphs.
     """
 
-    def __init__(self, tracker: Tracker, config: Config, dataset: Any, device: torch.device) -> None:
+    def __init__(
+        self,
+        tracker: Tracker,
+        config: Config,
+        dataset: Any,
+        device: torch.device,
+        group: Group = ALONE,
+        capture: bool = True,
+    ) -> None:
         self.tracker, self.config, self.dataset, self.device = tracker, config, dataset, device
+        self.group, self.capture = group, capture and device.type == "cuda"
         self.step = 0
-        self.averaged = AveragedModel(tracker, multi_avg_fn=_ramped(config.train.average))
+        # the tracker to use: with averaged weights where the recipe averages
+        self.trained: Tracker = deepcopy(tracker) if config.train.average else tracker
         self.stage: Stage | None = None
-
-    @property
-    def trained(self) -> Tracker:
-        """The tracker to use: with averaged weights where the recipe averages."""
-        tracker: Tracker = self.averaged.module  # type: ignore[assignment]
-        return tracker
+        self.norm: Tensor | None = None
 
     def advance(self) -> dict[str, Tensor]:
         """Make one step; returns the objective's terms, nats per sequence."""
-        stage, step = self.config.train.locate(self.step)
+        stage, within = self.config.train.locate(self.step)
         if stage is not self.stage:
             self._enter(stage)
-        annealed = step / self.config.train.budget
-        batch = self.batches(step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = stage.learning_rate(annealed)
-        terms = OBJECTIVES[stage.objective].terms(
-            self.tracker, batch, stage.anneal(annealed), stage, annealed
-        )
-        share = stage.batch * (_length(batch) if self.config.train.per_frame else 1)
-        terms = {name: value / share for name, value in terms.items()}
-        objective = sum(terms.values(), torch.zeros((), device=self.device))
-        gradients = torch.autograd.grad(-objective, self.parameters, allow_unused=True)
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = gradient
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.train.clip)
-        if not torch.isfinite(norm):
-            raise Diverged(
-                f"step {self.step} (stage {stage.name}): the gradient is not finite "
-                f"(objective {float(objective.detach()):.4g}); the last good checkpoint is kept; "
-                "train again with a lower train.stages.NAME.learning_rate"
-            )
-        self.optimizer.step()
-        self.averaged.update_parameters(self.tracker)
+        # one seed a step: noise need not be stored to resume, and no two processes share theirs
+        torch.manual_seed(mixed(self.config.seed, stage.name, within, "noise", self.group.rank))
+        now = self.config.train.scheduled(stage, within, self.step)
+        terms, self.norm = self.make(self.batches(within), now)
         self.step += 1
-        return {name: value.detach() for name, value in terms.items()}
+        return terms
+
+    def is_finite(self) -> bool:
+        """Whether the last gradient was finite.
+
+        One that is not makes weights that are not, and those make every later gradient so: it is enough to look now
+        and then, which spares a GPU a halt per step.
+        """
+        return self.norm is None or bool(torch.isfinite(self.norm))
 
     def _enter(self, stage: Stage) -> None:
         """Set up a stage: its parameters, a fresh optimiser, its batches."""
         self.stage = stage
-        blocks = [getattr(self.tracker, name) for name in stage.blocks] or [self.tracker]
-        self.parameters = [p for block in blocks for p in block.parameters()]
-        self.optimizer = torch.optim.Adam(self.parameters, betas=(self.config.train.beta1, 0.999), fused=True)
+        self.optimize = Step(self.tracker, self.trained, self.config.train, stage, self.group)
+        self.make = Captured(self.optimize) if self.capture else self.optimize
         make = OBJECTIVES[stage.objective].batches
+        train = self.config.train
         self.batches: Batches = make(
-            self.tracker, self.dataset, stage, self.config.seed, self.config.train.budget, self.device
+            self.tracker, self.dataset, stage, self.config.seed, train.budget, self.device, self.group
         )
 
     def state(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
-        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         return {
             "step": self.step,
             "tracker": self.tracker.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "optimizer": self.optimizer.state_dict() if self.stage else None,
-            "stage": self.stage.name if self.stage else None,
-            "rng": {"cpu": torch.get_rng_state(), "cuda": cuda},
+            "averaged": self.trained.state_dict(),
+            "optimizer": self.optimize.optimizer.state_dict() if self.stage else None,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from :meth:`state`, bit for bit on the same device."""
         self.step = state["step"]
         self.tracker.load_state_dict(state["tracker"])
-        self.averaged.load_state_dict(state["averaged"])
+        self.trained.load_state_dict(state["averaged"])
         if self.step < self.config.train.steps:
             stage, within = self.config.train.locate(self.step)
             self._enter(stage)
             if within:
-                self.optimizer.load_state_dict(deepcopy(state["optimizer"]))
-        torch.set_rng_state(state["rng"]["cpu"].cpu())
-        if torch.cuda.is_available() and state["rng"]["cuda"]:
-            torch.cuda.set_rng_state_all([s.cpu() for s in state["rng"]["cuda"]])
-
-
-def _length(batch: Tensor | Positions) -> int:
-    """Frames of a batch's sequences."""
-    return batch.position.shape[1] if isinstance(batch, Positions) else batch.shape[1]
-
-
-def _ramped(limit: float) -> Any:
-    """A moving average whose decay grows to ``limit``, so that short runs do not evaluate their initial weights."""
-
-    @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
-        decay = min(limit, (1 + float(count)) / (10 + float(count)))
-        torch._foreach_lerp_(averaged, current, 1 - decay)
-
-    return update
+                self.optimize.optimizer.load_state_dict(deepcopy(state["optimizer"]))

@@ -1,0 +1,132 @@
+"""A step is a function of tensors: nothing in it asks the device for a value, and numbers may be scalars on it."""
+
+from copy import deepcopy
+from typing import Any
+
+import pyro
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from vtssi_pyro.config import Stage
+from vtssi_pyro.config.recipe import Scheduled, TrainConfig
+from vtssi_pyro.tracker import Tracker
+from vtssi_pyro.train.batches import Positions
+from vtssi_pyro.train.graph import numbers, on_device
+from vtssi_pyro.train.step import Step
+from vtssi_pyro.types import Anneal, Objects
+
+NOW = Scheduled(Anneal(0.5, 0.3, 0.2, 0.8, 0.5), 0.7, 0.4, 1e-3, 0.9)
+ASKS = (
+    "_local_scalar_dense",
+    "is_nonzero",
+    "nonzero",
+    "equal",
+    "masked_select",
+    "unique",
+)  # from device to host
+SENDS = ("lift_fresh",)  # torch.tensor(number): from host to device
+
+
+class Watched(TorchDispatchMode):
+    """Collects the operations that a CUDA graph cannot hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        # Pyro's plates make an empty tensor, on the host, to learn the default device
+        if name in ASKS or (name in SENDS and args[0].numel()):
+            self.found.add(name)
+        return func(*args, **(kwargs or {}))
+
+
+def steps(tracker: Tracker, stage: Stage) -> tuple[Step, Step]:
+    """Two steps of trackers that are equal, with averaged weights."""
+    twin = deepcopy(tracker)
+    config = TrainConfig((stage,), average=0.9)
+    return Step(tracker, deepcopy(tracker), config, stage), Step(twin, deepcopy(twin), config, stage)
+
+
+def batch(stage: Stage, frames: Tensor, tracker: Tracker) -> Any:
+    if stage.objective != "rollout":
+        return frames
+    config = tracker.air.config
+    size = torch.full((2, config.num_objects, 2), 0.3, dtype=frames.dtype)
+    description = torch.randn(2, config.num_objects, config.description, dtype=frames.dtype)
+    count = torch.ones(2, 1, dtype=frames.dtype)
+    return Positions(Objects(count, size, description), torch.rand(2, 6, config.num_objects, 2).to(frames))
+
+
+def scheduled(tracker: Tracker) -> Scheduled:
+    return NOW if tracker.motion.predicts else NOW._replace(rollout_weight=0.0)
+
+
+CASES = [
+    ("vtssi", "learned", "full"), ("vtssi", "template", "full"), ("vtssi", "template", "walk"),
+    ("vtssi", "learned", "rollout"), ("vtssi", "learned", "frames"), ("find", "learned", "full"),
+    ("air", "learned", "frames"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("variant", "finder", "objective"), CASES)
+def test_a_step_never_waits_for_the_device(
+    variant: str, finder: str, objective: str, tiny, frames: Tensor
+) -> None:
+    tracker = tiny(variant, finder).train()
+    stage = Stage("any", 1, objective)
+    x = batch(stage, frames, tracker)
+    step, _ = steps(tracker, stage)
+    with pyro.validation_enabled(False):
+        now = on_device(scheduled(tracker), torch.tensor(numbers(NOW), dtype=frames.dtype))
+        step(x, now)  # the optimiser makes its state
+        with Watched() as watched:
+            step(x, now)
+    assert not watched.found
+
+
+def test_the_watch_sees_what_it_is_for() -> None:
+    with Watched() as watched:
+        bool(torch.ones(()) > 0)
+        torch.tensor(1.0)
+    assert watched.found >= {"_local_scalar_dense", "lift_fresh"}
+
+
+@pytest.mark.parametrize(("variant", "finder", "objective"), CASES)
+def test_scalars_on_the_device_make_the_same_steps(
+    variant: str, finder: str, objective: str, tiny, frames: Tensor
+) -> None:
+    tracker = tiny(variant, finder).train()
+    stage = Stage("any", 1, objective)
+    x = batch(stage, frames, tracker)
+    ours, theirs = steps(tracker, stage)
+    with pyro.validation_enabled(False):
+        for seed in range(3):
+            torch.manual_seed(seed)
+            terms, norm = ours(x, scheduled(tracker))
+            torch.manual_seed(seed)
+            values = torch.tensor(numbers(NOW), dtype=frames.dtype)
+            found, other = theirs(x, on_device(scheduled(tracker), values))
+            torch.testing.assert_close(found, terms)
+            torch.testing.assert_close(other, norm)
+    for a, b in ((ours.tracker, theirs.tracker), (ours.averaged, theirs.averaged)):
+        torch.testing.assert_close(dict(a.state_dict()), dict(b.state_dict()))
+
+
+def test_weights_of_zero_drop_their_terms() -> None:
+    now = on_device(NOW._replace(air_weight=0.0), torch.tensor(numbers(NOW)))
+    assert now.air_weight == 0.0
+    assert isinstance(now.rollout_weight, Tensor)
+
+
+def test_the_average_follows_the_weights(tiny, frames: Tensor) -> None:
+    tracker = tiny("air").train()
+    step, _ = steps(tracker, Stage("any", 1, "frames"))
+    before = [p.clone() for p in step.averaged.parameters()]
+    step(frames, NOW._replace(decay=0.75))
+    for old, average, new in zip(before, step.averaged.parameters(), tracker.parameters(), strict=True):
+        torch.testing.assert_close(average, 0.75 * old + 0.25 * new)
+    assert any(not torch.equal(a, b) for a, b in zip(before, step.averaged.parameters(), strict=True))

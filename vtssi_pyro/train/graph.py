@@ -1,0 +1,122 @@
+"""Training steps captured as CUDA graphs: the whole step becomes one launch."""
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vtssi_pyro.config.recipe import Scheduled
+from vtssi_pyro.train.batches import Positions
+from vtssi_pyro.train.objective import Terms
+from vtssi_pyro.train.step import Step
+from vtssi_pyro.types import Anneal, Objects
+
+EAGER_STEPS = 3  # of each kind before capture: libraries set themselves up, the optimiser makes its state
+
+
+class Captured:
+    """A step that is captured once per kind of batch and then replayed.
+
+    Steps are of one kind if their batches have the same shapes and the same extra terms have a weight. What changes
+    from step to step, the batch and the scheduled numbers, is copied to where the graph reads it; the graph draws its
+    noise from the device's default generator, seeded before each step, as the eager step does. Where a capture fails,
+    steps stay eager, after one warning.
+    """
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+        self.kinds: dict[Any, _Kind] = {}
+        self.pool = torch.cuda.graph_pool_handle()
+        self.stream = torch.cuda.Stream()
+        self.failed = False
+
+    def __call__(self, batch: Any, now: Scheduled) -> tuple[Terms, Tensor]:
+        """Make the step; see :class:`~vtssi_pyro.train.step.Step`."""
+        if self.failed:
+            return self.step(batch, now)
+        tensors = _leaves(batch)
+        key = (*(tensor.shape for tensor in tensors), now.air_weight == 0, now.rollout_weight == 0)
+        kind = self.kinds.get(key)
+        if kind is None:
+            kind = self.kinds[key] = _Kind(batch, now)
+        kind.load(tensors, now)
+        if kind.graph is None and kind.seen < EAGER_STEPS:
+            kind.seen += 1
+            return self._aside(kind)
+        if kind.graph is None:
+            try:
+                self._capture(kind)
+            except RuntimeError as error:
+                self.failed = True
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                warnings.warn(f"steps are not captured as CUDA graphs: {reason}", stacklevel=2)
+                return self.step(batch, now)
+        assert kind.graph is not None
+        kind.graph.replay()
+        terms, norm = kind.found
+        return {name: value.clone() for name, value in terms.items()}, norm
+
+    def _aside(self, kind: "_Kind") -> tuple[Terms, Tensor]:
+        """Make the step eagerly on the stream that will be captured."""
+        self.stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self.stream):
+            found = self.step(kind.batch, kind.now)
+        torch.cuda.current_stream().wait_stream(self.stream)
+        return found
+
+    def _capture(self, kind: "_Kind") -> None:
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
+            kind.found = self.step(kind.batch, kind.now)
+        kind.graph = graph
+
+
+class _Kind:
+    """The places that a graph reads: a batch, and the scheduled numbers as scalars of one device tensor."""
+
+    def __init__(self, batch: Any, now: Scheduled) -> None:
+        self.batch = _copied(batch)
+        self.tensors = _leaves(self.batch)
+        self.values = torch.tensor(numbers(now), device=self.tensors[0].device)
+        self.now = on_device(now, self.values)
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self.found: tuple[Terms, Tensor]
+        self.seen = 0
+
+    def load(self, tensors: list[Tensor], now: Scheduled) -> None:
+        for place, tensor in zip(self.tensors, tensors, strict=True):
+            place.copy_(tensor)
+        self.values.copy_(torch.tensor(numbers(now)))
+
+
+def on_device(now: Scheduled, values: Tensor) -> Scheduled:
+    """The scheduled numbers as scalars that are read on the device; weights of 0 stay numbers, and drop their terms.
+
+    Args:
+        now: the numbers.
+        values: a tensor (fields of Scheduled, flat) that holds them.
+    """
+    anneal, rest = values[: len(Anneal._fields)], values[len(Anneal._fields) :]
+    made = Scheduled(Anneal(*anneal), *rest)
+    return made._replace(
+        air_weight=now.air_weight and made.air_weight,
+        rollout_weight=now.rollout_weight and made.rollout_weight,
+    )
+
+
+def numbers(now: Scheduled) -> list[float]:
+    """The scheduled numbers, flat, in the order of their fields."""
+    return [float(value) for value in (*now.anneal, *now[1:])]
+
+
+def _leaves(batch: Any) -> list[Tensor]:
+    if isinstance(batch, Positions):
+        return [*batch.objects, batch.position]
+    return [batch]
+
+
+def _copied(batch: Any) -> Any:
+    if isinstance(batch, Positions):
+        return Positions(Objects(*(v.clone() for v in batch.objects)), batch.position.clone())
+    return batch.clone()
