@@ -16,6 +16,7 @@ from vtssi_pyro.config import PRESETS, Config, override
 from vtssi_pyro.config.presets import DEFAULT_VARIANTS
 from vtssi_pyro.data import FLAVOURS
 from vtssi_pyro.errors import UsageError
+from vtssi_pyro.machine import prepare
 from vtssi_pyro.runs import Run, available_device, default_threads, versions
 
 from .failures import Terminated
@@ -47,7 +48,7 @@ def begin(
     """
     where = available_device(device)
     threads = threads or default_threads()
-    torch.set_num_threads(threads)
+    prepare(threads)
     variant = variant or DEFAULT_VARIANTS.get(preset, "vtssi")
     config = _configured(data, variant, preset, given)
     splits = open_splits(config, mnist, where)
@@ -77,7 +78,7 @@ def go_on(
         _show(run, config, found)
         return
     threads = threads or run.machine.get("threads") or default_threads()
-    torch.set_num_threads(threads)
+    prepare(threads)
     here = {**versions(), "threads": threads, "device": where.type}
     before = {**run.versions, **run.machine}
     changed = [

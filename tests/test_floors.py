@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "handlers": {"types"},
     "config": {"types", "errors"},
     "priors": {"types"},
+    "machine": set(),
     "blocks": {"types", "ops", "nn", "handlers", "config", "priors"},
     "tracker": {"types", "ops", "handlers", "blocks", "errors"},
     "variants": {"types", "blocks", "config", "tracker", "errors"},

@@ -133,16 +133,16 @@ def test_motion_is_inferred_causally(velocities: bool, tiny, config: ModelConfig
     """q(m_t) sees positions up to t, the size and the description, and nothing else."""
     tracker = tiny(config=replace(config, mot=replace(config.mot, velocities=velocities)))
     objects, position = moving(tracker)
-    before = tracker.motion.infer(objects, position).mean
+    before = tracker.motion.infer(objects, position)[0].mean
     for t in range(6):
         changed = position.clone()
         changed[:, t] += 0.5
-        after = tracker.motion.infer(objects, changed).mean
+        after = tracker.motion.infer(objects, changed)[0].mean
         assert torch.equal(after[:, :t], before[:, :t])
         assert (after[:, t:] != before[:, t:]).all()
     slot = position.clone()
     slot[:, :, 1] += 0.5
-    assert torch.equal(tracker.motion.infer(objects, slot).mean[:, :, 0], before[:, :, 0])
+    assert torch.equal(tracker.motion.infer(objects, slot)[0].mean[:, :, 0], before[:, :, 0])
 
 
 @pytest.mark.parametrize("residual", [False, True])
@@ -152,7 +152,7 @@ def test_a_rollout_is_the_repeated_transition(residual: bool, tiny, config: Mode
     objects, position = moving(tracker)
     found = tracker.motion.rollout(objects, position, 3)
     assert found.shape == (2, 3, 2, 2)
-    state = State(position[:, 2], tracker.motion.infer(objects, position).mean[:, 2])
+    state = State(position[:, 2], tracker.motion.infer(objects, position)[0].mean[:, 2])
     for t in range(3):
         p, m = tracker.motion.transition(state)
         state = State(p.mean, m.mean)

@@ -22,6 +22,7 @@ _HOMES = {
     "PRESETS": "config",
     "RandomWalk": "blocks",
     "Run": "runs",
+    "Stream": "predict",
     "TemplateFIND": "blocks",
     "Tracker": "tracker",
     "Tracks": "types",

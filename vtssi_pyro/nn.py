@@ -16,6 +16,7 @@ from torch import Tensor, nn
 MIN_SCALE = 1e-3  # floor of every learned scale (reading D12)
 
 Activation = Callable[[], nn.Module]
+Memory = tuple[Tensor, Tensor]  # of an LSTM, (layers, R, units) each
 
 
 def dense(sizes: Sequence[int], activation: Activation) -> nn.Sequential:
@@ -169,9 +170,19 @@ class RepeatedInputLSTM(nn.LSTM):
         return torch.stack(outputs, -2)
 
 
-def recur(lstm: nn.LSTM, x: Tensor) -> Tensor:
-    """Run an LSTM over the last but one axis of (..., L, features), whatever the leading axes."""
-    return lstm(x.flatten(0, -3))[0].unflatten(0, x.shape[:-2])
+def recur(lstm: nn.LSTM, x: Tensor, memory: Memory | None = None) -> tuple[Tensor, Memory]:
+    """Run an LSTM over the last but one axis of (..., L, features), whatever the leading axes.
+
+    Args:
+        lstm: with ``batch_first``.
+        x: inputs.
+        memory: of an earlier run, to go on from.
+
+    Returns:
+        outputs (..., L, units), and the memory.
+    """
+    h, memory = lstm(x.flatten(0, -3), memory)
+    return h.unflatten(0, x.shape[:-2]), memory
 
 
 def _identity(x: Tensor) -> Tensor:

@@ -14,9 +14,10 @@ from vtssi_pyro.handlers import mode
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.spatial import paste, size_to_pixels, to_pixels
 from vtssi_pyro.tracker import Tracker, evaluating
-from vtssi_pyro.types import Latents, Objects, Tracks
+from vtssi_pyro.types import Carry, Latents, Objects, Tracks
 
 INK = 0.25  # a glimpse pixel at least this bright, relative to its brightest, belongs to the object
+WINDOW = 64  # frames that the model sees at a time; more would only take more memory
 
 
 class Reading(NamedTuple):
@@ -59,16 +60,78 @@ def forecast(
     parts = []
     with _evaluating(tracker, seed):
         for x in frames.split(batch):
-            parts.append(_read(tracker, x, horizon, num_samples))
-    return Reading(concatenated([part.tracks for part in parts]), torch.cat([part.frames for part in parts]))
+            samples = [_sample(tracker, x, horizon) for _ in range(num_samples)]
+            reading, carry = [], None
+            for window, ahead in _windows(x, horizon):
+                piece, carry = _read(tracker, window, ahead, carry)
+                reading.append(piece)
+            parts.append(_with_samples(_joined(reading, 1), samples))
+    return _joined(parts, 0)
+
+
+class Stream:
+    """Frames tracked as they come, in time and memory that do not grow with their number.
+
+    What it says of a frame is what :func:`track` says of it, to rounding: after the first frames, which the consensus
+    of objects needs together, the model is causal.
+
+    Args:
+        tracker: trained.
+    """
+
+    def __init__(self, tracker: Tracker) -> None:
+        self.tracker = tracker
+        self.needed = 1 if tracker.per_frame else max(tracker.consensus.K, tracker.motion.M)
+        self._early: list[Tensor] = []
+        self._carry: Carry | None = None
+
+    def push(self, frames: Tensor) -> Reading | None:
+        """Track the next frames.
+
+        Args:
+            frames: (B, T, H, W), T of 1 or more; of the same B sequences in every call.
+
+        Returns:
+            a reading of all frames not yet read; None as long as fewer than ``needed`` have come.
+        """
+        self._early.append(frames)
+        if self._carry is None and sum(part.shape[1] for part in self._early) < self.needed:
+            return None
+        return self.flush()
+
+    def flush(self) -> Reading:
+        """A reading of frames that still wait for others: a movie may be shorter than ``needed``."""
+        frames = torch.cat(self._early, 1)
+        self._early = []
+        with _evaluating(self.tracker, 0):
+            reading, self._carry = _read(self.tracker, frames, 0, self._carry)
+        return reading
 
 
 def concatenated(parts: Sequence[Tracks]) -> Tracks:
     """Tracks of some sequences after those of others, as one."""
+    return _concatenated(parts, 0)
+
+
+def _concatenated(parts: Sequence[Tracks], axis: int) -> Tracks:
+    """Tracks one after another, by sequences (0) or by frames (1)."""
     columns = zip(Tracks._fields, zip(*parts, strict=True), strict=True)
     return Tracks._make(
-        None if c[0] is None else torch.cat(c, 1 if name == "samples" else 0) for name, c in columns
+        None if c[0] is None else torch.cat(c, axis + (name == "samples")) for name, c in columns
     )
+
+
+def _joined(parts: Sequence[Reading], axis: int) -> Reading:
+    tracks = _concatenated([part.tracks for part in parts], axis)
+    return Reading(tracks, torch.cat([part.frames for part in parts], axis))
+
+
+def _windows(x: Tensor, horizon: int) -> Iterator[tuple[Tensor, int]]:
+    """The frames in parts that follow each other, the horizon beyond the last."""
+    *windows, last = x.split(WINDOW, 1)
+    for window in windows:
+        yield window, 0
+    yield last, horizon
 
 
 @contextmanager
@@ -81,9 +144,9 @@ def _evaluating(tracker: Tracker, seed: int) -> Iterator[None]:
             yield
 
 
-def _read(tracker: Tracker, x: Tensor, horizon: int, num_samples: int) -> Reading:
+def _read(tracker: Tracker, x: Tensor, horizon: int, carry: Carry | None) -> tuple[Reading, Carry | None]:
     with mode():
-        trace = poutine.trace(tracker.guide).get_trace(x, horizon=horizon)
+        trace = poutine.trace(tracker.guide).get_trace(x, horizon=horizon, carry=carry)
     latents: Latents = trace.nodes["_RETURN"]["value"]
     size, total = (x.shape[-2], x.shape[-1]), x.shape[1] + horizon
     num_objects = latents.position.shape[-2]
@@ -97,10 +160,6 @@ def _read(tracker: Tracker, x: Tensor, horizon: int, num_samples: int) -> Readin
     position = to_pixels(latents.position + offset.unsqueeze(-3), size)
     scales = [trace.nodes[f"position_{t + 1}"]["fn"].stddev for t in range(latents.position.shape[-3])]
     scale = size_to_pixels(torch.stack(scales, -3) / 2, size)
-    samples = None
-    if num_samples:
-        samples = torch.stack([_sample(tracker, x, horizon, size) for _ in range(num_samples)])
-        scale = samples.std(0) if num_samples > 1 else scale
     rendered, confidence = _explain(x, glimpses, latents, here)
     unknown = confidence.new_full((x.shape[0], horizon, num_objects), torch.nan)
     confidence = torch.cat([confidence.reshape(x.shape[0], x.shape[1], num_objects), unknown], 1)
@@ -110,17 +169,29 @@ def _read(tracker: Tracker, x: Tensor, horizon: int, num_samples: int) -> Readin
         box=size_to_pixels(box, size).unsqueeze(-3).expand_as(position).reshape(*shape, 2),
         scale=scale.reshape(*shape, 2),
         confidence=confidence,
-        samples=samples,
     )
-    return Reading(tracks, rendered.reshape(x.shape[0], total, *size))
+    return Reading(tracks, rendered.reshape(x.shape[0], total, *size)), latents.carry
 
 
-def _sample(tracker: Tracker, x: Tensor, horizon: int, size: tuple[int, int]) -> Tensor:
-    """One posterior sample of the positions (B, T, N, 2), in pixels."""
-    latents = tracker.guide(x, horizon=horizon)
-    offset, _ = ink_box(tracker.air.decode(latents.objects.description), latents.objects)
-    position = to_pixels(latents.position + offset.unsqueeze(-3), size)
-    return position.reshape(x.shape[0], x.shape[1] + horizon, *position.shape[-2:])
+def _sample(tracker: Tracker, x: Tensor, horizon: int) -> Tensor:
+    """One posterior sample of the positions (B, T + horizon, N, 2), in pixels."""
+    size, positions, carry = (x.shape[-2], x.shape[-1]), [], None
+    for window, ahead in _windows(x, horizon):
+        latents = tracker.guide(window, horizon=ahead, carry=carry)
+        carry = latents.carry
+        offset, _ = ink_box(tracker.air.decode(latents.objects.description), latents.objects)
+        position = to_pixels(latents.position + offset.unsqueeze(-3), size)
+        positions.append(position.reshape(x.shape[0], window.shape[1] + ahead, *position.shape[-2:]))
+    return torch.cat(positions, 1)
+
+
+def _with_samples(reading: Reading, samples: list[Tensor]) -> Reading:
+    """A reading with samples, and their standard deviation where there are several."""
+    if not samples:
+        return reading
+    drawn = torch.stack(samples)
+    scale = drawn.std(0) if len(samples) > 1 else reading.tracks.scale
+    return reading._replace(tracks=reading.tracks._replace(samples=drawn, scale=scale))
 
 
 def ink_box(glimpses: Tensor, objects: Objects) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from vtssi_pyro.blocks import AIR, RandomWalk
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.handlers import Rule, fuse, mode, propose
 from vtssi_pyro.ops.gaussian import average
-from vtssi_pyro.types import Anneal, Latents, Plates
+from vtssi_pyro.types import Anneal, Carry, Latents, Objects, Plates, State
 
 TRAINED = Anneal()
 
@@ -34,33 +34,46 @@ class Program:
     def model(self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0) -> None:
         """p(x, z); see :meth:`Tracker.model`."""
         plates = self.plates(frames)
-        latents = self.prior(plates, frames, anneal, horizon)
-        self.likelihood(plates, latents, frames, anneal)
+        objects, states = self.prior(plates, frames, anneal, horizon)
+        self.likelihood(plates, Latents(objects, _positions(states)), frames, anneal)
 
-    def guide(self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0) -> Latents:
+    def guide(
+        self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0, carry: Carry | None = None
+    ) -> Latents:
         """q(z | x); see :meth:`Tracker.guide`."""
-        plates = self.plates(frames)
-        with propose() as proposals, mode(only=self._averaged(frames)):
-            self.infer(plates, frames)
-        weight = self.motion.weight(anneal, self._seed(frames))
-        with fuse(proposals.sites, weight, self.rule):
-            return self.prior(plates, frames, anneal, horizon)
+        plates, seed = self.plates(frames), self._seed(frames, carry)
+        with propose() as proposals, mode(only=self._averaged(seed)):
+            proposed, memory = self.infer(plates, frames, seed, carry)
+        with fuse(proposals.sites, self.motion.weight(anneal, seed), self.rule):
+            objects, states = self.prior(plates, frames, anneal, horizon, carry)
+        carry = Carry(objects, states[frames.shape[-3] - 1], proposed, memory)
+        return Latents(objects, _positions(states), carry)
 
-    def prior(self, plates: Plates, frames: Tensor, anneal: Anneal, horizon: int) -> Latents:
+    def prior(
+        self, plates: Plates, frames: Tensor, anneal: Anneal, horizon: int, carry: Carry | None = None
+    ) -> tuple[Objects, list[State]]:
         """p(c) prod_i p(s_i) p(d_i) prod_t p(p_t, m_t | p_{t-1}, m_{t-1}); of the frames, only their number matters."""
-        motion, seed, state, states = self.motion, self._seed(frames), None, []
-        with self.air.model(plates, anneal) as objects:
+        seed, state, states = self._seed(frames, carry), carry and carry.state, []
+        with self.air.model(plates, anneal, carry and carry.objects) as objects:
             for t in pyro.markov(range(1, frames.shape[-3] + horizon + 1)):
-                state = motion.model(t, state, objects.size, seed)
-                states.append(state.position)
-        return Latents(objects, torch.stack(states, -3))
+                state = self.motion.model(t, state, objects.size, seed)
+                states.append(state)
+        return objects, states
 
-    def infer(self, plates: Plates, frames: Tensor) -> None:
-        """AIR -> RECT -> FIND -> MOT: proposals for every site but those beyond the frames (Alg. 6, l. 1-5)."""
-        objects, first = self.consensus.guide(self.air, frames, plates)
-        position = self.find.guide(self.air, frames, objects, first, plates)
+    def infer(self, plates: Plates, frames: Tensor, seed: int, carry: Carry | None) -> tuple[Tensor, Any]:
+        """AIR -> RECT -> FIND -> MOT: proposals for every site but those beyond the frames (Alg. 6, l. 1-5).
+
+        Returns:
+            where FIND saw the objects in the last frame, and what MOT remembers.
+        """
+        if carry is None:
+            objects, first = self.consensus.guide(self.air, frames, plates)
+        else:
+            objects, first = carry.objects, None
+        position = self.find.guide(self.air, frames, objects, first, plates, carry and carry.proposed)
         with plates.sequences, plates.objects:
-            self.motion.guide(objects, position, self._seed(frames))
+            memory = self.motion.guide(objects, position, seed, carry)
+        return position[..., -1, :, :], memory
 
     def likelihood(self, plates: Plates, latents: Latents, frames: Tensor, anneal: Anneal) -> None:
         """prod_t N(x_t | sum_i ST^-1(bell * step_i * VAEdec(d_i), s_i, p_t,i), sigma_L), one site for all frames."""
@@ -84,14 +97,19 @@ class Program:
         sequences = pyro.plate("sequences", frames.shape[-4], dim=-2)
         return Plates(sequences, pyro.plate("objects", self.air.config.num_objects, dim=-1))
 
-    def _averaged(self, frames: Tensor) -> Callable[[str], bool]:
+    def _averaged(self, seed: int) -> Callable[[str], bool]:
         """Which proposals are represented by their means: by default none."""
         if self.sample_intermediate:
             return lambda name: False
-        return lambda name: name.endswith("_hat") or self.motion.fused(name, self._seed(frames))
+        return lambda name: name.endswith("_hat") or self.motion.fused(name, seed)
 
-    def _seed(self, frames: Tensor) -> int:
-        return min(self.motion.M, frames.shape[-3])
+    def _seed(self, frames: Tensor, carry: Carry | None = None) -> int:
+        """The number of frames, of these, before the transition prior takes over."""
+        return min(self.motion.M, frames.shape[-3]) if carry is None else 0
+
+
+def _positions(states: list[State]) -> Tensor:
+    return torch.stack([state.position for state in states], -3)
 
 
 class Tracker(PyroModule):
@@ -137,7 +155,9 @@ class Tracker(PyroModule):
         self.program().model(frames, anneal, horizon)
 
     @pyro_method
-    def guide(self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0) -> Latents:
+    def guide(
+        self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0, carry: Carry | None = None
+    ) -> Latents:
         """The guide q(z | x) of App. A: the prior, run under the proposals of AIR, RECT, FIND and MOT.
 
         q = q(c) prod_i q(s_i) q(d_i) q(p_1,i) prod_t q(p_t,i, m_t,i | p_{t-1},i, m_{t-1},i, x), where beyond frame M
@@ -148,11 +168,13 @@ class Tracker(PyroModule):
             frames: (B, T, H, W), intensities in [0, 1].
             anneal: the fusion weight's bounds count here.
             horizon: frames to predict.
+            carry: what an earlier call on the frames before these returned; the chain goes on from there, and sites
+                count its frames from 1 again. The first call must have seen K and M frames at least.
 
         Returns:
             draws; positions (..., B, T + horizon, N, 2).
         """
-        return self.program().guide(frames, anneal, horizon)
+        return self.program().guide(frames, anneal, horizon, carry)
 
     def program(self, **blocks: Any) -> Program:
         """The tracker's program, or the same with other blocks: ``program(motion=RandomWalk())``."""
@@ -177,8 +199,11 @@ class PerFrame(Tracker):
         self.program().model(fold(frames), anneal, horizon)
 
     @pyro_method
-    def guide(self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0) -> Latents:
-        """See :meth:`Tracker.guide`; batch B T, one frame each."""
+    def guide(
+        self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0, carry: Carry | None = None
+    ) -> Latents:
+        """See :meth:`Tracker.guide`; batch B T, one frame each, which remembers nothing of those before."""
+        del carry
         return self.program().guide(fold(frames), anneal, horizon)
 
 

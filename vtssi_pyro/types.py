@@ -30,11 +30,21 @@ class State(NamedTuple):
     motion: Tensor | None  # (..., B, N, 10) m_t; None before frame M and without MOT
 
 
+class Carry(NamedTuple):
+    """What must be remembered of the frames so far to go on with the next; its size does not grow with them."""
+
+    objects: Objects
+    state: State  # of the last frame
+    proposed: Tensor  # (..., B, N, 2) where FIND saw the objects in it
+    memory: Any  # of the motion block, None without one
+
+
 class Latents(NamedTuple):
     """Everything the likelihood renders."""
 
     objects: Objects
     position: Tensor  # (..., B, T, N, 2)
+    carry: Carry | None = None  # after the last observed frame, where a guide drew them
 
 
 class Plates(NamedTuple):

@@ -56,12 +56,17 @@ class AIR(PyroModule):
         self.decoder = MLP([config.description, *reversed(config.vae_dense)], glimpse**2)
 
     @contextmanager
-    def model(self, plates: Plates, anneal: Anneal) -> Iterator[Objects]:
+    def model(self, plates: Plates, anneal: Anneal, known: Objects | None = None) -> Iterator[Objects]:
         """Draw the objects; within the context, plates and mask are open for what they do over time.
 
-        p(c) prod_i p(s_i) p(d_i), over the objects i <= n = ceil(N sigmoid(c)).
+        p(c) prod_i p(s_i) p(d_i), over the objects i <= n = ceil(N sigmoid(c)); ``known`` objects are not drawn.
         """
         num_objects = self.config.num_objects
+        if known is not None:
+            here = counting.active(counting.expected_number(known.count, num_objects), num_objects)
+            with plates.sequences, plates.objects, poutine.mask(mask=here):
+                yield known
+            return
         with plates.sequences:
             count = pyro.sample("count", self.count(anneal.count_shift))  # (..., B, 1, 1)
             number = counting.expected_number(count.squeeze(-2), num_objects)  # (..., B, 1)

@@ -22,7 +22,13 @@ class NoFIND(PyroModule):
     """Nothing to find: for the program of single frames, whose only position AIR has inferred."""
 
     def guide(
-        self, air: AIR, frames: Tensor, objects: Objects, first: Tensor | None, plates: Plates
+        self,
+        air: AIR,
+        frames: Tensor,
+        objects: Objects,
+        first: Tensor | None,
+        plates: Plates,
+        previous: Tensor | None = None,
     ) -> Tensor:
         """The first position as a sequence of length one, (..., B, 1, N, 2)."""
         if first is None or frames.shape[-3] != 1:
@@ -63,7 +69,13 @@ class FIND(PyroModule):
         )  # fmt: skip
 
     def guide(
-        self, air: AIR, frames: Tensor, objects: Objects, first: Tensor | None, plates: Plates
+        self,
+        air: AIR,
+        frames: Tensor,
+        objects: Objects,
+        first: Tensor | None,
+        plates: Plates,
+        previous: Tensor | None = None,
     ) -> Tensor:
         """prod_t q_FIND(p_t | p_{t-1}, x_t, d); convolutions of all frames at once, only MLP_pos in sequence.
 
@@ -71,8 +83,9 @@ class FIND(PyroModule):
             air: unused here; template matching decodes with it.
             frames: (B, T, H, W), intensities in [0, 1].
             objects: draws; description is (..., B, N, D).
-            first: position of frame 1 where AIR has inferred it, (..., B, N, 2), else None and p_0 = 0.
+            first: position of frame 1 where AIR has inferred it, (..., B, N, 2), else None.
             plates: of the program.
+            previous: p_0, where these frames go on from others; None: 0.
 
         Returns:
             positions (..., B, T, N, 2), frame coordinates.
@@ -80,7 +93,10 @@ class FIND(PyroModule):
         features = self._features(frames, objects.description)  # (..., B, T, N, F)
         net, scale = self.position, self.config.position_scale
         positions = [] if first is None else [first]
-        previous = torch.zeros_like(features[..., 0, :, :2]) if first is None else first
+        if first is not None:
+            previous = first
+        elif previous is None:
+            previous = torch.zeros_like(features[..., 0, :, :2])
         with plates.sequences, plates.objects:
             for t in range(len(positions) + 1, frames.shape[-3] + 1):
                 q = net(torch.cat([features[..., t - 1, :, :], previous], -1)).base_dist
@@ -122,7 +138,13 @@ class TemplateFIND(PyroModule):
         self.spread = nn.Parameter(torch.tensor([0.0, math.log(0.05)]))
 
     def guide(
-        self, air: AIR, frames: Tensor, objects: Objects, first: Tensor | None, plates: Plates
+        self,
+        air: AIR,
+        frames: Tensor,
+        objects: Objects,
+        first: Tensor | None,
+        plates: Plates,
+        previous: Tensor | None = None,
     ) -> Tensor:
         """prod_t q(p_t | x_t, s, d); see :meth:`FIND.guide`. Every frame is searched on its own."""
         q = self.locate(self.search(air, frames, objects))  # (..., B, T, N, 2)

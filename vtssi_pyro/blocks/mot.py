@@ -1,6 +1,7 @@
 """How objects move: MOT (section 3.2.3, App. B.2.3) and its null object RandomWalk."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pyro
 import torch
@@ -10,8 +11,8 @@ from pyro.poutine.runtime import Message
 from torch import Tensor, nn
 
 from vtssi_pyro.config import AIRConfig, MOTConfig
-from vtssi_pyro.nn import GaussianMLP, recur
-from vtssi_pyro.types import Anneal, Objects, State
+from vtssi_pyro.nn import GaussianMLP, Memory, recur
+from vtssi_pyro.types import Anneal, Carry, Objects, State
 
 
 class RandomWalk(PyroModule):
@@ -45,8 +46,8 @@ class RandomWalk(PyroModule):
             return Normal(torch.zeros_like(like), torch.ones_like(like)).to_event(1)
         return Normal(previous.position.detach(), torch.full_like(like, self.scale)).to_event(1)
 
-    def guide(self, objects: Objects, position: Tensor, seed: int) -> None:
-        """Nothing to infer."""
+    def guide(self, objects: Objects, position: Tensor, seed: int, carry: Carry | None = None) -> Any:
+        """Nothing to infer, nothing to remember."""
 
     def fused(self, name: str, seed: int) -> bool:
         """Whether the site of that name combines a proposal with a prediction: none does."""
@@ -108,20 +109,33 @@ class MOT(RandomWalk):
             Normal(previous.motion + motion.base_dist.loc, motion.base_dist.scale).to_event(1),
         )
 
-    def infer(self, objects: Objects, position: Tensor) -> Independent:
-        """q(m_t | s, d, p^_1:t) for every t: batch (..., T, N), from positions (..., T, N, 2)."""
+    def infer(
+        self, objects: Objects, position: Tensor, carry: Carry | None = None
+    ) -> tuple[Independent, Memory]:
+        """q(m_t | s, d, p^_1:t) for every t, and what the LSTM remembers.
+
+        Args:
+            objects: draws.
+            position: (..., T, N, 2).
+            carry: of the frames before these.
+
+        Returns:
+            a normal with batch (..., T, N), and the memory.
+        """
         lead = position.shape[:-1]
         static = [v.unsqueeze(-3).expand(*lead, -1) for v in (objects.size, objects.description)]
         moves = [position]
         if self.config.velocities:
-            before = torch.cat([position[..., :1, :, :], position[..., :-1, :, :]], -3)
+            start = position[..., :1, :, :] if carry is None else carry.proposed.unsqueeze(-3)
+            before = torch.cat([start, position[..., :-1, :, :]], -3)
             moves.append((position - before) / self.config.step)
         h = torch.cat([*static, *moves], -1).transpose(-3, -2)  # (..., N, T, features)
-        return self.readout(self.lstm(h).transpose(-3, -2))
+        h, memory = self.lstm(h, carry and carry.memory)
+        return self.readout(h.transpose(-3, -2)), memory
 
     def rollout(self, objects: Objects, position: Tensor, start: int) -> Tensor:
         """Predicted modes of frames start+1..T from what is known at frame ``start``: (..., T - start, N, 2)."""
-        motion = self.infer(objects, position[..., :start, :, :]).base_dist.loc[..., -1, :, :]
+        motion = self.infer(objects, position[..., :start, :, :])[0].base_dist.loc[..., -1, :, :]
         state, states = State(position[..., start - 1, :, :], motion), []
         for _ in range(start, position.shape[-3]):
             p, m = self.transition(state)
@@ -129,12 +143,14 @@ class MOT(RandomWalk):
             states.append(state.position)
         return torch.stack(states, -3)
 
-    def guide(self, objects: Objects, position: Tensor, seed: int) -> None:
-        """Propose motion_t for t = M..T from positions (..., B, T, N, 2)."""
-        m = self.infer(objects, position).base_dist  # (..., B, T, N, 10)
-        for t in range(seed, position.shape[-3] + 1):
+    def guide(self, objects: Objects, position: Tensor, seed: int, carry: Carry | None = None) -> Memory:
+        """Propose motion_t for t = M..T from positions (..., B, T, N, 2); returns what to remember."""
+        q, memory = self.infer(objects, position, carry)
+        m = q.base_dist  # (..., B, T, N, 10)
+        for t in range(max(seed, 1), position.shape[-3] + 1):
             here = m.loc[..., t - 1, :, :], m.scale[..., t - 1, :, :]
             pyro.sample(f"motion_{t}", Normal(*here).to_event(1))
+        return memory
 
     def fused(self, name: str, seed: int) -> bool:
         """Whether the site of that name combines a proposal with a prediction: positions and motions beyond M."""
@@ -165,5 +181,5 @@ class _LSTM(PyroModule):
         super().__init__()
         self.body = nn.LSTM(inputs, units, batch_first=True)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return recur(self.body, x)
+    def forward(self, x: Tensor, memory: Memory | None) -> tuple[Tensor, Memory]:
+        return recur(self.body, x, memory)

@@ -106,7 +106,7 @@ class _BiLSTM(PyroModule):
         self.body = nn.LSTM(inputs, units, batch_first=True, bidirectional=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        return recur(self.body, x)
+        return recur(self.body, x)[0]
 
 
 def _per_sequence(q: Independent) -> Independent:

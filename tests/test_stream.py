@@ -1,0 +1,88 @@
+"""Frames as they come, and long movies by windows: the same reading as of all frames at once."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from vtssi_pyro import predict
+from vtssi_pyro.handlers import mode
+from vtssi_pyro.predict import Reading, Stream, forecast, track
+from vtssi_pyro.variants import FINDERS, VARIANTS
+
+BLOCKS = [
+    (variant, finder)
+    for variant in VARIANTS
+    for finder in FINDERS
+    if (variant, finder) != ("air", "template")
+]
+TRACKERS = pytest.mark.parametrize(("variant", "finder"), BLOCKS)
+
+
+def same(found: Reading, expected: Reading) -> None:
+    for a, b in zip(found.tracks, expected.tracks, strict=True):
+        torch.testing.assert_close(a, b, equal_nan=True)
+    torch.testing.assert_close(found.frames, expected.frames)
+
+
+def joined(parts: list[Reading]) -> Reading:
+    return predict._joined(parts, 1)
+
+
+@TRACKERS
+def test_frame_by_frame_is_the_offline_reading(variant: str, finder: str, tiny, blobs) -> None:
+    frames = blobs(2, 12)
+    tracker = tiny(variant, finder)
+    stream = Stream(tracker)
+    answers = [stream.push(frames[:, t : t + 1]) for t in range(12)]
+    assert [answer is None for answer in answers] == [t + 1 < stream.needed for t in range(12)]
+    same(joined([answer for answer in answers if answer is not None]), track(tracker, frames))
+
+
+@TRACKERS
+def test_windows_change_nothing(variant: str, finder: str, tiny, blobs, monkeypatch: Any) -> None:
+    frames = blobs(2, 13)
+    tracker = tiny(variant, finder)
+    horizon = 4 if tracker.motion.predicts else 0
+    whole = forecast(tracker, frames, horizon)
+    monkeypatch.setattr(predict, "WINDOW", 5)
+    same(forecast(tracker, frames, horizon), whole)
+
+
+def test_windows_of_samples_follow_each_other(tiny, blobs, monkeypatch: Any) -> None:
+    """With every draw at its mode, a sampled path through windows is the path of the modes."""
+    frames, tracker = blobs(2, 13), tiny()
+    with mode():
+        whole = predict._sample(tracker, frames, 3)
+        monkeypatch.setattr(predict, "WINDOW", 6)
+        torch.testing.assert_close(predict._sample(tracker, frames, 3), whole)
+
+
+def test_what_is_remembered_does_not_grow(tiny, blobs) -> None:
+    def sizes(value: Any) -> int:
+        if isinstance(value, Tensor):
+            return value.untyped_storage().nbytes()
+        return sum(sizes(part) for part in value) if isinstance(value, tuple) else 0
+
+    frames, stream = blobs(1, 30), Stream(tiny())
+    stream.push(frames[:, :10])
+    before = sizes(stream._carry)
+    for t in range(10, 30):
+        stream.push(frames[:, t : t + 1])
+    assert sizes(stream._carry) <= before
+
+
+def test_a_movie_shorter_than_the_consensus_is_read_at_its_end(tiny, blobs) -> None:
+    frames, tracker = blobs(2, 2), tiny()
+    stream = Stream(tracker)
+    assert stream.push(frames) is None
+    same(stream.flush(), track(tracker, frames))
+
+
+def test_the_future_does_not_change_the_past(tiny, blobs) -> None:
+    frames, tracker = blobs(1, 9), tiny()
+    other = frames.clone()
+    other[:, 7:] = 0
+    first, second = track(tracker, frames).tracks, track(tracker, other).tracks
+    torch.testing.assert_close(first.position[:, :7], second.position[:, :7], equal_nan=True)
