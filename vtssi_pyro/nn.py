@@ -1,11 +1,13 @@
 """The networks: PyroModules outside, plain torch inside.
 
 A network reads its plain ``body`` once per call, which registers its parameters with Pyro; the layers inside cost
-no effects.
+no effects. Only Pyro's own optimisers need that: what is :func:`unregistered` goes without.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import pairwise
 
 import torch
@@ -27,7 +29,31 @@ def dense(sizes: Sequence[int], activation: Activation) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-class MLP(PyroModule):
+_UNREGISTERED = ContextVar("unregistered", default=False)
+
+
+@contextmanager
+def unregistered() -> Iterator[None]:
+    """Within, networks use their weights without a ``pyro.module`` statement, a tenth of a small step's time."""
+    token = _UNREGISTERED.set(True)
+    try:
+        yield
+    finally:
+        _UNREGISTERED.reset(token)
+
+
+class Network(PyroModule):
+    """A PyroModule around plain layers, its ``body``."""
+
+    @property
+    def layers(self) -> nn.Module:
+        """The body; to read it registers its parameters with Pyro's store."""
+        body = self._modules["body"] if _UNREGISTERED.get() else self.body
+        assert isinstance(body, nn.Module)
+        return body
+
+
+class MLP(Network):
     """Dense layers and a linear output: (..., sizes[0]) -> (..., num_outputs)."""
 
     def __init__(self, sizes: Sequence[int], num_outputs: int, activation: Activation = nn.ReLU) -> None:
@@ -36,7 +62,7 @@ class MLP(PyroModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layers to the last axis."""
-        return self.body(x)
+        return self.layers(x)
 
 
 # How a raw number becomes a scale, and the raw number of a given scale (reading D12).
@@ -59,7 +85,7 @@ class _NormalBody(nn.Module):
         return self.loc(h), self.positive(self.scale(h)) + MIN_SCALE
 
 
-class GaussianMLP(PyroModule):
+class GaussianMLP(Network):
     """A network that returns a diagonal normal with event shape (E,).
 
     Args:
@@ -102,11 +128,11 @@ class GaussianMLP(PyroModule):
 
     def forward(self, x: Tensor) -> Independent:
         """The distribution given (..., trunk[0])."""
-        loc, scale = self.body(x)
+        loc, scale = self.layers(x)
         return Normal(self.squash(loc), scale).to_event(1)
 
 
-class ConvStack(PyroModule):
+class ConvStack(Network):
     """Convolutions with ReLU and halvings of the resolution: (..., C, H, W) -> (..., features).
 
     Args:
@@ -140,7 +166,7 @@ class ConvStack(PyroModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features of images with any leading axes."""
-        return self.body(x.flatten(0, -4)).unflatten(0, x.shape[:-3])
+        return self.layers(x.flatten(0, -4)).unflatten(0, x.shape[:-3])
 
     def num_features(self, in_channels: int, height: int, width: int) -> int:
         """Length of the feature vector of an image of that size."""
@@ -170,7 +196,7 @@ class RepeatedInputLSTM(nn.LSTM):
         return torch.stack(outputs, -2)
 
 
-def recur(lstm: nn.LSTM, x: Tensor, memory: Memory | None = None) -> tuple[Tensor, Memory]:
+def recur(lstm: nn.Module, x: Tensor, memory: Memory | None = None) -> tuple[Tensor, Memory]:
     """Run an LSTM over the last but one axis of (..., L, features), whatever the leading axes.
 
     Args:

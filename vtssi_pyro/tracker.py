@@ -14,6 +14,7 @@ from torch import Tensor
 from vtssi_pyro.blocks import AIR, RandomWalk
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.handlers import Rule, fuse, mode, propose
+from vtssi_pyro.nn import unregistered
 from vtssi_pyro.ops.gaussian import average
 from vtssi_pyro.types import Anneal, Carry, Latents, Objects, Plates, State
 
@@ -211,12 +212,14 @@ class PerFrame(Tracker):
 def evaluating(tracker: Tracker) -> Iterator[None]:
     """No dropout and no gradients within; the tracker's mode is put back."""
     training = tracker.training
-    tracker.eval()
+    if training:
+        tracker.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), unregistered():
             yield
     finally:
-        tracker.train(training)
+        if training:
+            tracker.train()
 
 
 def fold(frames: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from pyro.nn import PyroModule
 from torch import Tensor, nn
 
 from vtssi_pyro.config import AIRConfig
-from vtssi_pyro.nn import MLP, ConvStack, GaussianMLP, RepeatedInputLSTM
+from vtssi_pyro.nn import MLP, ConvStack, GaussianMLP, Network, RepeatedInputLSTM
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.bell import bell_mask
 from vtssi_pyro.ops.spatial import crop, paste
@@ -135,7 +135,7 @@ class _LocatorBody(nn.Module):
         return self.dropout(h).unflatten(0, features.shape[:-1])  # (..., N, units)
 
 
-class Locator(PyroModule):
+class Locator(Network):
     """LSTM_loc: one object a step, with heads for size and position shared over the objects (App. B.1)."""
 
     def __init__(self, features: int, config: AIRConfig) -> None:
@@ -152,5 +152,5 @@ class Locator(PyroModule):
 
     def forward(self, features: Tensor) -> tuple[Independent, Independent]:
         """Size and position, batch (..., N), event (2,), from features (..., F)."""
-        h = self.body(features, self.num_objects)
+        h = self.layers(features, self.num_objects)
         return self.size(h), self.position(h)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vtssi_pyro.blocks.air import AIR
 from vtssi_pyro.config import AIRConfig, FINDConfig, TemplateConfig
-from vtssi_pyro.nn import MIN_SCALE, MLP, ConvStack, GaussianMLP
+from vtssi_pyro.nn import MIN_SCALE, MLP, ConvStack, GaussianMLP, Network
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.correlate import correlate
 from vtssi_pyro.ops.exclusion import exclude
@@ -212,7 +212,7 @@ class TemplateFIND(PyroModule):
         return 2 * middle / self.frame_size - 1
 
 
-class _Correction(PyroModule):
+class _Correction(Network):
     """The template's response, sharpened, plus a learned correction that starts near zero."""
 
     def __init__(self, config: TemplateConfig) -> None:
@@ -228,7 +228,7 @@ class _Correction(PyroModule):
 
     def forward(self, responses: Tensor) -> Tensor:
         """Logits (..., h, w) from (..., C, h, w), the template's response first."""
-        return self.body(responses.flatten(0, -4)).unflatten(0, responses.shape[:-3])
+        return self.layers(responses.flatten(0, -4)).unflatten(0, responses.shape[:-3])
 
 
 class _Residual(nn.Module):
@@ -244,13 +244,13 @@ class _Residual(nn.Module):
         return self.log_sharpness.exp() * x[:, 0] + correction[:, 0]
 
 
-class _Plain(PyroModule):
+class _Plain(Network):
     def __init__(self, body: nn.Module) -> None:
         super().__init__()
         self.body = body
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.body(x)
+        return self.layers(x)
 
 
 def per_object(frames: Tensor, kernels: Tensor, stride: int = 1, padding: int = 0) -> Tensor:

@@ -11,7 +11,7 @@ from pyro.poutine.runtime import Message
 from torch import Tensor, nn
 
 from vtssi_pyro.config import AIRConfig, MOTConfig
-from vtssi_pyro.nn import GaussianMLP, Memory, recur
+from vtssi_pyro.nn import GaussianMLP, Memory, Network, recur
 from vtssi_pyro.types import Anneal, Carry, Objects, State
 
 
@@ -176,10 +176,10 @@ class MOT(RandomWalk):
         return weight
 
 
-class _LSTM(PyroModule):
+class _LSTM(Network):
     def __init__(self, inputs: int, units: int) -> None:
         super().__init__()
         self.body = nn.LSTM(inputs, units, batch_first=True)
 
     def forward(self, x: Tensor, memory: Memory | None) -> tuple[Tensor, Memory]:
-        return recur(self.body, x, memory)
+        return recur(self.layers, x, memory)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from vtssi_pyro.blocks.air import AIR
 from vtssi_pyro.config import AIRConfig, RECTConfig
-from vtssi_pyro.nn import MLP, recur
+from vtssi_pyro.nn import MLP, Network, recur
 from vtssi_pyro.ops.gaussian import weighted_average
 from vtssi_pyro.types import Objects, Plates
 
@@ -100,13 +100,13 @@ class RECT(PyroModule):
         return average.to_event(1)
 
 
-class _BiLSTM(PyroModule):
+class _BiLSTM(Network):
     def __init__(self, inputs: int, units: int) -> None:
         super().__init__()
         self.body = nn.LSTM(inputs, units, batch_first=True, bidirectional=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        return recur(self.body, x)[0]
+        return recur(self.layers, x)[0]
 
 
 def _per_sequence(q: Independent) -> Independent:
