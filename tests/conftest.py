@@ -54,7 +54,7 @@ def small(finder: str = "learned", num_objects: int = 2) -> ModelConfig:
             num_kernels=3, kernel_side=5, kernel_dense=(8, 8), filters=((4, 3), (6, 3)), dense=(16, 8),
             features=8, position_trunk=(8, 8), position_heads=(8,),
         ),
-        template=TemplateConfig(kernel_side=5, filters=((3, 3), (3, 3))),
+        template=TemplateConfig(kernel_side=5),
         rect=RECTConfig(K=K, units=8, dense=(8, 8)),
         mot=MOTConfig(M=M, motion=3, units=8, heads=(8,), transition=(8, 8)),
         finder=finder,

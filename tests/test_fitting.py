@@ -52,7 +52,7 @@ MODEL = ModelConfig(
         counter_dense=(16, 8), locator_filters=((4, 3), (4, 3)),
         locator_units=16, locator_head=8, vae_dense=(16, 8),
     ),
-    template=TemplateConfig(kernel_side=5, filters=((3, 3), (3, 3))),
+    template=TemplateConfig(kernel_side=5),
     rect=RECTConfig(K=3, units=8, dense=(8, 8)),
     mot=MOTConfig(M=3, motion=3, units=8, heads=(8,), transition=(8, 8)),
     finder="template",

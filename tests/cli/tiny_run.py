@@ -32,7 +32,6 @@ _KEYS = {
     "model.air.locator_head": 8,
     "model.air.vae_dense": [16, 8],
     "model.template.kernel_side": 5,
-    "model.template.filters": [[3, 3], [3, 3]],
     "model.rect.K": 3,
     "model.rect.units": 8,
     "model.rect.dense": [8, 8],

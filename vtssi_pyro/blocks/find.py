@@ -117,10 +117,10 @@ class FIND(PyroModule):
 class TemplateFIND(PyroModule):
     """Match each object's decoded glimpse against the frames; the position is the expected place of the match.
 
-    FIND's convolution kernel is here the object itself: its glimpse, pasted at its inferred size. A small network
-    corrects the responses, the objects keep each other away (:func:`~vtssi_pyro.ops.exclusion.exclude`), and the
-    softmax of what results gives the position's mean (soft-argmax); its spread gives the scale. It can find objects
-    before it has learned anything, which is what makes short trainings work.
+    FIND's convolution kernel is here the object itself: its glimpse, pasted at its inferred size. The objects keep each
+    other away (:func:`~vtssi_pyro.ops.exclusion.exclude`), and the softmax of what results gives the position's mean
+    (soft-argmax); its spread gives the scale. Only five numbers are learned, so it finds objects from the first step,
+    which is what makes short trainings work.
 
     Not in the paper; stands in for :class:`FIND` without any other change.
     """
@@ -133,7 +133,8 @@ class TemplateFIND(PyroModule):
             raise ValueError(
                 f"the template's side must be odd, so that it has a centre; found {config.kernel_side}"
             )
-        self.correction = _Correction(config)
+        self.log_sharpness = nn.Parameter(torch.tensor(math.log(config.sharpness)))
+        self.rivalry = nn.Parameter(torch.tensor(0.0))  # how a place counts where the others match, too
         self.log_strength = nn.Parameter(torch.tensor(math.log(config.strength)))
         self.spread = nn.Parameter(torch.tensor([0.0, math.log(0.05)]))
 
@@ -169,13 +170,13 @@ class TemplateFIND(PyroModule):
         )  # (B, T, H/2, W/2)
         with torch.no_grad():  # the decoder learns from reconstructions, not from being easy to find
             template = self._template(air, objects).unsqueeze(-3)
-        own = per_object(small, template, padding=self.config.kernel_side // 2)  # (..., B, T, N, 1, h, w)
-        number = counting.expected_number(objects.count, own.shape[-4])
-        there = counting.active(number, own.shape[-4]).to(own).unsqueeze(-2)  # (..., B, 1, N)
-        mine = own * there[..., None, None, None]
-        logits = self.correction(torch.cat([own, mine.sum(-4, keepdim=True) - mine], -3))
-        if not self.config.rounds:
-            return logits
+            own = per_object(small, template, padding=self.config.kernel_side // 2).squeeze(-3)
+        num_objects = own.shape[-3]
+        number = counting.expected_number(objects.count, num_objects)
+        there = counting.active(number, num_objects).to(own).unsqueeze(-2)  # (..., B, 1, N)
+        mine = own * there[..., None, None]  # (..., B, T, N, h, w)
+        others = mine.sum(-3, keepdim=True) - mine
+        logits = self.log_sharpness.exp() * own + self.rivalry * others
         grid = self._grid(logits.shape[-2], logits), self._grid(logits.shape[-1], logits)
         reach = (self.config.reach * objects.size.detach().clamp(*SIZE_LIMITS)).unsqueeze(-3)
         return exclude(logits, grid, reach, self.log_strength.exp(), there, self.config.rounds)
@@ -210,38 +211,6 @@ class TemplateFIND(PyroModule):
         """Frame coordinates (cells,) of the centres of an axis's cells, which are two pixels wide."""
         middle = 2 * torch.arange(cells, dtype=like.dtype, device=like.device) + 1
         return 2 * middle / self.frame_size - 1
-
-
-class _Correction(Network):
-    """The template's response, sharpened, plus a learned correction that starts near zero."""
-
-    def __init__(self, config: TemplateConfig) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        channels = 2  # the object's own response, and all others'
-        for out, side in config.filters:
-            layers += [nn.Conv2d(channels, out, side, padding=side // 2), nn.ReLU()]
-            channels = out
-        final = nn.Conv2d(channels, 1, 1, bias=False)  # a softmax would cancel it
-        nn.init.normal_(final.weight, std=0.01)
-        self.body = _Residual(nn.Sequential(*layers, final), config.sharpness)
-
-    def forward(self, responses: Tensor) -> Tensor:
-        """Logits (..., h, w) from (..., C, h, w), the template's response first."""
-        return self.layers(responses.flatten(0, -4)).unflatten(0, responses.shape[:-3])
-
-
-class _Residual(nn.Module):
-    def __init__(self, net: nn.Module, sharpness: float) -> None:
-        super().__init__()
-        self.net = net
-        self.log_sharpness = nn.Parameter(torch.tensor(math.log(sharpness)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        # channels last is thrice as fast on a CPU; of the input alone, since Pyro's parameter store copies weights
-        # that are laid out so, and would train the copies
-        correction = self.net(x.contiguous(memory_format=torch.channels_last))
-        return self.log_sharpness.exp() * x[:, 0] + correction[:, 0]
 
 
 class _Plain(Network):

@@ -60,8 +60,8 @@ class TemplateConfig:
     )  # (channels, side) of the correction's convolutions
     sharpness: float = 8.0
     rounds: int = 5  # of mutual exclusion between the objects; 0: each is searched on its own
-    strength: float = 5.0  # what the same place costs at first, nats
-    reach: float = 0.5  # of an object's exclusion, in units of half its size
+    strength: float = 10.0  # what the same place costs at first, nats
+    reach: float = 0.8  # of an object's exclusion, in units of half its size
 
 
 @dataclass(frozen=True)

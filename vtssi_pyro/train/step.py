@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vtssi_pyro.config.recipe import Scheduled, Stage, TrainConfig
-from vtssi_pyro.nn import unregistered
+from vtssi_pyro.nn import bfloat16_convolutions, unregistered
 from vtssi_pyro.tracker import Tracker
 from vtssi_pyro.train.batches import Positions
 from vtssi_pyro.train.group import ALONE, Group
@@ -52,7 +52,7 @@ class Step:
             the objective's terms, nats per sequence of this process's share (or per frame, reading D16), and the
             gradient's norm before clipping.
         """
-        with unregistered():
+        with unregistered(), bfloat16_convolutions(self.config.bfloat16):
             terms = OBJECTIVES[self.stage.objective].terms(self.tracker, batch, self.stage, now)
         count = _sequences(batch) * (_length(batch) if self.config.per_frame else 1)
         terms = {name: value / count for name, value in terms.items()}
