@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -81,6 +83,23 @@ def test_what_makes_no_sense_is_refused() -> None:
         benchmark.trainer(tiny_workload(length=1), CPU)
     with pytest.raises(UsageError, match="different digits"):
         benchmark.trainer(tiny_workload(objects=1000), CPU)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="about Linux's two ways to tell")
+def test_peak_memory_is_the_processs_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that a large one starts inherits its peak in rusage, so that is only the second choice."""
+    import resource
+
+    monkeypatch.setattr(resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=2**40))
+    own = benchmark.peak_memory(CPU)
+    assert own is not None
+    assert 5e7 < own < 1e12
+
+    def unreadable(path: Path) -> str:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "read_text", unreadable)
+    assert benchmark.peak_memory(CPU) == 2**50  # kilobytes there
 
 
 class LateStream:

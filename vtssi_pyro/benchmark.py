@@ -4,9 +4,10 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pyro
@@ -23,7 +24,7 @@ from vtssi_pyro.tracker import Tracker
 from vtssi_pyro.train.trainer import Trainer
 from vtssi_pyro.variants import build
 
-WARM_UP = 2  # calls before the clock runs: allocations, thread pools, kernels that CUDA compiles
+WARM_UP = 5  # calls before the clock runs: allocations, thread pools, the capture of CUDA graphs
 TRACKED = (64, 20)  # sequences and frames that are tracked offline
 FUTURES = (16, 20, 10)  # sequences, frames ahead and samples of each
 PRODUCT = 1024  # side of the matrices that tell how fast the machine is
@@ -123,6 +124,8 @@ def measure(config: Config, device: torch.device, repeats: int = 10) -> dict[str
     }
     with as_in_training():
         trained = trainer(config, device)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
         found |= measure_training(trained, repeats)
         tracker = trained.trained.eval()
         frames = digits(config, *TRACKED).frames(slice(None)).to(device)
@@ -237,6 +240,11 @@ def peak_memory(device: torch.device) -> int | None:
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
         return None
+    with suppress(
+        OSError, StopIteration
+    ):  # Linux's rusage starts from the peak of whoever started the process
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
