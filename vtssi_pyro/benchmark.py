@@ -159,25 +159,19 @@ def measure_training(trained: Trainer, repeats: int) -> dict[str, Any]:
     }
 
 
-def stream_latency(tracker: Tracker, frames: Tensor, repeats: int) -> float | None:
+def stream_latency(tracker: Tracker, frames: Tensor, repeats: int) -> float:
     """Seconds from a new frame to its tracks, for frames that come one at a time.
 
-    The median over all frames after the first reading, which has to wait for K frames and reads them at once.
+    The median over all frames after the first reading, which waits for several frames and reads them at once.
 
     Args:
         tracker: in evaluation mode.
-        frames: (B, T, H, W); T beyond K.
+        frames: (B, T, H, W); T beyond what the stream's first reading waits for.
         repeats: how often the sequences are streamed.
-
-    Returns:
-        seconds; None where the package cannot track frame by frame.
     """
-    make = getattr(predict, "Stream", None)
-    if make is None:
-        return None
     seconds = []
     for repeat in range(1 + repeats):  # the first one warms up
-        stream, waiting = make(tracker), True
+        stream, waiting = predict.Stream(tracker), True
         for frame in frames.split(1, 1):
             took, reading = _timed(partial(stream.push, frame), frames.device)
             if repeat and not waiting:
