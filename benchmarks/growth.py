@@ -19,6 +19,7 @@ import pictures
 import torch
 
 from vtssi_pyro.benchmark import as_in_training, digits, measure_training, trainer, workload
+from vtssi_pyro.machine import prepare
 
 BASE = {"length": 10, "objects": 2, "batch": 16, "frame": 50}
 AXES = {
@@ -85,7 +86,7 @@ def measured(kind: str, preset: str, repeats: int, threads: int, **sizes: int) -
 
     The least possible step goes first: what libraries load and keep when they are first used is none of the step's.
     """
-    torch.set_num_threads(threads)
+    prepare(threads)
     if kind == "data":
         return min((generation(preset, **sizes) for _ in range(3)), key=lambda found: found["seconds"])
     device = torch.device("cpu")

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample, softplus
 
 from vtssi_pyro.benchmark import as_in_training, digits, trainer, workload
+from vtssi_pyro.machine import prepare
 
 STEPS, WINDOW, WHAT, UNITS, HIDDEN = 3, 28, 50, 256, 200
 PRESENT, NOISE = 0.5, 0.3  # probability of one more object; of a pixel
@@ -112,7 +113,7 @@ def compare(batch: int = 16, length: int = 10, repeats: int = 10) -> dict[str, A
 
 def main() -> None:
     chosen = options.parser(__doc__, batch=16, length=10, repeats=10, threads=1).parse_args()
-    torch.set_num_threads(chosen.threads)
+    prepare(chosen.threads)
     print(json.dumps(compare(chosen.batch, chosen.length, chosen.repeats), indent=1))
 
 

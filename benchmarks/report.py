@@ -22,6 +22,7 @@ from rounds import against
 
 from vtssi_pyro.benchmark import as_in_training, trainer, workload
 from vtssi_pyro.config import PRESETS
+from vtssi_pyro.machine import prepare
 
 COLUMNS = {
     "train_step_seconds": ("step, ms", 1e3),
@@ -36,7 +37,7 @@ COLUMNS = {
 
 def main() -> None:
     chosen = options.parser(__doc__, repeats=10, threads=1, out="report").parse_args()
-    torch.set_num_threads(chosen.threads)
+    prepare(chosen.threads)
     compared = {
         "naive": step.compare(repeats=chosen.repeats) | {"title": "same model, naive"},
         "air": pyro_air.compare(repeats=chosen.repeats) | {"title": "AIR, single frames"},

@@ -14,6 +14,7 @@ from naive import naive_program
 from rounds import against
 
 from vtssi_pyro import Anneal, Elbo, build
+from vtssi_pyro.machine import prepare
 from vtssi_pyro.tracker import Program
 
 
@@ -30,7 +31,7 @@ def compare(batch: int = 64, length: int = 20, repeats: int = 5) -> dict[str, An
 
 def main() -> None:
     chosen = options.parser(__doc__, batch=64, length=20, repeats=5, threads=2).parse_args()
-    torch.set_num_threads(chosen.threads)
+    prepare(chosen.threads)
     print(json.dumps(compare(chosen.batch, chosen.length, chosen.repeats), indent=1))
 
 

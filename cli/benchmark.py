@@ -38,16 +38,15 @@ def benchmark(
     """
     import json
 
-    import torch
-
     from vtssi_pyro.benchmark import measure, workload
     from vtssi_pyro.config.presets import DEFAULT_VARIANTS
+    from vtssi_pyro.machine import prepare
     from vtssi_pyro.runs import available_device, default_threads
 
     from .tables import speed
 
     where = available_device(device)
-    torch.set_num_threads(threads or default_threads())
+    prepare(threads or default_threads())
     variant = variant or DEFAULT_VARIANTS.get(preset, "vtssi")
     config = workload(variant, preset, batch=batch, length=length, frame=frame, objects=objects)
     found = measure(config, where, repeats)
