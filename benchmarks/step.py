@@ -3,52 +3,36 @@
 python benchmarks/step.py --batch 64 --length 20 --repeats 5 --threads 2
 """
 
-import argparse
 import json
-import statistics
-import time
 from collections.abc import Callable
+from typing import Any
 
+import options
 import pyro
 import torch
 from naive import naive_program
+from rounds import against
 
 from vtssi_pyro import Anneal, Elbo, build
+from vtssi_pyro.machine import prepare
 from vtssi_pyro.tracker import Program
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--length", type=int, default=20)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+def compare(batch: int = 64, length: int = 20, repeats: int = 5) -> dict[str, Any]:
+    """Both steps in turn, on the same frames and from the same weights."""
     torch.manual_seed(0)
     tracker = build("vtssi").eval()  # no dropout, so that both can be compared
-    frames = torch.rand(options.batch, options.length, 50, 50)
-    fast, naive = (
-        stepper(tracker, tracker.program(), frames),
-        stepper(tracker, naive_program(tracker), frames),
-    )
-    losses = {"package": fast(), "naive": naive()}  # warm-up, and proof that both compute the same
-    times: dict[str, list[float]] = {"package": [], "naive": []}
-    for _ in range(options.repeats):
-        for name, step in (("package", fast), ("naive", naive)):
-            start = time.perf_counter()
-            step()
-            times[name].append(time.perf_counter() - start)
-    ratios = [b / a for a, b in zip(times["package"], times["naive"], strict=True)]
-    result = {
-        "batch": options.batch,
-        "length": options.length,
-        "threads": options.threads,
-        "objective_per_sequence": {k: v / options.batch for k, v in losses.items()},
-        "seconds": {k: round(statistics.median(v), 3) for k, v in times.items()},
-        "naive_over_package": round(statistics.median(ratios), 2),
-    }
-    print(json.dumps(result, indent=1))
+    frames = torch.rand(batch, length, 50, 50)
+    own, naive = (stepper(tracker, p, frames) for p in (tracker.program(), naive_program(tracker)))
+    objective = {"package": own() / batch, "naive": naive() / batch}  # proof that both compute the same
+    found = {"batch": batch, "length": length, "objective_per_sequence": objective}
+    return found | against(own, "naive", naive, repeats)
+
+
+def main() -> None:
+    chosen = options.parser(__doc__, batch=64, length=20, repeats=5, threads=2).parse_args()
+    prepare(chosen.threads)
+    print(json.dumps(compare(chosen.batch, chosen.length, chosen.repeats), indent=1))
 
 
 def stepper(tracker: torch.nn.Module, program: Program, frames: torch.Tensor) -> Callable[[], float]:
@@ -66,7 +50,7 @@ def stepper(tracker: torch.nn.Module, program: Program, frames: torch.Tensor) ->
         (-total).backward()
         torch.nn.utils.clip_grad_norm_(parameters, 5.0)
         optimizer.step()
-        return float(total) * len(frames)
+        return float(total.detach()) * len(frames)
 
     return step
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 
 from vtssi_pyro.config import Config
+from vtssi_pyro.config.model import kernel_side
 from vtssi_pyro.data import (
     FLAVOURS,
     Dataset,
@@ -76,8 +77,7 @@ def described(source: str) -> dict[str, object]:
         "data.test_sequences": len(held_out),
         "data.length": file.length,
         "model.air.frame_size": file.frame_size[0],
-        "model.template.kernel_side": int(0.3 * file.frame_size[0])
-        | 1,  # as much of the frame as 15 are of 50
+        "model.template.kernel_side": kernel_side(file.frame_size[0]),
     }
 
 

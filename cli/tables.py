@@ -30,6 +30,39 @@ def by_frame(metrics: Mapping[str, Any], observe: int) -> list[str]:
     return lines
 
 
+def speed(found: Mapping[str, Any]) -> list[str]:
+    """Lines of what a benchmark measured, and of what it measured it on."""
+    latency = found["stream_latency_seconds"]
+    step, draw = (1e3 * found[key] for key in ("train_step_seconds", "draw_seconds"))
+    rows = [
+        ("training", found["train_sequences_per_second"], "sequences/s",
+         f"{step:.1f} ms a step, {draw:.1f} ms of them to draw frames"),
+        ("tracking, all frames at once", found["track_frames_per_second"], "frames/s", ""),
+        ("tracking, frame by frame", 1 / latency, "frames/s", f"{1e3 * latency:.1f} ms a frame"),
+        ("sampled futures", found["sample_frames_per_second"], "frames/s", ""),
+        ("memory, training", _megabytes(found["train_memory_bytes"]), "MB",
+         f"at most, {_megabytes(found['start_memory_bytes']) or 0:.0f} MB of them before the first step"),
+        ("memory, everything", _megabytes(found["peak_memory_bytes"]), "MB", "at most"),
+        ("matrix products", found["gflops"], "GFLOP/s", "fp32, 1024x1024"),
+    ]  # fmt: skip
+    threads = f"{found['threads']} thread{'s' * (found['threads'] > 1)}"
+    lines = [
+        f"{found['variant']}, preset {found['preset']}: batch {found['batch']}, {found['length']} frames of "
+        f"{found['frame']}x{found['frame']} px, at most {found['objects']} objects",
+        f"{found['device']}, {threads}, torch {found['torch']}; median of {found['repeats']}",
+        "",
+    ]
+    for name, value, unit, detail in rows:
+        known = value is not None
+        shown = f"{value:,.{0 if value >= 100 else 1}f}" if known else "-"
+        lines.append(f"{name:<28}  {shown:>8} {unit:<11}  {detail if known else ''}".rstrip())
+    return lines
+
+
+def _megabytes(size: int | None) -> float | None:
+    return None if size is None else size / 1e6
+
+
 def _row(metrics: Mapping[str, Any], key: str) -> str:
     right = _number(metrics[f"{key}_counted_right"])
     return f"{_number(metrics[key])} px  ({right} px where the count is right)"

@@ -43,12 +43,8 @@ ALLOWED: dict[str, set[str]] = {
     "export": {"types", "errors", "atomic"},
     "plots": {"types", "errors", "atomic"},
 }
-JOBS = {
-    "runs",
-    "evaluation",
-    "logbook",
-    "fitting",
-}  # whole jobs: they see all but the command line and the figures
+# Whole jobs: they see all but the command line and the figures.
+JOBS = {"runs", "evaluation", "logbook", "fitting", "benchmark"}
 for job in JOBS:
     ALLOWED[job] = set(ALLOWED) - {"plots", "cli"} | JOBS
 

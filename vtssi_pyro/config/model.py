@@ -64,6 +64,11 @@ class TemplateConfig:
     reach: float = 0.8  # of an object's exclusion, in units of half its size
 
 
+def kernel_side(frame_size: int) -> int:
+    """``TemplateConfig.kernel_side`` for frames of a side, pixels: as much of the frame as 15 are of 50."""
+    return int(0.3 * frame_size) | 1
+
+
 @dataclass(frozen=True)
 class RECTConfig:
     """RECT (App. B.2.2)."""

@@ -41,10 +41,10 @@ def learning_curves(path: str | Path, records: Records) -> None:
         axes = figure.add_subplot(rows, columns, index + 1)
         draw(axes, records)
         axes.set_xlim(0, max(record["step"] for record in records) or 1)
-        _dress(axes, title, "training step", unit)
+        dress(axes, title, "training step", unit)
         for step, name in _stages(records):
             _mark(axes, step, name if index == 0 else "", 0.03, upright=True)
-    _save(figure, path)
+    save(figure, path)
 
 
 def error_curves(path: str | Path, evaluation: Mapping[str, Any], observe: int, trained_length: int) -> None:
@@ -61,17 +61,17 @@ def error_curves(path: str | Path, evaluation: Mapping[str, Any], observe: int, 
     figure = Figure(figsize=(6.4, 3.4), layout="constrained")
     axes = figure.add_subplot()
     last = max(len(inference), observe + len(prediction), 1)
-    _line(axes, np.arange(1, len(inference) + 1), inference, INFERENCE, "inferred")
-    _line(axes, observe + np.arange(1, len(prediction) + 1), prediction, PREDICTION, "predicted")
+    line(axes, np.arange(1, len(inference) + 1), inference, INFERENCE, "inferred")
+    line(axes, observe + np.arange(1, len(prediction) + 1), prediction, PREDICTION, "predicted")
     axes.set_xlim(0.5, last + 0.5)
     axes.set_ylim(0, 1.15 * np.nanmax([1e-3, *inference, *prediction]))
-    _dress(axes, "Position error", "frame", "px")
+    dress(axes, "Position error", "frame", "px")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     for frame, words, height in ((observe, "observed", 1.0), (trained_length, "training length", 0.93)):
         if frame < last:
             _mark(axes, frame + 0.5, words, height)
-    _legend(axes)
-    _save(figure, path)
+    legend(axes)
+    save(figure, path)
 
 
 def _holds(record: Mapping[str, Any], key: str) -> bool:
@@ -104,7 +104,7 @@ def _smooth(values: np.ndarray) -> np.ndarray:
 def _draw_elbo(axes: Axes, records: Records) -> None:
     steps, values = _series(records, "elbo")
     if len(steps) <= FEW:
-        _line(axes, steps, values, INFERENCE, None)
+        line(axes, steps, values, INFERENCE, None)
     else:
         axes.plot(steps, values, color=INFERENCE, alpha=0.25, linewidth=0.8)
         axes.plot(steps, _smooth(values), color=INFERENCE, linewidth=1.6)
@@ -121,12 +121,12 @@ def _draw_terms(axes: Axes, records: Records) -> None:
         steps, values = _series([{"step": r["step"], name: r["terms"].get(name)} for r in held], name)
         axes.plot(steps, _smooth(values), color=colour, linewidth=1.4, label=LABELS.get(name, name))
     axes.set_yscale("symlog", linthresh=1.0)
-    _legend(axes, beside=True)
+    legend(axes, beside=True)
 
 
 def _draw_accuracy(axes: Axes, records: Records) -> None:
     steps, values = _series(records, "count_accuracy")
-    _line(axes, steps, 100 * values, INFERENCE, None)
+    line(axes, steps, 100 * values, INFERENCE, None)
     axes.set_ylim(0, 103)
 
 
@@ -136,9 +136,9 @@ def _draw_errors(axes: Axes, records: Records) -> None:
         ("prediction_error", PREDICTION, "predicted"),
     ):
         steps, values = _series(records, key)
-        _line(axes, steps, values, colour, name)
+        line(axes, steps, values, colour, name)
     axes.set_ylim(bottom=0)
-    _legend(axes)
+    legend(axes)
 
 
 PARTS: tuple[tuple[str, str, str, Callable[[Axes, Records], None]], ...] = (
@@ -155,7 +155,8 @@ def _stages(records: Records) -> list[tuple[int, str]]:
     return [(step, name) for (_, before), (step, name) in pairwise(named) if name != before]
 
 
-def _line(axes: Axes, x: np.ndarray, y: np.ndarray, colour: str, name: str | None) -> None:
+def line(axes: Axes, x: np.ndarray, y: np.ndarray, colour: str, name: str | None) -> None:
+    """A curve with a dot at every value."""
     axes.plot(
         x, y, color=colour, linewidth=1.6, marker="o", markersize=3.5, label=name, clip_on=False, zorder=3
     )
@@ -178,13 +179,13 @@ def _mark(axes: Axes, x: float, words: str, height: float, upright: bool = False
     )
 
 
-def _legend(axes: Axes, beside: bool = False) -> None:
+def legend(axes: Axes, beside: bool = False) -> None:
     """Names of the curves: where there is room, or to the right of the axes."""
     looks = {"frameon": False, "labelcolor": INK, "prop": {"family": FONT_FAMILY, "size": LETTERS}}
     axes.legend(**looks, **({"loc": "center left", "bbox_to_anchor": (1, 0.5)} if beside else {}))
 
 
-def _dress(axes: Axes, title: str, x: str, y: str) -> None:
+def dress(axes: Axes, title: str, x: str, y: str) -> None:
     """The looks all curves share: no frame, a faint grid, small letters."""
     axes.set_title(title, loc="left", fontsize=LETTERS + 2, color=INK, family=FONT_FAMILY, weight="bold")
     axes.set_xlabel(x, fontsize=LETTERS, color=FAINT_INK, family=FONT_FAMILY)
@@ -197,6 +198,7 @@ def _dress(axes: Axes, title: str, x: str, y: str) -> None:
     axes.spines["bottom"].set_color(GRID)
 
 
-def _save(figure: Figure, path: str | Path) -> None:
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure; a file that was there stays whole until the new one is."""
     with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=DOTS_PER_INCH, facecolor="white")

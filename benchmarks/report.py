@@ -1,0 +1,103 @@
+"""All comparisons and measurements, as one table, one file of numbers and one figure.
+
+Comparisons are ratios of steps that alternate in one run, so that a busy machine slows both. It takes some minutes.
+
+python benchmarks/report.py --threads 1 --out report
+"""
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import growth
+import options
+import pictures
+import pyro_air
+import step
+import torch
+from rounds import against
+
+from vtssi_pyro.benchmark import as_in_training, trainer, workload
+from vtssi_pyro.config import PRESETS
+from vtssi_pyro.machine import prepare
+
+COLUMNS = {
+    "train_step_seconds": ("step, ms", 1e3),
+    "train_sequences_per_second": ("sequences/s", 1.0),
+    "track_frames_per_second": ("tracked/s", 1.0),
+    "stream_latency_seconds": ("latency, ms", 1e3),
+    "sample_frames_per_second": ("sampled/s", 1.0),
+    "train_memory_bytes": ("memory, MB", 1e-6),
+    "gflops": ("GFLOP/s", 1.0),
+}
+
+
+def main() -> None:
+    chosen = options.parser(__doc__, repeats=10, threads=1, out="report").parse_args()
+    prepare(chosen.threads)
+    compared = {
+        "naive": step.compare(repeats=chosen.repeats) | {"title": "same model, naive"},
+        "air": pyro_air.compare(repeats=chosen.repeats) | {"title": "AIR, single frames"},
+    }
+    if find_spec("floor"):
+        compared["floor"] = over_floor(chosen.repeats) | {"title": "floor"}
+    found = {
+        "comparisons": compared,
+        "presets": {preset: of_preset(preset, chosen.repeats, chosen.threads) for preset in PRESETS},
+        "growth": growth.curves("standard", min(chosen.repeats, 5), chosen.threads),
+    }
+    folder = Path(chosen.out)
+    growth.write(found["growth"], folder)
+    (folder / "report.json").write_text(json.dumps(found, indent=1) + "\n")
+    pictures.report(folder / "report.png", found)
+    print("\n".join([*table(found), "", *growth.table(found["growth"])]))
+
+
+def over_floor(repeats: int, batch: int = 16, length: int = 10) -> dict[str, Any]:
+    """The package's step beside the least that its arithmetic takes."""
+    from floor import floor_step
+
+    config = workload(batch=batch, length=length)
+    with as_in_training():
+        own = trainer(config, torch.device("cpu")).advance
+        found = against(own, "floor", floor_step(config, batch, length), repeats)
+    return found | {"batch": batch, "length": length}
+
+
+def of_preset(preset: str, repeats: int, threads: int) -> dict[str, Any]:
+    """What ``vtssi-pyro benchmark`` says, in a process of its own for the sake of its memory."""
+    command = [sys.executable, "-m", "vtssi_pyro.cli", "benchmark", "--json", "--device", "cpu"]
+    command += ["--preset", preset, "--repeats", str(repeats), "--threads", str(threads)]
+    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    return found
+
+
+def table(found: dict[str, Any]) -> list[str]:
+    """Lines of the comparisons and of the presets."""
+    lines = [f"{'training step against':<24}{'batch':>8}{'frames':>8}{'it, s':>9}{'this, s':>9}{'ratio':>8}"]
+    for name, row in found["comparisons"].items():
+        seconds = f"{row['seconds'][name]:>9.3f}{row['seconds']['package']:>9.3f}"
+        sizes = f"{row['batch']:>8}{row['length']:>8}"
+        lines.append(f"{row['title']:<24}{sizes}{seconds}{row['over_package']:>8.2f}")
+    air = found["comparisons"]["air"]
+    frames, own = air["frames_per_second"], air["sequences_per_second"]["package"]
+    lines.append(
+        f"frames/s: AIR {frames['air']:.0f}, this package {frames['package']:.0f} "
+        f"({own:.1f} sequences/s of {air['length']} frames)"
+    )
+    lines += ["", f"{'preset':<14}{'variant':<10}" + "".join(f"{name:>13}" for name, _ in COLUMNS.values())]
+    for preset, figures in found["presets"].items():
+        cells = [_cell(figures[key], unit) for key, (_, unit) in COLUMNS.items()]
+        lines.append(f"{preset:<14}{figures['variant']:<10}" + "".join(cells))
+    return lines
+
+
+def _cell(value: float | None, unit: float) -> str:
+    return f"{'-':>13}" if value is None else f"{unit * value:>13,.1f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""How fast training, tracking and sampling are on this machine, and how much memory they take."""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyro
+import torch
+from torch import Tensor
+
+from vtssi_pyro import predict
+from vtssi_pyro.config import PRESETS, Config, Stage
+from vtssi_pyro.config.model import kernel_side
+from vtssi_pyro.config.schedules import Constant
+from vtssi_pyro.data import MovingDigits, load_digits, moving_digits
+from vtssi_pyro.fitting import check
+from vtssi_pyro.tracker import Tracker
+from vtssi_pyro.train.trainer import Trainer
+from vtssi_pyro.variants import build
+
+WARM_UP = 5  # calls before the clock runs: allocations, thread pools, the capture of CUDA graphs
+TRACKED = (64, 20)  # sequences and frames that are tracked offline
+FUTURES = (16, 20, 10)  # sequences, frames ahead and samples of each
+PRODUCT = 1024  # side of the matrices that tell how fast the machine is
+
+
+def workload(
+    variant: str = "vtssi",
+    preset: str = "standard",
+    *,
+    batch: int = 16,
+    length: int = 10,
+    frame: int | None = None,
+    objects: int = 2,
+    sequences: int = 1000,
+) -> Config:
+    """A preset's model under a recipe of one stage: the full ELBO, every block trained.
+
+    Args:
+        variant: key of VARIANTS.
+        preset: key of PRESETS.
+        batch: sequences of a training step.
+        length: frames of a sequence.
+        frame: side of the frames, pixels; None: the preset's.
+        objects: at most so many in a frame.
+        sequences: of the data set.
+    """
+    config = PRESETS[preset](variant)
+    model, last = config.model, config.train.stages[-1]
+    if frame is not None and frame != model.air.frame_size:
+        air, template = replace(model.air, frame_size=frame), kernel_side(frame)
+        model = replace(model, air=air, template=replace(model.template, kernel_side=template))
+    model = replace(model, air=replace(model.air, num_objects=objects))
+    stage = Stage("benchmark", sys.maxsize, batch=batch, length=Constant(length), analytic=last.analytic)
+    source = "linear-overlap"  # frames need not have room for all objects apart
+    data = replace(config.data, source=source, sequences=sequences, length=length)
+    return replace(config, model=model, data=data, train=replace(config.train, stages=(stage,)))
+
+
+def digits(config: Config, sequences: int, length: int) -> MovingDigits:
+    """Moving digits of a configuration's flavour and size."""
+    air, sprites = config.model.air, load_digits("embedded", "train")
+    return moving_digits(
+        config.data.source, sprites, sequences=sequences, length=length,
+        frame_size=air.frame_size, objects=air.num_objects, seed=config.seed,
+    )  # fmt: skip
+
+
+def trainer(config: Config, device: torch.device) -> Trainer:
+    """What ``fit`` would drive, one step a call of ``advance``.
+
+    Raises:
+        UsageError: the configuration cannot be trained.
+        DataError: the sequences are too short for the variant.
+    """
+    data = digits(config, config.data.sequences, config.data.length)
+    check(config, data)
+    return Trainer(build(config.variant, config.model).to(device), config, data.to(device), device)
+
+
+@contextmanager
+def as_in_training() -> Iterator[None]:
+    """What ``fit`` sets around its steps: validation off, a parameter store of its own, a seed."""
+    with pyro.get_param_store().scope(), pyro.validation_enabled(False):
+        torch.manual_seed(0)
+        yield
+
+
+def measure(config: Config, device: torch.device, repeats: int = 10) -> dict[str, Any]:
+    """Time everything that a tracker does.
+
+    Args:
+        config: of :func:`workload`.
+        device: to run on.
+        repeats: of which the median counts.
+
+    Returns:
+        what :func:`measure_training` returns and ``track_frames_per_second`` (TRACKED sequences in one call, observed
+        frames), ``stream_latency_seconds`` (see :func:`stream_latency`), ``sample_frames_per_second`` (see
+        :func:`sampling_speed`), ``peak_memory_bytes`` (of everything), ``gflops``, and what was measured. None where a
+        tracker cannot do what is timed.
+
+    Raises:
+        UsageError: the configuration cannot be trained.
+        DataError: the sequences are too short for the variant.
+    """
+    found: dict[str, Any] = {
+        "variant": config.variant,
+        "preset": config.preset,
+        "batch": config.train.stages[0].batch,
+        "length": config.data.length,
+        "frame": config.model.air.frame_size,
+        "objects": config.model.air.num_objects,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "repeats": repeats,
+    }
+    with as_in_training():
+        trained = trainer(config, device)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        found |= measure_training(trained, repeats)
+        tracker = trained.trained.eval()
+        frames = digits(config, *TRACKED).frames(slice(None)).to(device)
+        took = median_seconds(lambda: predict.track(tracker, frames), repeats, device)
+        found["track_frames_per_second"] = frames.shape[0] * frames.shape[1] / took
+        found["stream_latency_seconds"] = stream_latency(tracker, frames[:1], repeats)
+        found["sample_frames_per_second"] = sampling_speed(tracker, frames[:, : config.observe], repeats)
+    found["peak_memory_bytes"] = peak_memory(device)
+    found["gflops"] = matrix_speed(device, repeats)
+    return found
+
+
+def measure_training(trained: Trainer, repeats: int) -> dict[str, Any]:
+    """Time whole training steps: frames drawn, ELBO, gradient, global-norm clip, optimiser, averaged weights.
+
+    Returns:
+        ``train_step_seconds``; ``train_sequences_per_second``; ``draw_seconds``, the share of a step in which its
+        frames are drawn; ``start_memory_bytes``, the peak before the first step (libraries, data, weights), and
+        ``train_memory_bytes``, the peak after the last one.
+    """
+    device, batch = trained.device, trained.config.train.stages[0].batch
+    start = peak_memory(device)
+    step = median_seconds(trained.advance, repeats, device)
+    peak = peak_memory(device)
+    return {
+        "train_step_seconds": step,
+        "train_sequences_per_second": batch / step,
+        "draw_seconds": median_seconds(lambda: trained.batches(trained.step), repeats, device),
+        "start_memory_bytes": start,
+        "train_memory_bytes": peak,
+    }
+
+
+def stream_latency(tracker: Tracker, frames: Tensor, repeats: int) -> float:
+    """Seconds from a new frame to its tracks, for frames that come one at a time.
+
+    The median over all frames after the first reading, which waits for several frames and reads them at once.
+
+    Args:
+        tracker: in evaluation mode.
+        frames: (B, T, H, W); T beyond what the stream's first reading waits for.
+        repeats: how often the sequences are streamed.
+    """
+    seconds = []
+    for repeat in range(1 + repeats):  # the first one warms up
+        stream, waiting = predict.Stream(tracker), True
+        for frame in frames.split(1, 1):
+            took, reading = _timed(partial(stream.push, frame), frames.device)
+            if repeat and not waiting:
+                seconds.append(took)
+            waiting = waiting and reading is None
+    return statistics.median(seconds)
+
+
+def sampling_speed(tracker: Tracker, seen: Tensor, repeats: int) -> float | None:
+    """Sampled future frames per second of :func:`~vtssi_pyro.predict.forecast`.
+
+    One sampled frame is the positions of all objects of one sequence, in one frame beyond the observed ones, in one
+    sample; it is not rendered. The time is that of the whole call: besides the samples it infers the observed frames
+    once a sample, and renders the modes.
+
+    Args:
+        tracker: in evaluation mode.
+        seen: (S, T, H, W), the observed frames, S at least the sequences of FUTURES.
+        repeats: of which the median counts.
+
+    Returns:
+        frames per second; None where the tracker does not predict.
+    """
+    if not tracker.motion.predicts:
+        return None
+    sequences, horizon, samples = FUTURES
+    seen = seen[:sequences]
+    took = median_seconds(lambda: predict.forecast(tracker, seen, horizon, samples), repeats, seen.device)
+    return len(seen) * horizon * samples / took
+
+
+def matrix_speed(device: torch.device, repeats: int) -> float:
+    """The machine's own speed in fp32 matrix products of 1024 x 1024, GFLOP/s."""
+    a, b = torch.rand(2, PRODUCT, PRODUCT, device=device)
+    return 2 * PRODUCT**3 / median_seconds(lambda: a @ b, max(repeats, 10), device) / 1e9
+
+
+def alternating(
+    steps: Mapping[str, Callable[[], Any]], repeats: int, device: torch.device | None = None
+) -> dict[str, list[float]]:
+    """Seconds of each step in each round; one after the other, so that a busy machine slows all of them alike."""
+    for step in steps.values():
+        for _ in range(WARM_UP):
+            step()
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(repeats):
+        for name, step in steps.items():
+            seconds[name].append(_timed(step, device)[0])
+    return seconds
+
+
+def median_seconds(step: Callable[[], Any], repeats: int, device: torch.device | None = None) -> float:
+    """Median seconds of a call, after warm-up."""
+    return statistics.median(alternating({"": step}, repeats, device)[""])
+
+
+def peak_memory(device: torch.device) -> int | None:
+    """Peak so far, bytes: on CUDA allocated by torch, else resident set of the process; None where unknown."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return None
+    with suppress(
+        OSError, StopIteration
+    ):  # Linux's rusage starts from the peak of whoever started the process
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak  # bytes there, kilobytes elsewhere
+
+
+def _timed(step: Callable[[], Any], device: torch.device | None) -> tuple[float, Any]:
+    """Seconds and result of a call; CUDA works on after a call returns, so it is waited for."""
+    cuda = device is not None and device.type == "cuda"
+    if cuda:
+        torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    result = step()
+    if cuda:
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start, result
