@@ -12,6 +12,7 @@ from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.bell import bell_mask
 from vtssi_pyro.ops.correlate import correlate
 from vtssi_pyro.ops.gaussian import average, product, weighted_average
+from vtssi_pyro.ops.pixels import PixelNormal
 from vtssi_pyro.ops.spatial import SIZE_LIMITS, crop, paste, size_to_pixels, to_frame, to_pixels
 
 PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
@@ -237,3 +238,19 @@ def test_an_lstm_of_repeated_input_is_torchs() -> None:
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(3, 5, dtype=torch.float64)
     torch.testing.assert_close(ours(x, 4), theirs(x.unsqueeze(1).expand(-1, 4, -1))[0])
+
+
+def test_pixels_are_independent_normals() -> None:
+    mean = torch.rand(3, 2, 5, 4, dtype=F64, requires_grad=True)
+    x = torch.rand(2, 5, 4, dtype=F64)
+    ours, theirs = PixelNormal(mean, 0.3), Normal(mean, 0.3).to_event(2)
+    torch.testing.assert_close(ours.log_prob(x), theirs.log_prob(x))
+    gradients = [torch.autograd.grad(q.log_prob(x).sum(), mean)[0] for q in (ours, theirs)]
+    torch.testing.assert_close(*gradients)
+    assert (ours.batch_shape, ours.event_shape) == (theirs.batch_shape, theirs.event_shape)
+    torch.testing.assert_close(ours.variance, theirs.variance)
+    wide = ours.expand((7, 3, 2))
+    assert wide.log_prob(x).shape == (7, 3, 2)
+    draws = PixelNormal(mean[0, 0], 0.3).rsample((4000,))
+    torch.testing.assert_close(draws.mean(0), mean[0, 0], rtol=0, atol=0.03)
+    torch.testing.assert_close(draws.std(0), torch.full((5, 4), 0.3, dtype=F64), rtol=0, atol=0.03)

@@ -7,7 +7,6 @@ from typing import Any
 
 import pyro
 import torch
-from pyro.distributions import Normal
 from pyro.nn import PyroModule, pyro_method
 from torch import Tensor
 
@@ -16,6 +15,7 @@ from vtssi_pyro.errors import DataError
 from vtssi_pyro.handlers import Rule, fuse, mode, propose
 from vtssi_pyro.nn import unregistered
 from vtssi_pyro.ops.gaussian import average
+from vtssi_pyro.ops.pixels import PixelNormal
 from vtssi_pyro.types import Anneal, Carry, Latents, Objects, Plates, State
 
 TRAINED = Anneal()
@@ -82,9 +82,7 @@ class Program:
         mean = self.air.render(latents.objects, latents.position, anneal.bell)  # (..., B, T, H, W)
         with plates.sequences, pyro.plate("frames", num_frames, dim=-1):
             observed = mean[..., :num_frames, :, :]
-            # a tensor made on the device: a number would be sent to it, which a captured step must not do
-            noise = observed.new_full((), self.air.config.noise)
-            pyro.sample("x", Normal(observed, noise).to_event(2), obs=frames)
+            pyro.sample("x", PixelNormal(observed, self.air.config.noise), obs=frames)
         if mean.shape[-3] > num_frames:
             future = mean[..., num_frames:, :, :].unsqueeze(-4)  # (..., B, 1, horizon, H, W)
             pyro.deterministic("x_future", future, event_dim=3)

@@ -13,7 +13,9 @@ def exclude(
 
     The joint density is p(p_1..N) ~ exp(sum_i l_i(p_i) - strength sum_{i<j} near(p_i, p_j)), where near is a Gaussian
     bump; rounds of damped mean-field updates, l_i - strength sum_{j != i} E_{q_j} near(., p_j), approximate its
-    marginals. Of two objects that claim one place, the one with the better alternative gives way.
+    marginals. Of two objects that claim one place, the one with the better alternative gives way. Gradients reach the
+    evidence and the strength with the others where they are: through the rounds they would cost as much again, and
+    teach no better.
 
     Args:
         logits: l, each object's evidence by place, (..., N, h, w).
@@ -32,9 +34,10 @@ def exclude(
     )  # (..., N, h, h), (..., N, w, w)
     evidence = logits
     for _ in range(rounds):
-        q = logits.flatten(-2).softmax(-1).unflatten(-1, (height, width)) * there[..., None, None]
-        near = rows @ q @ columns  # (..., N, h, w)
-        others = near.sum(-3, keepdim=True) - near
+        with torch.no_grad():
+            q = logits.flatten(-2).softmax(-1).unflatten(-1, (height, width)) * there[..., None, None]
+            near = rows @ q @ columns  # (..., N, h, w)
+            others = near.sum(-3, keepdim=True) - near
         logits = DAMPING * logits + (1 - DAMPING) * (evidence - strength * others)
     return logits
 
