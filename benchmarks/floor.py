@@ -14,6 +14,7 @@ from vtssi_pyro import build
 from vtssi_pyro.blocks import FIND
 from vtssi_pyro.blocks.find import per_object
 from vtssi_pyro.config import ModelConfig
+from vtssi_pyro.ops.correlate import match
 from vtssi_pyro.ops.spatial import crop, paste
 from vtssi_pyro.tracker import Tracker
 
@@ -86,13 +87,12 @@ def _find(tracker: Tracker, frames: Tensor, drawn: dict[str, Tensor], paths: Ten
         return [output for x in steps for output in _bare(find.position.body, x)]
     small = nn.functional.avg_pool2d(frames, 2)
     side = find.config.kernel_side
-    kernels = torch.rand(batch, num_objects, 1, side, side)
-    responses = per_object(small, kernels, padding=side // 2).squeeze(3)  # (B, T, N, h, w)
-    maps, cells = responses.requires_grad_(), responses.shape[-1]
+    maps = match(small, torch.rand(batch, num_objects, side, side))  # (B, T, N, h, w)
+    cells = maps.shape[-1]
     bump = torch.rand(batch, 1, num_objects, cells, cells)
     for _ in range(find.config.rounds):
         maps = bump @ maps @ bump
-    return [maps]
+    return []  # computed, but no gradient goes through
 
 
 def _motion(tracker: Tracker, drawn: dict[str, Tensor], paths: Tensor) -> list[Tensor]:

@@ -12,7 +12,7 @@ from vtssi_pyro.blocks.air import AIR
 from vtssi_pyro.config import AIRConfig, FINDConfig, TemplateConfig
 from vtssi_pyro.nn import MIN_SCALE, MLP, ConvStack, GaussianMLP, Network
 from vtssi_pyro.ops import counting
-from vtssi_pyro.ops.correlate import correlate
+from vtssi_pyro.ops.correlate import correlate, match
 from vtssi_pyro.ops.exclusion import exclude
 from vtssi_pyro.ops.spatial import SIZE_LIMITS, paste
 from vtssi_pyro.types import Objects, Plates
@@ -169,8 +169,7 @@ class TemplateFIND(PyroModule):
             nn.functional.pad(frames, (0, odd[0], 0, odd[1])), 2
         )  # (B, T, H/2, W/2)
         with torch.no_grad():  # the decoder learns from reconstructions, not from being easy to find
-            template = self._template(air, objects).unsqueeze(-3)
-            own = per_object(small, template, padding=self.config.kernel_side // 2).squeeze(-3)
+            own = match(small, self._template(air, objects))  # (..., B, T, N, h, w)
         num_objects = own.shape[-3]
         number = counting.expected_number(objects.count, num_objects)
         there = counting.active(number, num_objects).to(own).unsqueeze(-2)  # (..., B, 1, N)
@@ -222,20 +221,19 @@ class _Plain(Network):
         return self.layers(x)
 
 
-def per_object(frames: Tensor, kernels: Tensor, stride: int = 1, padding: int = 0) -> Tensor:
+def per_object(frames: Tensor, kernels: Tensor, stride: int = 1) -> Tensor:
     """Filter every frame with the kernels of every object of its sequence.
 
     Args:
         frames: (B, T, H, W).
         kernels: (..., B, N, C, h, w).
         stride: of the convolution.
-        padding: zeros at each side, pixels.
 
     Returns:
         responses (..., B, T, N, C, H', W').
     """
     stacked = kernels.movedim(-5, 0)  # (B, ..., N, C, h, w)
     channels = stacked.shape[1:-2]
-    out = correlate(frames, stacked.flatten(1, -3), stride, padding)  # (B, T, ... N C, H', W')
+    out = correlate(frames, stacked.flatten(1, -3), stride)  # (B, T, ... N C, H', W')
     out = out.unflatten(2, channels)  # (B, T, ..., N, C, H', W')
     return out.movedim((0, 1), (-6, -5))
