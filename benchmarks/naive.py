@@ -6,11 +6,12 @@ reference that ``step.py`` measures against.
 
 import pyro
 import torch
-from pyro.distributions import Normal
+from pyro.distributions import Independent, Normal
 from torch import Tensor
 from torch.nn.functional import affine_grid, conv2d, grid_sample
 
 from vtssi_pyro.blocks import AIR, FIND, RECT
+from vtssi_pyro.nn import ConvStack
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.bell import bell_mask
 from vtssi_pyro.ops.spatial import SIZE_LIMITS
@@ -45,7 +46,18 @@ class NaiveProgram(Program):
 
 
 class NaiveAIR(AIR):
-    """Glimpses cut and pasted by ``grid_sample``, object by object."""
+    """Glimpses cut and pasted by ``grid_sample``, object by object; images in torch's usual layout."""
+
+    def infer_count(self, frames: Tensor) -> Independent:
+        """See AIR."""
+        return self.counter(self._features(self.counter_features, frames))
+
+    def locate(self, frames: Tensor) -> tuple[Independent, Independent]:
+        """See AIR."""
+        return self.locator(self._features(self.locator_features, frames))
+
+    def _features(self, stack: ConvStack, frames: Tensor) -> Tensor:
+        return stack.body(frames.flatten(0, -3).unsqueeze(1)).unflatten(0, frames.shape[:-2])
 
     def describe(self, frames: Tensor, position: Tensor, size: Tensor) -> Normal:
         """See AIR; frames (B, 1, H, W), places (B, N, 2)."""
@@ -107,7 +119,8 @@ class NaiveFIND(FIND):
             response = conv2d(frame, kernels, groups=batch * num_objects * count)
             response = response.reshape(batch, num_objects, count, *response.shape[-2:])
             reduced = self.activate(response.flatten(0, 1)).unflatten(0, (batch, num_objects))
-            features.append(self.readout(self.features(reduced)))
+            h = self.features.body(reduced.flatten(0, -4)).unflatten(0, reduced.shape[:-3])
+            features.append(self.readout(h))
         return torch.stack(features, 1)
 
 

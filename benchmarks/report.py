@@ -8,7 +8,6 @@ python benchmarks/report.py --threads 1 --out report
 import json
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,10 @@ import growth
 import options
 import pictures
 import pyro_air
+import pyro_share
 import step
 import torch
+from floor import floor_step
 from rounds import against
 
 from vtssi_pyro.benchmark import as_in_training, trainer, workload
@@ -39,13 +40,15 @@ def main() -> None:
     chosen = options.parser(__doc__, repeats=10, threads=1, out="report").parse_args()
     prepare(chosen.threads)
     compared = {
-        "naive": step.compare(repeats=chosen.repeats) | {"title": "same model, naive"},
+        "naive": step.compare(repeats=chosen.repeats) | {"title": "paper sizes, naive"},
+        "naive, bfloat16": step.compare(repeats=chosen.repeats, bfloat16=True)
+        | {"title": "the same, we bfloat16"},
         "air": pyro_air.compare(repeats=chosen.repeats) | {"title": "AIR, single frames"},
     }
-    if find_spec("floor"):
-        compared["floor"] = over_floor(chosen.repeats) | {"title": "floor"}
+    compared |= {"floor": over_floor(chosen.repeats) | {"title": "floor"}}
     found = {
         "comparisons": compared,
+        "pyro": pyro_share.measure(repeats=chosen.repeats),
         "presets": {preset: of_preset(preset, chosen.repeats, chosen.threads) for preset in PRESETS},
         "growth": growth.curves("standard", min(chosen.repeats, 5), chosen.threads),
     }
@@ -56,14 +59,12 @@ def main() -> None:
     print("\n".join([*table(found), "", *growth.table(found["growth"])]))
 
 
-def over_floor(repeats: int, batch: int = 16, length: int = 10) -> dict[str, Any]:
+def over_floor(repeats: int, batch: int = 64, length: int = 10) -> dict[str, Any]:
     """The package's step beside the least that its arithmetic takes."""
-    from floor import floor_step
-
     config = workload(batch=batch, length=length)
     with as_in_training():
         own = trainer(config, torch.device("cpu")).advance
-        found = against(own, "floor", floor_step(config, batch, length), repeats)
+        found = against(own, "floor", floor_step(config.model, batch, length), repeats)
     return found | {"batch": batch, "length": length}
 
 
@@ -78,8 +79,11 @@ def of_preset(preset: str, repeats: int, threads: int) -> dict[str, Any]:
 def table(found: dict[str, Any]) -> list[str]:
     """Lines of the comparisons and of the presets."""
     lines = [f"{'training step against':<24}{'batch':>8}{'frames':>8}{'it, s':>9}{'this, s':>9}{'ratio':>8}"]
-    for name, row in found["comparisons"].items():
-        seconds = f"{row['seconds'][name]:>9.3f}{row['seconds']['package']:>9.3f}"
+    for row in found["comparisons"].values():
+        own, other = (
+            seconds for _, seconds in sorted(row["seconds"].items(), key=lambda s: s[0] != "package")
+        )
+        seconds = f"{other:>9.3f}{own:>9.3f}"
         sizes = f"{row['batch']:>8}{row['length']:>8}"
         lines.append(f"{row['title']:<24}{sizes}{seconds}{row['over_package']:>8.2f}")
     air = found["comparisons"]["air"]
@@ -88,6 +92,8 @@ def table(found: dict[str, Any]) -> list[str]:
         f"frames/s: AIR {frames['air']:.0f}, this package {frames['package']:.0f} "
         f"({own:.1f} sequences/s of {air['length']} frames)"
     )
+    share = found["pyro"]
+    lines.append(f"Pyro's own share of a step at batch {share['batch']}: {share['share']:.1%}")
     lines += ["", f"{'preset':<14}{'variant':<10}" + "".join(f"{name:>13}" for name, _ in COLUMNS.values())]
     for preset, figures in found["presets"].items():
         cells = [_cell(figures[key], unit) for key, (_, unit) in COLUMNS.items()]

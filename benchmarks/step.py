@@ -1,6 +1,6 @@
 """Time one training step of the paper's sizes against the naive organisation of the same model, in one run.
 
-python benchmarks/step.py --batch 64 --length 20 --repeats 5 --threads 2
+python benchmarks/step.py --batch 64 --length 20 --repeats 5 --threads 2 --bfloat16 0
 """
 
 import json
@@ -14,36 +14,52 @@ from naive import naive_program
 from rounds import against
 
 from vtssi_pyro import Anneal, Elbo, build
+from vtssi_pyro.config.recipe import Scheduled, Stage, TrainConfig
 from vtssi_pyro.machine import prepare
-from vtssi_pyro.tracker import Program
+from vtssi_pyro.tracker import Tracker
+from vtssi_pyro.train.step import Step
 
 
-def compare(batch: int = 64, length: int = 20, repeats: int = 5) -> dict[str, Any]:
+def compare(batch: int = 64, length: int = 20, repeats: int = 5, bfloat16: bool = False) -> dict[str, Any]:
     """Both steps in turn, on the same frames and from the same weights."""
     torch.manual_seed(0)
     tracker = build("vtssi").eval()  # no dropout, so that both can be compared
     frames = torch.rand(batch, length, 50, 50)
-    own, naive = (stepper(tracker, p, frames) for p in (tracker.program(), naive_program(tracker)))
+    own, naive = package(tracker, frames, bfloat16), first_written(tracker, frames)
     objective = {"package": own() / batch, "naive": naive() / batch}  # proof that both compute the same
     found = {"batch": batch, "length": length, "objective_per_sequence": objective}
     return found | against(own, "naive", naive, repeats)
 
 
 def main() -> None:
-    chosen = options.parser(__doc__, batch=64, length=20, repeats=5, threads=2).parse_args()
+    chosen = options.parser(__doc__, batch=64, length=20, repeats=5, threads=2, bfloat16=0).parse_args()
     prepare(chosen.threads)
-    print(json.dumps(compare(chosen.batch, chosen.length, chosen.repeats), indent=1))
+    found = compare(chosen.batch, chosen.length, chosen.repeats, bool(chosen.bfloat16))
+    print(json.dumps(found, indent=1))
 
 
-def stepper(tracker: torch.nn.Module, program: Program, frames: torch.Tensor) -> Callable[[], float]:
-    """A function that makes one step: forward, backward, clip, fused Adam; returns the ELBO."""
-    parameters = list(tracker.parameters())
-    optimizer = torch.optim.Adam(parameters, lr=0.0, fused=True)  # the weights stay comparable
-    elbo = Elbo(analytic=True)
+def package(tracker: Tracker, frames: torch.Tensor, bfloat16: bool) -> Callable[[], float]:
+    """The package's own training step, with a learning rate of 0; returns the ELBO."""
+    stage = Stage("full", 1)
+    make = Step(tracker, tracker, TrainConfig((stage,), bfloat16=bfloat16), stage)
 
     def step() -> float:
         torch.manual_seed(1)
         with pyro.validation_enabled(False):
+            terms, _ = make(frames, Scheduled())
+        return float(sum(terms.values())) * len(frames)
+
+    return step
+
+
+def first_written(tracker: Tracker, frames: torch.Tensor) -> Callable[[], float]:
+    """The naive organisation: Pyro's validation is on, as it is by default."""
+    program, parameters, elbo = naive_program(tracker), list(tracker.parameters()), Elbo(analytic=True)
+    optimizer = torch.optim.Adam(parameters, lr=0.0, fused=True)
+
+    def step() -> float:
+        torch.manual_seed(1)
+        with pyro.validation_enabled(True):
             terms = elbo(program.model, program.guide, frames, Anneal())
         total = sum(terms.values()) / len(frames)
         optimizer.zero_grad()

@@ -58,7 +58,7 @@ def forecast(
     if horizon and not tracker.motion.predicts:
         raise UsageError("this tracker has no model of motion: variants find-mot and vtssi predict")
     parts = []
-    with _evaluating(tracker, seed):
+    with _quiet(tracker), _seeded(seed):
         for x in frames.split(batch):
             samples = [_sample(tracker, x, horizon) for _ in range(num_samples)]
             reading, carry = [], None
@@ -103,7 +103,7 @@ class Stream:
         """A reading of frames that still wait for others: a movie may be shorter than ``needed``."""
         frames = torch.cat(self._early, 1)
         self._early = []
-        with _evaluating(self.tracker, 0):
+        with _quiet(self.tracker):
             reading, self._carry = _read(self.tracker, frames, 0, self._carry)
         return reading
 
@@ -135,13 +135,19 @@ def _windows(x: Tensor, horizon: int) -> Iterator[tuple[Tensor, int]]:
 
 
 @contextmanager
-def _evaluating(tracker: Tracker, seed: int) -> Iterator[None]:
-    """No gradients, no dropout, a random state and a parameter store of its own, validation off."""
+def _quiet(tracker: Tracker) -> Iterator[None]:
+    """No gradients, no dropout, a parameter store of its own, validation off."""
+    with evaluating(tracker), pyro.get_param_store().scope(), pyro.validation_enabled(False):
+        yield
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """A random state of its own."""
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
-    with evaluating(tracker), torch.random.fork_rng(devices=devices), pyro.get_param_store().scope():
+    with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
-        with pyro.validation_enabled(False):
-            yield
+        yield
 
 
 def _read(tracker: Tracker, x: Tensor, horizon: int, carry: Carry | None) -> tuple[Reading, Carry | None]:
