@@ -3,9 +3,12 @@
 import torch
 from torch import Tensor
 
+from vtssi_pyro.ops.compiled import compilable
+
 DAMPING = 0.5  # share of the old logits that a round keeps; without it, equals would jump to and fro together
 
 
+@compilable
 def exclude(
     logits: Tensor, grid: tuple[Tensor, Tensor], reach: Tensor, strength: Tensor, there: Tensor, rounds: int
 ) -> Tensor:

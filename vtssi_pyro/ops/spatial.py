@@ -7,6 +7,8 @@ they equal ``torch.nn.functional.grid_sample(..., align_corners=False, padding_m
 import torch
 from torch import Tensor
 
+from vtssi_pyro.ops.compiled import compilable
+
 SIZE_LIMITS = (0.02, 1.5)  # a drawn size may be negative or huge; the transform divides by it (reading D13)
 
 
@@ -25,6 +27,7 @@ def size_to_pixels(size: Tensor, frame_size: tuple[int, int]) -> Tensor:
     return size * _extent(size, frame_size)
 
 
+@compilable
 def crop(frames: Tensor, position: Tensor, size: Tensor, glimpse: int) -> Tensor:
     """Cut glimpses out of frames: ST of the paper.
 
@@ -47,6 +50,7 @@ def crop(frames: Tensor, position: Tensor, size: Tensor, glimpse: int) -> Tensor
     return rows @ frames @ columns.mT
 
 
+@compilable
 def paste(glimpses: Tensor, position: Tensor, size: Tensor, frame_size: tuple[int, int]) -> Tensor:
     """Paste each object's glimpse into all its frames and sum over the objects: ST^-1 of the paper.
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vtssi_pyro.config.recipe import Scheduled, Stage, TrainConfig
 from vtssi_pyro.nn import bfloat16_convolutions, unregistered
+from vtssi_pyro.ops.compiled import compiled
 from vtssi_pyro.tracker import Tracker
 from vtssi_pyro.train.batches import Positions
 from vtssi_pyro.train.group import ALONE, Group
@@ -52,16 +53,17 @@ class Step:
             the objective's terms, nats per sequence of this process's share (or per frame, reading D16), and the
             gradient's norm before clipping.
         """
-        with unregistered(), bfloat16_convolutions(self.config.bfloat16):
+        config = self.config
+        with unregistered(), bfloat16_convolutions(config.bfloat16), compiled(config.compile):
             terms = OBJECTIVES[self.stage.objective].terms(self.tracker, batch, self.stage, now)
-        count = _sequences(batch) * (_length(batch) if self.config.per_frame else 1)
+        count = _sequences(batch) * (_length(batch) if config.per_frame else 1)
         terms = {name: value / count for name, value in terms.items()}
         loss = -torch.stack(list(terms.values())).sum()
         gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
         self.group.average([gradient for gradient in gradients if gradient is not None])
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
+        norm = nn.utils.clip_grad_norm_(self.parameters, config.clip)
         for group in self.optimizer.param_groups:
             group["lr"] = now.learning_rate
         self.optimizer.step()

@@ -1,0 +1,44 @@
+"""``torch.compile`` for the functions whose many small passes it fuses; off unless asked for."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any
+
+import torch
+
+_ON = ContextVar("compiled", default=False)
+
+
+@contextmanager
+def compiled(on: bool = True) -> Iterator[None]:
+    """Within, :func:`compilable` functions run compiled; each takes half a minute at first."""
+    token = _ON.set(on)
+    try:
+        yield
+    finally:
+        _ON.reset(token)
+
+
+def compilable(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A pure function of tensors that may be compiled; where that fails, it warns once and goes on as it is."""
+    fast: Callable[..., Any] | None = None
+
+    @wraps(function)
+    def call(*args: Any) -> Any:
+        nonlocal fast
+        if not _ON.get():
+            return function(*args)
+        if fast is None:
+            fast = torch.compile(function)
+        try:
+            return fast(*args)
+        except torch._dynamo.exc.TorchDynamoException as error:  # no C++ compiler, mostly
+            fast = function
+            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            warnings.warn(f"{function.__name__} is not compiled: {reason}", stacklevel=2)
+            return function(*args)
+
+    return call
