@@ -1,12 +1,22 @@
-"""What a GPU must give: the CPU's numbers. Skipped where there is none."""
+"""What a GPU must give: the CPU's numbers, and captured steps that are the eager ones. Skipped where there is none."""
 
+from statistics import median
+from typing import Any
+
+import pyro
 import pytest
 import torch
 from torch import Tensor
 
+from vtssi_pyro.benchmark import alternating, as_in_training, trainer, workload
+from vtssi_pyro.config import Stage
+from vtssi_pyro.config.recipe import TrainConfig
+from vtssi_pyro.config.schedules import Linear
 from vtssi_pyro.handlers import mode
 from vtssi_pyro.predict import track
+from vtssi_pyro.train.graph import EAGER_STEPS, Captured
 from vtssi_pyro.train.objective import Elbo
+from vtssi_pyro.train.step import Step
 from vtssi_pyro.types import Anneal
 
 pytestmark = [
@@ -28,3 +38,66 @@ def test_the_elbo_and_tracks_are_those_of_the_cpu(tiny, frames: Tensor) -> None:
     assert elbo(tracker, frames.cuda()) == pytest.approx(expected, rel=1e-6)
     found = track(tracker, frames.cuda()).tracks
     torch.testing.assert_close(found.position.cpu(), tracks.position, equal_nan=True, rtol=1e-5, atol=1e-5)
+
+
+STAGE = Stage(
+    "all", 100, learning_rate=Linear(1e-3, 1e-4, 0, 20), bell=Linear(0, 1, 0, 20),
+    air_weight=Linear(1, 0, 0, 8), rollout_weight=Linear(0, 1, 3, 9), step_weight=Linear(0, 1, 0, 5),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("finder", ["learned", "template"])
+def test_captured_steps_are_the_eager_ones(finder: str, tiny, blobs) -> None:
+    """With the same noise, through lengths that come and go and terms that gain and lose their weight."""
+    config = TrainConfig((STAGE,), average=0.9)
+    runs: dict[str, list[Any]] = {}
+    for kind in ("eager", "captured"):
+        torch.manual_seed(0)
+        tracker = tiny("vtssi", finder).cuda().train()
+        averaged = tiny("vtssi", finder).cuda()
+        averaged.load_state_dict(tracker.state_dict())
+        step = Step(tracker, averaged, config, STAGE)
+        make = Captured(step) if kind == "captured" else step
+        found = runs[kind] = []
+        for i in range(10 + 2 * EAGER_STEPS):
+            torch.manual_seed(i)
+            x = blobs(4, 6 + i % 2).cuda()
+            torch.manual_seed(100 + i)
+            with pyro.validation_enabled(False):
+                terms, norm = make(x, config.scheduled(STAGE, i, i))
+            found.append((sum(terms.values()), norm))
+        found += [*tracker.parameters(), *averaged.parameters()]
+        if kind == "captured":
+            assert not make.failed
+            assert any(k.graph is not None for k in make.kinds.values())
+    torch.testing.assert_close(runs["captured"], runs["eager"], rtol=1e-6, atol=1e-9)
+
+
+def test_a_captured_step_is_much_faster() -> None:
+    device = torch.device("cuda")
+    with as_in_training():
+        captured, eager = (trainer(workload(batch=64), device) for _ in range(2))
+        eager.capture = False
+        steps = {"captured": captured.advance, "eager": eager.advance}
+        seconds = {name: median(times) for name, times in alternating(steps, 10, device).items()}
+    assert seconds["eager"] > 8 * seconds["captured"]
+
+
+def test_a_failed_capture_is_one_warning(tiny, blobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("no capture today")
+
+    tracker = tiny("vtssi").cuda().train()
+    config = TrainConfig((STAGE,))
+    make = Captured(Step(tracker, tracker, config, STAGE))
+    monkeypatch.setattr(Captured, "_capture", fails)
+    x = blobs(2, 6).cuda()
+
+    def train() -> None:
+        with pyro.validation_enabled(False):
+            for i in range(EAGER_STEPS + 3):
+                make(x, config.scheduled(STAGE, i, i))
+
+    with pytest.warns(UserWarning, match="no capture today") as caught:
+        train()
+    assert len(caught) == 1

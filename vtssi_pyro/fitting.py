@@ -78,7 +78,8 @@ def fit(
     with run.lock(), pyro.get_param_store().scope(), pyro.validation_enabled(False), _signals() as stop:
         torch.manual_seed(config.seed)
         tracker = build(config.variant, config.model).to(device)
-        trainer = Trainer(tracker, config, train, device)
+        resident = train if device.type == "cpu" else train.to(device)
+        trainer = Trainer(tracker, config, resident, device)
         history = Logbook(run, trainer, validation)
         if resume:
             history.restore()

@@ -1,6 +1,6 @@
 """What every source of frames looks like to training, evaluation and export."""
 
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -51,6 +51,10 @@ class Dataset(Protocol):
         """
         ...
 
+    def to(self, device: torch.device | str) -> Self:
+        """The same data, its frames kept or drawn in a device's memory."""
+        ...
+
 
 class Part:
     """Some consecutive sequences of a data set, as a data set."""
@@ -91,6 +95,10 @@ class Part:
         """Number of objects in this part's sequences."""
         counts = self.whole.counts
         return None if counts is None else counts[self._rows]
+
+    def to(self, device: torch.device | str) -> Self:
+        """This part of the same data in a device's memory."""
+        return type(self)(self.whole.to(device), self._rows.start, self._rows.stop)
 
     def frames(self, index: Index, length: int | None = None, start: int = 0) -> Tensor:
         """Frames of some sequences of this part, (b, t, H, W) in [0, 1]."""

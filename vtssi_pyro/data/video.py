@@ -1,7 +1,9 @@
 """Frames that lie in an array, most often one mapped from a file, as a data set."""
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -48,6 +50,13 @@ class VideoFile:
         if self._boxes is not None and (self._position is None or self._boxes.shape != self._position.shape):
             raise DataError(f"{name}: boxes need positions of the same shape")
         self._counts = self._numbers(counts)
+        self._resident: Tensor | None = None
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same data with its frames, as they are stored, in a device's memory."""
+        made = copy.copy(self)
+        made._resident = torch.from_numpy(np.array(self._frames)).to(device)
+        return made
 
     def __len__(self) -> int:
         """Number of sequences S."""
@@ -77,8 +86,10 @@ class VideoFile:
 
     def frames(self, index: Index, length: int | None = None, start: int = 0) -> Tensor:
         """Read frames (b, t, H, W) in [0, 1]; only what is asked for is read."""
-        chosen, times = rows(index, len(self)).cpu().numpy(), span(length, start, self.length)
-        picked = self._frames[chosen[:, None], np.arange(times.start, times.stop)]  # (b, t, H, W)
+        chosen, times = rows(index, len(self)).cpu(), span(length, start, self.length)
+        if self._resident is not None:
+            return self._resident[chosen.to(self._resident.device)][:, times].float().div_(self._full)
+        picked = self._frames[chosen.numpy()[:, None], np.arange(times.start, times.stop)]  # (b, t, H, W)
         return torch.from_numpy(picked.astype(np.float32)).div_(self._full)
 
     def _check_frames(self) -> None:
