@@ -8,6 +8,7 @@ from .options import POSITIVE, PRESETS, VARIANTS, command, device_option, option
 @command(
     "vtssi-pyro benchmark",
     "vtssi-pyro benchmark --preset paper --batch 64 --length 20 --threads 1 --json",
+    "vtssi-pyro benchmark --set train.compile=true --set train.bfloat16=true",
 )
 @option("--variant", type=click.Choice(VARIANTS), section="Model",
         help="Which blocks.  [default: vtssi; find-mot for paper-sqair]")  # fmt: skip
@@ -21,14 +22,16 @@ from .options import POSITIVE, PRESETS, VARIANTS, command, device_option, option
         help="Side of the frames, pixels.  [default: the preset's, 50 or 64]")  # fmt: skip
 @option("--objects", type=POSITIVE, default=2, show_default=True, section="Data",
         help="At most so many digits a frame.")  # fmt: skip
+@option("--set", "sets", multiple=True, metavar="KEY=VALUE", section="Model",
+        help="Change any key of the configuration; repeatable.")  # fmt: skip
 @device_option
 @option("--threads", type=POSITIVE, section="Machine", help="CPU threads.  [default: one per idle core]")
 @option("--repeats", type=POSITIVE, default=10, show_default=True, section="Output",
         help="Of everything; medians are told.")  # fmt: skip
 @option("--json", "as_json", is_flag=True, section="Output", help="Print one JSON object instead of a table.")
 def benchmark(
-    variant: str | None, preset: str, batch: int, length: int, frame: int | None, objects: int, device: str,
-    threads: int | None, repeats: int, as_json: bool,
+    variant: str | None, preset: str, batch: int, length: int, frame: int | None, objects: int,
+    sets: tuple[str, ...], device: str, threads: int | None, repeats: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Measure how fast this machine trains, tracks and predicts.
 
@@ -39,6 +42,7 @@ def benchmark(
     import json
 
     from vtssi_pyro.benchmark import measure, workload
+    from vtssi_pyro.config import override
     from vtssi_pyro.config.presets import DEFAULT_VARIANTS
     from vtssi_pyro.machine import prepare
     from vtssi_pyro.runs import available_device, default_threads
@@ -49,5 +53,5 @@ def benchmark(
     prepare(threads or default_threads())
     variant = variant or DEFAULT_VARIANTS.get(preset, "vtssi")
     config = workload(variant, preset, batch=batch, length=length, frame=frame, objects=objects)
-    found = measure(config, where, repeats)
+    found = measure(override(config, list(sets)), where, repeats)
     click.echo(json.dumps(found, allow_nan=False) if as_json else "\n".join(speed(found)))

@@ -31,7 +31,8 @@ def evaluate(
     from vtssi_pyro.blocks import RandomWalk
     from vtssi_pyro.errors import DataError
     from vtssi_pyro.evaluation import judge
-    from vtssi_pyro.runs import Run, available_device, load
+    from vtssi_pyro.machine import prepare
+    from vtssi_pyro.runs import Run, available_device, default_threads, load
 
     from .progress import watched
     from .reading import open_for, warn_if_short
@@ -44,6 +45,7 @@ def evaluate(
             f"{data}: has no positions to judge by; expected an .npz file with positions (S, T, N, 2), as "
             "vtssi-pyro generate writes it; vtssi-pyro track needs none"
         )
+    prepare(default_threads())
     tracker = load(run, checkpoint, available_device(device))
     warn_if_short(tracker, dataset.length)
     if without_mot:

@@ -43,15 +43,17 @@ def predict(
     """
     from vtssi_pyro.errors import UsageError
     from vtssi_pyro.export import write_predictions_csv
+    from vtssi_pyro.machine import prepare
     from vtssi_pyro.plots import Panel, overlay_gif
     from vtssi_pyro.predict import forecast
-    from vtssi_pyro.runs import Run, available_device, load
+    from vtssi_pyro.runs import Run, available_device, default_threads, load
 
     from .reading import SHOWN, folder, head, open_for, read_all, warn_if_short, write_tracks
 
     config = Run(run).config
     data = open_for(frames, config)
     where = available_device(device)
+    prepare(default_threads())
     tracker = load(run, checkpoint, where)
     if not tracker.motion.predicts:
         raise UsageError(

@@ -26,13 +26,15 @@ def track(run: str, frames: str, out: str, checkpoint: str, device: str) -> None
     from 0 in tracks.csv, from 1 in MOTChallenge text.
     """
     from vtssi_pyro import predict
+    from vtssi_pyro.machine import prepare
     from vtssi_pyro.plots import Panel, overlay_gif
-    from vtssi_pyro.runs import Run, available_device, load
+    from vtssi_pyro.runs import Run, available_device, default_threads, load
 
     from .reading import SHOWN, folder, head, open_for, read_all, warn_if_short, write_tracks
 
     data = open_for(frames, Run(run).config)
     where = available_device(device)
+    prepare(default_threads())
     tracker = load(run, checkpoint, where)
     warn_if_short(tracker, data.length)
     target = folder(out)
