@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from vtssi_pyro.errors import VtssiError
+from vtssi_pyro.errors import PeerLost, Told, VtssiError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -30,12 +30,17 @@ def terminable() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, handle)
     try:
         yield
+    except PeerLost:
+        before = signal.SIG_IGN  # torchrun now ends the others, which do so by themselves and say why
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
 def explain(error: BaseException) -> tuple[int, str]:
-    """Exit code and message of an error, by the table in ``vtssi-pyro --help``."""
+    """Exit code and message of an error, by the table in ``vtssi-pyro --help``; no message where it is told."""
+    if isinstance(error, Told):
+        return error.exit_code, ""
     if isinstance(error, VtssiError):
         stopped = error.exit_code > 128
         return error.exit_code, str(error) if stopped else f"error: {error}"

@@ -9,7 +9,7 @@ import click
 from vtssi_pyro.version import __version__
 
 from .failures import explain, terminable
-from .options import DEBUG, debug_option
+from .options import DEBUG, debug_option, speaks
 
 COMMANDS = ("generate", "fit", "evaluate", "track", "predict", "plot", "benchmark", "info")
 
@@ -36,7 +36,8 @@ class Commands(click.Group):
             if ctx.meta.get(DEBUG):
                 traceback.print_exception(error)
             exit_code, line = explain(error)
-            click.echo(line, err=True)
+            if line and (speaks() or exit_code < 128):  # all processes of a group get a signal, one says so
+                click.echo(line, err=True)
             ctx.exit(exit_code)
 
 
@@ -48,6 +49,6 @@ def main() -> None:
 
     Start with "vtssi-pyro fit": it trains on moving digits, in minutes, and says how to go on.
 
-    Exit codes: 0 done, 2 usage, 3 data, 4 checkpoint, 5 diverged, 6 out of memory or disk, 130 and 143
-    stopped by a signal, 1 anything else.
+    Exit codes: 0 done, 2 usage, 3 data, 4 checkpoint, 5 diverged, 6 out of memory or disk, 7 another
+    process of the same training ended, 130 and 143 stopped by a signal, 1 anything else.
     """

@@ -89,18 +89,24 @@ def option(*names: str, section: str, **settings: Any) -> Callable[[Callable[...
     return click.option(*names, cls=Option, section=section, **settings)
 
 
+def speaks() -> bool:
+    """Whether this process talks to people: of several that ``torchrun`` started, the first does."""
+    return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK", "0") == "0"
+
+
 def say(message: str) -> None:
     """A message for people, on stderr."""
-    click.echo(message, err=True)
+    if speaks():
+        click.echo(message, err=True)
 
 
 def warn(message: str) -> None:
     """A warning, on stderr."""
-    click.echo(f"warning: {message}", err=True)
+    say(f"warning: {message}")
 
 
 def is_terminal() -> bool:
     """Whether stderr can show a bar that moves; a terminal may be dumb, or not know its width."""
-    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    if not speaks() or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         return False
     return os.get_terminal_size(sys.stderr.fileno()).columns > 0

@@ -18,6 +18,7 @@ from vtssi_pyro.data import FLAVOURS
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.machine import prepare
 from vtssi_pyro.runs import Run, available_device, default_threads, versions
+from vtssi_pyro.train.group import Group, joined
 
 from .failures import Terminated
 from .figures import curves, pictures, summary
@@ -50,13 +51,21 @@ def begin(
     threads = threads or default_threads()
     prepare(threads)
     variant = variant or DEFAULT_VARIANTS.get(preset, "vtssi")
-    config = _configured(data, variant, preset, given)
-    splits = open_splits(config, mnist, where)
-    fitting.check(config, splits.train)
-    machine = {"threads": threads, "device": where.type}
-    name = f"{variant}-{re.sub('[^A-Za-z0-9_.-]+', '_', Path(config.data.source).stem)}"
-    run = Run.create(out, config, machine) if out else Run.numbered(name, config, machine=machine)
-    _conduct(run, config, splits, where, resume=False)
+    with joined(where) as group:
+
+        def resolve() -> tuple[Config, Splits]:
+            config = _configured(data, variant, preset, given)
+            splits = open_splits(config, mnist, where)
+            fitting.check(config, splits.train, group)
+            return config, splits
+
+        def create() -> Run:
+            machine = _machine(threads, where, group)
+            name = f"{variant}-{re.sub('[^A-Za-z0-9_.-]+', '_', Path(config.data.source).stem)}"
+            return Run.create(out, config, machine) if out else Run.numbered(name, config, machine=machine)
+
+        config, splits = group.first(resolve)
+        _conduct(group.once(create), config, splits, where, group, resume=False)
 
 
 def go_on(
@@ -71,24 +80,43 @@ def go_on(
     if out is None:
         raise UsageError("--resume: say which run to go on with: --out RUN")
     where, run = available_device(device), Run(out)
-    config = run.config
-    _check_same(run, config, data, given)
-    if found := summary(run):
-        say(f"{run.folder}: finished already")
-        _show(run, config, found)
-        return
-    threads = threads or run.machine.get("threads") or default_threads()
-    prepare(threads)
-    here = {**versions(), "threads": threads, "device": where.type}
-    before = {**run.versions, **run.machine}
+    with joined(where) as group:
+
+        def resolve() -> tuple[Config, Splits | None]:
+            config = run.config
+            _check_same(run, config, data, given)
+            if summary(run):
+                return config, None
+            splits = open_splits(config, mnist, where)
+            fitting.check(config, splits.train, group)
+            return config, splits
+
+        config, splits = group.first(resolve)
+        if splits is None:
+            say(f"{run.folder}: finished already")
+            group.once(lambda: _show(run, config, summary(run)))
+            return
+        threads = threads or run.machine.get("threads") or default_threads()
+        prepare(threads)
+        _warn_of_changes(run, _machine(threads, where, group))
+        _conduct(run, config, splits, where, group, resume=True)
+
+
+def _machine(threads: int, device: torch.device, group: Group) -> dict[str, Any]:
+    """What beside the configuration decides a run's last bits."""
+    return {"threads": threads, "device": device.type, "processes": group.size}
+
+
+def _warn_of_changes(run: Run, machine: dict[str, Any]) -> None:
+    here, before = {**versions(), **machine}, {"processes": 1, **run.versions, **run.machine}
     changed = [
         f"{key} {before[key]} before, {here[key]} now"
         for key in here
         if before.get(key, here[key]) != here[key]
     ]
     if changed:
-        warn(f"results may differ in the last bits from an uninterrupted run ({'; '.join(changed)})")
-    _conduct(run, config, open_splits(config, mnist, where), where, resume=True)
+        what = "in noise" if before["processes"] != here["processes"] else "in the last bits"
+        warn(f"results may differ {what} from an uninterrupted run ({'; '.join(changed)})")
 
 
 def _configured(data: str | None, variant: str, preset: str, given: dict[str, str]) -> Config:
@@ -122,24 +150,32 @@ def _check_same(run: Run, config: Config, data: str | None, given: dict[str, str
         )
 
 
-def _conduct(run: Run, config: Config, splits: Splits, device: torch.device, resume: bool) -> None:
-    say(f"run folder: {run.folder} ({device}, {torch.get_num_threads()} threads)")
+def _conduct(
+    run: Run, config: Config, splits: Splits, device: torch.device, group: Group, resume: bool
+) -> None:
+    each = f"{group.size} processes, each on {device.type}" if group.size > 1 else str(device)
+    say(f"run folder: {run.folder} ({each}, {torch.get_num_threads()} threads)")
     with reporting(config) as reporter:
-        tracker = fitting.fit(config, splits.train, splits.validation, run, device, reporter, resume)
-    with _told_how_to_go_on(run):
-        with watched(splits.test, "judging") as test:
-            found = fitting.summarise(config, run, tracker, test)
-        curves(run)
-        pictures(run, config, tracker, splits.test)
-    _show(run, config, found)
+        tracker = fitting.fit(config, splits.train, splits.validation, run, device, reporter, resume, group)
+
+    def finish() -> None:
+        with _told_how_to_go_on(run, group):
+            with watched(splits.test, "judging") as test:
+                found = fitting.summarise(config, run, tracker, test)
+            curves(run)
+            pictures(run, config, tracker, splits.test)
+        _show(run, config, found)
+
+    group.once(finish)
 
 
 @contextmanager
-def _told_how_to_go_on(run: Run) -> Iterator[None]:
+def _told_how_to_go_on(run: Run, group: Group) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, Terminated):
-        say(f"the trained weights are saved; finish with: {_command('fit --out', run)} --resume")
+        again = f"{group.command} fit --out {shlex.quote(str(run.folder))} --resume"
+        say(f"the trained weights are saved; finish with: {again}")
         raise
 
 

@@ -35,3 +35,17 @@ class OutOfResources(VtssiError):
     """No memory or no disk space left."""
 
     exit_code = 6
+
+
+class PeerLost(VtssiError):
+    """Another of the processes that train together has ended before its time."""
+
+    exit_code = 7
+
+
+class Told(VtssiError):
+    """The first of several processes met an error, which it reports; the others end as it does, and silently."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__()
+        self.exit_code = exit_code

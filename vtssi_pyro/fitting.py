@@ -4,19 +4,21 @@ import shlex
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Protocol
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, NoReturn, Protocol
 
 import pyro
 import torch
 
 from vtssi_pyro.config import Config
 from vtssi_pyro.data.dataset import Dataset
-from vtssi_pyro.errors import DataError, UsageError, VtssiError
+from vtssi_pyro.errors import DataError, PeerLost, UsageError, VtssiError
 from vtssi_pyro.evaluation import judge
 from vtssi_pyro.logbook import Logbook
 from vtssi_pyro.runs import Run, versions
 from vtssi_pyro.tracker import Tracker
+from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.objective import OBJECTIVES
 from vtssi_pyro.train.trainer import Trainer
 from vtssi_pyro.variants import VARIANTS, build
@@ -38,8 +40,7 @@ class Reporter(Protocol):
 class Interrupted(VtssiError):
     """A signal asked for an end; the run was saved first."""
 
-    def __init__(self, number: int, step: int, run: Run) -> None:
-        again = f"vtssi-pyro fit --out {shlex.quote(str(run.folder))} --resume"
+    def __init__(self, number: int, step: int, again: str) -> None:
         super().__init__(
             f"stopped by {signal.Signals(number).name} after step {step}, saved; continue with: {again}"
         )
@@ -54,6 +55,7 @@ def fit(
     device: torch.device,
     report: Reporter,
     resume: bool = False,
+    group: Group = ALONE,
 ) -> Tracker:
     """Train a tracker and leave everything in the run folder.
 
@@ -65,6 +67,7 @@ def fit(
         device: to train on.
         report: told of every step and record.
         resume: continue from ``checkpoints/last.pt``.
+        group: the processes that train together, all of which call this; the first alone writes to the folder.
 
     Returns:
         the trained tracker, on ``device``.
@@ -72,14 +75,22 @@ def fit(
     Raises:
         UsageError: the configuration cannot be trained.
         Diverged: something is not finite; the last checkpoint stays good.
-        Interrupted: on SIGINT or SIGTERM, after saving.
+        Interrupted: on SIGINT or SIGTERM, to any of the processes, after saving.
+        PeerLost: another process has ended; the last checkpoint stays good.
     """
-    check(config, train)
-    with run.lock(), pyro.get_param_store().scope(), pyro.validation_enabled(False), _signals() as stop:
+    check(config, train, group)
+    again = f"{group.command} fit --out {shlex.quote(str(run.folder))} --resume"
+    with (
+        _lock(run, group),
+        _explained(again),
+        pyro.get_param_store().scope(),
+        pyro.validation_enabled(False),
+        _signals(group) as caught,
+    ):
         torch.manual_seed(config.seed)
         tracker = build(config.variant, config.model).to(device)
         resident = train if device.type == "cpu" else train.to(device)
-        trainer = Trainer(tracker, config, resident, device)
+        trainer = Trainer(tracker, config, resident, device, group)
         history = Logbook(run, trainer, validation)
         if resume:
             history.restore()
@@ -89,16 +100,16 @@ def fit(
             history.add(terms)
             report.advance(trainer.step, trainer.stage.name if trainer.stage else "")
             for record in history.due():
-                run.append(record)
                 report.record(record)
+            stop = group.highest(max(caught, default=0))  # all end after the same step, or none
             if stop or trainer.step % config.train.save_every == 0 or trainer.step == config.train.steps:
                 history.save()
             if stop:
-                raise Interrupted(stop[0], trainer.step, run)
+                group.once(partial(_interrupt, stop, trainer.step, again))
         return trainer.trained.eval()
 
 
-def check(config: Config, train: Dataset) -> None:
+def check(config: Config, train: Dataset, group: Group = ALONE) -> None:
     """Refuse what cannot be trained, before anything is written."""
     for key in ("evaluate_every", "save_every", "log_every", "budget", "clip"):
         _positive(f"train.{key}", getattr(config.train, key))
@@ -115,6 +126,10 @@ def check(config: Config, train: Dataset) -> None:
         where = f"train.stages.{stage.name}"
         for key in ("batch", "cache"):
             _positive(f"{where}.{key}", getattr(stage, key))
+        if stage.batch % group.size:
+            raise UsageError(
+                f"{where}.batch: expected a multiple of {group.size}, the number of processes, found {stage.batch}"
+            )
         if stage.objective not in OBJECTIVES:
             raise UsageError(
                 f"{where}.objective: expected one of {', '.join(OBJECTIVES)}, found {stage.objective!r}"
@@ -166,16 +181,39 @@ def _positive(key: str, value: float) -> None:
         raise UsageError(f"{key}: expected a number above 0, found {value}")
 
 
+def _interrupt(number: int, step: int, again: str) -> NoReturn:
+    raise Interrupted(number, step, again)
+
+
 @contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM, so that the step at hand can end first; a second one ends it at once."""
+def _lock(run: Run, group: Group) -> Iterator[None]:
+    with ExitStack() as held:
+        group.once(lambda: held.enter_context(run.lock()))
+        yield
+
+
+@contextmanager
+def _explained(again: str) -> Iterator[None]:
+    """Say how to go on without a process that was lost."""
+    try:
+        yield
+    except PeerLost as error:
+        raise PeerLost(f"{error}; continue from the last checkpoint with: {again}") from error
+
+
+@contextmanager
+def _signals(group: Group) -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM, so that the step at hand can end first; a second one ends it at once.
+
+    In a group it does not: a process may be sent a signal twice, by ``torchrun`` and by whoever stops that.
+    """
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield caught
         return
 
     def handle(number: int, frame: Any) -> None:
-        if caught:
+        if caught and group.size == 1:
             raise KeyboardInterrupt
         caught.append(number)
 

@@ -21,10 +21,14 @@ JUDGED = 200  # held-out sequences that the metrics see while training goes on
 
 
 class Logbook:
-    """What a training leaves in its run folder as it goes: records, checkpoints, and the time it took."""
+    """What a training leaves in its run folder as it goes: records, checkpoints, and the time it took.
+
+    Each process of a group keeps one; only the first's gets to the folder.
+    """
 
     def __init__(self, run: Run, trainer: Trainer, validation: Dataset) -> None:
         self.run, self.trainer, self.validation = run, trainer, validation
+        self.group = trainer.group
         self.best = -float("inf")
         self.seconds, self.since = 0.0, time.monotonic()
         self.sums: dict[str, torch.Tensor] = {}
@@ -37,7 +41,7 @@ class Logbook:
         self.count += 1
 
     def due(self) -> Iterator[dict[str, Any]]:
-        """The records that this step owes.
+        """The records that this step owes, added to the metrics.
 
         Raises:
             Diverged: the training is lost.
@@ -48,15 +52,21 @@ class Logbook:
         _, within = config.locate(step - 1)
         ends = within + 1 == config.steps_of(stage)
         if step % config.log_every == 0 or ends:
-            if not self.trainer.is_finite():
-                raise self._lost("the gradient is")
-            yield self._train_record(step, within)
+            self._share()
+            yield self.group.once(lambda: self._train_record(step, within))
+            self.sums, self.count = {}, 0
         if step % config.evaluate_every == 0 or step == config.steps:
-            yield self._validation_record(step)
+            yield self.group.once(lambda: self._validation_record(step))
+
+    def _share(self) -> None:
+        """Make the terms noted so far those of the whole batches, not only of this process's share."""
+        self.group.average(list(self.sums.values()))
 
     def _train_record(self, step: int, within: int) -> dict[str, Any]:
         stage = self.trainer.stage
         assert stage is not None
+        if not self.trainer.is_finite():
+            raise self._lost("the gradient is")
         terms = {name: float(value) / self.count for name, value in self.sums.items()}
         if not math.isfinite(sum(terms.values())):
             raise self._lost("the objective is")
@@ -66,7 +76,7 @@ class Logbook:
         record = {"kind": "train", "step": step, "stage": stage.name, "length": length}
         record |= {"seconds": round(self.elapsed(), 2), "bound": stage.is_bound(annealed)}
         record |= {"objective": sum(terms.values()), "terms": terms}
-        self.sums, self.count = {}, 0
+        self.run.append(record)
         return record
 
     def _validation_record(self, step: int) -> dict[str, Any]:
@@ -83,6 +93,7 @@ class Logbook:
         if record["elbo"] > self.best:
             self.best = record["elbo"]
             checkpoint.save(self.run.checkpoint("best"), {"step": step, "trained": tracker.state_dict()})
+        self.run.append(record)
         return record
 
     def _lost(self, what: str) -> Diverged:
@@ -99,6 +110,10 @@ class Logbook:
 
     def save(self) -> None:
         """Write the last checkpoint, unless the weights are not finite."""
+        self._share()
+        self.group.once(self._save)
+
+    def _save(self) -> None:
         if not all(bool(p.isfinite().all()) for p in self.trainer.tracker.parameters()):
             raise self._lost("weights are")
         state = self.trainer.state()
@@ -110,7 +125,7 @@ class Logbook:
         """Go back to the last checkpoint, records included."""
         path = self.run.checkpoint("last")
         if not path.exists():  # killed before the first checkpoint: the first step is where it stopped
-            self.run.rewind(0)
+            self.group.once(lambda: self.run.rewind(0))
             return
         state = checkpoint.load(path, self.trainer.device)
         try:
@@ -122,7 +137,7 @@ class Logbook:
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             reason = str(error).splitlines()[0]
             raise CheckpointError(f"{path}: does not fit the run's config.json ({reason})") from error
-        self.run.rewind(self.trainer.step)
+        self.group.once(lambda: self.run.rewind(self.trainer.step))
 
 
 def validation_elbo(tracker: Tracker, data: Dataset, device: torch.device, limit: int = 128) -> float:

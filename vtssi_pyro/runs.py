@@ -195,9 +195,11 @@ def versions() -> dict[str, str]:
 
 
 def available_device(name: str = "auto") -> torch.device:
-    """The device of a name; ``auto`` is CUDA where there is one."""
+    """The device of a name; ``auto`` is CUDA where there is one, and of several processes each has a GPU of its own."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and "LOCAL_RANK" in os.environ:  # torchrun's, counted per machine
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

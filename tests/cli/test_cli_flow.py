@@ -59,7 +59,7 @@ def test_generate(place: Path) -> None:
 def test_the_run_folder_is_complete(place: Path) -> None:
     run = Run(place / "run")
     assert run.config.data.source == "linear-overlap"
-    assert run.machine == {"threads": 1, "device": "cpu"}
+    assert run.machine == {"threads": 1, "device": "cpu", "processes": 1}
     names = {str(p.relative_to(run.folder)) for p in run.folder.rglob("*") if p.is_file()} - {".lock"}
     figures = {
         f"figures/{n}" for n in ("film_strip.png", "held_out.gif", "learning_curves.png", "error_curves.png")

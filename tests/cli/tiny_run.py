@@ -89,10 +89,14 @@ def refused(code: int, *args: object) -> str:
     return line
 
 
-def process(*args: object, before: str = "", cwd: Path | None = None) -> "subprocess.Popen[str]":
-    """Start the command line in a process of its own, after some code."""
+def process(
+    *args: object, before: str = "", cwd: Path | None = None, processes: int = 1
+) -> "subprocess.Popen[str]":
+    """Start the command line in a process of its own, or in several by torchrun, after some code."""
+    together = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "--no-python"]
+    launcher = [sys.executable, *together] if processes > 1 else []
     code = f"import sys; {before}\nfrom vtssi_pyro.cli.main import main; main(prog_name='vtssi-pyro')"
     return subprocess.Popen(
-        [sys.executable, "-c", code, *(str(arg) for arg in args)], cwd=cwd, text=True,
+        [*launcher, sys.executable, "-c", code, *(str(arg) for arg in args)], cwd=cwd, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
