@@ -66,9 +66,11 @@ class Network(PyroModule):
 class MLP(Network):
     """Dense layers and a linear output: (..., sizes[0]) -> (..., num_outputs)."""
 
-    def __init__(self, sizes: Sequence[int], num_outputs: int, activation: Activation = nn.ReLU) -> None:
+    def __init__(
+        self, sizes: Sequence[int], num_outputs: int, activation: Activation = nn.ReLU, bias: bool = True
+    ) -> None:
         super().__init__()
-        self.body = nn.Sequential(*dense(sizes, activation), nn.Linear(sizes[-1], num_outputs))
+        self.body = nn.Sequential(*dense(sizes, activation), nn.Linear(sizes[-1], num_outputs, bias=bias))
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layers to the last axis."""

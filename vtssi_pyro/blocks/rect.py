@@ -52,7 +52,7 @@ class RECT(PyroModule):
         self.K = config.K
         inputs = 2 + air.num_objects * 2 * (2 + air.description)
         self.lstm = _BiLSTM(inputs, config.units)
-        self.logits = MLP([2 * config.units, *config.dense], 1)
+        self.logits = MLP([2 * config.units, *config.dense], 1, bias=False)  # the softmax would cancel it
         self.count_gain = nn.Parameter(torch.tensor(0.0)) if config.count_gain else None
 
     def guide(self, air: AIR, frames: Tensor, plates: Plates) -> tuple[Objects, Tensor | None]:
