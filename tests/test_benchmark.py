@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import small
+from small_model import small
 from torch import Tensor
 
 from vtssi_pyro import benchmark, predict

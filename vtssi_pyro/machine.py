@@ -13,7 +13,8 @@ def prepare(threads: int) -> None:
     """Set the number of CPU threads, and have freed memory kept for the next step.
 
     glibc gives large blocks back to the system when they are freed, and has them zeroed, page by page, when the next
-    training step asks for them again: a tenth of the step's time, more on a busy machine. Peak memory stays as it is.
+    training step asks for them again: a tenth of the step's time, more on a busy machine. Kept, they take a tenth more
+    memory where steps are large.
     """
     torch.set_num_threads(threads)
     if sys.platform.startswith("linux"):
