@@ -45,8 +45,9 @@ def fit(
 ) -> None:  # fmt: skip
     """Train a tracker on DATA; metrics and pictures at the end.
 
-    DATA is a flavour of moving digits (linear, linear-overlap, elliptic, elliptic-overlap, linear-wide;
-    default: linear) or a file with frames (.npz, .npy), of whose sequences the last tenth is held out.
+    DATA is a flavour of moving digits (linear, linear-overlap, elliptic, elliptic-overlap, linear-wide, or
+    mixed, which is the first four in turns; default: linear) or a file with frames (.npz, .npy), of whose
+    sequences the last tenth is held out.
     """
     from .training import begin, go_on
 

@@ -10,7 +10,7 @@ import click
 # Repeated here because importing them would import torch; a test compares them with the library's.
 VARIANTS = ("air", "find", "rect-find", "find-mot", "vtssi")
 PRESETS = ("quick", "standard", "paper", "paper-ddpae", "paper-sqair")
-FLAVOURS = ("linear", "linear-overlap", "elliptic", "elliptic-overlap", "linear-wide")
+FLAVOURS = ("linear", "linear-overlap", "elliptic", "elliptic-overlap", "linear-wide", "mixed")
 DIGITS = ("embedded", "mnist")
 SPLITS = ("train", "validation", "test")
 

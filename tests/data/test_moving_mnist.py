@@ -287,3 +287,13 @@ def test_blend_of_overlapping_digits(shapes: Sprites) -> None:
     torch.testing.assert_close(one.frames(slice(None)), replace(one, blend="max").frames(slice(None)))
     with pytest.raises(UsageError, match="blend"):
         moving_digits("linear", shapes, sequences=1, blend="mean")
+
+
+def test_a_mixture_takes_its_flavours_in_turns(shapes: Sprites) -> None:
+    mixed = moving_digits("mixed", shapes, sequences=10, seed=3)
+    for i, name in enumerate(("linear", "linear-overlap", "elliptic", "elliptic-overlap")):
+        part = moving_digits(name, shapes, sequences=3, seed=3 + 1_000_003 * i)
+        rows = slice(i, None, 4)
+        found = mixed.frames(rows)
+        assert torch.equal(found, part.frames(slice(0, len(found))))
+        assert torch.equal(mixed.counts[rows], part.counts[: len(found)])

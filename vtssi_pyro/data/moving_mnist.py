@@ -1,6 +1,7 @@
 """The paper's Moving MNIST: digits that move through a frame, kept as sprites and paths, drawn on demand."""
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, Self
@@ -27,6 +28,7 @@ class Flavour:
     overlap: bool = False
     margin: float = 0.0  # how far outside the frame the walls stand, pixels
     length: int = 20  # frames, unless asked for otherwise
+    parts: tuple[str, ...] = ()  # of a mixture: the flavours that take turns
 
 
 FLAVOURS = {
@@ -36,6 +38,7 @@ FLAVOURS = {
     "elliptic-overlap": Flavour("elliptic", overlap=True),
     "linear-wide": Flavour("linear", margin=3.0, length=10),
 }
+FLAVOURS["mixed"] = Flavour("linear", overlap=True, parts=tuple(FLAVOURS)[:4])
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,11 @@ def moving_digits(
     if blend not in ("sum", "max"):
         raise UsageError(f"unknown blend {blend!r}: expected sum or max")
     length = kind.length if length is None else length
+    if kind.parts:
+        return _in_turns(
+            kind.parts, sequences, seed,
+            partial(moving_digits, sprites=sprites, length=length, frame_size=frame_size, objects=objects, blend=blend),
+        )  # fmt: skip
     size = (frame_size, frame_size) if isinstance(frame_size, int) else frame_size
     _check(sprites, sequences, length, size, objects)
     side = int(sprites.sizes.max())  # less empty border, less to draw
@@ -132,6 +140,20 @@ def moving_digits(
     position = motion(sprites.sizes[which], size, length, generator)
     data = MovingDigits(sprites, which, position, counts, size, blend)
     return data if kind.overlap else _separate(data, motion, generator)
+
+
+def _in_turns(
+    flavours: tuple[str, ...], sequences: int, seed: int, make: Callable[..., MovingDigits]
+) -> MovingDigits:
+    """A mixture in which sequence i is of flavour i modulo their number."""
+    each = -(-sequences // len(flavours))
+    parts = [make(name, sequences=each, seed=seed + 1_000_003 * i) for i, name in enumerate(flavours)]
+    mixed = (
+        torch.stack([getattr(part, field) for part in parts], 1).flatten(0, 1)[:sequences]
+        for field in ("which", "position", "counts")
+    )
+    which, position, counts = mixed
+    return replace(parts[0], which=which, position=position, counts=counts)
 
 
 def _separate(data: MovingDigits, motion: Motion, generator: torch.Generator) -> MovingDigits:
