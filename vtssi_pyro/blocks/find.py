@@ -14,6 +14,7 @@ from vtssi_pyro.nn import MIN_SCALE, MLP, ConvStack, GaussianMLP, Network
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.correlate import correlate, match
 from vtssi_pyro.ops.exclusion import exclude
+from vtssi_pyro.ops.registration import register
 from vtssi_pyro.ops.spatial import SIZE_LIMITS, paste
 from vtssi_pyro.types import Objects, Plates
 
@@ -149,6 +150,8 @@ class TemplateFIND(PyroModule):
     ) -> Tensor:
         """prod_t q(p_t | x_t, s, d); see :meth:`FIND.guide`. Every frame is searched on its own."""
         q = self.locate(self.search(air, frames, objects))  # (..., B, T, N, 2)
+        if not self.training:
+            q = Normal(self._registered(air, frames, objects, q.loc), q.scale)
         positions = [] if first is None else [first]
         with plates.sequences, plates.objects:
             for t in range(len(positions) + 1, frames.shape[-3] + 1):
@@ -179,6 +182,16 @@ class TemplateFIND(PyroModule):
         grid = self._grid(logits.shape[-2], logits), self._grid(logits.shape[-1], logits)
         reach = (self.config.reach * objects.size.detach().clamp(*SIZE_LIMITS)).unsqueeze(-3)
         return exclude(logits, grid, reach, self.log_strength.exp(), there, self.config.rounds)
+
+    def _registered(self, air: AIR, frames: Tensor, objects: Objects, position: Tensor) -> Tensor:
+        """Positions refined at test time, where the search's cells are coarser than what the frames tell."""
+        if not self.config.registration:
+            return position
+        steps = counting.steps(
+            counting.expected_number(objects.count, position.shape[-2]), position.shape[-2]
+        )
+        glimpses = air.decode(objects.description) * steps[..., None, None]
+        return register(frames, glimpses, position, objects.size, self.config.registration)
 
     def _template(self, air: AIR, objects: Objects) -> Tensor:
         """The object as a kernel (..., N, h, w) at half the frame's resolution, zero mean, unit norm."""

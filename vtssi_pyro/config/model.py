@@ -61,6 +61,7 @@ class TemplateConfig:
     sharpness: float = 8.0
     rounds: int = 5  # of mutual exclusion between the objects; 0: each is searched on its own
     strength: float = 10.0  # what the same place costs at first, nats
+    registration: int = 0  # Gauss-Newton steps that refine positions at test time
     reach: float = 0.8  # of an object's exclusion, in units of half its size
 
 

@@ -1,0 +1,62 @@
+"""Registration finds a known displacement to a fraction of a pixel, and knows when there is nothing to find."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from vtssi_pyro.ops.registration import register
+from vtssi_pyro.ops.spatial import paste
+
+SIDE = 50
+PIXEL = 2 / SIDE  # frame coordinates
+
+
+def scene(position: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Frames, glimpses and sizes of two unlike blobs at positions (B, T, 2, 2)."""
+    axis = torch.linspace(-1, 1, 25, dtype=torch.float64)
+    x, y = axis, axis[:, None]
+    first = torch.exp(-((x / 0.5) ** 2) - (y / 0.3) ** 2)
+    second = torch.exp(-(((x - 0.2) / 0.3) ** 2) - ((y + 0.1) / 0.5) ** 2)
+    glimpses = torch.stack([first, second]).expand(len(position), 2, 25, 25)
+    size = torch.tensor([[0.3, 0.4], [0.4, 0.3]], dtype=torch.float64).expand(len(position), 2, 2)
+    return paste(glimpses, position, size, (SIDE, SIDE)), glimpses, size
+
+
+def places(*centres: tuple[float, float]) -> Tensor:
+    return torch.tensor(centres, dtype=torch.float64).expand(3, 4, 2, 2)
+
+
+APART, OVERLAPPING = ((-0.4, -0.3), (0.4, 0.5)), ((0.0, 0.0), (0.15, 0.1))
+
+
+@pytest.mark.parametrize("centres", [APART, OVERLAPPING], ids=["apart", "overlapping"])
+def test_a_displacement_is_undone(centres: tuple[tuple[float, float], ...]) -> None:
+    truth = places(*centres)
+    frames, glimpses, size = scene(truth)
+    start = truth + 1.5 * PIXEL * (2 * torch.rand_like(truth) - 1)
+    errors = [
+        (register(frames, glimpses, start, size, steps) - truth).abs().max() / PIXEL for steps in (0, 1, 4)
+    ]
+    assert errors[0] > 1
+    assert errors[1] < 0.6 * errors[0]
+    assert errors[2] < 0.1
+
+
+def test_leading_axes_are_particles() -> None:
+    truth = places(*APART)
+    frames, glimpses, size = scene(truth)
+    start = truth + PIXEL * torch.rand(5, *truth.shape, dtype=torch.float64)
+    found = register(frames, glimpses.expand(5, *glimpses.shape), start, size.expand(5, *size.shape), 2)
+    for i in range(5):
+        torch.testing.assert_close(found[i], register(frames, glimpses, start[i], size, 2))
+
+
+def test_an_empty_glimpse_stays() -> None:
+    truth = places(*APART)
+    frames, glimpses, size = scene(truth)
+    start = truth + PIXEL
+    found = register(
+        frames, glimpses * torch.tensor([1.0, 0.0], dtype=torch.float64)[:, None, None], start, size, 2
+    )
+    torch.testing.assert_close(found[:, :, 1], start[:, :, 1])
+    assert (found[:, :, 0] - truth[:, :, 0]).abs().max() < 0.5 * PIXEL
