@@ -21,7 +21,7 @@ from vtssi_pyro.runs import Run, available_device, default_threads, versions
 from vtssi_pyro.train.group import Group, joined
 
 from .failures import Terminated
-from .figures import curves, pictures, summary
+from .figures import curves, pictures
 from .options import say, warn
 from .progress import reporting, watched
 from .sources import Splits, described, open_splits
@@ -85,7 +85,7 @@ def go_on(
         def resolve() -> tuple[Config, Splits | None]:
             config = run.config
             _check_same(run, config, data, given)
-            if summary(run):
+            if run.read_summary():
                 return config, None
             splits = open_splits(config, mnist, where)
             fitting.check(config, splits.train, group)
@@ -94,7 +94,7 @@ def go_on(
         config, splits = group.first(resolve)
         if splits is None:
             say(f"{run.folder}: finished already")
-            group.once(lambda: _show(run, config, summary(run)))
+            group.once(lambda: _show(run, config, run.read_summary()))
             return
         threads = threads or run.machine.get("threads") or default_threads()
         prepare(threads)

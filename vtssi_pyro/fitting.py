@@ -159,13 +159,12 @@ def check(config: Config, train: Dataset, group: Group = ALONE) -> None:
 def summarise(config: Config, run: Run, tracker: Tracker, test: Dataset) -> dict[str, Any]:
     """Judge a trained tracker on held-out sequences; write, and return, the run's ``summary.json``."""
     judged = judge(tracker, test, config.observe).as_dict() if test.truth is not None else None
-    seconds = max((record["seconds"] for record in run.records()), default=0.0)
     summary = {
         "variant": config.variant,
         "preset": config.preset,
         "seed": config.seed,
         "steps": config.train.steps,
-        "minutes": round(seconds / 60, 2),
+        "minutes": run.minutes,
         "observe": config.observe,
         "predicts": tracker.motion.predicts,
         "metrics": judged,
