@@ -90,4 +90,7 @@ def _rounded(tracker: Tracker, dtype: torch.dtype) -> dict[str, torch.Tensor]:
 
 def _without_paths(config: Config) -> Config:
     """The same, where files go by their names: their folders are nobody else's."""
-    return replace(config, data=replace(config.data, source=Path(config.data.source).name))
+    source = Path(config.data.source).name
+    return replace(
+        config, data=replace(config.data, source=source), start=config.start and Path(config.start).name
+    )

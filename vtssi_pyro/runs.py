@@ -34,7 +34,11 @@ class Run:
 
     @classmethod
     def create(
-        cls, folder: str | os.PathLike[str], config: Config, machine: dict[str, Any] | None = None
+        cls,
+        folder: str | os.PathLike[str],
+        config: Config,
+        machine: dict[str, Any] | None = None,
+        start: dict[str, torch.Tensor] | None = None,
     ) -> "Run":
         """Make the folder and write its configuration; a folder that holds a run already is refused.
 
@@ -42,6 +46,7 @@ class Run:
             folder: to make.
             config: resolved.
             machine: what beside the configuration a bit-equal resumption needs: threads, device.
+            start: the weights that ``config.start`` names, which the folder keeps a copy of.
         """
         run = cls(folder)
         with run._writing():
@@ -52,6 +57,8 @@ class Run:
                 raise UsageError(
                     f"{run.folder}: holds a run already; continue it with --resume or choose another --out"
                 )
+            if start is not None:  # first: where there is a configuration, all that it speaks of is there
+                checkpoint.save(run.checkpoint("start"), {"trained": start})
             made = {"config": to_dict(config), "versions": versions(), "machine": machine or {}}
             write_json(run.folder / "config.json", made)
         return run
@@ -63,6 +70,7 @@ class Run:
         config: Config,
         parent: str | os.PathLike[str] = "runs",
         machine: dict[str, Any] | None = None,
+        start: dict[str, torch.Tensor] | None = None,
     ) -> "Run":
         """A new run ``runs/NAME-0001``, counted up."""
         taken = [p.name.rpartition("-")[2] for p in Path(parent).glob(f"{name}-[0-9][0-9][0-9][0-9]*")]
@@ -75,7 +83,7 @@ class Run:
                 except FileExistsError:  # another process was faster
                     number += 1
                     continue
-            return cls.create(run.folder, config, machine)
+            return cls.create(run.folder, config, machine, start)
 
     @property
     def name(self) -> str:
@@ -117,7 +125,7 @@ class Run:
         return made
 
     def checkpoint(self, name: str = "last") -> Path:
-        """Path of a checkpoint, ``last`` or ``best``."""
+        """Path of a checkpoint, ``last`` or ``best``, or of the weights that training started from, ``start``."""
         return self.folder / "checkpoints" / f"{name}.pt"
 
     def tracker(self, checkpoint_name: str = "last", device: str | torch.device = "cpu") -> Tracker:
