@@ -34,17 +34,17 @@ def test_no_file_is_without_its_other_half() -> None:
 @SHIPPED
 def test_half_precision_costs_nothing(name: str) -> None:
     metrics = Pretrained(name).card.metrics
-    full, half = (metrics[key] for key in ("float32", "float16"))
+    full, *_, half = [metrics["float32"], *metrics.values()]  # the last is of what ships
     assert half["count_accuracy"] == pytest.approx(full["count_accuracy"], abs=0.005)
     assert half["inference_error"] == pytest.approx(full["inference_error"], rel=0.02)
 
 
 @SHIPPED
 def test_digits_that_no_training_has_seen(name: str) -> None:
-    """As good as the card says, by a smaller sample; on other digits than the card's, at least sensible."""
+    """Sensibly; and where the card's digits are at hand, as well as it says, by a smaller sample."""
     torch.manual_seed(0)
     shipped = Pretrained(name)
-    config, claimed = shipped.config, shipped.card.metrics["float16"]
+    config, (*_, claimed) = shipped.config, shipped.card.metrics.values()
     same = config.data.digits == "embedded" or bool(os.environ.get("VTSSI_MNIST"))
     if config.data.source not in FLAVOURS:
         pytest.skip(f"{name}: learned from a file, not from digits")
@@ -57,9 +57,8 @@ def test_digits_that_no_training_has_seen(name: str) -> None:
     found = judge(shipped.tracker(), test, shipped.card.observe)
     assert found.count_accuracy is not None
     assert found.inference_error is not None
+    assert found.count_accuracy >= 0.8
+    assert found.inference_error <= 0.1 * air.frame_size
     if same:
         assert found.count_accuracy >= claimed["count_accuracy"] - 0.05
         assert found.inference_error <= 1.3 * claimed["inference_error"] + 0.2
-    else:
-        assert found.count_accuracy >= 0.8
-        assert found.inference_error <= 0.1 * air.frame_size
