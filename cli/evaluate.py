@@ -23,6 +23,8 @@ def evaluate(
 ) -> None:
     """Judge the tracker of RUN on sequences whose positions are known.
 
+    RUN is the folder of a run, or pretrained:NAME; vtssi-pyro info lists what ships.
+
     The share of sequences whose objects are counted right, and the mean distance in pixels between objects
     and tracks, of frames that were seen and of frames that were predicted; overall and frame by frame.
     """
@@ -32,13 +34,15 @@ def evaluate(
     from vtssi_pyro.errors import DataError
     from vtssi_pyro.evaluation import judge
     from vtssi_pyro.machine import prepare
-    from vtssi_pyro.runs import Run, available_device, default_threads, load
+    from vtssi_pyro.runs import available_device, default_threads
+    from vtssi_pyro.trained import find
 
     from .progress import watched
     from .reading import open_for, warn_if_short
     from .tables import by_frame, overall
 
-    config = Run(run).config
+    trained = find(run)
+    config = trained.config
     dataset = open_for(data, config)
     if dataset.truth is None:
         raise DataError(
@@ -46,7 +50,7 @@ def evaluate(
             "vtssi-pyro generate writes it; vtssi-pyro track needs none"
         )
     prepare(default_threads())
-    tracker = load(run, checkpoint, available_device(device))
+    tracker = trained.tracker(checkpoint, available_device(device))
     warn_if_short(tracker, dataset.length)
     if without_mot:
         tracker.motion = RandomWalk(config.model.mot.walk_scale)

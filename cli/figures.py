@@ -1,15 +1,12 @@
 """The pictures that a run leaves: curves, and held-out sequences as a film strip and an animation."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from vtssi_pyro.config import Config
 from vtssi_pyro.data import Dataset
-from vtssi_pyro.errors import CheckpointError
 from vtssi_pyro.plots import Panel, error_curves, film_strip, learning_curves, overlay_gif
 from vtssi_pyro.predict import Reading, forecast, track
 from vtssi_pyro.runs import Run
@@ -25,23 +22,12 @@ def curves(run: Run) -> list[Path]:
     run.figures.mkdir(parents=True, exist_ok=True)
     paths = [run.figures / "learning_curves.png"]
     learning_curves(paths[0], run.records())
-    metrics = summary(run).get("metrics")
+    metrics = run.read_summary().get("metrics")
     if metrics:
         config = run.config
         paths.append(run.figures / "error_curves.png")
         error_curves(paths[1], metrics, config.observe, config.data.length)
     return paths
-
-
-def summary(run: Run) -> dict[str, Any]:
-    """What ``summary.json`` holds; nothing while the training goes on."""
-    try:
-        found = json.loads(run.summary.read_text())
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise CheckpointError(f"{run.summary}: damaged ({error})") from error
-    return found if isinstance(found, dict) else {}
 
 
 def pictures(run: Run, config: Config, tracker: Tracker, test: Dataset) -> list[Path]:

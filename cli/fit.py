@@ -13,6 +13,7 @@ from .options import DIGITS, POSITIVE, PRESETS, VARIANTS, command, device_option
     "vtssi-pyro fit movies.npz --objects 3 --preset standard",
     "vtssi-pyro fit --set train.budget=0.1 --out runs/trial",
     "vtssi-pyro fit --out runs/trial --resume",
+    "vtssi-pyro fit movies.npz --from runs/trial",
 )
 @click.argument("data", required=False)
 @option(
@@ -26,6 +27,8 @@ from .options import DIGITS, POSITIVE, PRESETS, VARIANTS, command, device_option
     section="Model",
     help="Which blocks.  [default: vtssi; find-mot for paper-sqair]",
 )
+@option("--from", "source", metavar="RUN", type=click.Path(), section="Model",
+        help="Start from the weights, variant and sizes of a run's folder or of pretrained:NAME.")  # fmt: skip
 @option("--preset", type=click.Choice(PRESETS), section="Training",
         help="Sizes, recipe and budget.  [default: quick, about five minutes on two cores]")  # fmt: skip
 @option("--set", "sets", multiple=True, metavar="KEY=VALUE", section="Training",
@@ -40,8 +43,8 @@ from .options import DIGITS, POSITIVE, PRESETS, VARIANTS, command, device_option
         help="Compile the renderer and the search: a tenth faster, after a minute or two.")  # fmt: skip
 def fit(
     data: str | None, digits: str | None, mnist: str | None, objects: int | None, variant: str | None,
-    preset: str | None, sets: tuple[str, ...], seed: int | None, out: str | None, resume: bool, device: str,
-    threads: int | None, compile_: bool,
+    source: str | None, preset: str | None, sets: tuple[str, ...], seed: int | None, out: str | None,
+    resume: bool, device: str, threads: int | None, compile_: bool,
 ) -> None:  # fmt: skip
     """Train a tracker on DATA; metrics and pictures at the end.
 
@@ -49,11 +52,15 @@ def fit(
     mixed, which is the first four in turns; default: linear) or a file with frames (.npz, .npy), of whose
     sequences the last tenth is held out.
     """
+    from vtssi_pyro.trained import find
+
     from .training import begin, go_on
 
+    start = find(source) if source else None
     digits = digits or ("mnist" if mnist else None)
     options: dict[str, tuple[str, Any]] = {
         "--variant": ("variant", variant),
+        "--from": ("start", start and start.name),
         "--preset": ("preset", preset),
         "--digits": ("data.digits", digits),
         "--objects": ("model.air.num_objects", objects),
@@ -67,4 +74,4 @@ def fit(
     if resume:
         go_on(out, data, given, mnist, device, threads)
     else:
-        begin(data, variant, preset or "quick", given, out, mnist, device, threads)
+        begin(data, variant, preset or "quick", given, start, out, mnist, device, threads)

@@ -7,36 +7,60 @@ import click
 from .options import command, option
 
 
-@command("vtssi-pyro info")
+@command("vtssi-pyro info", "vtssi-pyro info runs/vtssi-linear-0001")
+@click.argument("run", type=click.Path(), required=False)
 @option("--json", "as_json", is_flag=True, section="Output", help="Print one JSON object.")
-def info(as_json: bool) -> None:
-    """Print versions, devices and the extras found."""
+def info(run: str | None, as_json: bool) -> None:
+    """Print versions, devices, the extras found and the weights that ship; or what RUN is.
+
+    RUN is the folder of a run, or pretrained:NAME: what was trained, how, and how good it is.
+    """
     import json
+
+    from .tables import about
+
+    if run is None:
+        found = _machine()
+        lines = _rows(found)
+    else:
+        from vtssi_pyro.trained import find
+
+        found = find(run).about()
+        lines = about(found)
+    click.echo(json.dumps(found) if as_json else "\n".join(lines))
+
+
+def _machine() -> dict[str, Any]:
     import platform
 
     import torch
 
+    from vtssi_pyro.pretrained import available
     from vtssi_pyro.runs import default_threads, physical_cores, versions
 
     cuda = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
-    found: dict[str, Any] = {
+    return {
         "versions": versions(),
         "platform": platform.platform(),
         "cores": physical_cores(),
         "threads": default_threads(),
         "cuda": [torch.cuda.get_device_name(index) for index in cuda],
+        "pretrained": list(available()),
         "extras": _extras(),
     }
-    if as_json:
-        click.echo(json.dumps(found))
-        return
-    for name, version in found["versions"].items():
-        click.echo(f"{name:<12} {version}")
-    click.echo(f"{'platform':<12} {found['platform']}")
-    click.echo(f"{'CPU':<12} {found['cores']} cores, {found['threads']} threads by default")
-    click.echo(f"{'CUDA':<12} {', '.join(found['cuda']) or 'none'}")
+
+
+def _rows(found: dict[str, Any]) -> list[str]:
+    rows = {
+        **found["versions"],
+        "platform": found["platform"],
+        "CPU": f"{found['cores']} cores, {found['threads']} threads by default",
+        "CUDA": ", ".join(found["cuda"]) or "none",
+        "pretrained": ", ".join(found["pretrained"]) or "none",
+    }
     for name, missing in found["extras"].items():
-        click.echo(f"{name:<12} {'missing: ' + ', '.join(missing) if missing else 'installed'}")
+        rows[name] = "missing: " + ", ".join(missing) if missing else "installed"
+    return [f"{name:<12} {value}" for name, value in rows.items()]
 
 
 def _extras() -> dict[str, list[str]]:

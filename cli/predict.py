@@ -36,6 +36,7 @@ def predict(
 ) -> None:
     """See K frames of FRAMES, predict the next H.
 
+    RUN is the folder of a run, or pretrained:NAME; vtssi-pyro info lists what ships.
     FRAMES is a .npz, .npy or .gif file, or a folder of .png files; K frames of every sequence are seen.
 
     Writes predictions.csv (with 50 % and 90 % intervals), tracks.csv and MOTChallenge text in mot/ of the
@@ -46,15 +47,17 @@ def predict(
     from vtssi_pyro.machine import prepare
     from vtssi_pyro.plots import Panel, overlay_gif
     from vtssi_pyro.predict import forecast
-    from vtssi_pyro.runs import Run, available_device, default_threads, load
+    from vtssi_pyro.runs import available_device, default_threads
+    from vtssi_pyro.trained import find
 
     from .reading import SHOWN, folder, head, open_for, read_all, warn_if_short, write_tracks
 
-    config = Run(run).config
+    trained = find(run)
+    config = trained.config
     data = open_for(frames, config)
     where = available_device(device)
     prepare(default_threads())
-    tracker = load(run, checkpoint, where)
+    tracker = trained.tracker(checkpoint, where)
     if not tracker.motion.predicts:
         raise UsageError(
             f"{run}: variant {config.variant} has no model of motion; train find-mot or vtssi to predict"

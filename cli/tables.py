@@ -30,6 +30,19 @@ def by_frame(metrics: Mapping[str, Any], observe: int) -> list[str]:
     return lines
 
 
+def about(found: Mapping[str, Any]) -> list[str]:
+    """Lines of what a run or a card says of itself."""
+    recipe = found["recipe"]
+    rows = {key: value for key, value in found.items() if not isinstance(value, dict)}
+    rows |= {key: recipe[key] for key in ("variant", "preset")}
+    rows["trained on"] = recipe["data"]["source"]
+    rows["minutes"] = f"{found['minutes']:.1f}"
+    lines = [f"{name:<18} {value}" for name, value in rows.items()]
+    for precision, metrics in found["metrics"].items():
+        lines += ["", f"on held-out sequences, in {precision}:", *overall(metrics, found["observe"])]
+    return lines
+
+
 def speed(found: Mapping[str, Any]) -> list[str]:
     """Lines of what a benchmark measured, and of what it measured it on."""
     latency = found["stream_latency_seconds"]

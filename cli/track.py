@@ -19,6 +19,7 @@ from .options import checkpoint_option, command, device_option, option
 def track(run: str, frames: str, out: str, checkpoint: str, device: str) -> None:
     """Track the objects in FRAMES with the tracker of RUN.
 
+    RUN is the folder of a run, or pretrained:NAME; vtssi-pyro info lists what ships.
     FRAMES is a .npz, .npy or .gif file, or a folder of .png files.
 
     Writes tracks.csv, MOTChallenge text in mot/ and overlay.gif of the first sequences. Positions are centres
@@ -28,14 +29,16 @@ def track(run: str, frames: str, out: str, checkpoint: str, device: str) -> None
     from vtssi_pyro import predict
     from vtssi_pyro.machine import prepare
     from vtssi_pyro.plots import Panel, overlay_gif
-    from vtssi_pyro.runs import Run, available_device, default_threads, load
+    from vtssi_pyro.runs import available_device, default_threads
+    from vtssi_pyro.trained import find
 
     from .reading import SHOWN, folder, head, open_for, read_all, warn_if_short, write_tracks
 
-    data = open_for(frames, Run(run).config)
+    trained = find(run)
+    data = open_for(frames, trained.config)
     where = available_device(device)
     prepare(default_threads())
-    tracker = load(run, checkpoint, where)
+    tracker = trained.tracker(checkpoint, where)
     warn_if_short(tracker, data.length)
     target = folder(out)
     tracks, rendered = read_all(data, data.length, where, lambda x, first: predict.track(tracker, x))

@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,28 @@ from vtssi_pyro.errors import UsageError
 from vtssi_pyro.machine import prepare
 from vtssi_pyro.runs import Run, available_device, default_threads, versions
 from vtssi_pyro.train.group import Group, joined
+from vtssi_pyro.trained import Trained
+from vtssi_pyro.variants import build
 
 from .failures import Terminated
-from .figures import curves, pictures, summary
+from .figures import curves, pictures
 from .options import say, warn
 from .progress import reporting, watched
 from .sources import Splits, described, open_splits
 from .tables import overall
 
 FROM_FILE = ("--set data.length", "--set data.sequences", "--set data.validation_sequences")
-CHOSEN_ELSEWHERE = {"variant": "--variant", "preset": "--preset", "data.source": "the argument DATA"}
+CHOSEN_ELSEWHERE = {
+    "variant": "--variant",
+    "preset": "--preset",
+    "data.source": "the argument DATA",
+    "start": "--from",
+}
 
 
 def begin(
-    data: str | None, variant: str | None, preset: str, given: dict[str, str], out: str | None, mnist: str | None,
-    device: str, threads: int | None,
+    data: str | None, variant: str | None, preset: str, given: dict[str, str], start: Trained | None,
+    out: str | None, mnist: str | None, device: str, threads: int | None,
 ) -> None:  # fmt: skip
     """Start a run.
 
@@ -42,6 +50,7 @@ def begin(
         variant: key of VARIANTS; None: the preset's.
         preset: key of PRESETS.
         given: by the option's name, the assignment to a key of the configuration that it stands for.
+        start: whose weights to start from; None: fresh ones.
         out: folder; None: a numbered one.
         mnist: folder of MNIST's files.
         device: name.
@@ -50,19 +59,22 @@ def begin(
     where = available_device(device)
     threads = threads or default_threads()
     prepare(threads)
-    variant = variant or DEFAULT_VARIANTS.get(preset, "vtssi")
     with joined(where) as group:
 
         def resolve() -> tuple[Config, Splits]:
-            config = _configured(data, variant, preset, given)
+            config = _configured(data, variant, preset, given, start)
             splits = open_splits(config, mnist, where)
             fitting.check(config, splits.train, group)
+            if start:
+                _check_fits(start, config, given)
             return config, splits
 
         def create() -> Run:
-            machine = _machine(threads, where, group)
-            name = f"{variant}-{re.sub('[^A-Za-z0-9_.-]+', '_', Path(config.data.source).stem)}"
-            return Run.create(out, config, machine) if out else Run.numbered(name, config, machine=machine)
+            kept = {"machine": _machine(threads, where, group)}
+            if start:
+                kept["start"] = start.tracker().state_dict()
+            name = f"{config.variant}-{re.sub('[^A-Za-z0-9_.-]+', '_', Path(config.data.source).stem)}"
+            return Run.create(out, config, **kept) if out else Run.numbered(name, config, **kept)
 
         config, splits = group.first(resolve)
         _conduct(group.once(create), config, splits, where, group, resume=False)
@@ -85,7 +97,7 @@ def go_on(
         def resolve() -> tuple[Config, Splits | None]:
             config = run.config
             _check_same(run, config, data, given)
-            if summary(run):
+            if run.read_summary():
                 return config, None
             splits = open_splits(config, mnist, where)
             fitting.check(config, splits.train, group)
@@ -94,7 +106,7 @@ def go_on(
         config, splits = group.first(resolve)
         if splits is None:
             say(f"{run.folder}: finished already")
-            group.once(lambda: _show(run, config, summary(run)))
+            group.once(lambda: _show(run, config, run.read_summary()))
             return
         threads = threads or run.machine.get("threads") or default_threads()
         prepare(threads)
@@ -119,23 +131,56 @@ def _warn_of_changes(run: Run, machine: dict[str, Any]) -> None:
         warn(f"results may differ {what} from an uninterrupted run ({'; '.join(changed)})")
 
 
-def _configured(data: str | None, variant: str, preset: str, given: dict[str, str]) -> Config:
-    """Preset, then what the data say, then the options."""
+def _configured(
+    data: str | None, variant: str | None, preset: str, given: dict[str, str], start: Trained | None
+) -> Config:
+    """Preset, then the model to start from, then what the data say, then the options."""
     for name, assignment in given.items():
         key = assignment.partition("=")[0].strip()
         if name.startswith("--set") and key in CHOSEN_ELSEWHERE:
             raise UsageError(f"{name}: {key} is chosen with {CHOSEN_ELSEWHERE[key]}")
-    config = PRESETS[preset](variant)
+    if start:
+        config = _on_top_of(start, variant, preset)
+    else:
+        config = PRESETS[preset](variant or DEFAULT_VARIANTS.get(preset, "vtssi"))
     source = data or config.data.source
     if source not in FLAVOURS and "--digits" in given:
         raise UsageError(
             f"--digits, --mnist: {source} is no flavour of moving digits but a file; leave them out"
         )
-    config = override(config, [f"{key}={json.dumps(value)}" for key, value in described(source).items()])
+    for key, value in described(source).items():
+        if not (start and key.startswith("model.")):  # frames of another size are refused later
+            config = override(config, [f"{key}={json.dumps(value)}"])
     fixed = [name for name in given if source not in FLAVOURS and name.startswith(FROM_FILE)]
     if fixed:
         raise UsageError(f"{fixed[0]}: number and length of the sequences come from the file; leave it out")
     return override(config, list(given.values()))
+
+
+def _on_top_of(start: Trained, variant: str | None, preset: str) -> Config:
+    """A preset's recipe for a model that has learned already."""
+    before = start.config
+    if variant not in (None, before.variant):
+        raise UsageError(f"--variant {variant}: {start.name} is of variant {before.variant}; leave it out")
+    return replace(PRESETS[preset](before.variant), model=before.model, observe=before.observe)
+
+
+def _check_fits(start: Trained, config: Config, given: dict[str, str]) -> None:
+    """Refuse options that make a model of other sizes or parts than the one to start from."""
+    before = start.config
+    theirs, own = (
+        {name: tuple(tensor.shape) for name, tensor in build(c.variant, c.model).state_dict().items()}
+        for c in (before, config)
+    )
+    differing = sorted(name for name in theirs | own if theirs.get(name) != own.get(name))
+    if differing:
+        bare = replace(config, model=before.model)
+        changed = [name for name, text in given.items() if override(bare, [text]) != bare]
+        first = differing[0]
+        raise UsageError(
+            f"{', '.join(changed)}: the weights of {start.name} would not fit ({first}: {theirs.get(first)} there, "
+            f"{own.get(first)} here); leave that out, or --from"
+        )
 
 
 def _check_same(run: Run, config: Config, data: str | None, given: dict[str, str]) -> None:

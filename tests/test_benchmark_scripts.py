@@ -6,6 +6,13 @@ from types import ModuleType
 
 import pytest
 import torch
+from small_model import small
+
+from vtssi_pyro.config import Config, DataConfig, override
+from vtssi_pyro.pretrained import card, load_pretrained
+from vtssi_pyro.runs import Run
+from vtssi_pyro.train import checkpoint
+from vtssi_pyro.variants import build
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -40,3 +47,22 @@ def test_air_learns(script: ModuleType) -> None:
 def test_the_exponent_is_that_of_the_larger_half(script: ModuleType) -> None:
     assert script.exponent([1, 2, 4, 8], [9, 9, 16, 64]) == pytest.approx(2)
     assert script.exponent([1, 5, 20], [7, 5, 20]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("script", ["ship"], indirect=True)
+def test_a_run_is_made_to_ship(
+    script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Judged on the digits that its training never sees."""
+    data = DataConfig(sequences=2, validation_sequences=2, test_sequences=5, length=6)
+    config = override(Config("find", data=data, model=small()), ["model.air.frame_size=32"])
+    run = Run.create(tmp_path / "run", config)
+    checkpoint.save(run.checkpoint(), {"trained": build("find", config.model).state_dict()})
+    words = [part for key in ("description", "data", "licence", "machine") for part in (f"--{key}", "words")]
+    script.main(
+        [str(run.folder), "tiny", *words, "--commit", "abc", "--folder", str(tmp_path), "--threads", "1"]
+    )
+    found = card("tiny", tmp_path)
+    assert (found.commit, found.metrics["float16"]["sequences"]) == ("abc", 5)
+    assert "in float16:" in capsys.readouterr().out
+    load_pretrained("tiny", folder=tmp_path)

@@ -44,11 +44,18 @@ ALLOWED: dict[str, set[str]] = {
     "plots": {"types", "errors", "atomic"},
 }
 # Whole jobs: they see all but the command line and the figures.
-JOBS = {"runs", "evaluation", "logbook", "fitting", "benchmark"}
+JOBS = {"runs", "pretrained", "packing", "trained", "evaluation", "logbook", "fitting", "benchmark"}
 for job in JOBS:
     ALLOWED[job] = set(ALLOWED) - {"plots", "cli"} | JOBS
 
-ONLY_IN = {"matplotlib": {"plots"}, "click": {"cli"}, "sklearn": {"data"}, "pooch": {"data"}, "tqdm": {"cli"}}
+ONLY_IN = {
+    "matplotlib": {"plots"},
+    "click": {"cli"},
+    "sklearn": {"data"},
+    "pooch": {"data"},
+    "tqdm": {"cli"},
+    "safetensors": {"pretrained", "packing"},
+}
 WITHOUT_PYRO = {"types", "errors", "version", "atomic", "config", "data", "metrics", "export", "plots"}
 
 

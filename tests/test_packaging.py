@@ -2,8 +2,14 @@
 
 import configparser
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
+
+import pytest
 
 import vtssi_pyro
 
@@ -45,9 +51,6 @@ def test_the_version_is_written_once() -> None:
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     """``vtssi_pyro.cli`` lies below the package, and ``--help`` must not wait for torch."""
-    import subprocess
-    import sys
-
     code = "import sys, vtssi_pyro; print(*{'torch', 'pyro', 'numpy', 'matplotlib'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.split() == []
@@ -61,3 +64,26 @@ def test_texts_are_finished_and_their_links_lead_somewhere() -> None:
         assert not re.findall(r"@[A-Z]+@|__[A-Z0-9]+__", text), path
         for link in re.findall(r"\]\(([^)#: ]+)\)", text) if path.suffix == ".md" else []:
             assert (path.parent / link).exists(), f"{path}: {link}"
+
+
+def test_a_wheel_holds_everything(tmp_path: Path) -> None:
+    """Weights and their cards too; built from a copy, which the build may fill with its own files."""
+    pytest.importorskip("setuptools", "77", reason="needs the setuptools of pyproject.toml")
+    copy = tmp_path / "copy"
+    for folder in ("vtssi_pyro", "cli"):
+        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    weights = copy / "vtssi_pyro" / "weights"
+    weights.mkdir(exist_ok=True)
+    for suffix in ("json", "safetensors"):
+        (weights / f"a-name.{suffix}").write_text("")
+    code = "from setuptools.build_meta import build_wheel; build_wheel('.')"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=copy, stdout=subprocess.DEVNULL)
+    (wheel,) = copy.glob("*.whl")
+    files = [path.relative_to(copy) for path in copy.glob("vtssi_pyro/**/*") if path.is_file()]
+    files += [Path("vtssi_pyro") / path.relative_to(copy) for path in copy.glob("cli/*")]
+    with zipfile.ZipFile(wheel) as archive:
+        found = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert found == {path.as_posix() for path in files}
+    assert "vtssi_pyro/weights/a-name.safetensors" in found

@@ -12,8 +12,9 @@ import torch
 from vtssi_pyro import runs
 from vtssi_pyro.config import Config, ModelConfig
 from vtssi_pyro.errors import CheckpointError, UsageError
-from vtssi_pyro.runs import Run, available_device, default_threads, load, physical_cores
+from vtssi_pyro.runs import Run, available_device, default_threads, physical_cores
 from vtssi_pyro.train import checkpoint
+from vtssi_pyro.trained import load
 from vtssi_pyro.variants import build
 
 

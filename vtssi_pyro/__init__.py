@@ -31,7 +31,7 @@ _HOMES = {
     "fit": "fitting",
     "forecast": "predict",
     "judge": "evaluation",
-    "load": "runs",
+    "load": "trained",
     "load_digits": "data",
     "mode": "handlers",
     "moving_digits": "data",

@@ -13,11 +13,12 @@ import torch
 
 from vtssi_pyro.config import Config
 from vtssi_pyro.data.dataset import Dataset
-from vtssi_pyro.errors import DataError, PeerLost, UsageError, VtssiError
+from vtssi_pyro.errors import CheckpointError, DataError, PeerLost, UsageError, VtssiError
 from vtssi_pyro.evaluation import judge
 from vtssi_pyro.logbook import Logbook
 from vtssi_pyro.runs import Run, versions
 from vtssi_pyro.tracker import Tracker
+from vtssi_pyro.train import checkpoint
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.objective import OBJECTIVES
 from vtssi_pyro.train.trainer import Trainer
@@ -74,6 +75,7 @@ def fit(
 
     Raises:
         UsageError: the configuration cannot be trained.
+        CheckpointError: what to start or to go on from is missing or damaged.
         Diverged: something is not finite; the last checkpoint stays good.
         Interrupted: on SIGINT or SIGTERM, to any of the processes, after saving.
         PeerLost: another process has ended; the last checkpoint stays good.
@@ -88,9 +90,8 @@ def fit(
         _signals(group) as caught,
     ):
         torch.manual_seed(config.seed)
-        tracker = build(config.variant, config.model).to(device)
         resident = train if device.type == "cpu" else train.to(device)
-        trainer = Trainer(tracker, config, resident, device, group)
+        trainer = Trainer(_untrained(config, run, device), config, resident, device, group)
         history = Logbook(run, trainer, validation)
         if resume:
             history.restore()
@@ -159,13 +160,12 @@ def check(config: Config, train: Dataset, group: Group = ALONE) -> None:
 def summarise(config: Config, run: Run, tracker: Tracker, test: Dataset) -> dict[str, Any]:
     """Judge a trained tracker on held-out sequences; write, and return, the run's ``summary.json``."""
     judged = judge(tracker, test, config.observe).as_dict() if test.truth is not None else None
-    seconds = max((record["seconds"] for record in run.records()), default=0.0)
     summary = {
         "variant": config.variant,
         "preset": config.preset,
         "seed": config.seed,
         "steps": config.train.steps,
-        "minutes": round(seconds / 60, 2),
+        "minutes": run.minutes,
         "observe": config.observe,
         "predicts": tracker.motion.predicts,
         "metrics": judged,
@@ -174,6 +174,21 @@ def summarise(config: Config, run: Run, tracker: Tracker, test: Dataset) -> dict
     }
     run.write_summary(summary)
     return summary
+
+
+def _untrained(config: Config, run: Run, device: torch.device) -> Tracker:
+    """The tracker before its first step; its priors are the configuration's, whatever weights it starts from."""
+    tracker = build(config.variant, config.model).to(device)
+    if config.start is None:
+        return tracker
+    path = run.checkpoint("start")
+    weights = checkpoint.load(path, device)
+    try:
+        tracker.load_state_dict(weights["trained"] | dict(tracker.named_buffers()))
+    except (KeyError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{path}: does not fit the run's config.json ({reason})") from error
+    return tracker
 
 
 def _positive(key: str, value: float) -> None:

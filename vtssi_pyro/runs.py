@@ -34,7 +34,11 @@ class Run:
 
     @classmethod
     def create(
-        cls, folder: str | os.PathLike[str], config: Config, machine: dict[str, Any] | None = None
+        cls,
+        folder: str | os.PathLike[str],
+        config: Config,
+        machine: dict[str, Any] | None = None,
+        start: dict[str, torch.Tensor] | None = None,
     ) -> "Run":
         """Make the folder and write its configuration; a folder that holds a run already is refused.
 
@@ -42,6 +46,7 @@ class Run:
             folder: to make.
             config: resolved.
             machine: what beside the configuration a bit-equal resumption needs: threads, device.
+            start: the weights that ``config.start`` names, which the folder keeps a copy of.
         """
         run = cls(folder)
         with run._writing():
@@ -52,8 +57,10 @@ class Run:
                 raise UsageError(
                     f"{run.folder}: holds a run already; continue it with --resume or choose another --out"
                 )
+            if start is not None:  # first: where there is a configuration, all that it speaks of is there
+                checkpoint.save(run.checkpoint("start"), {"trained": start})
             made = {"config": to_dict(config), "versions": versions(), "machine": machine or {}}
-            _write_json(run.folder / "config.json", made)
+            write_json(run.folder / "config.json", made)
         return run
 
     @classmethod
@@ -63,6 +70,7 @@ class Run:
         config: Config,
         parent: str | os.PathLike[str] = "runs",
         machine: dict[str, Any] | None = None,
+        start: dict[str, torch.Tensor] | None = None,
     ) -> "Run":
         """A new run ``runs/NAME-0001``, counted up."""
         taken = [p.name.rpartition("-")[2] for p in Path(parent).glob(f"{name}-[0-9][0-9][0-9][0-9]*")]
@@ -75,7 +83,12 @@ class Run:
                 except FileExistsError:  # another process was faster
                     number += 1
                     continue
-            return cls.create(run.folder, config, machine)
+            return cls.create(run.folder, config, machine, start)
+
+    @property
+    def name(self) -> str:
+        """The folder, from wherever one looks."""
+        return str(self.folder.resolve())
 
     @property
     def config(self) -> Config:
@@ -112,8 +125,34 @@ class Run:
         return made
 
     def checkpoint(self, name: str = "last") -> Path:
-        """Path of a checkpoint, ``last`` or ``best``."""
+        """Path of a checkpoint, ``last`` or ``best``, or of the weights that training started from, ``start``."""
         return self.folder / "checkpoints" / f"{name}.pt"
+
+    def tracker(self, checkpoint_name: str = "last", device: str | torch.device = "cpu") -> Tracker:
+        """The trained tracker, ready to track."""
+        config, path = self.config, self.checkpoint(checkpoint_name)
+        state = checkpoint.load(path, device)
+        try:
+            tracker = build(config.variant, config.model).to(device)
+            tracker.load_state_dict(state["trained"])
+        except (KeyError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise CheckpointError(f"{path}: does not fit the run's config.json ({reason})") from error
+        return tracker.eval()
+
+    def about(self) -> dict[str, Any]:
+        """What was trained, how, and what it reached, ready for JSON; metrics by precision, as on a card."""
+        config, judged = self.config, self.read_summary().get("metrics")
+        return {
+            "name": self.name,
+            "recipe": to_dict(config),
+            "observe": config.observe,
+            "minutes": self.minutes,
+            "machine": ", ".join(f"{key} {value}" for key, value in self.machine.items()),
+            "seed": config.seed,
+            "versions": self.versions,
+            "metrics": {"float32": judged} if judged else {},
+        }
 
     def records(self) -> list[dict[str, Any]]:
         """The metrics so far, one record a line; half a last line, left by a kill, is skipped."""
@@ -138,9 +177,24 @@ class Run:
         for leftover in self.folder.rglob(".*.tmp*"):
             leftover.unlink(missing_ok=True)
 
+    @property
+    def minutes(self) -> float:
+        """Minutes of training so far."""
+        return round(max((record["seconds"] for record in self.records()), default=0.0) / 60, 2)
+
+    def read_summary(self) -> dict[str, Any]:
+        """The final figures; none while the training goes on."""
+        try:
+            found = json.loads(self.summary.read_text())
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise CheckpointError(f"{self.summary}: damaged ({error})") from error
+        return found if isinstance(found, dict) else {}
+
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write the final figures."""
-        _write_json(self.summary, summary)
+        write_json(self.summary, summary)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -168,23 +222,6 @@ class Run:
                 raise
             reason = error.strerror or error
             raise UsageError(f"{self.folder}: cannot be written ({reason}); choose another --out") from error
-
-
-def load(
-    folder: str | os.PathLike[str], checkpoint_name: str = "last", device: str | torch.device = "cpu"
-) -> Tracker:
-    """The trained tracker of a run folder, ready to track."""
-    run = Run(folder)
-    config = run.config
-    path = run.checkpoint(checkpoint_name)
-    state = checkpoint.load(path, device)
-    try:
-        tracker = build(config.variant, config.model).to(device)
-        tracker.load_state_dict(state["trained"])
-    except (KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{path}: does not fit the run's config.json ({reason})") from error
-    return tracker.eval()
 
 
 def versions() -> dict[str, str]:
@@ -233,7 +270,8 @@ def physical_cores() -> int:
     return max(1, len(cores))
 
 
-def _write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON; the file appears whole or not at all."""
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
 

@@ -14,7 +14,7 @@ import torch
 from tiny_run import ON_FILE, blobs, call, process, refused
 from vtssi_pyro.cli import failures
 
-from vtssi_pyro import fitting, runs
+from vtssi_pyro import fitting, load
 from vtssi_pyro.runs import Run
 
 
@@ -170,7 +170,7 @@ def test_divergence_is_5_and_keeps_a_checkpoint(tmp_path: Path) -> None:
     result = call("fit", blobs(tmp_path / "b.npz"), *ON_FILE, *keys, "--out", tmp_path / "run", code=5)
     assert "error: " in result.stderr
     assert "finite" in result.stderr
-    assert all(p.isfinite().all() for p in runs.load(tmp_path / "run").parameters())
+    assert all(p.isfinite().all() for p in load(tmp_path / "run").parameters())
 
 
 @pytest.mark.parametrize(

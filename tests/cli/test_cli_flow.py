@@ -14,7 +14,8 @@ from tiny_run import FRAME, ON_DIGITS, ON_FILE, STAGES, STEPS, call, refused, se
 from vtssi_pyro.data import open_frames
 from vtssi_pyro.evaluation import judge
 from vtssi_pyro.export import PREDICTIONS_HEADER, TRACKS_HEADER
-from vtssi_pyro.runs import Run, load
+from vtssi_pyro.runs import Run
+from vtssi_pyro.trained import load
 
 
 @pytest.fixture(scope="module")

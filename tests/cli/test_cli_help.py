@@ -65,7 +65,9 @@ def test_fit_offers_exactly_its_options() -> None:
     offered = {
         word.strip(",") for line in text.splitlines() for word in line.split()[:2] if word.startswith("--")
     }
-    wanted = "out variant preset digits mnist objects device threads compile seed set resume debug".split()
+    wanted = (
+        "out variant from preset digits mnist objects device threads compile seed set resume debug".split()
+    )
     assert offered == {f"--{name}" for name in wanted} | {"--help"}
 
 

@@ -30,3 +30,6 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    start: str | None = (
+        None  # whose weights it starts from: pretrained:NAME or a run's folder; None: fresh ones
+    )
