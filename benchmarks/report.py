@@ -42,7 +42,7 @@ def main() -> None:
     compared = {
         "naive": step.compare(repeats=chosen.repeats) | {"title": "paper sizes, naive"},
         "naive, bfloat16": step.compare(repeats=chosen.repeats, bfloat16=True)
-        | {"title": "the same, we bfloat16"},
+        | {"title": "the same, bfloat16"},
         "air": pyro_air.compare(repeats=chosen.repeats) | {"title": "AIR, single frames"},
     }
     compared |= {"floor": over_floor(chosen.repeats) | {"title": "floor"}}
