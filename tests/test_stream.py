@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro import predict
+from vtssi_pyro.errors import UsageError
 from vtssi_pyro.handlers import mode
 from vtssi_pyro.predict import Reading, Stream, forecast, track
 from vtssi_pyro.variants import FINDERS, VARIANTS
@@ -77,7 +78,24 @@ def test_a_movie_shorter_than_the_consensus_is_read_at_its_end(tiny, blobs) -> N
     frames, tracker = blobs(2, 2), tiny()
     stream = Stream(tracker)
     assert stream.push(frames) is None
-    same(stream.flush(), track(tracker, frames))
+    reading = stream.flush()
+    assert reading is not None
+    same(reading, track(tracker, frames))
+    with pytest.raises(UsageError, match="ended after 2 frames, of 3"):
+        stream.push(frames)
+
+
+def test_nothing_waits_where_all_was_read(tiny, blobs) -> None:
+    stream = Stream(tiny())
+    assert stream.push(blobs(2, 5)) is not None
+    assert stream.flush() is None
+
+
+def test_the_first_window_holds_what_the_consensus_needs(tiny, blobs, monkeypatch: Any) -> None:
+    frames, tracker = blobs(2, 7), tiny()
+    whole = track(tracker, frames)
+    monkeypatch.setattr(predict, "WINDOW", 1)  # of the consensus's three frames
+    same(track(tracker, frames), whole)
 
 
 def test_the_future_does_not_change_the_past(tiny, blobs) -> None:

@@ -66,7 +66,7 @@ class Logbook:
         stage = self.trainer.stage
         assert stage is not None
         if not self.trainer.is_finite():
-            raise self._lost("the gradient is")
+            raise self._lost("weights are")
         terms = {name: float(value) / self.count for name, value in self.sums.items()}
         if not math.isfinite(sum(terms.values())):
             raise self._lost("the objective is")
@@ -114,7 +114,7 @@ class Logbook:
         self.group.once(self._save)
 
     def _save(self) -> None:
-        if not all(bool(p.isfinite().all()) for p in self.trainer.tracker.parameters()):
+        if not self.trainer.is_finite():
             raise self._lost("weights are")
         state = self.trainer.state()
         state |= {"trained": self.trainer.trained.state_dict(), "best": self.best, "seconds": self.elapsed()}

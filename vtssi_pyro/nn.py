@@ -6,7 +6,7 @@ no effects. Only Pyro's own optimisers need that: what is :func:`unregistered` g
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from itertools import pairwise
 
@@ -48,7 +48,7 @@ def unregistered() -> AbstractContextManager[None]:
 
 
 def bfloat16_convolutions(on: bool = True) -> AbstractContextManager[None]:
-    """Within, convolutions of many channels are in bfloat16; all that positions are computed from stays float32."""
+    """Within, the convolution stacks are in bfloat16, their inputs and outputs float32; whatever else is, stays so."""
     return _setting(_BFLOAT16, on)
 
 
@@ -179,7 +179,8 @@ class ConvStack(Network):
     def forward(self, x: Tensor) -> Tensor:
         """Features of images with any leading axes."""
         images = _channels_last(x.flatten(0, -4))
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=_BFLOAT16.get()):
+        on = _BFLOAT16.get()  # otherwise a caller's own autocast holds
+        with torch.autocast(x.device.type, torch.bfloat16) if on else nullcontext():
             features = self.layers(images)
         return features.to(x.dtype).unflatten(0, x.shape[:-3])
 

@@ -62,7 +62,7 @@ def forecast(
         for x in frames.split(batch):
             samples = [_sample(tracker, x, horizon) for _ in range(num_samples)]
             reading, carry = [], None
-            for window, ahead in _windows(x, horizon):
+            for window, ahead in _windows(tracker, x, horizon):
                 piece, carry = _read(tracker, window, ahead, carry)
                 reading.append(piece)
             parts.append(_with_samples(_joined(reading, 1), samples))
@@ -81,9 +81,10 @@ class Stream:
 
     def __init__(self, tracker: Tracker) -> None:
         self.tracker = tracker
-        self.needed = 1 if tracker.per_frame else max(tracker.consensus.K, tracker.motion.M)
+        self.needed = _needed(tracker)
         self._early: list[Tensor] = []
         self._carry: Carry | None = None
+        self._seen = 0
 
     def push(self, frames: Tensor) -> Reading | None:
         """Track the next frames.
@@ -93,14 +94,23 @@ class Stream:
 
         Returns:
             a reading of all frames not yet read; None as long as fewer than ``needed`` have come.
-        """
-        self._early.append(frames)
-        if self._carry is None and sum(part.shape[1] for part in self._early) < self.needed:
-            return None
-        return self.flush()
 
-    def flush(self) -> Reading:
-        """A reading of frames that still wait for others: a movie may be shorter than ``needed``."""
+        Raises:
+            UsageError: the stream was ended by :meth:`flush` before it had seen enough to go on from.
+        """
+        if self._carry is not None and self._seen < self.needed:
+            raise UsageError(f"this stream ended after {self._seen} frames, of {self.needed} needed to go on")
+        self._early.append(frames)
+        self._seen += frames.shape[1]
+        return self.flush() if self._seen >= self.needed else None
+
+    def flush(self) -> Reading | None:
+        """A reading of frames that still wait for others, if any do: a movie may be shorter than ``needed``.
+
+        That ends the stream: what so few frames say of the objects is nothing to go on from.
+        """
+        if not self._early:
+            return None
         frames = torch.cat(self._early, 1)
         self._early = []
         with _quiet(self.tracker):
@@ -126,9 +136,14 @@ def _joined(parts: Sequence[Reading], axis: int) -> Reading:
     return Reading(tracks, torch.cat([part.frames for part in parts], axis))
 
 
-def _windows(x: Tensor, horizon: int) -> Iterator[tuple[Tensor, int]]:
+def _needed(tracker: Tracker) -> int:
+    """Frames that the first reading must see at least, where there are so many."""
+    return 1 if tracker.per_frame else max(tracker.consensus.K, tracker.motion.M)
+
+
+def _windows(tracker: Tracker, x: Tensor, horizon: int) -> Iterator[tuple[Tensor, int]]:
     """The frames in parts that follow each other, the horizon beyond the last."""
-    *windows, last = x.split(WINDOW, 1)
+    *windows, last = x.split(max(WINDOW, _needed(tracker)), 1)
     for window in windows:
         yield window, 0
     yield last, horizon
@@ -182,7 +197,7 @@ def _read(tracker: Tracker, x: Tensor, horizon: int, carry: Carry | None) -> tup
 def _sample(tracker: Tracker, x: Tensor, horizon: int) -> Tensor:
     """One posterior sample of the positions (B, T + horizon, N, 2), in pixels."""
     size, positions, carry = (x.shape[-2], x.shape[-1]), [], None
-    for window, ahead in _windows(x, horizon):
+    for window, ahead in _windows(tracker, x, horizon):
         latents = tracker.guide(window, horizon=ahead, carry=carry)
         carry = latents.carry
         offset, _ = ink_box(tracker.air.decode(latents.objects.description), latents.objects)

@@ -69,11 +69,12 @@ class Program:
         """
         if carry is None:
             objects, first = self.consensus.guide(self.air, frames, plates)
+            position = self.find.guide(self.air, frames, objects, first, plates)
         else:
-            objects, first = carry.objects, None
-        position = self.find.guide(self.air, frames, objects, first, plates, carry and carry.proposed)
+            objects = carry.objects
+            position = self.find.guide(self.air, frames, objects, None, plates, carry.proposed)
         with plates.sequences, plates.objects:
-            memory = self.motion.guide(objects, position, seed, carry)
+            memory = self.motion.guide(objects, position, seed, *([] if carry is None else [carry]))
         return position[..., -1, :, :], memory
 
     def likelihood(self, plates: Plates, latents: Latents, frames: Tensor, anneal: Anneal) -> None:

@@ -54,10 +54,6 @@ class TemplateConfig:
     """The template-matching FIND; sides in pixels of the halved frame."""
 
     kernel_side: int = 15
-    filters: tuple[tuple[int, int], ...] = (
-        (8, 3),
-        (8, 3),
-    )  # (channels, side) of the correction's convolutions
     sharpness: float = 8.0
     rounds: int = 5  # of mutual exclusion between the objects; 0: each is searched on its own
     strength: float = 10.0  # what the same place costs at first, nats

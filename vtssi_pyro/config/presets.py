@@ -152,13 +152,13 @@ def _staged(preset: str, variant: str, steps: dict[str, int], cache: int) -> Con
 
 
 def quick(variant: str) -> Config:
-    """About five minutes on two cores."""
+    """About four minutes of one core."""
     steps = {"objects": 1500, "search": 400, "places": 0, "motion": 1500, "joint": 40}
     return _staged("quick", variant, steps, cache=2500)
 
 
 def standard(variant: str) -> Config:
-    """About an hour on two cores, minutes on a GPU."""
+    """About half an hour of one core."""
     steps = {"objects": 6000, "search": 1500, "places": 4000, "motion": 6000, "joint": 300}
     if variant == "air":  # nothing follows, so the whole budget is its own
         steps["objects"] = 12_000

@@ -64,7 +64,8 @@ class TrainConfig:
     beta1: float = 0.5
     clip: float = 5.0  # global norm of the gradient of the loss per sequence (reading D3)
     per_frame: bool = False  # the loss per frame instead of per sequence (reading D16)
-    bfloat16: bool = False  # convolutions of many channels in bfloat16: faster where the hardware has it
+    bfloat16: bool = False  # the convolution stacks in bfloat16: faster where the hardware has it
+    capture: bool = True  # on a GPU, steps as CUDA graphs
     compile: bool = False  # the renderer and the search, with torch.compile: faster after its half minute
     average: float = 0.0  # limit of the decay of the weights' moving average; 0: none
     evaluate_every: int = 1000  # steps

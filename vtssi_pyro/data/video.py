@@ -53,9 +53,12 @@ class VideoFile:
         self._resident: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Self:
-        """The same data with its frames, as they are stored, in a device's memory."""
-        made = copy.copy(self)
-        made._resident = torch.from_numpy(np.array(self._frames)).to(device)
+        """The same data with its frames, as they are stored, in a device's memory; where they find room there."""
+        device, made = torch.device(device), copy.copy(self)
+        if device.type == "cuda" and self._frames.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
+            return made
+        native = self._frames.dtype.newbyteorder("=")
+        made._resident = torch.from_numpy(np.array(self._frames, dtype=native)).to(device)
         return made
 
     def __len__(self) -> int:
@@ -88,7 +91,11 @@ class VideoFile:
         """Read frames (b, t, H, W) in [0, 1]; only what is asked for is read."""
         chosen, times = rows(index, len(self)).cpu(), span(length, start, self.length)
         if self._resident is not None:
-            return self._resident[chosen.to(self._resident.device)][:, times].float().div_(self._full)
+            moments = torch.arange(times.start, times.stop)
+            picked_there = self._resident[
+                chosen[:, None].to(device := self._resident.device), moments.to(device)
+            ]
+            return picked_there.float().div_(self._full)
         picked = self._frames[chosen.numpy()[:, None], np.arange(times.start, times.stop)]  # (b, t, H, W)
         return torch.from_numpy(picked.astype(np.float32)).div_(self._full)
 

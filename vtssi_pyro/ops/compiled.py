@@ -27,18 +27,18 @@ def compilable(function: Callable[..., Any]) -> Callable[..., Any]:
     fast: Callable[..., Any] | None = None
 
     @wraps(function)
-    def call(*args: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
         nonlocal fast
         if not _ON.get():
-            return function(*args)
+            return function(*args, **kwargs)
         if fast is None:
             fast = torch.compile(function)
         try:
-            return fast(*args)
+            return fast(*args, **kwargs)
         except torch._dynamo.exc.TorchDynamoException as error:  # no C++ compiler, mostly
             fast = function
             reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
             warnings.warn(f"{function.__name__} is not compiled: {reason}", stacklevel=2)
-            return function(*args)
+            return function(*args, **kwargs)
 
     return call

@@ -26,15 +26,21 @@ class Captured:
 
     def __init__(self, step: Step) -> None:
         self.step = step
+        self.device = step.parameters[0].device
         self.kinds: dict[Any, _Kind] = {}
-        self.pool = torch.cuda.graph_pool_handle()
-        self.stream = torch.cuda.Stream()
+        with torch.cuda.device(self.device):
+            self.pool = torch.cuda.graph_pool_handle()
+            self.stream = torch.cuda.Stream()
         self.failed = False
 
     def __call__(self, batch: Any, now: Scheduled) -> tuple[Terms, Tensor]:
         """Make the step; see :class:`~vtssi_pyro.train.step.Step`."""
-        if self.failed:
-            return self.step(batch, now)
+        with torch.cuda.device(self.device):
+            found = None if self.failed else self._fast(batch, now)
+        return found or self.step(batch, now)
+
+    def _fast(self, batch: Any, now: Scheduled) -> tuple[Terms, Tensor] | None:
+        """The step by a graph, or on the way to one; None where the capture failed and no step was made."""
         tensors = _leaves(batch)
         key = (*(tensor.shape for tensor in tensors), now.air_weight == 0, now.rollout_weight == 0)
         kind = self.kinds.get(key)
@@ -49,9 +55,10 @@ class Captured:
                 self._capture(kind)
             except RuntimeError as error:
                 self.failed = True
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                cause = error.__context__ or error  # the end of a broken capture complains again
+                reason = (str(cause).splitlines() or [type(cause).__name__])[0]
                 warnings.warn(f"steps are not captured as CUDA graphs: {reason}", stacklevel=2)
-                return self.step(batch, now)
+                return None
         assert kind.graph is not None
         kind.graph.replay()
         terms, norm = kind.found
@@ -67,7 +74,8 @@ class Captured:
 
     def _capture(self, kind: "_Kind") -> None:
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
+        # the outer context puts the stream back even where the end of a broken capture raises
+        with torch.cuda.stream(self.stream), torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
             kind.found = self.step(kind.batch, kind.now)
         kind.graph = graph
 
@@ -78,7 +86,8 @@ class _Kind:
     def __init__(self, batch: Any, now: Scheduled) -> None:
         self.batch = _copied(batch)
         self.tensors = _leaves(self.batch)
-        self.values = torch.tensor(numbers(now), device=self.tensors[0].device)
+        # float32 whatever the default: the fused optimiser reads its learning rate so
+        self.values = torch.tensor(numbers(now), dtype=torch.float32, device=self.tensors[0].device)
         self.now = on_device(now, self.values)
         self.graph: torch.cuda.CUDAGraph | None = None
         self.found: tuple[Terms, Tensor]
@@ -87,7 +96,9 @@ class _Kind:
     def load(self, tensors: list[Tensor], now: Scheduled) -> None:
         for place, tensor in zip(self.tensors, tensors, strict=True):
             place.copy_(tensor)
-        self.values.copy_(torch.tensor(numbers(now)))
+        # from pinned memory, so that the host prepares the next step while the device makes this one
+        values = torch.tensor(numbers(now), dtype=torch.float32).pin_memory()
+        self.values.copy_(values, non_blocking=True)
 
 
 def on_device(now: Scheduled, values: Tensor) -> Scheduled:

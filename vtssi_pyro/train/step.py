@@ -9,6 +9,7 @@ Nothing here asks the device for a value or sends it one, so that the step can b
 
 from typing import Any
 
+import pyro
 import torch
 from torch import Tensor, nn
 
@@ -54,7 +55,12 @@ class Step:
             gradient's norm before clipping.
         """
         config = self.config
-        with unregistered(), bfloat16_convolutions(config.bfloat16), compiled(config.compile):
+        with (
+            pyro.validation_enabled(False),  # it looks at every value, which halts a device
+            unregistered(),
+            bfloat16_convolutions(config.bfloat16),
+            compiled(config.compile),
+        ):
             terms = OBJECTIVES[self.stage.objective].terms(self.tracker, batch, self.stage, now)
         count = _sequences(batch) * (_length(batch) if config.per_frame else 1)
         terms = {name: value / count for name, value in terms.items()}

@@ -25,7 +25,6 @@ class Trainer:
         dataset: training sequences.
         device: where the tracker is.
         group: the processes that train together.
-        capture: on a CUDA device, capture steps as graphs.
     """
 
     def __init__(
@@ -35,15 +34,15 @@ class Trainer:
         dataset: Any,
         device: torch.device,
         group: Group = ALONE,
-        capture: bool = True,
     ) -> None:
         self.tracker, self.config, self.dataset, self.device = tracker, config, dataset, device
-        self.group, self.capture = group, capture and device.type == "cuda"
+        self.group = group
+        # the exchange of gradients stays out of graphs: NCCL would not notice a process that hangs
+        self.capture = config.train.capture and device.type == "cuda" and group.size == 1
         self.step = 0
         # the tracker to use: with averaged weights where the recipe averages
         self.trained: Tracker = deepcopy(tracker) if config.train.average else tracker
         self.stage: Stage | None = None
-        self.norm: Tensor | None = None
 
     def advance(self) -> dict[str, Tensor]:
         """Make one step; returns the objective's terms, nats per sequence."""
@@ -53,17 +52,17 @@ class Trainer:
         # one seed a step: noise need not be stored to resume, and no two processes share theirs
         torch.manual_seed(mixed(self.config.seed, stage.name, within, "noise", self.group.rank))
         now = self.config.train.scheduled(stage, within, self.step)
-        terms, self.norm = self.make(self.batches(within), now)
+        terms, _ = self.make(self.batches(within), now)
         self.step += 1
         return terms
 
     def is_finite(self) -> bool:
-        """Whether the last gradient was finite.
+        """Whether all weights are finite.
 
-        One that is not makes weights that are not, and those make every later gradient so: it is enough to look now
-        and then, which spares a GPU a halt per step.
+        A gradient that is not makes weights that are not, for good: it is enough to look now and then, which spares a
+        GPU a halt per step.
         """
-        return self.norm is None or bool(torch.isfinite(self.norm))
+        return all(bool(parameter.isfinite().all()) for parameter in self.tracker.parameters())
 
     def _enter(self, stage: Stage) -> None:
         """Set up a stage: its parameters, a fresh optimiser, its batches."""
@@ -94,4 +93,7 @@ class Trainer:
             stage, within = self.config.train.locate(self.step)
             self._enter(stage)
             if within:
-                self.optimize.optimizer.load_state_dict(deepcopy(state["optimizer"]))
+                optimizer = self.optimize.optimizer
+                optimizer.load_state_dict(deepcopy(state["optimizer"]))
+                for options in optimizer.param_groups:  # of the device before
+                    options["capturable"] = self.device.type == "cuda"
