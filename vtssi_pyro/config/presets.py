@@ -158,7 +158,7 @@ def quick(variant: str) -> Config:
 
 
 def standard(variant: str) -> Config:
-    """About half an hour of one core."""
+    """Under an hour of one core."""
     steps = {"objects": 6000, "search": 1500, "places": 4000, "motion": 6000, "joint": 300}
     if variant == "air":  # nothing follows, so the whole budget is its own
         steps["objects"] = 12_000
