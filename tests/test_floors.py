@@ -39,7 +39,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "predict": {"types", "errors", "ops", "handlers", "tracker"},
     "data": {"types", "errors", "ops"},
-    "metrics": {"types", "errors", "ops"},
+    "matching": {"types", "errors"},
+    "metrics": {"types", "matching"},
     "export": {"types", "errors", "atomic"},
     "plots": {"types", "errors", "atomic"},
 }
@@ -49,7 +50,18 @@ for job in JOBS:
     ALLOWED[job] = set(ALLOWED) - {"plots", "cli"} | JOBS
 
 ONLY_IN = {"matplotlib": {"plots"}, "click": {"cli"}, "sklearn": {"data"}, "pooch": {"data"}, "tqdm": {"cli"}}
-WITHOUT_PYRO = {"types", "errors", "version", "atomic", "config", "data", "metrics", "export", "plots"}
+WITHOUT_PYRO = {
+    "types",
+    "errors",
+    "version",
+    "atomic",
+    "config",
+    "data",
+    "matching",
+    "metrics",
+    "export",
+    "plots",
+}
 
 
 def sources(*folders: str) -> list[Path]:
