@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"types", "errors"},
     "priors": {"types"},
     "machine": set(),
+    "paper": set(),
     "blocks": {"types", "ops", "nn", "handlers", "config", "priors"},
     "tracker": {"types", "ops", "nn", "handlers", "blocks", "errors"},
     "variants": {"types", "blocks", "config", "tracker", "errors"},
@@ -45,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     "plots": {"types", "errors", "atomic"},
 }
 # Whole jobs: they see all but the command line and the figures.
-JOBS = {"runs", "evaluation", "logbook", "fitting", "benchmark"}
+JOBS = {"runs", "evaluation", "logbook", "fitting", "benchmark", "provenance", "reproduction"}
 for job in JOBS:
     ALLOWED[job] = set(ALLOWED) - {"plots", "cli"} | JOBS
 

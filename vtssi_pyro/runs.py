@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import torch
 
-from vtssi_pyro.atomic import atomic_write
+from vtssi_pyro.atomic import atomic_write, write_json
 from vtssi_pyro.config import Config, from_dict, to_dict
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.tracker import Tracker
@@ -53,7 +53,7 @@ class Run:
                     f"{run.folder}: holds a run already; continue it with --resume or choose another --out"
                 )
             made = {"config": to_dict(config), "versions": versions(), "machine": machine or {}}
-            _write_json(run.folder / "config.json", made)
+            write_json(run.folder / "config.json", made)
         return run
 
     @classmethod
@@ -140,7 +140,7 @@ class Run:
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write the final figures."""
-        _write_json(self.summary, summary)
+        write_json(self.summary, summary)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -231,11 +231,6 @@ def physical_cores() -> int:
         except OSError:
             cores.add(str(cpu))
     return max(1, len(cores))
-
-
-def _write_json(path: Path, value: Any) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def _claim(file: IO[str]) -> bool:
