@@ -68,18 +68,19 @@ def _made_with(rows: Rows) -> str:
 
 
 def _row(row: dict[str, Any]) -> list[str]:
-    ours, paper = row["ours"], row["paper"] or {}
-    cells = [row["flavour"], NAMES[row["variant"]]]
+    words = [row["flavour"], NAMES[row["variant"]]]
     for name in ("count_accuracy", "inference_error", "prediction_error"):
-        none = "n/a" if name == "prediction_error" and ours else MISSING
         percent = name == "count_accuracy"
-        cells.append(_measure(ours[name], percent) if ours and ours[name] else none)
-        published = paper.get(name)
-        cells.append(
-            MISSING if published is None else f"{100 * published:.2f} %" if percent else f"{published:.3f}"
-        )
+        for numbers, write in ((row["ours"], _measure), (row["paper"], _published)):
+            known = numbers is not None and numbers[name] is not None
+            unable = "n/a" if numbers and name == "prediction_error" else MISSING
+            words.append(write(numbers[name], percent) if known else unable)
     minutes = _mean(row["cells"], "training", "minutes")
-    return [*cells, MISSING if minutes is None else f"{minutes:.0f}"]
+    return [*words, MISSING if minutes is None else f"{minutes:.0f}"]
+
+
+def _published(value: float, percent: bool) -> str:
+    return f"{100 * value:.2f} %" if percent else f"{value:.3f}"
 
 
 def _measure(found: dict[str, Any], percent: bool) -> str:
@@ -140,7 +141,8 @@ def _origins(rows: Rows) -> list[str]:
             starts = cell["training"]["starts"] or [cell["evaluation"]]
             commits = list(dict.fromkeys(_code(start) for start in [*starts, cell["evaluation"]]))
             hardware = starts[-1]["hardware"]
-            machine = f"{hardware['gpu'] or hardware['processor']}, {hardware['threads']} threads"
+            threads = hardware["threads"]
+            machine = f"{hardware['gpu'] or hardware['processor']}, {threads} thread{'s' * (threads > 1)}"
             minutes = f"{cell['training']['minutes']:.0f}"
             name = Key(cell["variant"], cell["flavour"], cell["seed"]).name
             lines.append([name, f"`{cell['command']}`", ", ".join(commits), machine, minutes])

@@ -28,7 +28,9 @@ POOL = 1000  # held-out sequences among which those to show are chosen
 COLUMNS, SCALE = 20, 2
 FLAVOUR = "linear-overlap"  # of figures 3 and 4
 RANDOM = 12  # sequences of a flavour in figures 12 to 14
-BEGINNING, CLUTTER = slice(0, 3), slice(5, 10)  # frames that overlap in figures 3 and 11, in figure 4
+BEGINNING = slice(0, 3)  # frames in which objects overlap, in figures 3 and 11
+CLUTTER = slice(5, 10)  # frames in which they are near each other, in figure 4
+NEAR = 10.0  # px between centres, half a digit
 
 
 class Film(NamedTuple):
@@ -100,9 +102,9 @@ def _figure4(studio: Studio) -> Film:
     """FIND and VTSSI on frames 1 to 10 of a sequence, and on frames 6 to 15, which begin cluttered."""
     say("figure4: SQAIR's row is left out, there is no SQAIR here")
     data = studio.sequences(FLAVOUR, 15)
-    overlap = _overlapping(data)
-    clean = (data.counts == 2) & ~overlap[:, 0]
-    x = studio.frames(data, _chosen(1, clean & overlap[:, CLUTTER].all(1), clean & overlap[:, 5], clean))
+    clean = (data.counts == 2) & ~_overlapping(data)[:, 0]
+    near = (data.position[..., 0, :] - data.position[..., 1, :]).norm(dim=-1) < NEAR  # (S, 15)
+    x = studio.frames(data, _chosen(1, clean & near[:, CLUTTER].all(1), clean & near[:, 5], clean))
     halves = (x[:, :10], x[:, 5:])
     rows: list[Row] = []
     for variant in ("find", "vtssi"):

@@ -2,8 +2,9 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -75,10 +76,13 @@ def trained(order: Order, key: Key) -> Run:
     return _train(order, run, wanted)
 
 
-def starts(run: Run) -> list[dict[str, object]]:
+def starts(run: Run) -> list[dict[str, Any]]:
     """Code and machine of every start of a training, as far as they were written down."""
-    path = run.folder / "starts.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    path, found = run.folder / "starts.jsonl", []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        with suppress(ValueError):  # half a line, left by a kill
+            found.append(json.loads(line))
+    return found
 
 
 def _check_same(run: Run, wanted: Config) -> None:

@@ -13,7 +13,7 @@ from vtssi_pyro.types import Tracks
 TILE = 150  # px, about the width of a frame's picture
 MARGIN, GAP, HEADER = 16, 6, 34  # px
 HORIZON = 18  # px between the last frame seen and the first one predicted
-LETTERS, TAB = 18, 14  # px
+LETTERS, TAB = 18, 14  # px; an identity's is smaller where frames are small
 
 Row = tuple[str, Frames, Tracks | None]  # label, (T, H, W), tracks of that one sequence
 
@@ -59,7 +59,7 @@ def film_strip(
         for t, left in zip(shown, lefts, strict=True):
             tile = Canvas.of(film[t] if t < len(film) else np.zeros_like(film[0]), scale)
             if scene is not None:
-                scene.draw(tile, t, scale, letters=TAB)
+                scene.draw(tile, t, scale, letters=min(TAB, 5 * scale))
             page.put(tile, left, top)
     before = [left for t, left in zip(shown, lefts, strict=True) if observed is not None and t < observed]
     if before and len(before) < len(shown):
