@@ -63,9 +63,11 @@ def panels_of(tracker: Tracker, frames: Tensor, observe: int) -> list[Panel]:
 
 
 def only(tracks: Tracks, sequence: int) -> Tracks:
-    """The tracks of one sequence, still with its axis; without samples."""
+    """The tracks of one sequence, still with its axis."""
     rows = slice(sequence, sequence + 1)
-    return Tracks._make(None if field is None else field[rows] for field in tracks._replace(samples=None))
+    samples = None if tracks.samples is None else tracks.samples[:, rows]
+    fields = (None if field is None else field[rows] for field in tracks._replace(samples=None))
+    return Tracks._make(fields)._replace(samples=samples)
 
 
 def _worth_showing(tracks: Tracks) -> list[int]:

@@ -62,7 +62,7 @@ def begin(
     with joined(where) as group:
 
         def resolve() -> tuple[Config, Splits]:
-            config = _configured(data, variant, preset, given, start)
+            config = configured(data, variant, preset, given, start)
             splits = open_splits(config, mnist, where)
             fitting.check(config, splits.train, group)
             if start:
@@ -70,14 +70,16 @@ def begin(
             return config, splits
 
         def create() -> Run:
-            kept = {"machine": _machine(threads, where, group)}
+            kept = {"machine": machine_of(threads, where, group)}
             if start:
                 kept["start"] = start.tracker().state_dict()
             name = f"{config.variant}-{re.sub('[^A-Za-z0-9_.-]+', '_', Path(config.data.source).stem)}"
             return Run.create(out, config, **kept) if out else Run.numbered(name, config, **kept)
 
         config, splits = group.first(resolve)
-        _conduct(group.once(create), config, splits, where, group, resume=False)
+        run = group.once(create)
+        found = conduct(run, config, splits, where, group, resume=False)
+        group.once(lambda: _show(run, config, found))
 
 
 def go_on(
@@ -110,16 +112,18 @@ def go_on(
             return
         threads = threads or run.machine.get("threads") or default_threads()
         prepare(threads)
-        _warn_of_changes(run, _machine(threads, where, group))
-        _conduct(run, config, splits, where, group, resume=True)
+        warn_of_changes(run, machine_of(threads, where, group))
+        found = conduct(run, config, splits, where, group, resume=True)
+        group.once(lambda: _show(run, config, found))
 
 
-def _machine(threads: int, device: torch.device, group: Group) -> dict[str, Any]:
+def machine_of(threads: int, device: torch.device, group: Group) -> dict[str, Any]:
     """What beside the configuration decides a run's last bits."""
     return {"threads": threads, "device": device.type, "processes": group.size}
 
 
-def _warn_of_changes(run: Run, machine: dict[str, Any]) -> None:
+def warn_of_changes(run: Run, machine: dict[str, Any]) -> None:
+    """Say what may make a resumed run another than an uninterrupted one."""
     here, before = {**versions(), **machine}, {"processes": 1, **run.versions, **run.machine}
     changed = [
         f"{key} {before[key]} before, {here[key]} now"
@@ -131,8 +135,8 @@ def _warn_of_changes(run: Run, machine: dict[str, Any]) -> None:
         warn(f"results may differ {what} from an uninterrupted run ({'; '.join(changed)})")
 
 
-def _configured(
-    data: str | None, variant: str | None, preset: str, given: dict[str, str], start: Trained | None
+def configured(
+    data: str | None, variant: str | None, preset: str, given: dict[str, str], start: Trained | None = None
 ) -> Config:
     """Preset, then the model to start from, then what the data say, then the options."""
     for name, assignment in given.items():
@@ -195,23 +199,24 @@ def _check_same(run: Run, config: Config, data: str | None, given: dict[str, str
         )
 
 
-def _conduct(
+def conduct(
     run: Run, config: Config, splits: Splits, device: torch.device, group: Group, resume: bool
-) -> None:
+) -> dict[str, Any]:
+    """Train in a run folder, judge and draw; returns what ``summary.json`` holds."""
     each = f"{group.size} processes, each on {device.type}" if group.size > 1 else str(device)
     say(f"run folder: {run.folder} ({each}, {torch.get_num_threads()} threads)")
     with reporting(config) as reporter:
         tracker = fitting.fit(config, splits.train, splits.validation, run, device, reporter, resume, group)
 
-    def finish() -> None:
+    def finish() -> dict[str, Any]:
         with _told_how_to_go_on(run, group):
             with watched(splits.test, "judging") as test:
                 found = fitting.summarise(config, run, tracker, test)
             curves(run)
             pictures(run, config, tracker, splits.test)
-        _show(run, config, found)
+        return found
 
-    group.once(finish)
+    return group.once(finish)
 
 
 @contextmanager

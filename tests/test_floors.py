@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"types", "errors"},
     "priors": {"types"},
     "machine": set(),
+    "paper": set(),
     "blocks": {"types", "ops", "nn", "handlers", "config", "priors"},
     "tracker": {"types", "ops", "nn", "handlers", "blocks", "errors"},
     "variants": {"types", "blocks", "config", "tracker", "errors"},
@@ -39,12 +40,24 @@ ALLOWED: dict[str, set[str]] = {
     },
     "predict": {"types", "errors", "ops", "handlers", "tracker"},
     "data": {"types", "errors", "ops"},
-    "metrics": {"types", "errors", "ops"},
+    "matching": {"types", "errors"},
+    "metrics": {"types", "matching"},
     "export": {"types", "errors", "atomic"},
     "plots": {"types", "errors", "atomic"},
 }
 # Whole jobs: they see all but the command line and the figures.
-JOBS = {"runs", "pretrained", "packing", "trained", "evaluation", "logbook", "fitting", "benchmark"}
+JOBS = {
+    "runs",
+    "pretrained",
+    "packing",
+    "trained",
+    "evaluation",
+    "logbook",
+    "fitting",
+    "benchmark",
+    "provenance",
+    "reproduction",
+}
 for job in JOBS:
     ALLOWED[job] = set(ALLOWED) - {"plots", "cli"} | JOBS
 
@@ -56,7 +69,18 @@ ONLY_IN = {
     "tqdm": {"cli"},
     "safetensors": {"pretrained", "packing"},
 }
-WITHOUT_PYRO = {"types", "errors", "version", "atomic", "config", "data", "metrics", "export", "plots"}
+WITHOUT_PYRO = {
+    "types",
+    "errors",
+    "version",
+    "atomic",
+    "config",
+    "data",
+    "matching",
+    "metrics",
+    "export",
+    "plots",
+}
 
 
 def sources(*folders: str) -> list[Path]:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.errors import DataError, UsageError
-from vtssi_pyro.metrics import Evaluation, evaluate, match
+from vtssi_pyro.matching import match
+from vtssi_pyro.metrics import Evaluation, evaluate
 from vtssi_pyro.types import Tracks
 
 NAN = float("nan")
@@ -73,7 +74,7 @@ def test_match_is_the_best_of_all_assignments(N: int, M: int, presence: float) -
 def test_both_solvers_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     truth, found = random_tracks(50, 5, 3, 0.8), random_tracks(50, 5, 4, 0.8)
     enumerated = match(truth, found, 5)
-    monkeypatch.setattr("vtssi_pyro.metrics.ENUMERATED_SLOTS", 0)
+    monkeypatch.setattr("vtssi_pyro.matching.ENUMERATED_SLOTS", 0)
     assert torch.equal(match(truth, found, 5), enumerated)
 
 

@@ -257,3 +257,15 @@ def test_pyplot_is_never_touched(tmp_path: Path) -> None:
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "a.png")], check=True, timeout=120)
+
+
+def test_frames_of_a_strip_are_called_as_asked(tmp_path: Path) -> None:
+    frames, _ = squares()
+    heads = []
+    for numbers in (None, [1, 2, 3, 1, 2, 3]):
+        film_strip(tmp_path / "a.png", [("", frames[0], None)], scale=2, numbers=numbers)
+        picture = np.asarray(Image.open(tmp_path / "a.png"))[:34, -16 - 6 * 2 * W - 5 * 6 : -16]
+        heads.append([picture[:, c * (2 * W + 6) :][:, : 2 * W] for c in range(6)])
+    counted, called = heads
+    assert all((counted[c] == called[c]).all() for c in range(3))
+    assert all((called[c] == called[c + 3]).all() and (counted[c] != counted[c + 3]).any() for c in range(3))

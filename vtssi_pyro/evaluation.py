@@ -23,20 +23,22 @@ def judge(tracker: Tracker, dataset: Dataset, observe: int = 5, limit: int | Non
     total = min(len(dataset), limit or len(dataset))
     truth = Tracks._make(None if field is None else field[:total] for field in truth)
     device = next(tracker.parameters()).device
-    found, predicted = [], []
     observe = min(observe, dataset.length)
+    horizon = dataset.length - observe if tracker.motion.predicts else 0
+    found, ahead = [], []
     for index in torch.arange(total).split(64):
         frames = dataset.frames(index).to(device)
         found.append(track(tracker, frames).tracks)
-        if tracker.motion.predicts and observe < dataset.length:
-            seen = frames[:, :observe]
-            predicted.append(forecast(tracker, seen, dataset.length - observe).tracks)
+        ahead.append(forecast(tracker, frames[:, :observe], horizon).tracks)
+    begun = _gathered(ahead)
     return evaluate(
         truth,
         _gathered(found),
-        _gathered(predicted) if predicted else None,
+        begun if horizon else None,
         observe,
         per_frame_count=tracker.per_frame,
+        begun=begun,
+        frame_size=dataset.frame_size,
     )
 
 

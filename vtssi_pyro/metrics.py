@@ -1,72 +1,63 @@
 """How good tracks are: count accuracy and position errors in pixels, from tracks alone (App. D.2)."""
 
 from dataclasses import asdict, dataclass
-from itertools import permutations
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.matching import crop, match
 from vtssi_pyro.types import Tracks
 
-ENUMERATED_SLOTS = 4  # 4! = 24 assignments are tried at once; beyond that, one linear program a sequence
+CLOSENESS = (0.0, 5.0, 10.0, 15.0, 20.0)  # px; where the bins of the smallest distance between objects begin
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """The numbers of one evaluation; errors in pixels, None where there is nothing to average."""
+class Share:
+    """The numbers of some of the sequences; errors in pixels, None where there is nothing to average."""
 
+    sequences: int
     count_accuracy: float | None
     inference_error: float | None
     prediction_error: float | None
+    count_accuracy_sem: float | None
+    inference_error_sem: float | None
+    prediction_error_sem: float | None
+
+
+@dataclass(frozen=True)
+class Evaluation(Share):
+    """The numbers of one evaluation; errors in pixels, None where there is nothing to average."""
+
     inference_error_by_frame: list[float | None]  # frames 1..T
     prediction_error_by_frame: list[float | None]  # frames observe+1..T; empty when nothing was predicted
-    sequences: int
     counted_right: int
     inference_error_counted_right: float | None
     prediction_error_counted_right: float | None
     inference_error_median: float | None
     prediction_error_median: float | None
-    count_accuracy_sem: float | None
-    inference_error_sem: float | None
-    prediction_error_sem: float | None
     identity_switches: float | None  # share of sequences that end on another assignment than they began with
+    count_accuracy_observed: float | None  # of the count that the first ``observe`` frames alone give
+    count_accuracy_observed_sem: float | None
+    predictions_outside: float | None  # share of predicted positions beyond the frame's edges
+    predictions_outside_by_frame: list[float | None]  # frames observe+1..T
+    by_objects: dict[str, Share]  # by the true number of objects in the first frame
+    by_distance: dict[str, Share]  # by the smallest distance of two objects in the observed frames, px
 
     def as_dict(self) -> dict[str, Any]:
         """The fields by name, ready for JSON: no NaN."""
         return asdict(self)
 
 
-def match(truth: Tracks, found: Tracks, prefix: int) -> Tensor:
-    """Which slot is which object: the assignment of least summed distance on the first frames.
-
-    As many pairs as possible, min(n, n_found), are made of objects and slots that share a frame of the
-    prefix. A frame in which only one of a pair is there costs as much as the largest distance in the
-    sequence's prefix, so that a slot does not look near for being seldom there.
-
-    Args:
-        truth: N objects, (B, T, N, 2), px.
-        found: M slots, (B, T, M, 2), px.
-        prefix: number of frames to match on; fewer where the tracks are shorter.
-
-    Returns:
-        For each object its slot, -1 if unmatched, (B, N), int64; it holds for the whole sequence.
-
-    Reference: App. D.2.
-    """
-    _check(truth, found, prefix)
-    cost, feasible = _costs(_crop(truth, 0, prefix), _crop(found, 0, prefix))
-    _, N, M = feasible.shape
-    assign = _by_enumeration if max(N, M) <= ENUMERATED_SLOTS else _by_linear_program
-    slots = assign(cost)  # (B, N), M and above: padding
-    padded = torch.cat([feasible, feasible.new_zeros(*feasible.shape[:2], 1)], -1)  # (B, N, M + 1)
-    kept = padded.gather(-1, slots.clamp(max=M)[..., None])[..., 0]
-    return slots.where(kept, torch.full_like(slots, -1))
-
-
 def evaluate(
-    truth: Tracks, inferred: Tracks, predicted: Tracks | None, observe: int, per_frame_count: bool = False
+    truth: Tracks,
+    inferred: Tracks,
+    predicted: Tracks | None,
+    observe: int,
+    per_frame_count: bool = False,
+    begun: Tracks | None = None,
+    frame_size: tuple[int, int] | None = None,
 ) -> Evaluation:
     """Compare tracks with the truth; each kind is matched on its own first ``observe`` frames.
 
@@ -80,99 +71,52 @@ def evaluate(
         observe: number of observed frames.
         per_frame_count: the count is right or wrong frame by frame, for trackers without a count per
             sequence; a sequence then counts as right when all its frames do.
+        begun: tracks that have seen no more than the first ``observe`` frames, and hold at least these; None:
+            ``predicted`` or, without it, the beginning of ``inferred``.
+        frame_size: (H, W) px, to tell which predictions leave the frame; None: not told.
 
     Returns:
         The evaluation; standard errors are over sequences.
     """
     inference = _distances(truth, inferred, observe, first=0)
-    prediction = _distances(truth, predicted, observe, first=observe) if predicted is not None else _nothing()
+    nothing = inference.new_empty(len(inference), 0, 0)
+    prediction = nothing if predicted is None else _distances(truth, predicted, observe, first=observe)
     right = _counts_agree(truth, inferred, per_frame_count)  # (B, 1) or (B, T)
+    seen, beginning = (_first(tracks, observe) for tracks in (truth, begun or predicted or inferred))
+    right_at_once = _counts_agree(seen, beginning, per_frame_count)
+    outside = nothing if predicted is None or not frame_size else _outside(predicted, observe, frame_size)
     wholly = right.all(-1)
+
+    def share(chosen: Tensor) -> Share:
+        return Share(**_means(right[chosen], inference[chosen], prediction[chosen]))
+
     return Evaluation(
-        count_accuracy=_mean(right.double()),
-        inference_error=_mean(inference),
-        prediction_error=_mean(prediction),
+        **_means(right, inference, prediction),
         inference_error_by_frame=[_mean(frame) for frame in inference.unbind(1)],
         prediction_error_by_frame=[_mean(frame) for frame in prediction.unbind(1)],
-        sequences=len(right),
         counted_right=int(wholly.sum()),
         inference_error_counted_right=_mean(inference[wholly]),
-        prediction_error_counted_right=_mean(prediction[wholly]) if predicted is not None else None,
+        prediction_error_counted_right=_mean(prediction[wholly]),
         inference_error_median=_median(inference),
         prediction_error_median=_median(prediction),
-        count_accuracy_sem=_standard_error(right.double()),
-        inference_error_sem=_standard_error(inference),
-        prediction_error_sem=_standard_error(prediction),
         identity_switches=_switches(truth, inferred, observe),
+        count_accuracy_observed=_mean(right_at_once.double()),
+        count_accuracy_observed_sem=_standard_error(right_at_once.double()),
+        predictions_outside=_mean(outside),
+        predictions_outside_by_frame=[_mean(frame) for frame in outside.unbind(1)],
+        by_objects={name: share(chosen) for name, chosen in _by_objects(truth).items()},
+        by_distance={name: share(chosen) for name, chosen in _by_distance(seen).items()},
     )
 
 
-def _check(truth: Tracks, found: Tracks, prefix: int) -> None:
-    if prefix < 1:
-        raise UsageError(f"matching expected 1 observed frame or more, found {prefix}: observe more")
-    if truth.position.shape[:2] != found.position.shape[:2]:
-        expected, got = tuple(truth.position.shape[:2]), tuple(found.position.shape[:2])
-        raise DataError(
-            f"tracks do not fit the truth: expected (sequences, frames) {expected}, found {got}:"
-            " compare tracks of the same frames"
-        )
-    lost = found.present & ~found.position.isfinite().all(-1)
-    if lost.any():
-        b, t, n = lost.nonzero()[0].tolist()
-        raise DataError(
-            f"tracks hold an object without a position: sequence {b}, frame {t}, object {n} is present but"
-            " not finite: mark it absent or mend the tracker"
-        )
-
-
-def _crop(tracks: Tracks, first: int, last: int | None = None) -> Tracks:
-    """Positions of some frames, present only where they are known."""
-    position = tracks.position[:, first:last].detach().double().cpu()
-    return Tracks(position, tracks.present[:, first:last].cpu() & position.isfinite().all(-1))
-
-
-def _costs(truth: Tracks, found: Tracks) -> tuple[Tensor, Tensor]:
-    """Cost of each pair on these frames, and whether it shares one; both (B, N, M)."""
-    a, b = truth.present[..., :, None], found.present[..., None, :]
-    shared = a & b  # (B, T, N, M)
-    distance = (truth.position[..., :, None, :] - found.position[..., None, :, :]).norm(dim=-1)
-    distance = distance.where(shared, torch.zeros_like(distance))
-    feasible = shared.any(1)  # (B, N, M)
-    if not feasible.numel():
-        return feasible.double(), feasible
-    largest = distance.amax((1, 2, 3), keepdim=True)  # (B, 1, 1, 1)
-    cost = (distance + largest * (a ^ b)).sum(1)
-    impossible = 1 + cost.sum((1, 2), keepdim=True)  # dearer than any set of possible pairs
-    return torch.where(feasible, cost, impossible), feasible
-
-
-def _by_enumeration(cost: Tensor) -> Tensor:
-    """Least assignment of each object to a slot or to padding, (B, N), by trying all."""
-    B, N, M = cost.shape
-    size = max(N, M)
-    square = cost.new_zeros(B, size, size)
-    square[:, :N, :M] = cost
-    orders = torch.tensor(list(permutations(range(size))), dtype=torch.long)  # (P, size)
-    totals = square[:, torch.arange(size), orders].sum(-1)  # (B, P)
-    return orders[totals.argmin(-1), :N]
-
-
-def _by_linear_program(cost: Tensor) -> Tensor:
-    """The same for many slots."""
-    from scipy.optimize import linear_sum_assignment
-
-    B, N, M = cost.shape
-    slots = torch.full((B, N), M)
-    for b, matrix in enumerate(cost.numpy()):
-        rows, columns = linear_sum_assignment(matrix)
-        slots[b, torch.from_numpy(rows)] = torch.from_numpy(columns)
-    return slots
+def _first(tracks: Tracks, frames: int) -> Tracks:
+    return Tracks(tracks.position[:, :frames], tracks.present[:, :frames])
 
 
 def _distances(truth: Tracks, found: Tracks, observe: int, first: int) -> Tensor:
     """Distance of each object to its slot from frame ``first`` on, (B, T - first, N); NaN where none."""
     slots = match(truth, found, observe)
-    truth, found = _crop(truth, first), _crop(found, first)
+    truth, found = crop(truth, first), crop(found, first)
     B, T, N = truth.present.shape
     # One absent slot at the end is what an unmatched object is compared with.
     position = torch.cat([found.position, found.position.new_full((B, T, 1, 2), torch.nan)], -2)
@@ -181,10 +125,6 @@ def _distances(truth: Tracks, found: Tracks, observe: int, first: int) -> Tensor
     slots = slots[:, None].expand(B, T, N)
     distance = (position.gather(2, slots[..., None].expand(B, T, N, 2)) - truth.position).norm(dim=-1)
     return distance.where(truth.present & present.gather(2, slots), torch.full_like(distance, torch.nan))
-
-
-def _nothing() -> Tensor:
-    return torch.empty(0, 0, 0, dtype=torch.float64)
 
 
 def _counts_agree(truth: Tracks, found: Tracks, per_frame: bool) -> Tensor:
@@ -198,8 +138,52 @@ def _counts_agree(truth: Tracks, found: Tracks, per_frame: bool) -> Tensor:
 def _switches(truth: Tracks, found: Tracks, prefix: int) -> float | None:
     """Share of sequences whose best assignment on the last frames contradicts that on the first."""
     last = max(truth.position.shape[1] - prefix, 0)
-    before, after = match(truth, found, prefix), match(_crop(truth, last), _crop(found, last), prefix)
+    before, after = match(truth, found, prefix), match(crop(truth, last), crop(found, last), prefix)
     return _mean(((before != after) & (before >= 0) & (after >= 0)).any(-1).double())
+
+
+def _outside(predicted: Tracks, observe: int, frame_size: tuple[int, int]) -> Tensor:
+    """1 where a predicted centre is outside the frame, 0 inside, NaN where there is none, (B, T - observe, M)."""
+    tracks = crop(predicted, observe)
+    height, width = frame_size
+    edge = torch.tensor([width, height], dtype=tracks.position.dtype)
+    outside = ((tracks.position < 0) | (tracks.position > edge)).any(-1).double()
+    return outside.where(tracks.present, torch.full_like(outside, torch.nan))
+
+
+def _by_objects(truth: Tracks) -> dict[str, Tensor]:
+    """For 0 to N objects, which sequences begin with so many, (B,) bool."""
+    count = truth.present[:, 0].sum(-1).cpu()
+    return {str(number): count == number for number in range(truth.present.shape[-1] + 1)}
+
+
+def _by_distance(observed: Tracks) -> dict[str, Tensor]:
+    """By bins of the smallest distance of two objects in any of these frames, which sequences, (B,) bool.
+
+    Sequences that never show two objects at once are in no bin.
+    """
+    tracks = crop(observed, 0)
+    here, there = tracks.present[..., :, None], tracks.present[..., None, :]
+    distance = (tracks.position[..., :, None, :] - tracks.position[..., None, :, :]).norm(dim=-1)
+    pairs = (here & there).triu(1)  # (B, T, N, N)
+    distance = distance.where(pairs, torch.full_like(distance, torch.inf)).flatten(1)
+    if not distance.shape[1]:
+        distance = distance.new_full((len(distance), 1), torch.inf)
+    smallest = distance.amin(1)
+    bins = {f"{low:g}-{high:g}": (low <= smallest) & (smallest < high) for low, high in pairwise(CLOSENESS)}
+    return bins | {f"{CLOSENESS[-1]:g}+": (smallest >= CLOSENESS[-1]) & smallest.isfinite()}
+
+
+def _means(right: Tensor, inference: Tensor, prediction: Tensor) -> dict[str, Any]:
+    """The fields of :class:`Share`, from what is known of some sequences, each (B, ...)."""
+    values = {
+        "count_accuracy": right.double(),
+        "inference_error": inference,
+        "prediction_error": prediction,
+    }
+    means: dict[str, Any] = {name: _mean(value) for name, value in values.items()}
+    errors = {f"{name}_sem": _standard_error(value) for name, value in values.items()}
+    return {"sequences": len(right), **means, **errors}
 
 
 def _mean(values: Tensor) -> float | None:

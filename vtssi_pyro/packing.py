@@ -9,13 +9,13 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from vtssi_pyro.atomic import atomic_write
+from vtssi_pyro.atomic import atomic_write, write_json
 from vtssi_pyro.config import Config, to_dict
 from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation import judge
 from vtssi_pyro.pretrained import FOLDER, Card
-from vtssi_pyro.runs import Run, write_json
+from vtssi_pyro.runs import Run
 from vtssi_pyro.tracker import Tracker
 
 LARGEST = 10_000_000  # bytes of a file with weights

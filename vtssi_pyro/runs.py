@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import torch
 
-from vtssi_pyro.atomic import atomic_write
+from vtssi_pyro.atomic import atomic_write, write_json
 from vtssi_pyro.config import Config, from_dict, to_dict
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.tracker import Tracker
@@ -268,12 +268,6 @@ def physical_cores() -> int:
         except OSError:
             cores.add(str(cpu))
     return max(1, len(cores))
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a value as JSON; the file appears whole or not at all."""
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def _claim(file: IO[str]) -> bool:

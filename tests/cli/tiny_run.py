@@ -21,7 +21,7 @@ STAGES = [
 ]  # fmt: skip
 STEPS = 15
 FRAME = 32
-_KEYS = {
+KEYS = {
     "model.air.frame_size": FRAME,
     "model.air.glimpse": 9,
     "model.air.description": 4,
@@ -67,7 +67,7 @@ def sets(**keys: object) -> list[str]:
     return [part for key, value in named.items() for part in ("--set", f"{key}={json.dumps(value)}")]
 
 
-ON_FILE = [*sets(**_KEYS), "--threads", "1", "--device", "cpu"]
+ON_FILE = [*sets(**KEYS), "--threads", "1", "--device", "cpu"]
 ON_DIGITS = ["linear-overlap", *ON_FILE, *sets(**_DATA)]
 
 

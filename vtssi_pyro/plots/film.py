@@ -13,7 +13,7 @@ from vtssi_pyro.types import Tracks
 TILE = 150  # px, about the width of a frame's picture
 MARGIN, GAP, HEADER = 16, 6, 34  # px
 HORIZON = 18  # px between the last frame seen and the first one predicted
-LETTERS, TAB = 18, 14  # px
+LETTERS, TAB = 18, 14  # px; an identity's is smaller where frames are small
 
 Row = tuple[str, Frames, Tracks | None]  # label, (T, H, W), tracks of that one sequence
 
@@ -24,6 +24,7 @@ def film_strip(
     observed: int | None = None,
     columns: int = 10,
     scale: int | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> None:
     """Write rows of frames such as truth, reconstruction, boxes and prediction as a PNG.
 
@@ -33,6 +34,7 @@ def film_strip(
         observed: number of frames after which the horizon is marked, None for no mark.
         columns: at most so many frames, evenly spaced, the first and the last among them.
         scale: pixels of the picture per pixel of the frame, None for a pleasant size.
+        numbers: what every frame is called, None to count them from 1.
     """
     frames = [to_greys(row[1]) for row in rows]
     length, H, W = max(len(f) for f in frames), *frames[0].shape[1:]
@@ -48,7 +50,8 @@ def film_strip(
     page.text(margin - MARGIN, HEADER - 9, "frame", LETTERS, DIM, "rs")
     for t, left in zip(shown, lefts, strict=True):
         predicted = observed is not None and t >= observed
-        page.text(left + W * scale // 2, HEADER - 9, str(t + 1), LETTERS, BRIGHT if predicted else DIM, "ms")
+        number, grey = numbers[t] if numbers else t + 1, BRIGHT if predicted else DIM
+        page.text(left + W * scale // 2, HEADER - 9, str(number), LETTERS, grey, "ms")
     for index, ((label, _, tracks), film) in enumerate(zip(rows, frames, strict=True)):
         top = HEADER + index * (H * scale + GAP)
         page.text(margin - MARGIN, top + H * scale // 2, label, LETTERS, BRIGHT, "rm")
@@ -56,7 +59,7 @@ def film_strip(
         for t, left in zip(shown, lefts, strict=True):
             tile = Canvas.of(film[t] if t < len(film) else np.zeros_like(film[0]), scale)
             if scene is not None:
-                scene.draw(tile, t, scale, letters=TAB)
+                scene.draw(tile, t, scale, letters=min(TAB, 5 * scale))
             page.put(tile, left, top)
     before = [left for t, left in zip(shown, lefts, strict=True) if observed is not None and t < observed]
     if before and len(before) < len(shown):

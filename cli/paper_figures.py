@@ -1,0 +1,186 @@
+"""The paper's figures of sequences, drawn from the runs of its table.
+
+Which sequences are shown is decided by the truth alone, never by what a tracker makes of them.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vtssi_pyro.data import MovingDigits
+from vtssi_pyro.plots import film_strip
+from vtssi_pyro.plots.film import Row
+from vtssi_pyro.predict import Reading, forecast, track
+from vtssi_pyro.reproduction import Key, tracker_of
+from vtssi_pyro.tracker import Tracker
+
+from .figures import only
+from .markdown import NAMES
+from .options import say
+from .reading import folder
+from .reproducing import Order, trained
+from .sources import FIGURE_SEED, digits
+
+POOL = 1000  # held-out sequences among which those to show are chosen
+COLUMNS, SCALE = 20, 2
+FLAVOUR = "linear-overlap"  # of figures 3 and 4
+RANDOM = 12  # sequences of a flavour in figures 12 to 14
+BEGINNING = slice(0, 3)  # frames in which objects overlap, in figures 3 and 11
+CLUTTER = slice(5, 10)  # frames in which they are near each other, in figure 4
+NEAR = 10.0  # px between centres, half a digit
+
+
+class Film(NamedTuple):
+    """A figure."""
+
+    rows: Sequence[Row]
+    observed: int | None = None
+    numbers: Sequence[int] | None = None  # of the frames, if not 1, 2, ...
+
+
+class Studio(NamedTuple):
+    """What figures are made from."""
+
+    order: Order
+    seed: int
+    samples: int  # futures drawn as dots, 0: none
+
+    def tracker(self, variant: str, flavour: str) -> Tracker:
+        """The trained tracker."""
+        return tracker_of(trained(self.order, Key(variant, flavour, self.seed)), variant, self.order.device)
+
+    def sequences(self, flavour: str, length: int | None = None) -> MovingDigits:
+        """Held-out sequences, of so many frames."""
+        config = self.order.config(Key("vtssi", flavour, self.seed))
+        return digits(config, self.order.mnist, "test", POOL, FIGURE_SEED, length)
+
+    @property
+    def observe(self) -> int:
+        """Frames seen before a prediction."""
+        return self.order.config(Key("vtssi", FLAVOUR, self.seed)).observe
+
+    def frames(self, data: MovingDigits, chosen: Tensor) -> Tensor:
+        """Frames of the chosen sequences."""
+        return data.frames(chosen).to(self.order.device)
+
+    def predict(self, tracker: Tracker, frames: Tensor) -> Reading:
+        """What a tracker predicts after the observed frames."""
+        seen = min(self.observe, frames.shape[1] - 1)
+        return forecast(tracker, frames[:, :seen], frames.shape[1] - seen, self.samples)
+
+
+def draw(item: str, order: Order, seed: int, samples: int) -> Path:
+    """Draw a figure, training what it needs.
+
+    Args:
+        item: a key of FIGURES.
+        order: what to make it from.
+        seed: of the trainings.
+        samples: futures to draw as dots around predicted boxes, 0: none.
+
+    Returns:
+        the file.
+    """
+    film = FIGURES[item](Studio(order, seed, samples))
+    path = folder(str(order.out / "figures")) / f"{item}.png"
+    film_strip(path, film.rows, film.observed, COLUMNS, SCALE, film.numbers)
+    return path
+
+
+def _figure3(studio: Studio) -> Film:
+    """AIR and VTSSI on a sequence that begins with overlap, and VTSSI's prediction."""
+    data = studio.sequences(FLAVOUR)
+    overlap = _overlapping(data)
+    x = studio.frames(data, _chosen(1, overlap[:, BEGINNING].all(1), overlap[:, 0], data.counts == 2))
+    return Film(_compared(studio, FLAVOUR, x, ("air", "vtssi")), studio.observe)
+
+
+def _figure4(studio: Studio) -> Film:
+    """FIND and VTSSI on frames 1 to 10 of a sequence, and on frames 6 to 15, which begin cluttered."""
+    say("figure4: SQAIR's row is left out, there is no SQAIR here")
+    data = studio.sequences(FLAVOUR, 15)
+    clean = (data.counts == 2) & ~_overlapping(data)[:, 0]
+    near = (data.position[..., 0, :] - data.position[..., 1, :]).norm(dim=-1) < NEAR  # (S, 15)
+    x = studio.frames(data, _chosen(1, clean & near[:, CLUTTER].all(1), clean & near[:, 5], clean))
+    halves = (x[:, :10], x[:, 5:])
+    rows: list[Row] = []
+    for variant in ("find", "vtssi"):
+        tracker = studio.tracker(variant, FLAVOUR)
+        left, right = (track(tracker, half).tracks for half in halves)
+        both = (
+            None if a is None or b is None else torch.cat([a, b], 1) for a, b in zip(left, right, strict=True)
+        )
+        rows.append((NAMES[variant], torch.cat(halves, 1)[0], only(type(left)._make(both), 0)))
+    return Film(rows, 10, [*range(1, 11), *range(6, 16)])
+
+
+def _flavours(studio: Studio, flavours: Sequence[str]) -> Film:
+    """Every model on a sequence of each flavour, and VTSSI's prediction (figures 10 and 11)."""
+    rows: list[Row] = []
+    for flavour in flavours:
+        data = studio.sequences(flavour)
+        overlap, two = _overlapping(data), data.counts == 2
+        wishes = (overlap[:, BEGINNING].all(1), overlap[:, 0], two) if "overlap" in flavour else (two,)
+        x = studio.frames(data, _chosen(1, *wishes))
+        variants = ("air", "find", "rect-find", "find-mot", "vtssi")
+        rows += [(f"{flavour.partition('-')[0]}: {label}", f, tracks)
+                 for label, f, tracks in _compared(studio, flavour, x, variants)]  # fmt: skip
+    return Film(rows, studio.observe)
+
+
+def _random(studio: Studio, show: Callable[[Studio, Tracker, Tensor], Reading], observed: int | None) -> Film:
+    """VTSSI on the first sequences of two flavours that hold an object (figures 12 to 14)."""
+    rows: list[Row] = []
+    for flavour in ("elliptic", "linear"):
+        data = studio.sequences(flavour)
+        x = studio.frames(data, _chosen(RANDOM, data.counts > 0))
+        reading = show(studio, studio.tracker("vtssi", flavour), x)
+        rows += [(f"{flavour} {s + 1}", reading.frames[s], only(reading.tracks, s)) for s in range(RANDOM)]
+    return Film(rows, observed)
+
+
+def _inferred(studio: Studio, tracker: Tracker, x: Tensor) -> Reading:
+    return track(tracker, x)._replace(frames=x)
+
+
+def _predicted_on_truth(studio: Studio, tracker: Tracker, x: Tensor) -> Reading:
+    return studio.predict(tracker, x)._replace(frames=x)
+
+
+FIGURES: dict[str, Callable[[Studio], Film]] = {
+    "figure3": _figure3,
+    "figure4": _figure4,
+    "figure10": lambda studio: _flavours(studio, ("linear", "elliptic")),
+    "figure11": lambda studio: _flavours(studio, ("linear-overlap", "elliptic-overlap")),
+    "figure12": lambda studio: _random(studio, _inferred, None),
+    "figure13": lambda studio: _random(studio, _predicted_on_truth, studio.observe),
+    "figure14": lambda studio: _random(studio, Studio.predict, studio.observe),
+}
+
+
+def _compared(studio: Studio, flavour: str, x: Tensor, variants: Sequence[str]) -> list[Row]:
+    """A row of each variant on the frames of one sequence (1, T, H, W), and generated ones of the last, vtssi."""
+    rows: list[Row] = []
+    for variant in variants:
+        tracker = studio.tracker(variant, flavour)
+        rows.append((NAMES[variant], x[0], only(track(tracker, x).tracks, 0)))
+    expected = studio.predict(tracker, x)
+    return [*rows, ("prediction", expected.frames[0], only(expected.tracks, 0))]
+
+
+def _overlapping(data: MovingDigits) -> Tensor:
+    """In which frames the tight boxes of a sequence's two objects overlap, (S, T) bool."""
+    truth = data.truth
+    assert truth.box is not None
+    apart = (truth.position[..., 0, :] - truth.position[..., 1, :]).abs()  # (S, T, 2), NaN with fewer objects
+    return (apart < truth.box.sum(-2) / 2).all(-1)
+
+
+def _chosen(number: int, *wishes: Tensor) -> Tensor:
+    """The first sequences that meet the first wish, should they be too few then those that meet the next, and so on."""
+    rank = sum((~wish).long() * 2**level for level, wish in enumerate(reversed(wishes)))
+    assert isinstance(rank, Tensor)
+    return rank.argsort(stable=True)[:number].sort().values

@@ -1,0 +1,121 @@
+"""The paper's Table 1: its cells made one after the other, and written as a table beside the paper's numbers."""
+
+from collections.abc import Iterable, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from vtssi_pyro.atomic import atomic_write, write_json
+from vtssi_pyro.errors import CheckpointError, UsageError
+from vtssi_pyro.paper import FLAVOURS, MODELS, TABLE1
+from vtssi_pyro.reproduction import HORIZON, LONG_SEQUENCES, Cells, HeldOut, Key, measure
+
+from .markdown import markdown
+from .options import say
+from .progress import watched
+from .reproducing import Order, starts, trained
+from .sources import LONG_SEED, TABLE_SEED, digits
+
+MEASURES = ("count_accuracy", "inference_error", "prediction_error")
+
+
+def make(order: Order, keys: Sequence[Key], sequences: int) -> list[Path]:
+    """Make the cells that are missing, the table anew after each; returns the table's files.
+
+    Args:
+        order: what to make them from.
+        keys: the cells asked for; others that there are stay in the table.
+        sequences: held-out sequences of each.
+    """
+    cells = Cells(order.out)
+    paths = write(order.out, cells.all())
+    for number, key in enumerate(keys, start=1):
+        where = f"cell {number} of {len(keys)}, {key.name}"
+        if _has(order, cells, key, sequences):
+            say(f"{where}: is there")
+            continue
+        say(where)
+        try:
+            run = trained(order, key)
+        except CheckpointError:
+            if order.train:
+                raise
+            say(f"{where}: not trained, left out")
+            continue
+        cells.write(key, _measured(order, key, run, sequences))
+        write(order.out, cells.all())
+    return paths
+
+
+def keys(variants: Sequence[str], flavours: Sequence[str], seeds: Sequence[int]) -> list[Key]:
+    """The cells of a table, those of one training next to each other."""
+    return [Key(variant, flavour, seed) for seed, flavour, variant in product(seeds, flavours, variants)]
+
+
+def write(out: Path, cells: Iterable[dict[str, Any]]) -> list[Path]:
+    """Write ``table1.json`` and ``table1.md`` from whatever cells there are."""
+    table = rows(list(cells))
+    paths = [out / "table1.md", out / "table1.json"]
+    with atomic_write(paths[0]) as temporary:
+        temporary.write_text(markdown(table))
+    files = [
+        [f"cells/{Key(c['variant'], c['flavour'], c['seed']).name}.json" for c in row["cells"]]
+        for row in table
+    ]
+    write_json(paths[1], [{**row, "cells": names} for row, names in zip(table, files, strict=True)])
+    return paths
+
+
+def rows(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The table's rows in the paper's order: of each model on each flavour, our number and the paper's.
+
+    Returns:
+        rows; ``ours`` is None where there is no cell. A measure is its ``mean`` over the seeds, with the standard
+        error ``sem`` over the sequences if there is one seed, else with the seeds' ``low`` and ``high``.
+    """
+    table = []
+    for flavour, variant in product(FLAVOURS, MODELS):
+        held = [cell for cell in cells if (cell["flavour"], cell["variant"]) == (flavour, variant)]
+        held.sort(key=lambda cell: cell["seed"])
+        published = TABLE1[flavour].get(variant)
+        table.append({
+            "flavour": flavour,
+            "variant": variant,
+            "ours": {name: _over_seeds(name, held) for name in MEASURES} if held else None,
+            "paper": published and published._asdict(),
+            "cells": held,
+        })  # fmt: skip
+    return table
+
+
+def _over_seeds(name: str, cells: Sequence[dict[str, Any]]) -> dict[str, float] | None:
+    cells = [cell for cell in cells if cell["metrics"][name] is not None]
+    if not cells:
+        return None
+    values = [cell["metrics"][name] for cell in cells]
+    mean = {"mean": sum(values) / len(values)}
+    if len(values) > 1:
+        return {**mean, "low": min(values), "high": max(values)}
+    return {**mean, "sem": cells[0]["metrics"][f"{name}_sem"]}
+
+
+def _has(order: Order, cells: Cells, key: Key, sequences: int) -> bool:
+    """Whether a cell needs nothing; one that was judged on another number of sequences is judged again."""
+    cell = cells.read(key)
+    if cell is None:
+        return False
+    for name, asked in (("preset", order.preset), ("digits", order.digits)):
+        if cell[name] != asked:
+            raise UsageError(
+                f"{cells.path(key)}: was made with --{name} {cell[name]}, not {asked}; choose another --out"
+            )
+    return bool(cell["sequences"] == sequences)
+
+
+def _measured(order: Order, key: Key, run: Any, sequences: int) -> dict[str, Any]:
+    config = run.config
+    test = digits(config, order.mnist, "test", sequences, TABLE_SEED)
+    few = min(sequences, LONG_SEQUENCES)
+    long = digits(config, order.mnist, "test", few, LONG_SEED, config.observe + HORIZON)
+    with watched(test, "judging") as seen, watched(long, "predicting far") as far:
+        return measure(key, run, HeldOut(seen, far), order.device, starts(run))

@@ -1,0 +1,100 @@
+"""Which track is which object: assignments of least summed distance on a prefix (App. D.2)."""
+
+from itertools import permutations
+
+import torch
+from torch import Tensor
+
+from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.types import Tracks
+
+ENUMERATED_SLOTS = 4  # 4! = 24 assignments are tried at once; beyond that, one linear program a sequence
+
+
+def match(truth: Tracks, found: Tracks, prefix: int) -> Tensor:
+    """Which slot is which object: the assignment of least summed distance on the first frames.
+
+    As many pairs as possible, min(n, n_found), are made of objects and slots that share a frame of the
+    prefix. A frame in which only one of a pair is there costs as much as the largest distance in the
+    sequence's prefix, so that a slot does not look near for being seldom there.
+
+    Args:
+        truth: N objects, (B, T, N, 2), px.
+        found: M slots, (B, T, M, 2), px.
+        prefix: number of frames to match on; fewer where the tracks are shorter.
+
+    Returns:
+        For each object its slot, -1 if unmatched, (B, N), int64; it holds for the whole sequence.
+
+    Reference: App. D.2.
+    """
+    _check(truth, found, prefix)
+    cost, feasible = _costs(crop(truth, 0, prefix), crop(found, 0, prefix))
+    _, N, M = feasible.shape
+    assign = _by_enumeration if max(N, M) <= ENUMERATED_SLOTS else _by_linear_program
+    slots = assign(cost)  # (B, N), M and above: padding
+    padded = torch.cat([feasible, feasible.new_zeros(*feasible.shape[:2], 1)], -1)  # (B, N, M + 1)
+    kept = padded.gather(-1, slots.clamp(max=M)[..., None])[..., 0]
+    return slots.where(kept, torch.full_like(slots, -1))
+
+
+def crop(tracks: Tracks, first: int, last: int | None = None) -> Tracks:
+    """Positions of some frames, present only where they are known."""
+    position = tracks.position[:, first:last].detach().double().cpu()
+    return Tracks(position, tracks.present[:, first:last].cpu() & position.isfinite().all(-1))
+
+
+def _check(truth: Tracks, found: Tracks, prefix: int) -> None:
+    if prefix < 1:
+        raise UsageError(f"matching expected 1 observed frame or more, found {prefix}: observe more")
+    if truth.position.shape[:2] != found.position.shape[:2]:
+        expected, got = tuple(truth.position.shape[:2]), tuple(found.position.shape[:2])
+        raise DataError(
+            f"tracks do not fit the truth: expected (sequences, frames) {expected}, found {got}:"
+            " compare tracks of the same frames"
+        )
+    lost = found.present & ~found.position.isfinite().all(-1)
+    if lost.any():
+        b, t, n = lost.nonzero()[0].tolist()
+        raise DataError(
+            f"tracks hold an object without a position: sequence {b}, frame {t}, object {n} is present but"
+            " not finite: mark it absent or mend the tracker"
+        )
+
+
+def _costs(truth: Tracks, found: Tracks) -> tuple[Tensor, Tensor]:
+    """Cost of each pair on these frames, and whether it shares one; both (B, N, M)."""
+    a, b = truth.present[..., :, None], found.present[..., None, :]
+    shared = a & b  # (B, T, N, M)
+    distance = (truth.position[..., :, None, :] - found.position[..., None, :, :]).norm(dim=-1)
+    distance = distance.where(shared, torch.zeros_like(distance))
+    feasible = shared.any(1)  # (B, N, M)
+    if not feasible.numel():
+        return feasible.double(), feasible
+    largest = distance.amax((1, 2, 3), keepdim=True)  # (B, 1, 1, 1)
+    cost = (distance + largest * (a ^ b)).sum(1)
+    impossible = 1 + cost.sum((1, 2), keepdim=True)  # dearer than any set of possible pairs
+    return torch.where(feasible, cost, impossible), feasible
+
+
+def _by_enumeration(cost: Tensor) -> Tensor:
+    """Least assignment of each object to a slot or to padding, (B, N), by trying all."""
+    B, N, M = cost.shape
+    size = max(N, M)
+    square = cost.new_zeros(B, size, size)
+    square[:, :N, :M] = cost
+    orders = torch.tensor(list(permutations(range(size))), dtype=torch.long)  # (P, size)
+    totals = square[:, torch.arange(size), orders].sum(-1)  # (B, P)
+    return orders[totals.argmin(-1), :N]
+
+
+def _by_linear_program(cost: Tensor) -> Tensor:
+    """The same for many slots."""
+    from scipy.optimize import linear_sum_assignment
+
+    B, N, M = cost.shape
+    slots = torch.full((B, N), M)
+    for b, matrix in enumerate(cost.numpy()):
+        rows, columns = linear_sum_assignment(matrix)
+        slots[b, torch.from_numpy(rows)] = torch.from_numpy(columns)
+    return slots

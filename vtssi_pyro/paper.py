@@ -1,0 +1,48 @@
+"""The paper's own numbers, to compare with; nothing here is imported by a model."""
+
+from typing import NamedTuple
+
+WITHOUT_MOT = "vtssi-without-mot"  # vtssi's weights, positions read from FIND (section 5.2)
+MODELS = ("air", "find", "rect-find", "find-mot", "vtssi", WITHOUT_MOT)
+FLAVOURS = ("linear", "linear-overlap", "elliptic", "elliptic-overlap")  # the rows of Table 1
+
+
+class Published(NamedTuple):
+    """A cell of Table 1."""
+
+    count_accuracy: float  # share of sequences, of AIR share of frames
+    inference_error: float  # px
+    prediction_error: float | None = None  # px; None without a model of motion
+
+
+# Test sets of 10,000 sequences of 20 frames; a single training each, no standard errors.
+TABLE1: dict[str, dict[str, Published]] = {
+    "linear": {
+        "air": Published(0.9763, 5.953),
+        "find": Published(0.9998, 1.019),
+        "rect-find": Published(0.9999, 1.131),
+        "find-mot": Published(0.9997, 1.291, 3.491),
+        "vtssi": Published(0.9999, 1.035, 3.442),
+    },
+    "linear-overlap": {
+        "air": Published(0.9722, 5.620),
+        "find": Published(0.9153, 2.739),
+        "rect-find": Published(0.9970, 1.225),
+        "find-mot": Published(0.9267, 3.002, 5.197),
+        "vtssi": Published(0.9950, 1.109, 3.544),
+    },
+    "elliptic": {
+        "air": Published(0.9733, 5.160),
+        "find": Published(0.9998, 0.973),
+        "rect-find": Published(0.9998, 1.095),
+        "find-mot": Published(0.9999, 0.846, 2.836),
+        "vtssi": Published(0.9996, 1.028, 2.583),
+    },
+    "elliptic-overlap": {
+        "air": Published(0.9672, 4.833),
+        "find": Published(0.9095, 2.130),
+        "rect-find": Published(0.9948, 1.194),
+        "find-mot": Published(0.8955, 2.282, 4.365),
+        "vtssi": Published(0.9954, 1.076, 2.676),
+    },
+}
