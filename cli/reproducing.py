@@ -18,7 +18,6 @@ from vtssi_pyro.reproduction import Key
 from vtssi_pyro.runs import Run, default_threads
 from vtssi_pyro.train.group import ALONE
 
-from .figures import summary
 from .options import say, warn
 from .sources import open_splits
 from .training import conduct, configured, machine_of, warn_of_changes
@@ -69,7 +68,7 @@ def trained(order: Order, key: Key) -> Run:
     run, wanted = Run(order.folder(key)), order.config(key)
     if (run.folder / "config.json").exists():
         _check_same(run, wanted)
-        if summary(run):
+        if run.read_summary():
             return run
     if not order.train:
         raise CheckpointError(f"{run.folder}: not trained, or not to the end; leave out --no-training")
