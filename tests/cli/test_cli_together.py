@@ -126,7 +126,9 @@ def test_a_signal_stops_all_after_the_same_step(whole: Run, data: Path, tmp_path
 def test_a_batch_that_cannot_be_shared_is_refused(data: Path, tmp_path: Path) -> None:
     code, out, messages = together(data, *ON_FILE, "--out", tmp_path / "run")
     assert (code != 0, out) == (True, "")
-    assert set(exit_codes(messages)) == {2}
+    codes = exit_codes(messages)  # torchrun may end the second process before it has ended itself
+    assert 2 in codes
+    assert set(codes) <= {2, -signal.SIGTERM}
     line = "error: train.stages.objects.batch: expected a multiple of 2, the number of processes, found 3"
     assert messages.count("error: train") == messages.count(line) == 1
     assert not (tmp_path / "run").exists()
