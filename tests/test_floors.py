@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "paper": set(),
     "blocks": {"types", "ops", "nn", "handlers", "config", "priors"},
     "tracker": {"types", "ops", "nn", "handlers", "blocks", "errors"},
-    "variants": {"types", "blocks", "config", "tracker", "errors"},
+    "variants": {"types", "ops", "handlers", "blocks", "config", "tracker", "errors"},
     "train": {
         "types",
         "errors",
@@ -38,7 +38,8 @@ ALLOWED: dict[str, set[str]] = {
         "tracker",
         "variants",
     },
-    "predict": {"types", "errors", "ops", "handlers", "tracker"},
+    "hypotheses": {"types", "ops", "handlers", "tracker"},
+    "predict": {"types", "errors", "ops", "handlers", "tracker", "hypotheses"},
     "data": {"types", "errors", "ops"},
     "matching": {"types", "errors"},
     "metrics": {"types", "matching"},

@@ -54,7 +54,7 @@ def test_a_finder_is_causal_given_the_objects(find: str, tiny, frames: Tensor) -
         objects = tracker.guide(frames).objects
 
         def locate(x: Tensor) -> Tensor:
-            return tracker.find.guide(tracker.air, x, objects, None, tracker.program().plates(x))
+            return tracker.find.guide(tracker.air, x, objects, None, tracker.program().plates(x)).position
 
         before = locate(frames)
         for t in range(frames.shape[1]):

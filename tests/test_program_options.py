@@ -11,7 +11,7 @@ from torch import Tensor
 from vtssi_pyro.config import ModelConfig
 from vtssi_pyro.handlers import mode
 from vtssi_pyro.tracker import Tracker
-from vtssi_pyro.types import Anneal, Objects, State
+from vtssi_pyro.types import Anneal, Found, Objects, State
 
 LEARNED = Anneal(bell=0.3, fuse_low=0.01, fuse_high=0.99, step_weight=0.5)
 
@@ -123,36 +123,38 @@ def test_a_horizon_renders_the_future_and_leaves_the_likelihood(name: str, tiny,
     torch.testing.assert_close(long.nodes["x"]["fn"].mean, whole)
 
 
-def moving(tracker: Tracker) -> tuple[Objects, Tensor]:
+def moving(tracker: Tracker) -> tuple[Tensor, Tensor]:
+    """What is known of 2 x 2 objects, and where they are in 6 frames."""
     objects = Objects(*(torch.rand(2, 2, n, dtype=torch.float64) for n in (1, 2, 4)))
-    return objects, torch.randn(2, 6, 2, 2, dtype=torch.float64)
+    position = torch.randn(2, 6, 2, 2, dtype=torch.float64)
+    return tracker.motion.static(tracker.air, objects, Found(position)), position
 
 
 @pytest.mark.parametrize("velocities", [False, True])
 def test_motion_is_inferred_causally(velocities: bool, tiny, config: ModelConfig) -> None:
     """q(m_t) sees positions up to t, the size and the description, and nothing else."""
     tracker = tiny(config=replace(config, mot=replace(config.mot, velocities=velocities)))
-    objects, position = moving(tracker)
-    before = tracker.motion.infer(objects, position)[0].mean
+    static, position = moving(tracker)
+    before = tracker.motion.infer(static, position)[0].mean
     for t in range(6):
         changed = position.clone()
         changed[:, t] += 0.5
-        after = tracker.motion.infer(objects, changed)[0].mean
+        after = tracker.motion.infer(static, changed)[0].mean
         assert torch.equal(after[:, :t], before[:, :t])
         assert (after[:, t:] != before[:, t:]).all()
     slot = position.clone()
     slot[:, :, 1] += 0.5
-    assert torch.equal(tracker.motion.infer(objects, slot)[0].mean[:, :, 0], before[:, :, 0])
+    assert torch.equal(tracker.motion.infer(static, slot)[0].mean[:, :, 0], before[:, :, 0])
 
 
 @pytest.mark.parametrize("residual", [False, True])
 def test_a_rollout_is_the_repeated_transition(residual: bool, tiny, config: ModelConfig) -> None:
     """Modes of the prior beyond the seed, given its position and its motion's mode (B.2.3)."""
     tracker = tiny(config=replace(config, mot=replace(config.mot, residual=residual)))
-    objects, position = moving(tracker)
-    found = tracker.motion.rollout(objects, position, 3)
+    static, position = moving(tracker)
+    found = tracker.motion.rollout(static, position, 3)
     assert found.shape == (2, 3, 2, 2)
-    state = State(position[:, 2], tracker.motion.infer(objects, position)[0].mean[:, 2])
+    state = State(position[:, 2], tracker.motion.infer(static, position)[0].mean[:, 2])
     for t in range(3):
         p, m = tracker.motion.transition(state)
         state = State(p.mean, m.mean)
@@ -161,7 +163,7 @@ def test_a_rollout_is_the_repeated_transition(residual: bool, tiny, config: Mode
         with torch.no_grad():
             for parameter in tracker.motion.position.body.loc.parameters():
                 parameter.zero_()
-        still = tracker.motion.rollout(objects, position, 3)
+        still = tracker.motion.rollout(static, position, 3)
         torch.testing.assert_close(still, position[:, 2:3].expand_as(still))
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vtssi_pyro.ops.registration import register
+from vtssi_pyro.ops.registration import register, sharpen
 from vtssi_pyro.ops.spatial import paste
 
 SIDE = 50
@@ -60,3 +60,23 @@ def test_an_empty_glimpse_stays() -> None:
     )
     torch.testing.assert_close(found[:, :, 1], start[:, :, 1])
     assert (found[:, :, 0] - truth[:, :, 0]).abs().max() < 0.5 * PIXEL
+
+
+def blurred(glimpses: Tensor) -> Tensor:
+    return torch.nn.functional.avg_pool2d(glimpses, 7, 1, 3)
+
+
+def test_what_objects_look_like_is_read_off_the_frames() -> None:
+    truth = places(*APART) + 0.2 * torch.rand(3, 4, 1, 2, dtype=torch.float64)
+    frames, glimpses, size = scene(truth)
+    dull, there = blurred(glimpses), torch.ones(3, 2, dtype=torch.bool)
+    sharp = sharpen(frames, dull, truth, size, there)
+    assert (sharp - glimpses).square().mean() < 0.25 * (dull - glimpses).square().mean()
+
+
+def test_what_is_not_there_looks_as_it_did() -> None:
+    frames, glimpses, size = scene(places(*OVERLAPPING))
+    there = torch.tensor([True, False]).expand(3, 2)
+    sharp = sharpen(frames, blurred(glimpses), places(*OVERLAPPING), size, there)
+    assert torch.equal(sharp[:, 1], blurred(glimpses)[:, 1])
+    assert not torch.equal(sharp[:, 0], blurred(glimpses)[:, 0])

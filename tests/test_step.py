@@ -15,7 +15,7 @@ from vtssi_pyro.tracker import Tracker
 from vtssi_pyro.train.batches import Positions
 from vtssi_pyro.train.graph import numbers, on_device
 from vtssi_pyro.train.step import Step
-from vtssi_pyro.types import Anneal, Objects
+from vtssi_pyro.types import Anneal
 
 NOW = Scheduled(Anneal(0.5, 0.3, 0.2, 0.8, 0.5), 0.7, 0.4, 1e-3, 0.9)
 ASKS = (
@@ -55,10 +55,9 @@ def batch(stage: Stage, frames: Tensor, tracker: Tracker) -> Any:
     if stage.objective != "rollout":
         return frames
     config = tracker.air.config
-    size = torch.full((2, config.num_objects, 2), 0.3, dtype=frames.dtype)
-    description = torch.randn(2, config.num_objects, config.description, dtype=frames.dtype)
-    count = torch.ones(2, 1, dtype=frames.dtype)
-    return Positions(Objects(count, size, description), torch.rand(2, 6, config.num_objects, 2).to(frames))
+    here = torch.ones(2, config.num_objects, dtype=torch.bool)
+    static = torch.randn(2, config.num_objects, 2 + config.description, dtype=frames.dtype)
+    return Positions(here, static, torch.rand(2, 6, config.num_objects, 2).to(frames))
 
 
 def scheduled(tracker: Tracker) -> Scheduled:

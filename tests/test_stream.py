@@ -1,5 +1,6 @@
 """Frames as they come, and long movies by windows: the same reading as of all frames at once."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro import predict
+from vtssi_pyro.config import ModelConfig
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.handlers import mode
 from vtssi_pyro.predict import Reading, Stream, forecast, track
@@ -41,6 +43,27 @@ def test_frame_by_frame_is_the_offline_reading(variant: str, finder: str, tiny, 
     same(joined([answer for answer in answers if answer is not None]), track(tracker, frames))
 
 
+def eager(config: ModelConfig) -> ModelConfig:
+    """With everything that looks at frames twice at test time."""
+    return replace(
+        config,
+        finder="template",
+        template=replace(config.template, refinement=2, settled=4),
+        rect=replace(config.rect, tries=3),
+        mot=replace(config.mot, extents=True),
+    )
+
+
+def test_what_is_settled_on_the_first_frames_holds(tiny, blobs, config: ModelConfig) -> None:
+    frames, tracker = blobs(2, 12), tiny(config=eager(config))
+    stream = Stream(tracker)
+    assert stream.needed == 4
+    answers = [stream.push(frames[:, t : t + 1]) for t in range(12)]
+    offline = track(tracker, frames, settle=stream.needed)
+    same(joined([answer for answer in answers if answer is not None]), offline)
+    assert not torch.equal(offline.frames, track(tracker, frames).frames)  # which may look at all frames
+
+
 @TRACKERS
 def test_windows_change_nothing(variant: str, finder: str, tiny, blobs, monkeypatch: Any) -> None:
     frames = blobs(2, 13)
@@ -55,9 +78,9 @@ def test_windows_of_samples_follow_each_other(tiny, blobs, monkeypatch: Any) -> 
     """With every draw at its mode, a sampled path through windows is the path of the modes."""
     frames, tracker = blobs(2, 13), tiny()
     with mode():
-        whole = predict._sample(tracker, frames, 3)
+        whole = predict._sample(tracker, tracker.guide, frames, 3)
         monkeypatch.setattr(predict, "WINDOW", 6)
-        torch.testing.assert_close(predict._sample(tracker, frames, 3), whole)
+        torch.testing.assert_close(predict._sample(tracker, tracker.guide, frames, 3), whole)
 
 
 def test_what_is_remembered_does_not_grow(tiny, blobs) -> None:

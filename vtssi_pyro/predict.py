@@ -1,6 +1,6 @@
 """From a tracker and frames to tracks: what was inferred, what is predicted, and how sure the model is."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -9,14 +9,15 @@ import torch
 from pyro import poutine
 from torch import Tensor
 
+from vtssi_pyro import hypotheses
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.handlers import mode
 from vtssi_pyro.ops import counting
+from vtssi_pyro.ops.ink import tight_box
 from vtssi_pyro.ops.spatial import paste, size_to_pixels, to_pixels
 from vtssi_pyro.tracker import Tracker, evaluating
-from vtssi_pyro.types import Carry, Latents, Objects, Tracks
+from vtssi_pyro.types import Carry, Latents, Tracks
 
-INK = 0.25  # a glimpse pixel at least this bright, relative to its brightest, belongs to the object
 WINDOW = 64  # frames that the model sees at a time; more would only take more memory
 
 
@@ -27,19 +28,29 @@ class Reading(NamedTuple):
     frames: Tensor  # (B, T + horizon, H, W) rendered means
 
 
-def track(tracker: Tracker, frames: Tensor, batch: int = 64) -> Reading:
+Guide = Callable[..., Latents]
+
+
+def track(tracker: Tracker, frames: Tensor, batch: int = 64, settle: int | None = None) -> Reading:
     """Tracks of the observed frames, every variable at its mode (App. D.2).
 
     Args:
         tracker: trained.
         frames: (S, T, H, W), intensities in [0, 1].
         batch: sequences inferred at a time.
+        settle: frames that may tell what the objects are; None: as many as are seen at a time.
     """
-    return forecast(tracker, frames, 0, batch=batch)
+    return forecast(tracker, frames, 0, batch=batch, settle=settle)
 
 
 def forecast(
-    tracker: Tracker, frames: Tensor, horizon: int, num_samples: int = 0, batch: int = 64, seed: int = 0
+    tracker: Tracker,
+    frames: Tensor,
+    horizon: int,
+    num_samples: int = 0,
+    batch: int = 64,
+    seed: int = 0,
+    settle: int | None = None,
 ) -> Reading:
     """Tracks of the observed frames and of ``horizon`` frames beyond them.
 
@@ -51,6 +62,7 @@ def forecast(
             variable given the mode of what came before it.
         batch: sequences inferred at a time.
         seed: of the samples.
+        settle: frames that may tell what the objects are; None: as many as are seen at a time.
 
     Raises:
         UsageError: a horizon is asked of a tracker without MOT.
@@ -60,10 +72,11 @@ def forecast(
     parts = []
     with _quiet(tracker), _seeded(seed):
         for x in frames.split(batch):
-            samples = [_sample(tracker, x, horizon) for _ in range(num_samples)]
+            guide = _settled(tracker, x, settle)
+            samples = [_sample(tracker, guide, x, horizon) for _ in range(num_samples)]
             reading, carry = [], None
             for window, ahead in _windows(tracker, x, horizon):
-                piece, carry = _read(tracker, window, ahead, carry)
+                piece, carry = _read(tracker, guide, window, ahead, carry)
                 reading.append(piece)
             parts.append(_with_samples(_joined(reading, 1), samples))
     return _joined(parts, 0)
@@ -72,8 +85,8 @@ def forecast(
 class Stream:
     """Frames tracked as they come, in time and memory that do not grow with their number.
 
-    What it says of a frame is what :func:`track` says of it, to rounding: after the first frames, which the consensus
-    of objects needs together, the model is causal.
+    What it says of a frame is what :func:`track` says of it, to rounding, where that, too, decides what the objects are
+    on the first frames (``settle=Stream.needed``): after these the model is causal.
 
     Args:
         tracker: trained.
@@ -83,6 +96,7 @@ class Stream:
         self.tracker = tracker
         self.needed = _needed(tracker)
         self._early: list[Tensor] = []
+        self._guide: Guide | None = None
         self._carry: Carry | None = None
         self._seen = 0
 
@@ -114,7 +128,8 @@ class Stream:
         frames = torch.cat(self._early, 1)
         self._early = []
         with _quiet(self.tracker):
-            reading, self._carry = _read(self.tracker, frames, 0, self._carry)
+            self._guide = self._guide or _settled(self.tracker, frames)
+            reading, self._carry = _read(self.tracker, self._guide, frames, 0, self._carry)
         return reading
 
 
@@ -138,7 +153,7 @@ def _joined(parts: Sequence[Reading], axis: int) -> Reading:
 
 def _needed(tracker: Tracker) -> int:
     """Frames that the first reading must see at least, where there are so many."""
-    return 1 if tracker.per_frame else max(tracker.consensus.K, tracker.motion.M)
+    return 1 if tracker.per_frame else max(tracker.consensus.K, tracker.find.K, tracker.motion.M)
 
 
 def _windows(tracker: Tracker, x: Tensor, horizon: int) -> Iterator[tuple[Tensor, int]]:
@@ -165,19 +180,30 @@ def _seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def _read(tracker: Tracker, x: Tensor, horizon: int, carry: Carry | None) -> tuple[Reading, Carry | None]:
+def _settled(tracker: Tracker, x: Tensor, settle: int | None = None) -> Guide:
+    """The tracker's guide, or that which knows what the objects are where several readings of that are tried."""
+    if getattr(tracker.consensus, "tries", 1) == 1:
+        return tracker.guide
+    first = x[:, : max(settle or WINDOW, _needed(tracker))]
+    return tracker.program(consensus=hypotheses.settle(tracker, first)).guide
+
+
+def _read(
+    tracker: Tracker, guide: Guide, x: Tensor, horizon: int, carry: Carry | None
+) -> tuple[Reading, Carry | None]:
     with mode():
-        trace = poutine.trace(tracker.guide).get_trace(x, horizon=horizon, carry=carry)
+        trace = poutine.trace(guide).get_trace(x, horizon=horizon, carry=carry)
     latents: Latents = trace.nodes["_RETURN"]["value"]
+    carry = latents.carry
+    assert carry is not None, "a guide that tells what to go on from"
     size, total = (x.shape[-2], x.shape[-1]), x.shape[1] + horizon
     num_objects = latents.position.shape[-2]
     shape = (x.shape[0], total, num_objects)
-    number = counting.counted(latents.objects.count, num_objects)
-    slots = torch.arange(num_objects, device=x.device)
-    here = (slots < number.unsqueeze(-1)).unsqueeze(-2).expand(latents.position.shape[:-1])
+    here = counting.present(latents.objects.count, num_objects)
+    here = here.unsqueeze(-2).expand(latents.position.shape[:-1])
     present = here.reshape(shape)
-    glimpses = tracker.air.decode(latents.objects.description)
-    offset, box = ink_box(glimpses, latents.objects)
+    glimpses = tracker.air.glimpses(latents.objects, carry.found)
+    offset, box = tight_box(glimpses, latents.objects.size)
     position = to_pixels(latents.position + offset.unsqueeze(-3), size)
     scales = [trace.nodes[f"position_{t + 1}"]["fn"].stddev for t in range(latents.position.shape[-3])]
     scale = size_to_pixels(torch.stack(scales, -3) / 2, size)
@@ -191,16 +217,17 @@ def _read(tracker: Tracker, x: Tensor, horizon: int, carry: Carry | None) -> tup
         scale=scale.reshape(*shape, 2),
         confidence=confidence,
     )
-    return Reading(tracks, rendered.reshape(x.shape[0], total, *size)), latents.carry
+    return Reading(tracks, rendered.reshape(x.shape[0], total, *size)), carry
 
 
-def _sample(tracker: Tracker, x: Tensor, horizon: int) -> Tensor:
+def _sample(tracker: Tracker, guide: Guide, x: Tensor, horizon: int) -> Tensor:
     """One posterior sample of the positions (B, T + horizon, N, 2), in pixels."""
     size, positions, carry = (x.shape[-2], x.shape[-1]), [], None
     for window, ahead in _windows(tracker, x, horizon):
-        latents = tracker.guide(window, horizon=ahead, carry=carry)
+        latents = guide(window, horizon=ahead, carry=carry)
         carry = latents.carry
-        offset, _ = ink_box(tracker.air.decode(latents.objects.description), latents.objects)
+        assert carry is not None
+        offset, _ = tight_box(tracker.air.glimpses(latents.objects, carry.found), latents.objects.size)
         position = to_pixels(latents.position + offset.unsqueeze(-3), size)
         positions.append(position.reshape(x.shape[0], window.shape[1] + ahead, *position.shape[-2:]))
     return torch.cat(positions, 1)
@@ -213,40 +240,6 @@ def _with_samples(reading: Reading, samples: list[Tensor]) -> Reading:
     drawn = torch.stack(samples)
     scale = drawn.std(0) if len(samples) > 1 else reading.tracks.scale
     return reading._replace(tracks=reading.tracks._replace(samples=drawn, scale=scale))
-
-
-def ink_box(glimpses: Tensor, objects: Objects) -> tuple[Tensor, Tensor]:
-    """The tight box of the object inside its glimpse, which the attention window only encloses.
-
-    Args:
-        glimpses: (..., N, G, G).
-        objects: size is (..., N, 2).
-
-    Returns:
-        offset of the box's centre from the glimpse's, frame coordinates, and the box's size as a fraction of the
-        frame, both (..., N, 2).
-    """
-    edges = []
-    for axis in (-2, -1):  # brightest pixel of every column, of every row
-        profile = glimpses.amax(axis)  # (..., N, G)
-        level = INK * profile.amax(-1, keepdim=True)
-        before = torch.nn.functional.pad(profile, (1, 0))[..., :-1]
-        after = torch.nn.functional.pad(profile, (0, 1))[..., 1:]
-        inside = profile >= level
-        low = (inside & (inside.cumsum(-1) == 1)).to(profile).argmax(-1, keepdim=True)
-        high = profile.shape[-1] - 1 - inside.flip(-1).to(profile).argmax(-1, keepdim=True)
-        edges.append(torch.cat([
-            low + 0.5 - _share(profile, before, low, level),
-            high + 0.5 + _share(profile, after, high, level),
-        ], -1) / profile.shape[-1] * 2 - 1)  # fmt: skip
-    edge = torch.stack(edges, -2)  # (..., N, 2 axes, low and high) in [-1, 1] of the glimpse
-    return edge.mean(-1) * objects.size, (edge[..., 1] - edge[..., 0]) / 2 * objects.size
-
-
-def _share(profile: Tensor, neighbour: Tensor, index: Tensor, level: Tensor) -> Tensor:
-    """How far beyond the centre of the pixel at ``index`` the profile crosses the level, in pixels."""
-    at, beyond = profile.gather(-1, index), neighbour.gather(-1, index)
-    return ((at - level) / (at - beyond).clamp_min(1e-6)).clamp(0, 1)
 
 
 def _explain(x: Tensor, glimpses: Tensor, latents: Latents, here: Tensor) -> tuple[Tensor, Tensor]:

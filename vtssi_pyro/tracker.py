@@ -16,7 +16,7 @@ from vtssi_pyro.handlers import Rule, fuse, mode, propose
 from vtssi_pyro.nn import unregistered
 from vtssi_pyro.ops.gaussian import average
 from vtssi_pyro.ops.pixels import PixelNormal
-from vtssi_pyro.types import Anneal, Carry, Latents, Objects, Plates, State
+from vtssi_pyro.types import Anneal, Carry, Found, Latents, Objects, Plates, State
 
 TRAINED = Anneal()
 
@@ -44,10 +44,10 @@ class Program:
         """q(z | x); see :meth:`Tracker.guide`."""
         plates, seed = self.plates(frames), self._seed(frames, carry)
         with propose() as proposals, mode(only=self._averaged(seed)):
-            proposed, memory = self.infer(plates, frames, seed, carry)
+            found, memory = self.infer(plates, frames, seed, carry)
         with fuse(proposals.sites, self.motion.weight(anneal, seed), self.rule):
             objects, states = self.prior(plates, frames, anneal, horizon, carry)
-        carry = Carry(objects, states[frames.shape[-3] - 1], proposed, memory)
+        carry = Carry(objects, states[frames.shape[-3] - 1], found, memory)
         return Latents(objects, _positions(states), carry)
 
     def prior(
@@ -61,21 +61,20 @@ class Program:
                 states.append(state)
         return objects, states
 
-    def infer(self, plates: Plates, frames: Tensor, seed: int, carry: Carry | None) -> tuple[Tensor, Any]:
+    def infer(self, plates: Plates, frames: Tensor, seed: int, carry: Carry | None) -> tuple[Found, Any]:
         """AIR -> RECT -> FIND -> MOT: proposals for every site but those beyond the frames (Alg. 6, l. 1-5).
 
         Returns:
-            where FIND saw the objects in the last frame, and what MOT remembers.
+            what the finder saw in the last frame, and what MOT remembers.
         """
         if carry is None:
             objects, first = self.consensus.guide(self.air, frames, plates)
-            position = self.find.guide(self.air, frames, objects, first, plates)
         else:
-            objects = carry.objects
-            position = self.find.guide(self.air, frames, objects, None, plates, carry.proposed)
+            objects, first = carry.objects, None
+        found = self.find.guide(self.air, frames, objects, first, plates, carry)
         with plates.sequences, plates.objects:
-            memory = self.motion.guide(objects, position, seed, *([] if carry is None else [carry]))
-        return position[..., -1, :, :], memory
+            memory = self.motion.guide(self.air, objects, found, seed, carry)
+        return found._replace(position=found.position[..., -1:, :, :]), memory
 
     def likelihood(self, plates: Plates, latents: Latents, frames: Tensor, anneal: Anneal) -> None:
         """prod_t N(x_t | sum_i ST^-1(bell * step_i * VAEdec(d_i), s_i, p_t,i), sigma_L), one site for all frames."""
@@ -209,16 +208,16 @@ class PerFrame(Tracker):
 
 @contextmanager
 def evaluating(tracker: Tracker) -> Iterator[None]:
-    """No dropout and no gradients within; the tracker's mode is put back."""
-    training = tracker.training
+    """No dropout and no gradients within; each module's mode is put back."""
+    training = [module for module in tracker.modules() if module.training]
     if training:
         tracker.eval()
     try:
         with torch.no_grad(), unregistered():
             yield
     finally:
-        if training:
-            tracker.train()
+        for module in training:
+            module.training = True
 
 
 def fold(frames: Tensor) -> Tensor:

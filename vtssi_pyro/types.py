@@ -30,12 +30,21 @@ class State(NamedTuple):
     motion: Tensor | None  # (..., B, N, 10) m_t; None before frame M and without MOT
 
 
+class Found(NamedTuple):
+    """What a finder makes of frames."""
+
+    position: Tensor  # (..., B, T, N, 2) where the objects are, draws; in a carry of the last frame alone
+    glimpses: Tensor | None = (
+        None  # (..., B, N, G, G) what they look like where that is better known than decoded
+    )
+
+
 class Carry(NamedTuple):
     """What must be remembered of the frames so far to go on with the next; its size does not grow with them."""
 
     objects: Objects
     state: State  # of the last frame
-    proposed: Tensor  # (..., B, N, 2) where FIND saw the objects in it
+    found: Found  # where the finder saw the objects
     memory: Any  # of the motion block, None without one
 
 

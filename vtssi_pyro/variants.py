@@ -7,12 +7,17 @@ from pyro.nn import PyroModule
 from vtssi_pyro.blocks import AIR, FIND, MOT, RECT, FirstFrame, NoFIND, RandomWalk, TemplateFIND
 from vtssi_pyro.config import ModelConfig
 from vtssi_pyro.errors import UsageError
+from vtssi_pyro.handlers import Rule
+from vtssi_pyro.ops.gaussian import average, product
 from vtssi_pyro.tracker import PerFrame, Tracker
 
 FINDERS: dict[str, Callable[[ModelConfig], PyroModule]] = {
     "learned": lambda c: FIND(c.find, c.air),
     "template": lambda c: TemplateFIND(c.template, c.air),
 }
+
+
+RULES: dict[str, Rule] = {"average": average, "product": product}
 
 
 def _find(c: ModelConfig) -> PyroModule:
@@ -39,4 +44,5 @@ def build(variant: str = "vtssi", config: ModelConfig | None = None) -> Tracker:
     config = config or ModelConfig()
     tracker = VARIANTS[variant](config)
     tracker.sample_intermediate = config.sample_intermediate
+    tracker.rule = RULES[config.fusion]
     return tracker

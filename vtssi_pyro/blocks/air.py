@@ -20,7 +20,7 @@ from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.bell import bell_mask
 from vtssi_pyro.ops.spatial import crop, paste
 from vtssi_pyro.priors import DiagNormal
-from vtssi_pyro.types import Anneal, Objects, Plates, Scalar
+from vtssi_pyro.types import Anneal, Found, Objects, Plates, Scalar
 
 MIN_WEIGHT = 1e-2  # of an object's KL under step weights; poutine.scale must stay above 0
 
@@ -100,6 +100,12 @@ class AIR(PyroModule):
         """Glimpses (..., G, G) in [0, 1] from descriptions (..., D)."""
         side = self.config.glimpse
         return torch.sigmoid(self.decoder(description)).unflatten(-1, (side, side))
+
+    def glimpses(self, objects: Objects, found: Found | None = None) -> Tensor:
+        """What the objects look like, (..., N, G, G): as the finder settled it, else as decoded."""
+        if found is not None and found.glimpses is not None:
+            return found.glimpses
+        return self.decode(objects.description)
 
     def render(self, objects: Objects, position: Tensor, flatness: Scalar = 1.0) -> Tensor:
         """Mean of the likelihood: every object decoded once and pasted into all frames.

@@ -14,13 +14,17 @@ from vtssi_pyro.nn import MIN_SCALE, MLP, ConvStack, GaussianMLP, Network
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.correlate import correlate, match
 from vtssi_pyro.ops.exclusion import exclude
-from vtssi_pyro.ops.registration import register
+from vtssi_pyro.ops.registration import register, sharpen
 from vtssi_pyro.ops.spatial import SIZE_LIMITS, paste
-from vtssi_pyro.types import Objects, Plates
+from vtssi_pyro.types import Carry, Found, Objects, Plates
+
+REGISTRATION = 2  # steps; they leave hundredths of a pixel
 
 
 class NoFIND(PyroModule):
     """Nothing to find: for the program of single frames, whose only position AIR has inferred."""
+
+    K = 1  # frames that must be seen at once
 
     def guide(
         self,
@@ -29,14 +33,14 @@ class NoFIND(PyroModule):
         objects: Objects,
         first: Tensor | None,
         plates: Plates,
-        previous: Tensor | None = None,
-    ) -> Tensor:
+        carry: Carry | None = None,
+    ) -> Found:
         """The first position as a sequence of length one, (..., B, 1, N, 2)."""
         if first is None or frames.shape[-3] != 1:
             raise ValueError(
                 "NoFIND serves programs of single frames only: give it one frame and its positions"
             )
-        return first.unsqueeze(-3)
+        return Found(first.unsqueeze(-3))
 
 
 class FIND(PyroModule):
@@ -44,6 +48,8 @@ class FIND(PyroModule):
 
     Reference: App. B.2.1, Alg. 3.
     """
+
+    K = 1
 
     def __init__(self, config: FINDConfig, air: AIRConfig) -> None:
         super().__init__()
@@ -76,8 +82,8 @@ class FIND(PyroModule):
         objects: Objects,
         first: Tensor | None,
         plates: Plates,
-        previous: Tensor | None = None,
-    ) -> Tensor:
+        carry: Carry | None = None,
+    ) -> Found:
         """prod_t q_FIND(p_t | p_{t-1}, x_t, d); convolutions of all frames at once, only MLP_pos in sequence.
 
         Args:
@@ -86,7 +92,7 @@ class FIND(PyroModule):
             objects: draws; description is (..., B, N, D).
             first: position of frame 1 where AIR has inferred it, (..., B, N, 2), else None.
             plates: of the program.
-            previous: p_0, where these frames go on from others; None: 0.
+            carry: of the frames before these, from whose last position the chain goes on; None: from 0.
 
         Returns:
             positions (..., B, T, N, 2), frame coordinates.
@@ -96,14 +102,16 @@ class FIND(PyroModule):
         positions = [] if first is None else [first]
         if first is not None:
             previous = first
-        elif previous is None:
+        elif carry is not None:
+            previous = carry.found.position[..., -1, :, :]
+        else:
             previous = torch.zeros_like(features[..., 0, :, :2])
         with plates.sequences, plates.objects:
             for t in range(len(positions) + 1, frames.shape[-3] + 1):
                 q = net(torch.cat([features[..., t - 1, :, :], previous], -1)).base_dist
                 previous = pyro.sample(f"position_{t}", Normal(scale * q.loc, q.scale).to_event(1))
                 positions.append(previous)
-        return torch.stack(positions, -3)
+        return Found(torch.stack(positions, -3))
 
     def _features(self, frames: Tensor, description: Tensor) -> Tensor:
         side = self.config.kernel_side
@@ -130,6 +138,7 @@ class TemplateFIND(PyroModule):
         super().__init__()
         self.config = config
         self.frame_size = air.frame_size
+        self.K = config.settled if config.refinement else 1
         if config.kernel_side % 2 == 0:
             raise ValueError(
                 f"the template's side must be odd, so that it has a centre; found {config.kernel_side}"
@@ -146,18 +155,19 @@ class TemplateFIND(PyroModule):
         objects: Objects,
         first: Tensor | None,
         plates: Plates,
-        previous: Tensor | None = None,
-    ) -> Tensor:
+        carry: Carry | None = None,
+    ) -> Found:
         """prod_t q(p_t | x_t, s, d); see :meth:`FIND.guide`. Every frame is searched on its own."""
         q = self.locate(self.search(air, frames, objects))  # (..., B, T, N, 2)
-        if not self.training:
-            q = Normal(self._registered(air, frames, objects, q.loc), q.scale)
+        loc, glimpses = q.loc, None
+        if self.config.refinement and not self.training:
+            loc, glimpses = self._refined(air, frames, objects, q.loc, carry)
         positions = [] if first is None else [first]
         with plates.sequences, plates.objects:
             for t in range(len(positions) + 1, frames.shape[-3] + 1):
-                here = q.loc[..., t - 1, :, :], q.scale[..., t - 1, :, :]
+                here = loc[..., t - 1, :, :], q.scale[..., t - 1, :, :]
                 positions.append(pyro.sample(f"position_{t}", Normal(*here).to_event(1)))
-        return torch.stack(positions, -3)
+        return Found(torch.stack(positions, -3), glimpses)
 
     def search(self, air: AIR, frames: Tensor, objects: Objects) -> Tensor:
         """Where each object is in each frame: logits (..., B, T, N, h, w) of the cells of the halved frame.
@@ -183,15 +193,26 @@ class TemplateFIND(PyroModule):
         reach = (self.config.reach * objects.size.detach().clamp(*SIZE_LIMITS)).unsqueeze(-3)
         return exclude(logits, grid, reach, self.log_strength.exp(), there, self.config.rounds)
 
-    def _registered(self, air: AIR, frames: Tensor, objects: Objects, position: Tensor) -> Tensor:
-        """Positions refined at test time, where the search's cells are coarser than what the frames tell."""
-        if not self.config.registration:
-            return position
-        steps = counting.steps(
-            counting.expected_number(objects.count, position.shape[-2]), position.shape[-2]
-        )
-        glimpses = air.decode(objects.description) * steps[..., None, None]
-        return register(frames, glimpses, position, objects.size, self.config.registration)
+    def _refined(
+        self, air: AIR, frames: Tensor, objects: Objects, position: Tensor, carry: Carry | None
+    ) -> tuple[Tensor, Tensor]:
+        """What the frames tell beyond the search's cells and the decoder: positions and glimpses (..., B, N, G, G).
+
+        The first K frames settle what the objects look like; all later ones, in other calls too, go by that.
+        """
+        size, first = objects.size, slice(self.K)
+        if carry is not None and carry.found.glimpses is not None:
+            glimpses = carry.found.glimpses
+        else:
+            num_objects = position.shape[-2]
+            steps = counting.steps(counting.expected_number(objects.count, num_objects), num_objects)
+            glimpses = air.decode(objects.description) * steps[..., None, None]
+            there = counting.present(objects.count, num_objects)
+            begun, seen = position[..., first, :, :], frames[..., first, :, :]
+            for _ in range(self.config.refinement):
+                begun = register(seen, glimpses, begun, size, REGISTRATION)
+                glimpses = sharpen(seen, glimpses, begun, size, there)
+        return register(frames, glimpses, position, size, REGISTRATION), glimpses
 
     def _template(self, air: AIR, objects: Objects) -> Tensor:
         """The object as a kernel (..., N, h, w) at half the frame's resolution, zero mean, unit norm."""

@@ -10,9 +10,11 @@ from pyro.nn import PyroModule
 from pyro.poutine.runtime import Message
 from torch import Tensor, nn
 
+from vtssi_pyro.blocks.air import AIR
 from vtssi_pyro.config import AIRConfig, MOTConfig
 from vtssi_pyro.nn import GaussianMLP, Memory, Network, recur
-from vtssi_pyro.types import Anneal, Carry, Objects, State
+from vtssi_pyro.ops.ink import tight_box
+from vtssi_pyro.types import Anneal, Carry, Found, Objects, State
 
 
 class RandomWalk(PyroModule):
@@ -46,7 +48,7 @@ class RandomWalk(PyroModule):
             return Normal(torch.zeros_like(like), torch.ones_like(like)).to_event(1)
         return Normal(previous.position.detach(), torch.full_like(like, self.scale)).to_event(1)
 
-    def guide(self, objects: Objects, position: Tensor, seed: int, carry: Carry | None = None) -> Any:
+    def guide(self, air: AIR, objects: Objects, found: Found, seed: int, carry: Carry | None = None) -> Any:
         """Nothing to infer, nothing to remember."""
 
     def fused(self, name: str, seed: int) -> bool:
@@ -76,7 +78,7 @@ class MOT(RandomWalk):
             )
         self.config, self.M = config, config.M
         dims, units = config.motion, config.units
-        self.lstm = _LSTM(2 + air.description + 2 + 2 * config.velocities, units)
+        self.lstm = _LSTM(2 + air.description + 4 * config.extents + 2 + 2 * config.velocities, units)
         state, squash = [2 + dims, *config.transition], None if config.residual else torch.tanh
         scale, positive = config.scale_init, air.scale_transform
         self.readout = GaussianMLP([units], config.heads, dims, nn.Tanh, None, 0.0, scale, positive)
@@ -109,33 +111,40 @@ class MOT(RandomWalk):
             Normal(previous.motion + motion.base_dist.loc, motion.base_dist.scale).to_event(1),
         )
 
+    def static(self, air: AIR, objects: Objects, found: Found) -> Tensor:
+        """What LSTM_mot sees of objects that does not change, (..., N, F): size, description and perhaps extents."""
+        known = [objects.size, objects.description]
+        if self.config.extents:
+            with torch.no_grad():
+                box = tight_box(air.glimpses(objects, found), objects.size)
+            known += [side / self.config.step for side in box]
+        return torch.cat(known, -1)
+
     def infer(
-        self, objects: Objects, position: Tensor, carry: Carry | None = None
+        self, static: Tensor, position: Tensor, carry: Carry | None = None
     ) -> tuple[Independent, Memory]:
         """q(m_t | s, d, p^_1:t) for every t, and what the LSTM remembers.
 
         Args:
-            objects: draws.
+            static: from :meth:`static`.
             position: (..., T, N, 2).
             carry: of the frames before these.
 
         Returns:
             a normal with batch (..., T, N), and the memory.
         """
-        lead = position.shape[:-1]
-        static = [v.unsqueeze(-3).expand(*lead, -1) for v in (objects.size, objects.description)]
-        moves = [position]
+        moves = [static.unsqueeze(-3).expand(*position.shape[:-1], -1), position]
         if self.config.velocities:
-            start = position[..., :1, :, :] if carry is None else carry.proposed.unsqueeze(-3)
+            start = position[..., :1, :, :] if carry is None else carry.found.position
             before = torch.cat([start, position[..., :-1, :, :]], -3)
             moves.append((position - before) / self.config.step)
-        h = torch.cat([*static, *moves], -1).transpose(-3, -2)  # (..., N, T, features)
+        h = torch.cat(moves, -1).transpose(-3, -2)  # (..., N, T, features)
         h, memory = self.lstm(h, carry and carry.memory)
         return self.readout(h.transpose(-3, -2)), memory
 
-    def rollout(self, objects: Objects, position: Tensor, start: int) -> Tensor:
+    def rollout(self, static: Tensor, position: Tensor, start: int) -> Tensor:
         """Predicted modes of frames start+1..T from what is known at frame ``start``: (..., T - start, N, 2)."""
-        motion = self.infer(objects, position[..., :start, :, :])[0].base_dist.loc[..., -1, :, :]
+        motion = self.infer(static, position[..., :start, :, :])[0].base_dist.loc[..., -1, :, :]
         state, states = State(position[..., start - 1, :, :], motion), []
         for _ in range(start, position.shape[-3]):
             p, m = self.transition(state)
@@ -143,9 +152,12 @@ class MOT(RandomWalk):
             states.append(state.position)
         return torch.stack(states, -3)
 
-    def guide(self, objects: Objects, position: Tensor, seed: int, carry: Carry | None = None) -> Memory:
-        """Propose motion_t for t = M..T from positions (..., B, T, N, 2); returns what to remember."""
-        q, memory = self.infer(objects, position, carry)
+    def guide(
+        self, air: AIR, objects: Objects, found: Found, seed: int, carry: Carry | None = None
+    ) -> Memory:
+        """Propose motion_t for t = M..T from where the objects are; returns what to remember."""
+        position = found.position  # (..., B, T, N, 2)
+        q, memory = self.infer(self.static(air, objects, found), position, carry)
         m = q.base_dist  # (..., B, T, N, 10)
         for t in range(max(seed, 1), position.shape[-3] + 1):
             here = m.loc[..., t - 1, :, :], m.scale[..., t - 1, :, :]

@@ -17,6 +17,7 @@ class FirstFrame(PyroModule):
     """No consensus: what AIR sees in the first frame holds, position included."""
 
     K = 1
+    tries = 1  # consensuses that are tried at test time, of different frames
 
     def guide(self, air: AIR, frames: Tensor, plates: Plates) -> tuple[Objects, Tensor | None]:
         """q_AIR(c, s, d, p_1 | x_1).
@@ -49,7 +50,7 @@ class RECT(PyroModule):
 
     def __init__(self, config: RECTConfig, air: AIRConfig) -> None:
         super().__init__()
-        self.K = config.K
+        self.K, self.tries = config.K, config.tries
         inputs = 2 + air.num_objects * 2 * (2 + air.description)
         self.lstm = _BiLSTM(inputs, config.units)
         self.logits = MLP([2 * config.units, *config.dense], 1, bias=False)  # the softmax would cancel it

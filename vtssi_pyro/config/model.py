@@ -57,7 +57,8 @@ class TemplateConfig:
     sharpness: float = 8.0
     rounds: int = 5  # of mutual exclusion between the objects; 0: each is searched on its own
     strength: float = 10.0  # what the same place costs at first, nats
-    registration: int = 0  # Gauss-Newton steps that refine positions at test time
+    refinement: int = 0  # rounds in which, at test time, positions and appearances are settled on the frames
+    settled: int = 5  # frames that settle appearances
     reach: float = 0.8  # of an object's exclusion, in units of half its size
 
 
@@ -73,6 +74,9 @@ class RECTConfig:
     K: int = 5
     units: int = 128
     dense: tuple[int, ...] = (64, 64)
+    tries: int = (
+        1  # consensuses of different frames that are tried at test time; more than 1 is not in the paper
+    )
     count_gain: bool = False  # frames that see more objects weigh more; not in the paper
 
 
@@ -91,6 +95,7 @@ class MOTConfig:
     scale_init: float = 0.1
     velocities: bool = False  # LSTM_mot also sees scaled position differences; not in the paper
     residual: bool = False  # transitions predict changes; not in the paper
+    extents: bool = False  # LSTM_mot also sees each object's tight box; not in the paper
     step: float = 0.2  # unit of those differences and changes, frame coordinates
 
 
@@ -105,3 +110,4 @@ class ModelConfig:
     mot: MOTConfig = field(default_factory=MOTConfig)
     sample_intermediate: bool = True  # False: means of proposals that are no final variable (reading D5)
     finder: str = "learned"  # FIND, or "template", TemplateFIND
+    fusion: str = "average"  # of inference and prediction; or "product", by their precisions

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from vtssi_pyro.config.model import AIRConfig, FINDConfig, ModelConfig, MOTConfig, RECTConfig
+from vtssi_pyro.config.model import AIRConfig, FINDConfig, ModelConfig, MOTConfig, RECTConfig, TemplateConfig
 from vtssi_pyro.config.recipe import Stage, TrainConfig
 from vtssi_pyro.config.run import Config, DataConfig
 from vtssi_pyro.config.schedules import Constant, Cosine, Decay, Flattening, Linear, Staircase
@@ -73,9 +73,11 @@ def paper_sqair(variant: str) -> Config:
 
 FAST = ModelConfig(
     finder="template",
+    fusion="product",
+    template=TemplateConfig(refinement=2),
     air=AIRConfig(stride=True, dropout=0.0),
-    rect=RECTConfig(count_gain=True),
-    mot=MOTConfig(velocities=True, residual=True),
+    rect=RECTConfig(count_gain=True, tries=4),
+    mot=MOTConfig(velocities=True, residual=True, extents=True),
 )
 
 # Which stages a variant trains through: what objects look like, how to search for them, both together over time, how
@@ -132,15 +134,15 @@ def _staged(preset: str, variant: str, steps: dict[str, int], cache: int) -> Con
             motion,
             "rollout",
             ("motion",),
-            batch=128,
-            learning_rate=Cosine(4e-3, 1e-4, 50, motion),
+            batch=256,
+            learning_rate=Cosine(7e-3, 1e-4, 50, motion),
             cache=cache,
         ),
         Stage(
             "joint",
             joint,
             "full",
-            ("find", "motion"),
+            ("motion",),
             batch=32,
             learning_rate=Cosine(2e-4, 1e-5, 20, joint),
             step_weight=Constant(1.0),
@@ -162,7 +164,7 @@ def standard(variant: str) -> Config:
     steps = {"objects": 6000, "search": 1500, "places": 4000, "motion": 6000, "joint": 300}
     if variant == "air":  # nothing follows, so the whole budget is its own
         steps["objects"] = 12_000
-    return _staged("standard", variant, steps, cache=10_000)
+    return _staged("standard", variant, steps, cache=20_000)
 
 
 # What a preset is of where no variant is asked for; otherwise the whole of VTSSI.

@@ -25,7 +25,7 @@ class Stage:
     steps: int
     objective: str = "full"  # a key of train.objective.OBJECTIVES
     blocks: tuple[str, ...] = ()  # the tracker's blocks it trains; none named: all
-    batch: int = 64  # sequences
+    batch: int = 64  # sequences; objects in a stage of its own for motion
     learning_rate: Schedule = Constant(1e-4)
     length: Schedule = Constant(20)  # frames of a training sequence
     random_start: bool = False  # sequences are cut anywhere instead of at their first frame
@@ -37,7 +37,7 @@ class Stage:
     air_weight: Schedule = Constant(0.0)  # of AIR's own ELBO on the first K frames
     rollout_weight: Schedule = Constant(0.0)  # of the multi-step prediction term
     analytic: bool = True  # KL terms in closed form instead of sampled (reading D9)
-    cache: int = 4096  # sequences whose positions a stage of its own for motion keeps
+    cache: int = 4096  # sequences whose objects a stage of its own for motion keeps
 
     def anneal(self, step: float) -> Anneal:
         """What the programs see at a step."""

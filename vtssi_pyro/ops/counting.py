@@ -27,6 +27,11 @@ def active(number: Tensor, num_objects: int) -> Tensor:
     return number > torch.arange(num_objects, device=number.device, dtype=number.dtype)
 
 
+def present(count: Tensor, num_objects: int) -> Tensor:
+    """Which of the N slots hold an object at test time: bool (..., N) from c (..., 1)."""
+    return torch.arange(num_objects, device=count.device) < counted(count, num_objects).unsqueeze(-1)
+
+
 def counted(count: Tensor, num_objects: int) -> Tensor:
     """The test-time number of objects, round(N sigmoid(c)): int64 (...,) from c (..., 1)."""
     return expected_number(count, num_objects).round().long().squeeze(-1)

@@ -7,6 +7,7 @@ from vtssi_pyro.ops.spatial import SIZE_LIMITS, crop, paste
 
 FARTHEST = 2.0  # pixels of the glimpse that one step may move
 RIDGE = 1e-3  # of the normal equations, relative: a glimpse without edges stays where it is
+PRIOR = 0.3  # frames that a glimpse counts for beside those it is averaged with
 
 
 def register(frames: Tensor, glimpses: Tensor, position: Tensor, size: Tensor, steps: int) -> Tensor:
@@ -43,3 +44,32 @@ def register(frames: Tensor, glimpses: Tensor, position: Tensor, size: Tensor, s
             moved = (solve.unsqueeze(-4) @ around.unsqueeze(-1)).squeeze(-1)  # (..., T, N, 2)
             position = position - moved.clamp(-FARTHEST, FARTHEST) * pixel
     return position
+
+
+def sharpen(frames: Tensor, glimpses: Tensor, position: Tensor, size: Tensor, there: Tensor) -> Tensor:
+    """What the objects look like by the frames themselves: glimpses plus what they leave over around them, on average.
+
+    A pixel counts by how far no other object covers it, and a decoded glimpse like :data:`PRIOR` frames.
+
+    Args:
+        frames: (B, T, H, W), intensities.
+        glimpses: (..., B, N, G, G).
+        position: (..., B, T, N, 2), exact to a fraction of a pixel.
+        size: (..., B, N, 2), fractions of the frame.
+        there: (..., B, N), bool; what is not there keeps its glimpse.
+
+    Returns:
+        glimpses (..., B, N, G, G).
+    """
+    side, frame_size = glimpses.shape[-1], frames.shape[-2:]
+    with torch.no_grad():
+        each = paste(
+            glimpses.unsqueeze(-3), position.transpose(-3, -2).unsqueeze(-2), size.unsqueeze(-2), frame_size
+        ).transpose(-4, -3)  # (..., T, N, H, W)
+        each = each * there[..., None, :, None, None]
+        together = each.sum(-3, keepdim=True)
+        free = (1 - (together - each).clamp(0, 1)).square()
+        left = (frames.unsqueeze(-3) - together) * free
+        sizes = size.unsqueeze(-3).expand_as(position)
+        change, weight = (crop(x, position, sizes, side).sum(-4) for x in (left, free))  # (..., N, G, G)
+        return glimpses + there[..., None, None] * change / (weight + PRIOR)

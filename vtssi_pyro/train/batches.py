@@ -8,15 +8,16 @@ from torch import Tensor
 
 from vtssi_pyro.config.recipe import Stage
 from vtssi_pyro.handlers import mode
+from vtssi_pyro.ops import counting
 from vtssi_pyro.tracker import Tracker, evaluating
 from vtssi_pyro.train.group import ALONE, Group
-from vtssi_pyro.types import Objects
 
 
 class Positions(NamedTuple):
-    """What a stage for motion alone trains on: the modes of what the other blocks infer."""
+    """What MOT sees of the other blocks: the modes of what they infer."""
 
-    objects: Objects  # size (B, N, 2), description (B, N, D), count (B, 1)
+    here: Tensor  # (B, N), bool: whether there is an object
+    static: Tensor  # (B, N, F), see MOT.static
     position: Tensor  # (B, T, N, 2)
 
 
@@ -42,24 +43,40 @@ def frame_batches(
 def position_batches(
     tracker: Tracker, dataset: Any, stage: Stage, seed: int, budget: float, device: Any, group: Group = ALONE
 ) -> Batches:
-    """Positions that the other blocks, which this stage leaves alone, infer once for a sample of sequences."""
+    """Objects by themselves, as the other blocks, which this stage leaves alone, find them once in some sequences."""
     generator = torch.Generator().manual_seed(mixed(seed, stage.name, -1))
     chosen = torch.randperm(len(dataset), generator=generator)[: stage.cache]
-    walk = tracker.without_motion()
     parts = []
     with evaluating(tracker), mode():
         for index in chosen.split(64):
-            parts.append(walk.guide(dataset.frames(index).to(device)))
-    objects = Objects(*(torch.cat(parts_) for parts_ in zip(*(part.objects for part in parts), strict=True)))
-    position = torch.cat([part.position for part in parts])
+            parts.append(positions(tracker, dataset.frames(index).to(device)))
+    cached = _apart(Positions(*map(torch.cat, zip(*parts, strict=True))))
 
     def batch(step: int) -> Positions:
         generator = torch.Generator().manual_seed(mixed(seed, stage.name, step))
-        index = torch.randint(len(position), (stage.batch,), generator=generator)
-        index = group.share(index).to(position.device)
-        return Positions(Objects(*(v[index] for v in objects)), position[index])
+        index = torch.randint(len(cached.position), (stage.batch,), generator=generator)
+        index = group.share(index).to(device)
+        return Positions(*(values[index] for values in cached))
 
     return batch
+
+
+def positions(tracker: Tracker, frames: Tensor) -> Positions:
+    """What the other blocks infer of frames (B, T, H, W), as MOT sees it."""
+    found = tracker.without_motion().guide(frames)
+    assert found.carry is not None
+    static = tracker.motion.static(tracker.air, found.objects, found.carry.found)
+    here = counting.present(found.objects.count, found.position.shape[-2])
+    return Positions(here, static, found.position)
+
+
+def _apart(batch: Positions) -> Positions:
+    """Every object that is there as a sequence of its own: none of the work is for empty slots."""
+    here, static, position = batch
+    chosen = here if here.any() else torch.ones_like(here)
+    return Positions(
+        here[chosen].unsqueeze(-1), static[chosen].unsqueeze(1), position.transpose(1, 2)[chosen].unsqueeze(2)
+    )
 
 
 def mixed(*values: Any) -> int:

@@ -10,7 +10,7 @@ from vtssi_pyro.config.recipe import Scheduled
 from vtssi_pyro.train.batches import Positions
 from vtssi_pyro.train.objective import Terms
 from vtssi_pyro.train.step import Step
-from vtssi_pyro.types import Anneal, Objects
+from vtssi_pyro.types import Anneal
 
 EAGER_STEPS = 3  # of each kind before capture: libraries set themselves up, the optimiser makes its state
 
@@ -122,12 +122,10 @@ def numbers(now: Scheduled) -> list[float]:
 
 
 def _leaves(batch: Any) -> list[Tensor]:
-    if isinstance(batch, Positions):
-        return [*batch.objects, batch.position]
-    return [batch]
+    return list(batch) if isinstance(batch, Positions) else [batch]
 
 
 def _copied(batch: Any) -> Any:
     if isinstance(batch, Positions):
-        return Positions(Objects(*(v.clone() for v in batch.objects)), batch.position.clone())
+        return Positions(*(values.clone() for values in batch))
     return batch.clone()

@@ -13,10 +13,9 @@ from torch.distributions import kl_divergence
 from vtssi_pyro.blocks import FirstFrame, NoFIND, RandomWalk
 from vtssi_pyro.config.recipe import Scheduled, Stage
 from vtssi_pyro.handlers import mode
-from vtssi_pyro.ops import counting
 from vtssi_pyro.tracker import Tracker, fold
-from vtssi_pyro.train.batches import Batches, Positions, frame_batches, position_batches
-from vtssi_pyro.types import Objects, Scalar
+from vtssi_pyro.train.batches import Batches, Positions, frame_batches, position_batches, positions
+from vtssi_pyro.types import Scalar
 
 Terms = dict[str, Tensor]  # summed over the batch, nats
 ROLLOUT_SCALE = 0.05  # of the Laplace density that scores a roll-out, frame coordinates
@@ -82,7 +81,7 @@ def frames(tracker: Tracker, frames: Tensor, stage: Stage, now: Scheduled) -> Te
 
 def rollout(tracker: Tracker, batch: Positions, stage: Stage, now: Scheduled) -> Terms:
     """How well MOT predicts the inferred positions many steps ahead; no bound."""
-    return {"rollout": _rollout(tracker, batch.objects, batch.position)}
+    return {"rollout": _rollout(tracker, batch)}
 
 
 def _extras(tracker: Tracker, x: Tensor, stage: Stage, now: Scheduled) -> Terms:
@@ -93,8 +92,8 @@ def _extras(tracker: Tracker, x: Tensor, stage: Stage, now: Scheduled) -> Terms:
     if _given(now.rollout_weight):
         # from modes, as predictions start at test time
         with torch.no_grad(), poutine.block(), mode():
-            found = tracker.without_motion().guide(x)
-        terms["rollout"] = now.rollout_weight * _rollout(tracker, found.objects, found.position)
+            found = positions(tracker, x)
+        terms["rollout"] = now.rollout_weight * _rollout(tracker, found)
     return terms
 
 
@@ -103,14 +102,14 @@ def _given(weight: Scalar) -> bool:
     return isinstance(weight, Tensor) or weight != 0
 
 
-def _rollout(tracker: Tracker, objects: Objects, position: Tensor) -> Tensor:
-    motion, last = tracker.motion, position.shape[-3]
+def _rollout(tracker: Tracker, batch: Positions) -> Tensor:
+    motion, position = tracker.motion, batch.position
+    last = position.shape[-3]
     if last < 2:
         return position.new_zeros(())
     start = min(motion.M, last - 1)
-    number = counting.expected_number(objects.count, position.shape[-2])
-    here = counting.active(number, position.shape[-2]).unsqueeze(-2)  # (..., B, 1, N)
-    error = motion.rollout(objects, position, start) - position[..., start:, :, :]
+    here = batch.here.unsqueeze(-2)  # (B, 1, N)
+    error = motion.rollout(batch.static, position, start) - position[..., start:, :, :]
     distance = (error.square().sum(-1) + 1e-4).sqrt()  # (..., B, T - start, N)
     return -(distance * here).sum() / ROLLOUT_SCALE
 

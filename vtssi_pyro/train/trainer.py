@@ -65,8 +65,10 @@ class Trainer:
         return all(bool(parameter.isfinite().all()) for parameter in self.tracker.parameters())
 
     def _enter(self, stage: Stage) -> None:
-        """Set up a stage: its parameters, a fresh optimiser, its batches."""
+        """Set up a stage: its parameters, a fresh optimiser, its batches; the other blocks act as at test time."""
         self.stage = stage
+        for name, block in self.tracker.named_children():
+            block.train(not stage.blocks or name in stage.blocks)
         self.optimize = Step(self.tracker, self.trained, self.config.train, stage, self.group)
         self.make = Captured(self.optimize) if self.capture else self.optimize
         make = OBJECTIVES[stage.objective].batches
