@@ -10,13 +10,11 @@ from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.paper import FLAVOURS, MODELS, TABLE1
 from vtssi_pyro.reproduction import HORIZON, LONG_SEQUENCES, Cells, HeldOut, Key, measure
 
-from .markdown import markdown
+from .markdown import MEASURES, markdown
 from .options import say
 from .progress import watched
 from .reproducing import Order, starts, trained
 from .sources import LONG_SEED, TABLE_SEED, digits
-
-MEASURES = ("count_accuracy", "inference_error", "prediction_error")
 
 
 def make(order: Order, keys: Sequence[Key], sequences: int) -> list[Path]:

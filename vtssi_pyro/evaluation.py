@@ -1,12 +1,41 @@
 """A tracker judged on a data set with truth, by the paper's procedure (App. D.2)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import torch
 
 from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.metrics import Evaluation, evaluate
+from vtssi_pyro.ops.gaussian import average
 from vtssi_pyro.predict import concatenated, forecast, track
 from vtssi_pyro.tracker import Tracker
 from vtssi_pyro.types import Tracks
+
+
+@contextmanager
+def as_published(tracker: Tracker) -> Iterator[None]:
+    """Within, a tracker reads frames by the paper's own procedure, whatever more it was built to do at test time.
+
+    What the objects are is decided once, on the first K frames; positions are the finder's own, fused by averages;
+    tracks are the centres of attention windows.
+    """
+    changes: list[tuple[Any, str, Any]] = [
+        (tracker, "rule", average),
+        (tracker, "tight", False),
+        (tracker.consensus, "tries", 1),
+        (tracker.find, "refinement", 0),
+    ]
+    changes = [change for change in changes if hasattr(*change[:2])]
+    before = [getattr(part, name) for part, name, _ in changes]
+    try:
+        for part, name, value in changes:
+            setattr(part, name, value)
+        yield
+    finally:
+        for (part, name, _), value in zip(changes, before, strict=True):
+            setattr(part, name, value)
 
 
 def judge(tracker: Tracker, dataset: Dataset, observe: int = 5, limit: int | None = None) -> Evaluation:

@@ -203,7 +203,7 @@ def _read(
     here = here.unsqueeze(-2).expand(latents.position.shape[:-1])
     present = here.reshape(shape)
     glimpses = tracker.air.glimpses(latents.objects, carry.found)
-    offset, box = tight_box(glimpses, latents.objects.size)
+    offset, box = _box(tracker, glimpses, latents.objects.size)
     position = to_pixels(latents.position + offset.unsqueeze(-3), size)
     scales = [trace.nodes[f"position_{t + 1}"]["fn"].stddev for t in range(latents.position.shape[-3])]
     scale = size_to_pixels(torch.stack(scales, -3) / 2, size)
@@ -227,10 +227,16 @@ def _sample(tracker: Tracker, guide: Guide, x: Tensor, horizon: int) -> Tensor:
         latents = guide(window, horizon=ahead, carry=carry)
         carry = latents.carry
         assert carry is not None
-        offset, _ = tight_box(tracker.air.glimpses(latents.objects, carry.found), latents.objects.size)
+        glimpses = tracker.air.glimpses(latents.objects, carry.found)
+        offset, _ = _box(tracker, glimpses, latents.objects.size)
         position = to_pixels(latents.position + offset.unsqueeze(-3), size)
         positions.append(position.reshape(x.shape[0], window.shape[1] + ahead, *position.shape[-2:]))
     return torch.cat(positions, 1)
+
+
+def _box(tracker: Tracker, glimpses: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+    """Offset and size of what tracks are read off, see :func:`tight_box`."""
+    return tight_box(glimpses, size) if tracker.tight else (torch.zeros_like(size), size)
 
 
 def _with_samples(reading: Reading, samples: list[Tensor]) -> Reading:

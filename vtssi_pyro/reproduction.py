@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,8 @@ from vtssi_pyro.blocks import RandomWalk
 from vtssi_pyro.config import Config
 from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.evaluation import judge
+from vtssi_pyro.evaluation import as_published, judge
+from vtssi_pyro.metrics import Share
 from vtssi_pyro.paper import WITHOUT_MOT
 from vtssi_pyro.provenance import provenance
 from vtssi_pyro.runs import Run
@@ -22,6 +24,7 @@ from vtssi_pyro.trained import load
 
 HORIZON = 100  # frames that the long predictions reach beyond the observed ones
 LONG_SEQUENCES = 1000  # at most so many are predicted that far
+_PLAIN = tuple(field.name for field in fields(Share))
 _LONG = (
     "sequences",
     "inference_error_by_frame",
@@ -77,12 +80,15 @@ def measure(
         origin: the provenance of every start of the training.
 
     Returns:
-        what the cell's file holds: which cell, ``metrics`` on the test sequences, ``long`` predictions (None for a
-        variant without motion), the ``command`` that makes it again, minutes, provenance.
+        what the cell's file holds: which cell, ``metrics`` on the test sequences, ``plain`` ones by the paper's own
+        procedure, ``long`` predictions (None for a variant without motion), the ``command`` that makes it again,
+        minutes, provenance.
     """
     config, since = run.config, time.monotonic()
     tracker = tracker_of(run, key.variant, device)
     metrics = judge(tracker, data.test, config.observe).as_dict()
+    with as_published(tracker):
+        plain = judge(tracker, data.test, config.observe).as_dict()
     long = judge(tracker, data.long, config.observe).as_dict() if tracker.motion.predicts else None
     minutes = (time.monotonic() - since) / 60
     trained = json.loads(run.summary.read_text())
@@ -93,6 +99,7 @@ def measure(
         "sequences": len(data.test),
         "observe": config.observe,
         "metrics": metrics,
+        "plain": {name: plain[name] for name in _PLAIN},
         "long": long and {name: long[name] for name in _LONG},
         "command": command(key, config, len(data.test)),
         "training": {"minutes": trained["minutes"], "steps": trained["steps"], "starts": origin},

@@ -115,7 +115,8 @@ class Tracker(PyroModule):
     """VTSSI and its variants: the root module, and a slot for every part.
 
     Assign to ``air.count``, ``air.size``, ``air.description`` to swap a prior, to ``consensus``, ``find`` or
-    ``motion`` to swap a block, to ``rule`` to change how prediction and inference are fused. A block that another
+    ``motion`` to swap a block, to ``rule`` to change how prediction and inference are fused, and False to ``tight`` to
+    read tracks off attention windows, as the paper does. A block that another
     tracker has run cannot be given to a second one; ``program`` combines blocks freely.
     """
 
@@ -126,6 +127,7 @@ class Tracker(PyroModule):
         self.air, self.consensus, self.find, self.motion = air, consensus, find, motion
         self.rule: Rule = average
         self.sample_intermediate = True
+        self.tight = True  # tracks tell where objects are, not their attention windows
 
     @pyro_method
     def model(self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0) -> None:

@@ -138,7 +138,7 @@ class TemplateFIND(PyroModule):
         super().__init__()
         self.config = config
         self.frame_size = air.frame_size
-        self.K = config.settled if config.refinement else 1
+        self.refinement = config.refinement
         if config.kernel_side % 2 == 0:
             raise ValueError(
                 f"the template's side must be odd, so that it has a centre; found {config.kernel_side}"
@@ -147,6 +147,11 @@ class TemplateFIND(PyroModule):
         self.rivalry = nn.Parameter(torch.tensor(0.0))  # how a place counts where the others match, too
         self.log_strength = nn.Parameter(torch.tensor(math.log(config.strength)))
         self.spread = nn.Parameter(torch.tensor([0.0, math.log(0.05)]))
+
+    @property
+    def K(self) -> int:
+        """Frames that settle what objects look like, and so must be seen at once."""
+        return self.config.settled if self.refinement else 1
 
     def guide(
         self,
@@ -160,7 +165,7 @@ class TemplateFIND(PyroModule):
         """prod_t q(p_t | x_t, s, d); see :meth:`FIND.guide`. Every frame is searched on its own."""
         q = self.locate(self.search(air, frames, objects))  # (..., B, T, N, 2)
         loc, glimpses = q.loc, None
-        if self.config.refinement and not self.training:
+        if self.refinement and not self.training:
             loc, glimpses = self._refined(air, frames, objects, q.loc, carry)
         positions = [] if first is None else [first]
         with plates.sequences, plates.objects:
@@ -209,7 +214,7 @@ class TemplateFIND(PyroModule):
             glimpses = air.decode(objects.description) * steps[..., None, None]
             there = counting.present(objects.count, num_objects)
             begun, seen = position[..., first, :, :], frames[..., first, :, :]
-            for _ in range(self.config.refinement):
+            for _ in range(self.refinement):
                 begun = register(seen, glimpses, begun, size, REGISTRATION)
                 glimpses = sharpen(seen, glimpses, begun, size, there)
         return register(frames, glimpses, position, size, REGISTRATION), glimpses
