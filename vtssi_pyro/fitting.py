@@ -13,7 +13,7 @@ import torch
 
 from vtssi_pyro.config import Config
 from vtssi_pyro.data.dataset import Dataset
-from vtssi_pyro.errors import CheckpointError, DataError, PeerLost, UsageError, VtssiError
+from vtssi_pyro.errors import DataError, PeerLost, UsageError, VtssiError
 from vtssi_pyro.evaluation import judge
 from vtssi_pyro.logbook import Logbook
 from vtssi_pyro.runs import Run, versions
@@ -183,11 +183,8 @@ def _untrained(config: Config, run: Run, device: torch.device) -> Tracker:
         return tracker
     path = run.checkpoint("start")
     weights = checkpoint.load(path, device)
-    try:
+    with checkpoint.fitting(path):
         tracker.load_state_dict(weights["trained"] | dict(tracker.named_buffers()))
-    except (KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{path}: does not fit the run's config.json ({reason})") from error
     return tracker
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from vtssi_pyro.data.dataset import Dataset
-from vtssi_pyro.errors import CheckpointError, Diverged
+from vtssi_pyro.errors import Diverged
 from vtssi_pyro.evaluation import judge
 from vtssi_pyro.runs import Run
 from vtssi_pyro.tracker import Tracker, evaluating
@@ -117,7 +117,7 @@ class Logbook:
         if not self.trainer.is_finite():
             raise self._lost("weights are")
         state = self.trainer.state()
-        state |= {"trained": self.trainer.trained.state_dict(), "best": self.best, "seconds": self.elapsed()}
+        state |= {"best": self.best, "seconds": self.elapsed()}
         state |= {"sums": self.sums, "count": self.count}
         checkpoint.save(self.run.checkpoint("last"), state)
 
@@ -128,15 +128,10 @@ class Logbook:
             self.group.once(lambda: self.run.rewind(0))
             return
         state = checkpoint.load(path, self.trainer.device)
-        try:
+        with checkpoint.fitting(path):
             self.trainer.restore(state)
             self.best, self.seconds = state["best"], state["seconds"]
             self.sums, self.count = state["sums"], state["count"]
-        except torch.OutOfMemoryError:
-            raise
-        except (KeyError, RuntimeError, ValueError, TypeError) as error:
-            reason = str(error).splitlines()[0]
-            raise CheckpointError(f"{path}: does not fit the run's config.json ({reason})") from error
         self.group.once(lambda: self.run.rewind(self.trainer.step))
 
 

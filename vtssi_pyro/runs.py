@@ -132,12 +132,9 @@ class Run:
         """The trained tracker, ready to track."""
         config, path = self.config, self.checkpoint(checkpoint_name)
         state = checkpoint.load(path, device)
-        try:
+        with checkpoint.fitting(path):
             tracker = build(config.variant, config.model).to(device)
             tracker.load_state_dict(state["trained"])
-        except (KeyError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise CheckpointError(f"{path}: does not fit the run's config.json ({reason})") from error
         return tracker.eval()
 
     def about(self) -> dict[str, Any]:

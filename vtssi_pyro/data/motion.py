@@ -60,7 +60,7 @@ def elliptic(boxes: Tensor, frame_size: tuple[int, int], length: int, generator:
     Returns:
         centres (S, T, N, 2), pixels.
 
-    Reference: App. D.1, reading reading D22.
+    Reference: App. D.1, reading D22.
     """
     half, room = _room(boxes, frame_size)  # (S, N, 2) each
     axes = room / 2 * _uniform(room.shape, SEMI_AXIS, generator)

@@ -91,11 +91,8 @@ class VideoFile:
         """Read frames (b, t, H, W) in [0, 1]; only what is asked for is read."""
         chosen, times = rows(index, len(self)).cpu(), span(length, start, self.length)
         if self._resident is not None:
-            moments = torch.arange(times.start, times.stop)
-            picked_there = self._resident[
-                chosen[:, None].to(device := self._resident.device), moments.to(device)
-            ]
-            return picked_there.float().div_(self._full)
+            there = chosen.to(self._resident.device)
+            return self._resident[there, times.start : times.stop].float().div_(self._full)
         picked = self._frames[chosen.numpy()[:, None], np.arange(times.start, times.stop)]  # (b, t, H, W)
         return torch.from_numpy(picked.astype(np.float32)).div_(self._full)
 

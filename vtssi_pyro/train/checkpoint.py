@@ -3,13 +3,15 @@
 import hashlib
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from vtssi_pyro.atomic import atomic_write
-from vtssi_pyro.errors import CheckpointError
+from vtssi_pyro.errors import CheckpointError, VtssiError
 
 FORMAT = 1
 
@@ -51,6 +53,18 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> di
         raise
     except Exception as error:
         raise _damaged(path, error) from error
+
+
+@contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """Within, a checkpoint is put to use: what goes wrong there is told as a :class:`CheckpointError`."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, VtssiError):
+        raise
+    except (KeyError, RuntimeError, ValueError, TypeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(f"{path}: does not fit the run's config.json ({reason})") from error
 
 
 def _packed(value: dict[str, Any]) -> memoryview:

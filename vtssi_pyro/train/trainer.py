@@ -82,7 +82,7 @@ class Trainer:
         return {
             "step": self.step,
             "tracker": self.tracker.state_dict(),
-            "averaged": self.trained.state_dict(),
+            "trained": self.trained.state_dict(),
             "optimizer": self.optimize.optimizer.state_dict() if self.stage else None,
         }
 
@@ -90,7 +90,7 @@ class Trainer:
         """Continue from :meth:`state`, bit for bit on the same device."""
         self.step = state["step"]
         self.tracker.load_state_dict(state["tracker"])
-        self.trained.load_state_dict(state["averaged"])
+        self.trained.load_state_dict(state["trained"])
         if self.step < self.config.train.steps:
             stage, within = self.config.train.locate(self.step)
             self._enter(stage)
