@@ -11,12 +11,12 @@ from torch import Tensor
 from vtssi_pyro import hypotheses
 from vtssi_pyro.config import ModelConfig
 from vtssi_pyro.handlers import mode
-from vtssi_pyro.hypotheses import Reading, Settled, settle
+from vtssi_pyro.hypotheses import Consensus, Settled, settle
 from vtssi_pyro.ops.spatial import paste
 from vtssi_pyro.tracker import Tracker, evaluating
 
 
-def reading(numbers: list[float], num_objects: int = 2, description: int = 4) -> Reading:
+def reading(numbers: list[float], num_objects: int = 2, description: int = 4) -> Consensus:
     """A reading of sequences with these numbers of objects, everything else random."""
     B = len(numbers)
     count = (
@@ -28,7 +28,7 @@ def reading(numbers: list[float], num_objects: int = 2, description: int = 4) ->
 
     size = 0.3 + 0.1 * torch.rand(B, num_objects, 2, dtype=torch.float64)
     looks = torch.randn(B, num_objects, description, dtype=torch.float64)
-    return Reading(normal(count), normal(size), normal(looks))
+    return Consensus(normal(count), normal(size), normal(looks))
 
 
 def trying(tiny, config: ModelConfig, tries: int = 3, **options: int) -> Tracker:
@@ -98,7 +98,7 @@ def test_halves_are_told_to_be_one_object(tiny, config: ModelConfig, monkeypatch
         glimpses = tracker.air.decode(one.description.mode) * torch.tensor([1.0, 0.0])[:, None, None]
         frames = paste(glimpses, position, one.size.mode, (side, side))
         two = one.put(torch.tensor([True]), reading([2.0], description=config.air.description))
-        twice = Reading(
+        twice = Consensus(
             two.count,
             *(
                 Normal(q.base_dist.loc[:, [0, 0]], q.base_dist.scale).to_event(1)

@@ -26,7 +26,7 @@ from vtssi_pyro.types import Found, Objects, Plates, State
 
 
 @dataclass(frozen=True)
-class Reading:
+class Consensus:
     """q(c), q(s) and q(d) of sequences; indexed by sequences."""
 
     count: Independent  # batch (B, 1), event (1,)
@@ -65,7 +65,7 @@ class Reading:
 class Settled:
     """A consensus that has been reached before: what it says does not depend on the frames it is shown."""
 
-    reading: Reading
+    reading: Consensus
     K: int
 
     def guide(self, air: object, frames: Tensor, plates: Plates) -> tuple[Objects, None]:
@@ -98,7 +98,7 @@ def settle(tracker: Tracker, frames: Tensor) -> Settled:
     return Settled(best, K)
 
 
-def _best(tracker: Tracker, frames: Tensor, readings: list[Reading]) -> Reading:
+def _best(tracker: Tracker, frames: Tensor, readings: list[Consensus]) -> Consensus:
     """The reading with the most evidence, of those given and each with two objects as one."""
     best, most = readings[0], frames.new_full((len(frames),), -torch.inf)
     for reading in readings:
@@ -113,14 +113,14 @@ def _best(tracker: Tracker, frames: Tensor, readings: list[Reading]) -> Reading:
     return best
 
 
-def _read(tracker: Tracker, frames: Tensor) -> Reading:
+def _read(tracker: Tracker, frames: Tensor) -> Consensus:
     """The consensus of some frames."""
     program = tracker.program()
     trace = poutine.trace(tracker.consensus.guide).get_trace(tracker.air, frames, program.plates(frames))
-    return Reading(*(trace.nodes[f.name]["fn"] for f in fields(Reading)))
+    return Consensus(*(trace.nodes[f.name]["fn"] for f in fields(Consensus)))
 
 
-def _explain(tracker: Tracker, frames: Tensor, reading: Reading) -> tuple[Found, Tensor]:
+def _explain(tracker: Tracker, frames: Tensor, reading: Consensus) -> tuple[Found, Tensor]:
     """Where the objects then are, and the evidence (B,) for them, nats: of the frames, less what the objects cost."""
     air, objects = tracker.air, reading.objects
     plates, walk = tracker.program().plates(frames), tracker.without_motion().motion
@@ -148,7 +148,7 @@ def _divergence(q: Distribution, p: Distribution) -> Tensor:
         return q.log_prob(q.mode) - p.log_prob(q.mode)
 
 
-def _merged(tracker: Tracker, frames: Tensor, reading: Reading, found: Found) -> Reading:
+def _merged(tracker: Tracker, frames: Tensor, reading: Consensus, found: Found) -> Consensus:
     """The two objects of a sequence that part least from each other as one; in the first one's slot."""
     air, objects, position = tracker.air, reading.objects, found.position
     num_objects, seen = position.shape[-2], frames[:, : tracker.consensus.K]
@@ -175,7 +175,7 @@ def _merged(tracker: Tracker, frames: Tensor, reading: Reading, found: Found) ->
         return Normal(*map(partial(torch.where, one), new, old)).to_event(1)
 
     number = (reading.number - 1).to(size).clamp_min(0.1) / num_objects
-    fewer = Reading(
+    fewer = Consensus(
         Normal(number.logit()[:, None, None], reading.count.base_dist.scale).to_event(1),
         merged(reading.size, Normal(size, reading.size.base_dist.scale[rows, first])),
         merged(reading.description, Normal(d.loc.mean(-2), d.scale.mean(-2))),
