@@ -19,7 +19,6 @@ from torch.distributions import kl_divergence
 
 from vtssi_pyro.handlers import mode
 from vtssi_pyro.ops import counting
-from vtssi_pyro.ops.ink import tight_box
 from vtssi_pyro.ops.spatial import paste
 from vtssi_pyro.tracker import Tracker
 from vtssi_pyro.types import Found, Objects, Plates, State
@@ -155,7 +154,7 @@ def _merged(tracker: Tracker, frames: Tensor, reading: Consensus, found: Found) 
     slots = torch.arange(num_objects, device=frames.device)
     rows = torch.arange(len(frames), device=frames.device)
     here = counting.present(objects.count, num_objects)
-    offset, box = tight_box(air.glimpses(objects, found), objects.size)
+    offset, box = air.box(objects, found)
     centre = position + offset.unsqueeze(-3)
     first, second, between = _steadiest(centre, here)
     # the tight box of both, around the first one's centre; a box is as many frame coordinates wide to either side

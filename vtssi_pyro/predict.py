@@ -13,10 +13,9 @@ from vtssi_pyro import hypotheses
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.handlers import mode
 from vtssi_pyro.ops import counting
-from vtssi_pyro.ops.ink import tight_box
 from vtssi_pyro.ops.spatial import paste, size_to_pixels, to_pixels
 from vtssi_pyro.tracker import Tracker, evaluating
-from vtssi_pyro.types import Carry, Latents, Tracks
+from vtssi_pyro.types import Carry, Latents, Objects, Tracks
 
 WINDOW = 64  # frames that the model sees at a time; more would only take more memory
 
@@ -203,7 +202,7 @@ def _read(
     here = here.unsqueeze(-2).expand(latents.position.shape[:-1])
     present = here.reshape(shape)
     glimpses = tracker.air.glimpses(latents.objects, carry.found)
-    offset, box = _box(tracker, glimpses, latents.objects.size)
+    offset, box = _box(tracker, latents.objects, carry)
     position = to_pixels(latents.position + offset.unsqueeze(-3), size)
     scales = [trace.nodes[f"position_{t + 1}"]["fn"].stddev for t in range(latents.position.shape[-3])]
     scale = size_to_pixels(torch.stack(scales, -3) / 2, size)
@@ -227,16 +226,17 @@ def _sample(tracker: Tracker, guide: Guide, x: Tensor, horizon: int) -> Tensor:
         latents = guide(window, horizon=ahead, carry=carry)
         carry = latents.carry
         assert carry is not None
-        glimpses = tracker.air.glimpses(latents.objects, carry.found)
-        offset, _ = _box(tracker, glimpses, latents.objects.size)
+        offset, _ = _box(tracker, latents.objects, carry)
         position = to_pixels(latents.position + offset.unsqueeze(-3), size)
         positions.append(position.reshape(x.shape[0], window.shape[1] + ahead, *position.shape[-2:]))
     return torch.cat(positions, 1)
 
 
-def _box(tracker: Tracker, glimpses: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-    """Offset and size of what tracks are read off, see :func:`tight_box`."""
-    return tight_box(glimpses, size) if tracker.tight else (torch.zeros_like(size), size)
+def _box(tracker: Tracker, objects: Objects, carry: Carry) -> tuple[Tensor, Tensor]:
+    """Offset and size of what tracks are read off: tight boxes, or attention windows."""
+    if tracker.tight:
+        return tracker.air.box(objects, carry.found)
+    return torch.zeros_like(objects.size), objects.size
 
 
 def _with_samples(reading: Reading, samples: list[Tensor]) -> Reading:

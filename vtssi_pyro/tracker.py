@@ -211,7 +211,7 @@ class PerFrame(Tracker):
 @contextmanager
 def evaluating(tracker: Tracker) -> Iterator[None]:
     """No dropout and no gradients within; each module's mode is put back."""
-    training = [module for module in tracker.modules() if module.training]
+    training = [module for module in tracker.modules() if module.training] if tracker.training else []
     if training:
         tracker.eval()
     try:

@@ -34,9 +34,8 @@ class Found(NamedTuple):
     """What a finder makes of frames."""
 
     position: Tensor  # (..., B, T, N, 2) where the objects are, draws; in a carry of the last frame alone
-    glimpses: Tensor | None = (
-        None  # (..., B, N, G, G) what they look like where that is better known than decoded
-    )
+    glimpses: Tensor | None = None  # (..., B, N, G, G) what they look like, if better known than decoded
+    box: tuple[Tensor, Tensor] | None = None  # then also their tight boxes, offset and size, see ops.ink
 
 
 class Carry(NamedTuple):

@@ -18,6 +18,7 @@ from vtssi_pyro.config import AIRConfig
 from vtssi_pyro.nn import MLP, ConvStack, GaussianMLP, Network, RepeatedInputLSTM
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.bell import bell_mask
+from vtssi_pyro.ops.ink import tight_box
 from vtssi_pyro.ops.spatial import crop, paste
 from vtssi_pyro.priors import DiagNormal
 from vtssi_pyro.types import Anneal, Found, Objects, Plates, Scalar
@@ -106,6 +107,10 @@ class AIR(PyroModule):
         if found is not None and found.glimpses is not None:
             return found.glimpses
         return self.decode(objects.description)
+
+    def box(self, objects: Objects, found: Found) -> tuple[Tensor, Tensor]:
+        """Tight boxes of what the objects look like, see :func:`~vtssi_pyro.ops.ink.tight_box`."""
+        return found.box or tight_box(self.glimpses(objects, found), objects.size)
 
     def render(self, objects: Objects, position: Tensor, flatness: Scalar = 1.0) -> Tensor:
         """Mean of the likelihood: every object decoded once and pasted into all frames.

@@ -14,6 +14,7 @@ from vtssi_pyro.nn import MIN_SCALE, MLP, ConvStack, GaussianMLP, Network
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.correlate import correlate, match
 from vtssi_pyro.ops.exclusion import exclude
+from vtssi_pyro.ops.ink import tight_box
 from vtssi_pyro.ops.registration import register, sharpen
 from vtssi_pyro.ops.spatial import SIZE_LIMITS, paste
 from vtssi_pyro.types import Carry, Found, Objects, Plates
@@ -164,15 +165,15 @@ class TemplateFIND(PyroModule):
     ) -> Found:
         """prod_t q(p_t | x_t, s, d); see :meth:`FIND.guide`. Every frame is searched on its own."""
         q = self.locate(self.search(air, frames, objects))  # (..., B, T, N, 2)
-        loc, glimpses = q.loc, None
+        found = Found(q.loc)
         if self.refinement and not self.training:
-            loc, glimpses = self._refined(air, frames, objects, q.loc, carry)
+            found = self._refined(air, frames, objects, q.loc, carry)
         positions = [] if first is None else [first]
         with plates.sequences, plates.objects:
             for t in range(len(positions) + 1, frames.shape[-3] + 1):
-                here = loc[..., t - 1, :, :], q.scale[..., t - 1, :, :]
+                here = found.position[..., t - 1, :, :], q.scale[..., t - 1, :, :]
                 positions.append(pyro.sample(f"position_{t}", Normal(*here).to_event(1)))
-        return Found(torch.stack(positions, -3), glimpses)
+        return found._replace(position=torch.stack(positions, -3))
 
     def search(self, air: AIR, frames: Tensor, objects: Objects) -> Tensor:
         """Where each object is in each frame: logits (..., B, T, N, h, w) of the cells of the halved frame.
@@ -200,14 +201,14 @@ class TemplateFIND(PyroModule):
 
     def _refined(
         self, air: AIR, frames: Tensor, objects: Objects, position: Tensor, carry: Carry | None
-    ) -> tuple[Tensor, Tensor]:
-        """What the frames tell beyond the search's cells and the decoder: positions and glimpses (..., B, N, G, G).
+    ) -> Found:
+        """What the frames tell beyond the search's cells and the decoder.
 
         The first K frames settle what the objects look like; all later ones, in other calls too, go by that.
         """
         size, first = objects.size, slice(self.K)
         if carry is not None and carry.found.glimpses is not None:
-            glimpses = carry.found.glimpses
+            glimpses, box = carry.found.glimpses, carry.found.box
         else:
             num_objects = position.shape[-2]
             steps = counting.steps(counting.expected_number(objects.count, num_objects), num_objects)
@@ -217,7 +218,8 @@ class TemplateFIND(PyroModule):
             for _ in range(self.refinement):
                 begun = register(seen, glimpses, begun, size, REGISTRATION)
                 glimpses = sharpen(seen, glimpses, begun, size, there)
-        return register(frames, glimpses, position, size, REGISTRATION), glimpses
+            box = tight_box(glimpses, size)
+        return Found(register(frames, glimpses, position, size, REGISTRATION), glimpses, box)
 
     def _template(self, air: AIR, objects: Objects) -> Tensor:
         """The object as a kernel (..., N, h, w) at half the frame's resolution, zero mean, unit norm."""

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from vtssi_pyro.blocks.air import AIR
 from vtssi_pyro.config import AIRConfig, MOTConfig
 from vtssi_pyro.nn import GaussianMLP, Memory, Network, recur
-from vtssi_pyro.ops.ink import tight_box
 from vtssi_pyro.types import Anneal, Carry, Found, Objects, State
 
 
@@ -116,7 +115,7 @@ class MOT(RandomWalk):
         known = [objects.size, objects.description]
         if self.config.extents:
             with torch.no_grad():
-                box = tight_box(air.glimpses(objects, found), objects.size)
+                box = air.box(objects, found)
             known += [side / self.config.step for side in box]
         return torch.cat(known, -1)
 
