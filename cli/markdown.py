@@ -35,7 +35,7 @@ def markdown(rows: Rows) -> str:
     parts = ["# Table 1", _made_with(there), *_table(_HEAD, map(_row, rows)), _NOTES]
     if there:
         parts += ["## Behind the averages", "", *_behind(there), ""]
-        parts += ["## By the paper's own procedure", ""]
+        parts += ["## Without what is settled at test time", ""]
         parts += [_PLAIN, "", *_plain(there), ""]
         parts += ["## Count by the smallest distance of two objects in the observed frames", ""]
         parts += ["Of sequences with two objects or more; distance between centres, px.", ""]

@@ -119,10 +119,10 @@ def validation_line(record: dict[str, Any]) -> str:
 
 
 @contextmanager
-def watched(dataset: Dataset, doing: str) -> Iterator[Any]:
-    """A data set that moves a bar, on a terminal, as its frames are asked for."""
+def watched(dataset: Dataset, doing: str, times: int = 1) -> Iterator[Any]:
+    """A data set that moves a bar, on a terminal, as its frames are asked for, all of them so many times."""
     with tqdm(
-        total=len(dataset), desc=doing, unit=" sequences", disable=not is_terminal(), leave=False
+        total=times * len(dataset), desc=doing, unit=" sequences", disable=not is_terminal(), leave=False
     ) as bar:
         yield _Watched(dataset, bar)
 

@@ -107,7 +107,7 @@ def _has(order: Order, cells: Cells, key: Key, sequences: int) -> bool:
             raise UsageError(
                 f"{cells.path(key)}: was made with --{name} {cell[name]}, not {asked}; choose another --out"
             )
-    return bool(cell["sequences"] == sequences)
+    return bool(cell["sequences"] == sequences and "plain" in cell)
 
 
 def _measured(order: Order, key: Key, run: Any, sequences: int) -> dict[str, Any]:
@@ -115,5 +115,5 @@ def _measured(order: Order, key: Key, run: Any, sequences: int) -> dict[str, Any
     test = digits(config, order.mnist, "test", sequences, TABLE_SEED)
     few = min(sequences, LONG_SEQUENCES)
     long = digits(config, order.mnist, "test", few, LONG_SEED, config.observe + HORIZON)
-    with watched(test, "judging") as seen, watched(long, "predicting far") as far:
+    with watched(test, "judging", times=2) as seen, watched(long, "predicting far") as far:
         return measure(key, run, HeldOut(seen, far), order.device, starts(run))

@@ -113,7 +113,7 @@ def test_halves_are_told_to_be_one_object(tiny, config: ModelConfig, monkeypatch
 def test_a_settled_consensus_is_a_consensus(tiny, blobs, config: ModelConfig) -> None:
     """It takes RECT's place: the same sites, whatever the frames."""
     tracker, known = trying(tiny, config), reading([2, 1], description=config.air.description)
-    program = tracker.program(consensus=Settled(known, 3))
+    program = tracker.program(consensus=Settled(known))
     for frames in (blobs(2, 6), blobs(2, 6)):
         with mode():
             objects = program.guide(frames).objects

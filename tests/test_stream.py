@@ -61,6 +61,11 @@ def test_what_is_settled_on_the_first_frames_holds(tiny, blobs, config: ModelCon
     answers = [stream.push(frames[:, t : t + 1]) for t in range(12)]
     offline = track(tracker, frames, settle=stream.needed)
     same(joined([answer for answer in answers if answer is not None]), offline)
+    stream = Stream(tracker)  # as many frames at once as there are change nothing
+    first, rest = stream.push(frames[:, :9]), stream.push(frames[:, 9:])
+    assert first is not None
+    assert rest is not None
+    same(joined([first, rest]), offline)
     assert not torch.equal(offline.frames, track(tracker, frames).frames)  # which may look at all frames
 
 

@@ -16,7 +16,7 @@ from vtssi_pyro.types import Tracks
 
 @contextmanager
 def as_published(tracker: Tracker) -> Iterator[None]:
-    """Within, a tracker reads frames by the paper's own procedure, whatever more it was built to do at test time.
+    """Within, a tracker does no more at test time than the paper says, whatever it was built to do; its parts stay.
 
     What the objects are is decided once, on the first K frames; positions are the finder's own, fused by averages;
     tracks are the centres of attention windows.

@@ -114,6 +114,8 @@ def check(config: Config, train: Dataset, group: Group = ALONE) -> None:
     """Refuse what cannot be trained, before anything is written."""
     for key in ("evaluate_every", "save_every", "log_every", "budget", "clip"):
         _positive(f"train.{key}", getattr(config.train, key))
+    _positive("model.rect.tries", config.model.rect.tries)
+    _positive("model.template.settled", config.model.template.settled)
     if config.variant not in VARIANTS:
         raise UsageError(f"variant: expected one of {', '.join(VARIANTS)}, found {config.variant!r}")
     try:

@@ -65,7 +65,6 @@ class Settled:
     """A consensus that has been reached before: what it says does not depend on the frames it is shown."""
 
     reading: Consensus
-    K: int
 
     def guide(self, air: object, frames: Tensor, plates: Plates) -> tuple[Objects, None]:
         """See :meth:`RECT.guide <vtssi_pyro.blocks.rect.RECT.guide>`."""
@@ -94,7 +93,7 @@ def settle(tracker: Tracker, frames: Tensor) -> Settled:
         best = readings[0]
         if unsure.any():
             best = best.put(unsure, _best(tracker, frames[unsure], [reading[unsure] for reading in readings]))
-    return Settled(best, K)
+    return Settled(best)
 
 
 def _best(tracker: Tracker, frames: Tensor, readings: list[Consensus]) -> Consensus:
@@ -107,6 +106,7 @@ def _best(tracker: Tracker, frames: Tensor, readings: list[Consensus]) -> Consen
             fewer = _merged(tracker, frames, reading, found)
             candidates.append((fewer, _explain(tracker, frames, fewer)[1]))
         for candidate, its in candidates:
+            its = its.nan_to_num(nan=-torch.inf)
             better = its > most
             best, most = best.put(better, candidate[better]), its.maximum(most)
     return best
@@ -159,9 +159,10 @@ def _merged(tracker: Tracker, frames: Tensor, reading: Consensus, found: Found) 
     first, second, between = _steadiest(centre, here)
     # the tight box of both, around the first one's centre; a box is as many frame coordinates wide to either side
     a, b = box[rows, first], box[rows, second]
-    middle = (torch.minimum(-a, between - b) + torch.maximum(a, between + b)) / 2
-    where = centre[rows, : seen.shape[1], first] + middle.unsqueeze(-2)  # (B, K, 2)
-    size = (objects.size[rows, first] + objects.size[rows, second]) / 2
+    low, high = torch.minimum(-a, between - b), torch.maximum(a, between + b)
+    where = centre[rows, : seen.shape[1], first] + (low + high).unsqueeze(-2) / 2  # (B, K, 2)
+    windows = (objects.size[rows, first] + objects.size[rows, second]) / 2
+    size = torch.maximum(windows, (high - low) / 2)
     d = air.describe(seen, where, size.unsqueeze(-2)).base_dist  # (B, K, D)
 
     kept = slots + (slots >= second.unsqueeze(-1)).long()  # the slots behind the second move up

@@ -37,7 +37,8 @@ def track(tracker: Tracker, frames: Tensor, batch: int = 64, settle: int | None 
         tracker: trained.
         frames: (S, T, H, W), intensities in [0, 1].
         batch: sequences inferred at a time.
-        settle: frames that may tell what the objects are; None: as many as are seen at a time.
+        settle: frames that may tell what the objects are, where several readings of that are tried; never fewer than
+            ``Stream(tracker).needed``. None: as many as are seen at a time.
     """
     return forecast(tracker, frames, 0, batch=batch, settle=settle)
 
@@ -61,7 +62,8 @@ def forecast(
             variable given the mode of what came before it.
         batch: sequences inferred at a time.
         seed: of the samples.
-        settle: frames that may tell what the objects are; None: as many as are seen at a time.
+        settle: frames that may tell what the objects are, where several readings of that are tried; never fewer than
+            ``Stream(tracker).needed``. None: as many as are seen at a time.
 
     Raises:
         UsageError: a horizon is asked of a tracker without MOT.
@@ -127,7 +129,7 @@ class Stream:
         frames = torch.cat(self._early, 1)
         self._early = []
         with _quiet(self.tracker):
-            self._guide = self._guide or _settled(self.tracker, frames)
+            self._guide = self._guide or _settled(self.tracker, frames, self.needed)
             reading, self._carry = _read(self.tracker, self._guide, frames, 0, self._carry)
         return reading
 
@@ -152,7 +154,9 @@ def _joined(parts: Sequence[Reading], axis: int) -> Reading:
 
 def _needed(tracker: Tracker) -> int:
     """Frames that the first reading must see at least, where there are so many."""
-    return 1 if tracker.per_frame else max(tracker.consensus.K, tracker.find.K, tracker.motion.M)
+    return (
+        1 if tracker.per_frame else max(tracker.consensus.K, getattr(tracker.find, "K", 1), tracker.motion.M)
+    )
 
 
 def _windows(tracker: Tracker, x: Tensor, horizon: int) -> Iterator[tuple[Tensor, int]]:
@@ -181,9 +185,9 @@ def _seeded(seed: int) -> Iterator[None]:
 
 def _settled(tracker: Tracker, x: Tensor, settle: int | None = None) -> Guide:
     """The tracker's guide, or that which knows what the objects are where several readings of that are tried."""
-    if getattr(tracker.consensus, "tries", 1) == 1:
+    if getattr(tracker.consensus, "tries", 1) <= 1:
         return tracker.guide
-    first = x[:, : max(settle or WINDOW, _needed(tracker))]
+    first = x[:, : max(WINDOW if settle is None else settle, _needed(tracker))]
     return tracker.program(consensus=hypotheses.settle(tracker, first)).guide
 
 

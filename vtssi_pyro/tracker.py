@@ -211,7 +211,8 @@ class PerFrame(Tracker):
 @contextmanager
 def evaluating(tracker: Tracker) -> Iterator[None]:
     """No dropout and no gradients within; each module's mode is put back."""
-    training = [module for module in tracker.modules() if module.training] if tracker.training else []
+    blocks = (tracker, *tracker.children())  # to walk through all modules takes as long as to search a frame
+    training = [m for block in blocks if block.training for m in block.modules() if m.training]
     if training:
         tracker.eval()
     try:

@@ -80,9 +80,9 @@ class Anneal(NamedTuple):
 class Tracks(NamedTuple):
     """What evaluation, export and pictures see, whatever made it; in pixels."""
 
-    position: Tensor  # (B, T, N, 2) centre of the tight box (x, y); NaN where there is no object
+    position: Tensor  # (B, T, N, 2) centre of the box (x, y); NaN where there is no object
     present: Tensor  # (B, T, N) bool
-    box: Tensor | None = None  # (B, T, N, 2) width and height of the tight box
+    box: Tensor | None = None  # (B, T, N, 2) width and height: tight, unless the tracker says otherwise
     scale: Tensor | None = None  # (B, T, N, 2) standard deviation of the position
     confidence: Tensor | None = None  # (B, T, N) in [0, 1]; NaN in predicted frames
     samples: Tensor | None = None  # (S, B, T, N, 2) sampled positions, of every slot

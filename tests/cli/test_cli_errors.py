@@ -52,6 +52,8 @@ def test_options_that_make_no_sense(args: list[str], words: str, tmp_path: Path,
     ("key", "words"),
     [
         ("train.save_every=0", "train.save_every: expected a number above 0"),
+        ("model.rect.tries=0", "model.rect.tries: expected a number above 0"),
+        ("model.template.settled=0", "model.template.settled: expected a number above 0"),
         ("train.stages.motion.batch=0", "train.stages.motion.batch"),
         ("train.stages.motion.objective=fool", "train.stages.motion.objective: expected one of"),
         ('train.stages.motion.blocks=["find", "motoin"]', "'motoin'"),

@@ -211,9 +211,9 @@ class TemplateFIND(PyroModule):
             glimpses, box = carry.found.glimpses, carry.found.box
         else:
             num_objects = position.shape[-2]
-            steps = counting.steps(counting.expected_number(objects.count, num_objects), num_objects)
-            glimpses = air.decode(objects.description) * steps[..., None, None]
             there = counting.present(objects.count, num_objects)
+            steps = counting.steps(counting.expected_number(objects.count, num_objects), num_objects) * there
+            glimpses = air.decode(objects.description) * steps[..., None, None]
             begun, seen = position[..., first, :, :], frames[..., first, :, :]
             for _ in range(self.refinement):
                 begun = register(seen, glimpses, begun, size, REGISTRATION)

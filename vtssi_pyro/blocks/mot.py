@@ -116,7 +116,7 @@ class MOT(RandomWalk):
         if self.config.extents:
             with torch.no_grad():
                 box = air.box(objects, found)
-            known += [side / self.config.step for side in box]
+            known += [extent / self.config.step for extent in box]
         return torch.cat(known, -1)
 
     def infer(

@@ -32,11 +32,13 @@ def register(frames: Tensor, glimpses: Tensor, position: Tensor, size: Tensor, s
         along_y, along_x = torch.gradient(glimpses, dim=(-2, -1))
         slope = torch.stack([along_x, along_y], -1).flatten(-3, -2)  # (..., N, G G, 2)
         curvature = slope.mT @ slope  # (..., N, 2, 2)
-        trace = curvature.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
-        identity = torch.eye(2, dtype=slope.dtype, device=slope.device)
-        solve = torch.linalg.solve(
-            curvature + (RIDGE * trace + 1e-6) * identity, slope.mT
-        )  # (..., N, 2, G G)
+        (xx, xy), (_, yy) = (row.unbind(-1) for row in curvature.unbind(-2))
+        ridge = RIDGE * (xx + yy) + 1e-6
+        xx, yy = xx + ridge, yy + ridge
+        # written out, since torch's own solver halts a GPU to look for singular matrices
+        inverse = torch.stack([torch.stack([yy, -xy], -1), torch.stack([-xy, xx], -1)], -2)
+        inverse = inverse / (xx * yy - xy.square())[..., None, None]
+        solve = inverse @ slope.mT  # (..., N, 2, G G)
         pixel = 2 * size.unsqueeze(-3) / side  # of the glimpse, frame coordinates: (..., 1, N, 2)
         for _ in range(steps):
             left = (frames - paste(glimpses, position, size, frames.shape[-2:])).unsqueeze(-3)
@@ -49,7 +51,7 @@ def register(frames: Tensor, glimpses: Tensor, position: Tensor, size: Tensor, s
 def sharpen(frames: Tensor, glimpses: Tensor, position: Tensor, size: Tensor, there: Tensor) -> Tensor:
     """What the objects look like by the frames themselves: glimpses plus what they leave over around them, on average.
 
-    A pixel counts by how far no other object covers it, and a decoded glimpse like :data:`PRIOR` frames.
+    A pixel counts by how far no other object covers it, and the glimpse as it was like :data:`PRIOR` frames.
 
     Args:
         frames: (B, T, H, W), intensities.
@@ -72,4 +74,4 @@ def sharpen(frames: Tensor, glimpses: Tensor, position: Tensor, size: Tensor, th
         left = (frames.unsqueeze(-3) - together) * free
         sizes = size.unsqueeze(-3).expand_as(position)
         change, weight = (crop(x, position, sizes, side).sum(-4) for x in (left, free))  # (..., N, G, G)
-        return glimpses + there[..., None, None] * change / (weight + PRIOR)
+        return (glimpses + there[..., None, None] * change / (weight + PRIOR)).clamp(0, 1)

@@ -22,6 +22,7 @@ class Positions(NamedTuple):
 
 
 Batches = Callable[[int], Any]
+FRAMES = 1280  # that are looked at together
 
 
 def frame_batches(
@@ -48,7 +49,7 @@ def position_batches(
     chosen = torch.randperm(len(dataset), generator=generator)[: stage.cache]
     parts = []
     with evaluating(tracker), mode():
-        for index in chosen.split(64):
+        for index in chosen.split(max(1, FRAMES // dataset.length)):
             parts.append(positions(tracker, dataset.frames(index).to(device)))
     cached = _apart(Positions(*map(torch.cat, zip(*parts, strict=True))))
 
