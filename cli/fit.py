@@ -30,7 +30,7 @@ from .options import DIGITS, POSITIVE, PRESETS, VARIANTS, command, device_option
 @option("--from", "source", metavar="RUN", type=click.Path(), section="Model",
         help="Start from the weights, variant and sizes of a run's folder or of pretrained:NAME.")  # fmt: skip
 @option("--preset", type=click.Choice(PRESETS), section="Training",
-        help="Sizes, recipe and budget.  [default: quick, about four minutes]")  # fmt: skip
+        help="Sizes, recipe and budget.  [default: quick, about five minutes]")  # fmt: skip
 @option("--set", "sets", multiple=True, metavar="KEY=VALUE", section="Training",
         help="Change any key of the configuration; repeatable.")  # fmt: skip
 @option("--seed", type=int, section="Training", help="Of data, weights and noise.  [default: 0]")

@@ -154,7 +154,7 @@ def _staged(preset: str, variant: str, steps: dict[str, int], cache: int) -> Con
 
 
 def quick(variant: str) -> Config:
-    """About four minutes of one core."""
+    """About five minutes of one core."""
     steps = {"objects": 1500, "search": 400, "places": 0, "motion": 1500, "joint": 40}
     return _staged("quick", variant, steps, cache=2500)
 
