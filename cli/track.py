@@ -6,7 +6,7 @@ from .options import checkpoint_option, command, device_option, option
 
 
 @command(
-    "vtssi-pyro track runs/vtssi-linear-0001 test.npz --out tracks",
+    "vtssi-pyro track pretrained:moving-mnist test.npz --out tracks",
     "vtssi-pyro track runs/vtssi-linear-0001 movie.gif --out tracks",
 )
 @click.argument("run", type=click.Path())
