@@ -11,7 +11,7 @@ from torch import Tensor
 from vtssi_pyro.config import ModelConfig
 from vtssi_pyro.handlers import mode
 from vtssi_pyro.tracker import Tracker
-from vtssi_pyro.types import Anneal, Found, Objects, State
+from vtssi_pyro.types import Anneal, Carry, Found, Objects, State
 
 LEARNED = Anneal(bell=0.3, fuse_low=0.01, fuse_high=0.99, step_weight=0.5)
 
@@ -27,20 +27,21 @@ def options(config: ModelConfig) -> dict[str, ModelConfig]:
         ),
         "exponential scales": replace(config, air=replace(air, scale_transform="exp")),
         "count gain": replace(config, rect=replace(rect, count_gain=True)),
-        "velocities": replace(config, mot=replace(mot, velocities=True)),
+        "velocities": replace(config, mot=replace(mot, differences=1)),
+        "accelerations": replace(config, mot=replace(mot, differences=2)),
         "residual": replace(config, mot=replace(mot, residual=True)),
         "one weight for all objects": replace(config, mot=replace(mot, weight_shared="objects")),
         "one weight for all sequences": replace(config, mot=replace(mot, weight_shared="sequences")),
         "means for proposals": replace(config, sample_intermediate=False),
         "fast": replace(
             config, air=fast, rect=replace(rect, count_gain=True),
-            mot=replace(mot, velocities=True, residual=True), finder="template",
+            mot=replace(mot, differences=2, residual=True, activation="silu"), finder="template",
         ),
     }  # fmt: skip
 
 
 NAMES = (
-    "strides", "same padding", "exponential scales", "count gain", "velocities", "residual",
+    "strides", "same padding", "exponential scales", "count gain", "velocities", "accelerations", "residual",
     "one weight for all objects", "one weight for all sequences", "means for proposals", "fast",
 )  # fmt: skip
 
@@ -130,10 +131,10 @@ def moving(tracker: Tracker) -> tuple[Tensor, Tensor]:
     return tracker.motion.static(tracker.air, objects, Found(position)), position
 
 
-@pytest.mark.parametrize("velocities", [False, True])
-def test_motion_is_inferred_causally(velocities: bool, tiny, config: ModelConfig) -> None:
+@pytest.mark.parametrize("differences", [0, 1, 2])
+def test_motion_is_inferred_causally(differences: int, tiny, config: ModelConfig) -> None:
     """q(m_t) sees positions up to t, the size and the description, and nothing else."""
-    tracker = tiny(config=replace(config, mot=replace(config.mot, velocities=velocities)))
+    tracker = tiny(config=replace(config, mot=replace(config.mot, differences=differences)))
     static, position = moving(tracker)
     before = tracker.motion.infer(static, position)[0].mean
     for t in range(6):
@@ -147,24 +148,67 @@ def test_motion_is_inferred_causally(velocities: bool, tiny, config: ModelConfig
     assert torch.equal(tracker.motion.infer(static, slot)[0].mean[:, :, 0], before[:, :, 0])
 
 
+@pytest.mark.parametrize("differences", [1, 2])
+def test_motion_sees_differences_in_units_of_a_step(differences: int, tiny, config: ModelConfig) -> None:
+    """Objects are taken to have been at rest before their first frame."""
+    tracker = tiny(config=replace(config, mot=replace(config.mot, differences=differences)))
+    static, position = moving(tracker)
+    seen = []
+    tracker.motion.lstm.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    tracker.motion.infer(static, position)
+    still = torch.cat([position[:, :1], position[:, :1], position], 1)
+    expected = torch.stack([still.diff(n=n, dim=1)[:, -6:] / 0.2**n for n in range(differences + 1)], -2)
+    torch.testing.assert_close(
+        seen[0][..., static.shape[-1] :], expected.flatten(-2).transpose(-3, -2)
+    )  # (B, N, T, 2 each)
+
+
+@pytest.mark.parametrize("cut", [1, 3, 5])
+def test_motion_goes_on_where_it_stopped(cut: int, tiny, config: ModelConfig) -> None:
+    """In two parts as in one: the LSTM and what the differences need are remembered."""
+    tracker = tiny(config=replace(config, mot=replace(config.mot, differences=2)))
+    static, position = moving(tracker)
+    whole = tracker.motion.infer(static, position)[0].mean
+    early, memory = tracker.motion.infer(static, position[:, :cut])
+    late, _ = tracker.motion.infer(static, position[:, cut:], Carry(None, None, None, memory))
+    torch.testing.assert_close(torch.cat([early.mean, late.mean], 1), whole)
+
+
 @pytest.mark.parametrize("residual", [False, True])
 def test_a_rollout_is_the_repeated_transition(residual: bool, tiny, config: ModelConfig) -> None:
-    """Modes of the prior beyond the seed, given its position and its motion's mode (B.2.3)."""
+    """Modes of the prior beyond a state (B.2.3)."""
     tracker = tiny(config=replace(config, mot=replace(config.mot, residual=residual)))
     static, position = moving(tracker)
-    found = tracker.motion.rollout(static, position, 3)
-    assert found.shape == (2, 3, 2, 2)
-    state = State(position[:, 2], tracker.motion.infer(static, position)[0].mean[:, 2])
+    motion = tracker.motion.infer(static, position)[0].mean
+    start = State(position[:, 2].clamp(-1, 1), motion[:, 2])
+    found = tracker.motion.rollout(start, 3)
+    assert found.position.shape == (2, 3, 2, 2)
+    assert found.motion.shape == (2, 3, *motion.shape[2:])
+    state = start
     for t in range(3):
         p, m = tracker.motion.transition(state)
         state = State(p.mean, m.mean)
-        torch.testing.assert_close(found[:, t], state.position)
+        torch.testing.assert_close(found.position[:, t], state.position)
+        torch.testing.assert_close(found.motion[:, t], state.motion)
     if residual:  # with nothing to add, an object rests
         with torch.no_grad():
             for parameter in tracker.motion.position.body.loc.parameters():
                 parameter.zero_()
-        still = tracker.motion.rollout(static, position, 3)
-        torch.testing.assert_close(still, position[:, 2:3].expand_as(still))
+        still = tracker.motion.rollout(start, 3).position
+        torch.testing.assert_close(still, start.position.unsqueeze(1).expand_as(still))
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_predictions_stay_in_the_frame(residual: bool, tiny, config: ModelConfig) -> None:
+    """Whatever the transitions say, means are bounded by the frame (B.2.3: tanh)."""
+    tracker = tiny(config=replace(config, mot=replace(config.mot, residual=residual)))
+    with torch.no_grad():
+        tracker.motion.position.body.loc[-1].bias.fill_(5.0)  # ever on, to the right and down
+    _, position = moving(tracker)
+    start = State(position[:, 0].clamp(-1, 1), torch.zeros(2, 2, config.mot.motion, dtype=torch.float64))
+    path = tracker.motion.rollout(start, 40).position
+    assert path.abs().max() <= 1
+    assert path[:, -1].min() > 0.9
 
 
 @pytest.mark.parametrize(("shared", "draws"), [("none", 4), ("objects", 2), ("sequences", 1)])

@@ -14,8 +14,9 @@ from vtssi_pyro.config.recipe import Scheduled, TrainConfig
 from vtssi_pyro.tracker import Tracker
 from vtssi_pyro.train.batches import Positions
 from vtssi_pyro.train.graph import numbers, on_device
+from vtssi_pyro.train.objective import OBJECTIVES
 from vtssi_pyro.train.step import Step
-from vtssi_pyro.types import Anneal
+from vtssi_pyro.types import Anneal, State
 
 NOW = Scheduled(Anneal(0.5, 0.3, 0.2, 0.8, 0.5), 0.7, 0.4, 1e-3, 0.9)
 ASKS = (
@@ -64,6 +65,27 @@ def scheduled(tracker: Tracker) -> Scheduled:
     return NOW if tracker.motion.predicts else NOW._replace(rollout_weight=0.0)
 
 
+def test_overshooting_pulls_predicted_motions_alone(tiny, frames: Tensor) -> None:
+    """The distance of the motions predicted from those inferred, which it leaves where they are."""
+    tracker = tiny()
+    motion, x = tracker.motion, batch(Stage("any", 1, "rollout"), frames, tracker)
+    plain = OBJECTIVES["rollout"].terms(tracker, x, Stage("any", 1, "rollout"), NOW)
+    terms = OBJECTIVES["rollout"].terms(tracker, x, Stage("any", 1, "rollout", overshooting=0.5), NOW)
+    torch.testing.assert_close(terms["rollout"], plain["rollout"])
+    inferred, start = motion.infer(x.static, x.position)[0].mean, motion.M
+    ahead = motion.rollout(State(x.position[:, start - 1], inferred[:, start - 1]), 6 - start)
+    expected = -0.5 * (ahead.motion - inferred[:, start:]).square().sum()
+    torch.testing.assert_close(terms["overshooting"], expected)
+    alone = x._replace(here=torch.zeros_like(x.here))
+    absent = OBJECTIVES["rollout"].terms(tracker, alone, Stage("any", 1, "rollout", overshooting=0.5), NOW)
+    assert absent["overshooting"] == 0
+    later = x._replace(position=x.position.clone().requires_grad_())  # frames that are predicted
+    pulled = OBJECTIVES["rollout"].terms(tracker, later, Stage("any", 1, "rollout", overshooting=0.5), NOW)
+    (gradient,) = torch.autograd.grad(pulled["overshooting"], later.position)
+    assert not gradient[:, start:].any()
+    assert gradient[:, :start].any()
+
+
 CASES = [
     ("vtssi", "learned", "full"), ("vtssi", "template", "full"), ("vtssi", "template", "walk"),
     ("vtssi", "learned", "rollout"), ("vtssi", "learned", "frames"), ("find", "learned", "full"),
@@ -76,7 +98,7 @@ def test_a_step_never_waits_for_the_device(
     variant: str, finder: str, objective: str, tiny, frames: Tensor
 ) -> None:
     tracker = tiny(variant, finder).train()
-    stage = Stage("any", 1, objective)
+    stage = Stage("any", 1, objective, overshooting=0.03)
     x = batch(stage, frames, tracker)
     step, _ = steps(tracker, stage)
     with pyro.validation_enabled(False):
@@ -99,7 +121,7 @@ def test_scalars_on_the_device_make_the_same_steps(
     variant: str, finder: str, objective: str, tiny, frames: Tensor
 ) -> None:
     tracker = tiny(variant, finder).train()
-    stage = Stage("any", 1, objective)
+    stage = Stage("any", 1, objective, overshooting=0.03)
     x = batch(stage, frames, tracker)
     ours, theirs = steps(tracker, stage)
     with pyro.validation_enabled(False):

@@ -1,7 +1,7 @@
 """How objects move: MOT (section 3.2.3, App. B.2.3) and its null object RandomWalk."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyro
 import torch
@@ -61,6 +61,16 @@ class RandomWalk(PyroModule):
         return lambda msg: None
 
 
+ACTIVATIONS = {"tanh": nn.Tanh, "silu": nn.SiLU}
+
+
+class Remembered(NamedTuple):
+    """What LSTM_mot goes on from."""
+
+    lstm: Memory
+    moves: tuple[Tensor, ...]  # the last position and its differences but the highest, (..., 1, N, 2) each
+
+
 class MOT(RandomWalk):
     """A state-space model of motion: p(p_t, m_t | p_{t-1}, m_{t-1}) beyond frame M.
 
@@ -75,14 +85,17 @@ class MOT(RandomWalk):
             raise ValueError(
                 f"weight_shared: expected none, objects or sequences, found {config.weight_shared!r}"
             )
+        if config.activation not in ACTIVATIONS:
+            raise ValueError(f"activation: expected {' or '.join(ACTIVATIONS)}, found {config.activation!r}")
         self.config, self.M = config, config.M
         dims, units = config.motion, config.units
-        self.lstm = _LSTM(2 + air.description + 4 * config.extents + 2 + 2 * config.velocities, units)
+        self.lstm = _LSTM(2 + air.description + 4 * config.extents + 2 + 2 * config.differences, units)
         state, squash = [2 + dims, *config.transition], None if config.residual else torch.tanh
+        activation = ACTIVATIONS[config.activation]
         scale, positive = config.scale_init, air.scale_transform
         self.readout = GaussianMLP([units], config.heads, dims, nn.Tanh, None, 0.0, scale, positive)
-        self.position = GaussianMLP(state, config.heads, 2, nn.Tanh, squash, 0.0, scale, positive)
-        self.motion = GaussianMLP(state, config.heads, dims, nn.Tanh, None, 0.0, scale, positive)
+        self.position = GaussianMLP(state, config.heads, 2, activation, squash, 0.0, scale, positive)
+        self.motion = GaussianMLP(state, config.heads, dims, activation, None, 0.0, scale, positive)
 
     def model(self, t: int, previous: State | None, like: Tensor, seed: int) -> State:
         """Sample position_t, and motion_t from t = M on; see :meth:`RandomWalk.model`."""
@@ -100,14 +113,14 @@ class MOT(RandomWalk):
         """TR_pos and TR_mot: the densities of the next position and motion."""
         assert previous.motion is not None
         state = torch.cat([previous.position, previous.motion], -1)  # (..., 12)
-        position, motion = self.position(state), self.motion(state)
+        position, motion = self.position(state).base_dist, self.motion(state).base_dist
+        bound = self.config.position_scale  # of means, as tanh is: what is predicted stays in the frame
         if not self.config.residual:
-            scale = self.config.position_scale
-            return Normal(scale * position.base_dist.loc, position.base_dist.scale).to_event(1), motion
-        step = position.base_dist.loc * self.config.step
+            return Normal(bound * position.loc, position.scale).to_event(1), motion.to_event(1)
+        mean = (previous.position + self.config.step * position.loc).clamp(-bound, bound)
         return (
-            Normal(previous.position + step, position.base_dist.scale).to_event(1),
-            Normal(previous.motion + motion.base_dist.loc, motion.base_dist.scale).to_event(1),
+            Normal(mean, position.scale).to_event(1),
+            Normal(previous.motion + motion.loc, motion.scale).to_event(1),
         )
 
     def static(self, air: AIR, objects: Objects, found: Found) -> Tensor:
@@ -121,8 +134,8 @@ class MOT(RandomWalk):
 
     def infer(
         self, static: Tensor, position: Tensor, carry: Carry | None = None
-    ) -> tuple[Independent, Memory]:
-        """q(m_t | s, d, p^_1:t) for every t, and what the LSTM remembers.
+    ) -> tuple[Independent, Remembered]:
+        """q(m_t | s, d, p^_1:t) for every t, and what to remember of these frames.
 
         Args:
             static: from :meth:`static`.
@@ -132,28 +145,35 @@ class MOT(RandomWalk):
         Returns:
             a normal with batch (..., T, N), and the memory.
         """
-        moves = [static.unsqueeze(-3).expand(*position.shape[:-1], -1), position]
-        if self.config.velocities:
-            start = position[..., :1, :, :] if carry is None else carry.found.position
-            before = torch.cat([start, position[..., :-1, :, :]], -3)
-            moves.append((position - before) / self.config.step)
-        h = torch.cat(moves, -1).transpose(-3, -2)  # (..., N, T, features)
-        h, memory = self.lstm(h, carry and carry.memory)
-        return self.readout(h.transpose(-3, -2)), memory
+        before: Remembered | None = carry and carry.memory
+        moves = [position]
+        for order in range(
+            self.config.differences
+        ):  # what came before the first frame is taken to have been at rest
+            last = moves[-1]
+            if before:
+                previous = before.moves[order]
+            else:
+                previous = torch.zeros_like(last[..., :1, :, :]) if order else last[..., :1, :, :]
+            moves.append((last - torch.cat([previous, last[..., :-1, :, :]], -3)) / self.config.step)
+        known = static.unsqueeze(-3).expand(*position.shape[:-1], -1)
+        h = torch.cat([known, *moves], -1).transpose(-3, -2)  # (..., N, T, features)
+        h, memory = self.lstm(h, before and before.lstm)
+        ends = tuple(move[..., -1:, :, :] for move in moves[:-1])
+        return self.readout(h.transpose(-3, -2)), Remembered(memory, ends)
 
-    def rollout(self, static: Tensor, position: Tensor, start: int) -> Tensor:
-        """Predicted modes of frames start+1..T from what is known at frame ``start``: (..., T - start, N, 2)."""
-        motion = self.infer(static, position[..., :start, :, :])[0].base_dist.loc[..., -1, :, :]
-        state, states = State(position[..., start - 1, :, :], motion), []
-        for _ in range(start, position.shape[-3]):
-            p, m = self.transition(state)
-            state = State(p.base_dist.loc, m.base_dist.loc)
-            states.append(state.position)
-        return torch.stack(states, -3)
+    def rollout(self, start: State, num_steps: int) -> State:
+        """Modes of the next frames given a state: positions and motions (..., num_steps, N, 2 or 10)."""
+        state, states = start, []
+        for _ in range(num_steps):
+            position, motion = self.transition(state)
+            state = State(position.base_dist.loc, motion.base_dist.loc)
+            states.append(state)
+        return State(*(torch.stack(values, -3) for values in zip(*states, strict=True)))
 
     def guide(
         self, air: AIR, objects: Objects, found: Found, seed: int, carry: Carry | None = None
-    ) -> Memory:
+    ) -> Remembered:
         """Propose motion_t for t = M..T from where the objects are; returns what to remember."""
         position = found.position  # (..., B, T, N, 2)
         q, memory = self.infer(self.static(air, objects, found), position, carry)

@@ -93,10 +93,11 @@ class MOTConfig:
     weight_shared: str = "none"  # what shares a draw of w: "none", "objects" or "sequences" (reading D2)
     position_scale: float = 1.0
     scale_init: float = 0.1
-    velocities: bool = False  # LSTM_mot also sees scaled position differences; not in the paper
+    differences: int = 0  # LSTM_mot also sees velocities (1) and accelerations (2); not in the paper
     residual: bool = False  # transitions predict changes; not in the paper
+    activation: str = "tanh"  # of the transitions; the smoother "silu" is not in the paper
     extents: bool = False  # LSTM_mot also sees each object's tight box; not in the paper
-    step: float = 0.2  # unit of those differences and changes, frame coordinates
+    step: float = 0.2  # unit of differences and changes, frame coordinates
 
 
 @dataclass(frozen=True)

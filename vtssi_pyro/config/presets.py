@@ -77,7 +77,15 @@ FAST = ModelConfig(
     template=TemplateConfig(refinement=2),
     air=AIRConfig(stride=True, dropout=0.0),
     rect=RECTConfig(count_gain=True, tries=4),
-    mot=MOTConfig(velocities=True, residual=True, extents=True),
+    mot=MOTConfig(
+        motion=16,
+        heads=(128,),
+        transition=(128, 128),
+        differences=2,
+        residual=True,
+        extents=True,
+        activation="silu",
+    ),
 )
 
 # Which stages a variant trains through: what objects look like, how to search for them, both together over time, how
@@ -136,7 +144,10 @@ def _staged(preset: str, variant: str, steps: dict[str, int], cache: int) -> Con
             ("motion",),
             batch=256,
             learning_rate=Cosine(7e-3, 1e-4, 50, motion),
+            length=Constant(14),
+            random_start=True,
             cache=cache,
+            overshooting=0.03,
         ),
         Stage(
             "joint",
@@ -147,6 +158,7 @@ def _staged(preset: str, variant: str, steps: dict[str, int], cache: int) -> Con
             learning_rate=Cosine(2e-4, 1e-5, 20, joint),
             step_weight=Constant(1.0),
             rollout_weight=Constant(10.0),
+            overshooting=0.03,
         ),
     )
     chosen = tuple(stage for stage in stages if stage.name in _STAGES[variant] and stage.steps)
@@ -155,7 +167,7 @@ def _staged(preset: str, variant: str, steps: dict[str, int], cache: int) -> Con
 
 def quick(variant: str) -> Config:
     """About five minutes of one core."""
-    steps = {"objects": 1500, "search": 400, "places": 0, "motion": 1500, "joint": 40}
+    steps = {"objects": 1500, "search": 400, "places": 0, "motion": 1200, "joint": 40}
     return _staged("quick", variant, steps, cache=2500)
 
 

@@ -27,7 +27,7 @@ class Stage:
     blocks: tuple[str, ...] = ()  # the tracker's blocks it trains; none named: all
     batch: int = 64  # sequences; objects in a stage of its own for motion
     learning_rate: Schedule = Constant(1e-4)
-    length: Schedule = Constant(20)  # frames of a training sequence
+    length: Schedule = Constant(20)  # frames of a training sequence; the least of one to be rolled out
     random_start: bool = False  # sequences are cut anywhere instead of at their first frame
     count_shift: Schedule = Constant(0.0)  # of the count's prior mean
     bell: Schedule = Constant(1.0)
@@ -36,6 +36,7 @@ class Stage:
     step_weight: Schedule = Constant(0.0)
     air_weight: Schedule = Constant(0.0)  # of AIR's own ELBO on the first K frames
     rollout_weight: Schedule = Constant(0.0)  # of the multi-step prediction term
+    overshooting: float = 0.0  # beside it: of the distance between predicted and inferred motions, nats
     analytic: bool = True  # KL terms in closed form instead of sampled (reading D9)
     cache: int = 4096  # sequences whose objects a stage of its own for motion keeps
 

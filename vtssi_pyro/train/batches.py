@@ -44,7 +44,10 @@ def frame_batches(
 def position_batches(
     tracker: Tracker, dataset: Any, stage: Stage, seed: int, budget: float, device: Any, group: Group = ALONE
 ) -> Batches:
-    """Objects by themselves, as the other blocks, which this stage leaves alone, find them once in some sequences."""
+    """Objects by themselves, as the other blocks, which this stage leaves alone, find them once in some sequences.
+
+    With ``random_start`` a batch leaves out the first frames, as many as leave it ``length``.
+    """
     generator = torch.Generator().manual_seed(mixed(seed, stage.name, -1))
     chosen = torch.randperm(len(dataset), generator=generator)[: stage.cache]
     parts = []
@@ -57,7 +60,11 @@ def position_batches(
         generator = torch.Generator().manual_seed(mixed(seed, stage.name, step))
         index = torch.randint(len(cached.position), (stage.batch,), generator=generator)
         index = group.share(index).to(device)
-        return Positions(*(values[index] for values in cached))
+        spare = max(0, dataset.length - round(stage.length(step / budget))) if stage.random_start else 0
+        # every second batch at least begins at the first frame, for the longest roll-outs
+        start = max(0, int(torch.randint(-spare, spare + 1, (), generator=generator)))
+        here, static, position = (values[index] for values in cached)
+        return Positions(here, static, position[:, start:])
 
     return batch
 

@@ -15,7 +15,7 @@ from vtssi_pyro.config.recipe import Scheduled, Stage
 from vtssi_pyro.handlers import mode
 from vtssi_pyro.tracker import Tracker, fold
 from vtssi_pyro.train.batches import Batches, Positions, frame_batches, position_batches, positions
-from vtssi_pyro.types import Scalar
+from vtssi_pyro.types import Scalar, State
 
 Terms = dict[str, Tensor]  # summed over the batch, nats
 ROLLOUT_SCALE = 0.05  # of the Laplace density that scores a roll-out, frame coordinates
@@ -81,7 +81,7 @@ def frames(tracker: Tracker, frames: Tensor, stage: Stage, now: Scheduled) -> Te
 
 def rollout(tracker: Tracker, batch: Positions, stage: Stage, now: Scheduled) -> Terms:
     """How well MOT predicts the inferred positions many steps ahead; no bound."""
-    return {"rollout": _rollout(tracker, batch)}
+    return _rollout(tracker, batch, stage.overshooting)
 
 
 def _extras(tracker: Tracker, x: Tensor, stage: Stage, now: Scheduled) -> Terms:
@@ -93,7 +93,8 @@ def _extras(tracker: Tracker, x: Tensor, stage: Stage, now: Scheduled) -> Terms:
         # from modes, as predictions start at test time
         with torch.no_grad(), poutine.block(), mode():
             found = positions(tracker, x)
-        terms["rollout"] = now.rollout_weight * _rollout(tracker, found)
+        ahead = _rollout(tracker, found, stage.overshooting)
+        terms |= {name: now.rollout_weight * value for name, value in ahead.items()}
     return terms
 
 
@@ -102,16 +103,29 @@ def _given(weight: Scalar) -> bool:
     return isinstance(weight, Tensor) or weight != 0
 
 
-def _rollout(tracker: Tracker, batch: Positions) -> Tensor:
+def _rollout(tracker: Tracker, batch: Positions, overshooting: float) -> Terms:
+    """The roll-out from frame M, and how far its motions stray from those inferred of the frames it predicts.
+
+    The second term, latent overshooting, has predicted motions look like inferred ones, which the transitions know how
+    to go on from: that keeps predictions sensible far beyond the frames of training.
+    """
     motion, position = tracker.motion, batch.position
     last = position.shape[-3]
     if last < 2:
-        return position.new_zeros(())
+        return {"rollout": position.new_zeros(())}
     start = min(motion.M, last - 1)
     here = batch.here.unsqueeze(-2)  # (B, 1, N)
-    error = motion.rollout(batch.static, position, start) - position[..., start:, :, :]
+    inferred = motion.infer(batch.static, position if overshooting else position[..., :start, :, :])[0].mean
+    known = State(position[..., start - 1, :, :], inferred[..., start - 1, :, :])
+    ahead = motion.rollout(known, last - start)
+    error = ahead.position - position[..., start:, :, :]
     distance = (error.square().sum(-1) + 1e-4).sqrt()  # (..., B, T - start, N)
-    return -(distance * here).sum() / ROLLOUT_SCALE
+    terms = {"rollout": -(distance * here).sum() / ROLLOUT_SCALE}
+    if overshooting:
+        assert ahead.motion is not None
+        stray = (ahead.motion - inferred[..., start:, :, :].detach()).square().sum(-1)
+        terms["overshooting"] = -overshooting * (stray * here).sum()
+    return terms
 
 
 class Objective(NamedTuple):
