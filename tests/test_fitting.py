@@ -229,22 +229,6 @@ def test_looking_draws_no_random_number() -> None:
     assert tracker.training
 
 
-def test_roll_outs_start_anywhere() -> None:
-    """With a random start the first frames are left out, never more than leave the length; else none are."""
-    tracker = build("vtssi", MODEL)
-    whole = position_batches(tracker, DATA, STAGES[2], 1, 1.0, CPU)
-    stage = replace(STAGES[2], random_start=True, length=Constant(DATA.length - 2))
-    cut = position_batches(tracker, DATA, stage, 1, 1.0, CPU)
-    lengths = []
-    for step in range(30):
-        complete, later = whole(step).position, cut(step).position
-        assert complete.shape[1] == DATA.length
-        assert torch.equal(later, complete[:, -later.shape[1] :])
-        lengths.append(later.shape[1])
-    assert set(lengths) == {DATA.length - 2, DATA.length - 1, DATA.length}
-    assert lengths.count(DATA.length) > 12
-
-
 def test_divergence_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
     slow, fast = STAGES[0], replace(STAGES[3], learning_rate=Constant(1e6), steps=30)
     config = configuration(stages=(slow, fast))

@@ -40,7 +40,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "hypotheses": {"types", "ops", "handlers", "tracker"},
     "predict": {"types", "errors", "ops", "handlers", "tracker", "hypotheses"},
-    "data": {"types", "errors", "ops"},
+    "movies": {"errors"},
+    "data": {"types", "errors", "ops", "movies"},
     "matching": {"types", "errors"},
     "metrics": {"types", "matching"},
     "export": {"types", "errors", "atomic"},
@@ -69,6 +70,7 @@ ONLY_IN = {
     "pooch": {"data"},
     "tqdm": {"cli"},
     "safetensors": {"pretrained", "packing"},
+    "av": {"movies"},
 }
 WITHOUT_PYRO = {
     "types",
@@ -76,6 +78,7 @@ WITHOUT_PYRO = {
     "version",
     "atomic",
     "config",
+    "movies",
     "data",
     "matching",
     "metrics",

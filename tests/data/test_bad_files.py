@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vtssi_pyro.data import members, read
+from vtssi_pyro.data import read
 from vtssi_pyro.errors import DataError
+from vtssi_pyro.movies import members
 
 FRAMES = np.arange(2 * 3 * 4 * 5, dtype=np.uint8).reshape(2, 3, 4, 5)
 

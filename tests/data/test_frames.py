@@ -70,9 +70,9 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
     refused(tmp_path / "missing.gif", "no file or folder")
     empty = tmp_path / "empty"
     empty.mkdir()
-    refused(empty, "no .png files")
-    (tmp_path / "a.mp4").write_bytes(b"video")
-    refused(tmp_path / "a.mp4", r"expected .npz, .npy, .gif or a folder")
+    refused(empty, "no pictures in")
+    (tmp_path / "a.txt").write_bytes(b"video")
+    refused(tmp_path / "a.txt", r"expected a folder of pictures or .mp4, .*, .npz")
     (tmp_path / "a.gif").write_bytes(b"GIF89a nonsense")
     refused(tmp_path / "a.gif", "no picture that can be decoded")
 

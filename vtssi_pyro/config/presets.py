@@ -102,7 +102,14 @@ _STAGES = {
 def _staged(preset: str, variant: str, steps: dict[str, int], cache: int) -> Config:
     """The recipe of stages, given the steps of each; a stage without steps is left out."""
     objects, search, places, motion, joint = (steps[name] for name in _STAGES["vtssi"])
-    stages = (
+    stages = (*_seeing(objects, search, places), *_moving(motion, joint, cache))
+    chosen = tuple(stage for stage in stages if stage.name in _STAGES[variant] and stage.steps)
+    return Config(variant, preset, model=FAST, train=TrainConfig(chosen, beta1=0.9, average=0.99))
+
+
+def _seeing(objects: int, search: int, places: int) -> tuple[Stage, ...]:
+    """The stages of AIR, RECT and FIND."""
+    return (
         Stage(
             "objects",
             objects,
@@ -137,6 +144,12 @@ def _staged(preset: str, variant: str, steps: dict[str, int], cache: int) -> Con
             step_weight=Constant(1.0),
             air_weight=Constant(1.0),
         ),
+    )
+
+
+def _moving(motion: int, joint: int, cache: int) -> tuple[Stage, ...]:
+    """The stages of MOT."""
+    return (
         Stage(
             "motion",
             motion,
@@ -161,8 +174,6 @@ def _staged(preset: str, variant: str, steps: dict[str, int], cache: int) -> Con
             overshooting=0.03,
         ),
     )
-    chosen = tuple(stage for stage in stages if stage.name in _STAGES[variant] and stage.steps)
-    return Config(variant, preset, model=FAST, train=TrainConfig(chosen, beta1=0.9, average=0.99))
 
 
 def quick(variant: str) -> Config:

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from vtssi_pyro.data.dataset import Dataset
-from vtssi_pyro.data.members import npy_array, npz_arrays
 from vtssi_pyro.data.video import VideoFile
 from vtssi_pyro.errors import DataError, OutOfResources, UsageError
+from vtssi_pyro.movies.members import npy_array, npz_arrays
 
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # in place of the time of writing: the same data give the same bytes
 

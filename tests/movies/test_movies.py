@@ -1,0 +1,211 @@
+"""Every kind of movie gives the frames that were put into it, one at a time; what is broken says so in one line."""
+
+import tracemalloc
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.movies import SUFFIXES, film, luminance, open_movie
+from vtssi_pyro.movies import movie as movie_module
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (12, 24, 34)).astype(np.uint8)
+SMOOTH = np.clip(np.cumsum(RNG.normal(0, 2, (12, 24, 34)), 0) + 128, 0, 255).astype(np.uint8)
+
+
+def write_animation(path: Path, frames: np.ndarray = GREY, **options: object) -> Path:
+    first, *others = [Image.fromarray(frame) for frame in frames]
+    first.save(path, save_all=True, append_images=others, **options)
+    return path
+
+
+def write_folder(path: Path, frames: np.ndarray = GREY, suffix: str = "png") -> Path:
+    path.mkdir(exist_ok=True)
+    for number, frame in enumerate(frames):
+        Image.fromarray(frame).save(path / f"frame{number}.{suffix}")
+    (path / "notes.txt").write_text("not a picture")
+    return path
+
+
+def write_film(path: Path, codec: str, frames: np.ndarray = GREY, pixels: str = "gray") -> Path:
+    av = pytest.importorskip("av", reason="needs PyAV, the extra named video")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=Fraction(25))
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], pixels
+        for frame in frames:
+            container.mux(
+                stream.encode(av.VideoFrame.from_ndarray(frame, "gray" if frame.ndim == 2 else "rgb24"))
+            )
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_array(path: Path) -> Path:
+    np.savez(path, frames=GREY) if path.suffix == ".npz" else np.save(path, GREY)
+    return path
+
+
+LOSSLESS: dict[str, Callable[[Path], Path]] = {
+    "a.gif": write_animation,
+    "a.webp": lambda path: write_animation(path, lossless=True),
+    "a.apng": lambda path: write_animation(path, format="PNG"),
+    "a.tif": write_animation,
+    "a.TIFF": write_animation,
+    "folder": write_folder,
+    "a.npy": write_array,
+    "a.npz": write_array,
+    "a.avi": lambda path: write_film(path, "ffv1"),
+    "a.mkv": lambda path: write_film(path, "ffv1"),
+}
+
+
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_frames_come_back(name: str, tmp_path: Path) -> None:
+    movie = open_movie(LOSSLESS[name](tmp_path / name))
+    assert movie.size == (24, 34)
+    assert movie.length == 12 or name == "a.mkv"  # which does not say
+    frames = np.stack(list(movie.luminance()))
+    assert frames.dtype == np.float32
+    np.testing.assert_allclose(frames * 255, GREY, atol=0.51)  # colours are converted and back
+    np.testing.assert_array_equal(np.stack(list(movie.luminance())), frames)  # from the start again
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.mp4", "libx264"), ("a.mov", "mpeg4"), ("a.webm", "libvpx-vp9"), ("a.m4v", "mpeg4")],
+)
+def test_lossy_films(name: str, codec: str, tmp_path: Path) -> None:
+    movie = open_movie(write_film(tmp_path / name, codec, SMOOTH, "yuv420p"))
+    assert movie.rate == 25
+    frames = np.stack(list(movie.luminance())) * 255
+    assert frames.shape == SMOOTH.shape
+    assert np.abs(frames - SMOOTH).mean() < 8
+
+
+def test_sixteen_bits_stay(tmp_path: Path) -> None:
+    deep = GREY.astype(np.uint16) * 255 + 100
+    for path in (write_animation(tmp_path / "a.tif", deep), write_folder(tmp_path / "folder", deep)):
+        frames = np.stack(list(open_movie(path)))
+        np.testing.assert_array_equal(frames, deep)
+        np.testing.assert_allclose(luminance(frames[0]), deep[0] / 65535, rtol=1e-6)
+
+
+def test_colour_becomes_luminance_and_transparency_black() -> None:
+    colours = np.array([[[255, 0, 0, 255], [0, 255, 0, 255], [0, 0, 255, 255], [255, 255, 255, 0]]], np.uint8)
+    expected = [[0.299, 0.587, 0.114, 0.0]]
+    np.testing.assert_allclose(luminance(colours), expected, atol=1e-6)
+    np.testing.assert_allclose(luminance(colours / np.float64(255)), expected, atol=1e-6)
+    np.testing.assert_allclose(luminance(colours[..., :3]), [[0.299, 0.587, 0.114, 1.0]], atol=1e-6)
+
+
+def test_a_film_in_colour(tmp_path: Path) -> None:
+    red = np.zeros((6, 32, 32, 3), np.uint8)
+    red[..., 0] = 255
+    frames = np.stack(list(open_movie(write_film(tmp_path / "a.mp4", "libx264", red, "yuv420p")).luminance()))
+    np.testing.assert_allclose(frames, 0.299, atol=0.02)
+
+
+def test_a_long_movie_needs_the_memory_of_a_frame(tmp_path: Path) -> None:
+    frames = np.lib.format.open_memmap(tmp_path / "a.npy", "w+", np.uint8, (400, 256, 256))
+    frames.flush()
+    del frames
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in open_movie(tmp_path / "a.npy").luminance()) == 400
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 20 * 256 * 256  # the whole has 400 times that many bytes
+
+
+def refused(path: Path, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        list(open_movie(path))
+    assert "\n" not in str(caught.value)
+    assert path.name in str(caught.value)
+
+
+def test_what_is_nothing(tmp_path: Path) -> None:
+    refused(tmp_path / "missing.mp4", "no file or folder")
+    (tmp_path / "empty").mkdir()
+    refused(tmp_path / "empty", "no pictures in")
+    (tmp_path / "a.doc").write_bytes(b"?")
+    refused(tmp_path / "a.doc", "no known kind")
+
+
+@pytest.mark.parametrize("suffix", [s for s in SUFFIXES if s not in film.SUFFIXES])
+def test_nonsense(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b"no movie at all")
+    refused(path, r"decoded|\.npz file|damaged|magic")
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
+def test_a_film_of_nonsense(suffix: str, tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="needs PyAV, the extra named video")
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b"no movie at all")
+    refused(path, "cannot be decoded")
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.tif", "a.avi", "a.mp4", "a.npy", "a.npz"])
+def test_a_cut_off_file(name: str, tmp_path: Path) -> None:
+    """Whatever is cut off in the middle is an error, at the latest when its end is reached."""
+    long = np.concatenate([GREY] * 6)
+    path = tmp_path / name
+    if path.suffix in (".gif", ".tif"):
+        write_animation(path, long)
+    elif path.suffix in (".avi", ".mp4"):
+        write_film(path, "libx264", long, "yuv420p")
+    else:
+        write_array(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    refused(path, r"a\.\w+")
+
+
+def test_a_changing_size(tmp_path: Path) -> None:
+    write_folder(tmp_path)
+    Image.fromarray(GREY[0, :5]).save(tmp_path / "frame10.png")
+    with pytest.raises(DataError, match=r"frame10.png has 5x34 pixels \(H x W\), frame0.png 24x34"):
+        list(open_movie(tmp_path))
+    write_animation(tmp_path / "a.tif", GREY)
+    small = [Image.fromarray(GREY[0]), Image.fromarray(GREY[0, :5])]
+    small[0].save(tmp_path / "b.tif", save_all=True, append_images=small[1:])
+    refused(tmp_path / "b.tif", r"frame 1 has 5x34 pixels \(H x W\), the first 24x34")
+
+
+def test_arrays_that_are_no_movie(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    for value, message in (
+        (np.zeros((2, 3, 4, 5), np.uint8), "expected one movie"),
+        (np.zeros((0, 4, 5), np.uint8), "no frames"),
+        (np.zeros((3, 4, 5), np.int64), "frames are int64"),
+        (np.full((3, 4, 5), np.nan), "frame 0 has the intensity nan"),
+    ):
+        np.save(path, value)
+        refused(path, message)
+    np.save(path, np.array([object()] * 3), allow_pickle=True)
+    refused(path, "object")
+
+
+def test_bombs_are_refused_before_they_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_folder(tmp_path)
+    write_animation(tmp_path / "a.gif")
+    monkeypatch.setattr(movie_module, "MAX_FRAME", GREY[0].size - 1)
+    refused(tmp_path, "more than")
+    monkeypatch.undo()
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    refused(tmp_path / "a.gif", "no picture that can be decoded")
+
+
+def test_without_pyav_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    (tmp_path / "a.mp4").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"pip install 'vtssi-pyro\[video\]'"):
+        open_movie(tmp_path / "a.mp4")

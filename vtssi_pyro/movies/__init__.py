@@ -1,0 +1,34 @@
+"""Movies that users bring, whatever they are stored in, as streams of frames."""
+
+from pathlib import Path
+
+from vtssi_pyro.errors import DataError
+from vtssi_pyro.movies import film, pictures
+from vtssi_pyro.movies.arrays import array
+from vtssi_pyro.movies.movie import Movie, luminance
+
+__all__ = ["SUFFIXES", "Movie", "luminance", "open_movie"]
+
+SUFFIXES = (*film.SUFFIXES, *pictures.ANIMATIONS, ".npy", ".npz")
+
+
+def open_movie(path: Path | str) -> Movie:
+    """Open a movie file, an animation, a TIFF stack, an array or a folder of pictures; nothing is held in memory.
+
+    Raises:
+        DataError: there is nothing that can be read.
+        UsageError: it needs PyAV, which is not installed.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return pictures.folder(path)
+    if not path.exists():
+        raise DataError(f"no file or folder {path}: check the path")
+    suffix = path.suffix.lower()
+    if suffix in (".npy", ".npz"):
+        return array(path)
+    if suffix in pictures.ANIMATIONS:
+        return pictures.animation(path)
+    if suffix in film.SUFFIXES:
+        return film.film(path)
+    raise DataError(f"{path} is of no known kind: expected a folder of pictures or {', '.join(SUFFIXES)}")

@@ -1,0 +1,31 @@
+"""Movies in ``.npy`` and ``.npz`` files, mapped instead of read."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from vtssi_pyro.errors import DataError
+from vtssi_pyro.movies.members import npy_array, npz_arrays
+from vtssi_pyro.movies.movie import Movie
+
+
+def array(path: Path) -> Movie:
+    """The array of a ``.npy`` file, or the one called ``frames`` of an ``.npz`` file."""
+    frames = npy_array(path) if path.suffix.lower() == ".npy" else npz_arrays(path, ("frames",)).get("frames")
+    if frames is None:
+        raise DataError(f"{path} holds no array called frames: write it with numpy.savez(path, frames=...)")
+    coloured = frames.ndim == 4 and frames.shape[-1] in (3, 4)
+    if frames.ndim == 4 and not coloured and len(frames) == 1:
+        frames = frames[0]
+    if not coloured and frames.ndim != 3:
+        raise DataError(
+            f"{path}: frames have shape {frames.shape}, expected one movie: (T, H, W) in grey or (T, H, W, 3)"
+        )
+    if 0 in frames.shape:
+        raise DataError(f"{path}: no frames, their shape is {frames.shape}")
+
+    def read() -> Iterator[np.ndarray]:
+        return (np.asarray(frame) for frame in frames)
+
+    return Movie(str(path), (frames.shape[1], frames.shape[2]), len(frames), None, read)

@@ -1,0 +1,69 @@
+"""Movies that PyAV reads and writes: mp4, mov, avi, mkv, webm. An extra; without it nothing here works."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.movies.movie import Movie
+
+SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ogv")
+SLACK = 5  # frames, or a fiftieth: that many a sound film may have beyond those it shows
+
+
+def film(path: Path) -> Movie:
+    """A movie file."""
+    with _opened(path) as stream:
+        size = stream.codec_context.height, stream.codec_context.width
+        rate = float(stream.average_rate) if stream.average_rate else None
+        length = stream.frames or None  # 0: the container does not say
+    return Movie(str(path), size, length, rate, lambda: _frames(path))
+
+
+def _frames(path: Path) -> Iterator[np.ndarray]:
+    with _opened(path) as stream:
+        stream.thread_type = "AUTO"
+        number = 0
+        for frame in stream.container.decode(stream):
+            number += 1
+            yield frame.to_ndarray(format=_format(frame.format))
+        if number < stream.frames - max(SLACK, stream.frames // 50):
+            raise DataError(f"{path}: ends after {number} of {stream.frames} frames: copy the file again")
+
+
+def _format(stored: Any) -> str:
+    """The pixels to ask for: grey where the film is, 16 bits where it has more than 8."""
+    deep = any(component.bits > 8 for component in stored.components)
+    if len(stored.components) < 3:
+        return "gray16le" if deep else "gray"
+    return "rgb48le" if deep else "rgb24"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    av = pyav()
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise DataError(f"{path}: holds no video")
+            stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise DataError(f"{path}: PyAV has no decoder for its video; convert it to H.264")
+            yield stream
+    except (av.error.FFmpegError, OSError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(
+            f"{path}: cannot be decoded ({reason}): copy the file again, or convert it"
+        ) from error
+
+
+def pyav() -> Any:
+    """The library, or how to get it."""
+    try:
+        import av
+    except ImportError as error:
+        raise UsageError("movie files need PyAV: pip install 'vtssi-pyro[video]'") from error
+    return av

@@ -1,0 +1,90 @@
+"""A movie as a stream of frames, whatever it is stored in."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from vtssi_pyro.errors import DataError
+
+MAX_FRAME = 2**28  # pixels of one frame; a file that says more is refused before it is decoded
+FULL = {"uint8": 255.0, "uint16": 65535.0, "bool": 1.0}  # what means white, by dtype
+LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (Rec. 601)
+
+Reader = Callable[[], Iterator[np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Movie:
+    """Frames of one size, read from the start whenever asked for; only one is held at a time.
+
+    Args:
+        name: the file or folder, as errors call it.
+        size: (H, W), pixels.
+        length: number of frames T, of films about that; None where only reading them tells.
+        rate: frames per second; None where the file does not say.
+        reader: opens the movie and gives its frames: (H, W), (H, W, 3) or (H, W, 4) with opacity; uint8, uint16, bool,
+            or floats.
+    """
+
+    name: str
+    size: tuple[int, int]
+    length: int | None
+    rate: float | None
+    reader: Reader
+
+    def __post_init__(self) -> None:
+        """Refuse what no machine should decode."""
+        height, width = self.size
+        if height * width > MAX_FRAME:
+            raise DataError(
+                f"{self.name}: frames are {height}x{width} pixels (H x W), more than {MAX_FRAME} together: "
+                "crop or shrink them first"
+            )
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """The frames as they are stored, checked one by one."""
+        number = 0
+        for number, frame in enumerate(self.reader(), 1):
+            self._check(frame, number - 1)
+            yield frame
+        if number == 0:
+            raise DataError(f"{self.name}: no frames")
+
+    def luminance(self) -> Iterator[np.ndarray]:
+        """The frames in grey, (H, W) float32; integers are scaled to [0, 1], floats stay as they are."""
+        return map(luminance, self)
+
+    def _check(self, frame: np.ndarray, number: int) -> None:
+        if frame.shape[:2] != self.size:
+            found, expected = (f"{size[0]}x{size[1]}" for size in (frame.shape[:2], self.size))
+            raise DataError(
+                f"{self.name}: frame {number} has {found} pixels (H x W), the first {expected}: "
+                "all must have one size"
+            )
+        if frame.dtype.name not in FULL and frame.dtype.kind != "f":
+            raise DataError(
+                f"{self.name}: frames are {frame.dtype}, expected uint8, uint16, bool or floating point"
+            )
+        if frame.dtype.kind == "f" and not np.isfinite(frame).all():
+            row, column = (int(i) for i in np.argwhere(~np.isfinite(frame))[0][:2])
+            raise DataError(
+                f"{self.name}: frame {number} has the intensity {frame[row, column]} at row {row}, column "
+                f"{column}: expected finite numbers"
+            )
+
+
+def luminance(frame: np.ndarray) -> np.ndarray:
+    """A frame (H, W), (H, W, 3) or (H, W, 4) in grey, (H, W) float32; what is transparent becomes black.
+
+    Integers are scaled to [0, 1], floats stay as they are.
+    """
+    grey = frame.astype(np.float32)
+    if grey.ndim == 3:
+        grey, opacity = grey[..., :3] @ np.array(LUMINANCE, np.float32), grey[..., 3:]
+    full = FULL.get(frame.dtype.name)
+    if full is not None:
+        grey /= np.float32(full)
+    if frame.ndim == 3 and opacity.shape[-1]:
+        grey *= opacity[..., 0] / np.float32(full or 1.0)
+    return grey
