@@ -8,40 +8,49 @@ from .options import POSITIVE, checkpoint_option, command, device_option, option
 @command(
     "vtssi-pyro generate linear --out test.npz",
     "vtssi-pyro evaluate runs/vtssi-linear-0001 test.npz --json",
+    "vtssi-pyro evaluate pretrained:moving-mnist test.npz --mot --export challenge",
 )
 @click.argument("run", type=click.Path())
 @click.argument("data", type=click.Path(), metavar="DATA.npz")
 @option("--observe", type=POSITIVE, section="Metrics",
         help="Frames seen before the rest is predicted.  [default: the run's, 5]")  # fmt: skip
+@option("--mot", is_flag=True, section="Metrics",
+        help="Also HOTA, MOTA, IDF1 and identity switches, of boxes; needs the extra named mot.")  # fmt: skip
 @option("--json", "as_json", is_flag=True, section="Metrics", help="Print one JSON object instead of tables.")
+@option("--export", metavar="DIR", type=click.Path(), section="Output",
+        help="Folder for tracks and truth as TrackEval reads them.")  # fmt: skip
 @checkpoint_option
 @option("--without-mot", is_flag=True, section="Model",
         help="Positions as FIND sees them, without the motion model and without prediction.")  # fmt: skip
 @device_option
 def evaluate(
-    run: str, data: str, observe: int | None, as_json: bool, checkpoint: str, without_mot: bool, device: str
-) -> None:
+    run: str, data: str, observe: int | None, mot: bool, as_json: bool, export: str | None, checkpoint: str,
+    without_mot: bool, device: str,
+) -> None:  # fmt: skip
     """Judge the tracker of RUN on sequences whose positions are known.
 
     RUN is the folder of a run, or pretrained:NAME; vtssi-pyro info lists what ships.
 
     The share of sequences whose objects are counted right, and the mean distance in pixels between objects
-    and tracks, of frames that were seen and of frames that were predicted; overall and frame by frame.
+    and tracks, of frames that were seen and of frames that were predicted; overall and frame by frame. --mot
+    adds metrics of the boxes of all frames; the folder of --export has what TrackEval says the same of.
     """
     import json
 
     from vtssi_pyro.blocks import RandomWalk
     from vtssi_pyro.errors import DataError
-    from vtssi_pyro.evaluation import judge
+    from vtssi_pyro.evaluation import compare, find
+    from vtssi_pyro.export import write_mot_challenge
     from vtssi_pyro.machine import prepare
+    from vtssi_pyro.mot_metrics import mot_metrics
     from vtssi_pyro.runs import available_device, default_threads
-    from vtssi_pyro.trained import find
+    from vtssi_pyro.trained import find as find_trained
 
     from .progress import watched
-    from .reading import open_for, warn_if_short
-    from .tables import by_frame, overall
+    from .reading import folder, open_for, warn_if_short
+    from .tables import by_frame, of_boxes, overall
 
-    trained = find(run)
+    trained = find_trained(run)
     config = trained.config
     dataset = open_for(data, config)
     if dataset.truth is None:
@@ -55,9 +64,16 @@ def evaluate(
     if without_mot:
         tracker.motion = RandomWalk(config.model.mot.walk_scale)
     observe = min(observe or config.observe, dataset.length)
+    target = folder(export) if export else None
     with watched(dataset, "judging") as sequences:
-        metrics = judge(tracker, sequences, observe).as_dict()
+        found = find(tracker, sequences, observe)
+    metrics = compare(tracker, dataset, found, observe).as_dict()
+    if mot:
+        metrics["mot"] = mot_metrics(dataset.truth, found.tracks)
+    if target:
+        write_mot_challenge(target, found.tracks, dataset.frame_size, truth=dataset.truth)
     if as_json:
         click.echo(json.dumps(metrics, allow_nan=False))
     else:
-        click.echo("\n".join([*overall(metrics, observe), "", *by_frame(metrics, observe)]))
+        boxes = of_boxes(metrics["mot"]) if mot else []
+        click.echo("\n".join([*overall(metrics, observe), *boxes, "", *by_frame(metrics, observe)]))

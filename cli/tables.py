@@ -30,6 +30,16 @@ def by_frame(metrics: Mapping[str, Any], observe: int) -> list[str]:
     return lines
 
 
+def of_boxes(metrics: Mapping[str, float]) -> list[str]:
+    """Lines of the metrics of multi-object tracking."""
+    shares = {"HOTA": "hota", "MOTA": "mota", "IDF1": "idf1"}
+    numbers = {"identity switches": "identity_switches", "fragmentations": "fragmentations"}
+    return [
+        *(f"{name:<18} {metrics[key]:.4f}" for name, key in shares.items()),
+        *(f"{name:<18} {metrics[key]:.0f}" for name, key in numbers.items()),
+    ]
+
+
 def about(found: Mapping[str, Any]) -> list[str]:
     """Lines of what a run or a card says of itself."""
     recipe = found["recipe"]

@@ -44,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "data": {"types", "errors", "ops", "movies"},
     "matching": {"types", "errors"},
     "metrics": {"types", "matching"},
+    "mot_metrics": {"types", "errors"},
     "export": {"types", "errors", "atomic"},
     "plots": {"types", "errors", "atomic"},
 }
@@ -71,6 +72,7 @@ ONLY_IN = {
     "tqdm": {"cli"},
     "safetensors": {"pretrained", "packing"},
     "av": {"movies"},
+    "trackeval": {"mot_metrics"},
 }
 WITHOUT_PYRO = {
     "types",
@@ -82,6 +84,7 @@ WITHOUT_PYRO = {
     "data",
     "matching",
     "metrics",
+    "mot_metrics",
     "export",
     "plots",
 }

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -38,6 +38,13 @@ def as_published(tracker: Tracker) -> Iterator[None]:
             setattr(part, name, value)
 
 
+class Found(NamedTuple):
+    """What a tracker made of a data set."""
+
+    tracks: Tracks  # (S, T, N, 2), of all frames
+    ahead: Tracks  # begun on the first ``observe`` frames alone, and predicted from there if the tracker predicts
+
+
 def judge(tracker: Tracker, dataset: Dataset, observe: int = 5, limit: int | None = None) -> Evaluation:
     """Metrics of a tracker; it sees frames only, and the metrics see tracks only.
 
@@ -47,10 +54,12 @@ def judge(tracker: Tracker, dataset: Dataset, observe: int = 5, limit: int | Non
         observe: frames seen before the rest is predicted.
         limit: sequences used; None: all.
     """
-    truth = dataset.truth
-    assert truth is not None, "a data set without truth has no metrics"
+    return compare(tracker, dataset, find(tracker, dataset, observe, limit), observe)
+
+
+def find(tracker: Tracker, dataset: Dataset, observe: int = 5, limit: int | None = None) -> Found:
+    """The tracks that a tracker is judged by; see :func:`judge`."""
     total = min(len(dataset), limit or len(dataset))
-    truth = Tracks._make(None if field is None else field[:total] for field in truth)
     device = next(tracker.parameters()).device
     observe = min(observe, dataset.length)
     horizon = dataset.length - observe if tracker.motion.predicts else 0
@@ -59,14 +68,21 @@ def judge(tracker: Tracker, dataset: Dataset, observe: int = 5, limit: int | Non
         frames = dataset.frames(index).to(device)
         found.append(track(tracker, frames).tracks)
         ahead.append(forecast(tracker, frames[:, :observe], horizon).tracks)
-    begun = _gathered(ahead)
+    return Found(_gathered(found), _gathered(ahead))
+
+
+def compare(tracker: Tracker, dataset: Dataset, found: Found, observe: int = 5) -> Evaluation:
+    """The metrics of what :func:`find` found."""
+    truth = dataset.truth
+    assert truth is not None, "a data set without truth has no metrics"
+    truth = Tracks._make(None if field is None else field[: len(found.tracks.present)] for field in truth)
     return evaluate(
         truth,
-        _gathered(found),
-        begun if horizon else None,
-        observe,
+        found.tracks,
+        found.ahead if found.ahead.present.shape[1] > min(observe, dataset.length) else None,
+        min(observe, dataset.length),
         per_frame_count=tracker.per_frame,
-        begun=begun,
+        begun=found.ahead,
         frame_size=dataset.frame_size,
     )
 

@@ -73,7 +73,20 @@ def write_mot(folder: str | Path, tracks: Tracks, name: str) -> list[Path]:
     Returns:
         The files, one per sequence, empty for a sequence without objects.
     """
-    sequence, frame, slot = rows = _rows(tracks)
+    confidence = _column(tracks.confidence, _rows(tracks))
+    columns = _mot_columns(tracks, (np.where(np.isnan(confidence), 1.0, confidence), -1, -1, -1))
+    sequence, folder = _rows(tracks)[0], Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}-{b:04d}.txt" for b in range(len(tracks.present))]
+    for b, path in enumerate(paths):
+        begin, end = np.searchsorted(sequence, [b, b + 1])  # rows are sorted by sequence
+        _write_csv(path, [], [column[begin:end] for column in columns])
+    return paths
+
+
+def _mot_columns(tracks: Tracks, rest: tuple[Any, ...]) -> list[np.ndarray]:
+    """Frame, identity, left, top, width and height of each object, all counted from 1, and what follows them."""
+    _, frame, slot = rows = _rows(tracks)
     position, box = np.stack(_pair(tracks.position, rows), -1), np.stack(_pair(tracks.box, rows), -1)
     if not np.isfinite(position + box).all():
         raise DataError(
@@ -81,17 +94,41 @@ def write_mot(folder: str | Path, tracks: Tracks, name: str) -> list[Path]:
             " write CSV instead"
         )
     corner = position - box / 2 + 1
-    confidence = _column(tracks.confidence, rows)
-    confidence = np.where(np.isnan(confidence), 1.0, confidence)
-    rest = np.full(len(frame), -1)
-    columns = [frame + 1, slot + 1, *corner.T, *box.T, confidence, rest, rest, rest]
+    return [frame + 1, slot + 1, *corner.T, *box.T, *(np.broadcast_to(value, len(frame)) for value in rest)]
+
+
+def write_mot_challenge(
+    folder: str | Path,
+    tracks: Tracks,
+    frame_size: tuple[int, int],
+    rate: float | None = None,
+    truth: Tracks | None = None,
+) -> None:
+    """Write a folder that TrackEval reads as it is: ``trackers/vtssi-pyro/data``, ``gt`` and ``seqmap.txt``.
+
+    Args:
+        folder: where to; made if missing.
+        tracks: (B, T, N, 2), px, with boxes.
+        frame_size: (H, W), px.
+        rate: frames per second; None where it is not known, which is written as 1.
+        truth: (B, T, N, 2), px, with boxes; None: ``gt`` only tells the sequences' lengths and sizes.
+    """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{name}-{b:04d}.txt" for b in range(len(tracks.present))]
-    for b, path in enumerate(paths):
-        begin, end = np.searchsorted(sequence, [b, b + 1])  # rows are sorted by sequence
-        _write_csv(path, [], [column[begin:end] for column in columns])
-    return paths
+    names = [path.stem for path in write_mot(folder / "trackers" / "vtssi-pyro" / "data", tracks, "sequence")]
+    for b, name in enumerate(names):
+        info = {
+            "name": name, "imDir": "img1", "frameRate": rate or 1, "seqLength": tracks.present.shape[1],
+            "imWidth": frame_size[1], "imHeight": frame_size[0], "imExt": ".png",
+        }  # fmt: skip
+        lines = ["[Sequence]", *(f"{key}={value}" for key, value in info.items())]
+        (folder / "gt" / name / "gt").mkdir(parents=True, exist_ok=True)
+        with atomic_write(folder / "gt" / name / "seqinfo.ini") as temporary:
+            Path(temporary).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        if truth is not None:
+            sequence = Tracks._make(None if field is None else field[b : b + 1] for field in truth)
+            _write_csv(folder / "gt" / name / "gt" / "gt.txt", [], _mot_columns(sequence, (1, 1, 1)))
+    with atomic_write(folder / "seqmap.txt") as temporary:
+        Path(temporary).write_text("\n".join(["name", *names]) + "\n", encoding="utf-8")
 
 
 def _rows(tracks: Tracks, first: int = 0) -> Rows:

@@ -12,8 +12,9 @@ from PIL import Image
 from tiny_run import FRAME, ON_DIGITS, ON_FILE, STAGES, STEPS, call, refused, sets
 
 from vtssi_pyro.data import open_frames
-from vtssi_pyro.evaluation import judge
+from vtssi_pyro.evaluation import find, judge
 from vtssi_pyro.export import PREDICTIONS_HEADER, TRACKS_HEADER
+from vtssi_pyro.mot_metrics import mot_metrics
 from vtssi_pyro.runs import Run
 from vtssi_pyro.trained import load
 
@@ -88,6 +89,18 @@ def test_evaluate(place: Path) -> None:
     table = call("evaluate", place / "run", place / "data.npz").stdout
     assert "frames 4 to 8 after observing 3" in table  # the run's own number of frames
     assert [line.split()[0] for line in table.splitlines()[-8:]] == [str(t) for t in range(1, 9)]
+
+
+def test_evaluate_boxes(place: Path, tmp_path: Path) -> None:
+    pytest.importorskip("trackeval", reason="needs TrackEval, the extra named mot")
+    out = tmp_path / "challenge"
+    args = ("evaluate", place / "run", place / "data.npz", "--mot")
+    metrics = json.loads(call(*args, "--json", "--export", out).stdout)["mot"]
+    data = open_frames(place / "data.npz")
+    assert metrics == mot_metrics(data.truth, find(load(place / "run"), data).tracks)
+    assert (out / "gt" / "sequence-0000" / "seqinfo.ini").read_text().count("=") == 7
+    assert len((out / "seqmap.txt").read_text().split()) == 1 + len(data)
+    assert f"IDF1               {metrics['idf1']:.4f}" in call(*args).stdout
 
 
 def test_evaluate_without_mot(place: Path) -> None:

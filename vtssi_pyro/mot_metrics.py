@@ -1,0 +1,96 @@
+"""Metrics of multi-object tracking as TrackEval computes them: HOTA, CLEAR MOT and IDF1 of boxes."""
+
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.types import Tracks
+
+# Our names, and under which metric and field TrackEval has them; HOTA's are means over its thresholds.
+FIELDS = {
+    "hota": ("HOTA", "HOTA"),
+    "detection_accuracy": ("HOTA", "DetA"),
+    "association_accuracy": ("HOTA", "AssA"),
+    "mota": ("CLEAR", "MOTA"),
+    "motp": ("CLEAR", "MOTP"),
+    "identity_switches": ("CLEAR", "IDSW"),
+    "fragmentations": ("CLEAR", "Frag"),
+    "idf1": ("Identity", "IDF1"),
+}
+
+
+def mot_metrics(truth: Tracks, tracks: Tracks) -> dict[str, float]:
+    """Compare boxes with the true ones, over all sequences together.
+
+    Boxes are compared by intersection over union; CLEAR MOT and IDF1 call one half a match. An object is what a slot
+    holds throughout its sequence.
+
+    Args:
+        truth: boxes (B, T, N, 2), px.
+        tracks: boxes (B, T, M, 2), px.
+
+    Returns:
+        ``hota``, ``detection_accuracy``, ``association_accuracy``, ``mota``, ``motp`` and ``idf1``, of which 1 is best;
+        ``identity_switches`` and ``fragmentations``, numbers.
+
+    Raises:
+        DataError: there are no boxes to compare.
+        UsageError: TrackEval is not installed.
+    """
+    metrics = _library()
+    results: dict[str, dict[str, Any]] = {name: {} for name in metrics}
+    for b in range(len(truth.present)):
+        sequence = _sequence(_boxes(truth, b, "the truth"), _boxes(tracks, b, "the tracks"))
+        for name, metric in metrics.items():
+            results[name][str(b)] = metric.eval_sequence(sequence)
+    whole = {name: metric.combine_sequences(results[name]) for name, metric in metrics.items()}
+    return {name: float(np.mean(whole[metric][field])) for name, (metric, field) in FIELDS.items()}
+
+
+def _library() -> dict[str, Any]:
+    try:
+        from trackeval import metrics
+    except ImportError as error:
+        raise UsageError("these metrics need TrackEval: pip install 'vtssi-pyro[mot]'") from error
+    quiet = {"PRINT_CONFIG": False}
+    return {
+        "HOTA": metrics.HOTA(),
+        "CLEAR": metrics.CLEAR(quiet),
+        "Identity": metrics.Identity(quiet),
+    }
+
+
+def _boxes(tracks: Tracks, b: int, what: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Identities (n,) and boxes (n, 4), left, top, right, bottom, of each frame of a sequence."""
+    if tracks.box is None:
+        raise DataError(f"{what} has no boxes, which these metrics compare")
+    position, box = _numpy(tracks.position[b]), _numpy(tracks.box[b])
+    corners = np.concatenate([position - box / 2, position + box / 2], -1)  # (T, N, 4)
+    here = tracks.present[b].cpu().numpy() & np.isfinite(corners).all(-1)
+    return [(frame.nonzero()[0], corners[t, frame]) for t, frame in enumerate(here)]
+
+
+def _numpy(values: Tensor) -> np.ndarray:
+    return values.detach().double().cpu().numpy()
+
+
+def _sequence(truth: list[tuple[np.ndarray, np.ndarray]], tracks: list[tuple[np.ndarray, np.ndarray]]) -> Any:
+    """A sequence as TrackEval's metrics take it; identities count up from 0 without a gap."""
+    data: dict[str, Any] = {"num_timesteps": len(truth)}
+    for name, frames in (("gt", truth), ("tracker", tracks)):
+        known = np.unique(np.concatenate([identity for identity, _ in frames]))
+        data[f"{name}_ids"] = [np.searchsorted(known, identity) for identity, _ in frames]
+        data[f"num_{name}_ids"] = len(known)
+        data[f"num_{name}_dets"] = sum(len(identity) for identity, _ in frames)
+    data["similarity_scores"] = [_overlap(a, b) for (_, a), (_, b) in zip(truth, tracks, strict=True)]
+    return data
+
+
+def _overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes (n, 4) and (m, 4): (n, m)."""
+    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
+    common = (high - low).clip(0).prod(-1)
+    either = (a[:, 2:] - a[:, :2]).prod(-1)[:, None] + (b[:, 2:] - b[:, :2]).prod(-1)[None] - common
+    return common / either.clip(np.finfo(float).tiny)
