@@ -45,6 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     "matching": {"types", "errors"},
     "metrics": {"types", "matching"},
     "mot_metrics": {"types", "errors"},
+    "calibration": {"types", "errors", "matching"},
     "export": {"types", "errors", "atomic"},
     "plots": {"types", "errors", "atomic"},
 }
@@ -85,6 +86,7 @@ WITHOUT_PYRO = {
     "matching",
     "metrics",
     "mot_metrics",
+    "calibration",
     "export",
     "plots",
 }

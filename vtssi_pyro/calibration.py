@@ -1,0 +1,183 @@
+"""How honest sampled forecasts are, and how to make them so.
+
+A forecast of an object's position is a cloud of samples. Its region of level p is the ellipse around their mean, shaped
+as their covariance, that holds the share p of them. Where the regions hold more or less of the truth than p, a
+:class:`Calibration` says by how much they must shrink or grow, horizon by horizon; it moves the samples themselves, so
+that whatever is derived from them is mended with them (split conformal prediction with the Mahalanobis distance).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from vtssi_pyro.errors import UsageError
+from vtssi_pyro.matching import crop, match
+from vtssi_pyro.types import Tracks
+
+LEVELS = tuple(round(0.05 * i, 2) for i in range(1, 20))
+FLOOR = 0.01  # px, added to every spread: clouds may collapse to a point
+FEWEST = 20  # objects at a horizon that tell anything about it
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Factors on the distances of samples from their mean."""
+
+    levels: tuple[float, ...]
+    factors: tuple[tuple[float, ...], ...]  # by horizon 1, 2, ... and by level; the last also holds beyond
+
+    def __call__(self, tracks: Tracks, observed: int) -> Tracks:
+        """Tracks whose samples of the frames after the ``observed`` ones are moved, and their scales with them."""
+        if tracks.samples is None or len(tracks.samples) < 2:
+            return tracks
+        samples, scale = tracks.samples.clone(), None if tracks.scale is None else tracks.scale.clone()
+        for t in range(observed, samples.shape[2]):
+            samples[:, :, t] = self._moved(samples[:, :, t], t - observed)
+            if scale is not None:
+                scale[:, t] = samples[:, :, t].std(0)
+        return tracks._replace(samples=samples, scale=scale)
+
+    def _moved(self, samples: Tensor, horizon: int) -> Tensor:
+        """Samples (S, ..., 2) of one frame."""
+        mean, factors = samples.mean(0), self.factors[min(horizon, len(self.factors) - 1)]
+        rank = _distance(samples, samples).argsort(0).argsort(0)  # (S, ...)
+        level = (rank + 0.5) / len(samples)
+        return mean + (samples - mean) * _between(level, self.levels, factors).unsqueeze(-1)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Calibration":
+        """What :meth:`as_dict` was given."""
+        levels, factors = values["levels"], values["factors"]
+        return cls(tuple(map(float, levels)), tuple(tuple(map(float, row)) for row in factors))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields, ready for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """How well sampled forecasts tell where objects are; by horizon 1, 2, ..., None where nothing is known."""
+
+    objects: list[int]
+    levels: tuple[float, ...]
+    coverage: list[list[float] | None]  # share of the truth within the region of each level
+    crps: list[float | None]  # continuous ranked probability score, px, mean of x and y
+    nll: list[float | None]  # of the normal density with the samples' mean and covariance, nats per object
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields, ready for JSON."""
+        return asdict(self)
+
+
+def assess(truth: Tracks, tracks: Tracks, observed: int) -> Assessment:
+    """Compare sampled forecasts with what came.
+
+    Args:
+        truth: (B, T, N, 2), px.
+        tracks: over the same frames, with samples (S, B, T, M, 2) of S >= 2; matched on the observed ones.
+        observed: number of frames that the tracker saw.
+    """
+    levels = torch.tensor(LEVELS, dtype=torch.float64)
+    rows = [_at(truth, tracks, observed, t) for t in range(observed, truth.present.shape[1])]
+    known = [row if len(row.truth) else None for row in rows]
+    return Assessment(
+        [len(row.truth) for row in rows],
+        LEVELS,
+        [row and (row.distance <= row.radius(levels)).double().mean(-1).tolist() for row in known],
+        [row and _crps(row.samples, row.truth) for row in known],
+        [row and _nll(row.samples, row.truth) for row in known],
+    )
+
+
+def calibrate(truth: Tracks, tracks: Tracks, observed: int) -> Calibration:
+    """The calibration after which regions hold as much of the truth as they say; see :func:`assess`.
+
+    Raises:
+        UsageError: too few objects to tell.
+    """
+    levels = torch.tensor(LEVELS, dtype=torch.float64)
+    factors = []
+    for t in range(observed, truth.present.shape[1]):
+        row = _at(truth, tracks, observed, t)
+        number = len(row.truth)
+        if number < FEWEST:
+            break
+        ratio = row.distance / row.radius(levels)  # (L, R)
+        # conformal: the quantile among these objects and the next
+        place = (levels * (number + 1) / number).clamp(max=1)
+        factors.append(torch.stack([r.quantile(p) for r, p in zip(ratio, place, strict=True)]))
+    if not factors:
+        raise UsageError(f"a calibration needs {FEWEST} objects that are predicted: give more sequences")
+    smooth = torch.stack(factors).log()
+    padded = torch.cat([smooth[:1], smooth, smooth[-1:]])
+    smooth = ((padded[:-2] + padded[1:-1] + padded[2:]) / 3).exp()  # neighbouring horizons differ little
+    return Calibration(LEVELS, tuple(tuple(row.tolist()) for row in smooth))
+
+
+class _Row(NamedTuple):
+    """One frame's matched objects."""
+
+    truth: Tensor  # (R, 2)
+    samples: Tensor  # (S, R, 2)
+
+    @property
+    def distance(self) -> Tensor:
+        """Of the truth from the mean, in units of the samples' spread, (R,)."""
+        return _distance(self.truth.unsqueeze(0), self.samples)[0]
+
+    def radius(self, levels: Tensor) -> Tensor:
+        """That holds these shares of the samples, (L, R)."""
+        return _distance(self.samples, self.samples).quantile(levels, 0).clamp_min(1e-9)
+
+
+def _at(truth: Tracks, tracks: Tracks, observed: int, t: int) -> _Row:
+    if tracks.samples is None or len(tracks.samples) < 2:
+        raise UsageError("regions need samples: draw 2 futures or more")
+    slots = match(truth, tracks, observed)  # (B, N)
+    there = crop(truth, t, t + 1)
+    b, n = (there.present[:, 0] & (slots >= 0)).nonzero(as_tuple=True)
+    samples = tracks.samples[:, :, t].cpu().double()[:, b, slots[b, n]]
+    return _Row(there.position[b, 0, n], samples)
+
+
+def _moments(samples: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (..., 2) and covariance (..., 2, 2) of samples (S, ..., 2)."""
+    mean = samples.mean(0)
+    away = samples - mean
+    covariance = torch.einsum("s...i,s...j->...ij", away, away) / (len(samples) - 1)
+    return mean, covariance + FLOOR**2 * torch.eye(2, dtype=samples.dtype, device=samples.device)
+
+
+def _distance(points: Tensor, samples: Tensor) -> Tensor:
+    """Mahalanobis distances (K, ...) of points (K, ..., 2) from clouds (S, ..., 2)."""
+    mean, covariance = _moments(samples)
+    away = (points - mean).unsqueeze(-1)
+    return torch.linalg.solve_triangular(torch.linalg.cholesky(covariance), away, upper=False).norm(
+        dim=(-2, -1)
+    )
+
+
+def _between(level: Tensor, levels: tuple[float, ...], factors: tuple[float, ...]) -> Tensor:
+    """Factors at any level, linearly interpolated, constant beyond the ends."""
+    x, y = (torch.tensor(values, dtype=level.dtype, device=level.device) for values in (levels, factors))
+    above = torch.searchsorted(x, level.contiguous()).clamp(1, len(x) - 1)
+    share = ((level - x[above - 1]) / (x[above] - x[above - 1])).clamp(0, 1)
+    return y[above - 1] + share * (y[above] - y[above - 1])
+
+
+def _crps(samples: Tensor, truth: Tensor) -> float:
+    """The fair estimator of E|s - y| - E|s - s'| / 2."""
+    number = len(samples)
+    ordered = samples.sort(0).values
+    weight = 2.0 * torch.arange(number, dtype=samples.dtype) - (number - 1)
+    spread = torch.einsum("s,s...->...", weight, ordered) / (number * (number - 1))
+    return float(((samples - truth).abs().mean(0) - spread).mean())
+
+
+def _nll(samples: Tensor, truth: Tensor) -> float:
+    mean, covariance = _moments(samples)
+    return float(-torch.distributions.MultivariateNormal(mean, covariance).log_prob(truth).mean())
