@@ -13,10 +13,10 @@ from vtssi_pyro.cli.sources import open_splits
 from vtssi_pyro.cli.tables import about
 
 from vtssi_pyro.config import to_dict
-from vtssi_pyro.machine import prepare
+from vtssi_pyro.machine import default_threads, prepare
 from vtssi_pyro.packing import pack
 from vtssi_pyro.pretrained import FOLDER
-from vtssi_pyro.runs import Run, default_threads
+from vtssi_pyro.runs import Run
 
 
 def main(arguments: list[str] | None = None) -> None:

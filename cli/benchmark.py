@@ -44,8 +44,7 @@ def benchmark(
     from vtssi_pyro.benchmark import measure, workload
     from vtssi_pyro.config import override
     from vtssi_pyro.config.presets import DEFAULT_VARIANTS
-    from vtssi_pyro.machine import prepare
-    from vtssi_pyro.runs import available_device, default_threads
+    from vtssi_pyro.machine import available_device, default_threads, prepare
 
     from .tables import speed
 

@@ -41,9 +41,8 @@ def evaluate(
     from vtssi_pyro.errors import DataError
     from vtssi_pyro.evaluation import compare, find
     from vtssi_pyro.export import write_mot_challenge
-    from vtssi_pyro.machine import prepare
+    from vtssi_pyro.machine import available_device, default_threads, prepare
     from vtssi_pyro.mot_metrics import mot_metrics
-    from vtssi_pyro.runs import available_device, default_threads
     from vtssi_pyro.trained import find as find_trained
 
     from .progress import watched

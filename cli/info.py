@@ -35,8 +35,9 @@ def _machine() -> dict[str, Any]:
 
     import torch
 
+    from vtssi_pyro.machine import default_threads, physical_cores
     from vtssi_pyro.pretrained import available
-    from vtssi_pyro.runs import default_threads, physical_cores, versions
+    from vtssi_pyro.runs import versions
 
     cuda = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
     return {

@@ -11,7 +11,18 @@ from vtssi_pyro.version import __version__
 from .failures import explain, terminable
 from .options import DEBUG, debug_option, speaks
 
-COMMANDS = ("generate", "fit", "evaluate", "track", "predict", "plot", "benchmark", "reproduce", "info")
+COMMANDS = (
+    "generate",
+    "fit",
+    "evaluate",
+    "track",
+    "predict",
+    "calibrate",
+    "plot",
+    "benchmark",
+    "reproduce",
+    "info",
+)
 
 
 class Commands(click.Group):

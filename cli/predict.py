@@ -17,6 +17,8 @@ from .options import POSITIVE, checkpoint_option, command, device_option, option
         help="Frames to predict beyond them; any number.")  # fmt: skip
 @option("--samples", type=click.IntRange(min=0), default=50, show_default=True, metavar="S",
         section="Prediction", help="Futures to draw, for spreads and intervals; 0: none.")  # fmt: skip
+@option("--raw", is_flag=True, section="Prediction",
+        help="Futures as the model draws them, even where a calibration is at hand.")  # fmt: skip
 @option("--seed", type=int, default=0, show_default=True, section="Prediction", help="Of the draws.")
 @option(
     "--out", required=True, metavar="DIR", type=click.Path(), section="Output", help="Folder for the results."
@@ -24,30 +26,24 @@ from .options import POSITIVE, checkpoint_option, command, device_option, option
 @checkpoint_option
 @device_option
 def predict(
-    run: str,
-    frames: str,
-    observe: int,
-    horizon: int,
-    samples: int,
-    seed: int,
-    out: str,
-    checkpoint: str,
-    device: str,
-) -> None:
+    run: str, frames: str, observe: int, horizon: int, samples: int, raw: bool, seed: int, out: str,
+    checkpoint: str, device: str,
+) -> None:  # fmt: skip
     """See K frames of FRAMES, predict the next H.
 
     RUN is the folder of a run, or pretrained:NAME; vtssi-pyro info lists what ships.
     FRAMES is a .npz, .npy or .gif file, or a folder of .png files; K frames of every sequence are seen.
+
+    Futures are calibrated if vtssi-pyro calibrate has been run, as those of weights that ship are.
 
     Writes predictions.csv (with 50 % and 90 % intervals), tracks.csv and MOTChallenge text in mot/ of the
     frames that were seen, and overlay.gif of the first sequences.
     """
     from vtssi_pyro.errors import UsageError
     from vtssi_pyro.export import write_predictions_csv
-    from vtssi_pyro.machine import prepare
+    from vtssi_pyro.machine import available_device, default_threads, prepare
     from vtssi_pyro.plots import Panel, overlay_gif
     from vtssi_pyro.predict import forecast
-    from vtssi_pyro.runs import available_device, default_threads
     from vtssi_pyro.trained import find
 
     from .reading import SHOWN, folder, head, open_for, read_all, warn_if_short, write_tracks
@@ -70,6 +66,11 @@ def predict(
     tracks, rendered = read_all(
         data, seen, where, lambda x, first: forecast(tracker, x, horizon, samples, seed=seed + first)
     )
+    calibration = None if raw else trained.calibration
+    if calibration:
+        tracks = calibration(tracks, seen)
+    elif samples > 1 and not raw:
+        warn(f"{run}: its intervals are as the model has them; vtssi-pyro calibrate tells how honest that is")
     paths = [
         target / "predictions.csv",
         *write_tracks(target, head(tracks, frames=seen)),

@@ -73,8 +73,7 @@ def reproduce(
     show sequences chosen by the truth alone. vtssi-without-mot is judged from vtssi's run. Exit codes are
     those of vtssi-pyro --help; given again, the same command goes on where it was stopped.
     """
-    from vtssi_pyro.machine import prepare
-    from vtssi_pyro.runs import available_device, default_threads
+    from vtssi_pyro.machine import available_device, default_threads, prepare
 
     from . import paper_figures, table1
     from .reading import folder

@@ -12,10 +12,10 @@ from vtssi_pyro import fitting
 from vtssi_pyro.config import Config
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.fitting import Interrupted
-from vtssi_pyro.machine import prepare
+from vtssi_pyro.machine import default_threads, prepare
 from vtssi_pyro.provenance import provenance
 from vtssi_pyro.reproduction import Key
-from vtssi_pyro.runs import Run, default_threads
+from vtssi_pyro.runs import Run
 from vtssi_pyro.train.group import ALONE
 
 from .options import say, warn

@@ -23,7 +23,9 @@ from vtssi_pyro.errors import DataError, UsageError
 SMALLEST = 32  # pixels: what the convolutions of the networks leave something of
 # The same held-out sequences whatever a training's seed: two splits of every run, and what the paper's table and
 # figures are made of, which no run has seen in any way.
-_VALIDATION_SEED, _TEST_SEED, TABLE_SEED, LONG_SEED, FIGURE_SEED = (2**40 + i for i in range(1, 6))
+_VALIDATION_SEED, _TEST_SEED, TABLE_SEED, LONG_SEED, FIGURE_SEED, CALIBRATION_SEED = (
+    2**40 + i for i in range(1, 7)
+)
 
 
 class Splits(NamedTuple):
@@ -56,6 +58,11 @@ def open_splits(config: Config, mnist: str | None, device: torch.device) -> Spli
         digits(config, mnist, "validation", data.validation_sequences, _VALIDATION_SEED),
         digits(config, mnist, "test", data.test_sequences, _TEST_SEED),
     )
+
+
+def is_flavour(source: str) -> bool:
+    """Whether sequences are drawn, not read from a file."""
+    return source in FLAVOURS
 
 
 def digits(

@@ -40,6 +40,23 @@ def of_boxes(metrics: Mapping[str, float]) -> list[str]:
     ]
 
 
+def honesty(before: Mapping[str, Any], after: Mapping[str, Any] | None) -> list[str]:
+    """Lines of how honest forecasts are, before and after their calibration."""
+    half, most = before["levels"].index(0.5), before["levels"].index(0.9)
+    lines = ["horizon  objects  in 50 % region     in 90 % region     CRPS, px         NLL, nats"]
+    for h, objects in enumerate(before["objects"]):
+        cells = []
+        for name, index in (("coverage", half), ("coverage", most), ("crps", None), ("nll", None)):
+            values = [found[name][h] for found in (before, after) if found]
+            if index is None:
+                cells.append(" -> ".join(map(_number, values)).ljust(15))
+            else:
+                shares = (row and row[index] for row in values)
+                cells.append(" -> ".join(map(_percent, shares)).ljust(17))
+        lines.append(f"{h + 1:7}  {objects:7}  {'  '.join(cells)}".rstrip())
+    return lines
+
+
 def about(found: Mapping[str, Any]) -> list[str]:
     """Lines of what a run or a card says of itself."""
     recipe = found["recipe"]

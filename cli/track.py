@@ -27,9 +27,8 @@ def track(run: str, frames: str, out: str, checkpoint: str, device: str) -> None
     from 0 in tracks.csv, from 1 in MOTChallenge text.
     """
     from vtssi_pyro import predict
-    from vtssi_pyro.machine import prepare
+    from vtssi_pyro.machine import available_device, default_threads, prepare
     from vtssi_pyro.plots import Panel, overlay_gif
-    from vtssi_pyro.runs import available_device, default_threads
     from vtssi_pyro.trained import find
 
     from .reading import SHOWN, folder, head, open_for, read_all, warn_if_short, write_tracks

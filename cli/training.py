@@ -17,8 +17,8 @@ from vtssi_pyro.config import PRESETS, Config, override
 from vtssi_pyro.config.presets import DEFAULT_VARIANTS
 from vtssi_pyro.data import FLAVOURS
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.machine import prepare
-from vtssi_pyro.runs import Run, available_device, default_threads, versions
+from vtssi_pyro.machine import available_device, default_threads, prepare
+from vtssi_pyro.runs import Run, versions
 from vtssi_pyro.train.group import Group, joined
 from vtssi_pyro.trained import Trained
 from vtssi_pyro.variants import build

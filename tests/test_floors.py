@@ -21,7 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "handlers": {"types"},
     "config": {"types", "errors"},
     "priors": {"types"},
-    "machine": set(),
+    "machine": {"errors"},
     "paper": set(),
     "blocks": {"types", "ops", "nn", "handlers", "config", "priors"},
     "tracker": {"types", "ops", "nn", "handlers", "blocks", "errors"},

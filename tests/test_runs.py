@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from vtssi_pyro import runs
+from vtssi_pyro import machine
 from vtssi_pyro.config import Config, ModelConfig
 from vtssi_pyro.errors import CheckpointError, UsageError
-from vtssi_pyro.runs import Run, available_device, default_threads, physical_cores
+from vtssi_pyro.machine import available_device, default_threads, physical_cores
+from vtssi_pyro.runs import Run
 from vtssi_pyro.train import checkpoint
 from vtssi_pyro.trained import load
 from vtssi_pyro.variants import build
@@ -130,8 +131,8 @@ def test_devices_and_threads() -> None:
 
 def test_threads_leave_busy_cores_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many threads as idle cores, within torch's own number, and at least one."""
-    monkeypatch.setattr(runs, "physical_cores", lambda: 8)
-    monkeypatch.setattr(runs.torch, "get_num_threads", lambda: 6)
+    monkeypatch.setattr(machine, "physical_cores", lambda: 8)
+    monkeypatch.setattr(machine.torch, "get_num_threads", lambda: 6)
     for average, threads in ((0.9, 6), (2.0, 6), (3.7, 5), (7.2, 1), (30.0, 1)):
         monkeypatch.setattr(os, "getloadavg", lambda average=average: (average, 0.0, 0.0))
-        assert runs.default_threads() == threads
+        assert machine.default_threads() == threads

@@ -1,9 +1,14 @@
-"""What a whole process may set up for itself; commands do so, the library leaves the process of others alone."""
+"""What a machine has, and what a process may set up for itself; the library leaves that of others alone."""
 
 import ctypes
+import math
+import os
 import sys
+from pathlib import Path
 
 import torch
+
+from vtssi_pyro.errors import UsageError
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 _NEVER = 2**31 - 1
@@ -22,3 +27,42 @@ def prepare(threads: int) -> None:
         if mallopt is not None:
             mallopt(_M_MMAP_MAX, 0)
             mallopt(_M_TRIM_THRESHOLD, _NEVER)
+
+
+def available_device(name: str = "auto") -> torch.device:
+    """The device of a name; ``auto`` is CUDA where there is one, and of several processes each has a GPU of its own."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and "LOCAL_RANK" in os.environ:  # torchrun's, counted per machine
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise UsageError(f"--device {name}: this torch cannot use it ({reason}); use --device cpu") from error
+    return device
+
+
+def default_threads() -> int:
+    """Torch's own choice of threads, but no more than there are physical cores that nobody else keeps busy.
+
+    Two threads train 1.4 times as fast as one on two idle cores, and many times slower where one core is taken: every
+    operation then waits for the slower thread.
+    """
+    busy = math.floor(os.getloadavg()[0]) if hasattr(os, "getloadavg") else 0
+    return max(1, min(torch.get_num_threads(), physical_cores() - busy))
+
+
+def physical_cores() -> int:
+    """Cores this process may run on; the two threads of a core count once where the system says so."""
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    cores = set()
+    for cpu in os.sched_getaffinity(0):
+        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        try:
+            cores.add(siblings.read_text().strip())
+        except OSError:
+            cores.add(str(cpu))
+    return max(1, len(cores))

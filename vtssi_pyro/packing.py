@@ -69,6 +69,7 @@ def pack(
         name=name, description=description, data=data, licence=licence, recipe=to_dict(_without_paths(config)),
         observe=config.observe, minutes=run.minutes, machine=machine, seed=config.seed, commit=commit,
         metrics=metrics, sha256=hashlib.sha256(payload).hexdigest(),
+        calibration=run.calibration.as_dict() if run.calibration else None,
     )  # fmt: skip
     target = Path(folder or FOLDER)
     target.mkdir(parents=True, exist_ok=True)

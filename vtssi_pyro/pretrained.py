@@ -11,6 +11,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
+from vtssi_pyro.calibration import Calibration
 from vtssi_pyro.config import Config, from_dict, to_dict
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.tracker import Tracker
@@ -38,6 +39,7 @@ class Card:
     commit: str
     metrics: dict  # by precision ("float16", "float32"), of held-out sequences, by Evaluation.as_dict
     sha256: str  # of the file with the weights
+    calibration: dict | None = None  # of sampled predictions, by Calibration.as_dict
     format: int = FORMAT
 
 
@@ -114,6 +116,15 @@ class Pretrained:
             reason = " ".join(str(error).split())[:200]  # torch's first line alone says nothing
             raise CheckpointError(f"{path}: does not fit its card ({reason}); {_MEND}") from error
         return tracker.to(device).eval()
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What makes the tracker's sampled predictions honest, if they ship with that."""
+        card = self.card
+        try:
+            return Calibration.from_dict(card.calibration) if card.calibration else None
+        except (ValueError, TypeError, KeyError) as error:
+            raise CheckpointError(f"{self.name}: its calibration is damaged ({error}); {_MEND}") from error
 
     def about(self) -> dict[str, Any]:
         """The card, ready for JSON."""

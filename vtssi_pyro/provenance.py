@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from vtssi_pyro.runs import physical_cores, versions
+from vtssi_pyro.machine import physical_cores
+from vtssi_pyro.runs import versions
 
 _CPUINFO = Path("/proc/cpuinfo")
 

@@ -2,7 +2,6 @@
 
 import errno
 import json
-import math
 import os
 import platform
 import sys
@@ -15,6 +14,7 @@ from typing import IO, Any
 import torch
 
 from vtssi_pyro.atomic import atomic_write, write_json
+from vtssi_pyro.calibration import Calibration
 from vtssi_pyro.config import Config, from_dict, to_dict
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.tracker import Tracker
@@ -137,6 +137,25 @@ class Run:
             tracker.load_state_dict(state["trained"])
         return tracker.eval()
 
+    @property
+    def calibration_file(self) -> Path:
+        """Where :meth:`keep` keeps the calibration."""
+        return self.folder / "calibration.json"
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What makes the tracker's sampled predictions honest; None where nobody has looked."""
+        try:
+            return Calibration.from_dict(json.loads(self.calibration_file.read_text()))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, KeyError) as error:
+            raise CheckpointError(f"{self.calibration_file}: damaged ({error}); remove it") from error
+
+    def keep(self, calibration: Calibration) -> None:
+        """Keep a calibration beside the weights that it is of."""
+        write_json(self.calibration_file, calibration.as_dict())
+
     def about(self) -> dict[str, Any]:
         """What was trained, how, and what it reached, ready for JSON; metrics by precision, as on a card."""
         config, judged = self.config, self.read_summary().get("metrics")
@@ -171,8 +190,8 @@ class Run:
         kept = [record for record in self.records() if record["step"] <= step]
         with self._writing(), atomic_write(self.metrics) as temporary:
             temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
-        for leftover in self.folder.rglob(".*.tmp*"):
-            leftover.unlink(missing_ok=True)
+        for leftover in (*self.folder.rglob(".*.tmp*"), self.calibration_file):
+            leftover.unlink(missing_ok=True)  # a calibration is of weights that change now
 
     @property
     def minutes(self) -> float:
@@ -226,45 +245,6 @@ def versions() -> dict[str, str]:
     packages = ("torch", "pyro-ppl", "numpy")
     found = {name: version(name) for name in packages}
     return {"python": platform.python_version(), "vtssi-pyro": __version__, **found}
-
-
-def available_device(name: str = "auto") -> torch.device:
-    """The device of a name; ``auto`` is CUDA where there is one, and of several processes each has a GPU of its own."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and "LOCAL_RANK" in os.environ:  # torchrun's, counted per machine
-        name = f"cuda:{os.environ['LOCAL_RANK']}"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0][:120]
-        raise UsageError(f"--device {name}: this torch cannot use it ({reason}); use --device cpu") from error
-    return device
-
-
-def default_threads() -> int:
-    """Torch's own choice of threads, but no more than there are physical cores that nobody else keeps busy.
-
-    Two threads train 1.4 times as fast as one on two idle cores, and many times slower where one core is taken: every
-    operation then waits for the slower thread.
-    """
-    busy = math.floor(os.getloadavg()[0]) if hasattr(os, "getloadavg") else 0
-    return max(1, min(torch.get_num_threads(), physical_cores() - busy))
-
-
-def physical_cores() -> int:
-    """Cores this process may run on; the two threads of a core count once where the system says so."""
-    if not hasattr(os, "sched_getaffinity"):
-        return os.cpu_count() or 1
-    cores = set()
-    for cpu in os.sched_getaffinity(0):
-        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-        try:
-            cores.add(siblings.read_text().strip())
-        except OSError:
-            cores.add(str(cpu))
-    return max(1, len(cores))
 
 
 def _claim(file: IO[str]) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import torch
 
+from vtssi_pyro.calibration import Calibration
 from vtssi_pyro.config import Config
 from vtssi_pyro.errors import CheckpointError
 from vtssi_pyro.pretrained import PREFIX, Pretrained, available
@@ -27,6 +28,10 @@ class Trained(Protocol):
 
     def tracker(self, checkpoint_name: str = "last", device: str | torch.device = "cpu") -> Tracker:
         """The tracker, ready to track; a :class:`CheckpointError` where that cannot be."""
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What makes the tracker's sampled predictions honest; None where nobody has looked."""
 
     def about(self) -> dict[str, Any]:
         """What it is and how good it is, ready for JSON."""

@@ -1,0 +1,125 @@
+"""``vtssi-pyro calibrate``."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import POSITIVE, checkpoint_option, command, device_option, mnist_option, option, say
+
+if TYPE_CHECKING:
+    import torch
+
+    from vtssi_pyro.config import Config
+    from vtssi_pyro.data import Dataset
+    from vtssi_pyro.tracker import Tracker
+    from vtssi_pyro.types import Tracks
+
+
+@command(
+    "vtssi-pyro calibrate runs/vtssi-linear-0001",
+    "vtssi-pyro calibrate pretrained:moving-mnist test.npz --json",
+)
+@click.argument("run", type=click.Path())
+@click.argument("data", type=click.Path(), metavar="[DATA.npz]", required=False)
+@option("--fit-on", metavar="FILE.npz", type=click.Path(), section="Data",
+        help="Sequences to fit on.  [default: of a run on moving digits, its validation digits]")  # fmt: skip
+@option("--sequences", type=POSITIVE, default=1000, show_default=True, section="Data",
+        help="Moving digits to fit on, and to judge by without DATA.")  # fmt: skip
+@mnist_option
+@option("--observe", type=POSITIVE, section="Prediction",
+        help="Frames seen before the rest is predicted.  [default: the run's, 5]")  # fmt: skip
+@option("--samples", type=click.IntRange(min=10), default=50, show_default=True, metavar="S",
+        section="Prediction", help="Futures to draw.")  # fmt: skip
+@option("--seed", type=int, default=0, show_default=True, section="Prediction", help="Of the draws.")
+@option("--json", "as_json", is_flag=True, section="Output", help="Print one JSON object instead of a table.")
+@checkpoint_option
+@device_option
+def calibrate(
+    run: str, data: str | None, fit_on: str | None, sequences: int, mnist: str | None, observe: int | None,
+    samples: int, seed: int, as_json: bool, checkpoint: str, device: str,
+) -> None:  # fmt: skip
+    """Tell how honest the sampled predictions of RUN are, and mend them.
+
+    RUN is the folder of a run, or pretrained:NAME, whose calibration is only judged.
+
+    The share of the true positions within the regions that should hold 50 % and 90 % of them, the continuous
+    ranked probability score (px) and the negative log-likelihood (nats), horizon by horizon, before and
+    after. The calibration is fitted on sequences other than those that judge it, is kept in RUN, and is what
+    predict uses from then on; figures/reliability.png shows the shares at all levels.
+    """
+    import json
+
+    from vtssi_pyro.calibration import assess
+    from vtssi_pyro.calibration import calibrate as fitted
+    from vtssi_pyro.errors import UsageError
+    from vtssi_pyro.machine import available_device, default_threads, prepare
+    from vtssi_pyro.plots import reliability
+    from vtssi_pyro.runs import Run
+    from vtssi_pyro.trained import find
+
+    from .sources import CALIBRATION_SEED, TABLE_SEED, digits, is_flavour
+    from .tables import honesty
+
+    trained = find(run)
+    config, where = trained.config, available_device(device)
+    prepare(default_threads())
+    tracker = trained.tracker(checkpoint, where)
+    if not tracker.motion.predicts:
+        raise UsageError(f"{run}: variant {config.variant} has no model of motion, so it predicts nothing")
+    seen = observe or config.observe
+
+    def digits_of(split: str, seed: int) -> "Dataset":
+        if not is_flavour(config.data.source):
+            raise UsageError(
+                f"{run}: was trained on a file; give DATA.npz and --fit-on FILE.npz, with positions"
+            )
+        return digits(config, mnist, split, sequences, seed)
+
+    calibration = trained.calibration
+    if isinstance(trained, Run):
+        known = _sequences(fit_on or digits_of("validation", CALIBRATION_SEED), config)
+        calibration = fitted(known.truth, _drawn(tracker, known, seen, samples, seed, where), seen)
+    elif fit_on:
+        raise UsageError(f"--fit-on: {run} ships with the calibration it has; leave it out")
+    test = _sequences(data or digits_of("test", TABLE_SEED), config)
+    drawn = _drawn(tracker, test, seen, samples, seed + 1, where)
+    before = assess(test.truth, drawn, seen).as_dict()
+    after = assess(test.truth, calibration(drawn, seen), seen).as_dict() if calibration else None
+    if as_json:
+        click.echo(json.dumps({"before": before, "after": after}, allow_nan=False))
+    else:
+        click.echo("\n".join(honesty(before, after)))
+    if isinstance(trained, Run):
+        assert calibration is not None
+        trained.keep(calibration)
+        reliability(trained.figures / "reliability.png", before, after)
+        say(f"calibration kept in {trained.calibration_file}; predict uses it")
+
+
+def _sequences(source: "str | Dataset", config: "Config") -> "Dataset":
+    """Sequences with truth."""
+    from vtssi_pyro.errors import DataError
+
+    from .reading import open_for
+
+    found = open_for(source, config) if isinstance(source, str) else source
+    if found.truth is None:
+        raise DataError(f"{source}: has no positions to judge by; expected positions (S, T, N, 2)")
+    return found
+
+
+def _drawn(
+    tracker: "Tracker", data: "Dataset", seen: int, samples: int, seed: int, device: "torch.device"
+) -> "Tracks":
+    """Futures of all frames after the observed ones."""
+    from vtssi_pyro.errors import DataError
+    from vtssi_pyro.predict import forecast
+
+    from .reading import read_all
+
+    if data.length <= seen:
+        raise DataError(f"{data.length} frames a sequence, of which {seen} are seen: none is left to predict")
+    horizon = data.length - seen
+    return read_all(
+        data, seen, device, lambda x, first: forecast(tracker, x, horizon, samples, seed=seed + first)
+    )[0]

@@ -1,0 +1,43 @@
+"""How honest forecasts are."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from vtssi_pyro.plots.curves import LETTERS, dress, legend, line, save
+from vtssi_pyro.plots.style import FAINT_INK, FONT_FAMILY, INFERENCE, PREDICTION
+
+SHOWN = (1, 5, 10, 15)  # horizons
+
+
+def reliability(path: str | Path, before: Mapping[str, Any], after: Mapping[str, Any] | None) -> None:
+    """Draw the share of the truth within regions against the share that they should hold, by horizon.
+
+    Args:
+        path: the file to write; its suffix chooses the format.
+        before: an assessment as a mapping, of forecasts as the model makes them.
+        after: of calibrated ones; None where there are none.
+    """
+    horizons = [h for h in SHOWN if h <= len(before["coverage"]) and before["coverage"][h - 1]]
+    columns = max(1, len(horizons))
+    figure = Figure(figsize=(2.6 * columns, 3.0), layout="constrained")
+    for index, horizon in enumerate(horizons):
+        axes = figure.add_subplot(1, columns, index + 1)
+        axes.plot([0, 100], [0, 100], color=FAINT_INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+        for found, colour, name in ((before, PREDICTION, "as drawn"), (after, INFERENCE, "calibrated")):
+            if found is not None and found["coverage"][horizon - 1]:
+                levels, shares = np.array(found["levels"]), np.array(found["coverage"][horizon - 1])
+                line(axes, 100 * levels, 100 * shares, colour, name)
+        axes.set_xlim(0, 100)
+        axes.set_ylim(0, 100)
+        axes.set_aspect("equal")
+        ahead = f"{horizon} frame{'s' * (horizon > 1)} ahead"
+        dress(axes, ahead, "% in the region", "% of the truth in it" if index == 0 else "")
+        if index == 0:
+            legend(axes)
+    if not horizons:
+        figure.text(0.5, 0.5, "nothing was predicted", ha="center", fontsize=LETTERS, family=FONT_FAMILY)
+    save(figure, path)
