@@ -1,0 +1,107 @@
+"""What is seen in movies whose making is known."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vtssi_pyro.errors import DataError
+from vtssi_pyro.movies import Movie, open_movie
+from vtssi_pyro.movies.inspection import inspect
+
+H, W, T = 90, 120, 40
+ROW, COLUMN = np.mgrid[0.5:H, 0.5:W]
+
+
+def paths(number: int, speed: float, seed: int, length: int = T) -> np.ndarray:
+    """Straight paths that turn at the walls (T, number, 2)."""
+    random = np.random.default_rng(seed)
+    room = np.array([W, H]) - 30.0
+    angle = random.uniform(0, 2 * np.pi, number)
+    straight = random.uniform(0, room, (number, 2)) + speed * np.arange(length)[:, None, None] * np.stack(
+        [np.cos(angle), np.sin(angle)], -1
+    )
+    folded = straight % (2 * room)
+    return 15 + np.minimum(folded, 2 * room - folded)
+
+
+def ring(x: float, y: float) -> np.ndarray:
+    """Brighter within, darker without; 20 px wide or so."""
+    distance = np.hypot(COLUMN - x, ROW - y)
+    return 0.3 * np.exp(-(((distance - 5) / 2) ** 2)) - 0.3 * np.exp(-(((distance - 9) / 2) ** 2))
+
+
+def blob(x: float, y: float) -> np.ndarray:
+    """About 12 px across where it stands out."""
+    return 0.5 * np.exp(-((COLUMN - x) ** 2 + (ROW - y) ** 2) / 18)
+
+
+def movie(
+    draw, sign: float = 1.0, number: int = 3, speed: float = 2.0, noise: float = 0.02, light=0.0
+) -> Movie:
+    random = np.random.default_rng(1)
+    uneven = 0.3 + 0.2 * COLUMN / W + 0.1 * np.sin(ROW / 20)
+    frames = []
+    for time, places in enumerate(paths(number, speed, 4)):
+        frame = uneven + light * time / T + noise * random.normal(size=(H, W))
+        frames.append(frame + sign * sum(draw(x, y) for x, y in places))
+    stack = np.stack(frames).astype(np.float32)
+    return Movie("made", (H, W), T, 25.0, lambda: iter(stack))
+
+
+@pytest.mark.parametrize(
+    ("made", "polarity", "background", "size"),
+    [
+        (movie(blob), "bright", "static", (9, 16)),
+        (movie(blob, -1.0), "dark", "static", (9, 16)),
+        (movie(ring), "both", "static", (16, 28)),
+        (movie(blob, light=0.5), "bright", "rolling", (9, 16)),
+    ],
+    ids=["bright", "dark", "rings", "growing light"],
+)
+def test_what_moves_before_what(made: Movie, polarity: str, background: str, size: tuple[int, int]) -> None:
+    found = inspect(made)
+    assert (found.polarity, found.background, found.objects) == (polarity, background, 3)
+    assert size[0] <= found.object_size <= size[1]
+    assert found.speed == pytest.approx(2.0, abs=0.7)
+    assert found.noise == pytest.approx(0.02, rel=0.3)
+    assert (found.size, found.length, found.rate) == ((H, W), T, 25.0)
+    assert found.low < found.high
+
+
+def test_large_frames_are_seen_smaller_and_told_in_their_own_pixels() -> None:
+    small = movie(blob)
+    large = Movie(
+        "large", (8 * H, 8 * W), T, None, lambda: (frame.repeat(8, 0).repeat(8, 1) for frame in small)
+    )
+    found, expected = inspect(large), inspect(small)
+    assert found.objects == expected.objects
+    assert found.object_size == pytest.approx(8 * expected.object_size, rel=0.15)
+    assert found.speed == pytest.approx(8 * expected.speed, rel=0.2)
+
+
+def test_every_part_of_a_long_movie_is_looked_at(tmp_path: Path) -> None:
+    """The memory does not grow, the length is counted, and what comes late counts as much as what comes early."""
+    frames = np.zeros((1000, 40, 40), np.uint8)
+    for time in range(500, 1000):
+        for x in (8, 20, 32):
+            frames[time, 5 + time % 30 : 9 + time % 30, x - 3 : x + 3] = 200
+    np.save(tmp_path / "long.npy", frames)
+    found = inspect(replace(open_movie(tmp_path / "long.npy"), length=None))
+    assert found.length == 1000
+    assert found.objects == 3
+    assert (found.background, found.polarity) == ("none", "bright")
+
+
+@pytest.mark.parametrize(("frames", "message"), [(1, "holds 1 frame"), (5, "every pixel is 0")])
+def test_nothing_to_see(frames: int, message: str) -> None:
+    black = Movie("black", (8, 8), frames, None, lambda: iter(np.zeros((frames, 8, 8), np.uint8)))
+    with pytest.raises(DataError, match=message):
+        inspect(black)
+
+
+def test_noise_alone_holds_no_objects() -> None:
+    found = inspect(movie(blob, sign=0.0))
+    assert found.objects == 0
+    assert found.speed == 0
