@@ -40,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "hypotheses": {"types", "ops", "handlers", "tracker"},
     "predict": {"types", "errors", "ops", "handlers", "tracker", "hypotheses"},
-    "movies": {"errors"},
+    "movies": {"errors", "atomic"},
     "data": {"types", "errors", "ops", "movies"},
     "matching": {"types", "errors"},
     "metrics": {"types", "matching"},

@@ -5,49 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from staged import SPEED, H, T, W, blob, movie, ring
 
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.movies import Movie, open_movie
-from vtssi_pyro.movies.inspection import inspect
-
-H, W, T = 90, 120, 40
-ROW, COLUMN = np.mgrid[0.5:H, 0.5:W]
-
-
-def paths(number: int, speed: float, seed: int, length: int = T) -> np.ndarray:
-    """Straight paths that turn at the walls (T, number, 2)."""
-    random = np.random.default_rng(seed)
-    room = np.array([W, H]) - 30.0
-    angle = random.uniform(0, 2 * np.pi, number)
-    straight = random.uniform(0, room, (number, 2)) + speed * np.arange(length)[:, None, None] * np.stack(
-        [np.cos(angle), np.sin(angle)], -1
-    )
-    folded = straight % (2 * room)
-    return 15 + np.minimum(folded, 2 * room - folded)
-
-
-def ring(x: float, y: float) -> np.ndarray:
-    """Brighter within, darker without; 20 px wide or so."""
-    distance = np.hypot(COLUMN - x, ROW - y)
-    return 0.3 * np.exp(-(((distance - 5) / 2) ** 2)) - 0.3 * np.exp(-(((distance - 9) / 2) ** 2))
-
-
-def blob(x: float, y: float) -> np.ndarray:
-    """About 12 px across where it stands out."""
-    return 0.5 * np.exp(-((COLUMN - x) ** 2 + (ROW - y) ** 2) / 18)
-
-
-def movie(
-    draw, sign: float = 1.0, number: int = 3, speed: float = 2.0, noise: float = 0.02, light=0.0
-) -> Movie:
-    random = np.random.default_rng(1)
-    uneven = 0.3 + 0.2 * COLUMN / W + 0.1 * np.sin(ROW / 20)
-    frames = []
-    for time, places in enumerate(paths(number, speed, 4)):
-        frame = uneven + light * time / T + noise * random.normal(size=(H, W))
-        frames.append(frame + sign * sum(draw(x, y) for x, y in places))
-    stack = np.stack(frames).astype(np.float32)
-    return Movie("made", (H, W), T, 25.0, lambda: iter(stack))
+from vtssi_pyro.movies import Movie, inspect, open_movie
 
 
 @pytest.mark.parametrize(
@@ -64,7 +25,7 @@ def test_what_moves_before_what(made: Movie, polarity: str, background: str, siz
     found = inspect(made)
     assert (found.polarity, found.background, found.objects) == (polarity, background, 3)
     assert size[0] <= found.object_size <= size[1]
-    assert found.speed == pytest.approx(2.0, abs=0.7)
+    assert found.speed == pytest.approx(SPEED, abs=0.7)
     assert found.noise == pytest.approx(0.02, rel=0.3)
     assert (found.size, found.length, found.rate) == ((H, W), T, 25.0)
     assert found.low < found.high

@@ -5,9 +5,20 @@ from pathlib import Path
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import film, pictures
 from vtssi_pyro.movies.arrays import array
+from vtssi_pyro.movies.inspection import Inspection, inspect
 from vtssi_pyro.movies.movie import Movie, luminance
+from vtssi_pyro.movies.preparation import Preparation, chosen
 
-__all__ = ["SUFFIXES", "Movie", "luminance", "open_movie"]
+__all__ = [
+    "SUFFIXES",
+    "Inspection",
+    "Movie",
+    "Preparation",
+    "chosen",
+    "inspect",
+    "luminance",
+    "open_movie",
+]
 
 SUFFIXES = (*film.SUFFIXES, *pictures.ANIMATIONS, ".npy", ".npz")
 

@@ -1,6 +1,6 @@
 """What a movie looks like before anything is learned from it: its background, and what moves before that."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ WIDEST = 512  # px; larger frames are averaged down to look at them
 SIGMAS = 5.0  # above the noise: what is no background
 FAINTEST = 0.04  # of the range of intensities: what is no background where there is no noise
 ONE_SIDED = 0.2  # of all contrast: as much of the other sign is not told apart from noise and shadows
+FULL_CONTRAST = 0.9  # quantile, of all that stands out, of what is as bright as things are
 STEADIER = 0.7  # of the noise must be left where a background follows the light
 
 
@@ -34,10 +35,13 @@ class Inspection:
     objects: int  # moving things that are seen at once, at most
     object_size: float  # the longer side of the box around one, median
     speed: float  # per frame, median
+    contrast: float  # by how much moving things stand out, in units of full scale
+    still: np.ndarray = field(repr=False, compare=False)  # (h, w) the background, in units of full scale
+    shrunk: int  # pixels of the movie, a side, that one of ``still`` is made of
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields, ready for JSON."""
-        return asdict(self)
+        """The fields but the background, ready for JSON."""
+        return {key: value for key, value in asdict(self).items() if key != "still"}
 
 
 class _Pair(NamedTuple):
@@ -65,11 +69,13 @@ def inspect(movie: Movie) -> Inspection:
     if kind == "rolling":  # the light of the whole frame is no thing's
         pairs = [pair._replace(frame=_level(pair.frame), following=_level(pair.following)) for pair in pairs]
         frames = np.stack([pair.frame for pair in pairs])
-    background = np.median(frames, 0) if kind != "none" else np.median(frames)
+    background = np.median(frames, 0) if kind != "none" else np.full_like(frames[0], np.median(frames))
     residual = [(pair.frame - background, pair.following - background) for pair in pairs]
     noise = float(1.4826 * np.median([np.median(np.abs(here)) for here, _ in residual]))
     threshold = max(SIGMAS * noise, FAINTEST * (high - low))
     polarity = _polarity(np.stack([here for here, _ in residual]), threshold)
+    standing = np.concatenate([signed(here, polarity).ravel() for here, _ in residual])
+    standing = standing[standing > threshold]
     seen = [[_things(frame, threshold, polarity) for frame in pair] for pair in residual]
     sizes = np.concatenate([here.size for here, _ in seen])
     usual = float(np.median(sizes)) if len(sizes) else 0.0
@@ -81,6 +87,7 @@ def inspect(movie: Movie) -> Inspection:
         movie.name, movie.size, length, movie.rate, low, high, noise, kind, polarity,
         round(float(np.quantile(counts, 0.95))), usual * shrunk,
         float(np.median(np.concatenate(steps))) * shrunk if steps else 0.0,
+        float(np.quantile(standing, FULL_CONTRAST)) if len(standing) else high - low, background, shrunk,
     )  # fmt: skip
 
 
@@ -91,7 +98,7 @@ def _sampled(movie: Movie) -> tuple[list[_Pair], int, int]:
     stride, before, wanted, number = 1, None, False, 0
     for time, frame in enumerate(movie.luminance()):
         number = time + 1
-        small = _shrunk(frame, shrunk) if wanted or time % stride == 0 else None
+        small = shrink(frame, shrunk) if wanted or time % stride == 0 else None
         if wanted and before is not None and small is not None:
             pairs.append(_Pair(time - 1, before, small))
         if len(pairs) > PAIRS:  # every second is enough
@@ -102,11 +109,12 @@ def _sampled(movie: Movie) -> tuple[list[_Pair], int, int]:
     return pairs, number, shrunk
 
 
-def _shrunk(frame: np.ndarray, factor: int) -> np.ndarray:
+def shrink(frame: np.ndarray, factor: int) -> np.ndarray:
+    """Means of squares of ``factor`` pixels a side."""
     if factor == 1:
         return frame
-    height, width = (side // factor * factor for side in frame.shape)
-    tiles = frame[:height, :width].reshape(height // factor, factor, width // factor, factor)
+    height, width = (side // factor for side in frame.shape)
+    tiles = frame[: height * factor, : width * factor].reshape(height, factor, width, factor)
     return tiles.mean((1, 3))
 
 
@@ -132,6 +140,11 @@ def _polarity(residual: np.ndarray, threshold: float) -> str:
     return "bright" if share < ONE_SIDED else "dark" if share > 1 - ONE_SIDED else "both"
 
 
+def signed(residual: np.ndarray, polarity: str) -> np.ndarray:
+    """What stands out of a background as something bright."""
+    return {"bright": residual, "dark": -residual, "both": np.abs(residual)}[polarity]
+
+
 class _Things(NamedTuple):
     centre: np.ndarray  # (n, 2) x, y
     size: np.ndarray  # (n,) longer side of the box
@@ -139,8 +152,8 @@ class _Things(NamedTuple):
 
 def _things(residual: np.ndarray, threshold: float, polarity: str) -> _Things:
     """Connected regions that stand out; holes within one, as rings have, are part of it."""
-    signed = {"bright": residual, "dark": -residual, "both": np.abs(residual)}[polarity]
-    out = ndimage.binary_closing(signed > threshold, iterations=2) | (signed > threshold)
+    outside = signed(residual, polarity) > threshold
+    out = ndimage.binary_closing(outside, iterations=2) | outside
     labels, number = ndimage.label(ndimage.binary_fill_holes(out), np.ones((3, 3)))
     boxes = [box for box in ndimage.find_objects(labels, number) if box is not None]
     spans = np.array([[(s.start, s.stop) for s in box] for box in boxes], float).reshape(-1, 2, 2)

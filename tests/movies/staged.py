@@ -1,0 +1,47 @@
+"""Movies whose making is known."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from vtssi_pyro.movies import Movie
+
+H, W, T = 90, 120, 40
+ROW, COLUMN = np.mgrid[0.5:H, 0.5:W]
+SPEED = 2.0
+
+
+def paths(number: int = 3, seed: int = 4, length: int = T) -> np.ndarray:
+    """Straight paths that turn at the walls (T, number, 2)."""
+    random = np.random.default_rng(seed)
+    room = np.array([W, H]) - 30.0
+    angle = random.uniform(0, 2 * np.pi, number)
+    heading = np.stack([np.cos(angle), np.sin(angle)], -1)
+    straight = random.uniform(0, room, (number, 2)) + SPEED * np.arange(length)[:, None, None] * heading
+    folded = straight % (2 * room)
+    return 15 + np.minimum(folded, 2 * room - folded)
+
+
+def ring(x: float, y: float) -> np.ndarray:
+    """Brighter within, darker without; 20 px wide or so."""
+    distance = np.hypot(COLUMN - x, ROW - y)
+    return 0.3 * np.exp(-(((distance - 5) / 2) ** 2)) - 0.3 * np.exp(-(((distance - 9) / 2) ** 2))
+
+
+def blob(x: float, y: float) -> np.ndarray:
+    """About 12 px across where it stands out."""
+    return 0.5 * np.exp(-((COLUMN - x) ** 2 + (ROW - y) ** 2) / 18)
+
+
+def movie(
+    draw: Callable[..., np.ndarray], sign: float = 1.0, noise: float = 0.02, light: float = 0.0
+) -> Movie:
+    """Things on a noisy, unevenly lit background, whose light may grow."""
+    random = np.random.default_rng(1)
+    uneven = 0.3 + 0.2 * COLUMN / W + 0.1 * np.sin(ROW / 20)
+    frames = []
+    for time, places in enumerate(paths()):
+        frame = uneven + light * time / T + noise * random.normal(size=(H, W))
+        frames.append(frame + sign * sum(draw(x, y) for x, y in places))
+    stack = np.stack(frames).astype(np.float32)
+    return Movie("made", (H, W), T, 25.0, lambda: iter(stack))
