@@ -19,6 +19,7 @@ COMMANDS = (
     "predict",
     "calibrate",
     "plot",
+    "report",
     "benchmark",
     "reproduce",
     "info",

@@ -54,6 +54,7 @@ JOBS = {
     "runs",
     "pretrained",
     "packing",
+    "report",
     "trained",
     "evaluation",
     "logbook",
