@@ -4,6 +4,8 @@ import click
 
 from .options import POSITIVE, checkpoint_option, command, device_option, option, warn
 
+FANS = 8  # sequences in the picture of futures
+
 
 @command(
     "vtssi-pyro predict runs/vtssi-linear-0001 test.npz --observe 5 --horizon 30 --out predictions",
@@ -37,12 +39,13 @@ def predict(
     Futures are calibrated if vtssi-pyro calibrate has been run, as those of weights that ship are.
 
     Writes predictions.csv (with 50 % and 90 % intervals), tracks.csv and MOTChallenge text in mot/ of the
-    frames that were seen, and overlay.gif of the first sequences.
+    frames that were seen, overlay.gif of the first sequences, and futures.png: paths as seen and as drawn, their
+    means, and the regions that hold 50 % and 90 % of them.
     """
     from vtssi_pyro.errors import UsageError
     from vtssi_pyro.export import write_predictions_csv
     from vtssi_pyro.machine import available_device, default_threads, prepare
-    from vtssi_pyro.plots import Panel, overlay_gif
+    from vtssi_pyro.plots import Panel, futures, overlay_gif
     from vtssi_pyro.predict import forecast
     from vtssi_pyro.trained import find
 
@@ -66,18 +69,19 @@ def predict(
     tracks, rendered = read_all(
         data, seen, where, lambda x, first: forecast(tracker, x, horizon, samples, seed=seed + first)
     )
-    calibration = None if raw else trained.calibration
-    if calibration:
-        tracks = calibration(tracks, seen)
+    if trained.calibration and not raw:
+        tracks = trained.calibration(tracks, seen)
     elif samples > 1 and not raw:
         warn(f"{run}: its intervals are as the model has them; vtssi-pyro calibrate tells how honest that is")
-    paths = [
-        target / "predictions.csv",
-        *write_tracks(target, head(tracks, frames=seen)),
-        target / "overlay.gif",
-    ]
-    write_predictions_csv(paths[0], tracks, seen)
+    csv, pictures = target / "predictions.csv", [target / "overlay.gif"]
+    write_predictions_csv(csv, tracks, seen)
+    if samples:
+        pictures.append(target / "futures.png")
+        last = data.frames(slice(0, FANS), length=1, start=seen - 1)[:, 0]
+        futures(pictures[-1], last, head(tracks, FANS), seen)
     movie = data.frames(slice(0, SHOWN), length=min(data.length, seen + horizon))
-    overlay_gif(paths[-1], [Panel("frames", movie), Panel("predicted", rendered, head(tracks, SHOWN), seen)])
-    for path in paths:
+    overlay_gif(
+        pictures[0], [Panel("frames", movie), Panel("predicted", rendered, head(tracks, SHOWN), seen)]
+    )
+    for path in (csv, *write_tracks(target, head(tracks, frames=seen)), *pictures):
         click.echo(path)

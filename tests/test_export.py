@@ -55,7 +55,7 @@ def test_unknown_values_are_empty_cells(tmp_path: Path) -> None:
     write_tracks_csv(tmp_path / "tracks.csv", partly)
     assert read(tmp_path / "tracks.csv")[1] == [["0", "0", "0", "1.5", "-2.0", "", "", "0.25", "", ""]]
     write_predictions_csv(tmp_path / "predictions.csv", bare, observed=0)
-    assert read(tmp_path / "predictions.csv")[1] == [["0", "0", "0", "1.5", "-2.0"] + 10 * [""]]
+    assert read(tmp_path / "predictions.csv")[1] == [["0", "0", "0", "1.5", "-2.0"] + 14 * [""]]
 
 
 def test_mot_counts_from_one(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_intervals_are_quantiles_that_pass_over_nan(tmp_path: Path) -> None:
     kept = tracks.present.nonzero()
     kept = kept[kept[:, 1] >= 2]
     assert [list(map(int, row[:3])) for row in rows] == kept.tolist()
-    quantiles = {"50_low": 0.25, "50_high": 0.75, "90_low": 0.05, "90_high": 0.95}
+    quantiles = {"50_low": 0.25, "50_high": 0.75, "90_low": 0.05, "90_high": 0.95, "median": 0.5}
     for (b, t, n), row in zip(kept.tolist(), rows, strict=True):
         for axis, name in enumerate("xy"):
             values = samples[:, b, t, n, axis].numpy()
@@ -110,6 +110,12 @@ def test_intervals_are_quantiles_that_pass_over_nan(tmp_path: Path) -> None:
                     assert cell == ""
                 else:
                     assert float(cell) == pytest.approx(np.nanquantile(values, q), abs=1e-4)
+            mean = row[header.index(f"{name}_mean")]
+            assert (
+                mean == ""
+                if np.isnan(values).all()
+                else float(mean) == pytest.approx(np.nanmean(values), abs=1e-4)
+            )
 
 
 def test_a_long_film_has_a_row_for_every_object_and_frame(tmp_path: Path) -> None:

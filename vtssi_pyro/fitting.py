@@ -137,10 +137,10 @@ def check(config: Config, train: Dataset, group: Group = ALONE) -> None:
             raise UsageError(
                 f"{where}.objective: expected one of {', '.join(OBJECTIVES)}, found {stage.objective!r}"
             )
-        blocks = [name for name, _ in tracker.named_children()]
-        for name in set(stage.blocks) - set(blocks):
+        blocks, parts = [name for name, _ in tracker.named_children()], dict(tracker.named_modules())
+        for name in set(stage.blocks) - set(parts):
             raise UsageError(f"{where}.blocks: expected some of {', '.join(blocks)}, found {name!r}")
-        if not any(True for name in stage.blocks or blocks for _ in getattr(tracker, name).parameters()):
+        if not any(True for name in stage.blocks or blocks for _ in parts[name].parameters()):
             raise UsageError(
                 f"{where}: variant {config.variant} has nothing to train in {', '.join(stage.blocks)}"
             )

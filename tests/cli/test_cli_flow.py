@@ -178,6 +178,7 @@ def test_predict(place: Path) -> None:
     assert seen[0] == TRACKS_HEADER
     assert {int(row[1]) for row in seen[1:]} == set(range(4))
     assert picture(out / "overlay.gif", "GIF") == 4 + horizon
+    assert picture(out / "futures.png", "PNG") == 1
     call(*args, "--out", place / "same")
     assert (place / "same" / "predictions.csv").read_bytes() == (out / "predictions.csv").read_bytes()
     call(*args, "--seed", 1, "--out", place / "other")

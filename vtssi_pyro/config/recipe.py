@@ -24,7 +24,9 @@ class Stage:
     name: str
     steps: int
     objective: str = "full"  # a key of train.objective.OBJECTIVES
-    blocks: tuple[str, ...] = ()  # the tracker's blocks it trains; none named: all
+    blocks: tuple[
+        str, ...
+    ] = ()  # the tracker's blocks, or dotted parts of them, that it trains; none named: all
     batch: int = 64  # sequences; objects in a stage of its own for motion
     learning_rate: Schedule = Constant(1e-4)
     length: Schedule = Constant(20)  # frames of a training sequence; the least of one to be rolled out

@@ -39,7 +39,7 @@ class Step:
         self.tracker, self.averaged, self.config, self.stage, self.group = (
             tracker, averaged, config, stage, group,
         )  # fmt: skip
-        blocks = [getattr(tracker, name) for name in stage.blocks] or [tracker]
+        blocks = [tracker.get_submodule(name) for name in stage.blocks or ("",)]
         self.parameters = [p for block in blocks for p in block.parameters()]
         on_device = self.parameters[0].device.type == "cuda"
         self.optimizer = torch.optim.Adam(

@@ -67,8 +67,9 @@ class Trainer:
     def _enter(self, stage: Stage) -> None:
         """Set up a stage: its parameters, a fresh optimiser, its batches; the other blocks act as at test time."""
         self.stage = stage
+        trained = {name.partition(".")[0] for name in stage.blocks}
         for name, block in self.tracker.named_children():
-            block.train(not stage.blocks or name in stage.blocks)
+            block.train(not stage.blocks or name in trained)
         self.optimize = Step(self.tracker, self.trained, self.config.train, stage, self.group)
         self.make = Captured(self.optimize) if self.capture else self.optimize
         make = OBJECTIVES[stage.objective].batches

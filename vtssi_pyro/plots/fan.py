@@ -1,0 +1,78 @@
+"""Where objects may go: sampled futures over the last frame that was seen."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse
+
+from vtssi_pyro.plots.curves import dress, save
+from vtssi_pyro.plots.style import IDENTITIES, Frames, to_greys
+from vtssi_pyro.types import Tracks
+
+SHOWN_FUTURES = 40  # of an object
+REGIONS = 4  # horizons whose regions are drawn, evenly spaced, the last among them
+LEVELS = ((0.9, 0.25), (0.5, 0.45))  # of regions, and their opacity
+
+
+def futures(path: str | Path, frames: Frames, tracks: Tracks, observed: int, columns: int = 4) -> None:
+    """Draw what was seen of each path, the futures that were drawn, their mean, and regions of 50 % and 90 %.
+
+    Args:
+        path: the file to write; its suffix chooses the format.
+        frames: (B, H, W) the last frames that were seen, uint8 or in [0, 1].
+        tracks: (B, T, N, 2), px, with samples (S, B, T, N, 2); frames from ``observed`` on are predicted.
+        observed: number of frames that were seen.
+        columns: pictures side by side.
+    """
+    greys = to_greys(frames)
+    B, H, W = greys.shape
+    across = min(columns, B)
+    rows = -(-B // across)
+    figure = Figure(figsize=(3.1 * across, 3.1 * rows * H / W + 0.3 * rows), layout="constrained")
+    for b in range(B):
+        axes = figure.add_subplot(rows, across, b + 1)
+        axes.imshow(greys[b], cmap="gray_r", extent=(0, W, H, 0), vmin=0, alpha=0.35)
+        for n in range(tracks.present.shape[-1]):
+            if bool(tracks.present[b, observed - 1, n]):
+                colour = tuple(part / 255 for part in IDENTITIES[n % len(IDENTITIES)])
+                _fan(axes, tracks, b, n, observed, colour)
+        dress(axes, f"sequence {b + 1}", "", "")
+        axes.grid(False)
+        axes.set_xlim(0, W)
+        axes.set_ylim(H, 0)
+        axes.set_xticks([])
+        axes.set_yticks([])
+    save(figure, path)
+
+
+def _fan(axes: Axes, tracks: Tracks, b: int, n: int, observed: int, colour: tuple[float, ...]) -> None:
+    seen = tracks.position[b, :observed, n].detach().cpu().numpy()
+    axes.plot(*seen.T, color=colour, linewidth=2.2, solid_capstyle="round", zorder=4)
+    axes.plot(*seen[-1], color=colour, marker="o", markersize=5, zorder=5)
+    ahead = tracks.position[b, observed:, n].detach().cpu().numpy()
+    if tracks.samples is not None and len(ahead):
+        drawn = tracks.samples[:, b, observed:, n].detach().cpu().double().numpy()  # (S, horizon, 2)
+        start = np.repeat(seen[-1:][None], len(drawn), 0)
+        for line in np.concatenate([start, drawn], 1)[:SHOWN_FUTURES]:
+            axes.plot(*line.T, color=colour, linewidth=0.5, alpha=0.35, zorder=2)
+        ahead = drawn.mean(0)
+        if len(drawn) > 2:
+            for t in np.unique(np.linspace(0, len(ahead) - 1, REGIONS + 1).round().astype(int))[1:]:
+                _regions(axes, drawn[:, t], colour)
+    axes.plot(
+        *np.concatenate([seen[-1:], ahead]).T, color=colour, linewidth=1.4, linestyle=(0, (3, 2)), zorder=4
+    )
+
+
+def _regions(axes: Axes, points: np.ndarray, colour: tuple[float, ...]) -> None:
+    """Ellipses around points (S, 2) that hold the shares LEVELS of them."""
+    mean, covariance = points.mean(0), np.cov(points.T) + 1e-4 * np.eye(2)
+    spread, axis = np.linalg.eigh(covariance)
+    away = np.sqrt((((points - mean) @ axis) ** 2 / spread).sum(-1))
+    angle = np.degrees(np.arctan2(axis[1, 1], axis[0, 1]))
+    for level, opacity in LEVELS:
+        minor, major = 2 * np.quantile(away, level) * np.sqrt(spread)
+        ellipse = Ellipse(mean, major, minor, angle=angle, color=colour, alpha=opacity, linewidth=0, zorder=3)
+        axes.add_patch(ellipse)
