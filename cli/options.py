@@ -73,6 +73,12 @@ mnist_option = click.option(
 )  # fmt: skip
 
 
+film_option = click.option(
+    "--mp4", is_flag=True, cls=Option, section="Output",
+    help="Also the animation as overlay.mp4; needs the extra named video.",
+)  # fmt: skip
+
+
 def command(*examples: str) -> Callable[[Callable[..., Any]], click.Command]:
     """Make a command with ``--debug``, named like its function."""
 

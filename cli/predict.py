@@ -1,8 +1,17 @@
 """``vtssi-pyro predict``."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
-from .options import POSITIVE, checkpoint_option, command, device_option, option, warn
+from .options import POSITIVE, checkpoint_option, command, device_option, film_option, option, warn
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vtssi_pyro.data import VideoFile
+    from vtssi_pyro.types import Tracks
 
 FANS = 8  # sequences in the picture of futures
 
@@ -25,16 +34,18 @@ FANS = 8  # sequences in the picture of futures
 @option(
     "--out", required=True, metavar="DIR", type=click.Path(), section="Output", help="Folder for the results."
 )
+@film_option
 @checkpoint_option
 @device_option
 def predict(
-    run: str, frames: str, observe: int, horizon: int, samples: int, raw: bool, seed: int, out: str,
+    run: str, frames: str, observe: int, horizon: int, samples: int, raw: bool, seed: int, out: str, mp4: bool,
     checkpoint: str, device: str,
 ) -> None:  # fmt: skip
     """See K frames of FRAMES, predict the next H.
 
     RUN is the folder of a run, or pretrained:NAME; vtssi-pyro info lists what ships.
-    FRAMES is a .npz, .npy or .gif file, or a folder of .png files; K frames of every sequence are seen.
+    FRAMES is a .npz or .npy file, or a movie (GIF, WebP, TIFF stack, folder of pictures, mp4 and others); K
+    frames of every sequence are seen.
 
     Futures are calibrated if vtssi-pyro calibrate has been run, as those of weights that ship are.
 
@@ -45,11 +56,10 @@ def predict(
     from vtssi_pyro.errors import UsageError
     from vtssi_pyro.export import write_predictions_csv
     from vtssi_pyro.machine import available_device, default_threads, prepare
-    from vtssi_pyro.plots import Panel, futures, overlay_gif
     from vtssi_pyro.predict import forecast
     from vtssi_pyro.trained import find
 
-    from .reading import SHOWN, folder, head, open_for, read_all, warn_if_short, write_tracks
+    from .reading import folder, head, open_for, read_all, warn_if_short, write_tracks
 
     trained = find(run)
     config = trained.config
@@ -73,15 +83,30 @@ def predict(
         tracks = trained.calibration(tracks, seen)
     elif samples > 1 and not raw:
         warn(f"{run}: its intervals are as the model has them; vtssi-pyro calibrate tells how honest that is")
-    csv, pictures = target / "predictions.csv", [target / "overlay.gif"]
+    csv = target / "predictions.csv"
     write_predictions_csv(csv, tracks, seen)
-    if samples:
-        pictures.append(target / "futures.png")
-        last = data.frames(slice(0, FANS), length=1, start=seen - 1)[:, 0]
-        futures(pictures[-1], last, head(tracks, FANS), seen)
-    movie = data.frames(slice(0, SHOWN), length=min(data.length, seen + horizon))
-    overlay_gif(
-        pictures[0], [Panel("frames", movie), Panel("predicted", rendered, head(tracks, SHOWN), seen)]
-    )
+    pictures = _pictures(target, data, tracks, rendered, seen, mp4)
     for path in (csv, *write_tracks(target, head(tracks, frames=seen)), *pictures):
         click.echo(path)
+
+
+def _pictures(
+    target: Path, data: "VideoFile", tracks: "Tracks", rendered: "Tensor", seen: int, mp4: bool
+) -> list[Path]:
+    """The animation, and the fan of futures where some were drawn."""
+    from vtssi_pyro.plots import Panel, futures, overlay_film, overlay_gif
+
+    from .reading import SHOWN, head
+
+    movie = data.frames(slice(0, SHOWN), length=min(data.length, tracks.present.shape[1]))
+    panels = [Panel("frames", movie), Panel("predicted", rendered, head(tracks, SHOWN), seen)]
+    paths = [target / "overlay.gif"]
+    overlay_gif(paths[0], panels)
+    if mp4:
+        paths.append(target / "overlay.mp4")
+        overlay_film(paths[-1], panels)
+    if tracks.samples is not None:
+        paths.append(target / "futures.png")
+        last = data.frames(slice(0, FANS), length=1, start=seen - 1)[:, 0]
+        futures(paths[-1], last, head(tracks, FANS), seen)
+    return paths

@@ -2,7 +2,7 @@
 
 import click
 
-from .options import checkpoint_option, command, device_option, option
+from .options import checkpoint_option, command, device_option, film_option, option
 
 
 @command(
@@ -14,13 +14,14 @@ from .options import checkpoint_option, command, device_option, option
 @option(
     "--out", required=True, metavar="DIR", type=click.Path(), section="Output", help="Folder for the results."
 )
+@film_option
 @checkpoint_option
 @device_option
-def track(run: str, frames: str, out: str, checkpoint: str, device: str) -> None:
+def track(run: str, frames: str, out: str, mp4: bool, checkpoint: str, device: str) -> None:
     """Track the objects in FRAMES with the tracker of RUN.
 
     RUN is the folder of a run, or pretrained:NAME; vtssi-pyro info lists what ships.
-    FRAMES is a .npz, .npy or .gif file, or a folder of .png files.
+    FRAMES is a .npz or .npy file, or a movie: GIF, WebP, TIFF stack, folder of pictures, mp4 and others.
 
     Writes tracks.csv, MOTChallenge text in mot/ and overlay.gif of the first sequences. Positions are centres
     of tight boxes in pixels; the centre of a frame's top-left pixel is (0.5, 0.5). Frames and objects count
@@ -28,7 +29,7 @@ def track(run: str, frames: str, out: str, checkpoint: str, device: str) -> None
     """
     from vtssi_pyro import predict
     from vtssi_pyro.machine import available_device, default_threads, prepare
-    from vtssi_pyro.plots import Panel, overlay_gif
+    from vtssi_pyro.plots import Panel, overlay_film, overlay_gif
     from vtssi_pyro.trained import find
 
     from .reading import SHOWN, folder, head, open_for, read_all, warn_if_short, write_tracks
@@ -49,5 +50,8 @@ def track(run: str, frames: str, out: str, checkpoint: str, device: str) -> None
         Panel("reconstruction", rendered),
     ]
     overlay_gif(paths[-1], panels)
+    if mp4:
+        paths.append(target / "overlay.mp4")
+        overlay_film(paths[-1], panels)
     for path in paths:
         click.echo(path)

@@ -213,6 +213,20 @@ def test_fewer_sequences_leave_no_old_files(place: Path) -> None:
     assert len(list((place / "reused" / "mot").iterdir())) == 2
 
 
+def test_overlays_as_films(place: Path) -> None:
+    av = pytest.importorskip("av", reason="needs PyAV, the extra named video")
+    np.save(place / "few.npy", np.zeros((1, 4, FRAME, FRAME), np.uint8))
+    seen = ("--observe", 4, "--horizon", 3, "--samples", 0)
+    for command, more, frames in (("track", (), 4), ("predict", seen, 7)):
+        out = place / f"film of {command}"
+        assert (
+            "overlay.mp4"
+            in call(command, place / "run", place / "few.npy", "--out", out, "--mp4", *more).stdout
+        )
+        with av.open(str(out / "overlay.mp4")) as film:
+            assert sum(1 for _ in film.decode(video=0)) == frames
+
+
 def test_gif_and_folder_are_one_sequence(place: Path) -> None:
     pictures = [Image.fromarray(np.full((FRAME, FRAME), 10 * t, np.uint8)) for t in range(4)]
     pictures[0].save(place / "movie.gif", save_all=True, append_images=pictures[1:])

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from vtssi_pyro.errors import DataError, UsageError
-from vtssi_pyro.movies import SUFFIXES, film, luminance, open_movie
+from vtssi_pyro.movies import SUFFIXES, film, luminance, open_movie, write_film
 from vtssi_pyro.movies import movie as movie_module
 
 RNG = np.random.default_rng(0)
@@ -32,7 +32,7 @@ def write_folder(path: Path, frames: np.ndarray = GREY, suffix: str = "png") -> 
     return path
 
 
-def write_film(path: Path, codec: str, frames: np.ndarray = GREY, pixels: str = "gray") -> Path:
+def encode(path: Path, codec: str, frames: np.ndarray = GREY, pixels: str = "gray") -> Path:
     av = pytest.importorskip("av", reason="needs PyAV, the extra named video")
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=Fraction(25))
@@ -59,8 +59,8 @@ LOSSLESS: dict[str, Callable[[Path], Path]] = {
     "folder": write_folder,
     "a.npy": write_array,
     "a.npz": write_array,
-    "a.avi": lambda path: write_film(path, "ffv1"),
-    "a.mkv": lambda path: write_film(path, "ffv1"),
+    "a.avi": lambda path: encode(path, "ffv1"),
+    "a.mkv": lambda path: encode(path, "ffv1"),
 }
 
 
@@ -80,7 +80,7 @@ def test_frames_come_back(name: str, tmp_path: Path) -> None:
     [("a.mp4", "libx264"), ("a.mov", "mpeg4"), ("a.webm", "libvpx-vp9"), ("a.m4v", "mpeg4")],
 )
 def test_lossy_films(name: str, codec: str, tmp_path: Path) -> None:
-    movie = open_movie(write_film(tmp_path / name, codec, SMOOTH, "yuv420p"))
+    movie = open_movie(encode(tmp_path / name, codec, SMOOTH, "yuv420p"))
     assert movie.rate == 25
     frames = np.stack(list(movie.luminance())) * 255
     assert frames.shape == SMOOTH.shape
@@ -106,7 +106,7 @@ def test_colour_becomes_luminance_and_transparency_black() -> None:
 def test_a_film_in_colour(tmp_path: Path) -> None:
     red = np.zeros((6, 32, 32, 3), np.uint8)
     red[..., 0] = 255
-    frames = np.stack(list(open_movie(write_film(tmp_path / "a.mp4", "libx264", red, "yuv420p")).luminance()))
+    frames = np.stack(list(open_movie(encode(tmp_path / "a.mp4", "libx264", red, "yuv420p")).luminance()))
     np.testing.assert_allclose(frames, 0.299, atol=0.02)
 
 
@@ -161,7 +161,7 @@ def test_a_cut_off_file(name: str, tmp_path: Path) -> None:
     if path.suffix in (".gif", ".tif"):
         write_animation(path, long)
     elif path.suffix in (".avi", ".mp4"):
-        write_film(path, "libx264", long, "yuv420p")
+        encode(path, "libx264", long, "yuv420p")
     else:
         write_array(path)
     content = path.read_bytes()
@@ -209,3 +209,24 @@ def test_without_pyav_it_is_said_what_to_install(tmp_path: Path, monkeypatch: py
     (tmp_path / "a.mp4").write_bytes(b"")
     with pytest.raises(UsageError, match=r"pip install 'vtssi-pyro\[video\]'"):
         open_movie(tmp_path / "a.mp4")
+
+
+def test_films_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    """An odd size gets another line of pixels; what fails half way leaves nothing, and what was there as it was."""
+    pytest.importorskip("av", reason="needs PyAV, the extra named video")
+    smooth = np.repeat(SMOOTH[:, :23, :33, None], 3, -1)
+    write_film(tmp_path / "a.mp4", smooth, 12.5)
+    movie = open_movie(tmp_path / "a.mp4")
+    assert (movie.size, movie.length, movie.rate) == ((24, 34), 12, 12.5)
+    seen = np.stack(list(movie.luminance()))[:, :23, :33] * 255
+    assert np.abs(seen - smooth[..., 0]).mean() < 8
+    before = (tmp_path / "a.mp4").read_bytes()
+
+    def broken():
+        yield smooth[0]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_film(tmp_path / "a.mp4", broken(), 12.5)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+    assert (tmp_path / "a.mp4").read_bytes() == before

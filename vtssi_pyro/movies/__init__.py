@@ -5,6 +5,7 @@ from pathlib import Path
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import film, pictures
 from vtssi_pyro.movies.arrays import array
+from vtssi_pyro.movies.film import write_film
 from vtssi_pyro.movies.inspection import Inspection, inspect
 from vtssi_pyro.movies.movie import Movie, luminance
 from vtssi_pyro.movies.preparation import Preparation, chosen
@@ -18,6 +19,7 @@ __all__ = [
     "inspect",
     "luminance",
     "open_movie",
+    "write_film",
 ]
 
 SUFFIXES = (*film.SUFFIXES, *pictures.ANIMATIONS, ".npy", ".npz")

@@ -1,12 +1,14 @@
 """Movies that PyAV reads and writes: mp4, mov, avi, mkv, webm. An extra; without it nothing here works."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vtssi_pyro.atomic import atomic_write
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.movies.movie import Movie
 
@@ -21,6 +23,34 @@ def film(path: Path) -> Movie:
         rate = float(stream.average_rate) if stream.average_rate else None
         length = stream.frames or None  # 0: the container does not say
     return Movie(str(path), size, length, rate, lambda: _frames(path))
+
+
+def write_film(path: Path | str, frames: Iterable[np.ndarray], rate: float) -> None:
+    """Write an H.264 film that plays everywhere; ``path`` appears when it is complete, or not at all.
+
+    Args:
+        path: the file, .mp4 by name.
+        frames: (H, W, 3) uint8, all of one size; an odd side gets another line of pixels, which the format asks for.
+        rate: frames per second.
+
+    Raises:
+        UsageError: PyAV is not installed.
+    """
+    av = pyav()
+    with (
+        atomic_write(path) as temporary,
+        av.open(str(temporary), "w", options={"movflags": "faststart"}) as file,
+    ):
+        stream = None
+        for frame in frames:
+            height, width = frame.shape[:2]
+            even = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+            if stream is None:
+                stream = file.add_stream("libx264", rate=Fraction(rate).limit_denominator(1000))
+                stream.height, stream.width, stream.pix_fmt = *even.shape[:2], "yuv420p"
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
+        if stream is not None:
+            file.mux(stream.encode(None))
 
 
 def _frames(path: Path) -> Iterator[np.ndarray]:

@@ -7,6 +7,15 @@ from vtssi_pyro.plots.calibration import reliability
 from vtssi_pyro.plots.curves import error_curves, learning_curves
 from vtssi_pyro.plots.fan import futures
 from vtssi_pyro.plots.film import film_strip
-from vtssi_pyro.plots.overlay import Panel, overlay_gif
+from vtssi_pyro.plots.overlay import Panel, overlay_film, overlay_gif
 
-__all__ = ["Panel", "error_curves", "film_strip", "futures", "learning_curves", "overlay_gif", "reliability"]
+__all__ = [
+    "Panel",
+    "error_curves",
+    "film_strip",
+    "futures",
+    "learning_curves",
+    "overlay_film",
+    "overlay_gif",
+    "reliability",
+]

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from vtssi_pyro.atomic import atomic_write
+from vtssi_pyro.movies import write_film
 from vtssi_pyro.plots.canvas import Canvas, Scene
 from vtssi_pyro.plots.style import BRIGHT, DIM, PAGE, Frames, to_greys
 from vtssi_pyro.types import Tracks
@@ -38,36 +39,47 @@ def overlay_gif(
         scale: pixels of the picture per pixel of the frame, None for a pleasant size.
         seconds_per_frame: pace; the last frame stays longer.
     """
+    pages, pace = _pages(panels, scale), round(1000 * seconds_per_frame)
+    durations = [pace] * (_length(panels) - 1) + [6 * pace]
+    with atomic_write(path) as temporary:
+        next(pages).save(
+            temporary, "GIF", save_all=True, append_images=pages, duration=durations, loop=0, optimize=False
+        )
+
+
+def overlay_film(
+    path: str | Path, panels: Sequence[Panel], scale: int | None = None, rate: float = 5.0
+) -> None:
+    """Write the same as an MP4; see :func:`overlay_gif`.
+
+    Raises:
+        UsageError: PyAV is not installed.
+    """
+    write_film(path, (np.asarray(page.convert("RGB")) for page in _pages(panels, scale)), rate)
+
+
+def _pages(panels: Sequence[Panel], scale: int | None) -> Iterator[Image.Image]:
+    """The animation, picture by picture."""
     frames = [to_greys(panel.frames) for panel in panels]
     B, _, H, W = frames[0].shape
     scale = scale or max(1, TILE // W)
-    steps = [
-        max(len(f[0]), p.tracks.present.shape[1] if p.tracks else 0)
-        for f, p in zip(frames, panels, strict=True)
-    ]
     scenes = [[Scene.of(p.tracks, b) if p.tracks else None for b in range(B)] for p in panels]
-    last = max(steps)
+    last = _length(panels)
+    observed = min((p.observed for p in panels if p.observed is not None), default=last)
+    for t in range(last):
+        page = _page(panels, B, W * scale, H * scale)
+        for column, panel in enumerate(panels):
+            for row in range(B):
+                tile = _tile(frames[column][row], scenes[column][row], panel, t, scale)
+                page.put(tile, MARGIN + column * (W * scale + GAP), HEADER + row * (H * scale + GAP))
+        _captions(page, panels, W * scale, t)
+        _timeline(page, t, last, observed)
+        yield page.image()
 
-    def pictures() -> Iterator[Image.Image]:
-        for t in range(last):
-            page = _page(panels, B, W * scale, H * scale)
-            for column, panel in enumerate(panels):
-                for row in range(B):
-                    tile = _tile(frames[column][row], scenes[column][row], panel, t, scale)
-                    page.put(tile, MARGIN + column * (W * scale + GAP), HEADER + row * (H * scale + GAP))
-            _captions(page, panels, W * scale, t)
-            _timeline(
-                page, t, last, min((p.observed for p in panels if p.observed is not None), default=last)
-            )
-            yield page.image()
 
-    rest = pictures()
-    pace = round(1000 * seconds_per_frame)
-    durations = [pace] * (last - 1) + [6 * pace]
-    with atomic_write(path) as temporary:
-        next(rest).save(
-            temporary, "GIF", save_all=True, append_images=rest, duration=durations, loop=0, optimize=False
-        )
+def _length(panels: Sequence[Panel]) -> int:
+    """Frames of the longest panel."""
+    return max(max(p.frames.shape[1], p.tracks.present.shape[1] if p.tracks else 0) for p in panels)
 
 
 def _page(panels: Sequence[Panel], rows: int, width: int, height: int) -> Canvas:
