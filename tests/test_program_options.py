@@ -240,3 +240,31 @@ def test_proposals_by_their_means(tiny, config: ModelConfig, frames: Tensor) -> 
     again = poutine.trace(tracker.guide).get_trace(frames)
     for name in ("count", "position_1", "position_5", "motion_4"):
         assert not torch.equal(trace.nodes[name]["value"], again.nodes[name]["value"])
+
+
+def test_sampled_futures_stay_bounded(tiny, config: ModelConfig) -> None:
+    """Noise and changes feed on themselves for a hundred frames, whatever the transitions have learned."""
+    mot = replace(config.mot, differences=2, residual=True, activation="silu")
+    motion = tiny(config=replace(config, mot=mot)).motion
+    with torch.no_grad():
+        for network in (motion.position, motion.motion):
+            for parameter in network.parameters():
+                parameter.mul_(4.0)  # a gain far above 1
+    _, position = moving(tiny(config=replace(config, mot=mot)))
+    state = State(position[:, 0].clamp(-1, 1), torch.zeros(2, 2, mot.motion, dtype=torch.float64))
+    low, high = motion._reach()
+    for _ in range(100):
+        p, m = motion.transition(state)
+        assert (p.mean.abs() <= 1).all()
+        assert ((low <= m.mean) & (m.mean <= high)).all()
+        assert (p.stddev <= mot.walk_scale).all()
+        assert (m.stddev <= 1).all()
+        state = State(p.sample(), m.sample())
+    start = State(
+        torch.full((1, 1, 2), 0.999, dtype=torch.float64), torch.zeros(1, 1, mot.motion, dtype=torch.float64)
+    )
+    place = start.position.clone().requires_grad_()
+    with torch.no_grad():
+        motion.position.body.loc[-1].bias.fill_(5.0)
+    (gradient,) = torch.autograd.grad(motion.transition(State(place, start.motion))[0].mean.sum(), place)
+    assert gradient.abs().min() > 0  # at the frame's edge, too

@@ -112,16 +112,26 @@ class MOT(RandomWalk):
     def transition(self, previous: State) -> tuple[Independent, Independent]:
         """TR_pos and TR_mot: the densities of the next position and motion."""
         assert previous.motion is not None
-        state = torch.cat([previous.position, previous.motion], -1)  # (..., 12)
+        state = torch.cat([previous.position, previous.motion], -1)  # (..., 2 + dims)
         position, motion = self.position(state).base_dist, self.motion(state).base_dist
         bound = self.config.position_scale  # of means, as tanh is: what is predicted stays in the frame
         if not self.config.residual:
             return Normal(bound * position.loc, position.scale).to_event(1), motion.to_event(1)
-        mean = (previous.position + self.config.step * position.loc).clamp(-bound, bound)
+        # samples feed on themselves, and changes have no tanh: motions stay such as LSTM_mot can infer them, and neither
+        # density is wider than the prior where nothing is known (App. B.2.3)
+        place = _within(previous.position + self.config.step * position.loc, -bound, bound)
+        pace = _within(previous.motion + motion.loc, *self._reach())
         return (
-            Normal(mean, position.scale).to_event(1),
-            Normal(previous.motion + motion.loc, motion.scale).to_event(1),
+            Normal(place, _at_most(self.scale, position.scale)).to_event(1),
+            Normal(pace, _at_most(1.0, motion.scale)).to_event(1),
         )
+
+    def _reach(self) -> tuple[Tensor, Tensor]:
+        """The least and the greatest motions (dims,) that LSTM_mot can infer: its last hidden layer is tanh."""
+        final = self.readout.get_submodule("body.loc")[-1]
+        with torch.no_grad():
+            reach = final.weight.abs().sum(-1)
+            return final.bias - reach, final.bias + reach
 
     def static(self, air: AIR, objects: Objects, found: Found) -> Tensor:
         """What LSTM_mot sees of objects that does not change, (..., N, F): size, description and perhaps extents."""
@@ -163,7 +173,7 @@ class MOT(RandomWalk):
         return self.readout(h.transpose(-3, -2)), Remembered(memory, ends)
 
     def rollout(self, start: State, num_steps: int) -> State:
-        """Modes of the next frames given a state: positions and motions (..., num_steps, N, 2 or 10)."""
+        """Modes of the next frames given a state: positions (..., num_steps, N, 2) and motions (..., num_steps, N, dims)."""
         state, states = start, []
         for _ in range(num_steps):
             position, motion = self.transition(state)
@@ -205,6 +215,16 @@ class MOT(RandomWalk):
             return draws[step]
 
         return weight
+
+
+def _within(value: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
+    """Values cut off at bounds, with a gradient as if they were not: a path that hits one can learn to turn."""
+    return value + (torch.clamp(value, low, high) - value).detach()  # type: ignore[arg-type]
+
+
+def _at_most(bound: float, scale: Tensor) -> Tensor:
+    """Scales that never reach the bound, and keep their gradient."""
+    return bound * torch.tanh(scale / bound)
 
 
 class _LSTM(Network):
