@@ -1,6 +1,7 @@
 """``vtssi-pyro calibrate``."""
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,6 +10,7 @@ from .options import POSITIVE, checkpoint_option, command, device_option, mnist_
 if TYPE_CHECKING:
     import torch
 
+    from vtssi_pyro.calibration import Calibration
     from vtssi_pyro.config import Config
     from vtssi_pyro.data import Dataset
     from vtssi_pyro.tracker import Tracker
@@ -42,14 +44,13 @@ def calibrate(
 
     RUN is the folder of a run, or pretrained:NAME, whose calibration is only judged.
 
-    The share of the true positions within the regions that should hold 50 % and 90 % of them, the continuous
+    The share of the objects that are found within the regions that should hold 50 % and 90 % of them, the continuous
     ranked probability score (px) and the negative log-likelihood (nats), horizon by horizon, before and
     after. The calibration is fitted on sequences other than those that judge it, is kept in RUN, and is what
     predict uses from then on; figures/reliability.png shows the shares at all levels.
     """
     import json
 
-    from vtssi_pyro.calibration import assess
     from vtssi_pyro.calibration import calibrate as fitted
     from vtssi_pyro.errors import UsageError
     from vtssi_pyro.machine import available_device, default_threads, prepare
@@ -75,6 +76,8 @@ def calibrate(
             )
         return digits(config, mnist, split, sequences, seed)
 
+    if fit_on and data and Path(fit_on).resolve() == Path(data).resolve():
+        raise UsageError(f"--fit-on: {fit_on} also judges; fit on other sequences")
     calibration = trained.calibration
     if isinstance(trained, Run):
         known = _sequences(fit_on or digits_of("validation", CALIBRATION_SEED), config)
@@ -83,8 +86,7 @@ def calibrate(
         raise UsageError(f"--fit-on: {run} ships with the calibration it has; leave it out")
     test = _sequences(data or digits_of("test", TABLE_SEED), config)
     drawn = _drawn(tracker, test, seen, samples, seed + 1, where)
-    before = assess(test.truth, drawn, seen).as_dict()
-    after = assess(test.truth, calibration(drawn, seen), seen).as_dict() if calibration else None
+    before, after = _judged(test, drawn, calibration, seen)
     if as_json:
         click.echo(json.dumps({"before": before, "after": after}, allow_nan=False))
     else:
@@ -94,6 +96,16 @@ def calibrate(
         trained.keep(calibration)
         reliability(trained.figures / "reliability.png", before, after)
         say(f"calibration kept in {trained.calibration_file}; predict uses it")
+
+
+def _judged(
+    test: "Dataset", drawn: "Tracks", calibration: "Calibration | None", seen: int
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Assessments before and after a calibration."""
+    from vtssi_pyro.calibration import assess
+
+    after = assess(test.truth, calibration(drawn, seen), seen).as_dict() if calibration else None
+    return assess(test.truth, drawn, seen).as_dict(), after
 
 
 def _sequences(source: "str | Dataset", config: "Config") -> "Dataset":

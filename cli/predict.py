@@ -79,8 +79,14 @@ def predict(
     tracks, rendered = read_all(
         data, seen, where, lambda x, first: forecast(tracker, x, horizon, samples, seed=seed + first)
     )
-    if trained.calibration and not raw:
-        tracks = trained.calibration(tracks, seen)
+    calibration = None if raw else trained.calibration
+    if calibration:
+        if samples > 1 and not calibration.fits(seen, samples):
+            warn(
+                f"{run}: was calibrated on {calibration.samples} futures after {calibration.observed} frames, "
+                f"not {samples} after {seen}: its regions may hold less or more than they say"
+            )
+        tracks = calibration(tracks, seen)
     elif samples > 1 and not raw:
         warn(f"{run}: its intervals are as the model has them; vtssi-pyro calibrate tells how honest that is")
     csv = target / "predictions.csv"

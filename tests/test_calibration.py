@@ -85,7 +85,7 @@ def test_a_calibration_is_kept_as_json() -> None:
 
 def test_factors_of_one_change_nothing() -> None:
     _, tracks = forecasts(1.0, 5)
-    still = Calibration((0.1, 0.9), ((1.0, 1.0),))(tracks, OBSERVED)
+    still = Calibration((0.1, 0.9), ((1.0, 1.0),), OBSERVED, 50)(tracks, OBSERVED)
     torch.testing.assert_close(still.samples, tracks.samples)
 
 
@@ -105,3 +105,17 @@ def test_what_cannot_be_told() -> None:
     nothing = assess(truth, tracks._replace(**lost(tracks)), OBSERVED)
     assert nothing.objects == [0] * AHEAD
     assert nothing.coverage == nothing.crps == nothing.nll == [None] * AHEAD
+
+
+@pytest.mark.parametrize("factors", [(), ((1.0,),), ((1.0, -1.0),), ((1.0, math.nan),)])
+def test_what_is_no_calibration(factors: Any) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        Calibration((0.1, 0.9), factors, 5, 50)
+
+
+def test_it_fits_forecasts_like_those_it_was_fitted_on() -> None:
+    calibration = Calibration((0.1, 0.9), ((1.0, 1.0),), 5, 50)
+    assert calibration.fits(5, 50)
+    assert calibration.fits(5, 100)
+    assert not calibration.fits(6, 50)
+    assert not calibration.fits(5, 10)

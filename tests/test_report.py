@@ -67,7 +67,7 @@ def test_everything_that_a_run_has(run: Run) -> None:
     metrics = {"sequences": 8, "count_accuracy": 0.875, "inference_error": 1.234, "prediction_error": 3.5,
                "identity_switches": 0.0, "by_objects": {"1": share, "2": share}}  # fmt: skip
     run.write_summary({"metrics": metrics})
-    run.keep(Calibration((0.5, 0.9), ((0.5, 0.8), (2.0, 3.0))))
+    run.keep(Calibration((0.5, 0.9), ((0.5, 0.8), (2.0, 3.0)), 5, 50))
     for name, *_ in PICTURES:
         (run.figures / name).write_bytes(PIXEL)
     path = write_report(run)

@@ -2,11 +2,12 @@
 
 A forecast of an object's position is a cloud of samples. Its region of level p is the ellipse around their mean, shaped
 as their covariance, that holds the share p of them. Where the regions hold more or less of the truth than p, a
-:class:`Calibration` says by how much they must shrink or grow, horizon by horizon; it moves the samples themselves, so
-that whatever is derived from them is mended with them (split conformal prediction with the Mahalanobis distance).
+:class:`Calibration` says by how much they must shrink or grow, horizon by horizon, and moves the samples themselves
+(quantile recalibration of the Mahalanobis distance). What is read off the samples moves with them, but what was
+calibrated are regions of objects that are found, frame by frame: not intervals of x or y alone, nor whole paths.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -28,6 +29,20 @@ class Calibration:
 
     levels: tuple[float, ...]
     factors: tuple[tuple[float, ...], ...]  # by horizon 1, 2, ... and by level; the last also holds beyond
+    observed: int  # frames seen before the predictions that it was fitted on
+    samples: int  # of each; the spread of few says less than that of many
+
+    def __post_init__(self) -> None:
+        """Refuse what is no calibration."""
+        rows = [len(row) for row in self.factors]
+        if not rows or set(rows) != {len(self.levels)} or len(self.levels) < 2:
+            raise ValueError(f"expected rows of {len(self.levels)} factors, found {rows}")
+        if not all(0 < factor < float("inf") for row in self.factors for factor in row):
+            raise ValueError("expected factors that are positive and finite")
+
+    def fits(self, observed: int, samples: int) -> bool:
+        """Whether it says something about forecasts of that kind: as many frames seen, about as many samples."""
+        return observed == self.observed and self.samples / 2 <= samples <= 2 * self.samples
 
     def __call__(self, tracks: Tracks, observed: int) -> Tracks:
         """Tracks whose samples of the frames after the ``observed`` ones are moved, and their scales with them."""
@@ -50,8 +65,10 @@ class Calibration:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Calibration":
         """What :meth:`as_dict` was given."""
-        levels, factors = values["levels"], values["factors"]
-        return cls(tuple(map(float, levels)), tuple(tuple(map(float, row)) for row in factors))
+        factors = tuple(tuple(map(float, row)) for row in values["factors"])
+        return cls(
+            tuple(map(float, values["levels"])), factors, int(values["observed"]), int(values["samples"])
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """The fields, ready for JSON."""
@@ -60,11 +77,11 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Assessment:
-    """How well sampled forecasts tell where objects are; by horizon 1, 2, ..., None where nothing is known."""
+    """How well sampled forecasts tell where objects are that were found; by horizon 1, 2, ..., None where none were."""
 
     objects: list[int]
     levels: tuple[float, ...]
-    coverage: list[list[float] | None]  # share of the truth within the region of each level
+    coverage: list[list[float] | None]  # share of the matched objects within the region of each level
     crps: list[float | None]  # continuous ranked probability score, px, mean of x and y
     nll: list[float | None]  # of the normal density with the samples' mean and covariance, nats per object
 
@@ -82,7 +99,7 @@ def assess(truth: Tracks, tracks: Tracks, observed: int) -> Assessment:
         observed: number of frames that the tracker saw.
     """
     levels = torch.tensor(LEVELS, dtype=torch.float64)
-    rows = [_at(truth, tracks, observed, t) for t in range(observed, truth.present.shape[1])]
+    rows = list(_rows(truth, tracks, observed))
     known = [row if len(row.truth) else None for row in rows]
     return Assessment(
         [len(row.truth) for row in rows],
@@ -101,21 +118,20 @@ def calibrate(truth: Tracks, tracks: Tracks, observed: int) -> Calibration:
     """
     levels = torch.tensor(LEVELS, dtype=torch.float64)
     factors = []
-    for t in range(observed, truth.present.shape[1]):
-        row = _at(truth, tracks, observed, t)
+    for row in _rows(truth, tracks, observed):
         number = len(row.truth)
         if number < FEWEST:
             break
         ratio = row.distance / row.radius(levels)  # (L, R)
-        # conformal: the quantile among these objects and the next
-        place = (levels * (number + 1) / number).clamp(max=1)
+        place = (levels * (number + 1) / number).clamp(max=1)  # among these objects and the next
         factors.append(torch.stack([r.quantile(p) for r, p in zip(ratio, place, strict=True)]))
     if not factors:
         raise UsageError(f"a calibration needs {FEWEST} objects that are predicted: give more sequences")
     smooth = torch.stack(factors).log()
     padded = torch.cat([smooth[:1], smooth, smooth[-1:]])
     smooth = ((padded[:-2] + padded[1:-1] + padded[2:]) / 3).exp()  # neighbouring horizons differ little
-    return Calibration(LEVELS, tuple(tuple(row.tolist()) for row in smooth))
+    assert tracks.samples is not None
+    return Calibration(LEVELS, tuple(tuple(row.tolist()) for row in smooth), observed, len(tracks.samples))
 
 
 class _Row(NamedTuple):
@@ -134,14 +150,15 @@ class _Row(NamedTuple):
         return _distance(self.samples, self.samples).quantile(levels, 0).clamp_min(1e-9)
 
 
-def _at(truth: Tracks, tracks: Tracks, observed: int, t: int) -> _Row:
+def _rows(truth: Tracks, tracks: Tracks, observed: int) -> Iterator[_Row]:
+    """Frame by frame after the observed ones, on which objects are matched."""
     if tracks.samples is None or len(tracks.samples) < 2:
         raise UsageError("regions need samples: draw 2 futures or more")
     slots = match(truth, tracks, observed)  # (B, N)
-    there = crop(truth, t, t + 1)
-    b, n = (there.present[:, 0] & (slots >= 0)).nonzero(as_tuple=True)
-    samples = tracks.samples[:, :, t].cpu().double()[:, b, slots[b, n]]
-    return _Row(there.position[b, 0, n], samples)
+    there, drawn = crop(truth, 0), tracks.samples.cpu().double()
+    for t in range(observed, truth.present.shape[1]):
+        b, n = (there.present[:, t] & (slots >= 0)).nonzero(as_tuple=True)
+        yield _Row(there.position[b, t, n], drawn[:, b, t, slots[b, n]])
 
 
 def _moments(samples: Tensor) -> tuple[Tensor, Tensor]:

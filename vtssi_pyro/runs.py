@@ -154,7 +154,8 @@ class Run:
 
     def keep(self, calibration: Calibration) -> None:
         """Keep a calibration beside the weights that it is of."""
-        write_json(self.calibration_file, calibration.as_dict())
+        with self._writing():
+            write_json(self.calibration_file, calibration.as_dict())
 
     def about(self) -> dict[str, Any]:
         """What was trained, how, and what it reached, ready for JSON; metrics by precision, as on a card."""
@@ -190,7 +191,11 @@ class Run:
         kept = [record for record in self.records() if record["step"] <= step]
         with self._writing(), atomic_write(self.metrics) as temporary:
             temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
-        for leftover in (*self.folder.rglob(".*.tmp*"), self.calibration_file):
+        for leftover in (
+            *self.folder.rglob(".*.tmp*"),
+            self.calibration_file,
+            self.figures / "reliability.png",
+        ):
             leftover.unlink(missing_ok=True)  # a calibration is of weights that change now
 
     @property

@@ -67,7 +67,9 @@ def test_it_is_fitted_kept_and_used(place: Path, tmp_path: Path) -> None:
 def test_a_run_on_a_file_is_told_what_to_fit_on(place: Path) -> None:
     run = Run(place / "file")
     assert "--fit-on FILE.npz" in refused(2, "calibrate", run.folder, "--samples", 10)
-    to = ("--fit-on", place / "data.npz", "--samples", 10, "--observe", OBSERVE)
+    to = ("--fit-on", place / "other.npz", "--samples", 10, "--observe", OBSERVE)
+    blobs(place / "other.npz", sequences=25)
+    assert "also judges" in refused(2, "calibrate", run.folder, place / "other.npz", *to)
     call("calibrate", run.folder, place / "data.npz", *to)
     assert run.calibration is not None
     np.savez(place / "bare.npz", frames=np.zeros((2, 8, FRAME, FRAME), np.uint8))

@@ -85,6 +85,8 @@ class MOT(RandomWalk):
             raise ValueError(
                 f"weight_shared: expected none, objects or sequences, found {config.weight_shared!r}"
             )
+        if config.differences not in (0, 1, 2):
+            raise ValueError(f"differences: expected 0, 1 or 2, found {config.differences}")
         if config.activation not in ACTIVATIONS:
             raise ValueError(f"activation: expected {' or '.join(ACTIVATIONS)}, found {config.activation!r}")
         self.config, self.M = config, config.M
@@ -117,8 +119,8 @@ class MOT(RandomWalk):
         bound = self.config.position_scale  # of means, as tanh is: what is predicted stays in the frame
         if not self.config.residual:
             return Normal(bound * position.loc, position.scale).to_event(1), motion.to_event(1)
-        # samples feed on themselves, and changes have no tanh: motions stay such as LSTM_mot can infer them, and neither
-        # density is wider than the prior where nothing is known (App. B.2.3)
+        # samples feed on themselves, and changes have no tanh: motions stay such as LSTM_mot can infer them, and
+        # neither density is wider than the prior where nothing is known (App. B.2.3)
         place = _within(previous.position + self.config.step * position.loc, -bound, bound)
         pace = _within(previous.motion + motion.loc, *self._reach())
         return (
@@ -156,10 +158,8 @@ class MOT(RandomWalk):
             a normal with batch (..., T, N), and the memory.
         """
         before: Remembered | None = carry and carry.memory
-        moves = [position]
-        for order in range(
-            self.config.differences
-        ):  # what came before the first frame is taken to have been at rest
+        moves = [position]  # and its differences, as if everything had been at rest before the first frame
+        for order in range(self.config.differences):
             last = moves[-1]
             if before:
                 previous = before.moves[order]
@@ -173,7 +173,7 @@ class MOT(RandomWalk):
         return self.readout(h.transpose(-3, -2)), Remembered(memory, ends)
 
     def rollout(self, start: State, num_steps: int) -> State:
-        """Modes of the next frames given a state: positions (..., num_steps, N, 2) and motions (..., num_steps, N, dims)."""
+        """Modes of the next frames given a state: position (..., num_steps, N, 2), motion (..., num_steps, N, dims)."""
         state, states = start, []
         for _ in range(num_steps):
             position, motion = self.transition(state)

@@ -7,7 +7,7 @@ import numpy as np
 from vtssi_pyro.data.store import read
 from vtssi_pyro.data.video import VideoFile
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.movies import open_movie
+from vtssi_pyro.movies import Movie, luminance, open_movie
 
 MAX_PIXELS = 2**31  # of all frames of a movie together; they are held in memory
 
@@ -15,19 +15,32 @@ MAX_PIXELS = 2**31  # of all frames of a movie together; they are held in memory
 def open_frames(path: Path | str) -> VideoFile:
     """Open a file or folder of frames; a movie is one sequence, without truth.
 
-    Colour becomes luminance in steps of 1/255, what is transparent becomes black.
+    Colour and more than 8 bits become luminance in steps of 1/255, what is transparent becomes black; floating point
+    numbers stay as they are, in [0, 1] or 0 to 255.
     """
     path = Path(path)
     if path.suffix.lower() in (".npz", ".npy"):
         return read(path)
-    movie = open_movie(path)
-    frames, pixels = [], 0
-    for frame in movie.luminance():
-        pixels += frame.size
-        if pixels > MAX_PIXELS:
-            raise DataError(
-                f"{path} unpacks to more than {MAX_PIXELS} pixels: make it smaller, or convert it to an "
-                "uncompressed .npz, which is not held in memory"
-            )
-        frames.append((frame * 255).round().clip(0, 255).astype(np.uint8))
-    return VideoFile(path, np.stack(frames))
+    return VideoFile(path, _stack(open_movie(path)))
+
+
+def _stack(movie: Movie) -> np.ndarray:
+    """All frames (T, H, W)."""
+    frames: list[np.ndarray] = []
+    pixels = movie.size[0] * movie.size[1]
+    if pixels * (movie.length or 1) > MAX_PIXELS:
+        raise _too_large(movie)
+    for frame in movie:
+        if pixels * (len(frames) + 1) > MAX_PIXELS:
+            raise _too_large(movie)
+        grey = luminance(frame)
+        exact = frame.dtype.kind == "f"
+        frames.append(grey if exact else (grey * 255).round().clip(0, 255).astype(np.uint8))
+    return np.stack(frames)
+
+
+def _too_large(movie: Movie) -> DataError:
+    return DataError(
+        f"{movie.name} unpacks to more than {MAX_PIXELS} pixels: make it smaller, or convert it to an "
+        "uncompressed .npz, which is not held in memory"
+    )

@@ -20,6 +20,10 @@ def film(path: Path) -> Movie:
     """A movie file."""
     with _opened(path) as stream:
         size = stream.codec_context.height, stream.codec_context.width
+        first = next(stream.container.decode(stream), None)
+        if first is not None:
+            height, width = _upright(first).shape[:2]
+            size = height, width
         rate = float(stream.average_rate) if stream.average_rate else None
         length = stream.frames or None  # 0: the container does not say
     return Movie(str(path), size, length, rate, lambda: _frames(path))
@@ -56,12 +60,22 @@ def write_film(path: Path | str, frames: Iterable[np.ndarray], rate: float) -> N
 def _frames(path: Path) -> Iterator[np.ndarray]:
     with _opened(path) as stream:
         stream.thread_type = "AUTO"
-        number = 0
+        number, last = 0, 0.0
         for frame in stream.container.decode(stream):
             number += 1
-            yield frame.to_ndarray(format=_format(frame.format))
+            last = frame.time or last
+            yield _upright(frame)
         if number < stream.frames - max(SLACK, stream.frames // 50):
             raise DataError(f"{path}: ends after {number} of {stream.frames} frames: copy the file again")
+        whole = (stream.container.duration or 0) / 1e6  # seconds, of all streams
+        if len(stream.container.streams) == 1 and whole - last > max(1.0, whole / 10):
+            raise DataError(f"{path}: ends after {last:.1f} of {whole:.1f} seconds: copy the file again")
+
+
+def _upright(frame: Any) -> np.ndarray:
+    """A frame as it is to be shown: cameras say how they were held."""
+    turns = round((getattr(frame, "rotation", 0) or 0) / 90)
+    return np.rot90(frame.to_ndarray(format=_format(frame.format)), turns)
 
 
 def _format(stored: Any) -> str:

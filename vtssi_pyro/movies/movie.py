@@ -53,7 +53,8 @@ class Movie:
 
     def luminance(self) -> Iterator[np.ndarray]:
         """The frames in grey, (H, W) float32; integers are scaled to [0, 1], floats stay as they are."""
-        return map(luminance, self)
+        for frame in self:
+            yield luminance(frame)
 
     def _check(self, frame: np.ndarray, number: int) -> None:
         if frame.shape[:2] != self.size:

@@ -1,7 +1,9 @@
 """Movies that Pillow reads: animations, TIFF stacks and folders of pictures."""
 
 import re
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,9 +23,10 @@ PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 
 def animation(path: Path) -> Movie:
     """A GIF, WebP, APNG or TIFF of several frames."""
-    with _decoding(path) as picture:
-        size, length = (picture.height, picture.width), getattr(picture, "n_frames", 1)
-        pause = picture.info.get("duration")  # milliseconds
+    with _opened(path) as picture:
+        with _decoding(path):
+            size, length = _array(picture).shape[:2], getattr(picture, "n_frames", 1)
+        pause = picture.info.get("duration")  # milliseconds; some formats tell only once a frame is decoded
     return Movie(str(path), size, length, 1000 / pause if pause else None, lambda: _frames(path))
 
 
@@ -32,52 +35,74 @@ def folder(path: Path) -> Movie:
     files = sorted((file for file in path.iterdir() if file.suffix.lower() in PICTURES), key=_natural)
     if not files:
         raise DataError(f"no pictures in {path}: expected {', '.join(PICTURES)}")
-    with _decoding(files[0]) as picture:
-        size = picture.height, picture.width
+    with _opened(files[0]) as picture, _decoding(files[0]):
+        size = _array(picture).shape[:2]
     return Movie(str(path), size, len(files), None, lambda: _pictures(files))
 
 
 def _frames(path: Path) -> Iterator[np.ndarray]:
-    with _decoding(path) as picture:
-        for number in range(getattr(picture, "n_frames", 1)):
-            picture.seek(number)
-            yield _array(picture)
+    with _opened(path) as picture:
+        with _decoding(path):
+            length = getattr(picture, "n_frames", 1)
+        for number in range(length):
+            with _decoding(path):
+                picture.seek(number)
+                frame = _array(picture)
+            yield frame
 
 
 def _pictures(files: list[Path]) -> Iterator[np.ndarray]:
     size = None
     for file in files:
-        with _decoding(file) as picture:
-            size = size or (picture.height, picture.width)
-            found = picture.height, picture.width
-            if found != size:
-                raise DataError(
-                    f"{file} has {found[0]}x{found[1]} pixels (H x W), {files[0].name} {size[0]}x{size[1]}: "
-                    "expected one size"
-                )
-            yield _array(picture)
+        with _opened(file) as picture, _decoding(file):
+            frame = _array(picture)
+        size = size or frame.shape[:2]
+        if frame.shape[:2] != size:
+            found, expected = (f"{shape[0]}x{shape[1]}" for shape in (frame.shape, size))
+            raise DataError(
+                f"{file} has {found} pixels (H x W), {files[0].name} {expected}: expected one size"
+            )
+        yield frame
 
 
 @contextmanager
-def _decoding(path: Path) -> "Iterator[Image]":
+def _opened(path: Path) -> "Iterator[Image]":
+    from PIL import Image
+
+    with _decoding(path):
+        picture = Image.open(path)
+    with picture:
+        yield picture
+
+
+@contextmanager
+def _decoding(path: Path) -> Iterator[None]:
+    """Around Pillow's own work alone: what it warns of is a matter of the whole process."""
     from PIL import Image
 
     bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+    damaged = (OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, UserWarning)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.filterwarnings("error", "Corrupt EXIF data")  # of a TIFF that is cut off
-            with Image.open(path) as picture:
-                yield picture
-    except (OSError, SyntaxError, ValueError, EOFError, UserWarning, *bombs) as error:
+            yield
+    except (*damaged, struct.error, zlib.error, *bombs) as error:
         raise DataError(f"{path} is no picture that can be decoded ({error})") from error
 
 
 def _array(picture: "Image") -> np.ndarray:
-    """The present frame of a picture."""
+    """The present frame of a picture, upright."""
+    from PIL import ImageOps
+
+    if not getattr(picture, "is_animated", False):
+        picture = ImageOps.exif_transpose(picture)
     mode = picture.mode
     if mode.startswith("I"):  # 16 bits, which Pillow also keeps as 32
-        return np.asarray(picture).clip(0, 65535).astype(np.uint16)
+        values = np.asarray(picture)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError(f"its intensities go from {values.min()} to {values.max()}, beyond 16 bits")
+        return values.astype(np.uint16)
     if mode in ("F", "L", "1"):
         return np.asarray(picture)
     if "A" in mode or "transparency" in picture.info:

@@ -61,7 +61,7 @@ def position_batches(
         index = torch.randint(len(cached.position), (stage.batch,), generator=generator)
         index = group.share(index).to(device)
         spare = max(0, dataset.length - round(stage.length(step / budget))) if stage.random_start else 0
-        # every second batch at least begins at the first frame, for the longest roll-outs
+        # about every second batch begins at the first frame, for the longest roll-outs
         start = max(0, int(torch.randint(-spare, spare + 1, (), generator=generator)))
         here, static, position = (values[index] for values in cached)
         return Positions(here, static, position[:, start:])
