@@ -66,3 +66,17 @@ def test_noise_alone_holds_no_objects() -> None:
     found = inspect(movie(blob, sign=0.0))
     assert found.objects == 0
     assert found.speed == 0
+
+
+def test_black_that_is_cut_off_hides_half_of_the_noise() -> None:
+    """One small bright thing, far less than a thousandth of the frame, before noise of which only half is seen."""
+    random = np.random.default_rng(2)
+    frames = np.clip(random.normal(0, 0.01, (20, 256, 256)), 0, None).astype(np.float32)
+    for time in range(20):
+        frames[time, 100:107, 20 + 3 * time : 27 + 3 * time] = 0.8
+    found = inspect(Movie("clipped", (256, 256), 20, None, lambda: iter(frames)))
+    assert (found.objects, found.polarity) == (1, "bright")
+    assert found.object_size == pytest.approx(7, abs=1)
+    assert found.speed == pytest.approx(3, abs=0.5)
+    assert 0.005 < found.noise < 0.015
+    assert found.contrast == pytest.approx(0.8, rel=0.05)

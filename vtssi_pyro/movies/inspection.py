@@ -16,6 +16,7 @@ SIGMAS = 5.0  # above the noise: what is no background
 FAINTEST = 0.04  # of the range of intensities: what is no background where there is no noise
 ONE_SIDED = 0.2  # of all contrast: as much of the other sign is not told apart from noise and shadows
 FULL_CONTRAST = 0.9  # quantile, of all that stands out, of what is as bright as things are
+NOISY = 0.25  # of the pixels must differ from the background before the rest is taken to be cut off
 STEADIER = 0.7  # of the noise must be left where a background follows the light
 
 
@@ -27,7 +28,7 @@ class Inspection:
     size: tuple[int, int]  # (H, W)
     length: int  # frames
     rate: float | None  # frames per second
-    low: float  # 1st and 99.9th percentile of intensity, in units of the movie's own full scale
+    low: float  # 1st and 99.99th percentile of intensity, in units of the movie's own full scale
     high: float
     noise: float  # standard deviation about the background, likewise
     background: str  # "static", "rolling" or "none"
@@ -62,7 +63,7 @@ def inspect(movie: Movie) -> Inspection:
             f"{movie.name}: holds {length} frame, and nothing can be seen to move in fewer than 2"
         )
     frames = np.stack([pair.frame for pair in pairs])
-    low, high = (float(value) for value in np.quantile(frames, (0.01, 0.999)))
+    low, high = (float(value) for value in np.quantile(frames, (0.01, 0.9999)))
     if high - low <= 0 and frames.min() == frames.max():
         raise DataError(f"{movie.name}: every pixel is {frames.min():g} in every frame: nothing to see")
     kind = _background(frames)
@@ -71,14 +72,14 @@ def inspect(movie: Movie) -> Inspection:
         frames = np.stack([pair.frame for pair in pairs])
     background = np.median(frames, 0) if kind != "none" else np.full_like(frames[0], np.median(frames))
     residual = [(pair.frame - background, pair.following - background) for pair in pairs]
-    noise = float(1.4826 * np.median([np.median(np.abs(here)) for here, _ in residual]))
+    noise = float(np.median([_noise(here) for here, _ in residual]))
     threshold = max(SIGMAS * noise, FAINTEST * (high - low))
     polarity = _polarity(np.stack([here for here, _ in residual]), threshold)
     standing = np.concatenate([signed(here, polarity).ravel() for here, _ in residual])
     standing = standing[standing > threshold]
     seen = [[_things(frame, threshold, polarity) for frame in pair] for pair in residual]
     sizes = np.concatenate([here.size for here, _ in seen])
-    usual = float(np.median(sizes)) if len(sizes) else 0.0
+    usual = _usual(sizes)
     # what is much smaller than the rest is a speck, or an edge of something larger
     counts = [int((here.size >= usual / 3).sum()) for here, _ in seen]
     steps = [_step(here.centre, then.centre) for here, then in seen]
@@ -130,6 +131,22 @@ def _background(frames: np.ndarray) -> str:
     levelled = np.stack([_level(frame) for frame in frames])
     left = [np.median(np.abs(some - np.median(some, 0))) for some in (frames, levelled)]
     return "rolling" if left[1] < STEADIER * left[0] else "static"
+
+
+def _noise(residual: np.ndarray) -> float:
+    """Standard deviation of what is no object; black may be cut off at 0, which hides half of the noise."""
+    away = np.abs(residual)
+    moving = away[away > 0]
+    return float(1.4826 * np.median(moving if len(moving) > NOISY * away.size else away))
+
+
+def _usual(sizes: np.ndarray) -> float:
+    """The median size, weighted by area: specks are many, and do not count."""
+    if not len(sizes):
+        return 0.0
+    ordered = np.sort(sizes)
+    area = np.cumsum(ordered**2)
+    return float(ordered[np.searchsorted(area, area[-1] / 2)])
 
 
 def _polarity(residual: np.ndarray, threshold: float) -> str:
