@@ -15,10 +15,7 @@ from vtssi_pyro.predict import Reading, Stream, forecast, track
 from vtssi_pyro.variants import FINDERS, VARIANTS
 
 BLOCKS = [
-    (variant, finder)
-    for variant in VARIANTS
-    for finder in FINDERS
-    if (variant, finder) != ("air", "template")
+    (variant, finder) for variant in VARIANTS for finder in FINDERS if variant != "air" or finder == "learned"
 ]
 TRACKERS = pytest.mark.parametrize(("variant", "finder"), BLOCKS)
 

@@ -36,6 +36,9 @@ class Found(NamedTuple):
     position: Tensor  # (..., B, T, N, 2) where the objects are, draws; in a carry of the last frame alone
     glimpses: Tensor | None = None  # (..., B, N, G, G) what they look like, if better known than decoded
     box: tuple[Tensor, Tensor] | None = None  # then also their tight boxes, offset and size, see ops.ink
+    heading: tuple[Tensor, Tensor] | None = (
+        None  # place and velocity (..., B, N, 2), of a finder that follows
+    )
 
 
 class Carry(NamedTuple):

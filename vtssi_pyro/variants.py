@@ -4,20 +4,49 @@ from collections.abc import Callable
 
 from pyro.nn import PyroModule
 
-from vtssi_pyro.blocks import AIR, FIND, MOT, RECT, FirstFrame, NoFIND, RandomWalk, TemplateFIND
+from vtssi_pyro.blocks import (
+    AIR,
+    FIND,
+    MOT,
+    RECT,
+    ClearestFrame,
+    FirstFrame,
+    FollowingFIND,
+    NoFIND,
+    RandomWalk,
+    SpotAIR,
+    TemplateFIND,
+)
 from vtssi_pyro.config import ModelConfig
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.handlers import Rule
 from vtssi_pyro.ops.gaussian import average, product
 from vtssi_pyro.tracker import PerFrame, Tracker
 
-FINDERS: dict[str, Callable[[ModelConfig], PyroModule]] = {
+Makers = dict[str, Callable[[ModelConfig], PyroModule]]
+
+ATTENTIONS: dict[str, Callable[[ModelConfig], AIR]] = {
+    "learned": lambda c: AIR(c.air),
+    "spots": lambda c: SpotAIR(c.air, c.spots),
+}
+CONSENSUSES: Makers = {
+    "learned": lambda c: RECT(c.rect, c.air),
+    "clearest": lambda c: ClearestFrame(c.rect),
+}
+FINDERS: Makers = {
     "learned": lambda c: FIND(c.find, c.air),
     "template": lambda c: TemplateFIND(c.template, c.air),
+    "following": lambda c: FollowingFIND(c.template, c.air),
 }
-
-
 RULES: dict[str, Rule] = {"average": average, "product": product}
+
+
+def _air(c: ModelConfig) -> AIR:
+    return ATTENTIONS[c.attention](c)
+
+
+def _rect(c: ModelConfig) -> PyroModule:
+    return CONSENSUSES[c.consensus](c)
 
 
 def _find(c: ModelConfig) -> PyroModule:
@@ -29,11 +58,11 @@ def _walk(c: ModelConfig) -> RandomWalk:
 
 
 VARIANTS: dict[str, Callable[[ModelConfig], Tracker]] = {
-    "air": lambda c: PerFrame(AIR(c.air), FirstFrame(), NoFIND(), _walk(c)),
-    "find": lambda c: Tracker(AIR(c.air), FirstFrame(), _find(c), _walk(c)),
-    "rect-find": lambda c: Tracker(AIR(c.air), RECT(c.rect, c.air), _find(c), _walk(c)),
-    "find-mot": lambda c: Tracker(AIR(c.air), FirstFrame(), _find(c), MOT(c.mot, c.air)),
-    "vtssi": lambda c: Tracker(AIR(c.air), RECT(c.rect, c.air), _find(c), MOT(c.mot, c.air)),
+    "air": lambda c: PerFrame(_air(c), FirstFrame(), NoFIND(), _walk(c)),
+    "find": lambda c: Tracker(_air(c), FirstFrame(), _find(c), _walk(c)),
+    "rect-find": lambda c: Tracker(_air(c), _rect(c), _find(c), _walk(c)),
+    "find-mot": lambda c: Tracker(_air(c), FirstFrame(), _find(c), MOT(c.mot, c.air)),
+    "vtssi": lambda c: Tracker(_air(c), _rect(c), _find(c), MOT(c.mot, c.air)),
 }
 
 

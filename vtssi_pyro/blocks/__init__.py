@@ -1,8 +1,22 @@
 """One file per section of appendix B; each class holds its part of the model and of the guide."""
 
 from vtssi_pyro.blocks.air import AIR
-from vtssi_pyro.blocks.find import FIND, NoFIND, TemplateFIND
+from vtssi_pyro.blocks.find import FIND, NoFIND
 from vtssi_pyro.blocks.mot import MOT, RandomWalk
-from vtssi_pyro.blocks.rect import RECT, FirstFrame
+from vtssi_pyro.blocks.rect import RECT, ClearestFrame, FirstFrame
+from vtssi_pyro.blocks.spots import SpotAIR
+from vtssi_pyro.blocks.template import FollowingFIND, TemplateFIND
 
-__all__ = ["AIR", "FIND", "MOT", "RECT", "FirstFrame", "NoFIND", "RandomWalk", "TemplateFIND"]
+__all__ = [
+    "AIR",
+    "FIND",
+    "MOT",
+    "RECT",
+    "ClearestFrame",
+    "FirstFrame",
+    "FollowingFIND",
+    "NoFIND",
+    "RandomWalk",
+    "SpotAIR",
+    "TemplateFIND",
+]

@@ -38,23 +38,28 @@ class AIR(PyroModule):
     def __init__(self, config: AIRConfig) -> None:
         super().__init__()
         self.config = config
-        side, glimpse = config.frame_size, config.glimpse
+        glimpse = config.glimpse
         self.count = DiagNormal([config.count_loc], config.count_scale)
         self.size = DiagNormal(config.size_loc, config.size_scale)
         self.description = DiagNormal([0.0] * config.description, 1.0)
+        self._attend(config)
+        positive = config.scale_transform
+        self.encoder = GaussianMLP([glimpse**2, *config.vae_dense], [], config.description, positive=positive)
+        self.decoder = MLP([config.description, *reversed(config.vae_dense)], glimpse**2)
+
+    def _attend(self, config: AIRConfig) -> None:
+        """The networks that read a frame: CNN_cnt, CNN_pre and LSTM_loc."""
+        side, positive = config.frame_size, config.scale_transform
         self.counter_features = ConvStack(
             1, config.counter_filters, (0, 1), config.stride, pad=config.counter_pad
         )
         features = self.counter_features.num_features(1, side, side)
-        positive = config.scale_transform
         self.counter = GaussianMLP([features, *config.counter_dense], [], 1, positive=positive)
         self.locator_features = ConvStack(
             1, config.locator_filters, (0, 1), config.stride, same=config.same_padding
         )
         features = self.locator_features.num_features(1, side, side)
         self.locator = Locator(features, config)
-        self.encoder = GaussianMLP([glimpse**2, *config.vae_dense], [], config.description, positive=positive)
-        self.decoder = MLP([config.description, *reversed(config.vae_dense)], glimpse**2)
 
     @contextmanager
     def model(self, plates: Plates, anneal: Anneal, known: Objects | None = None) -> Iterator[Objects]:

@@ -1,4 +1,4 @@
-"""What the objects of a sequence are: RECT (section 3.2.2, App. B.2.2) and its null object FirstFrame."""
+"""What the objects of a sequence are: RECT (section 3.2.2, App. B.2.2) and its null objects."""
 
 import pyro
 import torch
@@ -99,6 +99,28 @@ class RECT(PyroModule):
             q.loc.transpose(-3, -2), q.scale.transpose(-3, -2), w
         )  # from (..., B, N, K, E)
         return average.to_event(1)
+
+
+class ClearestFrame(PyroModule):
+    """No consensus: what AIR sees in that of the first K frames in which it counts most. Not in the paper."""
+
+    def __init__(self, config: RECTConfig) -> None:
+        super().__init__()
+        self.K, self.tries = config.K, config.tries
+
+    def guide(self, air: AIR, frames: Tensor, plates: Plates) -> tuple[Objects, Tensor | None]:
+        """q_AIR(c, s, d | x_k); see :meth:`RECT.guide <vtssi_pyro.blocks.rect.RECT.guide>`."""
+        frames = frames[..., : self.K, :, :]  # (B, K, H, W)
+        chosen = air.infer_count(frames).mean.squeeze(-1).argmax(-1)  # (B,)
+        clearest = frames[torch.arange(len(frames), device=frames.device), chosen]
+        with plates.sequences:
+            count = pyro.sample("count", _per_sequence(air.infer_count(clearest)))
+            q_size, q_position = air.locate(clearest)
+            with plates.objects:
+                size = pyro.sample("size", q_size)
+                position = pyro.sample("position_hat", q_position)
+                description = pyro.sample("description", air.describe(clearest.unsqueeze(-3), position, size))
+        return Objects(count.squeeze(-2), size, description), None
 
 
 class _BiLSTM(Network):

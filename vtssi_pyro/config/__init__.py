@@ -1,6 +1,14 @@
 """Every choice as data: frozen dataclasses, the presets made of them, and how they are read and changed."""
 
-from vtssi_pyro.config.model import AIRConfig, FINDConfig, ModelConfig, MOTConfig, RECTConfig, TemplateConfig
+from vtssi_pyro.config.model import (
+    AIRConfig,
+    FINDConfig,
+    ModelConfig,
+    MOTConfig,
+    RECTConfig,
+    SpotConfig,
+    TemplateConfig,
+)
 from vtssi_pyro.config.presets import PRESETS
 from vtssi_pyro.config.recipe import Stage, TrainConfig
 from vtssi_pyro.config.run import Config, DataConfig
@@ -15,6 +23,7 @@ __all__ = [
     "MOTConfig",
     "ModelConfig",
     "RECTConfig",
+    "SpotConfig",
     "Stage",
     "TemplateConfig",
     "TrainConfig",

@@ -60,11 +60,23 @@ class TemplateConfig:
     refinement: int = 0  # rounds in which, at test time, positions and appearances are settled on the frames
     settled: int = 5  # frames that settle appearances
     reach: float = 0.8  # of an object's exclusion, in units of half its size
+    floor: float = 0.05  # first scale of a position that is found for sure, frame coordinates
+    gate: float = (
+        0.1  # of FollowingFIND: how far from where it is expected an object may be, frame coordinates
+    )
 
 
 def kernel_side(frame_size: int) -> int:
     """``TemplateConfig.kernel_side`` for frames of a side, pixels: as much of the frame as 15 are of 50."""
     return int(0.3 * frame_size) | 1
+
+
+@dataclass(frozen=True)
+class SpotConfig:
+    """AIR's guide without networks, for things that stand out; not in the paper."""
+
+    extent: float = 0.8  # of what is in an attention window, as a share of that
+    level: float = 0.3  # first height of a peak, in the blurred frame, that counts as one half
 
 
 @dataclass(frozen=True)
@@ -107,8 +119,11 @@ class ModelConfig:
     air: AIRConfig = field(default_factory=AIRConfig)
     find: FINDConfig = field(default_factory=FINDConfig)
     template: TemplateConfig = field(default_factory=TemplateConfig)
+    spots: SpotConfig = field(default_factory=SpotConfig)
     rect: RECTConfig = field(default_factory=RECTConfig)
     mot: MOTConfig = field(default_factory=MOTConfig)
     sample_intermediate: bool = True  # False: means of proposals that are no final variable (reading D5)
-    finder: str = "learned"  # FIND, or "template", TemplateFIND
+    attention: str = "learned"  # AIR's networks, or "spots", SpotAIR
+    consensus: str = "learned"  # RECT, or "clearest", ClearestFrame
+    finder: str = "learned"  # FIND; "template", TemplateFIND; or "following", FollowingFIND
     fusion: str = "average"  # of inference and prediction; or "product", by their precisions

@@ -44,7 +44,7 @@ def crop(frames: Tensor, position: Tensor, size: Tensor, glimpse: int) -> Tensor
     """
     height, width = frames.shape[-2:]
     size = size.clamp(*SIZE_LIMITS)
-    grid = _centres(glimpse, frames)
+    grid = centres(glimpse, frames)
     rows = _weights(position[..., 1:] + size[..., 1:] * grid, height)  # (..., G, H)
     columns = _weights(position[..., :1] + size[..., :1] * grid, width)  # (..., G, W)
     return rows @ frames @ columns.mT
@@ -71,10 +71,10 @@ def paste(glimpses: Tensor, position: Tensor, size: Tensor, frame_size: tuple[in
     size = size.clamp(*SIZE_LIMITS).unsqueeze(-2)  # (..., N, 1, 2)
     position = position.transpose(-3, -2)  # (..., N, T, 2)
     rows = _weights(
-        (_centres(height, glimpses) - position[..., 1:]) / size[..., 1:], side
+        (centres(height, glimpses) - position[..., 1:]) / size[..., 1:], side
     )  # (..., N, T, H, G)
     columns = _weights(
-        (_centres(width, glimpses) - position[..., :1]) / size[..., :1], side
+        (centres(width, glimpses) - position[..., :1]) / size[..., :1], side
     )  # (..., N, T, W, G)
     tall = rows.flatten(-3, -2) @ glimpses  # (..., N, T H, G)
     tall = tall.unflatten(-2, (num_frames, height))  # (..., N, T, H, G)
@@ -91,7 +91,7 @@ def _weights(coordinate: Tensor, pixels: int) -> Tensor:
     return (1 - distance.abs()).clamp_min(0)
 
 
-def _centres(pixels: int, like: Tensor) -> Tensor:
+def centres(pixels: int, like: Tensor) -> Tensor:
     """Coordinates (pixels,) of the pixel centres of an axis whose edges are at -1 and 1."""
     return (2 * torch.arange(pixels, dtype=like.dtype, device=like.device) + 1) / pixels - 1
 

@@ -1,0 +1,75 @@
+"""One movie as many sequences: clips that overlap in time, turned and mirrored."""
+
+import copy
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from vtssi_pyro.data.dataset import Index, rows, span
+from vtssi_pyro.errors import DataError
+
+SYMMETRIES = 8  # of a square: four quarter turns, each mirrored or not
+
+
+class Clips:
+    """Every clip of a movie, in every symmetry of a square; a :class:`~vtssi_pyro.data.dataset.Dataset`.
+
+    Clip ``i`` of C clips begins with frame ``i mod C``, and is turned and mirrored by symmetry ``i div C``.
+
+    Args:
+        name: the movie, as errors call it.
+        movie: frames (T, S, S), uint8 or floats in [0, 1].
+        length: frames of a clip.
+        turned: whether things may as well be seen turned and mirrored; False: as they are only.
+    """
+
+    truth = None
+    counts = None
+
+    def __init__(self, name: str, movie: Tensor, length: int, turned: bool = True) -> None:
+        self.name, self.length = name, length
+        self._movie, self._turned = movie, turned
+        if len(movie) < length:
+            raise DataError(
+                f"{name}: {len(movie)} frames are too few for clips of {length}: shorten data.length"
+            )
+
+    def __len__(self) -> int:
+        """Number of clips in all symmetries."""
+        return self._begins * (SYMMETRIES if self._turned else 1)
+
+    @property
+    def _begins(self) -> int:
+        return len(self._movie) - self.length + 1
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return self._movie.shape[1], self._movie.shape[2]
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same clips of a movie in a device's memory."""
+        made = copy.copy(self)
+        made._movie = self._movie.to(device)
+        return made
+
+    def frames(self, index: Index, length: int | None = None, start: int = 0) -> Tensor:
+        """Frames (b, t, H, W) in [0, 1] of some clips; see :meth:`Dataset.frames`."""
+        chosen, times = rows(index, len(self)).to(self._movie.device), span(length, start, self.length)
+        when = (chosen % self._begins)[:, None] + torch.arange(times.start, times.stop, device=chosen.device)
+        frames = self._movie[when].float()
+        if self._movie.dtype == torch.uint8:
+            frames /= 255
+        how = chosen // self._begins
+        for symmetry in range(1, SYMMETRIES):
+            some = how == symmetry
+            if some.any():
+                frames[some] = turned(frames[some], symmetry)
+        return frames
+
+
+def turned(frames: Tensor, symmetry: int) -> Tensor:
+    """Square frames (..., S, S) in one of the :data:`SYMMETRIES`; 0 leaves them as they are."""
+    frames = torch.rot90(frames, symmetry % 4, (-2, -1))
+    return frames.flip(-1) if symmetry >= 4 else frames
