@@ -58,7 +58,7 @@ class Calibration:
     def _moved(self, samples: Tensor, horizon: int) -> Tensor:
         """Samples (S, ..., 2) of one frame."""
         mean, factors = samples.mean(0), self.factors[min(horizon, len(self.factors) - 1)]
-        rank = _distance(samples, samples).argsort(0).argsort(0)  # (S, ...)
+        rank = mahalanobis(samples, samples).argsort(0).argsort(0)  # (S, ...)
         level = (rank + 0.5) / len(samples)
         return mean + (samples - mean) * _between(level, self.levels, factors).unsqueeze(-1)
 
@@ -143,11 +143,11 @@ class _Row(NamedTuple):
     @property
     def distance(self) -> Tensor:
         """Of the truth from the mean, in units of the samples' spread, (R,)."""
-        return _distance(self.truth.unsqueeze(0), self.samples)[0]
+        return mahalanobis(self.truth.unsqueeze(0), self.samples)[0]
 
     def radius(self, levels: Tensor) -> Tensor:
         """That holds these shares of the samples, (L, R)."""
-        return _distance(self.samples, self.samples).quantile(levels, 0).clamp_min(1e-9)
+        return mahalanobis(self.samples, self.samples).quantile(levels, 0).clamp_min(1e-9)
 
 
 def _rows(truth: Tracks, tracks: Tracks, observed: int) -> Iterator[_Row]:
@@ -161,7 +161,7 @@ def _rows(truth: Tracks, tracks: Tracks, observed: int) -> Iterator[_Row]:
         yield _Row(there.position[b, t, n], drawn[:, b, t, slots[b, n]])
 
 
-def _moments(samples: Tensor) -> tuple[Tensor, Tensor]:
+def moments(samples: Tensor) -> tuple[Tensor, Tensor]:
     """Mean (..., 2) and covariance (..., 2, 2) of samples (S, ..., 2)."""
     mean = samples.mean(0)
     away = samples - mean
@@ -169,9 +169,9 @@ def _moments(samples: Tensor) -> tuple[Tensor, Tensor]:
     return mean, covariance + FLOOR**2 * torch.eye(2, dtype=samples.dtype, device=samples.device)
 
 
-def _distance(points: Tensor, samples: Tensor) -> Tensor:
+def mahalanobis(points: Tensor, samples: Tensor) -> Tensor:
     """Mahalanobis distances (K, ...) of points (K, ..., 2) from clouds (S, ..., 2)."""
-    mean, covariance = _moments(samples)
+    mean, covariance = moments(samples)
     away = (points - mean).unsqueeze(-1)
     return torch.linalg.solve_triangular(torch.linalg.cholesky(covariance), away, upper=False).norm(
         dim=(-2, -1)
@@ -196,5 +196,5 @@ def _crps(samples: Tensor, truth: Tensor) -> float:
 
 
 def _nll(samples: Tensor, truth: Tensor) -> float:
-    mean, covariance = _moments(samples)
+    mean, covariance = moments(samples)
     return float(-torch.distributions.MultivariateNormal(mean, covariance).log_prob(truth).mean())

@@ -7,8 +7,8 @@ import pytest
 from staged import H, W, blob, movie, paths, ring
 
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.movies import Movie, Preparation, chosen, inspect
-from vtssi_pyro.movies.preparation import Crop, Luminance, Resize, Shrink
+from vtssi_pyro.movies import Movie, Preparation, inspect, suggested_preparation
+from vtssi_pyro.movies.steps import Crop, Luminance, Resize, Shrink
 
 MOVIES = {
     "bright": movie(blob),
@@ -27,7 +27,7 @@ def disc(frame: np.ndarray, x: float, y: float, radius: float) -> np.ndarray:
 @pytest.mark.parametrize("name", MOVIES)
 def test_things_are_bright_on_black(name: str, side: int) -> None:
     made = MOVIES[name]
-    preparation = chosen(inspect(made), side)
+    preparation = suggested_preparation(inspect(made), side)
     frames = np.stack(list(preparation(made)))
     assert frames.shape == (made.length, side, side)
     assert frames.dtype == np.float32
@@ -35,7 +35,7 @@ def test_things_are_bright_on_black(name: str, side: int) -> None:
     scale = side / W
     radius = (9 if name == "rings" else 3) * scale
     things, elsewhere = [], []
-    for frame, places in zip(frames[5:], preparation.forth(paths())[5:], strict=True):
+    for frame, places in zip(frames[5:], preparation.to_model(paths())[5:], strict=True):
         inside = [disc(frame, x, y, radius) for x, y in places]
         near = np.any([disc(frame, x, y, 15 * scale) for x, y in places], 0)
         things += [frame[one].mean() for one in inside]
@@ -48,19 +48,19 @@ def test_places_come_back() -> None:
     steps = (Luminance(), Crop(7, 3, 90, 61), Shrink(2), Resize(30, 45, 50))
     preparation = Preparation(steps)
     points = np.random.default_rng(0).uniform(10, 60, (4, 5, 2))
-    np.testing.assert_allclose(preparation.back(preparation.forth(points)), points)
+    np.testing.assert_allclose(preparation.to_source(preparation.to_model(points)), points)
     frame = np.zeros((80, 120), np.float32)
     frame[37:41, 51:55] = 1  # its centre is (53, 39)
     (seen,) = preparation([frame])
     mass = seen / seen.sum()
     rows, columns = np.mgrid[0.5:50, 0.5:50]
     centre = np.array([(mass * columns).sum(), (mass * rows).sum()])
-    np.testing.assert_allclose(preparation.back(centre), (53, 39), atol=0.1)
+    np.testing.assert_allclose(preparation.to_source(centre), (53, 39), atol=0.1)
 
 
 def test_it_is_kept_in_a_file(tmp_path: Path) -> None:
     made = MOVIES["growing light"]
-    preparation = chosen(inspect(made), 40)
+    preparation = suggested_preparation(inspect(made), 40)
     preparation.save(tmp_path / "steps.npz")
     again = Preparation.load(tmp_path / "steps.npz")
     for ours, theirs in zip(preparation(made), again(made), strict=True):
@@ -82,14 +82,14 @@ def test_a_step_of_ones_own() -> None:
         def __call__(self, frames):
             return (frame[::-1] for frame in super().__call__(frames))
 
-        def forth(self, points):
+        def to_model(self, points):
             return np.stack([points[..., 0], H - points[..., 1]], -1)
 
-        back = forth
+        to_source = to_model
 
     made = MOVIES["bright"]
     preparation = Preparation((Upside(), Resize(H, W, W)))
-    np.testing.assert_allclose(preparation.back(preparation.forth([[3.0, 4.0]])), [[3, 4]])
+    np.testing.assert_allclose(preparation.to_source(preparation.to_model([[3.0, 4.0]])), [[3, 4]])
     first = next(iter(made))
     np.testing.assert_allclose(next(preparation(made))[15 : 15 + H], first[::-1], atol=1e-6)
 
@@ -97,8 +97,8 @@ def test_a_step_of_ones_own() -> None:
 def test_large_movies_are_shrunk_first() -> None:
     small = MOVIES["bright"]
     large = Movie("large", (8 * H, 8 * W), None, None, lambda: (x.repeat(8, 0).repeat(8, 1) for x in small))
-    preparation = chosen(inspect(large), 60)
+    preparation = suggested_preparation(inspect(large), 60)
     assert "shrink factor=2" in preparation.lines()
-    places = preparation.forth(8 * paths()[7])
+    places = preparation.to_model(8 * paths()[7])
     frame = list(preparation(large))[7]
     assert min(frame[int(y), int(x)] for x, y in places) > 0.6
