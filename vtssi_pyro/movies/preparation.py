@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from vtssi_pyro.atomic import atomic_write
-from vtssi_pyro.errors import DataError
+from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.movies.inspection import Inspection
 from vtssi_pyro.movies.members import npz_arrays
 from vtssi_pyro.movies.movie import Movie
 from vtssi_pyro.movies.steps import (
-    NAMES,
     STEPS,
     Background,
     Contrast,
@@ -53,21 +52,31 @@ class Preparation:
 
     def lines(self) -> list[str]:
         """What is done, for people."""
-        return [
-            " ".join([NAMES[type(step)], *(f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
-                      for key, value in _plain(step).items())])
-            for step in self.steps
-        ]  # fmt: skip
+        return [" ".join([_registered(step) or type(step).__name__, *_told(step)]) for step in self.steps]
 
     def save(self, path: Path | str) -> None:
-        """Write it as an ``.npz`` file."""
+        """Write it as an ``.npz`` file.
+
+        Raises:
+            UsageError: a step of one's own that is not in ``STEPS``, or one that is not a dataclass of plain values and
+                arrays.
+        """
         described: list[dict[str, Any]] = []
         arrays: dict[str, np.ndarray] = {}
         for index, step in enumerate(self.steps):
+            kind, name = type(step).__name__, _registered(step)
+            if name is None or not is_dataclass(step):
+                raise UsageError(
+                    f"step {kind}: cannot be kept in a file; make it a dataclass and name it with "
+                    f'vtssi_pyro.movies.steps.STEPS["{kind.lower()}"] = {kind}'
+                )
             images = {k: v for k, v in _values(step).items() if isinstance(v, np.ndarray)}
-            described.append({"step": NAMES[type(step)], "images": list(images), **_plain(step)})
+            described.append({"step": name, "images": list(images), **_plain(step)})
             arrays |= {f"{index}.{key}": value for key, value in images.items()}
-        arrays["steps"] = np.frombuffer(json.dumps(described).encode(), np.uint8)
+        try:
+            arrays["steps"] = np.frombuffer(json.dumps(described).encode(), np.uint8)
+        except TypeError as error:
+            raise UsageError(f"{path}: steps hold what is neither plain nor an array ({error})") from error
         with atomic_write(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
 
@@ -83,10 +92,15 @@ class Preparation:
             described = json.loads(npz_arrays(path, ("steps",))["steps"].tobytes())
             steps = []
             for index, values in enumerate(described):
-                kind, images = STEPS[values.pop("step")], values.pop("images")
+                name, images = values.pop("step"), values.pop("images")
+                if name not in STEPS:
+                    raise DataError(
+                        f"{path}: holds a step called {name}, of {', '.join(STEPS)} none; one of your own must be "
+                        "in vtssi_pyro.movies.steps.STEPS before it is read"
+                    )
                 names = {f"{index}.{key}": key for key in images}
                 found = npz_arrays(path, tuple(names))
-                steps.append(kind(**values, **{names[key]: image for key, image in found.items()}))
+                steps.append(STEPS[name](**values, **{names[key]: image for key, image in found.items()}))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{path}: is no preparation of movies ({error})") from error
         return cls(tuple(steps))
@@ -117,9 +131,20 @@ def suggested_preparation(found: Inspection, side: int) -> Preparation:
     return Preparation(tuple(steps))
 
 
+def _registered(step: Step) -> str | None:
+    """The name that files know the step by."""
+    return next((name for name, kind in STEPS.items() if kind is type(step)), None)
+
+
 def _values(step: Step) -> dict[str, Any]:
-    return {field.name: getattr(step, field.name) for field in fields(step)}  # type: ignore[arg-type]
+    if not is_dataclass(step):
+        return {}
+    return {field.name: getattr(step, field.name) for field in fields(step)}
 
 
 def _plain(step: Step) -> dict[str, Any]:
     return {key: value for key, value in _values(step).items() if not isinstance(value, np.ndarray)}
+
+
+def _told(step: Step) -> list[str]:
+    return [f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in _plain(step).items()]

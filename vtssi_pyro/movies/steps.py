@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies.inspection import shrink, signed
 from vtssi_pyro.movies.movie import luminance
 
@@ -13,7 +14,26 @@ Frames = Iterator[np.ndarray]
 
 
 class Step(Protocol):
-    """One change of all frames; its fields are what a file of it holds."""
+    """One change of all frames: a dataclass, whose fields are what a file of it holds.
+
+    One of your own works in a :class:`~vtssi_pyro.movies.Preparation` as it is. That it can be kept in a file, too,
+    give it a name::
+
+        @dataclass(frozen=True)
+        class Upside:
+            height: int
+
+            def __call__(self, frames):
+                return (frame[::-1] for frame in frames)
+
+            def to_model(self, points):
+                return np.stack([points[..., 0], self.height - points[..., 1]], -1)
+
+            to_source = to_model
+
+
+        STEPS["upside"] = Upside
+    """
 
     def __call__(self, frames: Frames) -> Frames:
         """The frames, one by one."""
@@ -71,7 +91,7 @@ class Background(_InPlace):
 
     ``static``: the median over the movie. ``rolling``: that, less each frame's own median, and moved by
     ``learning_rate``, in units of intensity, towards every frame, which makes it follow the median of the last frames
-    (McFarlane and Schofield, 1995).
+    (McFarlane and Schofield, 1995). Frames of another size than ``image`` are a :class:`DataError`.
     """
 
     kind: str
@@ -80,6 +100,7 @@ class Background(_InPlace):
 
     def __call__(self, frames: Frames) -> Frames:
         """The difference, which may be negative."""
+        frames = _of_size("background", frames, self.image.shape)
         if self.kind == "static":
             yield from (frame - self.image for frame in frames)
             return
@@ -116,7 +137,7 @@ class Contrast(_InPlace):
 
 @dataclass(frozen=True)
 class Crop:
-    """A part of every frame."""
+    """A part of every frame; a frame that has no such part is a :class:`DataError`."""
 
     left: int
     top: int
@@ -125,8 +146,15 @@ class Crop:
 
     def __call__(self, frames: Frames) -> Frames:
         """Cut out."""
-        rows, columns = slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
-        return (frame[rows, columns] for frame in frames)
+        bottom, right = self.top + self.height, self.left + self.width
+        for frame in frames:
+            height, width = frame.shape[:2]
+            if min(self.top, self.left) < 0 or bottom > height or right > width:
+                raise DataError(
+                    f"crop: rows {self.top} to {bottom} and columns {self.left} to {right} are not within "
+                    f"frames of {height}x{width} pixels (H x W)"
+                )
+            yield frame[self.top : bottom, self.left : right]
 
     def to_model(self, points: np.ndarray) -> np.ndarray:
         """From the part's corner."""
@@ -139,7 +167,10 @@ class Crop:
 
 @dataclass(frozen=True)
 class Resize:
-    """Frames of some size in the middle of a square one, as large as it takes them; the rest is black."""
+    """Frames of some size in the middle of a square one, as large as it takes them; the rest is black.
+
+    Frames of another size are a :class:`DataError`.
+    """
 
     height: int
     width: int
@@ -164,7 +195,7 @@ class Resize:
 
         height, width = self._inner
         top, left = self._corner
-        for frame in frames:
+        for frame in _of_size("resize", frames, (self.height, self.width)):
             picture = Image.fromarray(np.ascontiguousarray(frame, np.float32))
             made = np.zeros((self.side, self.side), np.float32)
             made[top : top + height, left : left + width] = np.asarray(
@@ -187,6 +218,19 @@ class Resize:
         return np.array([width / self.width, height / self.height])
 
 
+def _of_size(name: str, frames: Frames, size: tuple[int, ...]) -> Frames:
+    """The frames, whose size (H, W) is looked at."""
+    for frame in frames:
+        if frame.shape != size:
+            found, expected = ("x".join(map(str, shape)) for shape in (frame.shape, size))
+            raise DataError(
+                f"{name}: was made for frames of {expected} pixels (H x W), found {found}: make a preparation "
+                "for this movie, or resize it"
+            )
+        yield frame
+
+
+# By the names that files of preparations call them; add your own.
 STEPS: dict[str, type] = {
     "luminance": Luminance,
     "shrink": Shrink,
@@ -196,4 +240,3 @@ STEPS: dict[str, type] = {
     "crop": Crop,
     "resize": Resize,
 }
-NAMES = {kind: name for name, kind in STEPS.items()}
