@@ -60,10 +60,11 @@ def _fan(axes: Axes, tracks: Tracks, b: int, n: int, observed: int, colour: tupl
         start = np.repeat(seen[-1:][None], len(drawn), 0)
         for line in np.concatenate([start, drawn.numpy()], 1)[:SHOWN_FUTURES]:
             axes.plot(*line.T, color=colour, linewidth=0.5, alpha=0.35, zorder=2)
-        ahead = drawn.mean(0).numpy()
-        if len(drawn) > 2:
-            for t in np.unique(np.linspace(0, len(ahead) - 1, REGIONS + 1).round().astype(int))[1:]:
-                _regions(axes, drawn[:, t], colour)
+        ahead = drawn.nanmean(0).numpy()
+        for t in np.unique(np.linspace(0, len(ahead) - 1, REGIONS + 1).round().astype(int))[1:]:
+            known = drawn[drawn[:, t].isfinite().all(-1), t]
+            if len(known) > 2:
+                _regions(axes, known, colour)
     axes.plot(
         *np.concatenate([seen[-1:], ahead]).T, color=colour, linewidth=1.4, linestyle=(0, (3, 2)), zorder=4
     )
