@@ -144,6 +144,13 @@ def test_what_cannot_be_is_refused_at_once(place: Path, monkeypatch: pytest.Monk
     assert "missing.npz" in refused(3, "calibrate", run.folder, "--fit-on", place / "missing.npz", *TO)
     with run.lock():
         assert "in use by another process" in refused(2, "calibrate", run.folder, *TO)
+    lock = run.folder / ".lock"
+    lock.unlink()
+    lock.mkdir()  # as good as a folder that may not be written
+    try:
+        assert "cannot be written" in refused(2, "calibrate", run.folder, *TO)
+    finally:
+        lock.rmdir()
 
 
 def test_a_run_on_a_file_is_told_what_to_fit_on(place: Path) -> None:
