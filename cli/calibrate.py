@@ -1,5 +1,6 @@
 """``vtssi-pyro calibrate``."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from vtssi_pyro.calibration import Calibration
     from vtssi_pyro.config import Config
     from vtssi_pyro.data import Dataset
+    from vtssi_pyro.runs import Run
     from vtssi_pyro.tracker import Tracker
     from vtssi_pyro.types import Tracks
 
@@ -46,7 +48,8 @@ def calibrate(
 
     The share of the objects that are found within the regions that should hold 50 % and 90 % of them, the continuous
     ranked probability score (px) and the negative log-likelihood (nats), horizon by horizon, before and
-    after. The calibration is fitted on sequences other than those that judge it, is kept in RUN, and is what
+    after; then the share of their x and of their y within the intervals that predict writes. The calibration is
+    fitted on sequences other than those that judge it, is kept in RUN with the weights' SHA-256, and is what
     predict uses from then on; figures/reliability.png shows the shares at all levels.
     """
     import json
@@ -54,8 +57,8 @@ def calibrate(
     from vtssi_pyro.calibration import calibrate as fitted
     from vtssi_pyro.errors import UsageError
     from vtssi_pyro.machine import available_device, default_threads, prepare
-    from vtssi_pyro.plots import reliability
     from vtssi_pyro.runs import Run
+    from vtssi_pyro.train.checkpoint import digest
     from vtssi_pyro.trained import find
 
     from .sources import CALIBRATION_SEED, TABLE_SEED, digits, is_flavour
@@ -64,38 +67,35 @@ def calibrate(
     trained = find(run)
     config, where = trained.config, available_device(device)
     prepare(default_threads())
-    tracker = trained.tracker(checkpoint, where)
-    if not tracker.motion.predicts:
-        raise UsageError(f"{run}: variant {config.variant} has no model of motion, so it predicts nothing")
     seen = observe or config.observe
-
-    def digits_of(split: str, seed: int) -> "Dataset":
-        if not is_flavour(config.data.source):
-            raise UsageError(
-                f"{run}: was trained on a file; give DATA.npz and --fit-on FILE.npz, with positions"
-            )
-        return digits(config, mnist, split, sequences, seed)
-
+    own = isinstance(trained, Run)
+    if fit_on and not own:
+        raise UsageError(f"--fit-on: {run} ships with the calibration it has; leave it out")
     if fit_on and data and Path(fit_on).resolve() == Path(data).resolve():
         raise UsageError(f"--fit-on: {fit_on} also judges; fit on other sequences")
-    calibration = trained.calibration
-    if isinstance(trained, Run):
-        known = _sequences(fit_on or digits_of("validation", CALIBRATION_SEED), config)
-        calibration = fitted(known.truth, _drawn(tracker, known, seen, samples, seed, where), seen)
-    elif fit_on:
-        raise UsageError(f"--fit-on: {run} ships with the calibration it has; leave it out")
-    test = _sequences(data or digits_of("test", TABLE_SEED), config)
-    drawn = _drawn(tracker, test, seen, samples, seed + 1, where)
-    before, after = _judged(test, drawn, calibration, seen)
-    if as_json:
-        click.echo(json.dumps({"before": before, "after": after}, allow_nan=False))
-    else:
-        click.echo("\n".join(honesty(before, after)))
-    if isinstance(trained, Run):
-        assert calibration is not None
-        trained.keep(calibration)
-        reliability(trained.figures / "reliability.png", before, after)
-        say(f"calibration kept in {trained.calibration_file}; predict uses it")
+    if not (data and (fit_on or not own)) and not is_flavour(config.data.source):
+        raise UsageError(f"{run}: was trained on a file; give DATA.npz and --fit-on FILE.npz, with positions")
+    with trained.lock() if isinstance(trained, Run) else nullcontext():
+        tracker = trained.tracker(checkpoint, where)
+        if not tracker.motion.predicts:
+            raise UsageError(
+                f"{run}: variant {config.variant} has no model of motion, so it predicts nothing"
+            )
+        test = _sequences(data or digits(config, mnist, "test", sequences, TABLE_SEED), config, seen)
+        if own:
+            source = fit_on or digits(config, mnist, "validation", sequences, CALIBRATION_SEED)
+            known = _sequences(source, config, seen)
+            drawn = _drawn(tracker, known, seen, samples, seed, where)
+            calibration = fitted(known.truth, drawn, seen, digest(tracker.state_dict()))
+        else:
+            calibration = trained.calibration
+        before, after = _judged(
+            test, _drawn(tracker, test, seen, samples, seed + 1, where), calibration, seen
+        )
+        if isinstance(trained, Run):
+            _keep(trained, calibration, before, after)
+    found = {"before": before, "after": after}
+    click.echo(json.dumps(found, allow_nan=False) if as_json else "\n".join(honesty(before, after)))
 
 
 def _judged(
@@ -108,8 +108,19 @@ def _judged(
     return assess(test.truth, drawn, seen).as_dict(), after
 
 
-def _sequences(source: "str | Dataset", config: "Config") -> "Dataset":
-    """Sequences with truth."""
+def _keep(
+    run: "Run", calibration: "Calibration", before: dict[str, Any], after: dict[str, Any] | None
+) -> None:
+    """In the run, with a picture of what it does."""
+    from vtssi_pyro.plots import reliability
+
+    run.keep(calibration)
+    reliability(run.figures / "reliability.png", before, after)
+    say(f"calibration kept in {run.calibration_file}; predict uses it")
+
+
+def _sequences(source: "str | Dataset", config: "Config", seen: int) -> "Dataset":
+    """Sequences with truth, and with frames to predict."""
     from vtssi_pyro.errors import DataError
 
     from .reading import open_for
@@ -117,6 +128,10 @@ def _sequences(source: "str | Dataset", config: "Config") -> "Dataset":
     found = open_for(source, config) if isinstance(source, str) else source
     if found.truth is None:
         raise DataError(f"{source}: has no positions to judge by; expected positions (S, T, N, 2)")
+    if found.length <= seen:
+        raise DataError(
+            f"{found.length} frames a sequence, of which {seen} are seen: none is left to predict"
+        )
     return found
 
 
@@ -124,13 +139,10 @@ def _drawn(
     tracker: "Tracker", data: "Dataset", seen: int, samples: int, seed: int, device: "torch.device"
 ) -> "Tracks":
     """Futures of all frames after the observed ones."""
-    from vtssi_pyro.errors import DataError
     from vtssi_pyro.predict import forecast
 
     from .reading import read_all
 
-    if data.length <= seen:
-        raise DataError(f"{data.length} frames a sequence, of which {seen} are seen: none is left to predict")
     horizon = data.length - seen
     return read_all(
         data, seen, device, lambda x, first: forecast(tracker, x, horizon, samples, seed=seed + first)

@@ -42,13 +42,15 @@ def evaluate(
     from vtssi_pyro.evaluation import compare, find
     from vtssi_pyro.export import write_mot_challenge
     from vtssi_pyro.machine import available_device, default_threads, prepare
-    from vtssi_pyro.mot_metrics import mot_metrics
+    from vtssi_pyro.mot_metrics import library, mot_metrics
     from vtssi_pyro.trained import find as find_trained
 
     from .progress import watched
     from .reading import folder, open_for, warn_if_short
     from .tables import by_frame, of_boxes, overall
 
+    if mot:
+        library()
     trained = find_trained(run)
     config = trained.config
     dataset = open_for(data, config)
@@ -57,13 +59,15 @@ def evaluate(
             f"{data}: has no positions to judge by; expected an .npz file with positions (S, T, N, 2), as "
             "vtssi-pyro generate writes it; vtssi-pyro track needs none"
         )
+    if (mot or export) and dataset.truth.box is None:
+        raise DataError(f"{data}: --mot and --export need boxes; expected an array boxes (S, T, N, 2)")
     prepare(default_threads())
     tracker = trained.tracker(checkpoint, available_device(device))
     warn_if_short(tracker, dataset.length)
     if without_mot:
         tracker.motion = RandomWalk(config.model.mot.walk_scale)
     observe = min(observe or config.observe, dataset.length)
-    target = folder(export) if export else None
+    target = folder(export, "--export") if export else None
     with watched(dataset, "judging") as sequences:
         found = find(tracker, sequences, observe)
     metrics = compare(tracker, dataset, found, observe).as_dict()

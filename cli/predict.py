@@ -10,7 +10,10 @@ from .options import POSITIVE, checkpoint_option, command, device_option, film_o
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from vtssi_pyro.calibration import Calibration
     from vtssi_pyro.data import VideoFile
+    from vtssi_pyro.tracker import Tracker
+    from vtssi_pyro.trained import Trained
     from vtssi_pyro.types import Tracks
 
 FANS = 8  # sequences in the picture of futures
@@ -47,7 +50,7 @@ def predict(
     FRAMES is a .npz or .npy file, or a movie (GIF, WebP, TIFF stack, folder of pictures, mp4 and others); K
     frames of every sequence are seen.
 
-    Futures are calibrated if vtssi-pyro calibrate has been run, as those of weights that ship are.
+    Futures are calibrated if vtssi-pyro calibrate has been run on these weights, as those of weights that ship are.
 
     Writes predictions.csv (with 50 % and 90 % intervals), tracks.csv and MOTChallenge text in mot/ of the
     frames that were seen, overlay.gif of the first sequences, and futures.png: paths as seen and as drawn, their
@@ -56,11 +59,14 @@ def predict(
     from vtssi_pyro.errors import UsageError
     from vtssi_pyro.export import write_predictions_csv
     from vtssi_pyro.machine import available_device, default_threads, prepare
+    from vtssi_pyro.movies.film import writer
     from vtssi_pyro.predict import forecast
     from vtssi_pyro.trained import find
 
     from .reading import folder, head, open_for, read_all, warn_if_short, write_tracks
 
+    if mp4:
+        writer()
     trained = find(run)
     config = trained.config
     data = open_for(frames, config)
@@ -75,25 +81,43 @@ def predict(
         warn(f"{frames} has {data.length} frames a sequence, fewer than --observe {observe}: all are seen")
     seen = min(observe, data.length)
     warn_if_short(tracker, seen)
+    calibration = None if raw else _calibration(trained, run, tracker, checkpoint, seen, samples)
     target = folder(out)
     tracks, rendered = read_all(
         data, seen, where, lambda x, first: forecast(tracker, x, horizon, samples, seed=seed + first)
     )
-    calibration = None if raw else trained.calibration
     if calibration:
-        if samples > 1 and not calibration.fits(seen, samples):
-            warn(
-                f"{run}: was calibrated on {calibration.samples} futures after {calibration.observed} frames, "
-                f"not {samples} after {seen}: its regions may hold less or more than they say"
-            )
         tracks = calibration(tracks, seen)
-    elif samples > 1 and not raw:
-        warn(f"{run}: its intervals are as the model has them; vtssi-pyro calibrate tells how honest that is")
     csv = target / "predictions.csv"
     write_predictions_csv(csv, tracks, seen)
     pictures = _pictures(target, data, tracks, rendered, seen, mp4)
     for path in (csv, *write_tracks(target, head(tracks, frames=seen)), *pictures):
         click.echo(path)
+
+
+def _calibration(
+    trained: "Trained", run: str, tracker: "Tracker", checkpoint: str, seen: int, samples: int
+) -> "Calibration | None":
+    """The calibration of these weights, if there is one; a warning where the intervals may not be honest."""
+    from vtssi_pyro.train.checkpoint import digest
+
+    found = trained.calibration
+    if samples < 2:
+        return None
+    if found is None:
+        warn(f"{run}: its intervals are as the model has them; vtssi-pyro calibrate tells how honest that is")
+    elif not found.is_of(digest(tracker.state_dict())):
+        warn(
+            f"{run}: its calibration is of other weights than checkpoint {checkpoint} and is left out; "
+            f"vtssi-pyro calibrate {run} --checkpoint {checkpoint} makes one"
+        )
+        return None
+    elif not found.fits(seen, samples):
+        warn(
+            f"{run}: was calibrated on {found.samples} futures after {found.observed} frames, "
+            f"not {samples} after {seen}: its regions may hold less or more than they say"
+        )
+    return found
 
 
 def _pictures(

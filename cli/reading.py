@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from vtssi_pyro.predict import Reading, concatenated
 from vtssi_pyro.tracker import Tracker
 from vtssi_pyro.types import Tracks
 
+from .failures import FULL
 from .options import warn
 from .progress import watched
 
@@ -74,12 +76,19 @@ def head(tracks: Tracks, sequences: int | None = None, frames: int | None = None
     return Tracks._make(fields)._replace(samples=samples)
 
 
-def folder(out: str) -> Path:
-    """The folder for results, made if missing."""
+def folder(out: str, option: str = "--out") -> Path:
+    """The folder for results, made if missing, in which something can be written."""
     try:
         Path(out).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"--out {out}: cannot be made ({error.strerror}); choose another") from error
+        raise UsageError(f"{option} {out}: cannot be made ({error.strerror}); choose another") from error
+    try:
+        with TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise UsageError(f"{option} {out}: cannot be written ({error.strerror}); choose another") from error
     return Path(out)
 
 

@@ -41,18 +41,28 @@ def of_boxes(metrics: Mapping[str, float]) -> list[str]:
 
 
 def honesty(before: Mapping[str, Any], after: Mapping[str, Any] | None) -> list[str]:
-    """Lines of how honest forecasts are, before and after their calibration."""
-    half, most = before["levels"].index(0.5), before["levels"].index(0.9)
-    lines = ["horizon  objects  in 50 % region     in 90 % region     CRPS, px         NLL, nats"]
+    """Lines of how honest forecasts are, before and after their calibration: regions and scores, then intervals."""
+    regions = [("in 50 % region", "coverage", 0.5), ("in 90 % region", "coverage", 0.9)]
+    scores = [("CRPS, px", "crps", None), ("NLL, nats", "nll", None)]
+    intervals = [(f"{axis} in {100 * p:.0f} %", f"coverage_{axis}", p) for axis in "xy" for p in (0.5, 0.9)]
+    return [*_compared(before, after, [*regions, *scores]), "", *_compared(before, after, intervals)]
+
+
+def _compared(
+    before: Mapping[str, Any], after: Mapping[str, Any] | None, columns: list[tuple[str, str, float | None]]
+) -> list[str]:
+    """A table by horizon; columns are a heading, a key of an assessment and, of shares, a level."""
+    lines = ["  ".join(["horizon", "objects", *(heading.ljust(17) for heading, *_ in columns)]).rstrip()]
     for h, objects in enumerate(before["objects"]):
         cells = []
-        for name, index in (("coverage", half), ("coverage", most), ("crps", None), ("nll", None)):
-            values = [found[name][h] for found in (before, after) if found]
-            if index is None:
-                cells.append(" -> ".join(map(_number, values)).ljust(15))
+        for _, key, level in columns:
+            values = [found[key][h] for found in (before, after) if found]
+            if level is None:
+                shown = map(_number, values)
             else:
-                shares = (row and row[index] for row in values)
-                cells.append(" -> ".join(map(_percent, shares)).ljust(17))
+                place = before["levels"].index(level)
+                shown = (_percent(row and row[place]) for row in values)
+            cells.append(" -> ".join(shown).ljust(17))
         lines.append(f"{h + 1:7}  {objects:7}  {'  '.join(cells)}".rstrip())
     return lines
 

@@ -29,11 +29,14 @@ def track(run: str, frames: str, out: str, mp4: bool, checkpoint: str, device: s
     """
     from vtssi_pyro import predict
     from vtssi_pyro.machine import available_device, default_threads, prepare
+    from vtssi_pyro.movies.film import writer
     from vtssi_pyro.plots import Panel, overlay_film, overlay_gif
     from vtssi_pyro.trained import find
 
     from .reading import SHOWN, folder, head, open_for, read_all, warn_if_short, write_tracks
 
+    if mp4:
+        writer()
     trained = find(run)
     data = open_for(frames, trained.config)
     where = available_device(device)

@@ -1,7 +1,9 @@
 """Scores against closed forms, and regions that hold what they say after calibration."""
 
+import csv
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import torch
 
 from vtssi_pyro.calibration import Calibration, assess, calibrate
 from vtssi_pyro.errors import UsageError
+from vtssi_pyro.export import write_predictions_csv
 from vtssi_pyro.types import Tracks
 
 OBSERVED, AHEAD, SAMPLES = 2, 4, 200
@@ -50,7 +53,8 @@ def test_scores_of_a_forecast_that_is_right() -> None:
         assert found.nll[horizon] == pytest.approx(
             1 + math.log(2 * math.pi) + float(sigma.log().sum()), abs=0.08
         )
-        assert found.coverage[horizon] == pytest.approx(found.levels, abs=0.05)
+        for share in (found.coverage, found.coverage_x, found.coverage_y):
+            assert share[horizon] == pytest.approx(found.levels, abs=0.05)
 
 
 @pytest.mark.parametrize("shape", ["normal", "heavy"])
@@ -66,6 +70,8 @@ def test_calibrated_regions_hold_what_they_say(spread: float, shape: str) -> Non
     after = assess(truth, mended, OBSERVED)
     for row in after.coverage:
         assert row == pytest.approx(after.levels, abs=0.06)
+    for row in (*after.coverage_x, *after.coverage_y):  # which nothing was fitted to
+        assert (row[9], row[17]) == pytest.approx((0.5, 0.9), abs=0.06 if shape == "normal" else 0.09)
     assert all(a < b for a, b in zip(after.nll, before.nll, strict=True))
     if spread > 1:
         assert all(a < b for a, b in zip(after.crps, before.crps, strict=True))
@@ -87,6 +93,63 @@ def test_factors_of_one_change_nothing() -> None:
     _, tracks = forecasts(1.0, 5)
     still = Calibration((0.1, 0.9), ((1.0, 1.0),), OBSERVED, 50)(tracks, OBSERVED)
     torch.testing.assert_close(still.samples, tracks.samples)
+
+
+def test_intervals_are_those_that_are_written(tmp_path: Path) -> None:
+    """By hand, from the file: what calibrate says of x and y is what predictions.csv holds."""
+    truth, tracks = forecasts(1.0, 40)
+    tracks = swapped(tracks)._replace(position=truth.position)  # so that the slots are the objects
+    tracks = tracks._replace(samples=tracks.samples.flip(-2))
+    found = assess(truth, tracks, OBSERVED)
+    write_predictions_csv(tmp_path / "a.csv", tracks, OBSERVED)
+    with (tmp_path / "a.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for axis, shares in (("x", found.coverage_x), ("y", found.coverage_y)):
+        for percent in (50, 90):
+            for horizon in range(AHEAD):
+                inside = [
+                    float(row[f"{axis}_{percent}_low"])
+                    <= float(row[axis])
+                    <= float(row[f"{axis}_{percent}_high"])
+                    for row in rows
+                    if int(row["frame"]) == OBSERVED + horizon
+                ]
+                assert len(inside) == 80
+                level = found.levels.index(percent / 100)
+                assert shares[horizon][level] == pytest.approx(sum(inside) / 80, abs=0.02)
+
+
+def test_samples_that_are_not_finite_are_passed_over() -> None:
+    """What is left of a cloud says the same; of a cloud of which nothing is left, nothing is inside."""
+    truth, tracks = forecasts(2.0, 100)
+    tracks = swapped(tracks)
+    holed = tracks.samples.clone()
+    holed[::10, ..., 0] = torch.nan
+    holed[5::10] = torch.inf
+    holed = tracks._replace(samples=holed)
+    whole = tracks._replace(samples=tracks.samples[torch.arange(SAMPLES) % 5 > 0])
+    assert assess(truth, holed, OBSERVED) == assess(truth, whole, OBSERVED)
+    one, other = calibrate(truth, holed, OBSERVED), calibrate(truth, whole, OBSERVED)
+    assert one.factors == other.factors
+    mended, expected = one(holed, OBSERVED), one(whole, OBSERVED)
+    kept = mended.samples[torch.arange(SAMPLES) % 5 > 0]
+    torch.testing.assert_close(kept[:, :, OBSERVED:], expected.samples[:, :, OBSERVED:], atol=0.01, rtol=0)
+    torch.testing.assert_close(mended.scale[:, OBSERVED:], expected.scale[:, OBSERVED:], atol=0.01, rtol=0)
+
+    empty = tracks.samples.clone()
+    empty[1:, :50] = torch.nan  # one sample tells no spread
+    half = assess(truth, tracks._replace(samples=empty), OBSERVED)
+    rest = Tracks(truth.position[50:], truth.present[50:])
+    known = assess(rest, tracks._replace(position=tracks.position[50:], present=tracks.present[50:],
+                                         samples=tracks.samples[:, 50:], scale=None), OBSERVED)  # fmt: skip
+    assert half.objects == [200] * AHEAD
+    assert (half.crps, half.nll) == (known.crps, known.nll)
+    for axis in ("coverage", "coverage_x", "coverage_y"):
+        for share, other in zip(getattr(half, axis), getattr(known, axis), strict=True):
+            assert share == pytest.approx([value / 2 for value in other])
+    nothing = assess(truth, tracks._replace(samples=torch.full_like(empty, torch.nan)), OBSERVED)
+    assert nothing.crps == nothing.nll == [None] * AHEAD
+    assert nothing.coverage == [[0.0] * len(nothing.levels)] * AHEAD
 
 
 def lost(tracks: Tracks) -> dict[str, Any]:
@@ -111,6 +174,14 @@ def test_what_cannot_be_told() -> None:
 def test_what_is_no_calibration(factors: Any) -> None:
     with pytest.raises(ValueError, match="expected"):
         Calibration((0.1, 0.9), factors, 5, 50)
+
+
+def test_it_names_the_weights_that_it_is_of() -> None:
+    calibration = Calibration((0.1, 0.9), ((1.0, 1.0),), 5, 50, "abc")
+    assert Calibration.from_dict(json.loads(json.dumps(calibration.as_dict()))) == calibration
+    assert calibration.is_of("abc")
+    assert not calibration.is_of("abd")
+    assert Calibration((0.1, 0.9), ((1.0, 1.0),), 5, 50).is_of("abc")  # nobody said
 
 
 def test_it_fits_forecasts_like_those_it_was_fitted_on() -> None:

@@ -47,7 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "mot_metrics": {"types", "errors"},
     "calibration": {"types", "errors", "matching"},
     "export": {"types", "errors", "atomic"},
-    "plots": {"types", "errors", "atomic", "movies"},
+    "plots": {"types", "errors", "atomic", "movies", "calibration"},
 }
 # Whole jobs: they see all but the command line and the figures.
 JOBS = {

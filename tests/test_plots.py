@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vtssi_pyro.plots import Panel, error_curves, film_strip, futures, learning_curves, overlay_gif
+from vtssi_pyro.plots import Panel, error_curves, film_strip, learning_curves, overlay_gif
 from vtssi_pyro.plots.canvas import Canvas
 from vtssi_pyro.plots.curves import _smooth
 from vtssi_pyro.plots.overlay import FOOTER, GAP, HEADER, MARGIN
@@ -269,29 +269,3 @@ def test_frames_of_a_strip_are_called_as_asked(tmp_path: Path) -> None:
     counted, called = heads
     assert all((counted[c] == called[c]).all() for c in range(3))
     assert all((called[c] == called[c + 3]).all() and (counted[c] != counted[c + 3]).any() for c in range(3))
-
-
-def test_futures_fan_out_from_what_was_seen(tmp_path: Path) -> None:
-    """Paths of two objects and an empty slot; pixels of an identity's colour lie where its futures do."""
-    B, seen, horizon = 3, 4, 6
-    time = torch.arange(seen + horizon)[None, :, None, None].double()
-    start, pace = torch.tensor([[10.0, 10.0], [10.0, 40.0], [0.0, 0.0]]), torch.tensor([3.0, 0.0])
-    position = (start + pace * time).expand(B, -1, -1, -1).clone()
-    present = torch.ones(position.shape[:-1], dtype=torch.bool)
-    present[..., 2] = False
-    spread = (time - seen + 1).clamp_min(0)
-    samples = position + spread * torch.randn(
-        30, B, seen + horizon, 3, 2, generator=torch.Generator().manual_seed(0)
-    )
-    tracks = Tracks(position.where(present[..., None], torch.nan), present, samples=samples)
-    path = tmp_path / "futures.png"
-    futures(path, torch.zeros(B, 50, 50), tracks, seen)
-    with Image.open(path) as image:
-        colours = np.asarray(image.convert("RGB")).astype(int)
-    orange, blue = ((np.abs(colours - np.array(c)).sum(-1) < 60) for c in IDENTITIES[:2])
-    assert orange.sum() > 100
-    assert blue.sum() > 100
-    assert orange.nonzero()[0].mean() < blue.nonzero()[0].mean()  # above
-    bare = tracks._replace(samples=None)
-    futures(tmp_path / "modes.png", torch.zeros(B, 50, 50), bare, seen)
-    assert (tmp_path / "modes.png").read_bytes() != path.read_bytes()

@@ -12,6 +12,7 @@ from small_model import SIDE, small
 
 import vtssi_pyro
 from vtssi_pyro import packing, pretrained, trained
+from vtssi_pyro.calibration import Calibration
 from vtssi_pyro.config import Config, DataConfig, from_dict
 from vtssi_pyro.data import VideoFile
 from vtssi_pyro.errors import CheckpointError, UsageError
@@ -20,6 +21,7 @@ from vtssi_pyro.packing import pack
 from vtssi_pyro.pretrained import FORMAT, Card, Pretrained, available, card, load_pretrained
 from vtssi_pyro.runs import Run
 from vtssi_pyro.train import checkpoint
+from vtssi_pyro.train.checkpoint import digest
 from vtssi_pyro.variants import build
 
 WORDS = {
@@ -83,6 +85,22 @@ def test_the_card_tells_everything(run: Run, folder: Path, test: VideoFile) -> N
         "float32": judge(run.tracker(), test, 3).as_dict(),
         "float16": judge(load_pretrained("tiny", folder=folder), test, 3).as_dict(),
     }
+
+
+def test_a_calibration_ships_with_the_weights_that_it_is_of(
+    run: Run, test: VideoFile, tmp_path: Path
+) -> None:
+    """It names them as they come back, rounded; one of others does not ship."""
+    mine = digest(run.tracker().state_dict())
+    run.keep(Calibration((0.5, 0.9), ((0.5, 0.8),), 3, 50, mine))
+    pack(run, "tiny", test, folder=tmp_path / "weights", **WORDS)
+    shipped = Pretrained("tiny", tmp_path / "weights")
+    assert shipped.calibration.weights == digest(shipped.tracker().state_dict()) != mine
+    assert shipped.calibration.factors == ((0.5, 0.8),)
+    run.keep(Calibration((0.5, 0.9), ((0.5, 0.8),), 3, 50, "another's"))
+    with pytest.raises(UsageError, match="calibration is of other weights than checkpoint last"):
+        pack(run, "other", test, folder=tmp_path / "weights", **WORDS)
+    assert available(tmp_path / "weights") == ("tiny",)
 
 
 def test_single_precision_on_request(run: Run, test: VideoFile, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def mot_metrics(truth: Tracks, tracks: Tracks) -> dict[str, float]:
         DataError: there are no boxes to compare.
         UsageError: TrackEval is not installed.
     """
-    metrics = _library()
+    metrics = library()
     results: dict[str, dict[str, Any]] = {name: {} for name in metrics}
     for b in range(len(truth.present)):
         sequence = _sequence(_boxes(truth, b, "the truth"), _boxes(tracks, b, "the tracks"))
@@ -49,7 +49,8 @@ def mot_metrics(truth: Tracks, tracks: Tracks) -> dict[str, float]:
     return {name: float(np.mean(whole[metric][field])) for name, (metric, field) in FIELDS.items()}
 
 
-def _library() -> dict[str, Any]:
+def library() -> dict[str, Any]:
+    """TrackEval's metrics by name; a :class:`UsageError` says how to get them, before anything is computed."""
     try:
         from trackeval import metrics
     except ImportError as error:

@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 
 from vtssi_pyro.atomic import atomic_write, write_json
+from vtssi_pyro.calibration import Calibration
 from vtssi_pyro.config import Config, to_dict
 from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.errors import UsageError
@@ -17,6 +18,7 @@ from vtssi_pyro.evaluation import judge
 from vtssi_pyro.pretrained import FOLDER, Card
 from vtssi_pyro.runs import Run
 from vtssi_pyro.tracker import Tracker
+from vtssi_pyro.train.checkpoint import digest
 
 LARGEST = 10_000_000  # bytes of a file with weights
 
@@ -51,7 +53,8 @@ def pack(
         folder: where to write; None: the package's own.
 
     Raises:
-        UsageError: weights that are too large or out of the range of ``dtype``; nothing was written.
+        UsageError: weights that are too large or out of the range of ``dtype``, or a calibration of others; nothing was
+            written.
     """
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
         raise UsageError(f"{name}: expected a name of lower case letters, digits and hyphens")
@@ -62,14 +65,17 @@ def pack(
         raise UsageError(
             f"{run.folder}: its weights take {len(payload) / 1e6:.1f} MB, {LARGEST / 1e6:.0f} MB at most may ship"
         )
+    calibration = _calibration(run, tracker, checkpoint_name)
     metrics = {"float32": judge(tracker, test, config.observe).as_dict()}
     tracker.load_state_dict(weights)
     metrics[str(dtype).removeprefix("torch.")] = judge(tracker, test, config.observe).as_dict()
+    if calibration:
+        calibration = replace(calibration, weights=digest(tracker.state_dict()))
     card = Card(
         name=name, description=description, data=data, licence=licence, recipe=to_dict(_without_paths(config)),
         observe=config.observe, minutes=run.minutes, machine=machine, seed=config.seed, commit=commit,
         metrics=metrics, sha256=hashlib.sha256(payload).hexdigest(),
-        calibration=run.calibration.as_dict() if run.calibration else None,
+        calibration=calibration.as_dict() if calibration else None,
     )  # fmt: skip
     target = Path(folder or FOLDER)
     target.mkdir(parents=True, exist_ok=True)
@@ -77,6 +83,17 @@ def pack(
         temporary.write_bytes(payload)
     write_json(target / f"{name}.json", to_dict(card))
     return card
+
+
+def _calibration(run: Run, tracker: Tracker, checkpoint_name: str) -> Calibration | None:
+    """The run's, if it has one; it must be of these weights."""
+    found = run.calibration
+    if found and not found.is_of(digest(tracker.state_dict())):
+        raise UsageError(
+            f"{run.folder}: its calibration is of other weights than checkpoint {checkpoint_name}; "
+            "calibrate those, or remove it"
+        )
+    return found
 
 
 def _rounded(tracker: Tracker, dtype: torch.dtype) -> dict[str, torch.Tensor]:

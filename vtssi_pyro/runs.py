@@ -227,7 +227,7 @@ class Run:
             owner = file.read().strip()
             if not _claim(file):
                 raise UsageError(
-                    f"{self.folder}: in use by another process ({owner}); wait or choose another --out"
+                    f"{self.folder}: in use by another process ({owner}); wait or choose another folder"
                 )
             file.truncate(0)
             file.write(f"{platform.node()} {os.getpid()}\n")
@@ -242,7 +242,7 @@ class Run:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
             reason = error.strerror or error
-            raise UsageError(f"{self.folder}: cannot be written ({reason}); choose another --out") from error
+            raise UsageError(f"{self.folder}: cannot be written ({reason}); choose another folder") from error
 
 
 def versions() -> dict[str, str]:

@@ -31,7 +31,7 @@ class Trained(Protocol):
 
     @property
     def calibration(self) -> Calibration | None:
-        """What makes the tracker's sampled predictions honest; None where nobody has looked."""
+        """What makes sampled predictions honest, of the weights that it names; None where nobody has looked."""
 
     def about(self) -> dict[str, Any]:
         """What it is and how good it is, ready for JSON."""

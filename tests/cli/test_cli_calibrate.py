@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,14 @@ import torch
 from PIL import Image
 from tiny_run import FRAME, ON_DIGITS, ON_FILE, blobs, call, refused
 
+from vtssi_pyro import predict
+from vtssi_pyro.calibration import assess, calibrate
+from vtssi_pyro.data import open_frames
+from vtssi_pyro.predict import forecast
 from vtssi_pyro.runs import Run
 from vtssi_pyro.train import checkpoint
+from vtssi_pyro.train.checkpoint import digest
+from vtssi_pyro.types import Tracks
 
 OBSERVE = 3
 
@@ -34,34 +41,116 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+TO = ("--observe", OBSERVE, "--samples", 10)
+
+
+def futures(run: Run, data: Path, seed: int) -> tuple[Tracks, Tracks]:
+    """The truth of a file, and the futures of it that the command draws with a seed."""
+    video = open_frames(data)
+    tracker, frames = run.tracker(), video.frames(slice(None), length=OBSERVE)
+    return video.truth, forecast(tracker, frames, video.length - OBSERVE, 10, seed=seed).tracks
+
+
+def test_its_numbers_are_those_of_the_library(place: Path) -> None:
+    """What is printed is what it finds, of futures that the test draws itself; and so is what is kept."""
+    run, fit_on, data = Run(place / "file"), place / "fit.npz", place / "data.npz"
+    blobs(fit_on, sequences=25)
+    calibration = calibrate(*futures(run, fit_on, 0), OBSERVE, digest(run.tracker().state_dict()))
+    truth, drawn = futures(run, data, 1)
+    before = assess(truth, drawn, OBSERVE)
+    after = assess(truth, calibration(drawn, OBSERVE), OBSERVE)
+
+    result = call("calibrate", run.folder, data, "--fit-on", fit_on, *TO, "--json")
+    assert json.loads(result.stdout) == json.loads(
+        json.dumps({"before": before.as_dict(), "after": after.as_dict()})
+    )
+    assert run.calibration == calibration
+    table = call("calibrate", run.folder, data, "--fit-on", fit_on, *TO).stdout.splitlines()
+    regions, intervals = table[: table.index("")], table[table.index("") + 1 :]
+    assert regions[0].split()[:2] == intervals[0].split()[:2] == ["horizon", "objects"]
+    half, most = before.levels.index(0.5), before.levels.index(0.9)
+    for h, (first, second) in enumerate(zip(regions[1:], intervals[1:], strict=True)):
+        shown = [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", first.replace("->", ""))]
+        expected = [h + 1, before.objects[h]]
+        expected += [100 * found.coverage[h][level] for level in (half, most) for found in (before, after)]
+        expected += [
+            score[h] for key in ("crps", "nll") for score in (getattr(before, key), getattr(after, key))
+        ]
+        assert shown == pytest.approx(expected, abs=0.051)
+        shown = [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", second.replace("->", ""))]
+        expected = expected[:2] + [
+            100 * share[h][level]
+            for axis in ("coverage_x", "coverage_y")
+            for level in (half, most)
+            for share in (getattr(before, axis), getattr(after, axis))
+        ]
+        assert shown == pytest.approx(expected, abs=0.051)
+    assert h + 1 == 8 - OBSERVE
+    assert before != after
+
+
 def test_it_is_fitted_kept_and_used(place: Path, tmp_path: Path) -> None:
-    run = Run(place / "digits")
+    run, data = Run(place / "digits"), place / "data.npz"
     assert run.calibration is None
-    to = ("--observe", OBSERVE, "--samples", 10, "--sequences", 30)
-    result = call("calibrate", run.folder, *to)
-    lines = result.stdout.splitlines()
-    assert lines[0].split()[:2] == ["horizon", "objects"]
-    assert len(lines) == 1 + 8 - OBSERVE
-    assert lines[1].count(" -> ") == 4
+    result = call("calibrate", run.folder, *TO, "--sequences", 30)
     assert "predict uses it" in result.stderr
     calibration = run.calibration
     assert calibration is not None
     assert len(calibration.factors) == 8 - OBSERVE
     with Image.open(run.figures / "reliability.png") as image:
         assert image.format == "PNG"
-
-    again = json.loads(call("calibrate", run.folder, place / "data.npz", *to, "--json").stdout)
-    assert again["before"]["objects"] == again["after"]["objects"]
+    call("calibrate", run.folder, data, *TO, "--sequences", 30)
     assert run.calibration == calibration  # the same seed, the same sequences to fit on
-    ends = {}
-    for name, raw in (("raw", ["--raw"]), ("mended", [])):
-        out = tmp_path / name
-        call("predict", run.folder, place / "data.npz", "--observe", OBSERVE, "--horizon", 5, "--samples", 10,
-             "--out", out, *raw)  # fmt: skip
-        with (out / "predictions.csv").open(newline="") as file:
-            table = list(csv.DictReader(file))
-        ends[name] = np.array([float(row["x_90_high"]) - float(row["x_90_low"]) for row in table])
-    assert not np.allclose(ends["raw"], ends["mended"])
+
+    to = (data, "--observe", OBSERVE, "--horizon", 5, "--samples", 10)
+    tables, messages = {}, {}
+
+    def predicted(name: str, *args: object) -> None:
+        messages[name] = call("predict", run.folder, *to, "--out", tmp_path / name, *args).stderr
+        with (tmp_path / name / "predictions.csv").open(newline="") as file:
+            tables[name] = list(csv.DictReader(file))
+
+    predicted("raw", "--raw")
+    predicted("mended")
+    _, drawn = futures(run, data, 0)
+    expected = calibration(drawn, OBSERVE).samples.quantile(0.95, 0)  # (B, T, N, 2)
+    for row in tables["mended"]:
+        place_of = tuple(int(row[key]) for key in ("sequence", "frame", "object"))
+        assert float(row["y_90_high"]) == pytest.approx(float(expected[place_of][1]), abs=2e-3)
+    assert tables["raw"] != tables["mended"]
+
+    other = checkpoint.load(run.checkpoint())
+    next(iter(other["trained"].values())).add_(1e-6)
+    checkpoint.save(run.checkpoint("best"), other)
+    predicted("other", "--checkpoint", "best")
+    assert messages["other"].count("warning:") == 1
+    assert "its calibration is of other weights than checkpoint best" in messages["other"]
+    predicted("other raw", "--checkpoint", "best", "--raw")
+    assert tables["other"] == tables["other raw"]
+    assert "warning" not in messages["mended"] + messages["other raw"]
+
+
+def nothing_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(*args: object, **settings: object) -> None:
+        raise AssertionError("this has taken minutes")
+
+    monkeypatch.setattr(predict, "forecast", late)
+
+
+def test_what_cannot_be_is_refused_at_once(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing_is_computed(monkeypatch)
+    run = Run(place / "digits")
+    assert "missing.npz" in refused(3, "calibrate", run.folder, place / "missing.npz", *TO)
+    assert "missing.npz" in refused(3, "calibrate", run.folder, "--fit-on", place / "missing.npz", *TO)
+    with run.lock():
+        assert "in use by another process" in refused(2, "calibrate", run.folder, *TO)
+    lock = run.folder / ".lock"
+    lock.unlink()
+    lock.mkdir()  # as good as a folder that may not be written
+    try:
+        assert "cannot be written" in refused(2, "calibrate", run.folder, *TO)
+    finally:
+        lock.rmdir()
 
 
 def test_a_run_on_a_file_is_told_what_to_fit_on(place: Path) -> None:

@@ -1,8 +1,11 @@
 """Movies whose making is known."""
 
 from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from vtssi_pyro.movies import Movie
 
@@ -45,3 +48,18 @@ def movie(
         frames.append(frame + sign * sum(draw(x, y) for x, y in places))
     stack = np.stack(frames).astype(np.float32)
     return Movie("made", (H, W), T, 25.0, lambda: iter(stack))
+
+
+def encode(path: Path, codec: str, frames: np.ndarray, pixels: str = "gray") -> Path:
+    """Write a film."""
+    av = pytest.importorskip("av", reason="needs PyAV, the extra named video")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=Fraction(25))
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], pixels
+        stream.bit_rate = 4_000_000  # enough for every frame to be its own
+        for frame in frames:
+            container.mux(
+                stream.encode(av.VideoFrame.from_ndarray(frame, "gray" if frame.ndim == 2 else "rgb24"))
+            )
+        container.mux(stream.encode(None))
+    return path

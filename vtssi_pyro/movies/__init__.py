@@ -8,17 +8,17 @@ from vtssi_pyro.movies.arrays import array
 from vtssi_pyro.movies.film import write_film
 from vtssi_pyro.movies.inspection import Inspection, inspect
 from vtssi_pyro.movies.movie import Movie, luminance
-from vtssi_pyro.movies.preparation import Preparation, chosen
+from vtssi_pyro.movies.preparation import Preparation, suggested_preparation
 
 __all__ = [
     "SUFFIXES",
     "Inspection",
     "Movie",
     "Preparation",
-    "chosen",
     "inspect",
     "luminance",
     "open_movie",
+    "suggested_preparation",
     "write_film",
 ]
 

@@ -38,23 +38,31 @@ def write_film(path: Path | str, frames: Iterable[np.ndarray], rate: float) -> N
         rate: frames per second.
 
     Raises:
-        UsageError: PyAV is not installed.
+        UsageError: PyAV is not installed, or it has no encoder.
+        DataError: no frames, or frames of several sizes.
     """
-    av = pyav()
+    av = writer()
     with (
         atomic_write(path) as temporary,
         av.open(str(temporary), "w", options={"movflags": "faststart"}) as file,
     ):
-        stream = None
+        stream, size = None, None
         for frame in frames:
             height, width = frame.shape[:2]
+            size = size or (height, width)
+            if (height, width) != size:
+                raise DataError(
+                    f"{path}: frames of {size[0]}x{size[1]} and of {height}x{width} pixels (H x W): "
+                    "all must have one size"
+                )
             even = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
             if stream is None:
                 stream = file.add_stream("libx264", rate=Fraction(rate).limit_denominator(1000))
                 stream.height, stream.width, stream.pix_fmt = *even.shape[:2], "yuv420p"
             file.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
-        if stream is not None:
-            file.mux(stream.encode(None))
+        if stream is None:
+            raise DataError(f"{path}: no frames to write")
+        file.mux(stream.encode(None))
 
 
 def _frames(path: Path) -> Iterator[np.ndarray]:
@@ -102,6 +110,14 @@ def _opened(path: Path) -> Iterator[Any]:
         raise DataError(
             f"{path}: cannot be decoded ({reason}): copy the file again, or convert it"
         ) from error
+
+
+def writer() -> Any:
+    """The library, able to write; :func:`write_film` needs it, and who computes for long may ask first."""
+    av = pyav()
+    if "libx264" not in av.codecs_available:
+        raise UsageError("this PyAV cannot write H.264: pip install --force-reinstall 'vtssi-pyro[video]'")
+    return av
 
 
 def pyav() -> Any:

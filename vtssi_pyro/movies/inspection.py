@@ -37,12 +37,12 @@ class Inspection:
     object_size: float  # the longer side of the box around one, median
     speed: float  # per frame, median
     contrast: float  # by how much moving things stand out, in units of full scale
-    still: np.ndarray = field(repr=False, compare=False)  # (h, w) the background, in units of full scale
-    shrunk: int  # pixels of the movie, a side, that one of ``still`` is made of
+    background_image: np.ndarray = field(repr=False, compare=False)  # (h, w), in units of full scale
+    shrunk: int  # pixels of the movie, a side, that one of ``background_image`` is made of
 
     def as_dict(self) -> dict[str, Any]:
         """The fields but the background, ready for JSON."""
-        return {key: value for key, value in asdict(self).items() if key != "still"}
+        return {key: value for key, value in asdict(self).items() if key != "background_image"}
 
 
 class _Pair(NamedTuple):

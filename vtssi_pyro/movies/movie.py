@@ -22,7 +22,7 @@ class Movie:
         name: the file or folder, as errors call it.
         size: (H, W), pixels.
         length: number of frames T, of films about that; None where only reading them tells.
-        rate: frames per second; None where the file does not say.
+        rate: frames per second; None where the file does not say. Of animations, that of the first frame.
         reader: opens the movie and gives its frames: (H, W), (H, W, 3) or (H, W, 4) with opacity; uint8, uint16, bool,
             or floats.
     """

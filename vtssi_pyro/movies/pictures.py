@@ -26,7 +26,9 @@ def animation(path: Path) -> Movie:
     with _opened(path) as picture:
         with _decoding(path):
             size, length = _array(picture).shape[:2], getattr(picture, "n_frames", 1)
-        pause = picture.info.get("duration")  # milliseconds; some formats tell only once a frame is decoded
+        pause = picture.info.get(
+            "duration"
+        )  # milliseconds, of the first frame; WebP tells once it is decoded
     return Movie(str(path), size, length, 1000 / pause if pause else None, lambda: _frames(path))
 
 

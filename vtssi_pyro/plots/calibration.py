@@ -8,13 +8,15 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from vtssi_pyro.plots.curves import LETTERS, dress, legend, line, save
-from vtssi_pyro.plots.style import FAINT_INK, FONT_FAMILY, INFERENCE, PREDICTION
+from vtssi_pyro.plots.style import FAINT_INK, FONT_FAMILY, INFERENCE, INK, PREDICTION
 
 SHOWN = (1, 5, 10, 15)  # horizons
 
 
 def reliability(path: str | Path, before: Mapping[str, Any], after: Mapping[str, Any] | None) -> None:
     """Draw the share of the truth within regions against the share that they should hold, by horizon.
+
+    The same of intervals of x and y alone, of the forecasts that are used.
 
     Args:
         path: the file to write; its suffix chooses the format.
@@ -31,11 +33,18 @@ def reliability(path: str | Path, before: Mapping[str, Any], after: Mapping[str,
             if found is not None and found["coverage"][horizon - 1]:
                 levels, shares = np.array(found["levels"]), np.array(found["coverage"][horizon - 1])
                 line(axes, 100 * levels, 100 * shares, colour, name)
+        final = before if after is None else after
+        for axis, dots in (("x", (0, (4, 2))), ("y", (0, (1, 1.5)))):
+            shares = 100 * np.array(final[f"coverage_{axis}"][horizon - 1])
+            axes.plot(
+                100 * np.array(final["levels"]), shares, color=INK, linewidth=0.9, linestyle=dots,
+                label=f"{axis} alone", zorder=4,
+            )  # fmt: skip
         axes.set_xlim(0, 100)
         axes.set_ylim(0, 100)
         axes.set_aspect("equal")
         ahead = f"{horizon} frame{'s' * (horizon > 1)} ahead"
-        dress(axes, ahead, "% in the region", "% of the truth in it" if index == 0 else "")
+        dress(axes, ahead, "% in the region or interval", "% of the truth in it" if index == 0 else "")
         if index == 0:
             legend(axes)
     if not horizons:

@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
+from torch import Tensor
 
+from vtssi_pyro.calibration import mahalanobis, moments
 from vtssi_pyro.plots.curves import dress, save
 from vtssi_pyro.plots.style import IDENTITIES, Frames, to_greys
 from vtssi_pyro.types import Tracks
@@ -53,26 +56,30 @@ def _fan(axes: Axes, tracks: Tracks, b: int, n: int, observed: int, colour: tupl
     axes.plot(*seen[-1], color=colour, marker="o", markersize=5, zorder=5)
     ahead = tracks.position[b, observed:, n].detach().cpu().numpy()
     if tracks.samples is not None and len(ahead):
-        drawn = tracks.samples[:, b, observed:, n].detach().cpu().double().numpy()  # (S, horizon, 2)
+        drawn = tracks.samples[:, b, observed:, n].detach().cpu().double()  # (S, horizon, 2)
         start = np.repeat(seen[-1:][None], len(drawn), 0)
-        for line in np.concatenate([start, drawn], 1)[:SHOWN_FUTURES]:
+        for line in np.concatenate([start, drawn.numpy()], 1)[:SHOWN_FUTURES]:
             axes.plot(*line.T, color=colour, linewidth=0.5, alpha=0.35, zorder=2)
-        ahead = drawn.mean(0)
-        if len(drawn) > 2:
-            for t in np.unique(np.linspace(0, len(ahead) - 1, REGIONS + 1).round().astype(int))[1:]:
-                _regions(axes, drawn[:, t], colour)
+        ahead = drawn.nanmean(0).numpy()
+        for t in np.unique(np.linspace(0, len(ahead) - 1, REGIONS + 1).round().astype(int))[1:]:
+            known = drawn[drawn[:, t].isfinite().all(-1), t]
+            if len(known) > 2:
+                _regions(axes, known, colour)
     axes.plot(
         *np.concatenate([seen[-1:], ahead]).T, color=colour, linewidth=1.4, linestyle=(0, (3, 2)), zorder=4
     )
 
 
-def _regions(axes: Axes, points: np.ndarray, colour: tuple[float, ...]) -> None:
+def _regions(axes: Axes, points: Tensor, colour: tuple[float, ...]) -> None:
     """Ellipses around points (S, 2) that hold the shares LEVELS of them."""
-    mean, covariance = points.mean(0), np.cov(points.T) + 1e-4 * np.eye(2)
-    spread, axis = np.linalg.eigh(covariance)
-    away = np.sqrt((((points - mean) @ axis) ** 2 / spread).sum(-1))
-    angle = np.degrees(np.arctan2(axis[1, 1], axis[0, 1]))
+    mean, covariance = moments(points)
+    variance, axis = torch.linalg.eigh(covariance)  # the longer axis is the last
+    away = mahalanobis(points, points)
+    angle = float(torch.rad2deg(torch.atan2(axis[1, 1], axis[0, 1])))
+    centre = float(mean[0]), float(mean[1])
     for level, opacity in LEVELS:
-        minor, major = 2 * np.quantile(away, level) * np.sqrt(spread)
-        ellipse = Ellipse(mean, major, minor, angle=angle, color=colour, alpha=opacity, linewidth=0, zorder=3)
+        minor, major = (2 * away.quantile(level) * variance.sqrt()).tolist()
+        ellipse = Ellipse(
+            centre, major, minor, angle=angle, color=colour, alpha=opacity, linewidth=0, zorder=3
+        )
         axes.add_patch(ellipse)

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,15 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> di
         raise
     except Exception as error:
         raise _damaged(path, error) from error
+
+
+def digest(weights: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 of the tensors themselves, whatever file and device they are on."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.detach().cpu().numpy().tobytes())
+    return found.hexdigest()
 
 
 @contextmanager
