@@ -130,6 +130,25 @@ def test_a_thing_is_found_again_and_told_to_be_away(follower: Tracker) -> None:
     assert found.confidence[0, :, 1 - slot].min() > 0.8
 
 
+@pytest.mark.parametrize("away", [(0, 5), (5, 40), (60, 100)])
+def test_a_thing_that_comes_late_or_leaves_is_told_as_it_is(follower: Tracker, away: tuple[int, int]) -> None:
+    turns = 14 * torch.arange(100).mul(0.05).sin().view(-1, 1)
+    path = torch.tensor([[[20.0, 8.0], [20.0, 30.0]]]) + torch.cat([turns, 0 * turns], -1).view(-1, 1, 2)
+    follower.consensus.tries = 4
+    found = track(follower, things(path, hidden=(0, *away))).tracks
+    assert found.present.sum(-1).unique().tolist() == [2]
+    gap = (
+        (found.position[0].unsqueeze(-2) - path[:, None]).norm(dim=-1).nan_to_num(torch.inf)
+    )  # (T, slots, N)
+    there = torch.ones(100, dtype=bool)
+    there[max(away[0] - 1, 0) : away[1] + 2] = False
+    slot = gap[there, :, 0].mean(0).argmin()
+    assert gap[there, slot, 0].max() < 1
+    sure = found.confidence[0, :, slot]
+    assert sure[there].min() > 0.8
+    assert sure[away[0] : away[1]].max() < 0.3
+
+
 def test_frames_as_they_come_are_followed_alike(follower: Tracker) -> None:
     path = straight([[6, 10], [34, 14]], [[1.4, 0.0], [-1.4, 0.0]], 16)
     frames, stream = things(path), Stream(follower)

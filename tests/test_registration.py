@@ -70,13 +70,13 @@ def test_what_objects_look_like_is_read_off_the_frames() -> None:
     truth = places(*APART) + 0.2 * torch.rand(3, 4, 1, 2, dtype=torch.float64)
     frames, glimpses, size = scene(truth)
     dull, there = blurred(glimpses), torch.ones(3, 2, dtype=torch.bool)
-    sharp = sharpen(frames, dull, truth, size, there)
+    sharp = sharpen(frames, dull, truth, size, there.unsqueeze(-2))
     assert (sharp - glimpses).square().mean() < 0.25 * (dull - glimpses).square().mean()
 
 
 def test_what_is_not_there_looks_as_it_did() -> None:
     frames, glimpses, size = scene(places(*OVERLAPPING))
     there = torch.tensor([True, False]).expand(3, 2)
-    sharp = sharpen(frames, blurred(glimpses), places(*OVERLAPPING), size, there)
+    sharp = sharpen(frames, blurred(glimpses), places(*OVERLAPPING), size, there.unsqueeze(-2))
     assert torch.equal(sharp[:, 1], blurred(glimpses)[:, 1])
     assert not torch.equal(sharp[:, 0], blurred(glimpses)[:, 0])

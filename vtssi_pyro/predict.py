@@ -10,14 +10,16 @@ from pyro import poutine
 from torch import Tensor
 
 from vtssi_pyro import hypotheses
+from vtssi_pyro.confidence import explain
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.handlers import mode
 from vtssi_pyro.ops import counting
-from vtssi_pyro.ops.spatial import paste, size_to_pixels, to_pixels
+from vtssi_pyro.ops.spatial import size_to_pixels, to_pixels
 from vtssi_pyro.tracker import Tracker, evaluating
 from vtssi_pyro.types import Carry, Latents, Objects, Tracks
 
 WINDOW = 64  # frames that the model sees at a time; more would only take more memory
+RUNS = 8  # places of a longer sequence that tell together what the objects are
 
 
 class Reading(NamedTuple):
@@ -37,10 +39,25 @@ def track(tracker: Tracker, frames: Tensor, batch: int = 64, settle: int | None 
         tracker: trained.
         frames: (S, T, H, W), intensities in [0, 1].
         batch: sequences inferred at a time.
-        settle: frames that may tell what the objects are, where several readings of that are tried; never fewer than
-            ``Stream(tracker).needed``. None: as many as are seen at a time.
+        settle: first frames that may tell what the objects are, where several readings of that are tried; never fewer
+            than ``Stream(tracker).needed``. None: all; of a long sequence, some from all over it.
     """
     return forecast(tracker, frames, 0, batch=batch, settle=settle)
+
+
+def readings(tracker: Tracker, frames: Tensor) -> Iterator[Reading]:
+    """What :func:`track` says of a long movie, part by part, in memory that does not grow with its length.
+
+    Args:
+        tracker: trained.
+        frames: (B, T, H, W), in [0, 1] or uint8.
+    """
+    carry = None
+    with _quiet(tracker):
+        guide = _settled(tracker, frames)
+        for window, _ in _windows(tracker, frames, 0):
+            reading, carry = _read(tracker, guide, _floats(window), 0, carry)
+            yield reading
 
 
 def forecast(
@@ -62,8 +79,7 @@ def forecast(
             variable given the mode of what came before it.
         batch: sequences inferred at a time.
         seed: of the samples.
-        settle: frames that may tell what the objects are, where several readings of that are tried; never fewer than
-            ``Stream(tracker).needed``. None: as many as are seen at a time.
+        settle: first frames that may tell what the objects are; see :func:`track`.
 
     Raises:
         UsageError: a horizon is asked of a tracker without MOT.
@@ -187,8 +203,23 @@ def _settled(tracker: Tracker, x: Tensor, settle: int | None = None) -> Guide:
     """The tracker's guide, or that which knows what the objects are where several readings of that are tried."""
     if getattr(tracker.consensus, "tries", 1) <= 1:
         return tracker.guide
-    first = x[:, : max(WINDOW if settle is None else settle, _needed(tracker))]
-    return tracker.program(consensus=hypotheses.settle(tracker, first)).guide
+    needed = _needed(tracker)
+    seen = _spread(x, max(WINDOW, needed)) if settle is None else x[:, : max(settle, needed)]
+    return tracker.program(consensus=hypotheses.settle(tracker, _floats(seen))).guide
+
+
+def _spread(x: Tensor, most: int) -> Tensor:
+    """So many frames of a long sequence, from all over it: runs of neighbours, since objects move little in these."""
+    total = x.shape[1]
+    if total <= most:
+        return x
+    runs = min(RUNS, most)
+    starts = torch.linspace(0, total - most // runs, runs).long()
+    return x[:, (starts[:, None] + torch.arange(most // runs)).flatten().to(x.device)]
+
+
+def _floats(x: Tensor) -> Tensor:
+    return x if x.is_floating_point() else x.float() / 255
 
 
 def _read(
@@ -210,7 +241,7 @@ def _read(
     position = to_pixels(latents.position + offset.unsqueeze(-3), size)
     scales = [trace.nodes[f"position_{t + 1}"]["fn"].stddev for t in range(latents.position.shape[-3])]
     scale = size_to_pixels(torch.stack(scales, -3) / 2, size)
-    rendered, confidence = _explain(x, glimpses, latents, here)
+    rendered, confidence = explain(x, glimpses, latents, here)
     unknown = confidence.new_full((x.shape[0], horizon, num_objects), torch.nan)
     confidence = torch.cat([confidence.reshape(x.shape[0], x.shape[1], num_objects), unknown], 1)
     tracks = Tracks(
@@ -250,26 +281,3 @@ def _with_samples(reading: Reading, samples: list[Tensor]) -> Reading:
     drawn = torch.stack(samples)
     scale = drawn.std(0) if len(samples) > 1 else reading.tracks.scale
     return reading._replace(tracks=reading.tracks._replace(samples=drawn, scale=scale))
-
-
-def _explain(x: Tensor, glimpses: Tensor, latents: Latents, here: Tensor) -> tuple[Tensor, Tensor]:
-    """Rendered frames, and each object's confidence: the share of the squared error it removes where it is.
-
-    With r the residual with all objects and r_i the residual without object i, on the pixels that i paints,
-    confidence_i = 1 - sum r^2 / sum r_i^2, clipped to [0, 1]: near 1 when the object explains its pixels, near 0 when
-    they would be as well explained without it (hidden or gone).
-    """
-    size = (x.shape[-2], x.shape[-1])
-    places = latents.position.transpose(-3, -2).unsqueeze(-2)  # (..., N, T, 1, 2)
-    each = paste(
-        glimpses.unsqueeze(-3), places, latents.objects.size.unsqueeze(-2), size
-    )  # (..., N, T, H, W)
-    each = each.transpose(-4, -3) * here[..., None, None]  # (..., T, N, H, W)
-    rendered = each.sum(-3)
-    observed = x.reshape(len(each), -1, *size)
-    each = each[:, : observed.shape[1]]
-    residual = (observed - rendered[:, : observed.shape[1]]).unsqueeze(-3)  # (..., T, 1, H, W)
-    share = each.clamp(0, 1)
-    with_it = (residual.square() * share).sum((-2, -1))
-    without = ((residual + each).square() * share).sum((-2, -1))
-    return rendered, (1 - with_it / without.clamp_min(1e-6)).clamp(0, 1)

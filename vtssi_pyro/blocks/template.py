@@ -16,13 +16,14 @@ from vtssi_pyro.ops.correlate import match
 from vtssi_pyro.ops.exclusion import exclude
 from vtssi_pyro.ops.ink import tight_box
 from vtssi_pyro.ops.registration import register, sharpen
-from vtssi_pyro.ops.spatial import SIZE_LIMITS, paste
+from vtssi_pyro.ops.spatial import SIZE_LIMITS, crop, paste
 from vtssi_pyro.types import Carry, Found, Objects, Plates
 
 REGISTRATION = 2  # steps; they leave hundredths of a pixel
 LOST = 0.45  # of what an object that is seen in full offers: what a place anywhere costs; noise offers less
 INERTIA = 0.5  # share of the old velocity that a frame keeps
 TIRING = 0.9  # share of its velocity that an object keeps in a frame that does not show it
+SEEN = 0.4  # of what an object offers: less than this of it is noise, or another's edge
 NOWHERE = -1e6  # nats
 
 
@@ -142,10 +143,19 @@ class TemplateFIND(PyroModule):
             begun, seen = position[..., first, :, :], frames[..., first, :, :]
             for _ in range(self.refinement):
                 begun = register(seen, glimpses, begun, size, REGISTRATION)
-                glimpses = sharpen(seen, glimpses, begun, size, there)
+                glimpses = sharpen(
+                    seen, glimpses, begun, size, self.visible(seen, glimpses, begun, size, there)
+                )
             box = tight_box(glimpses, size)
         exact = register(frames, glimpses, position, size, REGISTRATION)
         return found._replace(position=exact, glimpses=glimpses, box=box)
+
+    def visible(
+        self, frames: Tensor, glimpses: Tensor, position: Tensor, size: Tensor, there: Tensor
+    ) -> Tensor:
+        """In how far objects are there to be seen, (..., B, T, N): those that are there (..., B, N) always."""
+        del frames, glimpses, size
+        return there.unsqueeze(-2).expand(position.shape[:-1]).to(position)
 
     def _template(self, air: AIR, objects: Objects) -> tuple[Tensor, Tensor]:
         """The object as a kernel (..., N, h, w) at half the frame's resolution, zero mean, unit norm; and its norm."""
@@ -211,6 +221,16 @@ class FollowingFIND(TemplateFIND):
     def match(self, frames: Tensor, template: Tensor, norm: Tensor) -> Tensor:
         """1 where an object is as its template shows it, however large and bright; see :meth:`TemplateFIND.match`."""
         return super().match(frames, template, norm) / norm.unsqueeze(-4)
+
+    def visible(
+        self, frames: Tensor, glimpses: Tensor, position: Tensor, size: Tensor, there: Tensor
+    ) -> Tensor:
+        """Where the frame has what the object offers, in full or in part; an object may be away for some frames."""
+        sizes = size.unsqueeze(-3).expand_as(position)
+        seen = crop(frames.unsqueeze(-3), position, sizes, glimpses.shape[-1])  # (..., T, N, G, G)
+        own = glimpses.unsqueeze(-4)
+        share = (seen * own).sum((-2, -1)) / own.square().sum((-2, -1)).clamp_min(1e-6)
+        return there.unsqueeze(-2) * (share > SEEN)
 
     def there(self, objects: Objects) -> Tensor:
         """1 for objects that are more there than not: what is hardly there must take nobody's place."""

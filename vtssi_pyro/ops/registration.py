@@ -58,7 +58,8 @@ def sharpen(frames: Tensor, glimpses: Tensor, position: Tensor, size: Tensor, th
         glimpses: (..., B, N, G, G).
         position: (..., B, T, N, 2), exact to a fraction of a pixel.
         size: (..., B, N, 2), fractions of the frame.
-        there: (..., B, N), bool; what is not there keeps its glimpse.
+        there: weights (..., B, T, N), in how far an object is there to be seen in a frame; what never is keeps its
+            glimpse.
 
     Returns:
         glimpses (..., B, N, G, G).
@@ -68,10 +69,11 @@ def sharpen(frames: Tensor, glimpses: Tensor, position: Tensor, size: Tensor, th
         each = paste(
             glimpses.unsqueeze(-3), position.transpose(-3, -2).unsqueeze(-2), size.unsqueeze(-2), frame_size
         ).transpose(-4, -3)  # (..., T, N, H, W)
-        each = each * there[..., None, :, None, None]
+        each = each * there[..., None, None]
         together = each.sum(-3, keepdim=True)
         free = (1 - (together - each).clamp(0, 1)).square()
+        free = free * there[..., None, None]
         left = (frames.unsqueeze(-3) - together) * free
         sizes = size.unsqueeze(-3).expand_as(position)
         change, weight = (crop(x, position, sizes, side).sum(-4) for x in (left, free))  # (..., N, G, G)
-        return (glimpses + there[..., None, None] * change / (weight + PRIOR)).clamp(0, 1)
+        return (glimpses + change / (weight + PRIOR)).clamp(0, 1)
