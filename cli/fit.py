@@ -11,6 +11,7 @@ from .options import DIGITS, POSITIVE, PRESETS, VARIANTS, command, device_option
 @command(
     "vtssi-pyro fit",
     "vtssi-pyro fit movies.npz --objects 3 --preset standard",
+    "vtssi-pyro fit beads.mp4 --objects 5 --object-size 20",
     "vtssi-pyro fit --set train.budget=0.1 --out runs/trial",
     "vtssi-pyro fit --out runs/trial --resume",
     "vtssi-pyro fit movies.npz --from runs/trial",
@@ -20,7 +21,10 @@ from .options import DIGITS, POSITIVE, PRESETS, VARIANTS, command, device_option
     "--digits", type=click.Choice(DIGITS), section="Data", help="Source of the digits.  [default: embedded]"
 )
 @mnist_option
-@option("--objects", type=POSITIVE, section="Data", help="At most so many objects a sequence.  [default: 2]")
+@option("--objects", type=POSITIVE, section="Data",
+        help="At most so many objects a sequence.  [default: 2; of a movie as many as are seen at once]")  # fmt: skip
+@option("--object-size", type=click.FloatRange(min=1), metavar="PIXELS", section="Data",
+        help="Longer side of the things in a movie, in its own pixels.  [default: as seen]")  # fmt: skip
 @option(
     "--variant",
     type=click.Choice(VARIANTS),
@@ -42,15 +46,18 @@ from .options import DIGITS, POSITIVE, PRESETS, VARIANTS, command, device_option
 @option("--compile", "compile_", is_flag=True, section="Machine",
         help="Compile the renderer and the search: a tenth faster, after a minute or two.")  # fmt: skip
 def fit(
-    data: str | None, digits: str | None, mnist: str | None, objects: int | None, variant: str | None,
+    data: str | None, digits: str | None, mnist: str | None, objects: int | None, object_size: float | None,
+    variant: str | None,
     source: str | None, preset: str | None, sets: tuple[str, ...], seed: int | None, out: str | None,
     resume: bool, device: str, threads: int | None, compile_: bool,
 ) -> None:  # fmt: skip
     """Train a tracker on DATA; metrics and pictures at the end.
 
     DATA is a flavour of moving digits (linear, linear-overlap, elliptic, elliptic-overlap, linear-wide, or
-    mixed, which is the first four in turns; default: linear) or a file with frames (.npz, .npy), of whose
-    sequences the last tenth is held out.
+    mixed, which is the first four in turns; default: linear), a file of sequences (.npz, .npy), of which the
+    last tenth is held out, or one movie: mp4, mov, avi, mkv, webm, GIF, WebP, TIFF stack, folder of pictures, or
+    an array (T, H, W). A movie is inspected first, see vtssi-pyro inspect; clips of it are learned from, in
+    every symmetry of a square, and its last tenth is held out.
     """
     from vtssi_pyro.trained import find
 
@@ -74,4 +81,4 @@ def fit(
     if resume:
         go_on(out, data, given, mnist, device, threads)
     else:
-        begin(data, variant, preset or "quick", given, start, out, mnist, device, threads)
+        begin(data, variant, preset or "quick", given, start, out, mnist, device, threads, object_size)

@@ -13,6 +13,7 @@ from .options import DEBUG, debug_option, speaks
 
 COMMANDS = (
     "generate",
+    "inspect",
     "fit",
     "evaluate",
     "track",

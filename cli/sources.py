@@ -19,6 +19,7 @@ from vtssi_pyro.data import (
     split_tail,
 )
 from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.footage import Footage, clip_length, held
 
 SMALLEST = 32  # pixels: what the convolutions of the networks leave something of
 # The same held-out sequences whatever a training's seed: two splits of every run, and what the paper's table and
@@ -36,9 +37,19 @@ class Splits(NamedTuple):
     test: Dataset
 
 
-def open_splits(config: Config, mnist: str | None, device: torch.device) -> Splits:
-    """The sequences of a configuration; digits that one split shows are in no other."""
+def open_splits(
+    config: Config, mnist: str | None, device: torch.device, footage: Footage | None = None
+) -> Splits:
+    """The sequences of a configuration; digits that one split shows are in no other, nor frames of ``footage``."""
     data = config.data
+    if footage is not None:
+        if len(footage.frames) != data.sequences:
+            raise DataError(
+                f"{data.source}: has {len(footage.frames)} frames, the run began with {data.sequences}: put the "
+                "old movie back"
+            )
+        clips, held_out = footage.clips(data.length)
+        return Splits(clips, held_out, held_out)
     if data.source not in FLAVOURS:
         train, held_out = _halves(open_file(data.source))
         if (len(train), len(held_out), train.length) != (
@@ -75,6 +86,19 @@ def digits(
         data.source, sprites, sequences=sequences, length=length or data.length, frame_size=air.frame_size,
         objects=air.num_objects, seed=seed, blend=data.blend,
     )  # fmt: skip
+
+
+def filmed(footage: Footage) -> dict[str, object]:
+    """The keys of the configuration that follow from a movie; its sequences are counted in frames."""
+    total = len(footage.frames)
+    return {
+        "data.source": str(Path(footage.name).resolve()),
+        "data.movie": True,
+        "data.sequences": total,
+        "data.validation_sequences": held(total),
+        "data.test_sequences": held(total),
+        "data.length": clip_length(total),
+    }
 
 
 def described(source: str) -> dict[str, object]:

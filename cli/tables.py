@@ -124,3 +124,19 @@ def _number(value: float | None) -> str:
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def unseen(held_out: dict[str, Any], observe: int) -> list[str]:
+    """How a movie's held-out frames were explained and foretold, line by line."""
+    lines = [
+        f"{held_out['frames']} held-out frames: the {held_out['objects']:.0f} objects explain "
+        f"{held_out['explained']:.1%} of what stands out",
+        f"objects seen: {held_out['visible']:.1%} of objects and frames",
+    ]
+    if "drift" in held_out:
+        drift = held_out["drift"]
+        lines.append(
+            f"{held_out['ahead']} frames ahead, after {observe}: {held_out['explained_ahead']:.1%} explained, "
+            f"predictions {drift[0]:.2f} px off after 1 frame, {drift[-1]:.2f} px after {len(drift)}"
+        )
+    return lines

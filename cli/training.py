@@ -17,7 +17,9 @@ from vtssi_pyro.config import PRESETS, Config, override
 from vtssi_pyro.config.presets import DEFAULT_VARIANTS
 from vtssi_pyro.data import FLAVOURS
 from vtssi_pyro.errors import UsageError
+from vtssi_pyro.footage import Footage
 from vtssi_pyro.machine import available_device, default_threads, prepare
+from vtssi_pyro.movies import Preparation
 from vtssi_pyro.runs import Run, versions
 from vtssi_pyro.train.group import Group, joined
 from vtssi_pyro.trained import Trained
@@ -25,10 +27,11 @@ from vtssi_pyro.variants import build
 
 from .failures import Terminated
 from .figures import curves, pictures
+from .looking import is_movie, look
 from .options import say, warn
 from .progress import reporting, watched
-from .sources import Splits, described, open_splits
-from .tables import overall
+from .sources import Splits, described, filmed, open_splits
+from .tables import overall, unseen
 
 FROM_FILE = ("--set data.length", "--set data.sequences", "--set data.validation_sequences")
 CHOSEN_ELSEWHERE = {
@@ -41,7 +44,7 @@ CHOSEN_ELSEWHERE = {
 
 def begin(
     data: str | None, variant: str | None, preset: str, given: dict[str, str], start: Trained | None,
-    out: str | None, mnist: str | None, device: str, threads: int | None,
+    out: str | None, mnist: str | None, device: str, threads: int | None, object_size: float | None = None,
 ) -> None:  # fmt: skip
     """Start a run.
 
@@ -55,28 +58,30 @@ def begin(
         mnist: folder of MNIST's files.
         device: name.
         threads: of the CPU; None: the default.
+        object_size: of the things in a movie, px; None: as inspected.
     """
     where = available_device(device)
     threads = threads or default_threads()
     prepare(threads)
     with joined(where) as group:
 
-        def resolve() -> tuple[Config, Splits]:
-            config = configured(data, variant, preset, given, start)
-            splits = open_splits(config, mnist, where)
+        def resolve() -> tuple[Config, Splits, Preparation | None]:
+            footage = _filmed(data, given, start, object_size)
+            config = configured(data, variant, preset, given, start, footage)
+            splits = open_splits(config, mnist, where, footage)
             fitting.check(config, splits.train, group)
             if start:
                 _check_fits(start, config, given)
-            return config, splits
+            return config, splits, footage and footage.preparation
 
         def create() -> Run:
-            kept = {"machine": machine_of(threads, where, group)}
+            kept: dict[str, Any] = {"machine": machine_of(threads, where, group), "preparation": preparation}
             if start:
                 kept["start"] = start.tracker().state_dict()
             name = f"{config.variant}-{re.sub('[^A-Za-z0-9_.-]+', '_', Path(config.data.source).stem)}"
             return Run.create(out, config, **kept) if out else Run.numbered(name, config, **kept)
 
-        config, splits = group.first(resolve)
+        config, splits, preparation = group.first(resolve)
         run = group.once(create)
         found = conduct(run, config, splits, where, group, resume=False)
         group.once(lambda: _show(run, config, found))
@@ -101,7 +106,9 @@ def go_on(
             _check_same(run, config, data, given)
             if run.read_summary():
                 return config, None
-            splits = open_splits(config, mnist, where)
+            preparation = run.preparation
+            footage = Footage.of(config.data.source, preparation) if preparation else None
+            splits = open_splits(config, mnist, where, footage)
             fitting.check(config, splits.train, group)
             return config, splits
 
@@ -136,7 +143,12 @@ def warn_of_changes(run: Run, machine: dict[str, Any]) -> None:
 
 
 def configured(
-    data: str | None, variant: str | None, preset: str, given: dict[str, str], start: Trained | None = None
+    data: str | None,
+    variant: str | None,
+    preset: str,
+    given: dict[str, str],
+    start: Trained | None = None,
+    footage: Footage | None = None,
 ) -> Config:
     """Preset, then the model to start from, then what the data say, then the options."""
     for name, assignment in given.items():
@@ -152,13 +164,28 @@ def configured(
         raise UsageError(
             f"--digits, --mnist: {source} is no flavour of moving digits but a file; leave them out"
         )
-    for key, value in described(source).items():
+    if footage and not start:
+        config = footage.suited(config)
+    for key, value in (filmed(footage) if footage else described(source)).items():
         if not (start and key.startswith("model.")):  # frames of another size are refused later
             config = override(config, [f"{key}={json.dumps(value)}"])
-    fixed = [name for name in given if source not in FLAVOURS and name.startswith(FROM_FILE)]
+    fixed = [name for name in given if source not in FLAVOURS and name.startswith(FROM_FILE[bool(footage) :])]
     if fixed:
         raise UsageError(f"{fixed[0]}: number and length of the sequences come from the file; leave it out")
     return override(config, list(given.values()))
+
+
+def _filmed(
+    data: str | None, given: dict[str, str], start: Trained | None, object_size: float | None
+) -> Footage | None:
+    """The movie to learn from, if it is one."""
+    if data is None or not is_movie(data):
+        if object_size is not None:
+            raise UsageError("--object-size: is of the things in a movie; leave it out")
+        return None
+    objects = json.loads(given["--objects"].partition("=")[2]) if "--objects" in given else None
+    side = start.config.model.air.frame_size if start else None
+    return look(data, objects, object_size, side)
 
 
 def _on_top_of(start: Trained, variant: str | None, preset: str) -> Config:
@@ -231,10 +258,12 @@ def _told_how_to_go_on(run: Run, group: Group) -> Iterator[None]:
 
 def _show(run: Run, config: Config, found: dict[str, Any]) -> None:
     """Metrics and files to stdout; what to try next to stderr."""
-    if found["metrics"] is None:
-        click.echo("no metrics: the data have no positions")
-    else:
+    if found["metrics"]:
         click.echo("\n".join(overall(found["metrics"], config.observe)))
+    elif found.get("held_out"):
+        click.echo("\n".join(unseen(found["held_out"], config.observe)))
+    else:
+        click.echo("no metrics: the data have no positions")
     click.echo(f"trained in {found['minutes']:.1f} minutes")
     for path in sorted(run.figures.iterdir()):
         click.echo(path)

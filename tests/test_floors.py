@@ -58,6 +58,8 @@ JOBS = {
     "report",
     "trained",
     "evaluation",
+    "footage",
+    "reconstruction",
     "logbook",
     "fitting",
     "benchmark",

@@ -16,6 +16,7 @@ from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.errors import DataError, PeerLost, UsageError, VtssiError
 from vtssi_pyro.evaluation import judge
 from vtssi_pyro.logbook import Logbook
+from vtssi_pyro.reconstruction import reconstruct
 from vtssi_pyro.runs import Run, versions
 from vtssi_pyro.tracker import Tracker
 from vtssi_pyro.train import checkpoint
@@ -159,7 +160,7 @@ def check(config: Config, train: Dataset, group: Group = ALONE) -> None:
         )
 
 
-def summarise(config: Config, run: Run, tracker: Tracker, test: Dataset) -> dict[str, Any]:
+def summarise(config: Config, run: Run, tracker: Tracker, test: Any) -> dict[str, Any]:
     """Judge a trained tracker on held-out sequences; write, and return, the run's ``summary.json``."""
     judged = judge(tracker, test, config.observe).as_dict() if test.truth is not None else None
     summary = {
@@ -171,6 +172,7 @@ def summarise(config: Config, run: Run, tracker: Tracker, test: Dataset) -> dict
         "observe": config.observe,
         "predicts": tracker.motion.predicts,
         "metrics": judged,
+        "held_out": reconstruct(tracker, test, config.observe) if config.data.movie else None,
         "machine": run.machine,
         "versions": versions(),
     }

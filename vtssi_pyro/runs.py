@@ -17,10 +17,13 @@ from vtssi_pyro.atomic import atomic_write, write_json
 from vtssi_pyro.calibration import Calibration
 from vtssi_pyro.config import Config, from_dict, to_dict
 from vtssi_pyro.errors import CheckpointError, UsageError
+from vtssi_pyro.movies import Preparation
 from vtssi_pyro.tracker import Tracker
 from vtssi_pyro.train import checkpoint
 from vtssi_pyro.variants import build
 from vtssi_pyro.version import __version__
+
+PREPARATION = "preparation.npz"
 
 
 class Run:
@@ -39,6 +42,7 @@ class Run:
         config: Config,
         machine: dict[str, Any] | None = None,
         start: dict[str, torch.Tensor] | None = None,
+        preparation: Preparation | None = None,
     ) -> "Run":
         """Make the folder and write its configuration; a folder that holds a run already is refused.
 
@@ -47,6 +51,7 @@ class Run:
             config: resolved.
             machine: what beside the configuration a bit-equal resumption needs: threads, device.
             start: the weights that ``config.start`` names, which the folder keeps a copy of.
+            preparation: of the movie that is learned from, kept likewise.
         """
         run = cls(folder)
         with run._writing():
@@ -59,6 +64,8 @@ class Run:
                 )
             if start is not None:  # first: where there is a configuration, all that it speaks of is there
                 checkpoint.save(run.checkpoint("start"), {"trained": start})
+            if preparation is not None:
+                preparation.save(run.folder / PREPARATION)
             made = {"config": to_dict(config), "versions": versions(), "machine": machine or {}}
             write_json(run.folder / "config.json", made)
         return run
@@ -71,6 +78,7 @@ class Run:
         parent: str | os.PathLike[str] = "runs",
         machine: dict[str, Any] | None = None,
         start: dict[str, torch.Tensor] | None = None,
+        preparation: Preparation | None = None,
     ) -> "Run":
         """A new run ``runs/NAME-0001``, counted up."""
         taken = [p.name.rpartition("-")[2] for p in Path(parent).glob(f"{name}-[0-9][0-9][0-9][0-9]*")]
@@ -83,7 +91,7 @@ class Run:
                 except FileExistsError:  # another process was faster
                     number += 1
                     continue
-            return cls.create(run.folder, config, machine, start)
+            return cls.create(run.folder, config, machine, start, preparation)
 
     @property
     def name(self) -> str:
@@ -136,6 +144,12 @@ class Run:
             tracker = build(config.variant, config.model).to(device)
             tracker.load_state_dict(state["trained"])
         return tracker.eval()
+
+    @property
+    def preparation(self) -> Preparation | None:
+        """How the movie that was learned from became frames of the model; None where it was no movie."""
+        path = self.folder / PREPARATION
+        return Preparation.load(path) if path.exists() else None
 
     @property
     def calibration_file(self) -> Path:

@@ -8,7 +8,7 @@ from vtssi_pyro.config.recipe import TrainConfig
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What is trained on: a flavour of moving digits, or a file."""
+    """What is trained on: a flavour of moving digits, a file of sequences, or clips of one movie."""
 
     source: str = "linear"  # a flavour, or a path
     digits: str = "embedded"  # or "mnist"
@@ -17,6 +17,7 @@ class DataConfig:
     validation_sequences: int = 500
     test_sequences: int = 1000
     length: int = 20
+    movie: bool = False  # whether the source is one movie, of which the last frames are held out
 
 
 @dataclass(frozen=True)

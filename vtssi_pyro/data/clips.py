@@ -22,13 +22,16 @@ class Clips:
         movie: frames (T, S, S), uint8 or floats in [0, 1].
         length: frames of a clip.
         turned: whether things may as well be seen turned and mirrored; False: as they are only.
+        pixel: pixels of the movie as it was stored that one of these is wide.
     """
 
     truth = None
     counts = None
 
-    def __init__(self, name: str, movie: Tensor, length: int, turned: bool = True) -> None:
-        self.name, self.length = name, length
+    def __init__(
+        self, name: str, movie: Tensor, length: int, turned: bool = True, pixel: float = 1.0
+    ) -> None:
+        self.name, self.length, self.pixel = name, length, pixel
         self._movie, self._turned = movie, turned
         if len(movie) < length:
             raise DataError(
@@ -38,6 +41,11 @@ class Clips:
     def __len__(self) -> int:
         """Number of clips in all symmetries."""
         return self._begins * (SYMMETRIES if self._turned else 1)
+
+    @property
+    def apart(self) -> Tensor:
+        """Clips that have no frame in common, as they are, one after the other."""
+        return torch.arange(0, self._begins, self.length)
 
     @property
     def _begins(self) -> int:
