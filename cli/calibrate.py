@@ -123,9 +123,9 @@ def _sequences(source: "str | Dataset", config: "Config", seen: int) -> "Dataset
     """Sequences with truth, and with frames to predict."""
     from vtssi_pyro.errors import DataError
 
-    from .reading import open_for
+    from .reading import open_sequences
 
-    found = open_for(source, config) if isinstance(source, str) else source
+    found = open_sequences(source, config) if isinstance(source, str) else source
     if found.truth is None:
         raise DataError(f"{source}: has no positions to judge by; expected positions (S, T, N, 2)")
     if found.length <= seen:

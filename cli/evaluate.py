@@ -46,14 +46,14 @@ def evaluate(
     from vtssi_pyro.trained import find as find_trained
 
     from .progress import watched
-    from .reading import folder, open_for, warn_if_short
+    from .reading import folder, open_sequences, warn_if_short
     from .tables import by_frame, of_boxes, overall
 
     if mot:
         library()
     trained = find_trained(run)
     config = trained.config
-    dataset = open_for(data, config)
+    dataset = open_sequences(data, config)
     if dataset.truth is None:
         raise DataError(
             f"{data}: has no positions to judge by; expected an .npz file with positions (S, T, N, 2), as "

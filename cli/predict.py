@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vtssi_pyro.calibration import Calibration
-    from vtssi_pyro.data import VideoFile
     from vtssi_pyro.tracker import Tracker
     from vtssi_pyro.trained import Trained
     from vtssi_pyro.types import Tracks
+
+    from .reading import Opened
 
 FANS = 8  # sequences in the picture of futures
 
@@ -69,7 +70,8 @@ def predict(
         writer()
     trained = find(run)
     config = trained.config
-    data = open_for(frames, config)
+    opened = open_for(frames, trained)
+    data = opened.data
     where = available_device(device)
     prepare(default_threads())
     tracker = trained.tracker(checkpoint, where)
@@ -88,9 +90,10 @@ def predict(
     )
     if calibration:
         tracks = calibration(tracks, seen)
+    tracks = opened.to_source(tracks)
     csv = target / "predictions.csv"
     write_predictions_csv(csv, tracks, seen)
-    pictures = _pictures(target, data, tracks, rendered, seen, mp4)
+    pictures = _pictures(target, opened, tracks, rendered, seen, mp4)
     for path in (csv, *write_tracks(target, head(tracks, frames=seen)), *pictures):
         click.echo(path)
 
@@ -121,15 +124,15 @@ def _calibration(
 
 
 def _pictures(
-    target: Path, data: "VideoFile", tracks: "Tracks", rendered: "Tensor", seen: int, mp4: bool
+    target: Path, opened: "Opened", tracks: "Tracks", rendered: "Tensor", seen: int, mp4: bool
 ) -> list[Path]:
     """The animation, and the fan of futures where some were drawn."""
     from vtssi_pyro.plots import Panel, futures, overlay_film, overlay_gif
 
-    from .reading import SHOWN, head
+    from .reading import head
 
-    movie = data.frames(slice(0, SHOWN), length=min(data.length, tracks.present.shape[1]))
-    panels = [Panel("frames", movie), Panel("predicted", rendered, head(tracks, SHOWN), seen)]
+    movie, drawn = opened.shown(tracks, tracks.present.shape[1])
+    panels = [Panel("frames", movie), Panel("predicted", movie if opened.footage else rendered, drawn, seen)]
     paths = [target / "overlay.gif"]
     overlay_gif(paths[0], panels)
     if mp4:
@@ -137,6 +140,12 @@ def _pictures(
         overlay_film(paths[-1], panels)
     if tracks.samples is not None:
         paths.append(target / "futures.png")
-        last = data.frames(slice(0, FANS), length=1, start=seen - 1)[:, 0]
-        futures(paths[-1], last, head(tracks, FANS), seen)
+        if opened.footage:
+            last, fans = movie[:, seen - 1], drawn
+        else:
+            last, fans = (
+                opened.data.frames(slice(0, FANS), length=1, start=seen - 1)[:, 0],
+                head(tracks, FANS),
+            )
+        futures(paths[-1], last, fans, seen)
     return paths

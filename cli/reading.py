@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,22 +12,58 @@ from vtssi_pyro.config import Config
 from vtssi_pyro.data import Dataset, VideoFile, open_frames
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.export import write_mot, write_tracks_csv
-from vtssi_pyro.predict import Reading, concatenated
+from vtssi_pyro.footage import Footage, moved
+from vtssi_pyro.movies import open_movie, thumbnails
+from vtssi_pyro.plots.style import Frames
+from vtssi_pyro.predict import Reading, concatenated, readings
 from vtssi_pyro.tracker import Tracker
+from vtssi_pyro.trained import Trained
 from vtssi_pyro.types import Tracks
 
 from .failures import FULL
+from .looking import is_movie, look
 from .options import warn
 from .progress import watched
 
 PART = 64  # sequences
 SHOWN = 4  # sequences in an animation
+WIDEST, LONGEST = 400, 300  # pixels and frames of a movie in an animation
 
 
-def open_for(path: str, config: Config) -> VideoFile:
+class Opened(NamedTuple):
+    """Frames as a run's model sees them, and the movie that they were made of, if they were."""
+
+    data: VideoFile
+    footage: Footage | None = None
+
+    def to_source(self, tracks: Tracks) -> Tracks:
+        """Tracks in the pixels of the frames as they are stored."""
+        return self.footage.to_source(tracks) if self.footage else tracks
+
+    def shown(self, tracks: Tracks, frames: int) -> tuple[Frames, Tracks]:
+        """The first frames and sequences for a picture, and tracks, in pixels of the frames, for these."""
+        if self.footage is None:
+            return self.data.frames(slice(0, SHOWN), length=min(self.data.length, frames)), head(
+                tracks, SHOWN
+            )
+        small = thumbnails(open_movie(self.footage.name), WIDEST, min(frames, LONGEST))
+        tracks = head(tracks, frames=LONGEST)
+        return small.frames[None], moved(tracks, lambda points: points * small.ratio, small.ratio)
+
+
+def open_for(path: str, trained: Trained) -> Opened:
+    """Frames for a run's model: a movie, prepared, or sequences."""
+    config, preparation = trained.config, trained.preparation
+    if preparation is None or not is_movie(path):
+        return Opened(open_sequences(path, config))
+    known = str(Path(path).resolve()) == config.data.source
+    footage = Footage.of(path, preparation) if known else look(path, side=config.model.air.frame_size)
+    return Opened(VideoFile(path, footage.frames.numpy()), footage)
+
+
+def open_sequences(path: str, config: Config) -> VideoFile:
     """Frames of the size that a run's model was trained on."""
-    data = open_frames(path)
-    side = config.model.air.frame_size
+    data, side = open_frames(path), config.model.air.frame_size
     if data.frame_size != (side, side):
         height, width = data.frame_size
         raise DataError(
@@ -34,6 +71,14 @@ def open_for(path: str, config: Config) -> VideoFile:
             f" resize them, or train on such frames with vtssi-pyro fit {path}"
         )
     return data
+
+
+def read_movie(tracker: Tracker, footage: Footage, device: torch.device) -> Tracks:
+    """Read one movie from end to end, in its own pixels."""
+    parts = []
+    for reading in readings(tracker, footage.frames[None].to(device)):
+        parts.append(Tracks._make(None if field is None else field.cpu() for field in reading.tracks))
+    return footage.to_source(concatenated(parts, 1))
 
 
 def warn_if_short(tracker: Tracker, length: int) -> None:

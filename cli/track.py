@@ -7,7 +7,7 @@ from .options import checkpoint_option, command, device_option, film_option, opt
 
 @command(
     "vtssi-pyro track pretrained:moving-mnist test.npz --out tracks",
-    "vtssi-pyro track runs/vtssi-linear-0001 movie.gif --out tracks",
+    "vtssi-pyro track runs/vtssi-beads-0001 beads.mp4 --out tracks --mp4",
 )
 @click.argument("run", type=click.Path())
 @click.argument("frames", type=click.Path())
@@ -21,7 +21,8 @@ def track(run: str, frames: str, out: str, mp4: bool, checkpoint: str, device: s
     """Track the objects in FRAMES with the tracker of RUN.
 
     RUN is the folder of a run, or pretrained:NAME; vtssi-pyro info lists what ships.
-    FRAMES is a .npz or .npy file, or a movie: GIF, WebP, TIFF stack, folder of pictures, mp4 and others.
+    FRAMES is a .npz or .npy file, or a movie: GIF, WebP, TIFF stack, folder of pictures, mp4 and others. A
+    run of vtssi-pyro fit MOVIE prepares movies as it did the one it learned from; tracks are in a movie's own pixels.
 
     Writes tracks.csv, MOTChallenge text in mot/ and overlay.gif of the first sequences. Positions are centres
     of tight boxes in pixels; the centre of a frame's top-left pixel is (0.5, 0.5). Frames and objects count
@@ -33,25 +34,27 @@ def track(run: str, frames: str, out: str, mp4: bool, checkpoint: str, device: s
     from vtssi_pyro.plots import Panel, overlay_film, overlay_gif
     from vtssi_pyro.trained import find
 
-    from .reading import SHOWN, folder, head, open_for, read_all, warn_if_short, write_tracks
+    from .reading import folder, open_for, read_all, read_movie, warn_if_short, write_tracks
 
     if mp4:
         writer()
     trained = find(run)
-    data = open_for(frames, trained.config)
+    opened = open_for(frames, trained)
+    data, footage = opened.data, opened.footage
     where = available_device(device)
     prepare(default_threads())
     tracker = trained.tracker(checkpoint, where)
     warn_if_short(tracker, data.length)
     target = folder(out)
-    tracks, rendered = read_all(data, data.length, where, lambda x, first: predict.track(tracker, x))
+    if footage:
+        tracks, rendered = read_movie(tracker, footage, where), None
+    else:
+        tracks, rendered = read_all(data, data.length, where, lambda x, first: predict.track(tracker, x))
     paths = [*write_tracks(target, tracks), target / "overlay.gif"]
-    seen = data.frames(slice(0, SHOWN))
-    panels = [
-        Panel("frames", seen),
-        Panel("tracked", seen, head(tracks, SHOWN)),
-        Panel("reconstruction", rendered),
-    ]
+    seen, drawn = opened.shown(tracks, data.length)
+    panels = [Panel("frames", seen), Panel("tracked", seen, drawn)]
+    if rendered is not None:
+        panels.append(Panel("reconstruction", rendered))
     overlay_gif(paths[-1], panels)
     if mp4:
         paths.append(target / "overlay.mp4")

@@ -1,6 +1,6 @@
 """One movie of a user's: prepared for a model, the model made to suit it, and tracks in the movie's own pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -140,22 +140,23 @@ class Footage:
 def to_source(tracks: Tracks, preparation: Preparation) -> Tracks:
     """Tracks in the frames that a model sees as tracks in the movie's own pixels."""
     zero, one = preparation.to_source(np.array([[0.0, 0.0], [1.0, 1.0]]))
-    ratio = torch.as_tensor(one - zero, dtype=tracks.position.dtype)
+    return moved(tracks, preparation.to_source, one - zero)
 
-    def points(values: Tensor | None) -> Tensor | None:
-        if values is None:
-            return None
-        return torch.as_tensor(preparation.to_source(values.cpu().numpy()), dtype=values.dtype)
 
-    def lengths(values: Tensor | None) -> Tensor | None:
-        return None if values is None else values.cpu() * ratio
+def moved(tracks: Tracks, points: Callable[[np.ndarray], np.ndarray], ratio: np.ndarray) -> Tracks:
+    """Tracks in other pixels: points moved, lengths (width, height) multiplied by a ratio (2,)."""
 
-    moved = tracks._replace(
-        box=lengths(tracks.box), scale=lengths(tracks.scale), samples=points(tracks.samples)
-    )
-    position = points(tracks.position)
+    def point(values: Tensor | None) -> Tensor | None:
+        return None if values is None else torch.as_tensor(points(values.cpu().numpy()), dtype=values.dtype)
+
+    def length(values: Tensor | None) -> Tensor | None:
+        return None if values is None else values.cpu() * torch.as_tensor(ratio, dtype=values.dtype)
+
+    position = point(tracks.position)
     assert position is not None
-    return moved._replace(position=position)
+    return tracks._replace(
+        position=position, box=length(tracks.box), scale=length(tracks.scale), samples=point(tracks.samples)
+    )
 
 
 def model_side(found: Inspection) -> int:

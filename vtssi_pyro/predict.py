@@ -150,13 +150,8 @@ class Stream:
         return reading
 
 
-def concatenated(parts: Sequence[Tracks]) -> Tracks:
-    """Tracks of some sequences after those of others, as one."""
-    return _concatenated(parts, 0)
-
-
-def _concatenated(parts: Sequence[Tracks], axis: int) -> Tracks:
-    """Tracks one after another, by sequences (0) or by frames (1)."""
+def concatenated(parts: Sequence[Tracks], axis: int = 0) -> Tracks:
+    """Tracks one after another as one, by sequences (0) or by frames (1)."""
     columns = zip(Tracks._fields, zip(*parts, strict=True), strict=True)
     return Tracks._make(
         None if c[0] is None else torch.cat(c, axis + (name == "samples")) for name, c in columns
@@ -164,7 +159,7 @@ def _concatenated(parts: Sequence[Tracks], axis: int) -> Tracks:
 
 
 def _joined(parts: Sequence[Reading], axis: int) -> Reading:
-    tracks = _concatenated([part.tracks for part in parts], axis)
+    tracks = concatenated([part.tracks for part in parts], axis)
     return Reading(tracks, torch.cat([part.frames for part in parts], axis))
 
 

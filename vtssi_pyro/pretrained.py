@@ -117,6 +117,8 @@ class Pretrained:
             raise CheckpointError(f"{path}: does not fit its card ({reason}); {_MEND}") from error
         return tracker.to(device).eval()
 
+    preparation = None  # what ships has learned from frames as they are
+
     @property
     def calibration(self) -> Calibration | None:
         """What makes the tracker's sampled predictions honest, if they ship with that."""

@@ -10,6 +10,7 @@ import torch
 from vtssi_pyro.calibration import Calibration
 from vtssi_pyro.config import Config
 from vtssi_pyro.errors import CheckpointError
+from vtssi_pyro.movies import Preparation
 from vtssi_pyro.pretrained import PREFIX, Pretrained, available
 from vtssi_pyro.runs import Run
 from vtssi_pyro.tracker import Tracker
@@ -32,6 +33,10 @@ class Trained(Protocol):
     @property
     def calibration(self) -> Calibration | None:
         """What makes sampled predictions honest, of the weights that it names; None where nobody has looked."""
+
+    @property
+    def preparation(self) -> Preparation | None:
+        """How a movie's frames become those of the model; None where it has learned from frames as they are."""
 
     def about(self) -> dict[str, Any]:
         """What it is and how good it is, ready for JSON."""

@@ -9,16 +9,19 @@ from vtssi_pyro.movies.film import write_film
 from vtssi_pyro.movies.inspection import Inspection, inspect
 from vtssi_pyro.movies.movie import Movie, luminance
 from vtssi_pyro.movies.preparation import Preparation, suggested_preparation
+from vtssi_pyro.movies.thumbnails import Thumbnails, thumbnails
 
 __all__ = [
     "SUFFIXES",
     "Inspection",
     "Movie",
     "Preparation",
+    "Thumbnails",
     "inspect",
     "luminance",
     "open_movie",
     "suggested_preparation",
+    "thumbnails",
     "write_film",
 ]
 

@@ -1,0 +1,34 @@
+"""A movie's frames as pictures show them: grey, small, and with the contrast that eyes need."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from vtssi_pyro.movies.movie import Movie
+
+DARK, LIGHT = 0.001, 0.999  # quantiles that become black and white
+
+
+class Thumbnails(NamedTuple):
+    """The first frames of a movie, and how much smaller they are."""
+
+    frames: np.ndarray  # (t, h, w) uint8
+    ratio: np.ndarray  # (2,) pixels of a picture for one of the movie's, along x and y
+
+
+def thumbnails(movie: Movie, widest: int, most: int) -> Thumbnails:
+    """At most ``most`` first frames, their longer side at most ``widest`` pixels."""
+    from PIL import Image
+
+    height, width = movie.size
+    scale = min(1.0, widest / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    grey = []
+    for frame, _ in zip(movie.luminance(), range(most), strict=False):
+        picture = Image.fromarray(np.ascontiguousarray(frame, np.float32))
+        grey.append(np.asarray(picture.resize(size, Image.Resampling.BOX)).astype(np.float16))
+    frames = np.stack(grey)
+    dark, light = np.quantile(frames[:: max(1, len(frames) // 16)].astype(np.float32), (DARK, LIGHT))
+    span = max(float(light - dark), 1e-9)
+    shown = np.stack([np.round(255 * ((f.astype(np.float32) - dark) / span).clip(0, 1)) for f in frames])
+    return Thumbnails(shown.astype(np.uint8), np.array([size[0] / width, size[1] / height]))
