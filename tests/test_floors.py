@@ -40,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "hypotheses": {"types", "ops", "handlers", "tracker"},
     "confidence": {"types", "ops"},
-    "predict": {"types", "errors", "ops", "handlers", "tracker", "hypotheses", "confidence"},
+    "predict": {"types", "errors", "ops", "handlers", "tracker", "hypotheses", "confidence", "matching"},
     "movies": {"errors", "atomic"},
     "data": {"types", "errors", "ops", "movies"},
     "matching": {"types", "errors"},

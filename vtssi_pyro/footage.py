@@ -24,6 +24,7 @@ WANTED, SMALLEST, LARGEST = 10, 64, 160  # px: of a thing in the model's frames;
 WINDOW = 1.3  # of a thing's size: its attention window
 SAMPLED = 64  # frames that tell how high peaks are
 SURE = 30.0  # nats: what a frame that shows an object in full offers for its place
+SLOWEST = 0.005  # frame coordinates a frame: the least unit that motions are seen in
 BUDGET = 2 * 64**2  # objects times pixels of a frame for which the recipes' batches are meant
 
 
@@ -78,9 +79,10 @@ class Footage:
         found = self.found
         assert found is not None, "inspect the movie first"
         side, ratio = self.frames.shape[-1], self._ratio
-        window, objects = WINDOW * found.object_size * ratio / side, max(found.objects, 1)
-        gate = 2 * ratio / side * max(0.35 * found.object_size, 1.5 * found.speed)
         base = config.model
+        window, objects = WINDOW * found.object_size * ratio / side, max(found.objects, 1)
+        speed = min(max(2 * found.speed / max(self.size), SLOWEST), base.mot.step)
+        gate = 2 * ratio / side * max(0.35 * found.object_size, 1.5 * found.speed)
         model = replace(
             base,
             attention="spots",
@@ -93,8 +95,9 @@ class Footage:
             spots=SpotConfig(extent=1 / WINDOW, level=self._level()),
             template=replace(
                 base.template, kernel_side=max(5, int(0.6 * window * side) | 1), sharpness=SURE, strength=SURE,
-                floor=1 / side, gate=min(gate, 0.5),
+                floor=0.5 / side, gate=min(gate, 0.5),
             ),
+            mot=replace(base.mot, step=speed, walk_scale=min(4 * speed, base.mot.walk_scale)),
         )  # fmt: skip
         share = min(1.0, BUDGET / (objects * side**2))
         stages = tuple(

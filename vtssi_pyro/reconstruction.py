@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.data.clips import Clips
+from vtssi_pyro.matching import match
 from vtssi_pyro.predict import forecast, track
 from vtssi_pyro.tracker import Tracker
 
@@ -39,7 +40,13 @@ def reconstruct(tracker: Tracker, clips: Clips, observe: int = 5) -> dict[str, A
     ahead = clips.length - observe
     if tracker.motion.predicts and ahead > 0:
         told = forecast(tracker, x[:, :observe], ahead)
-        distance = (told.tracks.position - seen.tracks.position)[:, observe:].norm(dim=-1)  # (B, ahead, N)
+        slots = match(told.tracks, seen.tracks, observe).clamp_min(
+            0
+        )  # what is decided later may be in another order
+        later = seen.tracks.position.gather(
+            2, slots[:, None, :, None].to(x.device).expand_as(told.tracks.position)
+        )
+        distance = (told.tracks.position - later)[:, observe:].norm(dim=-1)  # (B, ahead, N)
         made |= {
             "ahead": ahead,
             "explained_ahead": _explained(x[:, observe:], told.frames[:, observe:]),

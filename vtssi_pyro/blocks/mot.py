@@ -61,6 +61,7 @@ class RandomWalk(PyroModule):
         return lambda msg: None
 
 
+UNIT = 0.2  # frame coordinates: steps in which scales of changes are as the networks say
 ACTIVATIONS = {"tanh": nn.Tanh, "silu": nn.SiLU}
 
 
@@ -121,10 +122,11 @@ class MOT(RandomWalk):
             return Normal(bound * position.loc, position.scale).to_event(1), motion.to_event(1)
         # samples feed on themselves, and changes have no tanh: motions stay such as LSTM_mot can infer them, and
         # neither density is wider than the prior where nothing is known (App. B.2.3)
-        place = _within(previous.position + self.config.step * position.loc, -bound, bound)
+        unit = self.config.step
+        place = _within(previous.position + unit * position.loc, -bound, bound)
         pace = _within(previous.motion + motion.loc, *self._reach())
         return (
-            Normal(place, _at_most(self.scale, position.scale)).to_event(1),
+            Normal(place, _at_most(self.scale, unit / UNIT * position.scale)).to_event(1),
             Normal(pace, _at_most(1.0, motion.scale)).to_event(1),
         )
 

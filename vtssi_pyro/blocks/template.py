@@ -15,7 +15,7 @@ from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.correlate import match
 from vtssi_pyro.ops.exclusion import exclude
 from vtssi_pyro.ops.ink import tight_box
-from vtssi_pyro.ops.registration import register, sharpen
+from vtssi_pyro.ops.registration import precision, register, sharpen
 from vtssi_pyro.ops.spatial import SIZE_LIMITS, crop, paste
 from vtssi_pyro.types import Carry, Found, Objects, Plates
 
@@ -69,12 +69,14 @@ class TemplateFIND(PyroModule):
         """prod_t q(p_t | x_t, s, d); see :meth:`FIND.guide`. Every frame is searched on its own."""
         q, heading = self.read(air, frames, objects, carry)  # (..., B, T, N, 2)
         found = Found(q.loc, heading=heading)
+        scale = q.scale
         if self.refinement and not self.training:
             found = self._refined(air, frames, objects, found, carry)
+            scale = self.spread_of(frames, found, objects, q.scale)
         positions = [] if first is None else [first]
         with plates.sequences, plates.objects:
             for t in range(len(positions) + 1, frames.shape[-3] + 1):
-                here = found.position[..., t - 1, :, :], q.scale[..., t - 1, :, :]
+                here = found.position[..., t - 1, :, :], scale[..., t - 1, :, :]
                 positions.append(pyro.sample(f"position_{t}", Normal(*here).to_event(1)))
         return found._replace(position=torch.stack(positions, -3))
 
@@ -150,6 +152,11 @@ class TemplateFIND(PyroModule):
         exact = register(frames, glimpses, position, size, REGISTRATION)
         return found._replace(position=exact, glimpses=glimpses, box=box)
 
+    def spread_of(self, frames: Tensor, found: Found, objects: Objects, searched: Tensor) -> Tensor:
+        """Scales (..., B, T, N, 2) of registered positions: those they were ``searched`` with, which are learned."""
+        del frames, found, objects
+        return searched
+
     def visible(
         self, frames: Tensor, glimpses: Tensor, position: Tensor, size: Tensor, there: Tensor
     ) -> Tensor:
@@ -221,6 +228,13 @@ class FollowingFIND(TemplateFIND):
     def match(self, frames: Tensor, template: Tensor, norm: Tensor) -> Tensor:
         """1 where an object is as its template shows it, however large and bright; see :meth:`TemplateFIND.match`."""
         return super().match(frames, template, norm) / norm.unsqueeze(-4)
+
+    def spread_of(self, frames: Tensor, found: Found, objects: Objects, searched: Tensor) -> Tensor:
+        """What the frames leave open of objects that they show; of others how far the search may have gone astray."""
+        glimpses, there = found.glimpses, self.there(objects).squeeze(-2)
+        assert glimpses is not None
+        seen = self.visible(frames, glimpses, found.position, objects.size, there).unsqueeze(-1)
+        return precision(frames, glimpses, found.position, objects.size).where(seen > 0, searched)
 
     def visible(
         self, frames: Tensor, glimpses: Tensor, position: Tensor, size: Tensor, there: Tensor

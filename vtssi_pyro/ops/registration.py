@@ -7,6 +7,7 @@ from vtssi_pyro.ops.spatial import SIZE_LIMITS, crop, paste
 
 FARTHEST = 2.0  # pixels of the glimpse that one step may move
 RIDGE = 1e-3  # of the normal equations, relative: a glimpse without edges stays where it is
+FAINTEST = 0.01  # noise, of full scale, that is taken to be there at least
 PRIOR = 0.3  # frames that a glimpse counts for beside those it is averaged with
 
 
@@ -46,6 +47,32 @@ def register(frames: Tensor, glimpses: Tensor, position: Tensor, size: Tensor, s
             moved = (solve.unsqueeze(-4) @ around.unsqueeze(-1)).squeeze(-1)  # (..., T, N, 2)
             position = position - moved.clamp(-FARTHEST, FARTHEST) * pixel
     return position
+
+
+def precision(frames: Tensor, glimpses: Tensor, position: Tensor, size: Tensor) -> Tensor:
+    """Standard deviations of registered positions (..., B, T, N, 2), frame coordinates, by Laplace's approximation.
+
+    The noise is what all objects together leave over around each one; how much that can move it depends on how steep
+    the edges of its glimpse are.
+
+    Args:
+        frames: (B, T, H, W), intensities.
+        glimpses: (..., B, N, G, G).
+        position: (..., B, T, N, 2), registered.
+        size: (..., B, N, 2), fractions of the frame.
+    """
+    side, (height, width) = glimpses.shape[-1], frames.shape[-2:]
+    with torch.no_grad():
+        left = (frames - paste(glimpses, position, size, (height, width))).unsqueeze(-3)
+        around = crop(left, position, size.clamp(*SIZE_LIMITS).unsqueeze(-3).expand_as(position), side)
+        noise = around.square().mean((-2, -1)).clamp_min(FAINTEST**2)  # (..., T, N), variance of a pixel
+        along_y, along_x = torch.gradient(glimpses, dim=(-2, -1))
+        # a glimpse's pixels are more than the frame's by as much as a step on its grid is shorter, squared: both cancel
+        curvature = torch.stack(
+            [along_x.square().sum((-2, -1)), along_y.square().sum((-2, -1))], -1
+        )  # (..., N, 2)
+        pixels = (noise.unsqueeze(-1) / curvature.unsqueeze(-3).clamp_min(1e-6)).sqrt()
+        return pixels * torch.tensor([2 / width, 2 / height], dtype=pixels.dtype, device=pixels.device)
 
 
 def sharpen(frames: Tensor, glimpses: Tensor, position: Tensor, size: Tensor, there: Tensor) -> Tensor:
