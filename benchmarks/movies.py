@@ -1,0 +1,107 @@
+"""What ``fit MOVIE`` reaches: movies with truth are drawn, saved as a user would have them, learned from and tracked.
+
+python benchmarks/movies.py --out movies [--kinds blobs,rings,digits,beads] [--threads 1]
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy.optimize import linear_sum_assignment
+
+from vtssi_pyro.data.scenes import Drawn, scene
+from vtssi_pyro.movies import write_film
+
+MOVIES = {  # kind of scene and its sizes, file, how near is tracked, in px or as a share of the size
+    "blobs": ({"kind": "blobs", "side": 256, "size": 24}, "blobs.mp4", None),
+    "rings": ({"kind": "rings", "side": 200, "size": 32}, "rings", None),
+    "digits": ({"kind": "digits", "side": 100}, "digits.gif", None),
+    "beads": ({"kind": "blobs", "side": 500, "objects": 5, "size": 20}, "beads.mp4", 4.0),
+}
+
+
+def save(drawn: Drawn, path: Path) -> None:
+    """As an MP4, a GIF or a folder of PNG."""
+    if path.suffix == ".mp4":
+        write_film(path, (frame[..., None].repeat(3, -1) for frame in drawn.frames), 25.0)
+    elif path.suffix == ".gif":
+        first, *rest = (Image.fromarray(frame) for frame in drawn.frames)
+        first.save(path, save_all=True, append_images=rest, duration=40, loop=0)
+    else:
+        path.mkdir(exist_ok=True)
+        for index, frame in enumerate(drawn.frames):
+            Image.fromarray(frame).save(path / f"{index}.png")
+
+
+def tracked(drawn: Drawn, path: Path, near: float) -> dict[str, float]:
+    """Figures of a tracks.csv: objects and tracks are paired frame by frame by least distance."""
+    rows = list(csv.DictReader(path.open()))
+    names = sorted({row["object"] for row in rows})
+    found = np.full((len(drawn.path), len(names), 2), 1e6)
+    for row in rows:
+        found[int(row["frame"]), names.index(row["object"])] = float(row["x"]), float(row["y"])
+    distance = np.linalg.norm(drawn.path[:, :, None] - found[:, None], axis=-1)  # (T, N, tracks)
+    pairs = [linear_sum_assignment(np.minimum(d, 10 * near)) for d in distance]
+    errors = np.array([d[i, j] for d, (i, j) in zip(distance, pairs, strict=True)])
+    mine = np.array([j for _, j in pairs])
+    gaps = np.linalg.norm(drawn.path[:, :, None] - drawn.path[:, None], axis=-1)
+    gaps[:, np.arange(gaps.shape[1]), np.arange(gaps.shape[1])] = np.inf
+    alone = gaps.min(-1) > drawn.size  # (T, N)
+    switched = (mine[1:] != mine[:-1]) & alone[1:] & alone[:-1]
+    spread = np.array([[float(row["x_std"]), float(row["y_std"])] for row in rows])
+    return {
+        "objects": drawn.path.shape[1],
+        "tracks": len(names),
+        "tracked": float((errors < near).mean(0).min()),  # of the worst object
+        "error_px": float(errors.mean()),
+        "median_px": float(np.median(errors)),
+        "switches_apart": int(switched.sum()),
+        "std_px": float(np.median(spread)),
+    }
+
+
+def main() -> None:
+    """Every movie in turn; a line each, and JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--kinds", default=",".join(MOVIES))
+    parser.add_argument("--preset", default="quick")
+    parser.add_argument("--threads", default="1")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    for kind in options.kinds.split(","):
+        asked, name, near = MOVIES[kind]
+        drawn = scene(**asked, seed=options.seed)
+        path, run, out = (options.out / part for part in (name, f"run-{kind}", f"tracks-{kind}"))
+        save(drawn, path)
+        command = [sys.executable, "-m", "vtssi_pyro.cli"]
+        if not (run / "summary.json").exists():
+            subprocess.run(
+                [
+                    *command,
+                    "fit",
+                    path,
+                    "--preset",
+                    options.preset,
+                    "--threads",
+                    options.threads,
+                    "--out",
+                    run,
+                ],
+                check=True,
+            )
+        subprocess.run([*command, "track", run, path, "--out", out], check=True)
+        figures = tracked(drawn, out / "tracks.csv", near or drawn.size / 4)
+        figures["minutes"] = json.loads((run / "summary.json").read_text())["minutes"]
+        (options.out / f"{kind}.json").write_text(json.dumps(figures, indent=2))
+        print(kind, " ".join(f"{key} {value:.4g}" for key, value in figures.items()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
