@@ -89,7 +89,7 @@ def _digits(length: int, side: int, objects: int, seed: int) -> Drawn:
             length=length,
             frame_size=side,
             objects=objects,
-            seed=seed + attempt,
+            seed=100 * seed + attempt,
         )
         if int(data.counts[0]) == objects:
             break

@@ -1,0 +1,143 @@
+"""From one movie to tracks and predictions in its own pixels, by the commands alone."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_run import call, refused
+
+from vtssi_pyro.data.scenes import Drawn, scene
+from vtssi_pyro.movies import Preparation
+from vtssi_pyro.runs import Run
+
+# the objects' looks are learned a little, motion hardly: tracks must be right all the same
+BRIEF = ("--set", "train.budget=0.01", "--set", "train.stages.objects.steps=4000", "--threads", "1")
+
+
+def saved(drawn: Drawn, folder: Path) -> Path:
+    folder.mkdir()
+    for index, frame in enumerate(drawn.frames):
+        Image.fromarray(frame).save(folder / f"frame{index}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Drawn:
+    return scene("blobs", length=40, side=96, objects=2, size=16, seed=4)
+
+
+@pytest.fixture(scope="module")
+def place(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a movie and a run that was trained on it."""
+    torch.set_num_threads(1)
+    place = tmp_path_factory.mktemp("movie")
+    saved(drawn, place / "movie")
+    done = call("fit", place / "movie", *BRIEF, "--out", place / "run")
+    assert "held-out frames: the 2 objects explain" in done.stdout
+    assert "moving things: 2 at once, bright before the background" in done.stderr
+    return place
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_run_tells_all_that_it_is_of(place: Path) -> None:
+    run = Run(place / "run")
+    data = run.config.data
+    assert (data.movie, data.source, data.sequences, data.length) == (True, str(place / "movie"), 40, 16)
+    assert isinstance(run.preparation, Preparation)
+    held_out = run.read_summary()["held_out"]
+    assert held_out["frames"] == 10 == data.validation_sequences
+    assert held_out["objects"] == 2
+    assert held_out["explained"] > 0.8
+    assert held_out["visible"] > 0.9
+    assert len(held_out["drift"]) == held_out["ahead"] == 5
+
+
+def test_tracks_are_in_the_movies_own_pixels(place: Path, drawn: Drawn) -> None:
+    done = call("track", place / "run", place / "movie", "--out", place / "tracks")
+    assert str(place / "tracks" / "tracks.csv") in done.stdout
+    found = np.full((40, 2, 2), np.nan)
+    for row in rows(place / "tracks" / "tracks.csv"):
+        found[int(row["frame"]), int(row["object"])] = float(row["x"]), float(row["y"])
+        assert abs(float(row["width"]) - 14) < 6
+    error = np.linalg.norm(drawn.path[:, :, None] - found[:, None], axis=-1)  # (T, N, tracks)
+    order = [0, 1] if error[0, 0, 0] < error[0, 0, 1] else [1, 0]
+    assert error[:, [0, 1], order].mean() < 1
+    with Image.open(place / "tracks" / "overlay.gif") as overlay:
+        assert overlay.n_frames == 40
+
+
+def test_predictions_are_too(place: Path) -> None:
+    call(
+        "predict",
+        place / "run",
+        place / "movie",
+        "--observe",
+        20,
+        "--horizon",
+        6,
+        "--samples",
+        8,
+        "--out",
+        place / "p",
+    )
+    told = rows(place / "p" / "predictions.csv")
+    assert {int(row["frame"]) for row in told} == set(range(20, 26))
+    at_once = [row for row in told if row["frame"] == "20"]
+    seen = {row["object"]: row for row in rows(place / "p" / "tracks.csv") if row["frame"] == "19"}
+    for row in at_once:
+        before = seen[row["object"]]
+        assert np.hypot(*(float(row[f"{a}_median"]) - float(before[a]) for a in "xy")) < 20
+    assert (place / "p" / "futures.png").exists()
+
+
+def test_another_movie_is_prepared_alike(place: Path, tmp_path: Path) -> None:
+    other = scene("blobs", length=24, side=96, objects=2, size=16, seed=9)
+    np.save(tmp_path / "other.npy", other.frames)
+    done = call("track", place / "run", tmp_path / "other.npy", "--out", tmp_path / "tracks")
+    assert "moving things: 2" in done.stderr
+    assert len(rows(tmp_path / "tracks" / "tracks.csv")) == 48
+
+
+def test_a_movie_that_changed_is_not_gone_on_with(place: Path, drawn: Drawn, tmp_path: Path) -> None:
+    movie = tmp_path / "movie.npy"
+    np.save(movie, drawn.frames)
+    run = tmp_path / "run"
+    call("fit", movie, *BRIEF, "--out", run)
+    (run / "summary.json").unlink()
+    np.save(movie, drawn.frames[:-3])
+    assert "37 frames, the run began with 40" in refused(3, "fit", "--out", run, "--resume")
+    np.save(movie, drawn.frames)
+    call("fit", "--out", run, "--resume")
+    assert (run / "summary.json").exists()
+
+
+def test_what_is_seen_can_be_said(place: Path, tmp_path: Path) -> None:
+    done = call(
+        "inspect", place / "movie", "--objects", 3, "--object-size", 12.5, "--out", tmp_path / "looked"
+    )
+    assert f"fit with: vtssi-pyro fit {place / 'movie'} --objects 3 --object-size 12.5" in done.stdout
+    assert "40 frames of 96x96 pixels" in done.stdout
+    assert "prepared: luminance; background kind=static" in done.stdout
+    found = json.loads((tmp_path / "looked" / "inspection.json").read_text())
+    assert (found["objects"], found["object_size"], found["length"]) == (3, 12.5, 40)
+    with Image.open(tmp_path / "looked" / "contact_sheet.png") as sheet:
+        assert sheet.width > 8 * 64
+
+
+def test_what_cannot_be_learned_from(place: Path, tmp_path: Path) -> None:
+    still = np.full((20, 64, 64), 90, np.uint8)
+    still[:, 20:30, 20:30] = 200
+    np.save(tmp_path / "still.npy", still)
+    assert "nothing is seen to move" in refused(3, "fit", tmp_path / "still.npy", "--out", tmp_path / "run")
+    np.save(tmp_path / "short.npy", scene("blobs", length=9, side=64, objects=1, size=12).frames)
+    assert "9 frames is too short" in refused(3, "fit", tmp_path / "short.npy", "--out", tmp_path / "run")
+    assert "--object-size" in refused(2, "fit", "linear", "--object-size", 5, "--out", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
