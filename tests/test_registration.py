@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vtssi_pyro.ops.registration import register, sharpen
+from vtssi_pyro.ops.registration import precision, register, sharpen
 from vtssi_pyro.ops.spatial import paste
 
 SIDE = 50
@@ -80,3 +80,26 @@ def test_what_is_not_there_looks_as_it_did() -> None:
     sharp = sharpen(frames, blurred(glimpses), places(*OVERLAPPING), size, there.unsqueeze(-2))
     assert torch.equal(sharp[:, 1], blurred(glimpses)[:, 1])
     assert not torch.equal(sharp[:, 0], blurred(glimpses)[:, 0])
+
+
+@pytest.mark.parametrize("noise", [0.05, 0.15])
+def test_precision_is_how_far_noise_moves_positions(noise: float) -> None:
+    torch.manual_seed(0)
+    truth = places(*APART) + 0.1 * torch.rand(3, 4, 2, 2, dtype=torch.float64)
+    frames, glimpses, size = scene(truth)
+    errors, told = [], []
+    for _ in range(20):
+        seen = frames + noise * torch.randn_like(frames)
+        found = register(seen, glimpses, truth, size, 2)
+        errors.append(found - truth)
+        told.append(precision(seen, glimpses, found, size))
+    actual = torch.stack(errors).square().mean((0, 1, 2)).sqrt()  # (objects, 2)
+    ratio = torch.stack(told).mean((0, 1, 2)) / actual
+    assert ratio.min() > 0.6
+    assert ratio.max() < 1.7
+
+
+def test_precision_has_a_floor() -> None:
+    truth = places(*APART)
+    frames, glimpses, size = scene(truth)
+    assert (precision(frames, glimpses, truth, size) / PIXEL).min() >= 0.05

@@ -6,6 +6,7 @@ from torch import Tensor
 from vtssi_pyro.ops.spatial import SIZE_LIMITS, crop, paste
 
 FARTHEST = 2.0  # pixels of the glimpse that one step may move
+INTERPOLATED = 0.05  # pixels: what glimpses on a grid leave open, however little noise there is
 RIDGE = 1e-3  # of the normal equations, relative: a glimpse without edges stays where it is
 FAINTEST = 0.01  # noise, of full scale, that is taken to be there at least
 PRIOR = 0.3  # frames that a glimpse counts for beside those it is averaged with
@@ -71,7 +72,8 @@ def precision(frames: Tensor, glimpses: Tensor, position: Tensor, size: Tensor) 
         curvature = torch.stack(
             [along_x.square().sum((-2, -1)), along_y.square().sum((-2, -1))], -1
         )  # (..., N, 2)
-        pixels = (noise.unsqueeze(-1) / curvature.unsqueeze(-3).clamp_min(1e-6)).sqrt()
+        variance = noise.unsqueeze(-1) / curvature.unsqueeze(-3).clamp_min(1e-6)
+        pixels = (variance + INTERPOLATED**2).sqrt()
         return pixels * torch.tensor([2 / width, 2 / height], dtype=pixels.dtype, device=pixels.device)
 
 
