@@ -53,9 +53,9 @@ def predict(
 
     Futures are calibrated if vtssi-pyro calibrate has been run on these weights, as those of weights that ship are.
 
-    Writes predictions.csv (with 50 % and 90 % intervals), tracks.csv and MOTChallenge text in mot/ of the
-    frames that were seen, overlay.gif of the first sequences, and futures.png: paths as seen and as drawn, their
-    means, and the regions that hold 50 % and 90 % of them.
+    Writes predictions.csv (with 50 % and 90 % intervals), tracks.csv, tracks.json and the MOTChallenge folder
+    mot/ of the frames that were seen, overlay.gif of the first sequences, and futures.png: paths as seen and as
+    drawn, their means, and the regions that hold 50 % and 90 % of them.
     """
     from vtssi_pyro.errors import UsageError
     from vtssi_pyro.export import write_predictions_csv
@@ -85,16 +85,21 @@ def predict(
     warn_if_short(tracker, seen)
     calibration = None if raw else _calibration(trained, run, tracker, checkpoint, seen, samples)
     target = folder(out)
-    tracks, rendered = read_all(
+    found = read_all(
         data, seen, where, lambda x, first: forecast(tracker, x, horizon, samples, seed=seed + first)
     )
+    tracks = found.tracks
     if calibration:
         tracks = calibration(tracks, seen)
     tracks = opened.to_source(tracks)
     csv = target / "predictions.csv"
     write_predictions_csv(csv, tracks, seen)
-    pictures = _pictures(target, opened, tracks, rendered, seen, mp4)
-    for path in (csv, *write_tracks(target, head(tracks, frames=seen)), *pictures):
+    pictures = _pictures(target, opened, tracks, found.rendered, seen, mp4)
+    for path in (
+        csv,
+        *write_tracks(target, head(tracks, frames=seen), opened.frame_size, opened.rate),
+        *pictures,
+    ):
         click.echo(path)
 
 

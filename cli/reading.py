@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryFile
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from vtssi_pyro.config import Config
 from vtssi_pyro.data import Dataset, VideoFile, open_frames
 from vtssi_pyro.errors import DataError, UsageError
-from vtssi_pyro.export import write_mot, write_tracks_csv
+from vtssi_pyro.export import write_mot_challenge, write_tracks_csv, write_tracks_json
 from vtssi_pyro.footage import Footage, moved
 from vtssi_pyro.movies import open_movie, thumbnails
 from vtssi_pyro.plots.style import Frames
@@ -35,6 +36,16 @@ class Opened(NamedTuple):
 
     data: VideoFile
     footage: Footage | None = None
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """(H, W) of the frames as they are stored, pixels."""
+        return self.footage.size if self.footage else self.data.frame_size
+
+    @property
+    def rate(self) -> float | None:
+        """Frames per second; None where it is not known."""
+        return self.footage.rate if self.footage else None
 
     def to_source(self, tracks: Tracks) -> Tracks:
         """Tracks in the pixels of the frames as they are stored."""
@@ -73,12 +84,25 @@ def open_sequences(path: str, config: Config) -> VideoFile:
     return data
 
 
-def read_movie(tracker: Tracker, footage: Footage, device: torch.device) -> Tracks:
+class Read(NamedTuple):
+    """What was read of all sequences."""
+
+    tracks: Tracks
+    appearance: Tensor  # (S, N, D)
+    rendered: Tensor | None = None  # (SHOWN, T, H, W) the rendered frames of the first sequences
+
+
+def read_movie(tracker: Tracker, footage: Footage, device: torch.device) -> Read:
     """Read one movie from end to end, in its own pixels."""
-    parts = []
+    parts, looks = [], torch.empty(0)
     for reading in readings(tracker, footage.frames[None].to(device)):
-        parts.append(Tracks._make(None if field is None else field.cpu() for field in reading.tracks))
-    return footage.to_source(concatenated(parts, 1))
+        parts.append(_on_cpu(reading.tracks))
+        looks = reading.appearance.cpu()
+    return Read(footage.to_source(concatenated(parts, 1)), looks)
+
+
+def _on_cpu(tracks: Tracks) -> Tracks:
+    return Tracks._make(None if field is None else field.cpu() for field in tracks)
 
 
 def warn_if_short(tracker: Tracker, length: int) -> None:
@@ -90,7 +114,7 @@ def warn_if_short(tracker: Tracker, length: int) -> None:
 
 def read_all(
     dataset: Dataset, length: int, device: torch.device, read: Callable[[Tensor, int], Reading]
-) -> tuple[Tracks, Tensor]:
+) -> Read:
     """Read the first ``length`` frames of every sequence.
 
     Args:
@@ -98,19 +122,18 @@ def read_all(
         length: frames.
         device: to read on.
         read: what to do with frames (b, length, H, W), the first of which is of the sequence of that number.
-
-    Returns:
-        tracks of all sequences, and the rendered frames (SHOWN, T, H, W) of the first ones.
     """
     parts: list[Tracks] = []
+    looks: list[Tensor] = []
     rendered: list[Tensor] = []
     with watched(dataset, "reading") as frames:
         for index in torch.arange(len(dataset)).split(PART):
             reading = read(frames.frames(index, length=length).to(device), int(index[0]))
-            parts.append(Tracks._make(None if field is None else field.cpu() for field in reading.tracks))
+            parts.append(_on_cpu(reading.tracks))
+            looks.append(reading.appearance.cpu())
             if not rendered:
                 rendered.append(reading.frames[:SHOWN].cpu())
-    return concatenated(parts), rendered[0]
+    return Read(concatenated(parts), torch.cat(looks), rendered[0])
 
 
 def head(tracks: Tracks, sequences: int | None = None, frames: int | None = None) -> Tracks:
@@ -137,10 +160,16 @@ def folder(out: str, option: str = "--out") -> Path:
     return Path(out)
 
 
-def write_tracks(out: Path, tracks: Tracks) -> list[Path]:
-    """Write ``tracks.csv`` and MOTChallenge text in ``mot/``; returns the file and the folder."""
+def write_tracks(
+    out: Path,
+    tracks: Tracks,
+    frame_size: tuple[int, int],
+    rate: float | None = None,
+    appearance: Tensor | None = None,
+) -> list[Path]:
+    """Write ``tracks.csv``, ``tracks.json`` and a MOTChallenge folder, ``mot/``; returns the files and the folder."""
     write_tracks_csv(out / "tracks.csv", tracks)
-    for old in (out / "mot").glob("sequence-*.txt"):  # of an earlier call with more sequences
-        old.unlink()
-    write_mot(out / "mot", tracks, "sequence")
-    return [out / "tracks.csv", out / "mot"]
+    write_tracks_json(out / "tracks.json", tracks, frame_size, rate, appearance)
+    rmtree(out / "mot", ignore_errors=True)  # of an earlier call with more sequences
+    write_mot_challenge(out / "mot", tracks, frame_size, rate)
+    return [out / "tracks.csv", out / "tracks.json", out / "mot"]

@@ -14,19 +14,23 @@ from .options import checkpoint_option, command, device_option, film_option, opt
 @option(
     "--out", required=True, metavar="DIR", type=click.Path(), section="Output", help="Folder for the results."
 )
+@option("--appearance", is_flag=True, section="Output",
+        help="Also a vector of each object's looks, in tracks.json.")  # fmt: skip
 @film_option
 @checkpoint_option
 @device_option
-def track(run: str, frames: str, out: str, mp4: bool, checkpoint: str, device: str) -> None:
+def track(run: str, frames: str, out: str, appearance: bool, mp4: bool, checkpoint: str, device: str) -> None:
     """Track the objects in FRAMES with the tracker of RUN.
 
     RUN is the folder of a run, or pretrained:NAME; vtssi-pyro info lists what ships.
     FRAMES is a .npz or .npy file, or a movie: GIF, WebP, TIFF stack, folder of pictures, mp4 and others. A
     run of vtssi-pyro fit MOVIE prepares movies as it did the one it learned from; tracks are in a movie's own pixels.
 
-    Writes tracks.csv, MOTChallenge text in mot/ and overlay.gif of the first sequences. Positions are centres
-    of tight boxes in pixels; the centre of a frame's top-left pixel is (0.5, 0.5). Frames and objects count
-    from 0 in tracks.csv, from 1 in MOTChallenge text.
+    Writes tracks.csv, the same as tracks.json, a MOTChallenge folder mot/ and overlay.gif of the first
+    sequences. Positions are centres of tight boxes in pixels, with their standard deviations; the centre of a
+    frame's top-left pixel is (0.5, 0.5). Confidence is the share of the squared error around an object that it
+    explains: near 0 in frames that do not show it, which the overlay draws dashed; its rings hold 90 % of where
+    an object may be. Frames and objects count from 0, from 1 in mot/.
     """
     from vtssi_pyro import predict
     from vtssi_pyro.machine import available_device, default_threads, prepare
@@ -40,21 +44,23 @@ def track(run: str, frames: str, out: str, mp4: bool, checkpoint: str, device: s
         writer()
     trained = find(run)
     opened = open_for(frames, trained)
-    data, footage = opened.data, opened.footage
+    data = opened.data
     where = available_device(device)
     prepare(default_threads())
     tracker = trained.tracker(checkpoint, where)
     warn_if_short(tracker, data.length)
     target = folder(out)
-    if footage:
-        tracks, rendered = read_movie(tracker, footage, where), None
+    if opened.footage:
+        found = read_movie(tracker, opened.footage, where)
     else:
-        tracks, rendered = read_all(data, data.length, where, lambda x, first: predict.track(tracker, x))
-    paths = [*write_tracks(target, tracks), target / "overlay.gif"]
-    seen, drawn = opened.shown(tracks, data.length)
+        found = read_all(data, data.length, where, lambda x, first: predict.track(tracker, x))
+    looks = found.appearance if appearance else None
+    paths = write_tracks(target, found.tracks, opened.frame_size, opened.rate, looks)
+    paths.append(target / "overlay.gif")
+    seen, drawn = opened.shown(found.tracks, data.length)
     panels = [Panel("frames", seen), Panel("tracked", seen, drawn)]
-    if rendered is not None:
-        panels.append(Panel("reconstruction", rendered))
+    if found.rendered is not None:
+        panels.append(Panel("reconstruction", found.rendered))
     overlay_gif(paths[-1], panels)
     if mp4:
         paths.append(target / "overlay.mp4")

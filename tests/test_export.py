@@ -1,6 +1,7 @@
 """Files read back: what is in them, where they count from, and that they are whole or absent."""
 
 import csv
+import json
 import os
 import stat
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 
 from vtssi_pyro.atomic import atomic_write
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.export import write_mot, write_predictions_csv, write_tracks_csv
+from vtssi_pyro.export import write_mot, write_predictions_csv, write_tracks_csv, write_tracks_json
 from vtssi_pyro.types import Tracks
 
 
@@ -162,3 +163,33 @@ def test_atomic_write_keeps_ordinary_permissions(tmp_path: Path) -> None:
         temporary.write_text("")
     modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "atomic")}
     assert len(modes) == 1
+
+
+def test_json_says_what_csv_says(tmp_path: Path) -> None:
+    tracks = full_tracks()
+    looks = torch.arange(2.0 * tracks.present.numel()).reshape(-1)[
+        : tracks.present.shape[0] * tracks.present.shape[2] * 2
+    ]
+    looks = looks.view(tracks.present.shape[0], tracks.present.shape[2], 2)
+    write_tracks_json(tmp_path / "tracks.json", tracks, (40, 50), 25.0, looks)
+    write_tracks_csv(tmp_path / "tracks.csv", tracks)
+    made = json.loads((tmp_path / "tracks.json").read_text())
+    assert (made["height"], made["width"], made["rate"]) == (40, 50, 25.0)
+    told = [
+        [str(value) for value in (sequence["sequence"], frame, each["object"], each["x"][i], each["y_std"][i])]
+        for sequence in made["sequences"] for each in sequence["objects"] for i, frame in enumerate(each["frame"])
+    ]  # fmt: skip
+    with (tmp_path / "tracks.csv").open(newline="") as file:
+        rows = [
+            [row[k] for k in ("sequence", "frame", "object", "x", "y_std")] for row in csv.DictReader(file)
+        ]
+    assert sorted(told) == sorted(rows)
+    for sequence in made["sequences"]:
+        for each in sequence["objects"]:
+            assert each["appearance"] == looks[sequence["sequence"], each["object"]].tolist()
+    write_tracks_json(tmp_path / "bare.json", tracks._replace(scale=None, confidence=None), (40, 50))
+    bare = json.loads((tmp_path / "bare.json").read_text())
+    first = bare["sequences"][0]["objects"][0]
+    assert bare["rate"] is None
+    assert set(first["confidence"]) == {None}
+    assert "appearance" not in first

@@ -35,10 +35,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         _flush(path.parent)
 
 
-def write_json(path: str | os.PathLike[str], value: Any) -> None:
+def write_json(path: str | os.PathLike[str], value: Any, indent: int | None = 1) -> None:
     """Write a value as JSON, whole or not at all; NaN is refused (ValueError)."""
     with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
+        temporary.write_text(json.dumps(value, indent=indent, allow_nan=False) + "\n")
 
 
 def _flush(path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from vtssi_pyro.atomic import atomic_write
+from vtssi_pyro.atomic import atomic_write, write_json
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.types import Tracks
 
@@ -33,14 +33,7 @@ def write_tracks_csv(path: str | Path, tracks: Tracks) -> None:
         tracks: (B, T, N, 2), px; absent objects get no row.
     """
     rows = _rows(tracks)
-    columns = [
-        *rows,
-        *_pair(tracks.position, rows),
-        *_pair(tracks.box, rows),
-        *_pair(tracks.scale, rows),
-        _column(tracks.confidence, rows),
-    ]
-    _write_csv(path, TRACKS_HEADER, columns)
+    _write_csv(path, TRACKS_HEADER, [*rows, *_track_columns(tracks, rows)])
 
 
 def write_predictions_csv(path: str | Path, tracks: Tracks, observed: int) -> None:
@@ -59,6 +52,41 @@ def write_predictions_csv(path: str | Path, tracks: Tracks, observed: int) -> No
         *_intervals(tracks.samples, rows),
     ]
     _write_csv(path, PREDICTIONS_HEADER, columns)
+
+
+def write_tracks_json(
+    path: str | Path,
+    tracks: Tracks,
+    frame_size: tuple[int, int],
+    rate: float | None = None,
+    appearance: Tensor | None = None,
+) -> None:
+    """Write what :func:`write_tracks_csv` does, object by object, with columns as lists and null for what is not known.
+
+    Args:
+        path: the file to write.
+        tracks: (B, T, N, 2), px; absent objects are left out.
+        frame_size: (H, W), px.
+        rate: frames per second; None where it is not known.
+        appearance: (B, N, D), a vector of each object's looks; None: none is written.
+    """
+    sequence, frame, slot = rows = _rows(tracks)
+    columns = dict(zip(TRACKS_HEADER[3:], _track_columns(tracks, rows), strict=True))
+    looks = None if appearance is None else appearance.detach().cpu().double().numpy().round(DECIMALS)
+    sequences: list[dict[str, Any]] = []
+    for b in range(len(tracks.present)):
+        begin, end = np.searchsorted(sequence, [b, b + 1])  # rows are sorted by sequence
+        objects = []
+        for n in np.unique(slot[begin:end]).tolist():
+            own = begin + (slot[begin:end] == n).nonzero()[0]
+            about: dict[str, Any] = {"object": n}
+            if looks is not None:
+                about["appearance"] = looks[b, n].tolist()
+            about["frame"] = frame[own].tolist()
+            objects.append(about | {name: _cells(column[own]) for name, column in columns.items()})
+        sequences.append({"sequence": b, "frames": tracks.present.shape[1], "objects": objects})
+    height, width = frame_size
+    write_json(path, {"height": height, "width": width, "rate": rate, "sequences": sequences}, indent=None)
 
 
 def write_mot(folder: str | Path, tracks: Tracks, name: str) -> list[Path]:
@@ -136,6 +164,12 @@ def _rows(tracks: Tracks, first: int = 0) -> Rows:
     """Indices of the present objects from frame ``first`` on, in order of sequence, frame, object."""
     sequence, frame, slot = tracks.present[:, first:].cpu().numpy().nonzero()
     return sequence, frame + first, slot
+
+
+def _track_columns(tracks: Tracks, rows: Rows) -> list[np.ndarray]:
+    """The columns of tracks behind sequence, frame and object."""
+    pairs = (tracks.position, tracks.box, tracks.scale)
+    return [*(column for values in pairs for column in _pair(values, rows)), _column(tracks.confidence, rows)]
 
 
 def _column(values: Tensor | None, rows: Rows) -> np.ndarray:

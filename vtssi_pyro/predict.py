@@ -28,6 +28,7 @@ class Reading(NamedTuple):
 
     tracks: Tracks
     frames: Tensor  # (B, T + horizon, H, W) rendered means
+    appearance: Tensor  # (B, N, D) what each object looks like: d at its mode
 
 
 Guide = Callable[..., Latents]
@@ -160,8 +161,12 @@ def concatenated(parts: Sequence[Tracks], axis: int = 0) -> Tracks:
 
 
 def _joined(parts: Sequence[Reading], axis: int) -> Reading:
+    """Readings one after another as one, by sequences (0) or by frames (1)."""
     tracks = concatenated([part.tracks for part in parts], axis)
-    return Reading(tracks, torch.cat([part.frames for part in parts], axis))
+    looks = [part.appearance for part in parts]
+    return Reading(
+        tracks, torch.cat([part.frames for part in parts], axis), looks[0] if axis else torch.cat(looks)
+    )
 
 
 def _needed(tracker: Tracker) -> int:
@@ -247,7 +252,8 @@ def _read(
         scale=scale.reshape(*shape, 2),
         confidence=confidence,
     )
-    return Reading(tracks, rendered.reshape(x.shape[0], total, *size)), carry
+    looks = latents.objects.description.reshape(x.shape[0], num_objects, -1)
+    return Reading(tracks, rendered.reshape(x.shape[0], total, *size), looks), carry
 
 
 def _sample(tracker: Tracker, guide: Guide, x: Tensor, horizon: int) -> Tensor:

@@ -35,6 +35,10 @@ def rows(path: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
+def mot_files(out: Path) -> list[Path]:
+    return sorted((out / "mot" / "trackers" / "vtssi-pyro" / "data").iterdir())
+
+
 def picture(path: Path, kind: str) -> int:
     """Number of frames of a picture that is of the kind its name says."""
     with Image.open(path) as image:
@@ -121,12 +125,15 @@ def test_evaluate_needs_positions(place: Path) -> None:
 def test_track(place: Path) -> None:
     out = place / "tracks"
     result = call("track", place / "run", place / "data.npz", "--out", out)
-    assert result.stdout.split() == [str(out / name) for name in ("tracks.csv", "mot", "overlay.gif")]
+    assert result.stdout.split() == [
+        str(out / name) for name in ("tracks.csv", "tracks.json", "mot", "overlay.gif")
+    ]
     table = rows(out / "tracks.csv")
     assert table[0] == TRACKS_HEADER
     present = load_tracks(place)
     assert len(table) == 1 + int(present.sum())
-    mot = sorted((out / "mot").iterdir())
+    assert "imWidth=32" in (out / "mot" / "gt" / "sequence-0000" / "seqinfo.ini").read_text()
+    mot = mot_files(out)
     assert [path.name for path in mot] == [f"sequence-{s:04d}.txt" for s in range(9)]
     lines = [row for path in mot for row in rows(path)]
     assert len(lines) == len(table) - 1
@@ -210,7 +217,7 @@ def test_fewer_sequences_leave_no_old_files(place: Path) -> None:
     np.save(place / "two.npy", np.zeros((2, 4, FRAME, FRAME), np.uint8))
     call("track", place / "run", place / "data.npz", "--out", place / "reused")
     call("track", place / "run", place / "two.npy", "--out", place / "reused")
-    assert len(list((place / "reused" / "mot").iterdir())) == 2
+    assert len(mot_files(place / "reused")) == 2
 
 
 def test_overlays_as_films(place: Path) -> None:
@@ -235,7 +242,7 @@ def test_gif_and_folder_are_one_sequence(place: Path) -> None:
         image.save(place / "stills" / f"{t}.png")
     for name in ("movie.gif", "stills"):
         call("track", place / "run", place / name, "--out", place / f"of {name}")
-        assert [path.name for path in (place / f"of {name}" / "mot").iterdir()] == ["sequence-0000.txt"]
+        assert [path.name for path in mot_files(place / f"of {name}")] == ["sequence-0000.txt"]
 
 
 def test_frames_of_another_size(place: Path) -> None:

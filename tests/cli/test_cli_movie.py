@@ -61,12 +61,15 @@ def test_the_run_tells_all_that_it_is_of(place: Path) -> None:
 
 
 def test_tracks_are_in_the_movies_own_pixels(place: Path, drawn: Drawn) -> None:
-    done = call("track", place / "run", place / "movie", "--out", place / "tracks")
+    done = call("track", place / "run", place / "movie", "--appearance", "--out", place / "tracks")
     assert str(place / "tracks" / "tracks.csv") in done.stdout
     found = np.full((40, 2, 2), np.nan)
     for row in rows(place / "tracks" / "tracks.csv"):
         found[int(row["frame"]), int(row["object"])] = float(row["x"]), float(row["y"])
         assert abs(float(row["width"]) - 14) < 6
+    told = json.loads((place / "tracks" / "tracks.json").read_text())
+    assert (told["height"], told["width"]) == (96, 96)
+    assert [len(each["appearance"]) for each in told["sequences"][0]["objects"]] == [20, 20]
     error = np.linalg.norm(drawn.path[:, :, None] - found[:, None], axis=-1)  # (T, N, tracks)
     order = [0, 1] if error[0, 0, 0] < error[0, 0, 1] else [1, 0]
     assert error[:, [0, 1], order].mean() < 1

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
+from torch import Tensor
 
 from vtssi_pyro.plots.style import DIM, PAGE, SHADES, font, identity_base, palette
 from vtssi_pyro.types import Tracks
@@ -12,6 +13,9 @@ from vtssi_pyro.types import Tracks
 SMOOTHING = 3  # trails and dots are drawn this much larger and shrunk
 VISIBLE = 100  # of 255: what a smooth edge must reach to cover a pixel
 LINE = 2  # px, boxes
+REGION = 2.146  # standard deviations: half axes of the ellipse that holds 90 % of a normal density
+SMALLEST = 2.0  # px: half an axis of an ellipse that can be seen
+SEEN = 0.5  # confidence below which an object is drawn as hidden
 
 
 class Canvas:
@@ -56,9 +60,16 @@ class Canvas:
         self.pixels[on] = blend.round().astype(np.uint8)
 
     def box(
-        self, left: float, top: float, right: float, bottom: float, identity: int, letters: int = 10
+        self,
+        left: float,
+        top: float,
+        right: float,
+        bottom: float,
+        identity: int,
+        letters: int = 10,
+        hidden: bool = False,
     ) -> None:
-        """Outline an area on the pixels just around it, kept within the canvas, and name it."""
+        """Outline an area on the pixels just around it, kept within the canvas, and name it; dashed if ``hidden``."""
         height, width = self.pixels.shape
         if right <= 0 or bottom <= 0 or left >= width or top >= height:
             return
@@ -66,8 +77,19 @@ class Canvas:
         r, b = min(round(right) + LINE, width), min(round(bottom) + LINE, height)
         colour = identity_base(identity) + SHADES - 1
         for edge in ((l, t, r, t + LINE), (l, b - LINE, r, b), (l, t, l + LINE, b), (r - LINE, t, r, b)):
-            self.fill(*edge, colour)
+            if hidden:
+                self.dashes(*edge, colour)
+            else:
+                self.fill(*edge, colour)
         self._tab(l, t, b, identity, letters)
+
+    def ring(self, x: float, y: float, across: float, down: float, identity: int) -> None:
+        """The outline of an ellipse with half axes ``across`` and ``down``, never too small to be seen."""
+        mask = self._mask(SMOOTHING)
+        a, b = (max(half, SMALLEST) * SMOOTHING for half in (across, down))
+        x, y = x * SMOOTHING, y * SMOOTHING
+        ImageDraw.Draw(mask).ellipse((x - a, y - b, x + a, y + b), outline=255, width=SMOOTHING)
+        self._stamp(mask, identity)
 
     def cross(self, x: float, y: float, identity: int, arm: int = 5) -> None:
         """Mark a point."""
@@ -130,17 +152,24 @@ class Scene(NamedTuple):
     present: np.ndarray  # (T, N)
     box: np.ndarray | None  # (T, N, 2)
     samples: np.ndarray | None  # (S, T, N, 2)
+    scale: np.ndarray | None = None  # (T, N, 2)
+    confidence: np.ndarray | None = None  # (T, N)
 
     @classmethod
     def of(cls, tracks: Tracks, sequence: int = 0) -> "Scene":
         """Take one sequence out of the tracks."""
-        box, samples = tracks.box, tracks.samples
-        return cls(
-            tracks.position[sequence].detach().cpu().double().numpy(),
-            tracks.present[sequence].cpu().numpy(),
-            None if box is None else box[sequence].detach().cpu().double().numpy(),
-            None if samples is None else samples[:, sequence].detach().cpu().double().numpy(),
+
+        def numbers(values: Tensor | None) -> np.ndarray | None:
+            return None if values is None else values.detach().cpu().double().numpy()
+
+        samples, position = tracks.samples, numbers(tracks.position[sequence])
+        assert position is not None
+        box, scale, sure = (
+            numbers(None if field is None else field[sequence])
+            for field in (tracks.box, tracks.scale, tracks.confidence)
         )
+        drawn = None if samples is None else samples[:, sequence]
+        return cls(position, tracks.present[sequence].cpu().numpy(), box, numbers(drawn), scale, sure)
 
     def draw(self, canvas: Canvas, frame: int, scale: int, trail: int = 0, letters: int = 10) -> None:
         """Draw sampled positions, trails of so many frames and boxes onto a frame's picture."""
@@ -160,4 +189,11 @@ class Scene(NamedTuple):
                 canvas.cross(x, y, n)
             else:
                 w, h = self.box[frame, n] * scale / 2
-                canvas.box(x - w, y - h, x + w, y + h, n, letters)
+                canvas.box(x - w, y - h, x + w, y + h, n, letters, self._hidden(frame, n))
+            if trail and self.scale is not None and np.isfinite(self.scale[frame, n]).all():
+                across, down = REGION * self.scale[frame, n] * scale
+                canvas.ring(x, y, across, down, n)
+
+    def _hidden(self, frame: int, n: int) -> bool:
+        """Whether the frame hardly shows the object."""
+        return self.confidence is not None and bool(self.confidence[frame, n] < SEEN)
