@@ -1,25 +1,39 @@
 """``vtssi-pyro track``."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from .options import checkpoint_option, command, device_option, film_option, option
+
+if TYPE_CHECKING:
+    from .reading import Opened, Read
 
 
 @command(
     "vtssi-pyro track pretrained:moving-mnist test.npz --out tracks",
     "vtssi-pyro track runs/vtssi-beads-0001 beads.mp4 --out tracks --mp4",
+    "camera | vtssi-pyro track runs/vtssi-beads-0001 - --stream --out tracks",
 )
 @click.argument("run", type=click.Path())
 @click.argument("frames", type=click.Path())
 @option(
     "--out", required=True, metavar="DIR", type=click.Path(), section="Output", help="Folder for the results."
 )
+@option("--stream", is_flag=True, section="Live",
+        help="FRAMES is still being made: track each frame as it comes, in constant memory.")  # fmt: skip
+@option("--patience", type=click.FloatRange(min=0), default=10.0, show_default=True, metavar="SECONDS",
+        section="Live", help="How long to wait for another picture.")  # fmt: skip
 @option("--appearance", is_flag=True, section="Output",
         help="Also a vector of each object's looks, in tracks.json.")  # fmt: skip
 @film_option
 @checkpoint_option
 @device_option
-def track(run: str, frames: str, out: str, appearance: bool, mp4: bool, checkpoint: str, device: str) -> None:
+def track(
+    run: str, frames: str, out: str, stream: bool, patience: float, appearance: bool, mp4: bool, checkpoint: str,
+    device: str,
+) -> None:  # fmt: skip
     """Track the objects in FRAMES with the tracker of RUN.
 
     RUN is the folder of a run, or pretrained:NAME; vtssi-pyro info lists what ships.
@@ -31,18 +45,31 @@ def track(run: str, frames: str, out: str, appearance: bool, mp4: bool, checkpoi
     frame's top-left pixel is (0.5, 0.5). Confidence is the share of the squared error around an object that it
     explains: near 0 in frames that do not show it, which the overlay draws dashed; its rings hold 90 % of where
     an object may be. Frames and objects count from 0, from 1 in mot/.
+
+    With --stream, FRAMES is a folder to which pictures are added, or - for raw frames on standard input (8-bit
+    grey, of the size that the run learned from). Rows of tracks.csv, then the only file, are written frame by
+    frame, as without --stream but for the first frames alone deciding what the objects are; how long each frame
+    took is told at the end.
     """
     from vtssi_pyro import predict
+    from vtssi_pyro.errors import UsageError
     from vtssi_pyro.machine import available_device, default_threads, prepare
     from vtssi_pyro.movies.film import writer
-    from vtssi_pyro.plots import Panel, overlay_film, overlay_gif
     from vtssi_pyro.trained import find
 
+    from .live import follow
     from .reading import folder, open_for, read_all, read_movie, warn_if_short, write_tracks
 
     if mp4:
         writer()
     trained = find(run)
+    if stream:
+        if appearance or mp4:
+            raise UsageError("--stream writes tracks.csv alone: leave out --appearance and --mp4")
+        prepare(default_threads())
+        tracker = trained.tracker(checkpoint, available_device(device))
+        click.echo(follow(trained, tracker, frames, folder(out), patience))
+        return
     opened = open_for(frames, trained)
     data = opened.data
     where = available_device(device)
@@ -56,14 +83,21 @@ def track(run: str, frames: str, out: str, appearance: bool, mp4: bool, checkpoi
         found = read_all(data, data.length, where, lambda x, first: predict.track(tracker, x))
     looks = found.appearance if appearance else None
     paths = write_tracks(target, found.tracks, opened.frame_size, opened.rate, looks)
-    paths.append(target / "overlay.gif")
-    seen, drawn = opened.shown(found.tracks, data.length)
+    for path in (*paths, *_overlays(target, opened, found, mp4)):
+        click.echo(path)
+
+
+def _overlays(target: Path, opened: "Opened", found: "Read", mp4: bool) -> list[Path]:
+    """The animation, and the same as a film."""
+    from vtssi_pyro.plots import Panel, overlay_film, overlay_gif
+
+    seen, drawn = opened.shown(found.tracks, opened.data.length)
     panels = [Panel("frames", seen), Panel("tracked", seen, drawn)]
     if found.rendered is not None:
         panels.append(Panel("reconstruction", found.rendered))
-    overlay_gif(paths[-1], panels)
+    paths = [target / "overlay.gif"]
+    overlay_gif(paths[0], panels)
     if mp4:
         paths.append(target / "overlay.mp4")
         overlay_film(paths[-1], panels)
-    for path in paths:
-        click.echo(path)
+    return paths

@@ -54,6 +54,35 @@ def write_predictions_csv(path: str | Path, tracks: Tracks, observed: int) -> No
     _write_csv(path, PREDICTIONS_HEADER, columns)
 
 
+class TracksWriter:
+    """A ``tracks.csv`` that grows by the frames of one sequence, readable at any time; so it is not written atomically.
+
+    Args:
+        path: the file; one that exists is replaced.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._file = open(path, "w", newline="", encoding="utf-8")
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._writer.writerow(TRACKS_HEADER)
+        self._frames = 0
+
+    def append(self, tracks: Tracks) -> None:
+        """Write the next frames, (1, T, N, 2), and flush them."""
+        rows = _rows(tracks)
+        sequence, frame, slot = rows
+        columns = [sequence, frame + self._frames, slot, *_track_columns(tracks, rows)]
+        self._writer.writerows(zip(*(_cells(column) for column in columns), strict=True))
+        self._file.flush()
+        self._frames += tracks.present.shape[1]
+
+    def __enter__(self) -> "TracksWriter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+
 def write_tracks_json(
     path: str | Path,
     tracks: Tracks,

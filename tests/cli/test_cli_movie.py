@@ -7,11 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 from tiny_run import call, refused
+from vtssi_pyro.cli.main import main
 
 from vtssi_pyro.data.scenes import Drawn, scene
+from vtssi_pyro.footage import Footage
 from vtssi_pyro.movies import Preparation
+from vtssi_pyro.predict import Stream, track
 from vtssi_pyro.runs import Run
 
 # the objects' looks are learned a little, motion hardly: tracks must be right all the same
@@ -120,6 +124,38 @@ def test_a_movie_that_changed_is_not_gone_on_with(place: Path, drawn: Drawn, tmp
     np.save(movie, drawn.frames)
     call("fit", "--out", run, "--resume")
     assert (run / "summary.json").exists()
+
+
+def positions(path: Path) -> np.ndarray:
+    found = np.full((40, 2, 2), np.nan)
+    for row in rows(path):
+        found[int(row["frame"]), int(row["object"])] = float(row["x"]), float(row["y"])
+    return found
+
+
+def test_frames_are_tracked_as_they_come(place: Path, drawn: Drawn, tmp_path: Path) -> None:
+    live = ("--stream", "--patience", 0.1)
+    done = call("track", place / "run", place / "movie", *live, "--out", tmp_path / "folder")
+    assert "40 frames; from a frame's coming to its rows: median" in done.stderr
+    from_folder = positions(tmp_path / "folder" / "tracks.csv")
+    error = np.linalg.norm(drawn.path[:, :, None] - from_folder[:, None], axis=-1).min(-1)
+    assert error.mean() < 1
+    bytes_ = drawn.frames.tobytes() + bytes(100)  # the last frame is cut off
+    piped = CliRunner().invoke(
+        main, ["track", str(place / "run"), "-", "--stream", "--out", str(tmp_path / "pipe")], input=bytes_
+    )
+    assert piped.exit_code == 0, piped.output
+    np.testing.assert_allclose(positions(tmp_path / "pipe" / "tracks.csv"), from_folder)
+    run = Run(place / "run")
+    footage, tracker = Footage.of(place / "movie", run.preparation), run.tracker()
+    found = track(tracker, footage.frames[None].float() / 255, settle=Stream(tracker).needed).tracks
+    offline = footage.to_source(found).position[0].numpy()
+    np.testing.assert_allclose(
+        from_folder, offline, atol=0.05
+    )  # frames of the offline pass are kept in 8 bits
+    assert "leave out --appearance" in refused(
+        2, "track", place / "run", "-", *live, "--appearance", "--out", tmp_path
+    )
 
 
 def test_what_is_seen_can_be_said(place: Path, tmp_path: Path) -> None:

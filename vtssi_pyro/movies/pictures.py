@@ -23,41 +23,47 @@ PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 
 def animation(path: Path) -> Movie:
     """A GIF, WebP, APNG or TIFF of several frames."""
-    with _opened(path) as picture:
+    with _opened(path) as opened:
         with _decoding(path):
-            size, length = _array(picture).shape[:2], getattr(picture, "n_frames", 1)
-        pause = picture.info.get(
-            "duration"
-        )  # milliseconds, of the first frame; WebP tells once it is decoded
+            size, length = _array(opened).shape[:2], getattr(opened, "n_frames", 1)
+        pause = opened.info.get("duration")  # milliseconds, of the first frame; WebP tells once it is decoded
     return Movie(str(path), size, length, 1000 / pause if pause else None, lambda: _frames(path))
 
 
 def folder(path: Path) -> Movie:
     """Pictures of a folder, in natural order (2 before 10)."""
-    files = sorted((file for file in path.iterdir() if file.suffix.lower() in PICTURES), key=_natural)
+    files = sorted((file for file in path.iterdir() if file.suffix.lower() in PICTURES), key=natural)
     if not files:
         raise DataError(f"no pictures in {path}: expected {', '.join(PICTURES)}")
-    with _opened(files[0]) as picture, _decoding(files[0]):
-        size = _array(picture).shape[:2]
+    size = picture(files[0]).shape[:2]
     return Movie(str(path), size, len(files), None, lambda: _pictures(files))
 
 
+def picture(path: Path) -> np.ndarray:
+    """One picture, upright.
+
+    Raises:
+        DataError: it cannot be decoded, or is cut off.
+    """
+    with _opened(path) as opened, _decoding(path):
+        return _array(opened)
+
+
 def _frames(path: Path) -> Iterator[np.ndarray]:
-    with _opened(path) as picture:
+    with _opened(path) as opened:
         with _decoding(path):
-            length = getattr(picture, "n_frames", 1)
+            length = getattr(opened, "n_frames", 1)
         for number in range(length):
             with _decoding(path):
-                picture.seek(number)
-                frame = _array(picture)
+                opened.seek(number)
+                frame = _array(opened)
             yield frame
 
 
 def _pictures(files: list[Path]) -> Iterator[np.ndarray]:
     size = None
     for file in files:
-        with _opened(file) as picture, _decoding(file):
-            frame = _array(picture)
+        frame = picture(file)
         size = size or frame.shape[:2]
         if frame.shape[:2] != size:
             found, expected = (f"{shape[0]}x{shape[1]}" for shape in (frame.shape, size))
@@ -112,7 +118,7 @@ def _array(picture: "Image") -> np.ndarray:
     return np.asarray(picture.convert("RGB"))
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
+def natural(path: Path) -> list[tuple[int, str]]:
     """A key that orders numbers inside names by value."""
     pieces = re.split(r"(\d+)", path.name.casefold())
     return [(int(piece), piece) if piece.isdecimal() else (-1, piece) for piece in pieces]
