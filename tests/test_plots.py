@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from vtssi_pyro.plots import Panel, error_curves, film_strip, learning_curves, overlay_gif
-from vtssi_pyro.plots.canvas import Canvas
+from vtssi_pyro.plots.canvas import REGION, SMALLEST, Canvas
 from vtssi_pyro.plots.curves import _smooth
 from vtssi_pyro.plots.overlay import FOOTER, GAP, HEADER, MARGIN
 from vtssi_pyro.plots.style import GREYS, IDENTITIES, SHADES, identity_base, palette, to_greys
@@ -108,6 +108,30 @@ def test_samples_are_dots_where_they_were_drawn(tmp_path: Path) -> None:
     drawn = tile(read_gif(tmp_path / "a.gif")[0], 0, 0).astype(int)
     assert drawn[20 * SCALE, 21 * SCALE].any()
     assert not drawn[20 * SCALE, 26 * SCALE : 34 * SCALE].any()
+
+
+def test_rings_hold_ninety_per_cent(tmp_path: Path) -> None:
+    """As wide as the region, and, where that is too small to be seen, as a ring must be."""
+    frames, tracks = squares(boxes=False)
+    scale = torch.tensor([[2.0, 1.0], [0.01, 0.01]]).expand(B, T, N, 2)
+    overlay_gif(tmp_path / "a.gif", [Panel("p", 0 * frames, tracks._replace(scale=scale))], scale=SCALE)
+    drawn = tile(read_gif(tmp_path / "a.gif")[0], 0, 0).any(-1)
+    wide, tiny = drawn[:, : 25 * SCALE], drawn[:, 25 * SCALE :]
+    for axis, half in ((0, 2 * REGION * SCALE), (1, REGION * SCALE)):
+        reach = wide.any(axis).nonzero()[0]
+        assert (reach[-1] - reach[0] + 1) / 2 == pytest.approx(half, abs=1)
+    reach = tiny[:, (41 - 25) * SCALE + 1].nonzero()[0]  # beside the cross, whose arms are longer
+    assert 2 * SMALLEST - 1.5 <= reach[-1] - reach[0] + 1 <= 2 * SMALLEST + 1
+
+
+def test_what_is_hidden_is_dashed(tmp_path: Path) -> None:
+    frames, tracks = squares()
+    for sure, full in ((0.6, True), (0.4, False), (float("nan"), True)):  # of predicted frames nobody knows
+        told = tracks._replace(confidence=torch.full((B, T, N), sure))
+        overlay_gif(tmp_path / "a.gif", [Panel("t", frames, told)], scale=SCALE)
+        edge = colour_is(tile(read_gif(tmp_path / "a.gif")[0], 0, 0)[60:100, 14 * SCALE], 0)
+        assert edge.any()
+        assert edge.all() == full
 
 
 def test_an_animation_stays_small(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from vtssi_pyro.types import Tracks
 SMOOTHING = 3  # trails and dots are drawn this much larger and shrunk
 VISIBLE = 100  # of 255: what a smooth edge must reach to cover a pixel
 LINE = 2  # px, boxes
+RIM = 5  # of SMOOTHING pixels: an ellipse's line; a thinner one has holes where it is smoothed
 REGION = 2.146  # standard deviations: half axes of the ellipse that holds 90 % of a normal density
-SMALLEST = 2.0  # px: half an axis of an ellipse that can be seen
+SMALLEST = 3.0  # px: half an axis of an ellipse that can be seen
 SEEN = 0.5  # confidence below which an object is drawn as hidden
 
 
@@ -88,7 +89,7 @@ class Canvas:
         mask = self._mask(SMOOTHING)
         a, b = (max(half, SMALLEST) * SMOOTHING for half in (across, down))
         x, y = x * SMOOTHING, y * SMOOTHING
-        ImageDraw.Draw(mask).ellipse((x - a, y - b, x + a, y + b), outline=255, width=SMOOTHING)
+        ImageDraw.Draw(mask).ellipse((x - a, y - b, x + a, y + b), outline=255, width=RIM)
         self._stamp(mask, identity)
 
     def cross(self, x: float, y: float, identity: int, arm: int = 5) -> None:
