@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from shutil import rmtree
 from tempfile import TemporaryFile
 from typing import NamedTuple
 
@@ -170,6 +169,5 @@ def write_tracks(
     """Write ``tracks.csv``, ``tracks.json`` and a MOTChallenge folder, ``mot/``; returns the files and the folder."""
     write_tracks_csv(out / "tracks.csv", tracks)
     write_tracks_json(out / "tracks.json", tracks, frame_size, rate, appearance)
-    rmtree(out / "mot", ignore_errors=True)  # of an earlier call with more sequences
     write_mot_challenge(out / "mot", tracks, frame_size, rate)
     return [out / "tracks.csv", out / "tracks.json", out / "mot"]

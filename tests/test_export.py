@@ -12,7 +12,13 @@ import torch
 
 from vtssi_pyro.atomic import atomic_write
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.export import write_mot, write_predictions_csv, write_tracks_csv, write_tracks_json
+from vtssi_pyro.export import (
+    write_mot,
+    write_mot_challenge,
+    write_predictions_csv,
+    write_tracks_csv,
+    write_tracks_json,
+)
 from vtssi_pyro.types import Tracks
 
 
@@ -88,6 +94,22 @@ def test_mot_needs_boxes(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="box"):
         write_mot(tmp_path, full_tracks()._replace(box=None), "s")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_old_sequences_go_and_a_users_files_stay(tmp_path: Path) -> None:
+    tracks = full_tracks(3)
+    write_mot_challenge(tmp_path, tracks, (40, 50), truth=tracks)
+    own = (tmp_path / "mine.txt", tmp_path / "gt" / "sequence-0001" / "det.txt")
+    for path in own:
+        path.write_text("kept")
+    write_mot_challenge(tmp_path, Tracks._make(None if f is None else f[:1] for f in tracks), (40, 50))
+    assert [path.read_text() for path in own] == ["kept", "kept"]
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()} - {
+        path.relative_to(tmp_path).as_posix() for path in own
+    }
+    assert left == {
+        "seqmap.txt", "gt/sequence-0000/seqinfo.ini", "trackers/vtssi-pyro/data/sequence-0000.txt",
+    }  # fmt: skip
 
 
 def test_intervals_are_quantiles_that_pass_over_nan(tmp_path: Path) -> None:

@@ -164,6 +164,8 @@ def write_mot_challenge(
 ) -> None:
     """Write a folder that TrackEval reads as it is: ``trackers/vtssi-pyro/data``, ``gt`` and ``seqmap.txt``.
 
+    Sequences that an earlier call wrote there go; other files stay.
+
     Args:
         folder: where to; made if missing.
         tracks: (B, T, N, 2), px, with boxes.
@@ -172,6 +174,7 @@ def write_mot_challenge(
         truth: (B, T, N, 2), px, with boxes; None: ``gt`` only tells the sequences' lengths and sizes.
     """
     folder = Path(folder)
+    _forget(folder)
     names = [path.stem for path in write_mot(folder / "trackers" / "vtssi-pyro" / "data", tracks, "sequence")]
     for b, name in enumerate(names):
         info = {
@@ -187,6 +190,21 @@ def write_mot_challenge(
             _write_csv(folder / "gt" / name / "gt" / "gt.txt", [], _mot_columns(sequence, (1, 1, 1)))
     with atomic_write(folder / "seqmap.txt") as temporary:
         Path(temporary).write_text("\n".join(["name", *names]) + "\n", encoding="utf-8")
+
+
+def _forget(folder: Path) -> None:
+    """Remove the sequences of an earlier call, and nothing else: the folder may hold a user's own files."""
+    for kind in (
+        "trackers/vtssi-pyro/data/sequence-*.txt",
+        "gt/sequence-*/gt/gt.txt",
+        "gt/sequence-*/seqinfo.ini",
+    ):
+        for old in folder.glob(kind):
+            old.unlink()
+    for kind in ("gt/sequence-*/gt", "gt/sequence-*"):
+        for old in folder.glob(kind):
+            if old.is_dir() and not any(old.iterdir()):
+                old.rmdir()
 
 
 def _rows(tracks: Tracks, first: int = 0) -> Rows:
