@@ -7,6 +7,7 @@ from torch import Tensor
 
 from vtssi_pyro.config import Config
 from vtssi_pyro.data import Dataset
+from vtssi_pyro.matching import in_order
 from vtssi_pyro.plots import Panel, error_curves, film_strip, learning_curves, overlay_gif
 from vtssi_pyro.predict import Reading, forecast, track
 from vtssi_pyro.runs import Run
@@ -58,7 +59,7 @@ def panels_of(tracker: Tracker, frames: Tensor, observe: int) -> list[Panel]:
     if tracker.motion.predicts and observe < frames.shape[1]:
         expected: Reading = forecast(tracker, frames[:, :observe], frames.shape[1] - observe)
         film = torch.cat([frames[:, :observe], expected.frames[:, observe:]], 1)
-        panels.append(Panel("predicted", film, expected.tracks, observe))
+        panels.append(Panel("predicted", film, in_order(expected.tracks, seen.tracks, observe), observe))
     return panels
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.errors import DataError, UsageError
-from vtssi_pyro.matching import match
+from vtssi_pyro.matching import in_order, match
 from vtssi_pyro.metrics import Evaluation, evaluate
 from vtssi_pyro.types import Tracks
 
@@ -76,6 +76,25 @@ def test_both_solvers_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     enumerated = match(truth, found, 5)
     monkeypatch.setattr("vtssi_pyro.matching.ENUMERATED_SLOTS", 0)
     assert torch.equal(match(truth, found, 5), enumerated)
+
+
+def test_slots_are_put_in_order() -> None:
+    torch.manual_seed(0)
+    position, order = 50 * torch.rand(2, 6, 3, 2), torch.tensor([[2, 0, 1], [0, 2, 1]])
+    present = torch.ones(2, 6, 3, dtype=torch.bool)
+    present[1, :, 2] = False
+    reference = Tracks(position.where(present.unsqueeze(-1), torch.nan), present, box=position + 1)
+
+    def mixed(values: torch.Tensor) -> torch.Tensor:
+        return torch.stack([values[b][:, order[b]] for b in range(2)])
+
+    other = Tracks(
+        mixed(reference.position), mixed(present), mixed(position + 1), samples=mixed(position)[None]
+    )
+    back = in_order(other, reference, 3)
+    for field in ("position", "present", "box"):
+        torch.testing.assert_close(getattr(back, field), getattr(reference, field), equal_nan=True)
+    torch.testing.assert_close(back.samples[0], position)
 
 
 def test_match_sees_the_prefix_only() -> None:

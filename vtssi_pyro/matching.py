@@ -38,6 +38,33 @@ def match(truth: Tracks, found: Tracks, prefix: int) -> Tensor:
     return slots.where(kept, torch.full_like(slots, -1))
 
 
+def in_order(tracks: Tracks, reference: Tracks, prefix: int) -> Tracks:
+    """Tracks with each object in the slot that it has in a reference.
+
+    Things that look alike may be dealt to slots in another order each time they are looked for.
+
+    Args:
+        tracks: (B, T, N, 2), px.
+        reference: of the same frames and as many slots.
+        prefix: number of frames to match on.
+    """
+    here, there = (Tracks(t.position[:, :prefix], t.present[:, :prefix]) for t in (reference, tracks))
+    slots = match(here, there, prefix)
+    for b in (slots < 0).any(1).nonzero()[:, 0].tolist():
+        used = set(slots[b].tolist())
+        slots[b, slots[b] < 0] = torch.tensor([n for n in range(slots.shape[1]) if n not in used])
+    flat = slots.to(tracks.position.device).unsqueeze(1)  # (B, 1, N)
+
+    def put(values: Tensor | None) -> Tensor | None:
+        if values is None:
+            return None
+        order = flat if values.dim() == 3 else flat.unsqueeze(-1)  # (B, T, N) or (..., B, T, N, D)
+        order = order.reshape((1,) * (values.dim() - order.dim()) + order.shape)
+        return values.take_along_dim(order, -1 if values.dim() == 3 else -2)
+
+    return Tracks(*map(put, tracks))  # type: ignore[arg-type]
+
+
 def crop(tracks: Tracks, first: int, last: int | None = None) -> Tracks:
     """Positions of some frames, present only where they are known."""
     position = tracks.position[:, first:last].detach().double().cpu()

@@ -13,7 +13,7 @@ from vtssi_pyro import hypotheses
 from vtssi_pyro.confidence import explain
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.handlers import mode
-from vtssi_pyro.matching import match
+from vtssi_pyro.matching import in_order
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.spatial import size_to_pixels, to_pixels
 from vtssi_pyro.tracker import Tracker, evaluating
@@ -280,14 +280,9 @@ def _with_samples(reading: Reading, samples: list[Tensor], observed: int) -> Rea
     """A reading with samples, and their standard deviation where there are several."""
     if not samples:
         return reading
-    drawn = torch.stack([_in_order(sample, reading.tracks, observed) for sample in samples])
+    there = reading.tracks.present
+    # draws may deal things that look alike to slots in another order
+    ordered = [in_order(Tracks(sample, there), reading.tracks, observed) for sample in samples]
+    drawn = torch.stack([tracks.position for tracks in ordered])
     scale = drawn.std(0) if len(samples) > 1 else reading.tracks.scale
     return reading._replace(tracks=reading.tracks._replace(samples=drawn, scale=scale))
-
-
-def _in_order(sample: Tensor, tracks: Tracks, observed: int) -> Tensor:
-    """A sample (B, T, N, 2) with objects in the tracks' order; draws may deal out things that look alike otherwise."""
-    mine = tracks._replace(position=tracks.position[:, :observed], present=tracks.present[:, :observed])
-    slots = match(mine, mine._replace(position=sample[:, :observed]), observed).to(sample.device)  # (B, N)
-    slots = slots.where(slots >= 0, torch.arange(slots.shape[-1], device=slots.device))
-    return sample.gather(2, slots[:, None, :, None].expand_as(sample))

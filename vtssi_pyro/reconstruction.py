@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.data.clips import Clips
-from vtssi_pyro.matching import match
+from vtssi_pyro.matching import in_order
 from vtssi_pyro.predict import forecast, track
 from vtssi_pyro.tracker import Tracker
 
@@ -40,12 +40,9 @@ def reconstruct(tracker: Tracker, clips: Clips, observe: int = 5) -> dict[str, A
     ahead = clips.length - observe
     if tracker.motion.predicts and ahead > 0:
         told = forecast(tracker, x[:, :observe], ahead)
-        slots = match(told.tracks, seen.tracks, observe).clamp_min(
-            0
-        )  # what is decided later may be in another order
-        later = seen.tracks.position.gather(
-            2, slots[:, None, :, None].to(x.device).expand_as(told.tracks.position)
-        )
+        later = in_order(
+            seen.tracks, told.tracks, observe
+        ).position  # what is decided later may be in another order
         distance = (told.tracks.position - later)[:, observe:].norm(dim=-1)  # (B, ahead, N)
         made |= {
             "ahead": ahead,

@@ -77,7 +77,7 @@ def page(run: Run) -> str:
     metrics = summary.get("metrics") or {}
     parts = [
         f"<h1>{escape(name)}</h1>\n<p>{escape(intro)}</p>",
-        _figures(metrics, config.observe),
+        _figures(metrics, config.observe) or _unseen(summary.get("held_out") or {}, config.observe),
         *(_picture(run.figures / file, title, text) for file, title, text in PICTURES),
         _by_objects(metrics),
         _coverage(run),
@@ -105,6 +105,22 @@ def _figures(metrics: Mapping[str, Any], observe: int) -> str:
         return ""
     number = metrics["sequences"]
     return f"<h2>Metrics</h2>\n<p>On {number} held-out sequences.</p>\n<dl>{''.join(cells)}</dl>"
+
+
+def _unseen(held_out: Mapping[str, Any], observe: int) -> str:
+    """How a movie's held-out frames were explained and foretold."""
+    if not held_out:
+        return ""
+    drift = held_out.get("drift") or [None]
+    shown = {
+        "explained of what stands out": _percent(held_out["explained"]),
+        "objects and frames that show the object": _percent(held_out["visible"]),
+        f"explained of frames foretold after {observe}": _percent(held_out.get("explained_ahead")),
+        "predictions off after 1 frame": _pixels(drift[0]),
+        f"predictions off after {len(drift)} frames": _pixels(drift[-1]),
+    }
+    cells = [f"<div><dt>{escape(key)}</dt><dd>{value}</dd></div>" for key, value in shown.items() if value]
+    return f"<h2>Metrics</h2>\n<p>On {held_out['frames']} held-out frames.</p>\n<dl>{''.join(cells)}</dl>"
 
 
 def _picture(path: Path, title: str, text: str) -> str:
