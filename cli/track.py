@@ -25,14 +25,16 @@ if TYPE_CHECKING:
         help="FRAMES is still being made: track each frame as it comes, in constant memory.")  # fmt: skip
 @option("--patience", type=click.FloatRange(min=0), default=10.0, show_default=True, metavar="SECONDS",
         section="Live", help="How long to wait for another picture.")  # fmt: skip
+@option("--size", metavar="WIDTHxHEIGHT", section="Live",
+        help="Of frames on standard input.  [default: as the run learned from]")  # fmt: skip
 @option("--appearance", is_flag=True, section="Output",
         help="Also a vector of each object's looks, in tracks.json.")  # fmt: skip
 @film_option
 @checkpoint_option
 @device_option
 def track(
-    run: str, frames: str, out: str, stream: bool, patience: float, appearance: bool, mp4: bool, checkpoint: str,
-    device: str,
+    run: str, frames: str, out: str, stream: bool, patience: float, size: str | None, appearance: bool, mp4: bool,
+    checkpoint: str, device: str,
 ) -> None:  # fmt: skip
     """Track the objects in FRAMES with the tracker of RUN.
 
@@ -46,10 +48,11 @@ def track(
     explains: near 0 in frames that do not show it, which the overlay draws dashed; its rings hold 90 % of where
     an object may be. Frames and objects count from 0, from 1 in mot/.
 
-    With --stream, FRAMES is a folder to which pictures are added, or - for raw frames on standard input (8-bit
-    grey, of the size that the run learned from). Rows of tracks.csv, then the only file, are written frame by
-    frame, as without --stream but for the first frames alone deciding what the objects are; how long each frame
-    took is told at the end.
+    With --stream, FRAMES is a folder to which pictures are added, until a file called end is or for --patience
+    nothing, or - for raw frames on standard input (8-bit grey). Ctrl-C ends either well. A run of fit MOVIE
+    takes frames from the same camera. Rows of tracks.csv, then the only file, are written frame by frame, as
+    without --stream but for the first frames alone deciding what the objects are; how long each frame took is
+    told at the end.
     """
     from vtssi_pyro import predict
     from vtssi_pyro.errors import UsageError
@@ -63,12 +66,14 @@ def track(
     if mp4:
         writer()
     trained = find(run)
+    if size is not None and not stream:
+        raise UsageError("--size is of frames on standard input, which --stream takes")
     if stream:
         if appearance or mp4:
             raise UsageError("--stream writes tracks.csv alone: leave out --appearance and --mp4")
         prepare(default_threads())
         tracker = trained.tracker(checkpoint, available_device(device))
-        click.echo(follow(trained, tracker, frames, folder(out), patience))
+        click.echo(follow(trained, tracker, frames, folder(out), patience, size))
         return
     opened = open_for(frames, trained)
     data = opened.data

@@ -20,6 +20,7 @@ PREDICTIONS_HEADER = [
 ]
 QUANTILES = (0.25, 0.75, 0.05, 0.95, 0.5)  # ends of the 50 % and of the 90 % interval, and the median
 DECIMALS = 4  # of a pixel: finer than any tracker, short enough to read
+BUFFER = 2**20  # bytes, more than the rows of some frames: who reads along then meets no half line
 CHUNK_ROWS = 20_000  # rows whose samples are sorted at a time
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]  # sequence, frame and object of each row
@@ -62,9 +63,10 @@ class TracksWriter:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self._file = open(path, "w", newline="", encoding="utf-8")
+        self._file = open(path, "w", BUFFER, newline="", encoding="utf-8")
         self._writer = csv.writer(self._file, lineterminator="\n")
         self._writer.writerow(TRACKS_HEADER)
+        self._file.flush()
         self._frames = 0
 
     def append(self, tracks: Tracks) -> None:

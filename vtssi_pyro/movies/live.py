@@ -1,6 +1,8 @@
 """Frames that are still being made: a folder that grows, or a pipe."""
 
+import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -8,15 +10,19 @@ from typing import BinaryIO
 import numpy as np
 
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.movies.pictures import PICTURES, natural, picture
+from vtssi_pyro.movies.pictures import is_picture, natural, picture
 
 POLL = 0.02  # seconds between two looks at a folder
+END = "end"  # the file that says that all pictures are there
 
 
 def growing_folder(
     path: Path | str, patience: float, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[np.ndarray]:
-    """The pictures of a folder in natural order, as they come; one is read once it is whole.
+    """The pictures of a folder in natural order, as they come, until one called ``end`` does or none for long.
+
+    A picture is read once it can be decoded as a whole. Names with a dot in front are left out, so that pictures can be
+    written under such names and renamed. Only names are kept in memory.
 
     Args:
         path: the folder.
@@ -24,34 +30,71 @@ def growing_folder(
         sleep: waits so many seconds.
 
     Raises:
-        DataError: no folder, no picture came, one that stays cut off, or one of another size.
+        DataError: no folder, no picture came, one that stays cut off, one of another size, or one whose name is before
+            that of one that was read already.
     """
-    path = Path(path)
-    if not path.is_dir():
-        raise DataError(f"{path}: no folder to wait for pictures in")
-    last: Path | None = None
-    size: tuple[int, ...] | None = None
-    waited = 0.0
+    names, size, since = _Names(Path(path)), None, time.monotonic()
     while True:
-        fresh = _after(last, path)
-        frame = _whole(fresh[0], patient=waited < patience) if fresh else None
-        if fresh and frame is not None:
-            if size not in (None, frame.shape[:2]):
-                raise DataError(f"{fresh[0]} has {frame.shape[:2]} pixels (H x W), those before {size}")
-            last, size, waited = fresh[0], frame.shape[:2], 0.0
+        over = names.look()
+        late = time.monotonic() - since >= patience
+        frame = _whole(names.waiting[0], patient=not late) if names.waiting else None
+        if frame is not None:
+            size = size or frame.shape[:2]
+            if size != frame.shape[:2]:
+                found, expected = (f"{height}x{width}" for height, width in (frame.shape[:2], size))
+                raise DataError(
+                    f"{names.waiting[0]} has {found} pixels (H x W), those before {expected}: all must have one size"
+                )
+            names.take()
             yield frame
-        elif waited >= patience:
+            since = time.monotonic()  # what was done with the frame is not waiting
+        elif late or (over and not names.waiting):
             break
         else:
             sleep(POLL)
-            waited += POLL
-    if last is None:
+    if size is None:
         raise DataError(f"{path}: no picture came within {patience:g} seconds")
 
 
-def _after(last: Path | None, folder: Path) -> list[Path]:
-    files = sorted((file for file in folder.iterdir() if file.suffix.lower() in PICTURES), key=natural)
-    return [file for file in files if last is None or natural(file) > natural(last)]
+class _Names:
+    """What is in a folder and has not been read; looked at again only as often as need be."""
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no folder to wait for pictures in")
+        self.waiting: deque[Path] = deque()
+        self._folder = folder
+        self._known: set[str] = set()
+        self._last: Path | None = None
+        self._looked = -POLL
+
+    def look(self) -> bool:
+        """Find out what is waiting; returns whether nothing more will come.
+
+        Raises:
+            DataError: a picture came too late.
+        """
+        if self.waiting and time.monotonic() - self._looked < POLL:
+            return False
+        over = (self._folder / END).exists()  # before names are read: all pictures were there before it
+        names = set(os.listdir(self._folder))
+        if names != self._known:
+            fresh = [self._folder / name for name in names - self._known if is_picture(name)]
+            for file in fresh:
+                if self._last is not None and natural(file) <= natural(self._last):
+                    raise DataError(
+                        f"{file}: came when {self._last.name}, which is behind it, had been read already: "
+                        "give pictures names in their order"
+                    )
+            old = [file for file in self.waiting if file.name in names]
+            self.waiting = deque(sorted(old + fresh, key=natural))
+            self._known = names
+        self._looked = time.monotonic()
+        return over
+
+    def take(self) -> None:
+        """The first that waits has been read."""
+        self._last = self.waiting.popleft()
 
 
 def _whole(file: Path, patient: bool) -> np.ndarray | None:
@@ -64,26 +107,29 @@ def _whole(file: Path, patient: bool) -> np.ndarray | None:
         raise
 
 
-def raw_frames(source: BinaryIO, size: tuple[int, int]) -> Iterator[np.ndarray]:
+def raw_frames(
+    source: BinaryIO, size: tuple[int, int], cut: Callable[[int], None] | None = None
+) -> Iterator[np.ndarray]:
     """Frames of 8-bit grey (H, W), row by row and nothing between them, as they come through a pipe.
 
-    What follows the last whole frame is left out.
+    Args:
+        source: the pipe.
+        size: (H, W), pixels.
+        cut: called at the end with the number of bytes behind the last whole frame, if any.
 
     Raises:
         DataError: not even one frame came.
     """
-    number, missing = 0, bytearray()
-    while True:
-        read = source.read(size[0] * size[1] - len(missing))
-        missing += read
-        if len(missing) < size[0] * size[1]:
-            if not read:
-                break
-            continue
-        yield np.frombuffer(bytes(missing), np.uint8).reshape(size)
-        number, missing = number + 1, bytearray()
+    number, came, whole = 0, bytearray(), size[0] * size[1]
+    while read := source.read(whole - len(came)):
+        came += read
+        if len(came) == whole:
+            yield np.frombuffer(bytes(came), np.uint8).reshape(size)
+            number, came = number + 1, bytearray()
     if number == 0:
         raise DataError(
-            f"standard input: {len(missing)} bytes are no frame of {size[1]}x{size[0]} pixels (width x height), "
+            f"standard input: {len(came)} bytes are no frame of {size[1]}x{size[0]} pixels (width x height), "
             "8-bit grey"
         )
+    if came and cut is not None:
+        cut(len(came))

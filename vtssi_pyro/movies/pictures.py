@@ -1,5 +1,6 @@
 """Movies that Pillow reads: animations, TIFF stacks and folders of pictures."""
 
+import os
 import re
 import struct
 import warnings
@@ -32,11 +33,16 @@ def animation(path: Path) -> Movie:
 
 def folder(path: Path) -> Movie:
     """Pictures of a folder, in natural order (2 before 10)."""
-    files = sorted((file for file in path.iterdir() if file.suffix.lower() in PICTURES), key=natural)
+    files = sorted((file for file in path.iterdir() if is_picture(file.name)), key=natural)
     if not files:
         raise DataError(f"no pictures in {path}: expected {', '.join(PICTURES)}")
     size = picture(files[0]).shape[:2]
     return Movie(str(path), size, len(files), None, lambda: _pictures(files))
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file's name is a picture's; those with a dot in front are of programs, half written or their own."""
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURES
 
 
 def picture(path: Path) -> np.ndarray:
