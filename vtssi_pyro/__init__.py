@@ -22,6 +22,7 @@ _HOMES = {
     "PRESETS": "config",
     "RandomWalk": "blocks",
     "Run": "runs",
+    "StateSpace": "blocks",
     "Stream": "predict",
     "TemplateFIND": "blocks",
     "Tracker": "tracker",

@@ -2,7 +2,7 @@
 
 from vtssi_pyro.blocks.air import AIR
 from vtssi_pyro.blocks.find import FIND, NoFIND
-from vtssi_pyro.blocks.mot import MOT, RandomWalk
+from vtssi_pyro.blocks.mot import MOT, RandomWalk, StateSpace
 from vtssi_pyro.blocks.rect import RECT, ClearestFrame, FirstFrame
 from vtssi_pyro.blocks.spots import SpotAIR
 from vtssi_pyro.blocks.template import FollowingFIND, TemplateFIND
@@ -18,5 +18,6 @@ __all__ = [
     "NoFIND",
     "RandomWalk",
     "SpotAIR",
+    "StateSpace",
     "TemplateFIND",
 ]

@@ -1,4 +1,4 @@
-"""How objects move: MOT (section 3.2.3, App. B.2.3) and its null object RandomWalk."""
+"""How objects move: MOT (section 3.2.3, App. B.2.3), its null object RandomWalk, and a base for one's own."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -61,6 +61,104 @@ class RandomWalk(PyroModule):
         return lambda msg: None
 
 
+class StateSpace(RandomWalk):
+    """p(p_t, m_t | p_{t-1}, m_{t-1}) beyond frame M, where a random walk ends, from p(m_M) = N(0, 1).
+
+    The base of MOT, and of a motion of your own: say in :meth:`transition` what it believes and in :meth:`read` how it
+    tells m_t from what was found. That is all; model, guide and prediction follow.
+
+    Args:
+        M: frames before the transition takes over.
+        dims: of m_t.
+        scale: of the walk up to frame M, frame coordinates.
+        weight_shared: what shares a draw of the fusion weight, see :class:`~vtssi_pyro.config.MOTConfig`.
+    """
+
+    predicts = True
+
+    def __init__(self, M: int, dims: int, scale: float = 0.1, weight_shared: str = "none") -> None:
+        super().__init__(scale)
+        if weight_shared not in ("none", "objects", "sequences"):
+            raise ValueError(f"weight_shared: expected none, objects or sequences, found {weight_shared!r}")
+        self.M, self.dims, self.weight_shared = M, dims, weight_shared
+
+    def transition(self, previous: State) -> tuple[Independent, Independent]:
+        """The densities of the next position and motion, batch (..., B, N), events (2,) and (dims,).
+
+        Diagonal normals, :meth:`Normal.to_event(1)`, for the fusion with what was found to be one.
+        """
+        raise NotImplementedError
+
+    def read(
+        self, air: AIR, objects: Objects, found: Found, carry: Carry | None = None
+    ) -> tuple[Independent, Any]:
+        """Propose m_t for every t from where the objects were found up to then.
+
+        Args:
+            air: whose decoder shows what the objects look like.
+            objects: draws.
+            found: positions (..., B, T, N, 2).
+            carry: of the frames before these, None if there are none; ``carry.memory`` is what this returned then.
+
+        Returns:
+            a diagonal normal with batch (..., B, T, N), event (dims,); and what to remember of these frames.
+        """
+        raise NotImplementedError
+
+    def model(self, t: int, previous: State | None, like: Tensor, seed: int) -> State:
+        """Sample position_t, and motion_t from t = M on; see :meth:`RandomWalk.model`."""
+        if t > seed and previous is not None and previous.motion is not None:
+            position, motion = self.transition(previous)
+            return State(pyro.sample(f"position_{t}", position), pyro.sample(f"motion_{t}", motion))
+        position = pyro.sample(f"position_{t}", self.walk(previous, like))
+        if t < seed:
+            return State(position, None)
+        zeros = like.new_zeros(*like.shape[:-1], self.dims)
+        start = Normal(zeros, torch.ones_like(zeros)).to_event(1)
+        return State(position, pyro.sample(f"motion_{t}", start))
+
+    def guide(self, air: AIR, objects: Objects, found: Found, seed: int, carry: Carry | None = None) -> Any:
+        """Propose motion_t for t = M..T from where the objects are; returns what to remember."""
+        q, memory = self.read(air, objects, found, carry)
+        m = q.base_dist  # (..., B, T, N, dims)
+        for t in range(max(seed, 1), found.position.shape[-3] + 1):
+            here = m.loc[..., t - 1, :, :], m.scale[..., t - 1, :, :]
+            pyro.sample(f"motion_{t}", Normal(*here).to_event(1))
+        return memory
+
+    def rollout(self, start: State, num_steps: int) -> State:
+        """Modes of the next frames given a state: position (..., num_steps, N, 2), motion (..., num_steps, N, dims)."""
+        state, states = start, []
+        for _ in range(num_steps):
+            position, motion = self.transition(state)
+            state = State(position.base_dist.loc, motion.base_dist.loc)
+            states.append(state)
+        return State(*(torch.stack(values, -3) for values in zip(*states, strict=True)))
+
+    def fused(self, name: str, seed: int) -> bool:
+        """Whether the site of that name combines a proposal with a prediction: positions and motions beyond M."""
+        variable, _, t = name.rpartition("_")
+        return variable in ("position", "motion") and int(t) > seed
+
+    def weight(self, anneal: Anneal, seed: int) -> Callable[[Message], Tensor | None]:
+        """The fusion weight w ~ Uniform(low, high), shared by position and motion of a step (reading D2)."""
+        draws: dict[str, Tensor] = {}
+
+        def weight(msg: Message) -> Tensor | None:
+            name = str(msg["name"])
+            if not self.fused(name, seed):
+                return None
+            step = name.rpartition("_")[2]
+            if step not in draws:
+                like = msg["fn"].mean[..., 0]  # (..., B, N)
+                shape = {"none": like.shape, "objects": (*like.shape[:-1], 1), "sequences": ()}
+                noise = torch.rand(shape[self.weight_shared], dtype=like.dtype, device=like.device)
+                draws[step] = (anneal.fuse_low + (anneal.fuse_high - anneal.fuse_low) * noise).expand_as(like)
+            return draws[step]
+
+        return weight
+
+
 UNIT = 0.2  # frame coordinates: steps in which scales of changes are as the networks say
 ACTIVATIONS = {"tanh": nn.Tanh, "silu": nn.SiLU}
 
@@ -72,25 +170,19 @@ class Remembered(NamedTuple):
     moves: tuple[Tensor, ...]  # the last position and its differences but the highest, (..., 1, N, 2) each
 
 
-class MOT(RandomWalk):
+class MOT(StateSpace):
     """A state-space model of motion: p(p_t, m_t | p_{t-1}, m_{t-1}) beyond frame M.
 
     Reference: App. B.2.3, Alg. 5.
     """
 
-    predicts = True
-
     def __init__(self, config: MOTConfig, air: AIRConfig) -> None:
-        super().__init__(config.walk_scale)
-        if config.weight_shared not in ("none", "objects", "sequences"):
-            raise ValueError(
-                f"weight_shared: expected none, objects or sequences, found {config.weight_shared!r}"
-            )
+        super().__init__(config.M, config.motion, config.walk_scale, config.weight_shared)
         if config.differences not in (0, 1, 2):
             raise ValueError(f"differences: expected 0, 1 or 2, found {config.differences}")
         if config.activation not in ACTIVATIONS:
             raise ValueError(f"activation: expected {' or '.join(ACTIVATIONS)}, found {config.activation!r}")
-        self.config, self.M = config, config.M
+        self.config = config
         dims, units = config.motion, config.units
         self.lstm = _LSTM(2 + air.description + 4 * config.extents + 2 + 2 * config.differences, units)
         state, squash = [2 + dims, *config.transition], None if config.residual else torch.tanh
@@ -99,18 +191,6 @@ class MOT(RandomWalk):
         self.readout = GaussianMLP([units], config.heads, dims, nn.Tanh, None, 0.0, scale, positive)
         self.position = GaussianMLP(state, config.heads, 2, activation, squash, 0.0, scale, positive)
         self.motion = GaussianMLP(state, config.heads, dims, activation, None, 0.0, scale, positive)
-
-    def model(self, t: int, previous: State | None, like: Tensor, seed: int) -> State:
-        """Sample position_t, and motion_t from t = M on; see :meth:`RandomWalk.model`."""
-        if t > seed and previous is not None and previous.motion is not None:
-            position, motion = self.transition(previous)
-            return State(pyro.sample(f"position_{t}", position), pyro.sample(f"motion_{t}", motion))
-        position = pyro.sample(f"position_{t}", self.walk(previous, like))
-        if t < seed:
-            return State(position, None)
-        zeros = like.new_zeros(*like.shape[:-1], self.config.motion)
-        start = Normal(zeros, torch.ones_like(zeros)).to_event(1)
-        return State(position, pyro.sample(f"motion_{t}", start))
 
     def transition(self, previous: State) -> tuple[Independent, Independent]:
         """TR_pos and TR_mot: the densities of the next position and motion."""
@@ -146,6 +226,12 @@ class MOT(RandomWalk):
             known += [extent / self.config.step for extent in box]
         return torch.cat(known, -1)
 
+    def read(
+        self, air: AIR, objects: Objects, found: Found, carry: Carry | None = None
+    ) -> tuple[Independent, Remembered]:
+        """q(m_t | s, d, p^_1:t); see :meth:`StateSpace.read`."""
+        return self.infer(self.static(air, objects, found), found.position, carry)
+
     def infer(
         self, static: Tensor, position: Tensor, carry: Carry | None = None
     ) -> tuple[Independent, Remembered]:
@@ -173,50 +259,6 @@ class MOT(RandomWalk):
         h, memory = self.lstm(h, before and before.lstm)
         ends = tuple(move[..., -1:, :, :] for move in moves[:-1])
         return self.readout(h.transpose(-3, -2)), Remembered(memory, ends)
-
-    def rollout(self, start: State, num_steps: int) -> State:
-        """Modes of the next frames given a state: position (..., num_steps, N, 2), motion (..., num_steps, N, dims)."""
-        state, states = start, []
-        for _ in range(num_steps):
-            position, motion = self.transition(state)
-            state = State(position.base_dist.loc, motion.base_dist.loc)
-            states.append(state)
-        return State(*(torch.stack(values, -3) for values in zip(*states, strict=True)))
-
-    def guide(
-        self, air: AIR, objects: Objects, found: Found, seed: int, carry: Carry | None = None
-    ) -> Remembered:
-        """Propose motion_t for t = M..T from where the objects are; returns what to remember."""
-        position = found.position  # (..., B, T, N, 2)
-        q, memory = self.infer(self.static(air, objects, found), position, carry)
-        m = q.base_dist  # (..., B, T, N, 10)
-        for t in range(max(seed, 1), position.shape[-3] + 1):
-            here = m.loc[..., t - 1, :, :], m.scale[..., t - 1, :, :]
-            pyro.sample(f"motion_{t}", Normal(*here).to_event(1))
-        return memory
-
-    def fused(self, name: str, seed: int) -> bool:
-        """Whether the site of that name combines a proposal with a prediction: positions and motions beyond M."""
-        variable, _, t = name.rpartition("_")
-        return variable in ("position", "motion") and int(t) > seed
-
-    def weight(self, anneal: Anneal, seed: int) -> Callable[[Message], Tensor | None]:
-        """The fusion weight w ~ Uniform(low, high), shared by position and motion of a step (reading D2)."""
-        draws: dict[str, Tensor] = {}
-
-        def weight(msg: Message) -> Tensor | None:
-            name = str(msg["name"])
-            if not self.fused(name, seed):
-                return None
-            step = name.rpartition("_")[2]
-            if step not in draws:
-                like = msg["fn"].mean[..., 0]  # (..., B, N)
-                shape = {"none": like.shape, "objects": (*like.shape[:-1], 1), "sequences": ()}
-                noise = torch.rand(shape[self.config.weight_shared], dtype=like.dtype, device=like.device)
-                draws[step] = (anneal.fuse_low + (anneal.fuse_high - anneal.fuse_low) * noise).expand_as(like)
-            return draws[step]
-
-        return weight
 
 
 def _within(value: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
