@@ -9,14 +9,11 @@ import click
 from .options import POSITIVE, checkpoint_option, command, device_option, mnist_option, option, say
 
 if TYPE_CHECKING:
-    import torch
-
     from vtssi_pyro.calibration import Calibration
     from vtssi_pyro.config import Config
     from vtssi_pyro.data import Dataset
     from vtssi_pyro.runs import Run
     from vtssi_pyro.tracker import Tracker
-    from vtssi_pyro.types import Tracks
 
 
 @command(
@@ -54,13 +51,13 @@ def calibrate(
     """
     import json
 
-    from vtssi_pyro.calibration import calibrate as fitted
     from vtssi_pyro.errors import UsageError
     from vtssi_pyro.machine import available_device, default_threads, prepare
+    from vtssi_pyro.recalibration import recalibrate
     from vtssi_pyro.runs import Run
-    from vtssi_pyro.train.checkpoint import digest
     from vtssi_pyro.trained import find
 
+    from .progress import watched
     from .sources import CALIBRATION_SEED, TABLE_SEED, digits, is_flavour
     from .tables import honesty
 
@@ -84,14 +81,12 @@ def calibrate(
         test = _sequences(data or digits(config, mnist, "test", sequences, TABLE_SEED), config, seen)
         if own:
             source = fit_on or digits(config, mnist, "validation", sequences, CALIBRATION_SEED)
-            known = _sequences(source, config, seen)
-            drawn = _drawn(tracker, known, seen, samples, seed, where)
-            calibration = fitted(known.truth, drawn, seen, digest(tracker.state_dict()))
+            with watched(_sequences(source, config, seen), "fitting") as known:
+                calibration = recalibrate(tracker, known, seen, samples, seed, known.truth)
         else:
             calibration = trained.calibration
-        before, after = _judged(
-            test, _drawn(tracker, test, seen, samples, seed + 1, where), calibration, seen
-        )
+        with watched(test, "judging", times=1 + bool(calibration)) as watched_test:
+            before, after = _judged(tracker, watched_test, calibration, seen, samples, seed + 1)
         if isinstance(trained, Run):
             _keep(trained, calibration, before, after)
     found = {"before": before, "after": after}
@@ -99,13 +94,18 @@ def calibrate(
 
 
 def _judged(
-    test: "Dataset", drawn: "Tracks", calibration: "Calibration | None", seen: int
+    tracker: "Tracker", test: "Dataset", calibration: "Calibration | None", seen: int, samples: int, seed: int
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Assessments before and after a calibration."""
     from vtssi_pyro.calibration import assess
+    from vtssi_pyro.recalibration import futures
 
-    after = assess(test.truth, calibration(drawn, seen), seen).as_dict() if calibration else None
-    return assess(test.truth, drawn, seen).as_dict(), after
+    assert test.truth is not None
+    before = assess(test.truth, futures(tracker, test, seen, samples, seed=seed), seen).as_dict()
+    if calibration is None:
+        return before, None
+    drawn = futures(tracker, test, seen, samples, calibration.temperature, seed)
+    return before, assess(test.truth, calibration(drawn, seen), seen).as_dict()
 
 
 def _keep(
@@ -133,17 +133,3 @@ def _sequences(source: "str | Dataset", config: "Config", seen: int) -> "Dataset
             f"{found.length} frames a sequence, of which {seen} are seen: none is left to predict"
         )
     return found
-
-
-def _drawn(
-    tracker: "Tracker", data: "Dataset", seen: int, samples: int, seed: int, device: "torch.device"
-) -> "Tracks":
-    """Futures of all frames after the observed ones."""
-    from vtssi_pyro.predict import forecast
-
-    from .reading import read_all
-
-    horizon = data.length - seen
-    return read_all(
-        data, seen, device, lambda x, first: forecast(tracker, x, horizon, samples, seed=seed + first)
-    )[0]

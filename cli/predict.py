@@ -1,5 +1,6 @@
 """``vtssi-pyro predict``."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,9 +86,9 @@ def predict(
     warn_if_short(tracker, seen)
     calibration = None if raw else _calibration(trained, run, tracker, checkpoint, seen, samples)
     target = folder(out)
-    found = read_all(
-        data, seen, where, lambda x, first: forecast(tracker, x, horizon, samples, seed=seed + first)
-    )
+    temperature = calibration.temperature if calibration else 1.0
+    ahead = partial(forecast, tracker, horizon=horizon, num_samples=samples, temperature=temperature)
+    found = read_all(data, seen, where, lambda x, first: ahead(x, seed=seed + first))
     tracks = found.tracks
     if calibration:
         tracks = calibration(tracks, seen)

@@ -95,13 +95,9 @@ def read_movie(tracker: Tracker, footage: Footage, device: torch.device) -> Read
     """Read one movie from end to end, in its own pixels."""
     parts, looks = [], torch.empty(0)
     for reading in readings(tracker, footage.frames[None].to(device)):
-        parts.append(_on_cpu(reading.tracks))
+        parts.append(reading.tracks.cpu())
         looks = reading.appearance.cpu()
     return Read(footage.to_source(concatenated(parts, 1)), looks)
-
-
-def _on_cpu(tracks: Tracks) -> Tracks:
-    return Tracks._make(None if field is None else field.cpu() for field in tracks)
 
 
 def warn_if_short(tracker: Tracker, length: int) -> None:
@@ -128,7 +124,7 @@ def read_all(
     with watched(dataset, "reading") as frames:
         for index in torch.arange(len(dataset)).split(PART):
             reading = read(frames.frames(index, length=length).to(device), int(index[0]))
-            parts.append(_on_cpu(reading.tracks))
+            parts.append(reading.tracks.cpu())
             looks.append(reading.appearance.cpu())
             if not rendered:
                 rendered.append(reading.frames[:SHOWN].cpu())

@@ -237,6 +237,10 @@ def conduct(
 
     def finish() -> dict[str, Any]:
         with _told_how_to_go_on(run, group):
+            with watched(splits.validation, "calibrating") as held_out:
+                why_not = fitting.calibrate(config, run, tracker, held_out)
+            if why_not:
+                say(f"predictions stay uncalibrated: {why_not}")
             with watched(splits.test, "judging") as test:
                 found = fitting.summarise(config, run, tracker, test)
             curves(run)

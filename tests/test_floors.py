@@ -60,6 +60,7 @@ JOBS = {
     "evaluation",
     "footage",
     "reconstruction",
+    "recalibration",
     "logbook",
     "fitting",
     "benchmark",

@@ -1,4 +1,4 @@
-"""Laws of the three handlers on a program of four sites, without anything of tracking."""
+"""Laws of the handlers on a program of four sites, without anything of tracking."""
 
 from collections.abc import Callable
 
@@ -6,12 +6,12 @@ import pyro
 import pytest
 import torch
 from pyro import poutine
-from pyro.distributions import Normal
+from pyro.distributions import Bernoulli, Normal
 from pyro.infer import Predictive, Trace_ELBO
 from torch import Tensor
 from torch.distributions import kl_divergence
 
-from vtssi_pyro.handlers import Weight, fuse, mode, propose
+from vtssi_pyro.handlers import Weight, fuse, mode, propose, temper
 from vtssi_pyro.ops.gaussian import average
 
 X = torch.tensor([0.3, -0.2, 0.9], dtype=torch.float64)
@@ -207,3 +207,30 @@ def test_predictive_draws_sites_without_proposals_from_the_prior() -> None:
         c = drawn["c"].flatten()
         assert (c.mean() - 0.1).abs() < 4 * 2 / c.numel() ** 0.5
         assert (c.std() / 2 - 1).abs() < 4 / (2 * c.numel()) ** 0.5
+
+
+def test_temper_draws_nearer_to_the_mean() -> None:
+    """Of normal variables, whose distributions stay; what is observed and what is discrete is left alone."""
+
+    def program() -> None:
+        pyro.sample("wide", Normal(torch.full((4000,), 5.0), 2.0).to_event(1))
+        pyro.sample("seen", Normal(0.0, 1.0), obs=torch.tensor(3.0))
+        pyro.sample("count", Bernoulli(torch.full((50,), 0.5)).to_event(1))
+
+    torch.manual_seed(0)
+    plain = poutine.trace(program).get_trace().nodes
+    torch.manual_seed(0)
+    with temper(0.1):
+        cold = poutine.trace(program).get_trace().nodes
+    torch.testing.assert_close(cold["wide"]["value"] - 5, 0.1 * (plain["wide"]["value"] - 5))
+    assert cold["wide"]["fn"].stddev.eq(2).all()
+    assert cold["seen"]["value"] == 3
+    assert torch.equal(cold["count"]["value"], plain["count"]["value"])
+
+
+def test_temper_reaches_what_is_proposed() -> None:
+    """A proposal that is kept as it was drawn is drawn nearer to its mean, too."""
+    with temper(0.0), propose() as proposals:
+        pyro.sample("z", Normal(1.0, 1.0))
+    with fuse(proposals.sites, lambda msg: None, lambda p, q, w: p):
+        assert pyro.sample("z", Normal(9.0, 1.0)) == 1

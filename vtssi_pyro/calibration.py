@@ -1,8 +1,9 @@
 """How honest sampled forecasts are, and how to make them so.
 
 A forecast of an object's position is a cloud of samples. Its region of level p is the ellipse around their mean, shaped
-as their covariance, that holds the share p of them. Where the regions hold more or less of the truth than p, a
-:class:`Calibration` says by how much they must shrink or grow, horizon by horizon, and moves the samples themselves
+as their covariance, that holds the share p of them. A :class:`Calibration` makes two changes. Futures are drawn at a
+temperature, which makes whole paths as sharp as they can be (least CRPS). Where the regions then hold more or less of
+the truth than p, it says by how much they must shrink or grow, horizon by horizon, and moves the samples themselves
 (quantile recalibration of the Mahalanobis distance). What is read off the samples moves with them, but what was
 calibrated are regions of objects that are found, frame by frame. Intervals of x and of y alone are not fitted; that
 they hold what they say, too, is assessed. Whole paths are not.
@@ -24,17 +25,19 @@ from vtssi_pyro.types import Tracks
 LEVELS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 FLOOR = 0.01  # px, added to every spread: clouds may collapse to a point
 FEWEST = 20  # objects at a horizon that tell anything about it
+TOO_FEW = f"a calibration needs {FEWEST} objects that are predicted: give more sequences"
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Factors on the distances of samples from their mean."""
+    """The temperature at which to draw samples, and factors on their distances from their mean."""
 
     levels: tuple[float, ...]
     factors: tuple[tuple[float, ...], ...]  # by horizon 1, 2, ... and by level; the last also holds beyond
     observed: int  # frames seen before the predictions that it was fitted on
     samples: int  # of each; the spread of few says less than that of many
     weights: str | None = None  # SHA-256 of what made them, see checkpoint.digest; None where nobody said
+    temperature: float = 1.0  # that the samples were, and are to be, drawn at; see handlers.temper
 
     def __post_init__(self) -> None:
         """Refuse what is no calibration."""
@@ -43,6 +46,8 @@ class Calibration:
             raise ValueError(f"expected rows of {len(self.levels)} factors, found {rows}")
         if not all(0 < factor < float("inf") for row in self.factors for factor in row):
             raise ValueError("expected factors that are positive and finite")
+        if not 0 < self.temperature < float("inf"):
+            raise ValueError(f"expected a temperature that is positive and finite, found {self.temperature}")
 
     def is_of(self, weights: str) -> bool:
         """Whether it may be used with these weights, named by their digest."""
@@ -76,7 +81,8 @@ class Calibration:
         """What :meth:`as_dict` was given."""
         factors = tuple(tuple(map(float, row)) for row in values["factors"])
         levels, weights = tuple(map(float, values["levels"])), values.get("weights")
-        return cls(levels, factors, int(values["observed"]), int(values["samples"]), weights and str(weights))
+        kind = int(values["observed"]), int(values["samples"]), weights and str(weights)
+        return cls(levels, factors, *kind, float(values.get("temperature", 1.0)))
 
     def as_dict(self) -> dict[str, Any]:
         """The fields, ready for JSON."""
@@ -124,7 +130,9 @@ def assess(truth: Tracks, tracks: Tracks, observed: int) -> Assessment:
     )
 
 
-def calibrate(truth: Tracks, tracks: Tracks, observed: int, weights: str | None = None) -> Calibration:
+def calibrate(
+    truth: Tracks, tracks: Tracks, observed: int, weights: str | None = None, temperature: float = 1.0
+) -> Calibration:
     """The calibration after which regions hold as much of the truth as they say.
 
     Args:
@@ -132,6 +140,7 @@ def calibrate(truth: Tracks, tracks: Tracks, observed: int, weights: str | None 
         tracks: see :func:`assess`.
         observed: number of frames that the tracker saw.
         weights: the digest of what made the forecasts.
+        temperature: that they were drawn at.
 
     Raises:
         UsageError: too few objects to tell.
@@ -146,14 +155,13 @@ def calibrate(truth: Tracks, tracks: Tracks, observed: int, weights: str | None 
         place = (levels * (number + 1) / number).clamp(max=1)  # among these objects and the next
         factors.append(torch.stack([r.quantile(p) for r, p in zip(ratio, place, strict=True)]))
     if not factors:
-        raise UsageError(f"a calibration needs {FEWEST} objects that are predicted: give more sequences")
+        raise UsageError(TOO_FEW)
     smooth = torch.stack(factors).log()
     padded = torch.cat([smooth[:1], smooth, smooth[-1:]])
     smooth = ((padded[:-2] + padded[1:-1] + padded[2:]) / 3).exp()  # neighbouring horizons differ little
     assert tracks.samples is not None
-    return Calibration(
-        LEVELS, tuple(tuple(row.tolist()) for row in smooth), observed, len(tracks.samples), weights
-    )
+    rows = tuple(tuple(row.tolist()) for row in smooth)
+    return Calibration(LEVELS, rows, observed, len(tracks.samples), weights, temperature)
 
 
 class _Row(NamedTuple):

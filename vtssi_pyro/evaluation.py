@@ -66,9 +66,9 @@ def find(tracker: Tracker, dataset: Dataset, observe: int = 5, limit: int | None
     found, ahead = [], []
     for index in torch.arange(total).split(64):
         frames = dataset.frames(index).to(device)
-        found.append(track(tracker, frames).tracks)
-        ahead.append(forecast(tracker, frames[:, :observe], horizon).tracks)
-    return Found(_gathered(found), _gathered(ahead))
+        found.append(track(tracker, frames).tracks.cpu())
+        ahead.append(forecast(tracker, frames[:, :observe], horizon).tracks.cpu())
+    return Found(concatenated(found), concatenated(ahead))
 
 
 def compare(tracker: Tracker, dataset: Dataset, found: Found, observe: int = 5) -> Evaluation:
@@ -85,8 +85,3 @@ def compare(tracker: Tracker, dataset: Dataset, found: Found, observe: int = 5) 
         begun=found.ahead,
         frame_size=dataset.frame_size,
     )
-
-
-def _gathered(parts: list[Tracks]) -> Tracks:
-    """Parts of a data set as one, on the CPU."""
-    return Tracks._make(None if field is None else field.cpu() for field in concatenated(parts))

@@ -12,10 +12,11 @@ import pyro
 import torch
 
 from vtssi_pyro.config import Config
-from vtssi_pyro.data.dataset import Dataset
+from vtssi_pyro.data.dataset import Dataset, Part
 from vtssi_pyro.errors import DataError, PeerLost, UsageError, VtssiError
 from vtssi_pyro.evaluation import judge
 from vtssi_pyro.logbook import Logbook
+from vtssi_pyro.recalibration import recalibrate
 from vtssi_pyro.reconstruction import reconstruct
 from vtssi_pyro.runs import Run, versions
 from vtssi_pyro.tracker import Tracker
@@ -24,6 +25,8 @@ from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.objective import OBJECTIVES
 from vtssi_pyro.train.trainer import Trainer
 from vtssi_pyro.variants import VARIANTS, build
+
+CALIBRATED = 150  # held-out sequences that predictions are calibrated on
 
 
 class Reporter(Protocol):
@@ -158,6 +161,21 @@ def check(config: Config, train: Dataset, group: Group = ALONE) -> None:
             f"sequences have {train.length} frame: variant {config.variant} needs 2 or more to learn motion;"
             " give longer sequences or choose --variant air, find or rect-find"
         )
+
+
+def calibrate(config: Config, run: Run, tracker: Tracker, held_out: Dataset) -> str | None:
+    """Keep in a run what makes its sampled predictions honest; returns why not, where too little is held out.
+
+    Nobody's labels are looked at: what counts as true is what the tracker finds once it has seen all frames.
+    """
+    if not (tracker.motion.predicts and config.calibration) or held_out.length <= config.observe:
+        return None
+    some = Part(held_out, 0, min(len(held_out), CALIBRATED))
+    try:
+        run.keep(recalibrate(tracker, some, config.observe, config.calibration))
+    except UsageError as error:
+        return str(error)
+    return None
 
 
 def summarise(config: Config, run: Run, tracker: Tracker, test: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Three effect handlers from which the guide is built; they know nothing of tracking.
+"""Effect handlers from which the guide is built and read; they know nothing of tracking.
 
 The guide is the generative prior, run under proposals::
 
@@ -8,13 +8,14 @@ The guide is the generative prior, run under proposals::
         return prior()
 
 ``pyro.poutine.replay`` reuses the traced *value* of a site; ``fuse`` combines the traced *distribution* with the
-prior that the program itself has just computed. ``mode`` replaces draws by modes (App. D.2).
+prior that the program itself has just computed. ``mode`` replaces draws by modes (App. D.2), ``temper`` draws nearer to
+means.
 """
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from pyro.distributions import Distribution
+from pyro.distributions import Distribution, Normal
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.runtime import Message
 from torch import Tensor
@@ -90,3 +91,20 @@ class mode(Messenger):
             return
         if self.only is None or self.only(msg["name"]):
             msg["value"] = msg["fn"].mode
+
+
+class temper(Messenger):
+    """Draw normal variables as if their scales were ``temperature`` times what they are; the distributions stay.
+
+    The likelihood's scale is fixed and far above the noise of most frames, so that posterior and transitions, learned
+    under it, are too wide by about one factor.
+    """
+
+    def __init__(self, temperature: float) -> None:
+        super().__init__()
+        self.temperature = temperature
+
+    def _pyro_post_sample(self, msg: Message) -> None:
+        fn = getattr(msg["fn"], "base_dist", msg["fn"])
+        if isinstance(fn, Normal) and not msg["is_observed"]:
+            msg["value"] = fn.loc + self.temperature * (msg["value"] - fn.loc)

@@ -12,7 +12,7 @@ from torch import Tensor
 from vtssi_pyro import hypotheses
 from vtssi_pyro.confidence import explain
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.handlers import mode
+from vtssi_pyro.handlers import mode, temper
 from vtssi_pyro.matching import in_order
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.spatial import size_to_pixels, to_pixels
@@ -70,6 +70,7 @@ def forecast(
     batch: int = 64,
     seed: int = 0,
     settle: int | None = None,
+    temperature: float = 1.0,
 ) -> Reading:
     """Tracks of the observed frames and of ``horizon`` frames beyond them.
 
@@ -82,6 +83,8 @@ def forecast(
         batch: sequences inferred at a time.
         seed: of the samples.
         settle: first frames that may tell what the objects are; see :func:`track`.
+        temperature: of the samples, factor on the scales of what is drawn; below 1 they are nearer to the modes. See
+            :class:`~vtssi_pyro.calibration.Calibration` for one that fits.
 
     Raises:
         UsageError: a horizon is asked of a tracker without MOT.
@@ -92,7 +95,8 @@ def forecast(
     with _quiet(tracker), _seeded(seed):
         for x in frames.split(batch):
             guide = _settled(tracker, x, settle)
-            samples = [_sample(tracker, guide, x, horizon) for _ in range(num_samples)]
+            with temper(temperature):
+                samples = [_sample(tracker, guide, x, horizon) for _ in range(num_samples)]
             reading, carry = [], None
             for window, ahead in _windows(tracker, x, horizon):
                 piece, carry = _read(tracker, guide, window, ahead, carry)

@@ -89,3 +89,7 @@ class Tracks(NamedTuple):
     scale: Tensor | None = None  # (B, T, N, 2) standard deviation of the position
     confidence: Tensor | None = None  # (B, T, N) in [0, 1]; NaN in predicted frames
     samples: Tensor | None = None  # (S, B, T, N, 2) sampled positions, of every slot
+
+    def cpu(self) -> "Tracks":
+        """The same in the memory of the CPU."""
+        return Tracks._make(None if field is None else field.cpu() for field in self)

@@ -15,6 +15,7 @@ from vtssi_pyro import predict
 from vtssi_pyro.calibration import assess, calibrate
 from vtssi_pyro.data import open_frames
 from vtssi_pyro.predict import forecast
+from vtssi_pyro.recalibration import TEMPERATURES
 from vtssi_pyro.runs import Run
 from vtssi_pyro.train import checkpoint
 from vtssi_pyro.train.checkpoint import digest
@@ -44,20 +45,27 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 TO = ("--observe", OBSERVE, "--samples", 10)
 
 
-def futures(run: Run, data: Path, seed: int) -> tuple[Tracks, Tracks]:
+def futures(run: Run, data: Path, seed: int, temperature: float = 1.0) -> tuple[Tracks, Tracks]:
     """The truth of a file, and the futures of it that the command draws with a seed."""
     video = open_frames(data)
     tracker, frames = run.tracker(), video.frames(slice(None), length=OBSERVE)
-    return video.truth, forecast(tracker, frames, video.length - OBSERVE, 10, seed=seed).tracks
+    drawn = forecast(tracker, frames, video.length - OBSERVE, 10, seed=seed, temperature=temperature)
+    return video.truth, drawn.tracks
 
 
 def test_its_numbers_are_those_of_the_library(place: Path) -> None:
     """What is printed is what it finds, of futures that the test draws itself; and so is what is kept."""
     run, fit_on, data = Run(place / "file"), place / "fit.npz", place / "data.npz"
     blobs(fit_on, sequences=25)
-    calibration = calibrate(*futures(run, fit_on, 0), OBSERVE, digest(run.tracker().state_dict()))
+
+    def score(temperature: float) -> float:
+        return sum(assess(*futures(run, fit_on, 0, temperature), OBSERVE).crps)
+
+    best = min(TEMPERATURES, key=score)
+    calibration = calibrate(*futures(run, fit_on, 0, best), OBSERVE, digest(run.tracker().state_dict()), best)
     truth, drawn = futures(run, data, 1)
     before = assess(truth, drawn, OBSERVE)
+    _, drawn = futures(run, data, 1, best)
     after = assess(truth, calibration(drawn, OBSERVE), OBSERVE)
 
     result = call("calibrate", run.folder, data, "--fit-on", fit_on, *TO, "--json")
@@ -112,7 +120,7 @@ def test_it_is_fitted_kept_and_used(place: Path, tmp_path: Path) -> None:
 
     predicted("raw", "--raw")
     predicted("mended")
-    _, drawn = futures(run, data, 0)
+    _, drawn = futures(run, data, 0, calibration.temperature)
     expected = calibration(drawn, OBSERVE).samples.quantile(0.95, 0)  # (B, T, N, 2)
     for row in tables["mended"]:
         place_of = tuple(int(row[key]) for key in ("sequence", "frame", "object"))

@@ -34,3 +34,4 @@ class Config:
     start: str | None = (
         None  # whose weights it starts from: pretrained:NAME or a run's folder; None: fresh ones
     )
+    calibration: int = 40  # futures per held-out sequence that calibrate predictions in the end; 0: none
