@@ -30,11 +30,12 @@ _VALIDATION_SEED, _TEST_SEED, TABLE_SEED, LONG_SEED, FIGURE_SEED, CALIBRATION_SE
 
 
 class Splits(NamedTuple):
-    """What is learned from, what is looked at meanwhile, and what judges in the end."""
+    """What is learned from, what is looked at meanwhile, what judges in the end, and what calibrates predictions."""
 
     train: Dataset
     validation: Dataset
     test: Dataset
+    calibration: Dataset  # of a movie, shorter clips of the frames that judge: there are so few of these
 
 
 def open_splits(
@@ -49,7 +50,7 @@ def open_splits(
                 "old movie back"
             )
         clips, held_out = footage.clips(data.length)
-        return Splits(clips, held_out, held_out)
+        return Splits(clips, held_out, held_out, held_out.cut((config.observe + held_out.length) // 2 + 1))
     if data.source not in FLAVOURS:
         train, held_out = _halves(open_file(data.source))
         if (len(train), len(held_out), train.length) != (
@@ -62,12 +63,14 @@ def open_splits(
                 f"the run began "
                 f"with {data.sequences + data.validation_sequences} of {data.length}: put the old file back"
             )
-        return Splits(train, held_out, held_out)
+        return Splits(train, held_out, held_out, held_out)
 
+    validation = digits(config, mnist, "validation", data.validation_sequences, _VALIDATION_SEED)
     return Splits(
         digits(config, mnist, "train", data.sequences, config.seed).to(device),
-        digits(config, mnist, "validation", data.validation_sequences, _VALIDATION_SEED),
+        validation,
         digits(config, mnist, "test", data.test_sequences, _TEST_SEED),
+        validation,
     )
 
 

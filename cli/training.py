@@ -237,7 +237,7 @@ def conduct(
 
     def finish() -> dict[str, Any]:
         with _told_how_to_go_on(run, group):
-            with watched(splits.validation, "calibrating") as held_out:
+            with watched(splits.calibration, "calibrating") as held_out:
                 why_not = fitting.calibrate(config, run, tracker, held_out)
             if why_not:
                 say(f"predictions stay uncalibrated: {why_not}")

@@ -160,8 +160,8 @@ def lost(tracks: Tracks) -> dict[str, Any]:
 
 
 def test_what_cannot_be_told() -> None:
-    truth, tracks = forecasts(1.0, 5)
-    with pytest.raises(UsageError, match="needs 20 objects"):
+    truth, tracks = forecasts(1.0, 4)
+    with pytest.raises(UsageError, match="needs 10 objects"):
         calibrate(truth, swapped(tracks), OBSERVED)
     with pytest.raises(UsageError, match="draw 2 futures"):
         assess(truth, tracks._replace(samples=None), OBSERVED)

@@ -66,7 +66,7 @@ def test_the_temperature_is_that_of_the_truth(
 def test_too_few_objects_are_refused_before_anything_is_drawn(
     data: VideoFile, truth: Tracks, ten_times_too_wide: list[float], tiny: Callable[[], Tracker]
 ) -> None:
-    with pytest.raises(UsageError, match="20 objects"):
+    with pytest.raises(UsageError, match="10 objects"):
         recalibrate(tiny(), data, OBSERVED, truth=truth._replace(present=truth.present & False))
     assert ten_times_too_wide == []
 

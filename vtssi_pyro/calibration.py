@@ -24,7 +24,7 @@ from vtssi_pyro.types import Tracks
 
 LEVELS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 FLOOR = 0.01  # px, added to every spread: clouds may collapse to a point
-FEWEST = 20  # objects at a horizon that tell anything about it
+FEWEST = 10  # objects at a horizon that tell anything about it
 TOO_FEW = f"a calibration needs {FEWEST} objects that are predicted: give more sequences"
 
 

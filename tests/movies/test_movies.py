@@ -12,6 +12,7 @@ from staged import encode
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import SUFFIXES, film, luminance, open_movie
 from vtssi_pyro.movies import movie as movie_module
+from vtssi_pyro.movies.movie import shrink
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (12, 24, 34)).astype(np.uint8)
@@ -81,6 +82,20 @@ def test_colour_becomes_luminance_and_transparency_black() -> None:
     np.testing.assert_allclose(luminance(colours), expected, atol=1e-6)
     np.testing.assert_allclose(luminance(colours / np.float64(255)), expected, atol=1e-6)
     np.testing.assert_allclose(luminance(colours[..., :3]), [[0.299, 0.587, 0.114, 1.0]], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, bool, np.float32])
+@pytest.mark.parametrize("channels", [(), (3,), (4,)])
+def test_shrinking_then_grey_is_grey_then_shrinking(kind: type, channels: tuple[int, ...]) -> None:
+    high = np.iinfo(kind).max if np.issubdtype(kind, np.integer) else 1
+    frame = (np.random.default_rng(0).uniform(0, high, (23, 31, *channels)) + 0.3).clip(0, high).astype(kind)
+    if kind is np.uint8:
+        frame[:12] = 255  # sums that narrow numbers would not hold
+    for factor in (1, 2, 5):
+        height, width = 23 // factor, 31 // factor
+        tiles = luminance(frame)[: height * factor, : width * factor]
+        expected = tiles.reshape(height, factor, width, factor).mean((1, 3))
+        np.testing.assert_allclose(luminance(shrink(frame, factor)), expected, atol=2e-6)
 
 
 def test_a_long_movie_needs_the_memory_of_a_frame(tmp_path: Path) -> None:

@@ -42,6 +42,10 @@ class Clips:
         """Number of clips in all symmetries."""
         return self._begins * (SYMMETRIES if self._turned else 1)
 
+    def cut(self, length: int) -> Self:
+        """Clips of at most that many frames of the same movie, in every symmetry."""
+        return type(self)(self.name, self._movie, min(length, len(self._movie)), pixel=self.pixel)
+
     @property
     def apart(self) -> Tensor:
         """Clips that have no frame in common, as they are, one after the other."""

@@ -8,7 +8,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.movies.movie import Movie
+from vtssi_pyro.movies.movie import Movie, luminance, shrink
 
 PAIRS = 32  # of neighbouring frames that are looked at, spread over the movie
 WIDEST = 512  # px; larger frames are averaged down to look at them
@@ -97,9 +97,9 @@ def _sampled(movie: Movie) -> tuple[list[_Pair], int, int]:
     shrunk = max(1, -(-max(movie.size) // WIDEST))
     pairs: list[_Pair] = []
     stride, before, wanted, number = 1, None, False, 0
-    for time, frame in enumerate(movie.luminance()):
+    for time, frame in enumerate(movie):
         number = time + 1
-        small = shrink(frame, shrunk) if wanted or time % stride == 0 else None
+        small = luminance(shrink(frame, shrunk)) if wanted or time % stride == 0 else None
         if wanted and before is not None and small is not None:
             pairs.append(_Pair(time - 1, before, small))
         if len(pairs) > PAIRS:  # every second is enough
@@ -108,15 +108,6 @@ def _sampled(movie: Movie) -> tuple[list[_Pair], int, int]:
         wanted = time % stride == 0
         before = small if wanted else None
     return pairs, number, shrunk
-
-
-def shrink(frame: np.ndarray, factor: int) -> np.ndarray:
-    """Means of squares of ``factor`` pixels a side."""
-    if factor == 1:
-        return frame
-    height, width = (side // factor for side in frame.shape)
-    tiles = frame[: height * factor, : width * factor].reshape(height, factor, width, factor)
-    return tiles.mean((1, 3))
 
 
 def _level(frame: np.ndarray) -> np.ndarray:

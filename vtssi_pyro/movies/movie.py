@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -89,3 +90,24 @@ def luminance(frame: np.ndarray) -> np.ndarray:
     if frame.ndim == 3 and opacity.shape[-1]:
         grey *= opacity[..., 0] / np.float32(full or 1.0)
     return grey
+
+
+def shrink(frame: np.ndarray, factor: int) -> np.ndarray:
+    """Means of squares of ``factor`` pixels a side, (H // factor, W // factor), float32, in colour where it is.
+
+    Integers are scaled to [0, 1], floats stay as they are. Large frames are faster shrunk than made grey: shrink first.
+    """
+    if factor == 1:
+        return frame
+    if frame.ndim == 3 and frame.shape[-1] == 4:  # a colour counts as much as it is opaque
+        frame = luminance(frame)
+    full, channels = FULL.get(frame.dtype.name), frame.shape[2:]
+    height, width = (side // factor for side in frame.shape[:2])
+    # sums of whole lines, in the narrowest numbers that hold them: over short axes numpy is several times slower
+    narrow = None if full is None else np.min_scalar_type(int(full) * factor**2)
+    lines = frame[: height * factor].reshape(height, factor, -1).sum(1, dtype=narrow)
+    tiles = lines.reshape(height, -1, *channels)[:, : width * factor].reshape(
+        height, width, factor, *channels
+    )
+    total = reduce(np.add, (tiles[:, :, k] for k in range(factor)))
+    return total.astype(np.float32) / np.float32(factor**2 * (full or 1.0))

@@ -114,9 +114,8 @@ def suggested_preparation(found: Inspection, side: int) -> Preparation:
         side: of the frames that the model sees, pixels.
     """
     height, width = found.background_image.shape
-    steps: list[Step] = [Luminance()]
-    if found.shrunk > 1:
-        steps.append(Shrink(found.shrunk))
+    steps: list[Step] = [Shrink(found.shrunk)] if found.shrunk > 1 else []
+    steps.append(Luminance())
     if found.background != "none":
         rate = LEARNING_RATE * found.contrast if found.background == "rolling" else 0.0
         steps.append(Background(found.background, found.background_image, rate))

@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.movies.inspection import shrink, signed
-from vtssi_pyro.movies.movie import luminance
+from vtssi_pyro.movies.inspection import signed
+from vtssi_pyro.movies.movie import luminance, shrink
 
 Frames = Iterator[np.ndarray]
 
@@ -68,7 +68,7 @@ class Luminance(_InPlace):
 
 @dataclass(frozen=True)
 class Shrink:
-    """Squares of ``factor`` pixels a side become one, their mean."""
+    """Squares of ``factor`` pixels a side become one, their mean; colours stay."""
 
     factor: int
 
