@@ -52,7 +52,7 @@ def predict(
     FRAMES is a .npz or .npy file, or a movie (GIF, WebP, TIFF stack, folder of pictures, mp4 and others); K
     frames of every sequence are seen.
 
-    Futures are calibrated if vtssi-pyro calibrate has been run on these weights, as those of weights that ship are.
+    Futures are calibrated as fit left them, or as vtssi-pyro calibrate made them; --raw leaves that out.
 
     Writes predictions.csv (with 50 % and 90 % intervals), tracks.csv, tracks.json and the MOTChallenge folder
     mot/ of the frames that were seen, overlay.gif of the first sequences, and futures.png: paths as seen and as

@@ -53,7 +53,8 @@ def test_the_temperature_is_that_of_the_truth(
     monkeypatch: pytest.MonkeyPatch, labelled: bool,
 ) -> None:  # fmt: skip
     if not labelled:  # then what is found in the end stands for it
-        monkeypatch.setattr(recalibration, "found", lambda tracker, dataset: truth)
+        sure = truth._replace(scale=torch.full_like(truth.position, 1e-3))
+        monkeypatch.setattr(recalibration, "found", lambda tracker, dataset: sure)
     found = recalibrate(tiny(), data, OBSERVED, 40, truth=truth if labelled else None)
     assert found.temperature == 0.1
     assert ten_times_too_wide == [1.0, 0.4, 0.2, 0.1, 0.05, 0.1]
@@ -61,6 +62,19 @@ def test_the_temperature_is_that_of_the_truth(
     for row in assess(truth, found(drawn, OBSERVED), OBSERVED).coverage:
         assert row[9] == pytest.approx(0.5, abs=0.08)
         assert row[17] == pytest.approx(0.9, abs=0.07)
+
+
+def test_what_is_found_is_as_far_off_as_it_says(
+    data: VideoFile, truth: Tracks, ten_times_too_wide: list[float], tiny: Callable[[], Tracker],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """A tracker's own tracks share their errors with its forecasts: standard deviations make up for them."""
+    unsure = truth._replace(scale=torch.full_like(truth.position, 3.0))
+    monkeypatch.setattr(recalibration, "found", lambda tracker, dataset: unsure)
+    found = recalibrate(tiny(), data, OBSERVED, 40)
+    drawn = found(recalibration.futures(None, data, OBSERVED, 40, found.temperature, seed=7), OBSERVED)
+    spread = (1 + 3.0**2) ** 0.5  # of the truth, given what was found a frame ahead
+    assert drawn.samples[:, :, OBSERVED].std(0).mean() == pytest.approx(spread, rel=0.15)
 
 
 def test_too_few_objects_are_refused_before_anything_is_drawn(

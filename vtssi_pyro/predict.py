@@ -78,8 +78,8 @@ def forecast(
         tracker: trained; only one with MOT predicts.
         frames: (S, T, H, W), intensities in [0, 1].
         horizon: frames to predict.
-        num_samples: posterior samples, from which also the scales are taken; 0: modes, and the scales of each
-            variable given the mode of what came before it.
+        num_samples: posterior samples, from which also the scales in predicted frames are taken; 0: modes, and the
+            scales of each variable given the mode of what came before it.
         batch: sequences inferred at a time.
         seed: of the samples.
         settle: first frames that may tell what the objects are; see :func:`track`.
@@ -288,5 +288,9 @@ def _with_samples(reading: Reading, samples: list[Tensor], observed: int) -> Rea
     # draws may deal things that look alike to slots in another order
     ordered = [in_order(Tracks(sample, there), reading.tracks, observed) for sample in samples]
     drawn = torch.stack([tracks.position for tracks in ordered])
-    scale = drawn.std(0) if len(samples) > 1 else reading.tracks.scale
+    scale = reading.tracks.scale
+    if (
+        len(samples) > 1 and scale is not None
+    ):  # in frames that are seen it is what they leave open, not what is drawn
+        scale = torch.cat([scale[:, :observed], drawn.std(0)[:, observed:]], 1)
     return reading._replace(tracks=reading.tracks._replace(samples=drawn, scale=scale))

@@ -33,12 +33,12 @@ def recalibrate(
         samples: futures drawn of each sequence, 2 or more.
         seed: of the draws.
         truth: where the objects are, (B, T, N, 2), px; None: where the tracker itself finds them once it has seen all
-            frames, which is nearer to the truth than any forecast.
+            frames, give or take its own standard deviations, for the truth is that far from what it finds.
 
     Raises:
         UsageError: too few objects to tell.
     """
-    truth = found(tracker, dataset) if truth is None else truth
+    truth = _give_or_take(found(tracker, dataset), seed) if truth is None else truth
     if int(truth.present[:, observed].sum()) < FEWEST:
         raise UsageError(TOO_FEW)
     some = Part(dataset, 0, min(len(dataset), FEW))
@@ -73,3 +73,10 @@ def found(tracker: Tracker, dataset: Dataset) -> Tracks:
     for index in torch.arange(len(dataset)).split(PART):
         parts.append(track(tracker, dataset.frames(index).to(device)).tracks.cpu())
     return concatenated(parts)
+
+
+def _give_or_take(tracks: Tracks, seed: int) -> Tracks:
+    """Tracks as far off as their standard deviations say."""
+    assert tracks.scale is not None
+    noise = torch.randn(tracks.position.shape, generator=torch.Generator().manual_seed(seed))
+    return tracks._replace(position=tracks.position + tracks.scale * noise.to(tracks.position.dtype))
