@@ -70,13 +70,20 @@ def _compared(
 def about(found: Mapping[str, Any]) -> list[str]:
     """Lines of what a run or a card says of itself."""
     recipe = found["recipe"]
-    rows = {key: value for key, value in found.items() if not isinstance(value, dict)}
+    rows = {key: value for key, value in found.items() if value is not None and not isinstance(value, dict)}
     rows |= {key: recipe[key] for key in ("variant", "preset")}
     rows["trained on"] = recipe["data"]["source"]
     rows["minutes"] = f"{found['minutes']:.1f}"
+    if calibration := found.get("calibration"):
+        rows["calibrated"] = (
+            f"temperature {calibration['temperature']:g}, {calibration['samples']} futures of "
+            f"{len(calibration['factors'])} frames after {calibration['observed']}"
+        )
     lines = [f"{name:<18} {value}" for name, value in rows.items()]
     for precision, metrics in found["metrics"].items():
         lines += ["", f"on held-out sequences, in {precision}:", *overall(metrics, found["observe"])]
+    if found.get("held_out"):
+        lines += ["", *unseen(found["held_out"], found["observe"])]
     return lines
 
 

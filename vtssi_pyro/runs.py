@@ -173,7 +173,8 @@ class Run:
 
     def about(self) -> dict[str, Any]:
         """What was trained, how, and what it reached, ready for JSON; metrics by precision, as on a card."""
-        config, judged = self.config, self.read_summary().get("metrics")
+        config, summary = self.config, self.read_summary()
+        judged, calibration = summary.get("metrics"), self.calibration
         return {
             "name": self.name,
             "recipe": to_dict(config),
@@ -183,6 +184,8 @@ class Run:
             "seed": config.seed,
             "versions": self.versions,
             "metrics": {"float32": judged} if judged else {},
+            "held_out": summary.get("held_out"),
+            "calibration": calibration.as_dict() if calibration else None,
         }
 
     def records(self) -> list[dict[str, Any]]:

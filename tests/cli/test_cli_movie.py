@@ -62,6 +62,11 @@ def test_the_run_tells_all_that_it_is_of(place: Path) -> None:
     assert held_out["explained"] > 0.8
     assert held_out["visible"] > 0.9
     assert len(held_out["drift"]) == held_out["ahead"] == 5
+    assert run.calibration is not None  # of held-out clips, without labels
+    assert (run.calibration.observed, len(run.calibration.factors)) == (5, 3)
+    told = call("info", place / "run").stdout
+    assert "10 held-out frames: the 2 objects explain" in told
+    assert f"temperature {run.calibration.temperature:g}" in told
 
 
 def test_tracks_are_in_the_movies_own_pixels(place: Path, drawn: Drawn) -> None:
