@@ -65,9 +65,10 @@ def told(found: Inspection) -> list[str]:
     """What was found, for people."""
     height, width = found.size
     rate = f", {found.rate:g} frames per second" if found.rate else ""
+    scale = ", of full scale" if found.high <= 1 else ""  # floats are taken as they are
     return [
         f"{found.name}: {found.length} frames of {width}x{height} pixels{rate}",
-        f"intensities from {found.low:.3g} to {found.high:.3g}, noise {found.noise:.2g}, of full scale; "
+        f"intensities from {found.low:.3g} to {found.high:.3g}, noise {found.noise:.2g}{scale}; "
         f"background: {found.background}",
         f"moving things: {found.objects} at once, {found.polarity} before the background, about "
         f"{found.object_size:.0f} pixels large, {found.speed:.2g} pixels a frame",

@@ -7,10 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from vtssi_pyro import predict
+from vtssi_pyro import predict, sampling
 from vtssi_pyro.config import ModelConfig
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.handlers import mode
 from vtssi_pyro.predict import Reading, Stream, forecast, track
 from vtssi_pyro.variants import FINDERS, VARIANTS
 
@@ -72,17 +71,29 @@ def test_windows_change_nothing(variant: str, finder: str, tiny, blobs, monkeypa
     tracker = tiny(variant, finder)
     horizon = 4 if tracker.motion.predicts else 0
     whole = forecast(tracker, frames, horizon)
-    monkeypatch.setattr(predict, "WINDOW", 5)
+    monkeypatch.setattr(sampling, "WINDOW", 5)
     same(forecast(tracker, frames, horizon), whole)
 
 
-def test_windows_of_samples_follow_each_other(tiny, blobs, monkeypatch: Any) -> None:
-    """With every draw at its mode, a sampled path through windows is the path of the modes."""
+@pytest.mark.parametrize("length", [5, 13])  # all of it drawn, and the last frames alone
+def test_draws_without_noise_are_the_modes(length: int, tiny, blobs, monkeypatch: Any) -> None:
+    frames, tracker = blobs(2, length), tiny()
+    monkeypatch.setattr(sampling, "WINDOW", 6)
+    told = forecast(tracker, frames, 3, num_samples=2, temperature=0.0).tracks
+    assert told.samples is not None
+    for sample in told.samples:
+        there = told.present.unsqueeze(-1).expand_as(sample)
+        torch.testing.assert_close(sample[there], told.position[there])
+
+
+def test_draws_differ_in_the_last_frames_and_beyond(tiny, blobs) -> None:
     frames, tracker = blobs(2, 13), tiny()
-    with mode():
-        whole = predict._sample(tracker, tracker.guide, frames, 3)
-        monkeypatch.setattr(predict, "WINDOW", 6)
-        torch.testing.assert_close(predict._sample(tracker, tracker.guide, frames, 3), whole)
+    told = forecast(tracker, frames, 3, num_samples=3).tracks
+    assert told.samples is not None
+    spread = told.samples.std(0).amax((0, 2, 3))  # (T,)
+    least = sampling.needed(tracker)
+    assert (spread[: 13 - least] == 0).all()
+    assert (spread[13 - least :] > 0).all()
 
 
 def test_what_is_remembered_does_not_grow(tiny, blobs) -> None:
@@ -119,7 +130,7 @@ def test_nothing_waits_where_all_was_read(tiny, blobs) -> None:
 def test_the_first_window_holds_what_the_consensus_needs(tiny, blobs, monkeypatch: Any) -> None:
     frames, tracker = blobs(2, 7), tiny()
     whole = track(tracker, frames)
-    monkeypatch.setattr(predict, "WINDOW", 1)  # of the consensus's three frames
+    monkeypatch.setattr(sampling, "WINDOW", 1)  # of the consensus's three frames
     same(track(tracker, frames), whole)
 
 

@@ -1,6 +1,6 @@
 """From a tracker and frames to tracks: what was inferred, what is predicted, and how sure the model is."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -9,17 +9,16 @@ import torch
 from pyro import poutine
 from torch import Tensor
 
-from vtssi_pyro import hypotheses
+from vtssi_pyro import hypotheses, sampling
 from vtssi_pyro.confidence import explain
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.handlers import mode, temper
-from vtssi_pyro.matching import in_order
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.spatial import size_to_pixels, to_pixels
+from vtssi_pyro.sampling import Guide, box_of, draw, needed, windows
 from vtssi_pyro.tracker import Tracker, evaluating
-from vtssi_pyro.types import Carry, Latents, Objects, Tracks
+from vtssi_pyro.types import Carry, Latents, Tracks
 
-WINDOW = 64  # frames that the model sees at a time; more would only take more memory
 RUNS = 8  # places of a longer sequence that tell together what the objects are
 
 
@@ -29,9 +28,6 @@ class Reading(NamedTuple):
     tracks: Tracks
     frames: Tensor  # (B, T + horizon, H, W) rendered means
     appearance: Tensor  # (B, N, D) what each object looks like: d at its mode
-
-
-Guide = Callable[..., Latents]
 
 
 def track(tracker: Tracker, frames: Tensor, batch: int = 64, settle: int | None = None) -> Reading:
@@ -57,7 +53,7 @@ def readings(tracker: Tracker, frames: Tensor) -> Iterator[Reading]:
     carry = None
     with _quiet(tracker):
         guide = _settled(tracker, frames)
-        for window, _ in _windows(tracker, frames, 0):
+        for window, _ in windows(tracker, frames, 0):
             reading, carry = _read(tracker, guide, _floats(window), 0, carry)
             yield reading
 
@@ -78,8 +74,8 @@ def forecast(
         tracker: trained; only one with MOT predicts.
         frames: (S, T, H, W), intensities in [0, 1].
         horizon: frames to predict.
-        num_samples: posterior samples, from which also the scales in predicted frames are taken; 0: modes, and the
-            scales of each variable given the mode of what came before it.
+        num_samples: posterior samples of positions and motions, given what the objects are; from them also come the
+            scales in predicted frames. 0: modes, and the scales of each variable given the mode of what came before.
         batch: sequences inferred at a time.
         seed: of the samples.
         settle: first frames that may tell what the objects are; see :func:`track`.
@@ -95,13 +91,16 @@ def forecast(
     with _quiet(tracker), _seeded(seed):
         for x in frames.split(batch):
             guide = _settled(tracker, x, settle)
-            with temper(temperature):
-                samples = [_sample(tracker, guide, x, horizon) for _ in range(num_samples)]
             reading, carry = [], None
-            for window, ahead in _windows(tracker, x, horizon):
+            for window, ahead in windows(tracker, x, horizon):
                 piece, carry = _read(tracker, guide, window, ahead, carry)
                 reading.append(piece)
-            parts.append(_with_samples(_joined(reading, 1), samples, x.shape[1]))
+            whole = _joined(reading, 1)
+            if num_samples:
+                with temper(temperature):
+                    samples = draw(tracker, guide, x, horizon, num_samples)
+                whole = _with_samples(whole, samples, x.shape[1])
+            parts.append(whole)
     return _joined(parts, 0)
 
 
@@ -117,7 +116,7 @@ class Stream:
 
     def __init__(self, tracker: Tracker) -> None:
         self.tracker = tracker
-        self.needed = _needed(tracker)
+        self.needed = needed(tracker)
         self._early: list[Tensor] = []
         self._guide: Guide | None = None
         self._carry: Carry | None = None
@@ -173,21 +172,6 @@ def _joined(parts: Sequence[Reading], axis: int) -> Reading:
     )
 
 
-def _needed(tracker: Tracker) -> int:
-    """Frames that the first reading must see at least, where there are so many."""
-    return (
-        1 if tracker.per_frame else max(tracker.consensus.K, getattr(tracker.find, "K", 1), tracker.motion.M)
-    )
-
-
-def _windows(tracker: Tracker, x: Tensor, horizon: int) -> Iterator[tuple[Tensor, int]]:
-    """The frames in parts that follow each other, the horizon beyond the last."""
-    *windows, last = x.split(max(WINDOW, _needed(tracker)), 1)
-    for window in windows:
-        yield window, 0
-    yield last, horizon
-
-
 @contextmanager
 def _quiet(tracker: Tracker) -> Iterator[None]:
     """No gradients, no dropout, a parameter store of its own, validation off."""
@@ -208,8 +192,8 @@ def _settled(tracker: Tracker, x: Tensor, settle: int | None = None) -> Guide:
     """The tracker's guide, or that which knows what the objects are where several readings of that are tried."""
     if getattr(tracker.consensus, "tries", 1) <= 1:
         return tracker.guide
-    needed = _needed(tracker)
-    seen = _spread(x, max(WINDOW, needed)) if settle is None else x[:, : max(settle, needed)]
+    least = needed(tracker)
+    seen = _spread(x, max(sampling.WINDOW, least)) if settle is None else x[:, : max(settle, least)]
     return tracker.program(consensus=hypotheses.settle(tracker, _floats(seen))).guide
 
 
@@ -242,7 +226,7 @@ def _read(
     here = here.unsqueeze(-2).expand(latents.position.shape[:-1])
     present = here.reshape(shape)
     glimpses = tracker.air.glimpses(latents.objects, carry.found)
-    offset, box = _box(tracker, latents.objects, carry)
+    offset, box = box_of(tracker, latents.objects, carry)
     position = to_pixels(latents.position + offset.unsqueeze(-3), size)
     scales = [trace.nodes[f"position_{t + 1}"]["fn"].stddev for t in range(latents.position.shape[-3])]
     scale = size_to_pixels(torch.stack(scales, -3) / 2, size)
@@ -260,37 +244,11 @@ def _read(
     return Reading(tracks, rendered.reshape(x.shape[0], total, *size), looks), carry
 
 
-def _sample(tracker: Tracker, guide: Guide, x: Tensor, horizon: int) -> Tensor:
-    """One posterior sample of the positions (B, T + horizon, N, 2), in pixels."""
-    size, positions, carry = (x.shape[-2], x.shape[-1]), [], None
-    for window, ahead in _windows(tracker, x, horizon):
-        latents = guide(window, horizon=ahead, carry=carry)
-        carry = latents.carry
-        assert carry is not None
-        offset, _ = _box(tracker, latents.objects, carry)
-        position = to_pixels(latents.position + offset.unsqueeze(-3), size)
-        positions.append(position.reshape(x.shape[0], window.shape[1] + ahead, *position.shape[-2:]))
-    return torch.cat(positions, 1)
-
-
-def _box(tracker: Tracker, objects: Objects, carry: Carry) -> tuple[Tensor, Tensor]:
-    """Offset and size of what tracks are read off: tight boxes, or attention windows."""
-    if tracker.tight:
-        return tracker.air.box(objects, carry.found)
-    return torch.zeros_like(objects.size), objects.size
-
-
-def _with_samples(reading: Reading, samples: list[Tensor], observed: int) -> Reading:
-    """A reading with samples, and their standard deviation where there are several."""
-    if not samples:
-        return reading
-    there = reading.tracks.present
-    # draws may deal things that look alike to slots in another order
-    ordered = [in_order(Tracks(sample, there), reading.tracks, observed) for sample in samples]
-    drawn = torch.stack([tracks.position for tracks in ordered])
+def _with_samples(reading: Reading, samples: Tensor, observed: int) -> Reading:
+    """A reading with samples (S, B, T, N, 2), and their standard deviation in predicted frames."""
     scale = reading.tracks.scale
     if (
         len(samples) > 1 and scale is not None
     ):  # in frames that are seen it is what they leave open, not what is drawn
-        scale = torch.cat([scale[:, :observed], drawn.std(0)[:, observed:]], 1)
-    return reading._replace(tracks=reading.tracks._replace(samples=drawn, scale=scale))
+        scale = torch.cat([scale[:, :observed], samples.std(0)[:, observed:]], 1)
+    return reading._replace(tracks=reading.tracks._replace(samples=samples, scale=scale))

@@ -17,6 +17,7 @@ FAINTEST = 0.04  # of the range of intensities: what is no background where ther
 ONE_SIDED = 0.2  # of all contrast: as much of the other sign is not told apart from noise and shadows
 FULL_CONTRAST = 0.9  # quantile, of all that stands out, of what is as bright as things are
 NOISY = 0.25  # of the pixels must differ from the background before the rest is taken to be cut off
+NEIGHBOURS = 11  # pairs of frames whose median is the background of the middle one, where it changes
 STEADIER = 0.7  # of the noise must be left where a background follows the light
 
 
@@ -71,7 +72,8 @@ def inspect(movie: Movie) -> Inspection:
         pairs = [pair._replace(frame=_level(pair.frame), following=_level(pair.following)) for pair in pairs]
         frames = np.stack([pair.frame for pair in pairs])
     background = np.median(frames, 0) if kind != "none" else np.full_like(frames[0], np.median(frames))
-    residual = [(pair.frame - background, pair.following - background) for pair in pairs]
+    around = _around(frames) if kind == "rolling" else [background] * len(pairs)
+    residual = [(pair.frame - b, pair.following - b) for pair, b in zip(pairs, around, strict=True)]
     noise = float(np.median([_noise(here) for here, _ in residual]))
     threshold = max(SIGMAS * noise, FAINTEST * (high - low))
     polarity = _polarity(np.stack([here for here, _ in residual]), threshold)
@@ -122,6 +124,13 @@ def _background(frames: np.ndarray) -> str:
     levelled = np.stack([_level(frame) for frame in frames])
     left = [np.median(np.abs(some - np.median(some, 0))) for some in (frames, levelled)]
     return "rolling" if left[1] < STEADIER * left[0] else "static"
+
+
+def _around(frames: np.ndarray) -> list[np.ndarray]:
+    """The background at the time of each frame: the median of those next to it."""
+    span = min(NEIGHBOURS, len(frames))
+    firsts = np.clip(np.arange(len(frames)) - span // 2, 0, len(frames) - span)
+    return [np.median(frames[first : first + span], 0) for first in firsts]
 
 
 def _noise(residual: np.ndarray) -> float:
