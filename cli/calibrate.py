@@ -10,10 +10,10 @@ from .options import POSITIVE, checkpoint_option, command, device_option, mnist_
 
 if TYPE_CHECKING:
     from vtssi_pyro.calibration import Calibration
-    from vtssi_pyro.config import Config
     from vtssi_pyro.data import Dataset
     from vtssi_pyro.runs import Run
     from vtssi_pyro.tracker import Tracker
+    from vtssi_pyro.trained import Trained
 
 
 @command(
@@ -78,10 +78,10 @@ def calibrate(
             raise UsageError(
                 f"{run}: variant {config.variant} has no model of motion, so it predicts nothing"
             )
-        test = _sequences(data or digits(config, mnist, "test", sequences, TABLE_SEED), config, seen)
+        test = _sequences(data or digits(config, mnist, "test", sequences, TABLE_SEED), trained, seen)
         if own:
             source = fit_on or digits(config, mnist, "validation", sequences, CALIBRATION_SEED)
-            with watched(_sequences(source, config, seen), "fitting") as known:
+            with watched(_sequences(source, trained, seen), "fitting") as known:
                 calibration = recalibrate(tracker, known, seen, samples, seed, known.truth)
         else:
             calibration = trained.calibration
@@ -119,13 +119,13 @@ def _keep(
     say(f"calibration kept in {run.calibration_file}; predict uses it")
 
 
-def _sequences(source: "str | Dataset", config: "Config", seen: int) -> "Dataset":
+def _sequences(source: "str | Dataset", trained: "Trained", seen: int) -> "Dataset":
     """Sequences with truth, and with frames to predict."""
     from vtssi_pyro.errors import DataError
 
     from .reading import open_sequences
 
-    found = open_sequences(source, config) if isinstance(source, str) else source
+    found = open_sequences(source, trained) if isinstance(source, str) else source
     if found.truth is None:
         raise DataError(f"{source}: has no positions to judge by; expected positions (S, T, N, 2)")
     if found.length <= seen:

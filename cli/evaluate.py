@@ -53,7 +53,7 @@ def evaluate(
         library()
     trained = find_trained(run)
     config = trained.config
-    dataset = open_sequences(data, config)
+    dataset = open_sequences(data, trained)
     if dataset.truth is None:
         raise DataError(
             f"{data}: has no positions to judge by; expected an .npz file with positions (S, T, N, 2), as "

@@ -36,7 +36,7 @@ def pictures(run: Run, config: Config, tracker: Tracker, test: Dataset) -> list[
     device = next(tracker.parameters()).device
     frames = test.frames(slice(0, LOOKED_AT)).to(device)
     chosen = _worth_showing(track(tracker, frames).tracks)[:ANIMATED]
-    panels = panels_of(tracker, frames[chosen], config.observe)
+    panels = panels_of(tracker, frames[chosen], config.observe, "truth" if test.truth else "frames")
     rows = [
         (panel.title, panel.frames[s], only(panel.tracks, s) if panel.tracks else None)
         for s in range(min(STRIPS, len(chosen)))
@@ -48,11 +48,11 @@ def pictures(run: Run, config: Config, tracker: Tracker, test: Dataset) -> list[
     return paths
 
 
-def panels_of(tracker: Tracker, frames: Tensor, observe: int) -> list[Panel]:
-    """Truth, reconstruction, tracks and, if the tracker predicts, what it expects after some frames."""
+def panels_of(tracker: Tracker, frames: Tensor, observe: int, title: str = "truth") -> list[Panel]:
+    """Frames, reconstruction, tracks and, if the tracker predicts, what it expects after some frames."""
     seen = track(tracker, frames)
     panels = [
-        Panel("truth", frames),
+        Panel(title, frames),
         Panel("reconstruction", seen.frames),
         Panel("tracked", frames, seen.tracks),
     ]

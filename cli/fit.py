@@ -57,7 +57,7 @@ def fit(
     mixed, which is the first four in turns; default: linear), a file of sequences (.npz, .npy), of which the
     last tenth is held out, or one movie: mp4, mov, avi, mkv, webm, GIF, WebP, TIFF stack, folder of pictures, or
     an array (T, H, W). A movie is inspected first, see vtssi-pyro inspect; clips of it are learned from, in
-    every symmetry of a square, and its last tenth is held out.
+    every symmetry of a square, and its last frames (a tenth; 20, or a quarter, of a short one) are held out.
     """
     from vtssi_pyro.trained import find
 

@@ -28,6 +28,7 @@ def inspect(movie: str, objects: int | None, object_size: float | None, out: str
     with a window around each thing that stands out.
     """
     from vtssi_pyro.atomic import write_json
+    from vtssi_pyro.footage import FEWEST
 
     from .looking import contact_sheet, look
     from .reading import folder
@@ -42,4 +43,7 @@ def inspect(movie: str, objects: int | None, object_size: float | None, out: str
         click.echo(target / "inspection.json")
     given = f" --objects {objects}" if objects else ""
     given += f" --object-size {object_size:g}" if object_size else ""
-    click.echo(f"fit with: vtssi-pyro fit {shlex.quote(movie)}{given}")
+    if len(footage.frames) < FEWEST:
+        click.echo(f"too short to learn from: fit takes {FEWEST} frames or more")
+    else:
+        click.echo(f"fit with: vtssi-pyro fit {shlex.quote(movie)}{given}")

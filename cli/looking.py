@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from vtssi_pyro.data import FLAVOURS
-from vtssi_pyro.errors import DataError
+from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.footage import Footage
 from vtssi_pyro.movies import Inspection, Preparation, arrays, inspect, open_movie
 from vtssi_pyro.movies.steps import Background, Contrast, Polarity
@@ -48,13 +48,19 @@ def look(
         side: of the model's frames, px; None: what suits the movie.
         tell: where to say it.
     """
-    found = inspect(open_movie(source))
+    movie = open_movie(source)
+    if object_size is not None and object_size > max(movie.size) / 2:
+        raise UsageError(
+            f"--object-size {object_size:g}: frames are {movie.size[1]}x{movie.size[0]} pixels; expected half or less"
+        )
+    found = inspect(movie)
     given = {"objects": objects, "object_size": object_size}
     found = replace(found, **{key: value for key, value in given.items() if value is not None})
     tell("\n".join(told(found)))
     if found.objects == 0 or found.object_size <= 0:
         raise DataError(
-            f"{source}: nothing is seen to move; if there is something, say what: --objects 3 --object-size 20"
+            f"{source}: nothing is seen to move (colours count by their brightness alone); if there is something, "
+            "say what: --objects 3 --object-size 20"
         )
     footage = Footage.suggested(source, found, side)
     tell("prepared: " + "; ".join(footage.preparation.lines()))

@@ -116,3 +116,9 @@ def is_terminal() -> bool:
     if not speaks() or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         return False
     return os.get_terminal_size(sys.stderr.fileno()).columns > 0
+
+
+anew_option = option(
+    "--prepare-anew", is_flag=True, section="Movie",
+    help="FRAMES is a movie of another camera or place: prepare it as suits it, not as RUN's was.",
+)  # fmt: skip

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import POSITIVE, checkpoint_option, command, device_option, film_option, option, warn
+from .options import (
+    POSITIVE,
+    anew_option,
+    checkpoint_option,
+    command,
+    device_option,
+    film_option,
+    option,
+    warn,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,18 +48,19 @@ FANS = 8  # sequences in the picture of futures
 @option(
     "--out", required=True, metavar="DIR", type=click.Path(), section="Output", help="Folder for the results."
 )
+@anew_option
 @film_option
 @checkpoint_option
 @device_option
 def predict(
-    run: str, frames: str, observe: int, horizon: int, samples: int, raw: bool, seed: int, out: str, mp4: bool,
-    checkpoint: str, device: str,
+    run: str, frames: str, observe: int, horizon: int, samples: int, raw: bool, seed: int, out: str,
+    prepare_anew: bool, mp4: bool, checkpoint: str, device: str,
 ) -> None:  # fmt: skip
     """See K frames of FRAMES, predict the next H.
 
     RUN is the folder of a run, or pretrained:NAME; vtssi-pyro info lists what ships.
     FRAMES is a .npz or .npy file, or a movie (GIF, WebP, TIFF stack, folder of pictures, mp4 and others); K
-    frames of every sequence are seen.
+    frames of every sequence are seen. A run of vtssi-pyro fit MOVIE takes one movie; see vtssi-pyro track.
 
     Futures are calibrated as fit left them, or as vtssi-pyro calibrate made them; --raw leaves that out.
 
@@ -71,7 +81,7 @@ def predict(
         writer()
     trained = find(run)
     config = trained.config
-    opened = open_for(frames, trained)
+    opened = open_for(frames, trained, prepare_anew)
     data = opened.data
     where = available_device(device)
     prepare(default_threads())

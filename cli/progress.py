@@ -48,10 +48,14 @@ class Lines:
         """Sequences per second since the last call, and the time left at that pace."""
         now, steps = time.monotonic(), max(self.step - self.last, 1)
         seconds = max(now - self.since, 1e-9) / steps
+        begun = self.train.locate(max(self.last - 1, 0))[0] != (
+            stage := self.train.locate(max(self.step - 1, 0))[0]
+        )
         self.since, self.last = now, self.step
-        stage, _ = self.train.locate(max(self.step - 1, 0))
-        left = seconds * (self.train.steps - self.step)
-        return f"{stage.batch / seconds:.0f} sequences/s", tqdm.format_interval(left)
+        pace = f"{stage.batch / seconds:.0f} sequences/s"
+        if begun:  # a stage's first steps also prepare it
+            return pace, "?"
+        return pace, tqdm.format_interval(seconds * (self.train.steps - self.step))
 
 
 class Bar(Lines):

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vtssi_pyro.config import Config
 from vtssi_pyro.data import Dataset, VideoFile, open_frames
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.export import write_mot_challenge, write_tracks_csv, write_tracks_json
@@ -61,19 +60,31 @@ class Opened(NamedTuple):
         return small.frames[None], moved(tracks, lambda points: points * small.ratio, small.ratio)
 
 
-def open_for(path: str, trained: Trained) -> Opened:
-    """Frames for a run's model: a movie, prepared, or sequences."""
-    config, preparation = trained.config, trained.preparation
-    if preparation is None or not is_movie(path):
-        return Opened(open_sequences(path, config))
-    known = str(Path(path).resolve()) == config.data.source
-    footage = Footage.of(path, preparation) if known else look(path, side=config.model.air.frame_size)
+def open_for(path: str, trained: Trained, anew: bool = False) -> Opened:
+    """Frames for a run's model: sequences, or, where it learned from a movie, a movie prepared as that one was.
+
+    Args:
+        path: file or folder.
+        trained: the run.
+        anew: whether the movie is of another camera or place, and is to be inspected and prepared by itself.
+    """
+    preparation = trained.preparation
+    if preparation is None:
+        if anew:
+            raise UsageError(f"--prepare-anew: {trained.name} did not learn from a movie; leave it out")
+        return Opened(open_sequences(path, trained))
+    if not is_movie(path):
+        raise _sequences_for_a_movie(path, trained)
+    side = trained.config.model.air.frame_size
+    footage = look(path, side=side) if anew else Footage.of(path, preparation)
     return Opened(VideoFile(path, footage.frames.numpy()), footage)
 
 
-def open_sequences(path: str, config: Config) -> VideoFile:
+def open_sequences(path: str, trained: Trained) -> VideoFile:
     """Frames of the size that a run's model was trained on."""
-    data, side = open_frames(path), config.model.air.frame_size
+    if trained.preparation:
+        raise _sequences_for_a_movie(path, trained)
+    data, side = open_frames(path), trained.config.model.air.frame_size
     if data.frame_size != (side, side):
         height, width = data.frame_size
         raise DataError(
@@ -81,6 +92,13 @@ def open_sequences(path: str, config: Config) -> VideoFile:
             f" resize them, or train on such frames with vtssi-pyro fit {path}"
         )
     return data
+
+
+def _sequences_for_a_movie(path: str, trained: Trained) -> DataError:
+    return DataError(
+        f"{path}: {trained.name} learned from a movie, whose frames it prepares, and reads no sequences: track and "
+        "predict take one movie at a time, be it an array (T, H, W); fit has judged the run by held-out frames"
+    )
 
 
 class Read(NamedTuple):

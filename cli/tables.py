@@ -136,8 +136,8 @@ def _percent(value: float | None) -> str:
 def unseen(held_out: dict[str, Any], observe: int) -> list[str]:
     """How a movie's held-out frames were explained and foretold, line by line."""
     lines = [
-        f"{held_out['frames']} held-out frames: the {held_out['objects']:.0f} objects explain "
-        f"{held_out['explained']:.1%} of what stands out",
+        f"{held_out['frames']} held-out frames: {held_out['objects']:.0f} objects of "
+        f"{held_out.get('most', '?')} at most explain {held_out['explained']:.1%} of what stands out",
         f"objects seen: {held_out['visible']:.1%} of objects and frames",
     ]
     if "drift" in held_out:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import checkpoint_option, command, device_option, film_option, option
+from .options import anew_option, checkpoint_option, command, device_option, film_option, option
 
 if TYPE_CHECKING:
     from .reading import Opened, Read
@@ -29,24 +29,26 @@ if TYPE_CHECKING:
         help="Of frames on standard input.  [default: as the run learned from]")  # fmt: skip
 @option("--appearance", is_flag=True, section="Output",
         help="Also a vector of each object's looks, in tracks.json.")  # fmt: skip
+@anew_option
 @film_option
 @checkpoint_option
 @device_option
 def track(
-    run: str, frames: str, out: str, stream: bool, patience: float, size: str | None, appearance: bool, mp4: bool,
-    checkpoint: str, device: str,
+    run: str, frames: str, out: str, stream: bool, patience: float, size: str | None, appearance: bool,
+    prepare_anew: bool, mp4: bool, checkpoint: str, device: str,
 ) -> None:  # fmt: skip
     """Track the objects in FRAMES with the tracker of RUN.
 
     RUN is the folder of a run, or pretrained:NAME; vtssi-pyro info lists what ships.
     FRAMES is a .npz or .npy file, or a movie: GIF, WebP, TIFF stack, folder of pictures, mp4 and others. A
-    run of vtssi-pyro fit MOVIE prepares movies as it did the one it learned from; tracks are in a movie's own pixels.
+    run of vtssi-pyro fit MOVIE takes one movie of the same camera, prepared as the one it learned from was, or
+    with --prepare-anew as suits it; tracks are in a movie's own pixels.
 
     Writes tracks.csv, the same as tracks.json, a MOTChallenge folder mot/ and overlay.gif of the first
     sequences. Positions are centres of tight boxes in pixels, with their standard deviations; the centre of a
     frame's top-left pixel is (0.5, 0.5). Confidence is the share of the squared error around an object that it
     explains: near 0 in frames that do not show it, which the overlay draws dashed; its rings hold 90 % of where
-    an object may be. Frames and objects count from 0, from 1 in mot/.
+    noise lets an object be, not what a wrong shape or identity costs. Frames and objects count from 0, from 1 in mot/.
 
     With --stream, FRAMES is a folder to which pictures are added, until a file called end is or for --patience
     nothing, or - for raw frames on standard input (8-bit grey). Ctrl-C ends either well. A run of fit MOVIE
@@ -68,18 +70,17 @@ def track(
     trained = find(run)
     if size is not None and not stream:
         raise UsageError("--size is of frames on standard input, which --stream takes")
+    if stream and (appearance or mp4 or prepare_anew):
+        raise UsageError("--stream writes tracks.csv alone: leave out --appearance, --mp4, --prepare-anew")
     if stream:
-        if appearance or mp4:
-            raise UsageError("--stream writes tracks.csv alone: leave out --appearance and --mp4")
         prepare(default_threads())
         tracker = trained.tracker(checkpoint, available_device(device))
         click.echo(follow(trained, tracker, frames, folder(out), patience, size))
         return
-    opened = open_for(frames, trained)
+    opened = open_for(frames, trained, prepare_anew)
     data = opened.data
-    where = available_device(device)
     prepare(default_threads())
-    tracker = trained.tracker(checkpoint, where)
+    tracker = trained.tracker(checkpoint, where := available_device(device))
     warn_if_short(tracker, data.length)
     target = folder(out)
     if opened.footage:

@@ -107,7 +107,7 @@ def go_on(
             if run.read_summary():
                 return config, None
             preparation = run.preparation
-            footage = Footage.of(config.data.source, preparation) if preparation else None
+            footage = Footage.of(data or config.data.source, preparation) if preparation else None
             splits = open_splits(config, mnist, where, footage)
             fitting.check(config, splits.train, group)
             return config, splits
@@ -217,7 +217,8 @@ def _check_fits(start: Trained, config: Config, given: dict[str, str]) -> None:
 def _check_same(run: Run, config: Config, data: str | None, given: dict[str, str]) -> None:
     """Refuse options that contradict the configuration of a run."""
     differing = [name for name, assignment in given.items() if override(config, [assignment]) != config]
-    if data is not None and config.data.source not in (data, str(Path(data).resolve())):
+    moved = config.data.movie and data is not None and Path(data).exists()  # its frames are compared later
+    if data is not None and not moved and config.data.source not in (data, str(Path(data).resolve())):
         differing.insert(0, f"DATA {data}")
     if differing:
         raise UsageError(

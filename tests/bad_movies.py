@@ -126,7 +126,7 @@ BAD: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "a GIF of nonsense": ("a.gif", nonsense, "no picture that can be decoded"),
     "a GIF that is cut off": ("a.gif", cut(animation), "no picture that can be decoded"),
     "a TIFF of nonsense": ("a.tif", nonsense, "no picture that can be decoded"),
-    "a TIFF that is cut off": ("a.tif", cut(animation), "no picture that can be decoded"),
+    "a TIFF that is cut off": ("a.tif", cut(animation), "is cut off: copy the file again"),
     "a folder with nonsense": ("a", folder_of_nonsense, "3.png is no picture"),
     "a folder with a cut off PNG": ("a", cut(pictures, of="4.png"), "4.png is no picture"),
     "an empty folder": ("a", Path.mkdir, "no pictures in"),

@@ -130,6 +130,18 @@ def test_a_thing_is_found_again_and_told_to_be_away(follower: Tracker) -> None:
     assert found.confidence[0, :, 1 - slot].min() > 0.8
 
 
+def test_confidence_stays_where_the_light_fades(follower: Tracker) -> None:
+    path = straight([[8, 8], [30, 30]], [[1.0, 0.3], [-0.5, -0.2]], 20)
+    frames = things(path) * torch.linspace(1, 0.55, 20).view(1, 20, 1, 1)  # a dye that bleaches
+    found = track(follower, frames).tracks
+    assert error(follower, path, frames).max() < 1
+    assert found.confidence[0].min() > 0.8
+    gone = things(path, hidden=(0, 8, 13)) * torch.linspace(1, 0.55, 20).view(1, 20, 1, 1)
+    found = track(follower, gone).tracks
+    slot = (found.position[0, 0] - path[0, 0]).norm(dim=-1).argmin()
+    assert found.confidence[0, 8:13, slot].max() < 0.3
+
+
 @pytest.mark.parametrize("away", [(0, 5), (5, 40), (60, 100)])
 def test_a_thing_that_comes_late_or_leaves_is_told_as_it_is(follower: Tracker, away: tuple[int, int]) -> None:
     turns = 14 * torch.arange(100).mul(0.05).sin().view(-1, 1)

@@ -34,6 +34,7 @@ def reconstruct(tracker: Tracker, clips: Clips, observe: int = 5) -> dict[str, A
     made: dict[str, Any] = {
         "frames": len(x) * clips.length,
         "objects": here[:, 0].sum(-1).float().mean().item(),
+        "most": here.shape[-1],
         "explained": _explained(x, seen.frames),
         "visible": (seen.tracks.confidence[here] > VISIBLE).float().mean().item() if here.any() else 0.0,
     }

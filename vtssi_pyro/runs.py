@@ -149,7 +149,13 @@ class Run:
     def preparation(self) -> Preparation | None:
         """How the movie that was learned from became frames of the model; None where it was no movie."""
         path = self.folder / PREPARATION
-        return Preparation.load(path) if path.exists() else None
+        if path.exists():
+            return Preparation.load(path)
+        if self.config.data.movie:
+            raise CheckpointError(
+                f"{path}: is missing, and without it frames cannot be prepared: put it back"
+            )
+        return None
 
     @property
     def calibration_file(self) -> Path:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def place(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("movie")
     saved(drawn, place / "movie")
     done = call("fit", place / "movie", *BRIEF, "--out", place / "run")
-    assert "held-out frames: the 2 objects explain" in done.stdout
+    assert "held-out frames: 2 objects of 2 at most explain" in done.stdout
     assert "moving things: 2 at once, bright before the background" in done.stderr
     return place
 
@@ -65,7 +66,7 @@ def test_the_run_tells_all_that_it_is_of(place: Path) -> None:
     assert run.calibration is not None  # of held-out clips, without labels
     assert (run.calibration.observed, len(run.calibration.factors)) == (5, 3)
     told = call("info", place / "run").stdout
-    assert "10 held-out frames: the 2 objects explain" in told
+    assert "10 held-out frames: 2 objects of 2 at most explain" in told
     assert f"temperature {run.calibration.temperature:g}" in told
 
 
@@ -113,9 +114,42 @@ def test_predictions_are_too(place: Path) -> None:
 def test_another_movie_is_prepared_alike(place: Path, tmp_path: Path) -> None:
     other = scene("blobs", length=24, side=96, objects=2, size=16, seed=9)
     np.save(tmp_path / "other.npy", other.frames)
-    done = call("track", place / "run", tmp_path / "other.npy", "--out", tmp_path / "tracks")
-    assert "moving things: 2" in done.stderr
+    run = place / "run"
+    done = call("track", run, tmp_path / "other.npy", "--out", tmp_path / "tracks")
+    assert done.stderr == ""  # as the movie that was learned from: nothing is looked for
     assert len(rows(tmp_path / "tracks" / "tracks.csv")) == 48
+    done = call("track", run, tmp_path / "other.npy", "--prepare-anew", "--out", tmp_path / "anew")
+    assert "moving things: 2" in done.stderr
+    np.save(tmp_path / "smaller.npy", other.frames[:, :80, :80])
+    message = refused(3, "track", run, tmp_path / "smaller.npy", "--out", tmp_path / "no")
+    assert "96x96 pixels (H x W), found 80x80: prepare this movie anew" in message
+    call("track", run, tmp_path / "smaller.npy", "--prepare-anew", "--out", tmp_path / "small")
+    message = refused(
+        2, "track", "pretrained:moving-mnist", tmp_path / "other.npy", "--prepare-anew", "--out", tmp_path
+    )
+    assert "--prepare-anew: moving-mnist did not learn from a movie" in message
+
+
+@pytest.mark.parametrize("command", ["track", "predict", "evaluate", "calibrate"])
+def test_sequences_are_not_taken_for_movies(command: str, place: Path, drawn: Drawn, tmp_path: Path) -> None:
+    """Their frames would not be prepared."""
+    several = tmp_path / "several.npz"
+    np.savez(several, frames=np.stack([drawn.frames] * 2), positions=np.zeros((2, 40, 2, 2), np.float32))
+    options = {
+        "track": ("--out", tmp_path / "no"),
+        "predict": ("--observe", "5", "--horizon", "3", "--out", tmp_path / "no"),
+        "calibrate": ("--fit-on", place / "movie"),
+    }
+    message = refused(3, command, place / "run", several, *options.get(command, ()))
+    assert "learned from a movie" in message
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_lost_preparation_is_told(place: Path, tmp_path: Path) -> None:
+    shutil.copytree(place / "run", tmp_path / "run")
+    (tmp_path / "run" / "preparation.npz").unlink()
+    message = refused(4, "track", tmp_path / "run", place / "movie", "--out", tmp_path / "no")
+    assert "preparation.npz: is missing" in message
 
 
 def test_a_movie_that_changed_is_not_gone_on_with(place: Path, drawn: Drawn, tmp_path: Path) -> None:
@@ -127,7 +161,9 @@ def test_a_movie_that_changed_is_not_gone_on_with(place: Path, drawn: Drawn, tmp
     np.save(movie, drawn.frames[:-3])
     assert "37 frames, the run began with 40" in refused(3, "fit", "--out", run, "--resume")
     np.save(movie, drawn.frames)
-    call("fit", "--out", run, "--resume")
+    movie = movie.rename(tmp_path / "moved.npy")
+    assert "movie.npy" in refused(3, "fit", "--out", run, "--resume")
+    call("fit", movie, "--out", run, "--resume")
     assert (run / "summary.json").exists()
 
 

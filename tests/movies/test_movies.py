@@ -173,7 +173,7 @@ def test_arrays_that_are_no_movie(tmp_path: Path) -> None:
     for value, message in (
         (np.zeros((2, 3, 4, 5), np.uint8), "expected one movie"),
         (np.zeros((0, 4, 5), np.uint8), "no frames"),
-        (np.zeros((3, 4, 5), np.int64), "frames are int64"),
+        (np.zeros((3, 4, 5), complex), "frames are complex128"),
         (np.full((3, 4, 5), np.nan), "frame 0 has the intensity nan"),
     ):
         np.save(path, value)
@@ -190,3 +190,35 @@ def test_bombs_are_refused_before_they_are_decoded(tmp_path: Path, monkeypatch: 
     monkeypatch.undo()
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     refused(tmp_path / "a.gif", "no picture that can be decoded")
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.int32, np.uint32, np.int64])
+def test_numbers_of_any_kind_are_read_as_they_are(kind: type, tmp_path: Path) -> None:
+    values = np.arange(3 * 4 * 5).reshape(3, 4, 5, 1).astype(kind)
+    np.save(tmp_path / "a.npy", values)
+    read = np.stack(list(open_movie(tmp_path / "a.npy").luminance()))
+    np.testing.assert_array_equal(read, values[..., 0])
+
+
+def test_a_tiff_of_32_bits_is_read_as_it_is(tmp_path: Path) -> None:
+    deep = (GREY.astype(np.int32) * 10_000)[:2]
+    write_animation(tmp_path / "a.tif", deep)
+    np.testing.assert_array_equal(np.stack(list(open_movie(tmp_path / "a.tif"))), deep)
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ("ImageJ=1.53\nimages=6\nchannels=2\nframes=3\n", "an ImageJ stack of 2 channels"),
+        ("ImageJ=1.53\nimages=6\nslices=2\nframes=3\n", "an ImageJ stack of 2 slices"),
+    ],
+)
+def test_channels_and_depths_are_not_taken_for_frames(told: str, message: str, tmp_path: Path) -> None:
+    write_animation(tmp_path / "a.tif", tiffinfo={270: told})
+    refused(tmp_path / "a.tif", message)
+
+
+def test_a_stack_of_slices_alone_is_a_movie(tmp_path: Path) -> None:
+    """ImageJ calls frames slices until it is told otherwise."""
+    write_animation(tmp_path / "a.tif", tiffinfo={270: "ImageJ=1.53\nimages=6\nslices=6\n"})
+    assert open_movie(tmp_path / "a.tif").length == len(GREY)

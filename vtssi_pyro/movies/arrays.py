@@ -18,9 +18,12 @@ def array(path: Path) -> Movie:
     coloured = frames.ndim == 4 and frames.shape[-1] in (3, 4)
     if frames.ndim == 4 and not coloured and len(frames) == 1:
         frames = frames[0]
+    if frames.ndim == 4 and frames.shape[-1] == 1:
+        frames = frames[..., 0]
     if not coloured and frames.ndim != 3:
         raise DataError(
-            f"{path}: frames have shape {frames.shape}, expected one movie: (T, H, W) in grey or (T, H, W, 3)"
+            f"{path}: frames have shape {frames.shape}, expected one movie: (T, H, W) in grey or (T, H, W, 3); "
+            "numpy.moveaxis(frames, 1, -1) puts channels last"
         )
     if 0 in frames.shape:
         raise DataError(f"{path}: no frames, their shape is {frames.shape}")

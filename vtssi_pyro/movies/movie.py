@@ -24,8 +24,7 @@ class Movie:
         size: (H, W), pixels.
         length: number of frames T, of films about that; None where only reading them tells.
         rate: frames per second; None where the file does not say. Of animations, that of the first frame.
-        reader: opens the movie and gives its frames: (H, W), (H, W, 3) or (H, W, 4) with opacity; uint8, uint16, bool,
-            or floats.
+        reader: opens the movie and gives its frames: (H, W), (H, W, 3) or (H, W, 4) with opacity; of any real dtype.
     """
 
     name: str
@@ -53,7 +52,7 @@ class Movie:
             raise DataError(f"{self.name}: no frames")
 
     def luminance(self) -> Iterator[np.ndarray]:
-        """The frames in grey, (H, W) float32; integers are scaled to [0, 1], floats stay as they are."""
+        """The frames in grey, (H, W) float32; those of 8 and 16 bits without sign are scaled to [0, 1], others stay."""
         for frame in self:
             yield luminance(frame)
 
@@ -64,10 +63,8 @@ class Movie:
                 f"{self.name}: frame {number} has {found} pixels (H x W), the first {expected}: "
                 "all must have one size"
             )
-        if frame.dtype.name not in FULL and frame.dtype.kind != "f":
-            raise DataError(
-                f"{self.name}: frames are {frame.dtype}, expected uint8, uint16, bool or floating point"
-            )
+        if frame.dtype.kind not in "biuf":
+            raise DataError(f"{self.name}: frames are {frame.dtype}, expected numbers")
         if frame.dtype.kind == "f" and not np.isfinite(frame).all():
             row, column = (int(i) for i in np.argwhere(~np.isfinite(frame))[0][:2])
             raise DataError(
@@ -79,7 +76,7 @@ class Movie:
 def luminance(frame: np.ndarray) -> np.ndarray:
     """A frame (H, W), (H, W, 3) or (H, W, 4) in grey, (H, W) float32; what is transparent becomes black.
 
-    Integers are scaled to [0, 1], floats stay as they are.
+    Those of 8 and 16 bits without sign are scaled to [0, 1], others stay.
     """
     grey = frame.astype(np.float32)
     if grey.ndim == 3:
@@ -95,7 +92,8 @@ def luminance(frame: np.ndarray) -> np.ndarray:
 def shrink(frame: np.ndarray, factor: int) -> np.ndarray:
     """Means of squares of ``factor`` pixels a side, (H // factor, W // factor), float32, in colour where it is.
 
-    Integers are scaled to [0, 1], floats stay as they are. Large frames are faster shrunk than made grey: shrink first.
+    Those of 8 and 16 bits without sign are scaled to [0, 1], others stay. Large frames are faster shrunk
+    than made grey: shrink first.
     """
     if factor == 1:
         return frame

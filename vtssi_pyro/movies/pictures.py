@@ -18,6 +18,7 @@ from vtssi_pyro.movies.movie import Movie
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+IMAGE_DESCRIPTION = 270  # the tag of a TIFF
 ANIMATIONS = (".gif", ".webp", ".apng", ".png", ".tif", ".tiff")
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 
@@ -27,8 +28,22 @@ def animation(path: Path) -> Movie:
     with _opened(path) as opened:
         with _decoding(path):
             size, length = _array(opened).shape[:2], getattr(opened, "n_frames", 1)
+            _one_stack(path, opened)
         pause = opened.info.get("duration")  # milliseconds, of the first frame; WebP tells once it is decoded
     return Movie(str(path), size, length, 1000 / pause if pause else None, lambda: _frames(path))
+
+
+def _one_stack(path: Path, opened: "Image") -> None:
+    """Refuse what ImageJ writes of several channels or depths, one after another as if they were frames."""
+    told = str(getattr(opened, "tag_v2", {}).get(IMAGE_DESCRIPTION, ""))
+    if not told.startswith("ImageJ="):
+        return
+    count = {
+        key: int(value) for key, value in re.findall(r"^(channels|slices|frames)=(\d+)", told, re.MULTILINE)
+    }
+    for key in ("channels", "slices"):
+        if count.get(key, 1) > 1 and (key == "channels" or count.get("frames", 1) > 1):
+            raise DataError(f"{path}: an ImageJ stack of {count[key]} {key}: save one of them by itself")
 
 
 def folder(path: Path) -> Movie:
@@ -102,6 +117,8 @@ def _decoding(path: Path) -> Iterator[None]:
             warnings.filterwarnings("error", "Corrupt EXIF data")  # of a TIFF that is cut off
             yield
     except (*damaged, struct.error, zlib.error, *bombs) as error:
+        if str(error).startswith("Corrupt EXIF data"):
+            raise DataError(f"{path} is cut off: copy the file again") from error
         raise DataError(f"{path} is no picture that can be decoded ({error})") from error
 
 
@@ -114,9 +131,7 @@ def _array(picture: "Image") -> np.ndarray:
     mode = picture.mode
     if mode.startswith("I"):  # 16 bits, which Pillow also keeps as 32
         values = np.asarray(picture)
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError(f"its intensities go from {values.min()} to {values.max()}, beyond 16 bits")
-        return values.astype(np.uint16)
+        return values.astype(np.uint16) if 0 <= values.min() and values.max() <= 65535 else values
     if mode in ("F", "L", "1"):
         return np.asarray(picture)
     if "A" in mode or "transparency" in picture.info:

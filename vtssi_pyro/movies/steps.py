@@ -224,8 +224,8 @@ def _of_size(name: str, frames: Frames, size: tuple[int, ...]) -> Frames:
         if frame.shape != size:
             found, expected = ("x".join(map(str, shape)) for shape in (frame.shape, size))
             raise DataError(
-                f"{name}: was made for frames of {expected} pixels (H x W), found {found}: make a preparation "
-                "for this movie, or resize it"
+                f"{name}: was made for frames of {expected} pixels (H x W), found {found}: prepare this "
+                "movie anew, or resize it"
             )
         yield frame
 

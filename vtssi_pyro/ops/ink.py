@@ -34,6 +34,23 @@ def tight_box(glimpses: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
     return edge.mean(-1) * size, (edge[..., 1] - edge[..., 0]) / 2 * size
 
 
+def centre_of_mass(glimpses: Tensor, size: Tensor) -> Tensor:
+    """Where the ink is inside a glimpse, each pixel counting by what it is brighter than the level.
+
+    Args:
+        glimpses: (..., N, G, G).
+        size: of the attention window, (..., N, 2), fractions of the frame.
+
+    Returns:
+        the offset from the glimpse's centre, frame coordinates, (..., N, 2).
+    """
+    side = glimpses.shape[-1]
+    mass = (glimpses - INK * glimpses.amax((-2, -1), keepdim=True)).clamp_min(0)
+    places = (2 * torch.arange(side, dtype=glimpses.dtype, device=glimpses.device) + 1) / side - 1
+    moments = torch.stack([(mass.sum(axis) * places).sum(-1) for axis in (-2, -1)], -1)  # x, y
+    return moments / mass.sum((-2, -1)).clamp_min(1e-9).unsqueeze(-1) * size
+
+
 def _share(profile: Tensor, neighbour: Tensor, index: Tensor, level: Tensor) -> Tensor:
     """How far beyond the centre of the pixel at ``index`` the profile crosses the level, in pixels."""
     at, beyond = profile.gather(-1, index), neighbour.gather(-1, index)
