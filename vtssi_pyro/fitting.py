@@ -166,13 +166,14 @@ def check(config: Config, train: Dataset, group: Group = ALONE) -> None:
 def calibrate(config: Config, run: Run, tracker: Tracker, held_out: Dataset) -> str | None:
     """Keep in a run what makes its sampled predictions honest; returns why not, where too little is held out.
 
-    Nobody's labels are looked at: what counts as true is what the tracker finds once it has seen all frames.
+    What counts as true are the positions of the held-out sequences; where these have none, what the tracker finds once
+    it has seen all their frames.
     """
     if not (tracker.motion.predicts and config.calibration) or held_out.length <= config.observe:
         return None
     some = Part(held_out, 0, min(len(held_out), CALIBRATED))
     try:
-        run.keep(recalibrate(tracker, some, config.observe, config.calibration))
+        run.keep(recalibrate(tracker, some, config.observe, config.calibration, truth=some.truth))
     except UsageError as error:
         return str(error)
     return None

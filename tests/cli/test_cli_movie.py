@@ -127,7 +127,7 @@ def test_another_movie_is_prepared_alike(place: Path, tmp_path: Path) -> None:
     message = refused(
         2, "track", "pretrained:moving-mnist", tmp_path / "other.npy", "--prepare-anew", "--out", tmp_path
     )
-    assert "--prepare-anew: moving-mnist did not learn from a movie" in message
+    assert "pretrained:moving-mnist did not learn from a movie" in message
 
 
 @pytest.mark.parametrize("command", ["track", "predict", "evaluate", "calibrate"])
