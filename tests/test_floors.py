@@ -37,6 +37,7 @@ ALLOWED: dict[str, set[str]] = {
         "blocks",
         "tracker",
         "variants",
+        "confidence",
     },
     "hypotheses": {"types", "ops", "handlers", "tracker"},
     "confidence": {"types", "ops"},

@@ -58,7 +58,8 @@ def batch(stage: Stage, frames: Tensor, tracker: Tracker) -> Any:
     config = tracker.air.config
     here = torch.ones(2, config.num_objects, dtype=torch.bool)
     static = torch.randn(2, config.num_objects, 2 + config.description, dtype=frames.dtype)
-    return Positions(here, static, torch.rand(2, 6, config.num_objects, 2).to(frames))
+    position = torch.rand(2, 6, config.num_objects, 2).to(frames)
+    return Positions(here, static, position, torch.ones(position.shape[:-1], dtype=torch.bool))
 
 
 def scheduled(tracker: Tracker) -> Scheduled:
@@ -84,6 +85,24 @@ def test_overshooting_pulls_predicted_motions_alone(tiny, frames: Tensor) -> Non
     (gradient,) = torch.autograd.grad(pulled["overshooting"], later.position)
     assert not gradient[:, start:].any()
     assert gradient[:, :start].any()
+
+
+def test_rollouts_learn_from_frames_that_show_the_object(tiny, frames: Tensor) -> None:
+    tracker, stage = tiny(), Stage("any", 1, "rollout")
+    x, start = batch(stage, frames, tracker), tracker.motion.M
+
+    def term(seen: Tensor, position: Tensor = x.position) -> Tensor:
+        return OBJECTIVES["rollout"].terms(tracker, x._replace(seen=seen, position=position), stage, NOW)[
+            "rollout"
+        ]
+
+    hidden, jump = x.seen.clone(), x.position.clone()
+    hidden[0, start, 0], jump[0, start, 0] = False, 9.0
+    assert term(x.seen, jump) != term(x.seen)
+    assert term(hidden, jump) == term(hidden) != term(x.seen)
+    late = x.seen.clone()
+    late[:, 0] = False  # where it comes from, nobody saw
+    assert term(late) == 0
 
 
 CASES = [

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from vtssi_pyro.confidence import explain
 from vtssi_pyro.config.recipe import Stage
 from vtssi_pyro.handlers import mode
 from vtssi_pyro.ops import counting
@@ -19,10 +20,12 @@ class Positions(NamedTuple):
     here: Tensor  # (B, N), bool: whether there is an object
     static: Tensor  # (B, N, F), see MOT.static
     position: Tensor  # (B, T, N, 2)
+    seen: Tensor  # (B, T, N), bool: whether the frame shows the object, so that the position says anything
 
 
 Batches = Callable[[int], Any]
-FRAMES = 1280  # that are looked at together
+FRAMES, PIXELS = 1280, 2**25  # that are looked at together, and their pixels times objects
+SEEN = 0.5  # confidence from which on an object is taken to be seen
 
 
 def frame_batches(
@@ -52,7 +55,8 @@ def position_batches(
     chosen = torch.randperm(len(dataset), generator=generator)[: stage.cache]
     parts = []
     with evaluating(tracker), mode():
-        for index in chosen.split(max(1, FRAMES // dataset.length)):
+        most = PIXELS // (tracker.air.config.num_objects * tracker.air.config.frame_size**2)
+        for index in chosen.split(max(1, min(FRAMES, most) // dataset.length)):
             parts.append(positions(tracker, dataset.frames(index).to(device)))
     cached = _apart(Positions(*map(torch.cat, zip(*parts, strict=True))))
 
@@ -63,8 +67,8 @@ def position_batches(
         spare = max(0, dataset.length - round(stage.length(step / budget))) if stage.random_start else 0
         # about every second batch begins at the first frame, for the longest roll-outs
         start = max(0, int(torch.randint(-spare, spare + 1, (), generator=generator)))
-        here, static, position = (values[index] for values in cached)
-        return Positions(here, static, position[:, start:])
+        here, static, position, seen = (values[index] for values in cached)
+        return Positions(here, static, position[:, start:], seen[:, start:])
 
     return batch
 
@@ -75,15 +79,20 @@ def positions(tracker: Tracker, frames: Tensor) -> Positions:
     assert found.carry is not None
     static = tracker.motion.static(tracker.air, found.objects, found.carry.found)
     here = counting.present(found.objects.count, found.position.shape[-2])
-    return Positions(here, static, found.position)
+    glimpses = tracker.air.glimpses(found.objects, found.carry.found)
+    _, sure = explain(frames, glimpses, found, here.unsqueeze(-2).expand(found.position.shape[:-1]))
+    return Positions(here, static, found.position, sure > SEEN)
 
 
 def _apart(batch: Positions) -> Positions:
     """Every object that is there as a sequence of its own: none of the work is for empty slots."""
-    here, static, position = batch
+    here, static, position, seen = batch
     chosen = here if here.any() else torch.ones_like(here)
     return Positions(
-        here[chosen].unsqueeze(-1), static[chosen].unsqueeze(1), position.transpose(1, 2)[chosen].unsqueeze(2)
+        here[chosen].unsqueeze(-1),
+        static[chosen].unsqueeze(1),
+        position.transpose(1, 2)[chosen].unsqueeze(2),
+        seen.transpose(1, 2)[chosen].unsqueeze(2),
     )
 
 

@@ -114,7 +114,8 @@ def _rollout(tracker: Tracker, batch: Positions, overshooting: float) -> Terms:
     if last < 2:
         return {"rollout": position.new_zeros(())}
     start = min(motion.M, last - 1)
-    here = batch.here.unsqueeze(-2)  # (B, 1, N)
+    begun = batch.seen[..., :start, :].all(-2, keepdim=True)  # what nobody sees moves nowhere
+    here = batch.here.unsqueeze(-2) & begun & batch.seen[..., start:, :]  # (B, T - start, N)
     inferred = motion.infer(batch.static, position if overshooting else position[..., :start, :, :])[0].mean
     known = State(position[..., start - 1, :, :], inferred[..., start - 1, :, :])
     ahead = motion.rollout(known, last - start)
