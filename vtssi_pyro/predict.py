@@ -7,6 +7,8 @@ from typing import NamedTuple
 import pyro
 import torch
 from pyro import poutine
+from pyro.distributions import Normal
+from pyro.poutine import Trace
 from torch import Tensor
 
 from vtssi_pyro import hypotheses, sampling
@@ -91,16 +93,16 @@ def forecast(
     with _quiet(tracker), _seeded(seed):
         for x in frames.split(batch):
             guide = _settled(tracker, x, settle)
-            reading, carry = [], None
+            pieces, carry = [], None
             for window, ahead in windows(tracker, x, horizon):
-                piece, carry = _read(tracker, guide, window, ahead, carry)
-                reading.append(piece)
-            whole = _joined(reading, 1)
+                trace = _traced(guide, window, ahead, carry)
+                carry = trace.nodes["_RETURN"]["value"].carry
+                pieces.append(_told(tracker, trace, window, ahead))
+            reading = _joined(pieces, 1)
             if num_samples:
                 with temper(temperature):
-                    samples = draw(tracker, guide, x, horizon, num_samples)
-                whole = _with_samples(whole, samples, x.shape[1])
-            parts.append(whole)
+                    reading = _with_samples(tracker, reading, trace, window.shape[1], horizon, num_samples)
+            parts.append(reading)
     return _joined(parts, 0)
 
 
@@ -214,8 +216,18 @@ def _floats(x: Tensor) -> Tensor:
 def _read(
     tracker: Tracker, guide: Guide, x: Tensor, horizon: int, carry: Carry | None
 ) -> tuple[Reading, Carry | None]:
+    trace = _traced(guide, x, horizon, carry)
+    return _told(tracker, trace, x, horizon), trace.nodes["_RETURN"]["value"].carry
+
+
+def _traced(guide: Guide, x: Tensor, horizon: int, carry: Carry | None) -> Trace:
+    """The guide with every draw at its mode."""
     with mode():
-        trace = poutine.trace(guide).get_trace(x, horizon=horizon, carry=carry)
+        trace: Trace = poutine.trace(guide).get_trace(x, horizon=horizon, carry=carry)
+    return trace
+
+
+def _told(tracker: Tracker, trace: Trace, x: Tensor, horizon: int) -> Reading:
     latents: Latents = trace.nodes["_RETURN"]["value"]
     carry = latents.carry
     assert carry is not None, "a guide that tells what to go on from"
@@ -241,14 +253,35 @@ def _read(
         confidence=confidence,
     )
     looks = latents.objects.description.reshape(x.shape[0], num_objects, -1)
-    return Reading(tracks, rendered.reshape(x.shape[0], total, *size), looks), carry
+    return Reading(tracks, rendered.reshape(x.shape[0], total, *size), looks)
 
 
-def _with_samples(reading: Reading, samples: Tensor, observed: int) -> Reading:
-    """A reading with samples (S, B, T, N, 2), and their standard deviation in predicted frames."""
-    scale = reading.tracks.scale
-    if (
-        len(samples) > 1 and scale is not None
-    ):  # in frames that are seen it is what they leave open, not what is drawn
-        scale = torch.cat([scale[:, :observed], samples.std(0)[:, observed:]], 1)
-    return reading._replace(tracks=reading.tracks._replace(samples=samples, scale=scale))
+def _with_samples(
+    tracker: Tracker, reading: Reading, trace: Trace, last: int, horizon: int, number: int
+) -> Reading:
+    """A reading with samples (S, B, T + horizon, N, 2), and their standard deviation in predicted frames.
+
+    Args:
+        tracker: whose guide was run.
+        reading: of all frames.
+        trace: of the guide at its modes on the last frames.
+        last: how many these were.
+        horizon: frames predicted.
+        number: of samples.
+    """
+    tracks, seen = reading.tracks, reading.tracks.position.shape[1] - horizon
+    assert tracks.scale is not None
+    mean, scale = tracks.position[:, :seen], tracks.scale
+    samples = pyro.sample(
+        "seen", Normal(mean, scale[:, :seen], validate_args=False).expand((number, *mean.shape))
+    )
+    if horizon:
+        latents: Latents = trace.nodes["_RETURN"]["value"]
+        assert latents.carry is not None
+        offset, _ = box_of(tracker, latents.objects, latents.carry)
+        ahead = draw(tracker, trace, last, horizon, number) + offset.unsqueeze(-3)
+        size = (reading.frames.shape[-2], reading.frames.shape[-1])
+        samples = torch.cat([samples, to_pixels(ahead, size)], -3)
+        if number > 1:
+            scale = torch.cat([scale[:, :seen], samples[:, :, seen:].std(0)], 1)
+    return reading._replace(tracks=tracks._replace(samples=samples, scale=scale))

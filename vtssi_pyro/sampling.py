@@ -1,14 +1,14 @@
-"""Frames of any number read in parts, and posterior draws of where objects are and go."""
+"""Frames of any number read in parts, and draws of where objects go."""
 
 from collections.abc import Callable, Iterator
 
+import pyro
 import torch
+from pyro.poutine import Trace
 from torch import Tensor
 
-from vtssi_pyro.handlers import mode
-from vtssi_pyro.ops.spatial import to_pixels
 from vtssi_pyro.tracker import Tracker
-from vtssi_pyro.types import Carry, Latents, Objects
+from vtssi_pyro.types import Carry, Latents, Objects, State
 
 WINDOW = 64  # frames that the model sees at a time; more would only take more memory
 
@@ -30,41 +30,31 @@ def windows(tracker: Tracker, x: Tensor, horizon: int) -> Iterator[tuple[Tensor,
     yield last, horizon
 
 
-def draw(tracker: Tracker, guide: Guide, x: Tensor, horizon: int, number: int) -> Tensor:
-    """Posterior samples of the positions (number, B, T + horizon, N, 2), in pixels.
+def draw(tracker: Tracker, read: Trace, last: int, horizon: int, number: int) -> Tensor:
+    """Sampled futures of the positions, (number, B, horizon, N, 2), frame coordinates.
 
-    What the objects are is held at its mode, and so are, in long sequences, all frames but the last few: draws that
-    deal things to other slots, or follow another one, say nothing of where these things go.
+    Where each object is in the last frame, and how it moves there, is drawn from q given the mode of all that came
+    before; what follows is drawn from the transitions. What the objects are stays at its mode: draws that deal things
+    to other slots, or follow another one, say nothing of where these things go.
+
+    Args:
+        tracker: whose guide was run.
+        read: the guide's trace at its modes.
+        last: the number of its last frame.
+        horizon: frames to predict, 1 or more.
+        number: of samples.
     """
-    least = needed(tracker)
-    split = max(x.shape[1] - least, 0) if x.shape[1] > 2 * least else 0
-    before, carry = [], None
-    if split:
-        with mode():
-            for window, _ in windows(tracker, x[:, :split], 0):
-                latents = guide(window, carry=carry)
-                carry = latents.carry
-                before.append(_placed(tracker, latents, x))
-    drawn = []
-    with mode(only=lambda name: not _moves(name)):
-        for _ in range(number):
-            latents = guide(x[:, split:], horizon=horizon, carry=carry)
-            drawn.append(torch.cat([*before, _placed(tracker, latents, x)], 1))
-    return torch.stack(drawn)
 
+    def drawn(name: str) -> Tensor:
+        q = read.nodes[name]["fn"]
+        sample: Tensor = pyro.sample(name, q.expand((number, *q.batch_shape)))
+        return sample
 
-def _moves(name: str) -> bool:
-    """Whether a site is a position or a motion at a time."""
-    variable, _, time = name.rpartition("_")
-    return variable in ("position", "motion") and time.isdecimal()
-
-
-def _placed(tracker: Tracker, latents: Latents, x: Tensor) -> Tensor:
-    """The positions of what tracks are read off, (B, T, N, 2), in pixels."""
-    assert latents.carry is not None
-    offset, _ = box_of(tracker, latents.objects, latents.carry)
-    position = to_pixels(latents.position + offset.unsqueeze(-3), (x.shape[-2], x.shape[-1]))
-    return position.reshape(x.shape[0], -1, *position.shape[-2:])
+    state, path = State(drawn(f"position_{last}"), drawn(f"motion_{last}")), []
+    for t in range(last + 1, last + horizon + 1):
+        state = tracker.motion.model(t, state, state.position, 0)
+        path.append(state.position)
+    return torch.stack(path, -3)
 
 
 def box_of(tracker: Tracker, objects: Objects, carry: Carry) -> tuple[Tensor, Tensor]:
