@@ -24,7 +24,7 @@ class Positions(NamedTuple):
 
 
 Batches = Callable[[int], Any]
-FRAMES, PIXELS = 1280, 2**25  # that are looked at together, and their pixels times objects
+FRAMES, PIXELS = 1280, 2**22  # that are looked at together, and their pixels times objects
 SEEN = 0.5  # confidence from which on an object is taken to be seen
 
 
