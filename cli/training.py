@@ -66,6 +66,9 @@ def begin(
     with joined(where) as group:
 
         def resolve() -> tuple[Config, Splits, Preparation | None]:
+            override(
+                _recipe(variant, preset, start), list(given.values())
+            )  # typos are told before a movie is read
             footage = _filmed(data, given, start, object_size)
             config = configured(data, variant, preset, given, start, footage)
             splits = open_splits(config, mnist, where, footage)
@@ -155,10 +158,7 @@ def configured(
         key = assignment.partition("=")[0].strip()
         if name.startswith("--set") and key in CHOSEN_ELSEWHERE:
             raise UsageError(f"{name}: {key} is chosen with {CHOSEN_ELSEWHERE[key]}")
-    if start:
-        config = _on_top_of(start, variant, preset)
-    else:
-        config = PRESETS[preset](variant or DEFAULT_VARIANTS.get(preset, "vtssi"))
+    config = _recipe(variant, preset, start)
     source = data or config.data.source
     if source not in FLAVOURS and "--digits" in given:
         raise UsageError(
@@ -188,8 +188,10 @@ def _filmed(
     return look(data, objects, object_size, side)
 
 
-def _on_top_of(start: Trained, variant: str | None, preset: str) -> Config:
-    """A preset's recipe for a model that has learned already."""
+def _recipe(variant: str | None, preset: str, start: Trained | None) -> Config:
+    """A preset, for a fresh model or for one that has learned already."""
+    if start is None:
+        return PRESETS[preset](variant or DEFAULT_VARIANTS.get(preset, "vtssi"))
     before = start.config
     if variant not in (None, before.variant):
         raise UsageError(f"--variant {variant}: {start.name} is of variant {before.variant}; leave it out")

@@ -210,6 +210,12 @@ def test_what_is_seen_can_be_said(place: Path, tmp_path: Path) -> None:
         assert sheet.width > 8 * 64
 
 
+def test_typos_are_told_before_a_movie_is_read(place: Path, tmp_path: Path) -> None:
+    message = refused(2, "fit", place / "movie", "--set", "train.budgt=1", "--out", tmp_path / "run")
+    assert "budgt" in message
+    assert "moving things" not in message
+
+
 def test_what_cannot_be_learned_from(place: Path, tmp_path: Path) -> None:
     still = np.full((20, 64, 64), 90, np.uint8)
     still[:, 20:30, 20:30] = 200
