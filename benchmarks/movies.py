@@ -23,6 +23,7 @@ MOVIES = {  # kind of scene and its sizes, file, how near is tracked, in px or a
     "digits": ({"kind": "digits", "side": 100}, "digits.gif", None),
     "beads": ({"kind": "blobs", "side": 500, "objects": 5, "size": 20}, "beads.mp4", 4.0),
 }
+BAR = 1.645  # standard deviations either side: 90 % of a normal density
 
 
 def save(drawn: Drawn, path: Path) -> None:
@@ -42,18 +43,20 @@ def tracked(drawn: Drawn, path: Path, near: float) -> dict[str, float]:
     """Figures of a tracks.csv: objects and tracks are paired frame by frame by least distance."""
     rows = list(csv.DictReader(path.open()))
     names = sorted({row["object"] for row in rows})
-    found = np.full((len(drawn.path), len(names), 2), 1e6)
+    found, spread = (np.full((len(drawn.path), len(names), 2), unknown) for unknown in (1e6, np.nan))
     for row in rows:
-        found[int(row["frame"]), names.index(row["object"])] = float(row["x"]), float(row["y"])
+        here = int(row["frame"]), names.index(row["object"])
+        found[here] = float(row["x"]), float(row["y"])
+        spread[here] = float(row["x_std"]), float(row["y_std"])
     distance = np.linalg.norm(drawn.path[:, :, None] - found[:, None], axis=-1)  # (T, N, tracks)
     pairs = [linear_sum_assignment(np.minimum(d, 10 * near)) for d in distance]
     errors = np.array([d[i, j] for d, (i, j) in zip(distance, pairs, strict=True)])
     mine = np.array([j for _, j in pairs])
+    own = np.take_along_axis(found, mine[..., None], 1), np.take_along_axis(spread, mine[..., None], 1)
     gaps = np.linalg.norm(drawn.path[:, :, None] - drawn.path[:, None], axis=-1)
     gaps[:, np.arange(gaps.shape[1]), np.arange(gaps.shape[1])] = np.inf
     alone = gaps.min(-1) > drawn.size  # (T, N)
     switched = (mine[1:] != mine[:-1]) & alone[1:] & alone[:-1]
-    spread = np.array([[float(row["x_std"]), float(row["y_std"])] for row in rows])
     return {
         "objects": drawn.path.shape[1],
         "tracks": len(names),
@@ -61,7 +64,8 @@ def tracked(drawn: Drawn, path: Path, near: float) -> dict[str, float]:
         "error_px": float(errors.mean()),
         "median_px": float(np.median(errors)),
         "switches_apart": int(switched.sum()),
-        "std_px": float(np.median(spread)),
+        "std_px": float(np.nanmedian(own[1])),
+        "within_90": float((np.abs(own[0] - drawn.path) < BAR * own[1])[errors < near].mean()),
     }
 
 
@@ -82,20 +86,9 @@ def main() -> None:
         save(drawn, path)
         command = [sys.executable, "-m", "vtssi_pyro.cli"]
         if not (run / "summary.json").exists():
-            subprocess.run(
-                [
-                    *command,
-                    "fit",
-                    path,
-                    "--preset",
-                    options.preset,
-                    "--threads",
-                    options.threads,
-                    "--out",
-                    run,
-                ],
-                check=True,
-            )
+            begun = ["--resume"] if run.exists() else ["--preset", options.preset]
+            fit = [*command, "fit", path, *begun, "--threads", options.threads, "--out", run]
+            subprocess.run(fit, check=True)
         subprocess.run([*command, "track", run, path, "--out", out], check=True)
         figures = tracked(drawn, out / "tracks.csv", near or drawn.size / 4)
         figures["minutes"] = json.loads((run / "summary.json").read_text())["minutes"]

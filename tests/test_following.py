@@ -170,6 +170,12 @@ def test_frames_as_they_come_are_followed_alike(follower: Tracker) -> None:
     torch.testing.assert_close(found, expected, equal_nan=True)
 
 
+def test_a_faint_halo_on_one_side_does_not_move_a_thing(follower: Tracker) -> None:
+    path = straight([[12.0, 12.0], [28.0, 24.0]], [[0.4, 0.2], [-0.3, 0.2]], 12)
+    frames = torch.maximum(things(path), 0.3 * things(path + torch.tensor([3.0, 0.0])))
+    assert error(follower, path, frames).mean() < 0.25  # a tight box around both is half a pixel off
+
+
 def test_empty_slots_keep_nobody_away(follower: Tracker) -> None:
     path = straight([[10, 12], [30, 10]], [[0, 0]] * 2, 3)
     frames = things(path)

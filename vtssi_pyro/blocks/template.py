@@ -14,7 +14,6 @@ from vtssi_pyro.nn import MIN_SCALE
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.correlate import match
 from vtssi_pyro.ops.exclusion import exclude
-from vtssi_pyro.ops.ink import tight_box
 from vtssi_pyro.ops.registration import precision, register, sharpen
 from vtssi_pyro.ops.spatial import SIZE_LIMITS, crop, paste
 from vtssi_pyro.types import Carry, Found, Objects, Plates
@@ -148,7 +147,7 @@ class TemplateFIND(PyroModule):
                 glimpses = sharpen(
                     seen, glimpses, begun, size, self.visible(seen, glimpses, begun, size, there)
                 )
-            box = tight_box(glimpses, size)
+            box = air.box(objects, found._replace(glimpses=glimpses, box=None))
         exact = register(frames, glimpses, position, size, REGISTRATION)
         return found._replace(position=exact, glimpses=glimpses, box=box)
 
