@@ -18,10 +18,14 @@ from vtssi_pyro.data import (
     open_frames,
     split_tail,
 )
+from vtssi_pyro.data.dataset import Part
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.footage import Footage, clip_length, held
 
 SMALLEST = 32  # pixels: what the convolutions of the networks leave something of
+_SHORT_CLIPS = (
+    48  # of a movie's held-out frames, that predictions are calibrated on; more would only overlap more
+)
 # The same held-out sequences whatever a training's seed: two splits of every run, and what the paper's table and
 # figures are made of, which no run has seen in any way.
 _VALIDATION_SEED, _TEST_SEED, TABLE_SEED, LONG_SEED, FIGURE_SEED, CALIBRATION_SEED = (
@@ -50,7 +54,8 @@ def open_splits(
                 "old movie back"
             )
         clips, held_out = footage.clips(data.length)
-        return Splits(clips, held_out, held_out, held_out.cut((config.observe + held_out.length) // 2 + 1))
+        short = held_out.cut((config.observe + held_out.length) // 2 + 1, _SHORT_CLIPS)
+        return Splits(clips, held_out, held_out, Part(short, 0, min(len(short), _SHORT_CLIPS)))
     if data.source not in FLAVOURS:
         train, held_out = _halves(open_file(data.source))
         if (len(train), len(held_out), train.length) != (

@@ -198,5 +198,8 @@ def test_clips_overlap_and_turn() -> None:
     ways = {tuple(turned(movie[0], k).flatten().tolist()) for k in range(SYMMETRIES)}
     assert len(ways) == SYMMETRIES
     assert len(Clips("movie", movie, 5, turned=False)) == 8
+    short = clips.cut(4, 3)  # from three places, the first, the middle and the last
+    assert (len(short), short.length) == (3 * SYMMETRIES, 4)
+    torch.testing.assert_close(short.frames(slice(0, 3))[:, 0], movie[[0, 4, 8]].float() / 255)
     with pytest.raises(DataError, match="12 frames are too few for clips of 13"):
         Clips("movie", movie, 13)

@@ -11,7 +11,7 @@ from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.errors import Diverged
 from vtssi_pyro.evaluation import judge
 from vtssi_pyro.runs import Run
-from vtssi_pyro.tracker import Tracker, evaluating
+from vtssi_pyro.tracker import Tracker, at_once, evaluating
 from vtssi_pyro.train import checkpoint
 from vtssi_pyro.train.objective import Elbo
 from vtssi_pyro.train.trainer import Trainer
@@ -142,7 +142,7 @@ def validation_elbo(tracker: Tracker, data: Dataset, device: torch.device, limit
     elbo = 0.0
     with evaluating(tracker), torch.random.fork_rng(devices=devices):
         torch.manual_seed(0)
-        for index in torch.arange(total).split(64):
+        for index in torch.arange(total).split(at_once(tracker, data.length)):
             frames = data.frames(index).to(device)
             terms = Elbo()(tracker.model, tracker.guide, frames, Anneal())
             elbo += float(sum(terms.values()))

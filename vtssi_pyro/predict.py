@@ -18,7 +18,7 @@ from vtssi_pyro.handlers import mode, temper
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.spatial import size_to_pixels, to_pixels
 from vtssi_pyro.sampling import Guide, box_of, draw, needed, windows
-from vtssi_pyro.tracker import Tracker, evaluating
+from vtssi_pyro.tracker import Tracker, at_once, evaluating
 from vtssi_pyro.types import Carry, Latents, Tracks
 
 RUNS = 8  # places of a longer sequence that tell together what the objects are
@@ -32,13 +32,13 @@ class Reading(NamedTuple):
     appearance: Tensor  # (B, N, D) what each object looks like: d at its mode
 
 
-def track(tracker: Tracker, frames: Tensor, batch: int = 64, settle: int | None = None) -> Reading:
+def track(tracker: Tracker, frames: Tensor, batch: int | None = None, settle: int | None = None) -> Reading:
     """Tracks of the observed frames, every variable at its mode (App. D.2).
 
     Args:
         tracker: trained.
         frames: (S, T, H, W), intensities in [0, 1].
-        batch: sequences inferred at a time.
+        batch: sequences inferred at a time; None: as many as some 300 MiB of memory allow.
         settle: first frames that may tell what the objects are, where several readings of that are tried; never fewer
             than ``Stream(tracker).needed``. None: all; of a long sequence, some from all over it.
     """
@@ -65,7 +65,7 @@ def forecast(
     frames: Tensor,
     horizon: int,
     num_samples: int = 0,
-    batch: int = 64,
+    batch: int | None = None,
     seed: int = 0,
     settle: int | None = None,
     temperature: float = 1.0,
@@ -78,7 +78,7 @@ def forecast(
         horizon: frames to predict.
         num_samples: posterior samples of positions and motions, given what the objects are; from them also come the
             scales in predicted frames. 0: modes, and the scales of each variable given the mode of what came before.
-        batch: sequences inferred at a time.
+        batch: sequences inferred at a time; None: as many as some 300 MiB of memory allow.
         seed: of the samples.
         settle: first frames that may tell what the objects are; see :func:`track`.
         temperature: of the samples, factor on the scales of what is drawn; below 1 they are nearer to the modes. See
@@ -91,7 +91,7 @@ def forecast(
         raise UsageError("this tracker has no model of motion: variants find-mot and vtssi predict")
     parts = []
     with _quiet(tracker), _seeded(seed):
-        for x in frames.split(batch):
+        for x in frames.split(batch or at_once(tracker, min(frames.shape[1], sampling.WINDOW))):
             guide = _settled(tracker, x, settle)
             pieces, carry = [], None
             for window, ahead in windows(tracker, x, horizon):

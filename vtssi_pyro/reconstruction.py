@@ -6,11 +6,13 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.data.clips import Clips
+from vtssi_pyro.data.dataset import spread
 from vtssi_pyro.matching import in_order
-from vtssi_pyro.predict import forecast, track
-from vtssi_pyro.tracker import Tracker
+from vtssi_pyro.predict import concatenated, forecast, track
+from vtssi_pyro.tracker import Tracker, at_once
 
 VISIBLE = 0.5  # confidence from which on an object is taken to be seen
+MOST = 64  # clips looked at; of a longer movie, from all over its held-out frames
 
 
 def reconstruct(tracker: Tracker, clips: Clips, observe: int = 5) -> dict[str, Any]:
@@ -24,37 +26,53 @@ def reconstruct(tracker: Tracker, clips: Clips, observe: int = 5) -> dict[str, A
 
     Args:
         tracker: trained.
-        clips: held out; those that overlap are left out.
+        clips: held out; those that overlap are left out, and of many all but :data:`MOST`.
         observe: frames seen before the rest is predicted.
     """
-    x = clips.frames(clips.apart).to(next(tracker.parameters()).device)
-    seen = track(tracker, x)
-    assert seen.tracks.confidence is not None
-    here = seen.tracks.present
+    device, ahead = next(tracker.parameters()).device, clips.length - observe
+    predicts = tracker.motion.predicts and ahead > 0
+    apart = clips.apart[spread(len(clips.apart), MOST)]
+    found, told, left, left_ahead = [], [], torch.zeros(2), torch.zeros(2)
+    for index in apart.split(at_once(tracker, clips.length)):
+        x = clips.frames(index).to(device)
+        seen = track(tracker, x)
+        found.append(seen.tracks.cpu())
+        left += _squares(x, seen.frames)
+        if predicts:
+            later = forecast(tracker, x[:, :observe], ahead)
+            told.append(later.tracks.cpu())
+            left_ahead += _squares(x[:, observe:], later.frames[:, observe:])
+    tracks = concatenated(found)
+    assert tracks.confidence is not None
+    here = tracks.present
     made: dict[str, Any] = {
-        "frames": len(x) * clips.length,
+        "frames": len(apart) * clips.length,
         "objects": here[:, 0].sum(-1).float().mean().item(),
         "most": here.shape[-1],
-        "explained": _explained(x, seen.frames),
-        "visible": (seen.tracks.confidence[here] > VISIBLE).float().mean().item() if here.any() else 0.0,
+        "explained": _share(left),
+        "visible": (tracks.confidence[here] > VISIBLE).float().mean().item() if here.any() else 0.0,
     }
-    ahead = clips.length - observe
-    if tracker.motion.predicts and ahead > 0:
-        told = forecast(tracker, x[:, :observe], ahead)
-        later = in_order(
-            seen.tracks, told.tracks, observe
-        ).position  # what is decided later may be in another order
-        distance = (told.tracks.position - later)[:, observe:].norm(dim=-1)  # (B, ahead, N)
+    if predicts:
+        forecasts = concatenated(told)
+        # what is decided later may be in another order
+        known = in_order(tracks, forecasts, observe).position
+        distance = (forecasts.position - known)[:, observe:].norm(dim=-1)  # (B, ahead, N)
         made |= {
             "ahead": ahead,
-            "explained_ahead": _explained(x[:, observe:], told.frames[:, observe:]),
+            "explained_ahead": _share(left_ahead),
             "drift": [_mean(d) * clips.pixel for d in distance.unbind(1)],
         }
     return made
 
 
-def _explained(x: Tensor, mean: Tensor) -> float:
-    return 1 - ((x - mean).square().sum() / x.square().sum().clamp_min(1e-9)).item()
+def _squares(x: Tensor, mean: Tensor) -> Tensor:
+    """Sums of squares (2,) of what a mean leaves of frames, and of these."""
+    return torch.stack([(x - mean).square().sum(), x.square().sum()]).cpu()
+
+
+def _share(squares: Tensor) -> float:
+    left, whole = squares
+    return 1 - (left / whole.clamp_min(1e-9)).item()
 
 
 def _mean(values: Tensor) -> float:

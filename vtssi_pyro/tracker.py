@@ -19,6 +19,7 @@ from vtssi_pyro.ops.pixels import PixelNormal
 from vtssi_pyro.types import Anneal, Carry, Found, Latents, Objects, Plates, State
 
 TRAINED = Anneal()
+PIXELS = 2**22  # of frames, counted for every object, that are looked at together: some 300 MiB of memory
 
 
 @dataclass(frozen=True)
@@ -221,6 +222,12 @@ def evaluating(tracker: Tracker) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+def at_once(tracker: Tracker, length: int) -> int:
+    """How many sequences of so many frames to infer together: more would only take more memory."""
+    air = tracker.air.config
+    return max(1, PIXELS // (length * air.num_objects * air.frame_size**2))
 
 
 def fold(frames: Tensor) -> Tensor:

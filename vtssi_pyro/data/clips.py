@@ -6,7 +6,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from vtssi_pyro.data.dataset import Index, rows, span
+from vtssi_pyro.data.dataset import Index, rows, span, spread
 from vtssi_pyro.errors import DataError
 
 SYMMETRIES = 8  # of a square: four quarter turns, each mirrored or not
@@ -15,7 +15,7 @@ SYMMETRIES = 8  # of a square: four quarter turns, each mirrored or not
 class Clips:
     """Every clip of a movie, in every symmetry of a square; a :class:`~vtssi_pyro.data.dataset.Dataset`.
 
-    Clip ``i`` of C clips begins with frame ``i mod C``, and is turned and mirrored by symmetry ``i div C``.
+    Clip ``i`` begins at place ``i mod C`` of the C where one can, and is turned and mirrored by symmetry ``i div C``.
 
     Args:
         name: the movie, as errors call it.
@@ -37,23 +37,22 @@ class Clips:
             raise DataError(
                 f"{name}: {len(movie)} frames are too few for clips of {length}: shorten data.length"
             )
+        self._begins = torch.arange(len(movie) - length + 1, device=movie.device)
 
     def __len__(self) -> int:
         """Number of clips in all symmetries."""
-        return self._begins * (SYMMETRIES if self._turned else 1)
+        return len(self._begins) * (SYMMETRIES if self._turned else 1)
 
-    def cut(self, length: int) -> Self:
-        """Clips of at most that many frames of the same movie, in every symmetry."""
-        return type(self)(self.name, self._movie, min(length, len(self._movie)), pixel=self.pixel)
+    def cut(self, length: int, places: int) -> Self:
+        """Clips of at most that many frames from some places all over the same movie, in every symmetry."""
+        made = type(self)(self.name, self._movie, min(length, len(self._movie)), pixel=self.pixel)
+        made._begins = made._begins[spread(len(made._begins), places).to(made._begins.device)]
+        return made
 
     @property
     def apart(self) -> Tensor:
         """Clips that have no frame in common, as they are, one after the other."""
-        return torch.arange(0, self._begins, self.length)
-
-    @property
-    def _begins(self) -> int:
-        return len(self._movie) - self.length + 1
+        return torch.arange(0, len(self._begins), self.length)
 
     @property
     def frame_size(self) -> tuple[int, int]:
@@ -63,17 +62,18 @@ class Clips:
     def to(self, device: torch.device | str) -> Self:
         """The same clips of a movie in a device's memory."""
         made = copy.copy(self)
-        made._movie = self._movie.to(device)
+        made._movie, made._begins = self._movie.to(device), self._begins.to(device)
         return made
 
     def frames(self, index: Index, length: int | None = None, start: int = 0) -> Tensor:
         """Frames (b, t, H, W) in [0, 1] of some clips; see :meth:`Dataset.frames`."""
         chosen, times = rows(index, len(self)).to(self._movie.device), span(length, start, self.length)
-        when = (chosen % self._begins)[:, None] + torch.arange(times.start, times.stop, device=chosen.device)
+        first, ahead = self._begins[chosen % len(self._begins)], torch.arange(times.start, times.stop)
+        when = first[:, None] + ahead.to(first.device)
         frames = self._movie[when].float()
         if self._movie.dtype == torch.uint8:
             frames /= 255
-        how = chosen // self._begins
+        how = chosen // len(self._begins)
         for symmetry in range(1, SYMMETRIES):
             some = how == symmetry
             if some.any():

@@ -129,6 +129,11 @@ def rows(index: Index, total: int) -> Tensor:
     return torch.where(index < 0, index + total, index)
 
 
+def spread(total: int, most: int) -> Tensor:
+    """At most ``most`` of 0..total-1, evenly spread, (b,) int64."""
+    return torch.linspace(0, total - 1, min(most, total), dtype=torch.float64).long()
+
+
 def span(length: int | None, start: int, total: int) -> slice:
     """Frames ``start`` to ``start + length`` of sequences of ``total`` frames."""
     stop = total if length is None else start + length

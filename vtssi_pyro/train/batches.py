@@ -10,7 +10,7 @@ from vtssi_pyro.confidence import explain
 from vtssi_pyro.config.recipe import Stage
 from vtssi_pyro.handlers import mode
 from vtssi_pyro.ops import counting
-from vtssi_pyro.tracker import Tracker, evaluating
+from vtssi_pyro.tracker import Tracker, at_once, evaluating
 from vtssi_pyro.train.group import ALONE, Group
 
 
@@ -24,7 +24,6 @@ class Positions(NamedTuple):
 
 
 Batches = Callable[[int], Any]
-FRAMES, PIXELS = 1280, 2**22  # that are looked at together, and their pixels times objects
 SEEN = 0.5  # confidence from which on an object is taken to be seen
 
 
@@ -55,8 +54,7 @@ def position_batches(
     chosen = torch.randperm(len(dataset), generator=generator)[: stage.cache]
     parts = []
     with evaluating(tracker), mode():
-        most = PIXELS // (tracker.air.config.num_objects * tracker.air.config.frame_size**2)
-        for index in chosen.split(max(1, min(FRAMES, most) // dataset.length)):
+        for index in chosen.split(at_once(tracker, dataset.length)):
             parts.append(positions(tracker, dataset.frames(index).to(device)))
     cached = _apart(Positions(*map(torch.cat, zip(*parts, strict=True))))
 
