@@ -48,7 +48,8 @@ def track(
     sequences. Positions are centres of tight boxes in pixels, with their standard deviations; the centre of a
     frame's top-left pixel is (0.5, 0.5). Confidence is the share of the squared error around an object that it
     explains: near 0 in frames that do not show it, which the overlay draws dashed; its rings hold 90 % of where
-    noise lets an object be, not what a wrong shape or identity costs. Frames and objects count from 0, from 1 in mot/.
+    noise and a coarse picture let an object be, not what a wrong identity costs. Frames and objects count from 0,
+    from 1 in mot/.
 
     With --stream, FRAMES is a folder to which pictures are added, until a file called end is or for --patience
     nothing, or - for raw frames on standard input (8-bit grey). Ctrl-C ends either well. A run of fit MOVIE

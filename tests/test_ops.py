@@ -12,7 +12,6 @@ from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.bell import bell_mask
 from vtssi_pyro.ops.correlate import correlate, match
 from vtssi_pyro.ops.gaussian import average, product, weighted_average
-from vtssi_pyro.ops.ink import centre_of_mass
 from vtssi_pyro.ops.pixels import PixelNormal
 from vtssi_pyro.ops.spatial import SIZE_LIMITS, crop, paste, size_to_pixels, to_frame, to_pixels
 
@@ -270,13 +269,3 @@ def test_matching_is_convolution(
         for b in range(2):
             expected = conv2d(frames[b].unsqueeze(1), templates[s, b].unsqueeze(1), padding=side // 2)
             torch.testing.assert_close(found[s, b], expected, rtol=10 * tolerance, atol=100 * tolerance)
-
-
-def test_the_centre_of_mass_is_that_of_the_ink() -> None:
-    axis = (torch.arange(21) + 0.5) / 10.5 - 1  # of a glimpse from -1 to 1
-    y, x = torch.meshgrid(axis, axis, indexing="ij")
-    blob = torch.exp(-((x - 0.2) ** 2 + (y + 0.1) ** 2) / 0.05)
-    halo = 0.2 * (x > 0.6)  # fainter than the level
-    size = torch.tensor([0.4, 0.2])
-    offset = centre_of_mass(torch.stack([blob, torch.maximum(blob, halo)]), size)
-    torch.testing.assert_close(offset, torch.tensor([0.2, -0.1]).expand(2, 2) * size, atol=2e-3, rtol=0)

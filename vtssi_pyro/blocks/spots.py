@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vtssi_pyro.blocks.air import AIR
 from vtssi_pyro.config import AIRConfig, SpotConfig
 from vtssi_pyro.nn import MIN_SCALE
-from vtssi_pyro.ops.ink import centre_of_mass, tight_box
+from vtssi_pyro.ops.ink import middle, tight_box, without_halo
 from vtssi_pyro.ops.peaks import peaks
 from vtssi_pyro.types import Found, Objects
 
@@ -55,11 +55,11 @@ class SpotAIR(AIR):
         return q_size, Normal(places, (self._scale(2) * pixel).expand_as(places)).to_event(1)
 
     def box(self, objects: Objects, found: Found) -> tuple[Tensor, Tensor]:
-        """Tight boxes, but around the centre of mass of what is bright: faint halos do not move that."""
+        """Tight boxes of what is solid, around its middle: neither halos nor noise move that."""
         if found.box:
             return found.box
-        glimpses = self.glimpses(objects, found)
-        return centre_of_mass(glimpses, objects.size), tight_box(glimpses, objects.size)[1]
+        solid = without_halo(self.glimpses(objects, found))
+        return middle(solid, objects.size), tight_box(solid, objects.size)[1]
 
     def _peaks(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         extent = self.spots.extent * self.size().mean

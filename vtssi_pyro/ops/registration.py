@@ -51,10 +51,11 @@ def register(frames: Tensor, glimpses: Tensor, position: Tensor, size: Tensor, s
 
 
 def precision(frames: Tensor, glimpses: Tensor, position: Tensor, size: Tensor) -> Tensor:
-    """Standard deviations of registered positions (..., B, T, N, 2), frame coordinates, by Laplace's approximation.
+    """Standard deviations of registered positions (..., B, T, N, 2), frame coordinates.
 
-    The noise is what all objects together leave over around each one; how much that can move it depends on how steep
-    the edges of its glimpse are.
+    The sandwich estimate of least squares: what all objects together leave over around each one pulls at the slopes of
+    its glimpse as it would by chance, displaced anywhere. What is left over may be of any strength and grain, noise of
+    single pixels or a wrong shape; the longer its reach, the further it can move an object.
 
     Args:
         frames: (B, T, H, W), intensities.
@@ -64,16 +65,21 @@ def precision(frames: Tensor, glimpses: Tensor, position: Tensor, size: Tensor) 
     """
     side, (height, width) = glimpses.shape[-1], frames.shape[-2:]
     with torch.no_grad():
+        size = size.clamp(*SIZE_LIMITS)
         left = (frames - paste(glimpses, position, size, (height, width))).unsqueeze(-3)
-        around = crop(left, position, size.clamp(*SIZE_LIMITS).unsqueeze(-3).expand_as(position), side)
-        noise = around.square().mean((-2, -1)).clamp_min(FAINTEST**2)  # (..., T, N), variance of a pixel
+        around = crop(left, position, size.unsqueeze(-3).expand_as(position), side)  # (..., T, N, G, G)
         along_y, along_x = torch.gradient(glimpses, dim=(-2, -1))
-        # a glimpse's pixels are more than the frame's by as much as a step on its grid is shorter, squared: both cancel
-        curvature = torch.stack(
-            [along_x.square().sum((-2, -1)), along_y.square().sum((-2, -1))], -1
-        )  # (..., N, 2)
-        variance = noise.unsqueeze(-1) / curvature.unsqueeze(-3).clamp_min(1e-6)
-        pixels = (variance + INTERPOLATED**2).sqrt()
+        slope = torch.stack([along_x, along_y], -3).unsqueeze(-5)  # (..., 1, N, 2, G, G)
+        curvature = slope.square().sum((-2, -1))  # (..., 1, N, 2)
+        # all displacements at once, by Parseval's theorem: the mean square of what is left times the slopes
+        powers = [
+            torch.fft.fft2(x, s=(2 * side, 2 * side)).abs().square() for x in (slope, around.unsqueeze(-3))
+        ]
+        pull = (powers[0] * powers[1]).sum((-2, -1)) / (2 * side * side) ** 2  # (..., T, N, 2)
+        pixel = size * torch.tensor([width, height]).to(size) / side  # of the glimpse, px: (..., N, 2)
+        faintest = FAINTEST**2 / curvature.clamp_min(1e-6)
+        variance = pull / curvature.square().clamp_min(1e-9) * pixel.square().unsqueeze(-3)
+        pixels = (variance.maximum(faintest) + INTERPOLATED**2).sqrt()
         return pixels * torch.tensor([2 / width, 2 / height], dtype=pixels.dtype, device=pixels.device)
 
 
