@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from vtssi_pyro import machine
+
 FAULTS = """
 import resource, torch
 from vtssi_pyro.machine import prepare
@@ -35,3 +37,35 @@ def test_freed_memory_is_kept() -> None:
     after, threads = faults("prepare(1)")
     assert threads == 1
     assert after < before / 10
+
+
+IDLE = """
+import torch
+from vtssi_pyro.machine import prepare, tidy
+def resident():
+    line = next(line for line in open("/proc/self/status") if line.startswith("VmRSS"))
+    return int(line.split()[1]) // 1024
+prepare(1)
+kept, large = [], []
+for _ in range(60):
+    large.append(torch.ones(2_000_000))
+    kept.append(torch.ones(400))
+del large
+before = resident()
+tidy()
+print(before - resident())
+large = torch.ones(2_000_000)
+before = resident()
+tidy()  # little is free now
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the allocator is set up on Linux alone")
+def test_much_freed_memory_is_given_back() -> None:
+    if machine._glibc("mallinfo2", returns=machine._Mallinfo) is None:
+        pytest.skip("this C library does not tell what lies free")
+    done = subprocess.run([sys.executable, "-c", IDLE], capture_output=True, text=True, check=True)
+    given, then = map(int, done.stdout.split())
+    assert given > 300  # of 480 MB
+    assert then < 30

@@ -10,6 +10,7 @@ import torch
 from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.errors import Diverged
 from vtssi_pyro.evaluation import judge
+from vtssi_pyro.machine import tidy
 from vtssi_pyro.runs import Run
 from vtssi_pyro.tracker import Tracker, at_once, evaluating
 from vtssi_pyro.train import checkpoint
@@ -77,6 +78,7 @@ class Logbook:
         record |= {"seconds": round(self.elapsed(), 2), "bound": stage.is_bound(annealed)}
         record |= {"objective": sum(terms.values()), "terms": terms}
         self.run.append(record)
+        tidy()
         return record
 
     def _validation_record(self, step: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import math
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,6 +13,7 @@ from vtssi_pyro.errors import UsageError
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 _NEVER = 2**31 - 1
+IDLE = 2**28  # bytes that may lie free
 
 
 def prepare(threads: int) -> None:
@@ -22,11 +24,19 @@ def prepare(threads: int) -> None:
     memory where steps are large.
     """
     torch.set_num_threads(threads)
-    if sys.platform.startswith("linux"):
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
-        if mallopt is not None:
-            mallopt(_M_MMAP_MAX, 0)
-            mallopt(_M_TRIM_THRESHOLD, _NEVER)
+    _glibc("mallopt", _M_MMAP_MAX, 0)
+    _glibc("mallopt", _M_TRIM_THRESHOLD, _NEVER)
+
+
+def tidy() -> None:
+    """Give freed memory back to the system all the same where it has become much: now and then, in what takes long.
+
+    A small result that is kept may be put where a large block was freed, which then is too small for the next large
+    one: a movie's tracks, part by part, would take more memory than its frames.
+    """
+    state = _glibc("mallinfo2", returns=_Mallinfo)
+    if state is not None and state.fordblks > IDLE:
+        _glibc("malloc_trim", 0)
 
 
 def available_device(name: str = "auto") -> torch.device:
@@ -66,3 +76,21 @@ def physical_cores() -> int:
         except OSError:
             cores.add(str(cpu))
     return max(1, len(cores))
+
+
+class _Mallinfo(ctypes.Structure):
+    """glibc's ``struct mallinfo2``; ``fordblks`` are bytes that are free."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+    )
+
+
+def _glibc(name: str, *arguments: int, returns: Any = ctypes.c_int) -> Any:
+    """Call a function of glibc's; other C libraries, and older ones, lack some of these and do without: None."""
+    function = getattr(ctypes.CDLL(None), name, None) if sys.platform.startswith("linux") else None
+    if function is None:
+        return None
+    function.restype = returns
+    return function(*arguments)

@@ -15,6 +15,7 @@ from vtssi_pyro import hypotheses, sampling
 from vtssi_pyro.confidence import explain
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.handlers import mode, temper
+from vtssi_pyro.machine import tidy
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.spatial import size_to_pixels, to_pixels
 from vtssi_pyro.sampling import Guide, box_of, draw, needed, windows
@@ -57,6 +58,7 @@ def readings(tracker: Tracker, frames: Tensor) -> Iterator[Reading]:
         guide = _settled(tracker, frames)
         for window, _ in windows(tracker, frames, 0):
             reading, carry = _read(tracker, guide, _floats(window), 0, carry)
+            tidy()
             yield reading
 
 
@@ -103,6 +105,7 @@ def forecast(
                 with temper(temperature):
                     reading = _with_samples(tracker, reading, trace, window.shape[1], horizon, num_samples)
             parts.append(reading)
+            tidy()
     return _joined(parts, 0)
 
 

@@ -7,10 +7,10 @@ import torch
 from pyro.poutine import Trace
 from torch import Tensor
 
-from vtssi_pyro.tracker import Tracker
+from vtssi_pyro.tracker import Tracker, at_once
 from vtssi_pyro.types import Carry, Latents, Objects, State
 
-WINDOW = 64  # frames that the model sees at a time; more would only take more memory
+WINDOW = 64  # frames that the model sees at a time at most; more would only take more memory
 
 Guide = Callable[..., Latents]
 
@@ -24,7 +24,7 @@ def needed(tracker: Tracker) -> int:
 
 def windows(tracker: Tracker, x: Tensor, horizon: int) -> Iterator[tuple[Tensor, int]]:
     """The frames in parts that follow each other, the horizon beyond the last."""
-    *parts, last = x.split(max(WINDOW, needed(tracker)), 1)
+    *parts, last = x.split(max(min(WINDOW, at_once(tracker, 1)), needed(tracker)), 1)
     for window in parts:
         yield window, 0
     yield last, horizon
