@@ -66,9 +66,10 @@ def begin(
     with joined(where) as group:
 
         def resolve() -> tuple[Config, Splits, Preparation | None]:
-            override(
-                _recipe(variant, preset, start), list(given.values())
-            )  # typos are told before a movie is read
+            # before a movie is read: what can be told at once
+            override(_recipe(variant, preset, start), list(given.values()))
+            if out:
+                Run(out).check_new()
             footage = _filmed(data, given, start, object_size)
             config = configured(data, variant, preset, given, start, footage)
             splits = open_splits(config, mnist, where, footage)

@@ -58,10 +58,7 @@ class Run:
             for part in (run.folder, run.figures, run.folder / "checkpoints"):
                 part.mkdir(parents=True, exist_ok=True)
         with run.lock(), run._writing():
-            if (run.folder / "config.json").exists():
-                raise UsageError(
-                    f"{run.folder}: holds a run already; continue it with --resume or choose another --out"
-                )
+            run.check_new()
             if start is not None:  # first: where there is a configuration, all that it speaks of is there
                 checkpoint.save(run.checkpoint("start"), {"trained": start})
             if preparation is not None:
@@ -92,6 +89,13 @@ class Run:
                     number += 1
                     continue
             return cls.create(run.folder, config, machine, start, preparation)
+
+    def check_new(self) -> None:
+        """Refuse a folder that holds a run."""
+        if (self.folder / "config.json").exists():
+            raise UsageError(
+                f"{self.folder}: holds a run already; continue it with --resume or choose another --out"
+            )
 
     @property
     def name(self) -> str:

@@ -210,9 +210,14 @@ def test_what_is_seen_can_be_said(place: Path, tmp_path: Path) -> None:
         assert sheet.width > 8 * 64
 
 
-def test_typos_are_told_before_a_movie_is_read(place: Path, tmp_path: Path) -> None:
+def test_what_can_be_told_at_once_is_told_before_a_movie_is_read(place: Path, tmp_path: Path) -> None:
     message = refused(2, "fit", place / "movie", "--set", "train.budgt=1", "--out", tmp_path / "run")
     assert "budgt" in message
+    assert "moving things" not in message
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{}")
+    message = refused(2, "fit", place / "movie", "--out", tmp_path / "run")
+    assert "holds a run already" in message
     assert "moving things" not in message
 
 
