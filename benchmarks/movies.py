@@ -41,9 +41,11 @@ def save(drawn: Drawn, path: Path) -> None:
 
 def tracked(drawn: Drawn, path: Path, near: float) -> dict[str, float]:
     """Figures of a tracks.csv: objects and tracks are paired frame by frame by least distance."""
-    rows = list(csv.DictReader(path.open()))
+    rows = list(csv.DictReader(path.read_text().splitlines()))
     names = sorted({row["object"] for row in rows})
-    found, spread = (np.full((len(drawn.path), len(names), 2), unknown) for unknown in (1e6, np.nan))
+    length, objects, _ = drawn.path.shape
+    shape = length, max(len(names), objects), 2  # an object without a track is nowhere
+    found, spread = (np.full(shape, unknown) for unknown in (1e6, np.nan))
     for row in rows:
         here = int(row["frame"]), names.index(row["object"])
         found[here] = float(row["x"]), float(row["y"])

@@ -4,6 +4,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 from small_model import small
@@ -66,3 +67,24 @@ def test_a_run_is_made_to_ship(
     assert (found.commit, found.metrics["float16"]["sequences"]) == ("abc", 5)
     assert "in float16:" in capsys.readouterr().out
     load_pretrained("tiny", folder=tmp_path)
+
+
+@pytest.mark.parametrize("script", ["movies"], indirect=True)
+@pytest.mark.parametrize("lost", [False, True])
+def test_movies_are_judged_by_their_truth(script: ModuleType, tmp_path: Path, lost: bool) -> None:
+    """Three things a movie's width apart; the tracks of two change places once, that of the third may be missing."""
+    path = np.array([[50.0, 50.0], [100.0, 50.0], [150.0, 50.0]])[None].repeat(10, 0)
+    rows = ["sequence,frame,object,x,y,x_std,y_std"]
+    for t in range(10):
+        for slot, thing in enumerate([0, 1, 2] if t < 6 else [1, 0, 2]):
+            if not (lost and thing == 2):
+                off = 3.0 if t == 9 else 0.5  # 3 px: beyond what counts as tracked
+                rows.append(f"0,{t},{slot},{path[t, thing, 0] + off},{path[t, thing, 1]},1.0,1.0")
+    table = tmp_path / "tracks.csv"
+    table.write_text("\n".join(rows))
+    found = script.tracked(script.Drawn(np.zeros((10, 9, 9), np.uint8), path, 10.0), table, 2.5)
+    assert (found["objects"], found["tracks"]) == (3, 2 if lost else 3)
+    assert found["switches_apart"] == 2
+    assert found["tracked"] == (0.0 if lost else 0.9)
+    assert found["median_px"] == 0.5
+    assert (found["std_px"], found["within_90"]) == (1.0, 1.0)
