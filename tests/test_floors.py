@@ -38,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
         "tracker",
         "variants",
         "confidence",
+        "machine",
     },
     "hypotheses": {"types", "ops", "handlers", "tracker"},
     "confidence": {"types", "ops"},

@@ -9,6 +9,7 @@ from torch import Tensor
 from vtssi_pyro.confidence import explain
 from vtssi_pyro.config.recipe import Stage
 from vtssi_pyro.handlers import mode
+from vtssi_pyro.machine import tidy
 from vtssi_pyro.ops import counting
 from vtssi_pyro.tracker import Tracker, at_once, evaluating
 from vtssi_pyro.train.group import ALONE, Group
@@ -56,6 +57,7 @@ def position_batches(
     with evaluating(tracker), mode():
         for index in chosen.split(at_once(tracker, dataset.length)):
             parts.append(positions(tracker, dataset.frames(index).to(device)))
+            tidy()
     cached = _apart(Positions(*map(torch.cat, zip(*parts, strict=True))))
 
     def batch(step: int) -> Positions:
