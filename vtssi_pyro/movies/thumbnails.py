@@ -30,5 +30,7 @@ def thumbnails(movie: Movie, widest: int, most: int) -> Thumbnails:
     frames = np.stack(grey)
     dark, light = np.quantile(frames[:: max(1, len(frames) // 16)].astype(np.float32), (DARK, LIGHT))
     span = max(float(light - dark), 1e-9)
-    shown = np.stack([np.round(255 * ((f.astype(np.float32) - dark) / span).clip(0, 1)) for f in frames])
-    return Thumbnails(shown.astype(np.uint8), np.array([size[0] / width, size[1] / height]))
+    shown = np.empty(frames.shape, np.uint8)
+    for picture, frame in zip(shown, frames, strict=True):
+        picture[:] = np.round(255 * ((frame.astype(np.float32) - dark) / span).clip(0, 1))
+    return Thumbnails(shown, np.array([size[0] / width, size[1] / height]))
