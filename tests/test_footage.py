@@ -46,6 +46,7 @@ def test_the_model_suits_the_movie(footage: Footage) -> None:
     window = config.model.air.size_loc[0] * 120
     assert footage.found.object_size < window < 2 * footage.found.object_size
     assert config.model.template.kernel_side % 2 == 1
+    assert config.model.mot.inertia, "one movie is too little to learn from that things go on"
     tracker = build(config.variant, config.model)
     assert not any("locator" in name for name, _ in tracker.named_parameters()), "spots need no networks"
     more = replace(footage, found=replace(footage.found, objects=8)).suited(quick("vtssi"))

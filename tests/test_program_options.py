@@ -12,8 +12,14 @@ from vtssi_pyro.config import ModelConfig
 from vtssi_pyro.handlers import mode
 from vtssi_pyro.tracker import Tracker
 from vtssi_pyro.types import Anneal, Carry, Found, Objects, State
+from vtssi_pyro.variants import build
 
 LEARNED = Anneal(bell=0.3, fuse_low=0.01, fuse_high=0.99, step_weight=0.5)
+
+
+def inert(config: ModelConfig) -> ModelConfig:
+    """Velocities that are kept."""
+    return replace(config, mot=replace(config.mot, differences=2, residual=True, inertia=True))
 
 
 def options(config: ModelConfig) -> dict[str, ModelConfig]:
@@ -30,6 +36,7 @@ def options(config: ModelConfig) -> dict[str, ModelConfig]:
         "velocities": replace(config, mot=replace(mot, differences=1)),
         "accelerations": replace(config, mot=replace(mot, differences=2)),
         "residual": replace(config, mot=replace(mot, residual=True)),
+        "inertia": inert(config),
         "one weight for all objects": replace(config, mot=replace(mot, weight_shared="objects")),
         "one weight for all sequences": replace(config, mot=replace(mot, weight_shared="sequences")),
         "means for proposals": replace(config, sample_intermediate=False),
@@ -42,7 +49,7 @@ def options(config: ModelConfig) -> dict[str, ModelConfig]:
 
 NAMES = (
     "strides", "same padding", "exponential scales", "count gain", "velocities", "accelerations", "residual",
-    "one weight for all objects", "one weight for all sequences", "means for proposals", "fast",
+    "inertia", "one weight for all objects", "one weight for all sequences", "means for proposals", "fast",
 )  # fmt: skip
 
 
@@ -163,10 +170,33 @@ def test_motion_sees_differences_in_units_of_a_step(differences: int, tiny, conf
     )  # (B, N, T, 2 each)
 
 
+def test_what_has_not_learned_to_turn_goes_straight_on(tiny, config: ModelConfig) -> None:
+    motion = tiny(config=inert(config)).motion
+    velocity = torch.tensor([[0.02, -0.01], [0.0, 0.03]], dtype=torch.float64)
+    path = 0.1 + velocity * torch.arange(9).view(1, -1, 1, 1)  # (1, 9, 2, 2)
+    static = torch.zeros(1, 2, motion.lstm.body.input_size - 6, dtype=torch.float64)
+    m = motion.infer(static, path[:, :5])[0].mean[:, -1]
+    found = motion.rollout(State(path[:, 4], m), 4)
+    torch.testing.assert_close(found.position, path[:, 5:], atol=0.01, rtol=0)
+    with torch.no_grad():  # and what has, does not
+        motion.motion.body.loc[-1].bias[0] = -0.5
+    assert (motion.rollout(State(path[:, 4], m), 4).position - path[:, 5:])[:, -1, :, 0].max() < -0.1
+
+
+@pytest.mark.parametrize("missing", ["differences", "residual"])
+def test_inertia_needs_velocities_and_changes(missing: str, config: ModelConfig) -> None:
+    config = inert(config)
+    with pytest.raises(ValueError, match="inertia"):
+        build("vtssi", replace(config, mot=replace(config.mot, **{missing: 0})))
+
+
+@pytest.mark.parametrize("inertia", [False, True])
 @pytest.mark.parametrize("cut", [1, 3, 5])
-def test_motion_goes_on_where_it_stopped(cut: int, tiny, config: ModelConfig) -> None:
+def test_motion_goes_on_where_it_stopped(cut: int, inertia: bool, tiny, config: ModelConfig) -> None:
     """In two parts as in one: the LSTM and what the differences need are remembered."""
-    tracker = tiny(config=replace(config, mot=replace(config.mot, differences=2)))
+    tracker = tiny(
+        config=inert(config) if inertia else replace(config, mot=replace(config.mot, differences=2))
+    )
     static, position = moving(tracker)
     whole = tracker.motion.infer(static, position)[0].mean
     early, memory = tracker.motion.infer(static, position[:, :cut])

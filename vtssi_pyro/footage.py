@@ -97,7 +97,7 @@ class Footage:
                 base.template, kernel_side=max(5, int(0.6 * window * side) | 1), sharpness=SURE, strength=SURE,
                 floor=0.5 / side, gate=min(gate, 0.5),
             ),
-            mot=replace(base.mot, step=speed, walk_scale=min(4 * speed, base.mot.walk_scale)),
+            mot=replace(base.mot, step=speed, walk_scale=min(4 * speed, base.mot.walk_scale), inertia=True),
         )  # fmt: skip
         share = min(1.0, BUDGET / (objects * side**2))
         stages = tuple(

@@ -159,6 +159,7 @@ class StateSpace(RandomWalk):
         return weight
 
 
+FASTEST = 10.0  # steps a frame that a velocity may be kept at
 UNIT = 0.2  # frame coordinates: steps in which scales of changes are as the networks say
 ACTIVATIONS = {"tanh": nn.Tanh, "silu": nn.SiLU}
 
@@ -182,6 +183,8 @@ class MOT(StateSpace):
             raise ValueError(f"differences: expected 0, 1 or 2, found {config.differences}")
         if config.activation not in ACTIVATIONS:
             raise ValueError(f"activation: expected {' or '.join(ACTIVATIONS)}, found {config.activation!r}")
+        if config.inertia and not (config.residual and config.differences):
+            raise ValueError("inertia: needs transitions that predict changes (residual), and differences")
         self.config = config
         dims, units = config.motion, config.units
         self.lstm = _LSTM(2 + air.description + 4 * config.extents + 2 + 2 * config.differences, units)
@@ -191,6 +194,12 @@ class MOT(StateSpace):
         self.readout = GaussianMLP([units], config.heads, dims, nn.Tanh, None, 0.0, scale, positive)
         self.position = GaussianMLP(state, config.heads, 2, activation, squash, 0.0, scale, positive)
         self.motion = GaussianMLP(state, config.heads, dims, activation, None, 0.0, scale, positive)
+        if config.inertia:  # at first straight on, nearly: what adds nothing would pass on no gradient
+            for network, rows in ((self.readout, slice(2)), (self.position, ...), (self.motion, ...)):
+                final = network.get_submodule("body.loc")[-1]
+                with torch.no_grad():
+                    final.weight[rows] *= 0.01
+                    final.bias[rows] = 0
 
     def transition(self, previous: State) -> tuple[Independent, Independent]:
         """TR_pos and TR_mot: the densities of the next position and motion."""
@@ -202,8 +211,10 @@ class MOT(StateSpace):
             return Normal(bound * position.loc, position.scale).to_event(1), motion.to_event(1)
         # samples feed on themselves, and changes have no tanh: motions stay such as LSTM_mot can infer them, and
         # neither density is wider than the prior where nothing is known (App. B.2.3)
-        unit = self.config.step
-        place = _within(previous.position + unit * position.loc, -bound, bound)
+        unit, change = self.config.step, position.loc
+        if self.config.inertia:
+            change = change + previous.motion[..., :2]
+        place = _within(previous.position + unit * change, -bound, bound)
         pace = _within(previous.motion + motion.loc, *self._reach())
         return (
             Normal(place, _at_most(self.scale, unit / UNIT * position.scale)).to_event(1),
@@ -215,6 +226,8 @@ class MOT(StateSpace):
         final = self.readout.get_submodule("body.loc")[-1]
         with torch.no_grad():
             reach = final.weight.abs().sum(-1)
+            if self.config.inertia:
+                reach[:2] += FASTEST
             return final.bias - reach, final.bias + reach
 
     def static(self, air: AIR, objects: Objects, found: Found) -> Tensor:
@@ -258,7 +271,12 @@ class MOT(StateSpace):
         h = torch.cat([known, *moves], -1).transpose(-3, -2)  # (..., N, T, features)
         h, memory = self.lstm(h, before and before.lstm)
         ends = tuple(move[..., -1:, :, :] for move in moves[:-1])
-        return self.readout(h.transpose(-3, -2)), Remembered(memory, ends)
+        q = self.readout(h.transpose(-3, -2))
+        if self.config.inertia:  # the first two numbers of a motion are what is to be added to a position
+            m = q.base_dist
+            velocity = nn.functional.pad(moves[1], (0, self.dims - 2)).clamp(-FASTEST, FASTEST)
+            q = Normal(m.loc + velocity, m.scale).to_event(1)
+        return q, Remembered(memory, ends)
 
 
 def _within(value: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:

@@ -110,6 +110,7 @@ class MOTConfig:
     activation: str = "tanh"  # of the transitions; the smoother "silu" is not in the paper
     extents: bool = False  # LSTM_mot also sees each object's tight box; not in the paper
     step: float = 0.2  # unit of differences and changes, frame coordinates
+    inertia: bool = False  # velocities are kept where the networks say nothing; not in the paper
 
 
 @dataclass(frozen=True)
