@@ -93,7 +93,10 @@ def main() -> None:
             subprocess.run(fit, check=True)
         subprocess.run([*command, "track", run, path, "--out", out], check=True)
         figures = tracked(drawn, out / "tracks.csv", near or drawn.size / 4)
-        figures["minutes"] = json.loads((run / "summary.json").read_text())["minutes"]
+        summary = json.loads((run / "summary.json").read_text())
+        figures["minutes"] = summary["minutes"]
+        for name in ("drift", "straight"):  # 15 frames ahead
+            figures[f"{name}_px"] = summary["held_out"][name][-1]
         (options.out / f"{kind}.json").write_text(json.dumps(figures, indent=2))
         print(kind, " ".join(f"{key} {value:.4g}" for key, value in figures.items()), flush=True)
 

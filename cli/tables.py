@@ -141,9 +141,10 @@ def unseen(held_out: dict[str, Any], observe: int) -> list[str]:
         f"objects seen: {held_out['visible']:.1%} of objects and frames",
     ]
     if "drift" in held_out:
-        drift = held_out["drift"]
+        drift, straight = held_out["drift"], held_out.get("straight")
         lines.append(
             f"{held_out['ahead']} frames ahead, after {observe}: {held_out['explained_ahead']:.1%} explained, "
             f"predictions {drift[0]:.2f} px off after 1 frame, {drift[-1]:.2f} px after {len(drift)}"
+            + (f" ({straight[-1]:.2f} px had things gone straight on)" if straight else "")
         )
     return lines

@@ -11,7 +11,7 @@ from vtssi_pyro.config import ModelConfig
 from vtssi_pyro.data.clips import Clips
 from vtssi_pyro.data.dataset import spread
 from vtssi_pyro.predict import forecast, track
-from vtssi_pyro.reconstruction import reconstruct
+from vtssi_pyro.reconstruction import reconstruct, straight_on
 from vtssi_pyro.tracker import at_once
 from vtssi_pyro.variants import build
 
@@ -62,6 +62,14 @@ def test_without_motion_nothing_is_foretold(config: ModelConfig, clips: Clips) -
 def test_large_frames_are_looked_at_few_at_a_time(config: ModelConfig) -> None:
     large = replace(config, air=replace(config.air, frame_size=2 * config.air.frame_size))
     assert at_once(build("vtssi", config), 10) == pytest.approx(4 * at_once(build("vtssi", large), 10), abs=3)
+
+
+def test_straight_on_is_at_the_last_pace() -> None:
+    path = torch.tensor([[0.0, 0], [1, 0], [3, 1], [5, 2]]).view(1, 4, 1, 2)
+    found = straight_on(path, 3)
+    assert found[0, :, 0].tolist() == [[7.0, 3.0], [9.0, 4.0], [11.0, 5.0]]
+    assert straight_on(path[:, :2], 2)[0, :, 0].tolist() == [[2.0, 0.0], [3.0, 0.0]]
+    assert straight_on(path[:, :1], 2)[0, :, 0].tolist() == [[0.0, 0.0], [0.0, 0.0]]
 
 
 def test_some_of_many_are_evenly_spread() -> None:

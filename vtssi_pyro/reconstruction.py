@@ -22,7 +22,8 @@ def reconstruct(tracker: Tracker, clips: Clips, observe: int = 5) -> dict[str, A
     none, so that an empty scene explains nothing; ``visible`` the share of objects and frames that show the object
     (confidence above :data:`VISIBLE`). With MOT also ``explained_ahead``, the same share for frames that are predicted,
     ``ahead`` frames after ``observe``, and ``drift``, how far predicted positions are from those inferred once the
-    frames are seen, pixels of the movie, the mean by frame.
+    frames are seen, pixels of the movie, the mean by frame; and ``straight``, how far things would be had they gone
+    straight on.
 
     Args:
         tracker: trained.
@@ -56,13 +57,25 @@ def reconstruct(tracker: Tracker, clips: Clips, observe: int = 5) -> dict[str, A
         forecasts = concatenated(told)
         # what is decided later may be in another order
         known = in_order(tracks, forecasts, observe).position
-        distance = (forecasts.position - known)[:, observe:].norm(dim=-1)  # (B, ahead, N)
+        guesses = {
+            "drift": forecasts.position[:, observe:],
+            "straight": straight_on(known[:, :observe], ahead),
+        }
         made |= {
             "ahead": ahead,
             "explained_ahead": _share(left_ahead),
-            "drift": [_mean(d) * clips.pixel for d in distance.unbind(1)],
         }
+        for name, guess in guesses.items():
+            distance = (guess - known[:, observe:]).norm(dim=-1)  # (B, ahead, N)
+            made[name] = [_mean(d) * clips.pixel for d in distance.unbind(1)]
     return made
+
+
+def straight_on(position: Tensor, ahead: int) -> Tensor:
+    """Where things (B, T, N, 2) are in the next frames at the pace of their last two steps, (B, ahead, N, 2)."""
+    last, steps = position[:, -1:], min(2, position.shape[1] - 1)
+    pace = (last - position[:, -1 - steps, None]) / max(steps, 1)
+    return last + pace * torch.arange(1, ahead + 1, device=position.device).view(-1, 1, 1)
 
 
 def _squares(x: Tensor, mean: Tensor) -> Tensor:

@@ -111,13 +111,14 @@ def _unseen(held_out: Mapping[str, Any], observe: int) -> str:
     """How a movie's held-out frames were explained and foretold."""
     if not held_out:
         return ""
-    drift = held_out.get("drift") or [None]
+    drift, straight = (held_out.get(name) or [None] for name in ("drift", "straight"))
     shown = {
         "explained of what stands out": _percent(held_out["explained"]),
         "objects and frames that show the object": _percent(held_out["visible"]),
         f"explained of frames foretold after {observe}": _percent(held_out.get("explained_ahead")),
         "predictions off after 1 frame": _pixels(drift[0]),
         f"predictions off after {len(drift)} frames": _pixels(drift[-1]),
+        f"going straight on, off after {len(drift)} frames": _pixels(straight[-1]),
     }
     cells = [f"<div><dt>{escape(key)}</dt><dd>{value}</dd></div>" for key, value in shown.items() if value]
     return f"<h2>Metrics</h2>\n<p>On {held_out['frames']} held-out frames.</p>\n<dl>{''.join(cells)}</dl>"
