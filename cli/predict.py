@@ -145,10 +145,12 @@ def _pictures(
     """The animation, and the fan of futures where some were drawn."""
     from vtssi_pyro.plots import Panel, futures, overlay_film, overlay_gif
 
-    from .reading import head
+    from .reading import LONGEST, head
 
-    movie, drawn = opened.shown(tracks, tracks.present.shape[1])
-    panels = [Panel("frames", movie), Panel("predicted", movie if opened.footage else rendered, drawn, seen)]
+    first = max(0, seen - LONGEST // 2) if opened.footage else 0  # of a long movie what leads to the futures
+    movie, drawn = opened.shown(tracks, tracks.present.shape[1], first)
+    told = movie if opened.footage else rendered
+    panels = [Panel("frames", movie, first=first), Panel("predicted", told, drawn, seen - first, first)]
     paths = [target / "overlay.gif"]
     overlay_gif(paths[0], panels)
     if mp4:
@@ -156,12 +158,13 @@ def _pictures(
         overlay_film(paths[-1], panels)
     if tracks.samples is not None:
         paths.append(target / "futures.png")
+        names = None
         if opened.footage:
-            last, fans = movie[:, seen - 1], drawn
+            last, fans, names = movie[:, seen - first - 1], drawn, [Path(opened.footage.name).name]
         else:
             last, fans = (
                 opened.data.frames(slice(0, FANS), length=1, start=seen - 1)[:, 0],
                 head(tracks, FANS),
             )
-        futures(paths[-1], last, fans, seen)
+        futures(paths[-1], last, fans, seen - first, names=names)
     return paths

@@ -49,14 +49,14 @@ class Opened(NamedTuple):
         """Tracks in the pixels of the frames as they are stored."""
         return self.footage.to_source(tracks) if self.footage else tracks
 
-    def shown(self, tracks: Tracks, frames: int) -> tuple[Frames, Tracks]:
-        """The first frames and sequences for a picture, and tracks, in pixels of the frames, for these."""
+    def shown(self, tracks: Tracks, frames: int, first: int = 0) -> tuple[Frames, Tracks]:
+        """The first sequences, or frames of a movie from ``first`` on, for a picture; and tracks, in its pixels."""
         if self.footage is None:
             return self.data.frames(slice(0, SHOWN), length=min(self.data.length, frames)), head(
                 tracks, SHOWN
             )
-        small = thumbnails(open_movie(self.footage.name), WIDEST, min(frames, LONGEST))
-        tracks = head(tracks, frames=LONGEST)
+        small = thumbnails(open_movie(self.footage.name), WIDEST, min(frames - first, LONGEST), first)
+        tracks = head(tracks, frames=LONGEST, first=first)
         return small.frames[None], moved(tracks, lambda points: points * small.ratio, small.ratio)
 
 
@@ -149,9 +149,9 @@ def read_all(
     return Read(concatenated(parts), torch.cat(looks), rendered[0])
 
 
-def head(tracks: Tracks, sequences: int | None = None, frames: int | None = None) -> Tracks:
-    """The tracks of the first sequences and frames."""
-    rows = (slice(sequences), slice(frames))
+def head(tracks: Tracks, sequences: int | None = None, frames: int | None = None, first: int = 0) -> Tracks:
+    """The tracks of the first sequences, in so many frames from ``first`` on."""
+    rows = (slice(sequences), slice(first, None if frames is None else first + frames))
     samples = None if tracks.samples is None else tracks.samples[(slice(None), *rows)]
     fields = (None if field is None else field[rows] for field in tracks._replace(samples=None))
     return Tracks._make(fields)._replace(samples=samples)

@@ -101,6 +101,8 @@ def test_thumbnails_are_small_and_show_the_whole_range(tmp_path: Path) -> None:
     small = thumbnails(open_movie(tmp_path / "movie.npy"), widest=20, most=3)
     assert small.frames.shape == (3, 10, 20)
     np.testing.assert_allclose(small.ratio, [0.25, 0.25])
+    later = thumbnails(open_movie(tmp_path / "movie.npy"), widest=20, most=3, first=2)
+    assert len(later.frames) == 2
     assert small.frames.min() < 5
     assert small.frames.max() > 180, "3,000 of 65,535 is bright where nothing is brighter"
 

@@ -11,6 +11,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 from tiny_run import call, refused
+from vtssi_pyro.cli import reading
 from vtssi_pyro.cli.main import main
 
 from vtssi_pyro.data.scenes import Drawn, scene
@@ -109,6 +110,17 @@ def test_predictions_are_too(place: Path) -> None:
         before = seen[row["object"]]
         assert np.hypot(*(float(row[f"{a}_median"]) - float(before[a]) for a in "xy")) < 20
     assert (place / "p" / "futures.png").exists()
+
+
+def test_of_a_long_movie_what_leads_to_the_futures_is_shown(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "LONGEST", 8)
+    what = ("predict", place / "run", place / "movie", "--observe", 20, "--horizon", 3, "--samples", 4)
+    call(*what, "--out", tmp_path / "p")
+    with Image.open(tmp_path / "p" / "overlay.gif") as overlay:
+        assert overlay.n_frames == 7  # four that were seen, and three
+    assert (tmp_path / "p" / "futures.png").exists()
 
 
 def test_another_movie_is_prepared_alike(place: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A movie's frames as pictures show them: grey, small, and with the contrast that eyes need."""
 
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -10,21 +11,21 @@ DARK, LIGHT = 0.001, 0.999  # quantiles that become black and white
 
 
 class Thumbnails(NamedTuple):
-    """The first frames of a movie, and how much smaller they are."""
+    """Some frames of a movie, and how much smaller they are."""
 
     frames: np.ndarray  # (t, h, w) uint8
     ratio: np.ndarray  # (2,) pixels of a picture for one of the movie's, along x and y
 
 
-def thumbnails(movie: Movie, widest: int, most: int) -> Thumbnails:
-    """At most ``most`` first frames, their longer side at most ``widest`` pixels."""
+def thumbnails(movie: Movie, widest: int, most: int, first: int = 0) -> Thumbnails:
+    """At most ``most`` frames from frame ``first`` on, counted from 0, their longer side at most ``widest`` pixels."""
     from PIL import Image
 
     height, width = movie.size
     scale = min(1.0, widest / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     grey = []
-    for frame, _ in zip(movie.luminance(), range(most), strict=False):
+    for frame in islice(movie.luminance(), first, first + most):
         picture = Image.fromarray(np.ascontiguousarray(frame, np.float32))
         grey.append(np.asarray(picture.resize(size, Image.Resampling.BOX)).astype(np.float16))
     frames = np.stack(grey)

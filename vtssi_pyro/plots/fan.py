@@ -1,5 +1,6 @@
 """Where objects may go: sampled futures over the last frame that was seen."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,14 @@ REGIONS = 4  # horizons whose regions are drawn, evenly spaced, the last among t
 LEVELS = ((0.9, 0.25), (0.5, 0.45))  # of regions, and their opacity
 
 
-def futures(path: str | Path, frames: Frames, tracks: Tracks, observed: int, columns: int = 4) -> None:
+def futures(
+    path: str | Path,
+    frames: Frames,
+    tracks: Tracks,
+    observed: int,
+    columns: int = 4,
+    names: Sequence[str] | None = None,
+) -> None:
     """Draw what was seen of each path, the futures that were drawn, their mean, and regions of 50 % and 90 %.
 
     Args:
@@ -28,6 +36,7 @@ def futures(path: str | Path, frames: Frames, tracks: Tracks, observed: int, col
         tracks: (B, T, N, 2), px, with samples (S, B, T, N, 2); frames from ``observed`` on are predicted.
         observed: number of frames that were seen.
         columns: pictures side by side.
+        names: of the sequences; None: their numbers.
     """
     greys = to_greys(frames)
     B, H, W = greys.shape
@@ -41,7 +50,7 @@ def futures(path: str | Path, frames: Frames, tracks: Tracks, observed: int, col
             if bool(tracks.present[b, observed - 1, n]):
                 colour = tuple(part / 255 for part in IDENTITIES[n % len(IDENTITIES)])
                 _fan(axes, tracks, b, n, observed, colour)
-        dress(axes, f"sequence {b + 1}", "", "")
+        dress(axes, names[b] if names else f"sequence {b + 1}", "", "")
         axes.grid(False)
         axes.set_xlim(0, W)
         axes.set_ylim(H, 0)

@@ -26,6 +26,7 @@ class Panel(NamedTuple):
     frames: Frames  # (B, T, H, W), uint8 or in [0, 1]; black once they end
     tracks: Tracks | None = None  # (B, T, N, 2)
     observed: int | None = None  # frames that were seen; later ones are marked as predicted. None: all were
+    first: int = 0  # frames of the movie before these
 
 
 def overlay_gif(
@@ -73,7 +74,7 @@ def _pages(panels: Sequence[Panel], scale: int | None) -> Iterator[Image.Image]:
                 tile = _tile(frames[column][row], scenes[column][row], panel, t, scale)
                 page.put(tile, MARGIN + column * (W * scale + GAP), HEADER + row * (H * scale + GAP))
         _captions(page, panels, W * scale, t)
-        _timeline(page, t, last, observed)
+        _timeline(page, t, last, observed, panels[0].first)
         yield page.image()
 
 
@@ -116,11 +117,11 @@ def _captions(page: Canvas, panels: Sequence[Panel], width: int, t: int) -> None
             page.text(left + width, HEADER - 7, word, LETTERS, grey, "rs")
 
 
-def _timeline(page: Canvas, t: int, last: int, observed: int) -> None:
+def _timeline(page: Canvas, t: int, last: int, observed: int, first: int) -> None:
     """The frame's number and a bar of all frames: seen, predicted, still to come."""
     height, width = page.pixels.shape
     middle = height - FOOTER // 2
-    page.text(MARGIN, middle, f"frame {t + 1} of {last}", LETTERS, DIM, "lm")
+    page.text(MARGIN, middle, f"frame {first + t + 1} of {first + last}", LETTERS, DIM, "lm")
     left, right = MARGIN + 110, width - MARGIN
     ends = np.linspace(left, right, last + 1).round().astype(int).tolist()
     for step in range(last):
