@@ -66,10 +66,7 @@ def begin(
     with joined(where) as group:
 
         def resolve() -> tuple[Config, Splits, Preparation | None]:
-            # before a movie is read: what can be told at once
-            override(_recipe(variant, preset, start), list(given.values()))
-            if out:
-                Run(out).check_new()
+            override(_recipe(variant, preset, start), list(given.values()))  # typos, before a movie is read
             footage = _filmed(data, given, start, object_size)
             config = configured(data, variant, preset, given, start, footage)
             splits = open_splits(config, mnist, where, footage)
@@ -85,6 +82,8 @@ def begin(
             name = f"{config.variant}-{re.sub('[^A-Za-z0-9_.-]+', '_', Path(config.data.source).stem)}"
             return Run.create(out, config, **kept) if out else Run.numbered(name, config, **kept)
 
+        if out:
+            group.once(Run(out).check_new)
         config, splits, preparation = group.first(resolve)
         run = group.once(create)
         found = conduct(run, config, splits, where, group, resume=False)
