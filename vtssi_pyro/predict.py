@@ -22,6 +22,7 @@ from vtssi_pyro.sampling import Guide, box_of, draw, needed, windows
 from vtssi_pyro.tracker import Tracker, at_once, evaluating
 from vtssi_pyro.types import Carry, Latents, Tracks
 
+TIDIED = 8  # batches after which freed memory is given back; each time costs as much as part of a batch
 RUNS = 8  # places of a longer sequence that tell together what the objects are
 
 
@@ -94,6 +95,8 @@ def forecast(
     parts = []
     with _quiet(tracker), _seeded(seed):
         for x in frames.split(batch or at_once(tracker, min(frames.shape[1], sampling.WINDOW))):
+            if len(parts) % TIDIED == TIDIED - 1:
+                tidy()
             guide = _settled(tracker, x, settle)
             pieces, carry = [], None
             for window, ahead in windows(tracker, x, horizon):
@@ -105,7 +108,6 @@ def forecast(
                 with temper(temperature):
                     reading = _with_samples(tracker, reading, trace, window.shape[1], horizon, num_samples)
             parts.append(reading)
-            tidy()
     return _joined(parts, 0)
 
 
