@@ -92,7 +92,7 @@ def forecast(
     """
     if horizon and not tracker.motion.predicts:
         raise UsageError("this tracker has no model of motion: variants find-mot and vtssi predict")
-    parts = []
+    parts: list[Reading] = []
     with _quiet(tracker), _seeded(seed):
         for x in frames.split(batch or at_once(tracker, min(frames.shape[1], sampling.WINDOW))):
             if len(parts) % TIDIED == TIDIED - 1:
