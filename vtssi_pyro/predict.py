@@ -22,7 +22,7 @@ from vtssi_pyro.sampling import Guide, box_of, draw, needed, windows
 from vtssi_pyro.tracker import Tracker, at_once, evaluating
 from vtssi_pyro.types import Carry, Latents, Tracks
 
-TIDIED = 8  # batches after which freed memory is given back; each time costs as much as part of a batch
+TIDIED = 4  # batches after which freed memory is given back; each time costs as much as part of a batch
 RUNS = 8  # places of a longer sequence that tell together what the objects are
 
 
