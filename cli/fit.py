@@ -5,7 +5,17 @@ from typing import Any
 
 import click
 
-from .options import DIGITS, POSITIVE, PRESETS, VARIANTS, command, device_option, mnist_option, option
+from .options import (
+    DIGITS,
+    POSITIVE,
+    PRESETS,
+    VARIANTS,
+    command,
+    device_option,
+    mnist_option,
+    movie_options,
+    option,
+)
 
 
 @command(
@@ -23,8 +33,7 @@ from .options import DIGITS, POSITIVE, PRESETS, VARIANTS, command, device_option
 @mnist_option
 @option("--objects", type=POSITIVE, section="Data",
         help="At most so many objects a sequence.  [default: 2; of a movie as many as are seen at once]")  # fmt: skip
-@option("--object-size", type=click.FloatRange(min=1), metavar="PIXELS", section="Data",
-        help="Longer side of the things in a movie, in its own pixels.  [default: as seen]")  # fmt: skip
+@movie_options
 @option(
     "--variant",
     type=click.Choice(VARIANTS),
@@ -46,10 +55,9 @@ from .options import DIGITS, POSITIVE, PRESETS, VARIANTS, command, device_option
 @option("--compile", "compile_", is_flag=True, section="Machine",
         help="Compile the renderer and the search: a tenth faster, after a minute or two.")  # fmt: skip
 def fit(
-    data: str | None, digits: str | None, mnist: str | None, objects: int | None, object_size: float | None,
-    variant: str | None,
-    source: str | None, preset: str | None, sets: tuple[str, ...], seed: int | None, out: str | None,
-    resume: bool, device: str, threads: int | None, compile_: bool,
+    data: str | None, digits: str | None, mnist: str | None, objects: int | None, said: dict[str, Any],
+    variant: str | None, source: str | None, preset: str | None, sets: tuple[str, ...], seed: int | None,
+    out: str | None, resume: bool, device: str, threads: int | None, compile_: bool,
 ) -> None:  # fmt: skip
     """Train a tracker on DATA; metrics and pictures at the end.
 
@@ -81,4 +89,4 @@ def fit(
     if resume:
         go_on(out, data, given, mnist, device, threads)
     else:
-        begin(data, variant, preset or "quick", given, start, out, mnist, device, threads, object_size)
+        begin(data, variant, preset or "quick", given, start, out, mnist, device, threads, said)

@@ -1,15 +1,15 @@
 """A movie looked at: what ``inspect`` tells of it, and what ``fit`` learns from."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from vtssi_pyro.data import FLAVOURS
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.footage import Footage
-from vtssi_pyro.movies import Inspection, Preparation, arrays, inspect, open_movie
+from vtssi_pyro.movies import Hints, Inspection, Preparation, arrays, inspect, open_movie
 from vtssi_pyro.movies.steps import Background, Contrast, Polarity
 from vtssi_pyro.plots import film_strip
 
@@ -34,8 +34,7 @@ def is_movie(source: str) -> bool:
 
 def look(
     source: str,
-    objects: int | None = None,
-    object_size: float | None = None,
+    said: dict[str, Any] | None = None,
     side: int | None = None,
     tell: Callable[[str], None] = say,
 ) -> Footage:
@@ -43,24 +42,22 @@ def look(
 
     Args:
         source: file or folder.
-        objects: how many things there are at most; None: as many as were seen at once.
-        object_size: the longer side of the box around one, px; None: as it was seen.
+        said: what is known of it, by the names of :class:`~vtssi_pyro.movies.Hints`.
         side: of the model's frames, px; None: what suits the movie.
         tell: where to say it.
     """
-    movie = open_movie(source)
-    if object_size is not None and object_size > max(movie.size) / 2:
+    movie, hints = open_movie(source), Hints(**said or {})
+    if hints.object_size is not None and hints.object_size > max(movie.size) / 2:
         raise UsageError(
-            f"--object-size {object_size:g}: frames are {movie.size[1]}x{movie.size[0]} pixels; expected half or less"
+            f"--object-size {hints.object_size:g}: frames are {movie.size[1]}x{movie.size[0]} pixels; "
+            "expected half or less"
         )
-    found = inspect(movie)
-    given = {"objects": objects, "object_size": object_size}
-    found = replace(found, **{key: value for key, value in given.items() if value is not None})
+    found = inspect(movie, hints)
     tell("\n".join(told(found)))
     if found.objects == 0 or found.object_size <= 0:
         raise DataError(
             f"{source}: nothing is seen to move (colours count by their brightness alone); if there is something, "
-            "say what: --objects 3 --object-size 20"
+            "say what: --objects 3 --object-size 20, or --background smooth where things stay put"
         )
     footage = Footage.suggested(source, found, side)
     tell("prepared: " + "; ".join(footage.preparation.lines()))

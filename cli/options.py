@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import click
@@ -13,6 +14,8 @@ PRESETS = ("quick", "standard", "paper", "paper-ddpae", "paper-sqair")
 FLAVOURS = ("linear", "linear-overlap", "elliptic", "elliptic-overlap", "linear-wide", "mixed")
 DIGITS = ("embedded", "mnist")
 SPLITS = ("train", "validation", "test")
+BACKGROUNDS = ("static", "smooth", "rolling", "none")
+POLARITIES = ("bright", "dark", "both")
 
 DEBUG = "vtssi_pyro.debug"  # key of click's Context.meta
 POSITIVE = click.IntRange(min=1)
@@ -122,3 +125,64 @@ anew_option = option(
     "--prepare-anew", is_flag=True, section="Movie",
     help="FRAMES is a movie of another camera or place: prepare it as suits it, not as RUN's was.",
 )  # fmt: skip
+
+
+class Rectangle(click.ParamType):
+    """A part of a frame, four whole numbers."""
+
+    name = "rectangle"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """LEFT,TOP,WIDTH,HEIGHT as a tuple."""
+        if isinstance(value, tuple):
+            return value
+        parts = value.split(",")
+        if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
+            self.fail(
+                f"{value!r} is not LEFT,TOP,WIDTH,HEIGHT in whole pixels, such as 0,40,640,400", param, ctx
+            )
+        left, top, width, height = (int(part) for part in parts)
+        if not (width and height):
+            self.fail(f"{value!r} leaves nothing: WIDTH and HEIGHT must be 1 or more", param, ctx)
+        return left, top, width, height
+
+
+_MOVIE_OPTIONS = (
+    option("--object-size", type=click.FloatRange(min=1), metavar="PIXELS", section="Movie",
+           help="Longer side of the box around a thing.  [default: as seen]"),
+    option("--background", type=click.Choice(BACKGROUNDS), section="Movie",
+           help="What is taken away: what stays (static), the light alone, so that what stays put is a thing, too "
+                "(smooth), what stays for a while (rolling), or nothing.  [default: static, rolling where the light "
+                "changes, none where it is black]"),
+    option("--polarity", type=click.Choice(POLARITIES), section="Movie",
+           help="Things are brighter than the background, darker, or both.  [default: as seen]"),
+    option("--crop", type=Rectangle(), metavar="LEFT,TOP,WIDTH,HEIGHT", section="Movie",
+           help="The part of every frame to look at, in pixels, that leaves out a time stamp, say.  [default: all]"),
+)  # fmt: skip
+
+
+def movie_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that say what a movie is like; those that were given are one argument, ``said``, by their names."""
+
+    @wraps(function)
+    def gathered(**arguments: Any) -> Any:
+        names = ("object_size", "background", "polarity", "crop")
+        said = {name: value for name in names if (value := arguments.pop(name)) is not None}
+        return function(said=said, **arguments)
+
+    for add in reversed(_MOVIE_OPTIONS):
+        gathered = add(gathered)
+    return gathered
+
+
+def spelled(said: dict[str, Any]) -> str:
+    """What was said of a movie, as on a command line."""
+    text = {
+        name: ",".join(map(str, value))
+        if isinstance(value, tuple)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else value
+        for name, value in said.items()
+    }
+    return "".join(f" --{name.replace('_', '-')} {value}" for name, value in text.items())

@@ -28,7 +28,7 @@ from vtssi_pyro.variants import build
 from .failures import Terminated
 from .figures import curves, pictures
 from .looking import is_movie, look
-from .options import say, warn
+from .options import say, spelled, warn
 from .progress import reporting, watched
 from .sources import Splits, described, filmed, open_splits
 from .tables import overall, unseen
@@ -44,7 +44,7 @@ CHOSEN_ELSEWHERE = {
 
 def begin(
     data: str | None, variant: str | None, preset: str, given: dict[str, str], start: Trained | None,
-    out: str | None, mnist: str | None, device: str, threads: int | None, object_size: float | None = None,
+    out: str | None, mnist: str | None, device: str, threads: int | None, said: dict[str, Any],
 ) -> None:  # fmt: skip
     """Start a run.
 
@@ -58,7 +58,7 @@ def begin(
         mnist: folder of MNIST's files.
         device: name.
         threads: of the CPU; None: the default.
-        object_size: of the things in a movie, px; None: as inspected.
+        said: of a movie, by the names of ``Hints``.
     """
     where = available_device(device)
     threads = threads or default_threads()
@@ -67,7 +67,7 @@ def begin(
 
         def resolve() -> tuple[Config, Splits, Preparation | None]:
             override(_recipe(variant, preset, start), list(given.values()))  # typos, before a movie is read
-            footage = _filmed(data, given, start, object_size)
+            footage = _filmed(data, given, start, said)
             config = configured(data, variant, preset, given, start, footage)
             splits = open_splits(config, mnist, where, footage)
             fitting.check(config, splits.train, group)
@@ -176,16 +176,16 @@ def configured(
 
 
 def _filmed(
-    data: str | None, given: dict[str, str], start: Trained | None, object_size: float | None
+    data: str | None, given: dict[str, str], start: Trained | None, said: dict[str, Any]
 ) -> Footage | None:
     """The movie to learn from, if it is one."""
     if data is None or not is_movie(data):
-        if object_size is not None:
-            raise UsageError("--object-size: is of the things in a movie; leave it out")
+        if said:
+            raise UsageError(f"{spelled(said).split()[0]}: is of a movie; leave it out")
         return None
-    objects = json.loads(given["--objects"].partition("=")[2]) if "--objects" in given else None
-    side = start.config.model.air.frame_size if start else None
-    return look(data, objects, object_size, side)
+    if "--objects" in given:
+        said = said | {"objects": json.loads(given["--objects"].partition("=")[2])}
+    return look(data, said, start.config.model.air.frame_size if start else None)
 
 
 def _recipe(variant: str | None, preset: str, start: Trained | None) -> Config:

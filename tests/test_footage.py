@@ -11,7 +11,7 @@ from vtssi_pyro.config.presets import quick
 from vtssi_pyro.data.scenes import KINDS, scene
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.footage import Footage, clip_length, held, model_side, moved, to_source
-from vtssi_pyro.movies import inspect, open_movie, suggested_preparation, thumbnails
+from vtssi_pyro.movies import Hints, Preparation, inspect, open_movie, suggested_preparation, thumbnails
 from vtssi_pyro.types import Tracks
 from vtssi_pyro.variants import build
 
@@ -67,7 +67,7 @@ def test_some_frames_are_held_out(total: int) -> None:
     assert 0 < held(total) <= total / 4 + 1
     assert 2 <= clip_length(total) <= total - held(total)
     frames = torch.arange(total, dtype=torch.uint8)[:, None, None].expand(total, 8, 8)
-    footage = Footage("movie", frames, None, (8, 8))
+    footage = Footage("movie", frames, Preparation(()), (8, 8))
     learned, kept = footage.clips(clip_length(total))
     last = round(255 * float(learned.frames(slice(len(learned) // 8 - 1, len(learned) // 8)).max()))
     first = round(255 * float(kept.frames(slice(0, 1)).min()))
@@ -111,3 +111,21 @@ def test_preparation_of_another_size_is_refused(footage: Footage, tmp_path: Path
     np.save(tmp_path / "wide.npy", np.zeros((20, 60, 120), np.uint8))
     with pytest.raises(DataError, match="60x120"):
         Footage.of(tmp_path / "wide.npy", suggested_preparation(footage.found, 64))
+
+
+def test_a_part_alone_is_looked_at_and_told_in_the_whole_frames_pixels(tmp_path: Path) -> None:
+    drawn = scene("blobs", length=30, side=100, objects=2, size=16, seed=3)
+    frames = np.full((30, 150, 240), 60, np.uint8)
+    frames[:, 40:140, 120:220] = drawn.frames
+    frames[::2, 5:25, 5:60] = 255  # what blinks beside it is no thing
+    np.save(tmp_path / "whole.npy", frames)
+    found = inspect(open_movie(tmp_path / "whole.npy"), Hints(crop=(120, 40, 100, 100)))
+    assert (found.objects, found.size) == (2, (100, 100))
+    footage = Footage.suggested(tmp_path / "whole.npy", found)
+    assert footage.size == (150, 240)
+    times = list(range(0, 30, 3))
+    seen = footage.to_source(footage.standing_out(times)).position[0].numpy()  # in no order
+    apart = np.linalg.norm(seen[:, :, None] - (drawn.path[times] + (120, 40))[:, None], axis=-1)
+    assert np.median(apart.min(1)) < 1
+    model = footage.suited(quick("vtssi")).model
+    assert model.air.size_loc[0] == pytest.approx(1.3 * found.object_size / 100, rel=0.1)

@@ -81,7 +81,7 @@ class Footage:
         side, ratio = self.frames.shape[-1], self._ratio
         base = config.model
         window, objects = WINDOW * found.object_size * ratio / side, max(found.objects, 1)
-        speed = min(max(2 * found.speed / max(self.size), SLOWEST), base.mot.step)
+        speed = min(max(2 * found.speed * ratio / side, SLOWEST), base.mot.step)
         gate = 2 * ratio / side * max(0.35 * found.object_size, 1.5 * found.speed)
         model = replace(
             base,
@@ -123,7 +123,8 @@ class Footage:
     @property
     def _ratio(self) -> float:
         """Pixels of a model's frame for one of the movie's."""
-        return self.frames.shape[-1] / max(self.size)
+        zero, one = self.preparation.to_model(np.array([[0.0, 0.0], [1.0, 1.0]]))
+        return float((one - zero).max())
 
     def _level(self) -> float:
         """Half the usual height of a thing's peak."""
@@ -132,8 +133,9 @@ class Footage:
 
     def _peaks(self, times: Sequence[int]) -> tuple[Tensor, Tensor]:
         assert self.found is not None, "inspect the movie first"
-        extent = torch.full((2,), self.found.object_size / max(self.size))
-        return peaks(self.frames[list(times)].float() / 255, extent, max(self.found.objects, 1))
+        frames = self.frames[list(times)].float() / 255
+        extent = torch.full((2,), self.found.object_size * self._ratio / frames.shape[-1])
+        return peaks(frames, extent, max(self.found.objects, 1))
 
     def to_source(self, tracks: Tracks) -> Tracks:
         """Tracks in the movie's own pixels; see :func:`to_source`."""

@@ -12,6 +12,7 @@ from vtssi_pyro.cli.main import COMMANDS
 
 from vtssi_pyro.config import PRESETS
 from vtssi_pyro.data import FLAVOURS, SOURCES, SPLITS
+from vtssi_pyro.movies import background, inspection
 from vtssi_pyro.variants import VARIANTS
 from vtssi_pyro.version import __version__
 
@@ -49,6 +50,8 @@ def test_choices_are_the_librarys() -> None:
     assert options.FLAVOURS == tuple(FLAVOURS)
     assert options.DIGITS == tuple(SOURCES)
     assert options.SPLITS == tuple(SPLITS)
+    assert options.BACKGROUNDS == background.KINDS
+    assert options.POLARITIES == inspection.POLARITIES
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -65,8 +68,10 @@ def test_fit_offers_exactly_its_options() -> None:
     offered = {
         word.strip(",") for line in text.splitlines() for word in line.split()[:2] if word.startswith("--")
     }
-    wanted = "out variant from preset digits mnist objects object-size device threads compile seed".split()
-    wanted += "set resume debug".split()
+    wanted = (
+        "out variant from preset digits mnist objects device threads compile seed set resume debug".split()
+    )
+    wanted += "object-size background polarity crop".split()
     assert offered == {f"--{name}" for name in wanted} | {"--help"}
 
 

@@ -222,6 +222,20 @@ def test_what_is_seen_can_be_said(place: Path, tmp_path: Path) -> None:
         assert sheet.width > 8 * 64
 
 
+def test_a_movie_is_looked_at_as_it_is_said_to_be(place: Path, tmp_path: Path) -> None:
+    given = ("--crop", "4,8,80,72", "--background", "smooth", "--polarity", "both")
+    done = call("inspect", place / "movie", *given, "--out", tmp_path)
+    assert "prepared: crop left=4 top=8 width=80 height=72; luminance; background kind=smooth" in done.stdout
+    assert "--background smooth --polarity both --crop 4,8,80,72" in done.stdout
+    assert json.loads((tmp_path / "inspection.json").read_text())["crop"] == [4, 8, 80, 72]
+    for bad in ("1,2,3", "a,b,c,d", "0,0,0,5"):
+        assert f"'{bad}'" in call("inspect", place / "movie", "--crop", bad, code=2).stderr
+    assert "not within" in refused(
+        3, "fit", place / "movie", "--crop", "90,0,20,20", "--out", tmp_path / "run"
+    )
+    assert "--polarity: is of a movie" in refused(2, "fit", "linear", "--polarity", "dark")
+
+
 def test_what_can_be_told_at_once_is_told_before_a_movie_is_read(place: Path, tmp_path: Path) -> None:
     message = refused(2, "fit", place / "movie", "--set", "train.budgt=1", "--out", tmp_path / "run")
     assert "budgt" in message
@@ -238,6 +252,8 @@ def test_what_cannot_be_learned_from(place: Path, tmp_path: Path) -> None:
     still[:, 20:30, 20:30] = 200
     np.save(tmp_path / "still.npy", still)
     assert "nothing is seen to move" in refused(3, "fit", tmp_path / "still.npy", "--out", tmp_path / "run")
+    seen = call("inspect", tmp_path / "still.npy", "--background", "smooth").stdout
+    assert "moving things: 1 at once, bright" in seen
     np.save(tmp_path / "short.npy", scene("blobs", length=9, side=64, objects=1, size=12).frames)
     assert "9 frames is too short" in refused(3, "fit", tmp_path / "short.npy", "--out", tmp_path / "run")
     assert "--object-size" in refused(2, "fit", "linear", "--object-size", 5, "--out", tmp_path / "run")

@@ -6,13 +6,14 @@ from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import film, pictures
 from vtssi_pyro.movies.arrays import array
 from vtssi_pyro.movies.film import write_film
-from vtssi_pyro.movies.inspection import Inspection, inspect
+from vtssi_pyro.movies.inspection import Hints, Inspection, inspect
 from vtssi_pyro.movies.movie import Movie, luminance
 from vtssi_pyro.movies.preparation import Preparation, suggested_preparation
 from vtssi_pyro.movies.thumbnails import Thumbnails, thumbnails
 
 __all__ = [
     "SUFFIXES",
+    "Hints",
     "Inspection",
     "Movie",
     "Preparation",

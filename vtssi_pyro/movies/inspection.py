@@ -8,6 +8,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from vtssi_pyro.errors import DataError
+from vtssi_pyro.movies import background
 from vtssi_pyro.movies.movie import Movie, luminance, shrink
 
 PAIRS = 32  # of neighbouring frames that are looked at, spread over the movie
@@ -17,8 +18,20 @@ FAINTEST = 0.04  # of the range of intensities: what is no background where ther
 ONE_SIDED = 0.2  # of all contrast: as much of the other sign is not told apart from noise and shadows
 FULL_CONTRAST = 0.9  # quantile, of all that stands out, of what is as bright as things are
 NOISY = 0.25  # of the pixels must differ from the background before the rest is taken to be cut off
-NEIGHBOURS = 11  # pairs of frames whose median is the background of the middle one, where it changes
-STEADIER = 0.7  # of the noise must be left where a background follows the light
+
+
+POLARITIES = ("bright", "dark", "both")
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What is known of a movie beforehand; None: as it is seen."""
+
+    objects: int | None = None
+    object_size: float | None = None  # px
+    background: str | None = None  # of background.KINDS
+    polarity: str | None = None  # of POLARITIES
+    crop: tuple[int, int, int, int] | None = None  # left, top, width, height: what alone is looked at, px
 
 
 @dataclass(frozen=True)
@@ -26,20 +39,21 @@ class Inspection:
     """What was found; lengths in pixels of the movie."""
 
     name: str
-    size: tuple[int, int]  # (H, W)
+    size: tuple[int, int]  # (H, W), of the part that is looked at
     length: int  # frames
     rate: float | None  # frames per second
     low: float  # 1st and 99.99th percentile of intensity, in units of the movie's own full scale
     high: float
     noise: float  # standard deviation about the background, likewise
-    background: str  # "static", "rolling" or "none"
-    polarity: str  # of moving things before it: "bright", "dark" or "both"
+    background: str  # of background.KINDS
+    polarity: str  # of moving things before it, of POLARITIES
     objects: int  # moving things that are seen at once, at most
     object_size: float  # the longer side of the box around one, median
     speed: float  # per frame, median
     contrast: float  # by how much moving things stand out, in units of full scale
     background_image: np.ndarray = field(repr=False, compare=False)  # (h, w), in units of full scale
     shrunk: int  # pixels of the movie, a side, that one of ``background_image`` is made of
+    crop: tuple[int, int, int, int] | None = None  # the part that is looked at: left, top, width, height
 
     def as_dict(self) -> dict[str, Any]:
         """The fields but the background, ready for JSON."""
@@ -52,12 +66,18 @@ class _Pair(NamedTuple):
     following: np.ndarray
 
 
-def inspect(movie: Movie) -> Inspection:
+def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
     """Look at a movie once, from end to end, holding no more of it than a few dozen frames.
+
+    Args:
+        movie: any.
+        hints: what is known of it.
 
     Raises:
         DataError: a movie of fewer than two frames, or one in which every pixel always is the same.
     """
+    if hints.crop:
+        movie = movie.cropped(*hints.crop)
     pairs, length, shrunk = _sampled(movie)
     if not pairs:
         raise DataError(
@@ -67,31 +87,47 @@ def inspect(movie: Movie) -> Inspection:
     low, high = (float(value) for value in np.quantile(frames, (0.01, 0.9999)))
     if high - low <= 0 and frames.min() == frames.max():
         raise DataError(f"{movie.name}: every pixel is {frames.min():g} in every frame: nothing to see")
-    kind = _background(frames)
+    kind = hints.background or background.suited(frames)
     if kind == "rolling":  # the light of the whole frame is no thing's
-        pairs = [pair._replace(frame=_level(pair.frame), following=_level(pair.following)) for pair in pairs]
+        level = background.level
+        pairs = [pair._replace(frame=level(pair.frame), following=level(pair.following)) for pair in pairs]
         frames = np.stack([pair.frame for pair in pairs])
-    background = np.median(frames, 0) if kind != "none" else np.full_like(frames[0], np.median(frames))
-    around = _around(frames) if kind == "rolling" else [background] * len(pairs)
+    behind = _behind(frames, kind, FAINTEST * (high - low))
+    around = background.around(frames) if kind == "rolling" else [behind] * len(pairs)
     residual = [(pair.frame - b, pair.following - b) for pair, b in zip(pairs, around, strict=True)]
     noise = float(np.median([_noise(here) for here, _ in residual]))
     threshold = max(SIGMAS * noise, FAINTEST * (high - low))
-    polarity = _polarity(np.stack([here for here, _ in residual]), threshold)
+    polarity = hints.polarity or _polarity(np.stack([here for here, _ in residual]), threshold)
     standing = np.concatenate([signed(here, polarity).ravel() for here, _ in residual])
     standing = standing[standing > threshold]
     seen = [[_things(frame, threshold, polarity) for frame in pair] for pair in residual]
-    sizes = np.concatenate([here.size for here, _ in seen])
-    usual = _usual(sizes)
+    usual = _usual(np.concatenate([here.size for here, _ in seen]))
+    if hints.object_size is not None:
+        usual = hints.object_size / shrunk
     # what is much smaller than the rest is a speck, or an edge of something larger
-    counts = [int((here.size >= usual / 3).sum()) for here, _ in seen]
-    steps = [_step(here.centre, then.centre) for here, then in seen]
-    steps = [step for step in steps if len(step)]
+    seen = [[things.of(usual / 3) for things in pair] for pair in seen]
+    objects = round(float(np.quantile([len(here.size) for here, _ in seen], 0.95)))
+    steps = [step for here, then in seen if len(step := _step(here.centre, then.centre))]
     return Inspection(
         movie.name, movie.size, length, movie.rate, low, high, noise, kind, polarity,
-        round(float(np.quantile(counts, 0.95))), usual * shrunk,
+        objects if hints.objects is None else hints.objects, usual * shrunk,
         float(np.median(np.concatenate(steps))) * shrunk if steps else 0.0,
-        float(np.quantile(standing, FULL_CONTRAST)) if len(standing) else high - low, background, shrunk,
+        float(np.quantile(standing, FULL_CONTRAST)) if len(standing) else high - low, behind, shrunk,
+        hints.crop,
     )  # fmt: skip
+
+
+def _behind(frames: np.ndarray, kind: str, faintest: float) -> np.ndarray:
+    """The background (H, W) of frames (n, H, W), as that kind has it."""
+    image = np.median(frames, 0)
+    if kind == "none":
+        return np.full_like(image, np.median(frames))
+    if kind == "smooth":
+        return background.smooth(image)
+    if kind == "static":
+        noise = float(np.median([_noise(frame - image) for frame in frames]))
+        return background.without_things(image, frames, max(SIGMAS * noise, faintest))
+    return image
 
 
 def _sampled(movie: Movie) -> tuple[list[_Pair], int, int]:
@@ -110,27 +146,6 @@ def _sampled(movie: Movie) -> tuple[list[_Pair], int, int]:
         wanted = time % stride == 0
         before = small if wanted else None
     return pairs, number, shrunk
-
-
-def _level(frame: np.ndarray) -> np.ndarray:
-    return frame - np.median(frame)
-
-
-def _background(frames: np.ndarray) -> str:
-    """Flat and dark, the same all along, or with a light that changes: whatever leaves the least."""
-    static = np.median(frames, 0)
-    if not np.abs(static - np.median(static)).any() and np.median(static) == frames.min():
-        return "none"
-    levelled = np.stack([_level(frame) for frame in frames])
-    left = [np.median(np.abs(some - np.median(some, 0))) for some in (frames, levelled)]
-    return "rolling" if left[1] < STEADIER * left[0] else "static"
-
-
-def _around(frames: np.ndarray) -> list[np.ndarray]:
-    """The background at the time of each frame: the median of those next to it."""
-    span = min(NEIGHBOURS, len(frames))
-    firsts = np.clip(np.arange(len(frames)) - span // 2, 0, len(frames) - span)
-    return [np.median(frames[first : first + span], 0) for first in firsts]
 
 
 def _noise(residual: np.ndarray) -> float:
@@ -166,6 +181,11 @@ class _Things(NamedTuple):
     centre: np.ndarray  # (n, 2) x, y
     size: np.ndarray  # (n,) longer side of the box
 
+    def of(self, least: float) -> "_Things":
+        """Those that are so large."""
+        large = self.size >= least
+        return _Things(self.centre[large], self.size[large])
+
 
 def _things(residual: np.ndarray, threshold: float, polarity: str) -> _Things:
     """Connected regions that stand out; holes within one, as rings have, are part of it."""
@@ -175,8 +195,7 @@ def _things(residual: np.ndarray, threshold: float, polarity: str) -> _Things:
     boxes = [box for box in ndimage.find_objects(labels, number) if box is not None]
     spans = np.array([[(s.start, s.stop) for s in box] for box in boxes], float).reshape(-1, 2, 2)
     size = (spans[..., 1] - spans[..., 0]).max(-1) if len(spans) else np.zeros(0)
-    large = size >= 2  # a single pixel is noise
-    return _Things(spans[large].mean(-1)[:, ::-1], size[large])
+    return _Things(spans.mean(-1)[:, ::-1], size).of(2)  # a single pixel is noise
 
 
 def _step(here: np.ndarray, then: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """A movie as a stream of frames, whatever it is stored in."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -56,6 +56,15 @@ class Movie:
         for frame in self:
             yield luminance(frame)
 
+    def cropped(self, left: int, top: int, width: int, height: int) -> "Movie":
+        """A part of every frame.
+
+        Raises:
+            DataError: while it is read, where frames have no such part.
+        """
+        part = (left, top, width, height)
+        return replace(self, size=(height, width), reader=lambda: (cropped(f, *part) for f in self.reader()))
+
     def _check(self, frame: np.ndarray, number: int) -> None:
         if frame.shape[:2] != self.size:
             found, expected = (f"{size[0]}x{size[1]}" for size in (frame.shape[:2], self.size))
@@ -87,6 +96,21 @@ def luminance(frame: np.ndarray) -> np.ndarray:
     if frame.ndim == 3 and opacity.shape[-1]:
         grey *= opacity[..., 0] / np.float32(full or 1.0)
     return grey
+
+
+def cropped(frame: np.ndarray, left: int, top: int, width: int, height: int) -> np.ndarray:
+    """A part of a frame (H, W) or (H, W, C), px.
+
+    Raises:
+        DataError: there is no such part.
+    """
+    bottom, right = top + height, left + width
+    if min(top, left) < 0 or bottom > frame.shape[0] or right > frame.shape[1]:
+        raise DataError(
+            f"crop: rows {top} to {bottom} and columns {left} to {right} are not within "
+            f"frames of {frame.shape[0]}x{frame.shape[1]} pixels (H x W)"
+        )
+    return frame[top:bottom, left:right]
 
 
 def shrink(frame: np.ndarray, factor: int) -> np.ndarray:

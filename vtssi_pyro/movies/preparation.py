@@ -18,6 +18,7 @@ from vtssi_pyro.movies.steps import (
     STEPS,
     Background,
     Contrast,
+    Crop,
     Frames,
     Luminance,
     Polarity,
@@ -114,14 +115,14 @@ def suggested_preparation(found: Inspection, side: int) -> Preparation:
         side: of the frames that the model sees, pixels.
     """
     height, width = found.background_image.shape
-    steps: list[Step] = [Shrink(found.shrunk)] if found.shrunk > 1 else []
+    steps: list[Step] = [Crop(*found.crop)] if found.crop else []
+    if found.shrunk > 1:
+        steps.append(Shrink(found.shrunk))
     steps.append(Luminance())
-    if found.background != "none":
+    if found.background_image.any():  # nothing is taken from what is black already
         rate = LEARNING_RATE * found.contrast if found.background == "rolling" else 0.0
         steps.append(Background(found.background, found.background_image, rate))
     black = QUIET * found.noise
-    if found.background == "none":
-        black += float(np.median(found.background_image)) * (-1 if found.polarity == "dark" else 1)
     steps += [
         Polarity(found.polarity),
         Contrast(black, black - QUIET * found.noise + found.contrast),

@@ -8,7 +8,7 @@ import numpy as np
 
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies.inspection import signed
-from vtssi_pyro.movies.movie import luminance, shrink
+from vtssi_pyro.movies.movie import cropped, luminance, shrink
 
 Frames = Iterator[np.ndarray]
 
@@ -89,9 +89,11 @@ class Shrink:
 class Background(_InPlace):
     """What stays is taken away.
 
-    ``static``: the median over the movie. ``rolling``: that, less each frame's own median, and moved by
-    ``learning_rate``, in units of intensity, towards every frame, which makes it follow the median of the last frames
-    (McFarlane and Schofield, 1995). Frames of another size than ``image`` are a :class:`DataError`.
+    ``static``: the median over the movie, but for things that rested in it. ``smooth``: its light alone, so that what
+    stays put is a thing, too. ``rolling``: the median of frames less their own medians, moved by ``learning_rate``, in
+    units of intensity, towards every frame, which makes it follow the median of the last frames (McFarlane and
+    Schofield, 1995). ``none``: the level of nearly all pixels. Frames of another size than ``image`` are a
+    :class:`DataError`.
     """
 
     kind: str
@@ -101,7 +103,7 @@ class Background(_InPlace):
     def __call__(self, frames: Frames) -> Frames:
         """The difference, which may be negative."""
         frames = _of_size("background", frames, self.image.shape)
-        if self.kind == "static":
+        if self.kind != "rolling":
             yield from (frame - self.image for frame in frames)
             return
         background = self.image.copy()
@@ -146,15 +148,7 @@ class Crop:
 
     def __call__(self, frames: Frames) -> Frames:
         """Cut out."""
-        bottom, right = self.top + self.height, self.left + self.width
-        for frame in frames:
-            height, width = frame.shape[:2]
-            if min(self.top, self.left) < 0 or bottom > height or right > width:
-                raise DataError(
-                    f"crop: rows {self.top} to {bottom} and columns {self.left} to {right} are not within "
-                    f"frames of {height}x{width} pixels (H x W)"
-                )
-            yield frame[self.top : bottom, self.left : right]
+        return (cropped(frame, self.left, self.top, self.width, self.height) for frame in frames)
 
     def to_model(self, points: np.ndarray) -> np.ndarray:
         """From the part's corner."""

@@ -1,0 +1,83 @@
+"""What rests for a while is a thing; what never moves is behind it."""
+
+import numpy as np
+import pytest
+from staged import COLUMN, ROW, H, T, W, blob, movie
+
+from vtssi_pyro.errors import DataError
+from vtssi_pyro.movies import Hints, Movie, inspect, suggested_preparation
+from vtssi_pyro.movies.background import KINDS, smooth, without_things
+from vtssi_pyro.movies.inspection import POLARITIES
+
+START = np.array([(30.0, 25.0), (60.0, 60.0), (95.0, 30.0)])
+DIRT = (25, 70)  # x, y
+
+
+def lingering(reach: float, length: int = T) -> tuple[Movie, np.ndarray]:
+    """Blobs that wander no farther than ``reach``, less than their size, and a speck of dirt; and where they are."""
+    random, time = np.random.default_rng(3), np.arange(length)[:, None]
+    turn = 2 * np.pi * (time / length + np.array([0.0, 0.3, 0.6]))
+    path = START + reach * np.stack([np.cos(turn), np.sin(turn)], -1)
+    dirt = -0.3 * np.exp(-((COLUMN - DIRT[0]) ** 2 + (ROW - DIRT[1]) ** 2) / 8)
+    behind = 0.3 + 0.2 * COLUMN / W + dirt
+    frames = [
+        behind + sum(blob(x, y) for x, y in places) + 0.01 * random.normal(size=(H, W)) for places in path
+    ]
+    stack = np.stack(frames).astype(np.float32)
+    return Movie("lingering", (H, W), length, None, lambda: iter(stack)), path
+
+
+def test_things_that_hardly_leave_their_place_are_seen_whole() -> None:
+    made, path = lingering(6.0)
+    found = inspect(made)
+    assert (found.objects, found.polarity, found.background) == (3, "bright", "static")
+    assert found.object_size == pytest.approx(13, abs=3)
+    assert found.speed == pytest.approx(2 * np.pi * 6 / T, rel=0.5)
+    preparation = suggested_preparation(found, 120)
+    for frame, places in zip(preparation(made), preparation.to_model(path), strict=True):
+        assert all(frame[int(y), int(x)] > 0.7 for x, y in places)
+        assert frame[int(preparation.to_model(np.array(DIRT))[1]), DIRT[0]] < 0.2  # dirt stays behind
+
+
+def test_what_passes_over_dirt_does_not_take_it_along() -> None:
+    made, _ = lingering(4.0)
+    frames = np.stack(list(made))
+    image = np.median(frames, 0)
+    mended = without_things(image, frames, 0.05)
+    near = np.hypot(COLUMN - DIRT[0], ROW - DIRT[1]) < 5
+    np.testing.assert_array_equal(mended[near], image[near])
+    x, y = START[0].astype(int)
+    assert image[y, x] - smooth(image)[y, x] > 0.15  # the median holds a thing
+    assert abs(mended[y, x] - smooth(image)[y, x]) < 0.05
+
+
+def test_a_median_without_things_stays_as_it_is() -> None:
+    frames = np.stack(list(movie(blob)))
+    image = np.median(frames, 0)
+    assert without_things(image, frames, 0.1) is image
+
+
+def test_before_the_light_alone_what_never_moves_is_a_thing() -> None:
+    made, _ = lingering(0.0)
+    assert inspect(made).objects == 0
+    found = inspect(made, Hints(background="smooth", polarity="bright"))
+    assert (found.objects, found.background) == (3, "smooth")
+    frame = next(iter(suggested_preparation(found, 120)(made)))
+    assert all(frame[int(y) + 15, int(x)] > 0.7 for x, y in START)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("polarity", POLARITIES)
+def test_what_is_said_counts(kind: str, polarity: str) -> None:
+    made = movie(blob)
+    found = inspect(made, Hints(objects=7, object_size=11.0, background=kind, polarity=polarity))
+    assert (found.objects, found.object_size) == (7, 11.0)
+    lines = suggested_preparation(found, 64).lines()
+    assert lines[1].startswith(f"background kind={kind} ")
+    assert lines[2] == f"polarity kind={polarity}"
+    assert all(frame.shape == (64, 64) for frame in suggested_preparation(found, 64)(made))
+
+
+def test_a_part_that_is_not_there_is_told() -> None:
+    with pytest.raises(DataError, match="columns 100 to 130 are not within frames of 90x120"):
+        inspect(movie(blob), Hints(crop=(100, 0, 30, 90)))
