@@ -13,7 +13,7 @@ from vtssi_pyro.cli.sources import open_splits
 from vtssi_pyro.cli.tables import about
 
 from vtssi_pyro.config import to_dict
-from vtssi_pyro.machine import default_threads, prepare
+from vtssi_pyro.machine import prepare
 from vtssi_pyro.packing import pack
 from vtssi_pyro.pretrained import FOLDER
 from vtssi_pyro.runs import Run
@@ -22,7 +22,7 @@ from vtssi_pyro.runs import Run
 def main(arguments: list[str] | None = None) -> None:
     chosen = parser().parse_args(arguments)
     run = Run(chosen.run)
-    prepare(chosen.threads or default_threads())
+    prepare(chosen.threads)
     test = open_splits(run.config, chosen.mnist, torch.device("cpu")).test
     words = {key: getattr(chosen, key) for key in ("description", "data", "licence", "machine")}
     card = pack(

@@ -10,7 +10,7 @@ from pathlib import Path
 from vtssi_pyro.cli.sources import TABLE_SEED
 
 from vtssi_pyro import judge, load, load_digits, moving_digits
-from vtssi_pyro.machine import default_threads, prepare
+from vtssi_pyro.machine import prepare
 
 FLAVOURS = ("linear", "linear-overlap", "elliptic", "elliptic-overlap")
 SHOWN = (
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     parser.add_argument("--json", type=Path, help="file for all metrics")
     options = parser.parse_args()
-    prepare(options.threads or default_threads())
+    prepare(options.threads)
     tracker, digits = load(options.source), load_digits("mnist", "test", options.mnist)
     found = {}
     for flavour in options.flavours.split(","):

@@ -2,7 +2,7 @@
 
 import click
 
-from .options import POSITIVE, PRESETS, VARIANTS, command, device_option, option
+from .options import POSITIVE, PRESETS, VARIANTS, command, machine_options, option
 
 
 @command(
@@ -24,8 +24,7 @@ from .options import POSITIVE, PRESETS, VARIANTS, command, device_option, option
         help="At most so many digits a frame.")  # fmt: skip
 @option("--set", "sets", multiple=True, metavar="KEY=VALUE", section="Model",
         help="Change any key of the configuration; repeatable.")  # fmt: skip
-@device_option
-@option("--threads", type=POSITIVE, section="Machine", help="CPU threads.  [default: one per idle core]")
+@machine_options
 @option("--repeats", type=POSITIVE, default=10, show_default=True, section="Output",
         help="Of everything; medians are told.")  # fmt: skip
 @option("--json", "as_json", is_flag=True, section="Output", help="Print one JSON object instead of a table.")
@@ -44,12 +43,12 @@ def benchmark(
     from vtssi_pyro.benchmark import measure, workload
     from vtssi_pyro.config import override
     from vtssi_pyro.config.presets import DEFAULT_VARIANTS
-    from vtssi_pyro.machine import available_device, default_threads, prepare
+    from vtssi_pyro.machine import available_device, prepare
 
     from .tables import speed
 
     where = available_device(device)
-    prepare(threads or default_threads())
+    prepare(threads)
     variant = variant or DEFAULT_VARIANTS.get(preset, "vtssi")
     config = workload(variant, preset, batch=batch, length=length, frame=frame, objects=objects)
     found = measure(override(config, list(sets)), where, repeats)

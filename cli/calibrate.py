@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import POSITIVE, checkpoint_option, command, device_option, mnist_option, option, say
+from .options import POSITIVE, checkpoint_option, command, machine_options, mnist_option, option, say
 
 if TYPE_CHECKING:
     from vtssi_pyro.calibration import Calibration
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 @option("--seed", type=int, default=0, show_default=True, section="Prediction", help="Of the draws.")
 @option("--json", "as_json", is_flag=True, section="Output", help="Print one JSON object instead of a table.")
 @checkpoint_option
-@device_option
+@machine_options
 def calibrate(
     run: str, data: str | None, fit_on: str | None, sequences: int, mnist: str | None, observe: int | None,
-    samples: int, seed: int, as_json: bool, checkpoint: str, device: str,
+    samples: int, seed: int, as_json: bool, checkpoint: str, device: str, threads: int | None,
 ) -> None:  # fmt: skip
     """Tell how honest the sampled predictions of RUN are, and mend them.
 
@@ -52,7 +52,7 @@ def calibrate(
     import json
 
     from vtssi_pyro.errors import UsageError
-    from vtssi_pyro.machine import available_device, default_threads, prepare
+    from vtssi_pyro.machine import available_device, prepare
     from vtssi_pyro.recalibration import recalibrate
     from vtssi_pyro.runs import Run
     from vtssi_pyro.trained import find
@@ -63,7 +63,7 @@ def calibrate(
 
     trained = find(run)
     config, where = trained.config, available_device(device)
-    prepare(default_threads())
+    prepare(threads)
     seen = observe or config.observe
     own = isinstance(trained, Run)
     if fit_on and not own:

@@ -2,7 +2,7 @@
 
 import click
 
-from .options import POSITIVE, checkpoint_option, command, device_option, option
+from .options import POSITIVE, checkpoint_option, command, machine_options, option
 
 
 @command(
@@ -22,10 +22,10 @@ from .options import POSITIVE, checkpoint_option, command, device_option, option
 @checkpoint_option
 @option("--without-mot", is_flag=True, section="Model",
         help="Positions as FIND sees them, without the motion model and without prediction.")  # fmt: skip
-@device_option
+@machine_options
 def evaluate(
     run: str, data: str, observe: int | None, mot: bool, as_json: bool, export: str | None, checkpoint: str,
-    without_mot: bool, device: str,
+    without_mot: bool, device: str, threads: int | None,
 ) -> None:  # fmt: skip
     """Judge the tracker of RUN on sequences whose positions are known.
 
@@ -41,7 +41,7 @@ def evaluate(
     from vtssi_pyro.errors import DataError
     from vtssi_pyro.evaluation import compare, find
     from vtssi_pyro.export import write_mot_challenge
-    from vtssi_pyro.machine import available_device, default_threads, prepare
+    from vtssi_pyro.machine import available_device, prepare
     from vtssi_pyro.mot_metrics import library, mot_metrics
     from vtssi_pyro.trained import find as find_trained
 
@@ -61,7 +61,7 @@ def evaluate(
         )
     if (mot or export) and dataset.truth.box is None:
         raise DataError(f"{data}: --mot and --export need boxes; expected an array boxes (S, T, N, 2)")
-    prepare(default_threads())
+    prepare(threads)
     tracker = trained.tracker(checkpoint, available_device(device))
     warn_if_short(tracker, dataset.length)
     if without_mot:

@@ -11,7 +11,7 @@ from .options import (
     PRESETS,
     VARIANTS,
     command,
-    device_option,
+    machine_options,
     mnist_option,
     movie_options,
     option,
@@ -50,8 +50,7 @@ from .options import (
 @option("--out", metavar="RUN", type=click.Path(), section="Output",
         help="Folder of the run.  [default: runs/NAME-0001, counted up]")  # fmt: skip
 @option("--resume", is_flag=True, section="Output", help="Go on with the run in --out where it was stopped.")
-@device_option
-@option("--threads", type=POSITIVE, section="Machine", help="CPU threads.  [default: one per idle core]")
+@machine_options
 @option("--compile", "compile_", is_flag=True, section="Machine",
         help="Compile the renderer and the search: a tenth faster, after a minute or two.")  # fmt: skip
 def fit(

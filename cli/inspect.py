@@ -26,8 +26,8 @@ def inspect(movie: str, objects: int | None, said: dict[str, Any], out: str | No
     MOVIE is mp4, mov, avi, mkv, webm, GIF, WebP, a TIFF stack, a folder of pictures or an array (.npy, .npz).
     Tells its size, length and rate, the range of intensities, the background, the number, size and speed of the
     moving things, and the steps that prepare its frames; the contact sheet shows frames before and after these,
-    with a window around each thing that stands out. Where it sees things wrong, say how they are: options of that
-    name are fit's, too.
+    with a window around each thing that stands out, counted anew in each frame. Where it sees things wrong, say
+    how they are: options of that name are fit's, too.
     """
     from vtssi_pyro.atomic import write_json
     from vtssi_pyro.footage import FEWEST

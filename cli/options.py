@@ -62,10 +62,6 @@ debug_option = click.option(
     "--debug", is_flag=True, expose_value=False, is_eager=True, callback=_remember,
     help="Show the traceback of an error.",
 )  # fmt: skip
-device_option = click.option(
-    "--device", default="auto", cls=Option, section="Machine",
-    help="auto (CUDA when there is one), cpu, cuda or cuda:N.  [default: auto]",
-)  # fmt: skip
 checkpoint_option = click.option(
     "--checkpoint", type=click.Choice(["last", "best"]), default="last", show_default=True, cls=Option,
     section="Model", help="Weights at the end, or where the held-out ELBO was highest.",
@@ -91,6 +87,15 @@ def command(*examples: str) -> Callable[[Callable[..., Any]], click.Command]:
         return made
 
     return make
+
+
+def machine_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--device`` and ``--threads``: what a command computes on."""
+    device = option("--device", default="auto", section="Machine",
+                    help="auto (CUDA when there is one), cpu, cuda or cuda:N.  [default: auto]")  # fmt: skip
+    threads = option("--threads", type=POSITIVE, section="Machine",
+                     help="CPU threads.  [default: one per idle core]")  # fmt: skip
+    return device(threads(function))
 
 
 def option(*names: str, section: str, **settings: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -11,8 +11,8 @@ from .options import (
     anew_option,
     checkpoint_option,
     command,
-    device_option,
     film_option,
+    machine_options,
     option,
     warn,
 )
@@ -51,10 +51,10 @@ FANS = 8  # sequences in the picture of futures
 @anew_option
 @film_option
 @checkpoint_option
-@device_option
+@machine_options
 def predict(
     run: str, frames: str, observe: int, horizon: int, samples: int, raw: bool, seed: int, out: str,
-    prepare_anew: bool, mp4: bool, checkpoint: str, device: str,
+    prepare_anew: bool, mp4: bool, checkpoint: str, device: str, threads: int | None,
 ) -> None:  # fmt: skip
     """See K frames of FRAMES, predict the next H.
 
@@ -70,7 +70,7 @@ def predict(
     """
     from vtssi_pyro.errors import UsageError
     from vtssi_pyro.export import write_predictions_csv
-    from vtssi_pyro.machine import available_device, default_threads, prepare
+    from vtssi_pyro.machine import available_device, prepare
     from vtssi_pyro.movies.film import writer
     from vtssi_pyro.predict import forecast
     from vtssi_pyro.trained import find
@@ -84,7 +84,7 @@ def predict(
     opened = open_for(frames, trained, prepare_anew)
     data = opened.data
     where = available_device(device)
-    prepare(default_threads())
+    prepare(threads)
     tracker = trained.tracker(checkpoint, where)
     if not tracker.motion.predicts:
         raise UsageError(

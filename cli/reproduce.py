@@ -6,7 +6,7 @@ import click
 
 from vtssi_pyro.paper import FLAVOURS, MODELS
 
-from .options import DIGITS, POSITIVE, command, device_option, mnist_option, option
+from .options import DIGITS, POSITIVE, command, machine_options, mnist_option, option
 
 ITEMS = ("table1", "figure3", "figure4", "figure10", "figure11", "figure12", "figure13", "figure14")
 PRESETS = ("quick", "standard", "paper")  # those with the data of the table
@@ -56,8 +56,7 @@ class Several(click.ParamType):
         help="Futures to draw as dots around predicted boxes.")  # fmt: skip
 @option("--out", metavar="DIR", type=click.Path(), default="reproduction", show_default=True, section="Output",
         help="Folder for runs, cells, tables and figures.")  # fmt: skip
-@device_option
-@option("--threads", type=POSITIVE, section="Machine", help="CPU threads.  [default: one per idle core]")
+@machine_options
 def reproduce(
     items: tuple[str, ...], preset: str, no_training: bool, digits: str, mnist: str | None,
     variants: tuple[str, ...], flavours: tuple[str, ...], seeds: tuple[int, ...], sequences: int, samples: int,
@@ -73,7 +72,7 @@ def reproduce(
     show sequences chosen by the truth alone. vtssi-without-mot is judged from vtssi's run. Exit codes are
     those of vtssi-pyro --help; given again, the same command goes on where it was stopped.
     """
-    from vtssi_pyro.machine import available_device, default_threads, prepare
+    from vtssi_pyro.machine import available_device, prepare
 
     from . import paper_figures, table1
     from .reading import folder
@@ -81,7 +80,7 @@ def reproduce(
 
     refuse_company()
     where = available_device(device)
-    prepare(threads or default_threads())
+    prepare(threads)
     order = Order(preset, digits, mnist, folder(out), where, threads, train=not no_training)
     for item in dict.fromkeys(items):
         if item == "table1":

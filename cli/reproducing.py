@@ -12,7 +12,7 @@ from vtssi_pyro import fitting
 from vtssi_pyro.config import Config
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.fitting import Interrupted
-from vtssi_pyro.machine import default_threads, prepare
+from vtssi_pyro.machine import prepare
 from vtssi_pyro.provenance import provenance
 from vtssi_pyro.reproduction import Key
 from vtssi_pyro.runs import Run
@@ -105,8 +105,7 @@ def _check_same(run: Run, wanted: Config) -> None:
 def _train(order: Order, run: Run, wanted: Config) -> Run:
     resume = (run.folder / "config.json").exists()
     config = run.config if resume else wanted
-    threads = order.threads or (run.machine.get("threads") if resume else None) or default_threads()
-    prepare(threads)
+    threads = prepare(order.threads or (run.machine.get("threads") if resume else None))
     splits = open_splits(config, order.mnist, order.device)
     fitting.check(config, splits.train)
     machine = machine_of(threads, order.device, ALONE)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import anew_option, checkpoint_option, command, device_option, film_option, option
+from .options import anew_option, checkpoint_option, command, film_option, machine_options, option
 
 if TYPE_CHECKING:
     from .reading import Opened, Read
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 @anew_option
 @film_option
 @checkpoint_option
-@device_option
+@machine_options
 def track(
     run: str, frames: str, out: str, stream: bool, patience: float, size: str | None, appearance: bool,
-    prepare_anew: bool, mp4: bool, checkpoint: str, device: str,
+    prepare_anew: bool, mp4: bool, checkpoint: str, device: str, threads: int | None,
 ) -> None:  # fmt: skip
     """Track the objects in FRAMES with the tracker of RUN.
 
@@ -59,7 +59,7 @@ def track(
     """
     from vtssi_pyro import predict
     from vtssi_pyro.errors import UsageError
-    from vtssi_pyro.machine import available_device, default_threads, prepare
+    from vtssi_pyro.machine import available_device, prepare
     from vtssi_pyro.movies.film import writer
     from vtssi_pyro.trained import find
 
@@ -74,13 +74,13 @@ def track(
     if stream and (appearance or mp4 or prepare_anew):
         raise UsageError("--stream writes tracks.csv alone: leave out --appearance, --mp4, --prepare-anew")
     if stream:
-        prepare(default_threads())
+        prepare(threads)
         tracker = trained.tracker(checkpoint, available_device(device))
         click.echo(follow(trained, tracker, frames, folder(out), patience, size))
         return
     opened = open_for(frames, trained, prepare_anew)
     data = opened.data
-    prepare(default_threads())
+    prepare(threads)
     tracker = trained.tracker(checkpoint, where := available_device(device))
     warn_if_short(tracker, data.length)
     target = folder(out)

@@ -18,7 +18,7 @@ from vtssi_pyro.config.presets import DEFAULT_VARIANTS
 from vtssi_pyro.data import FLAVOURS
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.footage import Footage
-from vtssi_pyro.machine import available_device, default_threads, prepare
+from vtssi_pyro.machine import available_device, prepare
 from vtssi_pyro.movies import Preparation
 from vtssi_pyro.runs import Run, versions
 from vtssi_pyro.train.group import Group, joined
@@ -61,8 +61,7 @@ def begin(
         said: of a movie, by the names of ``Hints``.
     """
     where = available_device(device)
-    threads = threads or default_threads()
-    prepare(threads)
+    threads = prepare(threads)
     with joined(where) as group:
 
         def resolve() -> tuple[Config, Splits, Preparation | None]:
@@ -120,8 +119,7 @@ def go_on(
             say(f"{run.folder}: finished already")
             group.once(lambda: _show(run, config, run.read_summary()))
             return
-        threads = threads or run.machine.get("threads") or default_threads()
-        prepare(threads)
+        threads = prepare(threads or run.machine.get("threads"))
         warn_of_changes(run, machine_of(threads, where, group))
         found = conduct(run, config, splits, where, group, resume=True)
         group.once(lambda: _show(run, config, found))

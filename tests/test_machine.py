@@ -39,6 +39,12 @@ def test_freed_memory_is_kept() -> None:
     assert after < before / 10
 
 
+def test_threads_are_as_said_or_the_default() -> None:
+    code = "from vtssi_pyro.machine import *; print(prepare(2), torch.get_num_threads(), prepare() <= physical_cores())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2", "2", "True"]
+
+
 IDLE = """
 import torch
 from vtssi_pyro.machine import prepare, tidy

@@ -16,16 +16,24 @@ _NEVER = 2**31 - 1
 IDLE = 2**28  # bytes that may lie free
 
 
-def prepare(threads: int) -> None:
+def prepare(threads: int | None = None) -> int:
     """Set the number of CPU threads, and have freed memory kept for the next step.
+
+    Args:
+        threads: None for :func:`default_threads`.
+
+    Returns:
+        the number of threads.
 
     glibc gives large blocks back to the system when they are freed, and has them zeroed, page by page, when the next
     training step asks for them again: a tenth of the step's time, more on a busy machine. Kept, they take a tenth more
     memory where steps are large.
     """
+    threads = threads or default_threads()
     torch.set_num_threads(threads)
     _glibc("mallopt", _M_MMAP_MAX, 0)
     _glibc("mallopt", _M_TRIM_THRESHOLD, _NEVER)
+    return threads
 
 
 def tidy() -> None:

@@ -89,3 +89,12 @@ def test_info() -> None:
     assert set(found["extras"]) >= {"test"}
     lines = call("info").stdout.splitlines()
     assert lines[0].split() == ["python", found["versions"]["python"]]
+
+
+@pytest.mark.parametrize(
+    "command", ["fit", "track", "predict", "evaluate", "calibrate", "reproduce", "benchmark"]
+)
+def test_whatever_computes_can_be_told_on_what(command: str) -> None:
+    text = call(command, "-h").output
+    assert "--device" in text
+    assert "--threads" in text
