@@ -16,6 +16,7 @@ from vtssi_pyro.plots import film_strip
 from .options import say
 
 SHOWN = 8  # frames of a contact sheet
+FEW = 10  # things, up to which a fit takes minutes
 
 
 def is_movie(source: str) -> bool:
@@ -69,12 +70,14 @@ def told(found: Inspection) -> list[str]:
     height, width = found.size
     rate = f", {found.rate:g} frames per second" if found.rate else ""
     scale = ", of full scale" if found.high <= 1 else ""  # floats are taken as they are
+    many = "those are many, and minutes grow with their number: --crop a part, or say --objects"
     return [
         f"{found.name}: {found.length} frames of {width}x{height} pixels{rate}",
         f"intensities from {found.low:.3g} to {found.high:.3g}, noise {found.noise:.2g}{scale}; "
         f"background: {found.background}",
         f"moving things: {found.objects} at once, {found.polarity} before the background, about "
         f"{found.object_size:.0f} pixels large, {found.speed:.2g} pixels a frame",
+        *([many] if found.objects > FEW else []),
     ]
 
 

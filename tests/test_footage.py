@@ -52,6 +52,9 @@ def test_the_model_suits_the_movie(footage: Footage) -> None:
     more = replace(footage, found=replace(footage.found, objects=8)).suited(quick("vtssi"))
     for before, after in zip(config.train.stages, more.train.stages, strict=True):
         assert after.batch <= before.batch, "more objects, smaller batches"
+        assert after.cache <= before.cache, "and no more paths to find"
+    steps = {stage.name: stage.steps for stage in config.train.stages}
+    assert steps["search"] < steps["motion"] / 10, "there is little to learn of how to follow"
 
 
 def test_things_that_stand_out_are_found(footage: Footage) -> None:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.config import Config, SpotConfig
-from vtssi_pyro.config.schedules import Constant
+from vtssi_pyro.config.recipe import Stage
+from vtssi_pyro.config.schedules import Constant, Cosine, Linear
 from vtssi_pyro.data.clips import Clips
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import Inspection, Movie, Preparation, open_movie, suggested_preparation
@@ -26,6 +27,8 @@ SAMPLED = 64  # frames that tell how high peaks are
 SURE = 30.0  # nats: what a frame that shows an object in full offers for its place
 SLOWEST = 0.005  # frame coordinates a frame: the least unit that motions are seen in
 BUDGET = 2 * 64**2  # objects times pixels of a frame for which the recipes' batches are meant
+PATHS = 2000  # of objects in clips, which overlap: what MOT learns from
+SEARCH = 80  # steps
 
 
 @dataclass(frozen=True)
@@ -99,16 +102,7 @@ class Footage:
             ),
             mot=replace(base.mot, step=speed, walk_scale=min(4 * speed, base.mot.walk_scale), inertia=True),
         )  # fmt: skip
-        share = min(1.0, BUDGET / (objects * side**2))
-        stages = tuple(
-            replace(
-                stage,
-                count_shift=Constant(0.0),
-                length=stage.length if stage.objective != "full" else Constant(10),
-                batch=stage.batch if stage.objective == "rollout" else max(4, round(stage.batch * share)),
-            )
-            for stage in config.train.stages
-        )
+        stages = tuple(_suited(stage, objects, side) for stage in config.train.stages)
         return replace(config, model=model, train=replace(config.train, stages=stages))
 
     def standing_out(self, times: Sequence[int]) -> Tracks:
@@ -140,6 +134,22 @@ class Footage:
     def to_source(self, tracks: Tracks) -> Tracks:
         """Tracks in the movie's own pixels; see :func:`to_source`."""
         return to_source(tracks, self.preparation)
+
+
+def _suited(stage: Stage, objects: int, side: int) -> Stage:
+    """A stage for a movie of so many objects in frames of so many pixels a side."""
+    stage = replace(stage, count_shift=Constant(0.0))
+    if stage.objective == "rollout":
+        return replace(stage, cache=max(PATHS // objects, 1))
+    share = min(1.0, BUDGET / (objects * side**2))
+    stage = replace(stage, batch=max(4, round(stage.batch * share)))
+    if stage.objective == "full":
+        return replace(stage, length=Constant(10))
+    if stage.name == "search":  # of five numbers, which is all that is learned of how to follow
+        return replace(
+            stage, steps=SEARCH, learning_rate=Cosine(5e-3, 5e-4, 5, SEARCH), length=Linear(6, 10, 0, SEARCH)
+        )
+    return stage
 
 
 def to_source(tracks: Tracks, preparation: Preparation) -> Tracks:

@@ -53,6 +53,12 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def test_a_crowd_is_told_to_take_long(tmp_path: Path) -> None:
+    movie = saved(scene("blobs", length=16, side=240, objects=14, size=12, seed=1), tmp_path / "crowd")
+    assert "those are many" in call("inspect", movie).stdout
+    assert "those are many" not in call("inspect", movie, "--crop", "0,0,80,80").stdout
+
+
 def test_the_run_tells_all_that_it_is_of(place: Path) -> None:
     run = Run(place / "run")
     data = run.config.data
