@@ -9,7 +9,7 @@ from torch import Tensor
 from vtssi_pyro.config import ModelConfig, RECTConfig, SpotConfig
 from vtssi_pyro.data.clips import SYMMETRIES, Clips, turned
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.ops.peaks import peaks
+from vtssi_pyro.ops.peaks import highest, peaks
 from vtssi_pyro.ops.spatial import to_frame
 from vtssi_pyro.predict import Stream, track
 from vtssi_pyro.tracker import Tracker
@@ -87,6 +87,12 @@ def test_peaks_are_where_the_things_are_and_as_high_as_they_are_bright() -> None
     torch.testing.assert_close(2 * dim, heights)
 
 
+@pytest.mark.parametrize("side", [1, 3, 7])
+def test_the_highest_around_is_that_of_max_pooling(side: int) -> None:
+    maps = torch.randn(2, 3, 9, 12)
+    torch.testing.assert_close(highest(maps, side), torch.nn.functional.max_pool2d(maps, side, 1, side // 2))
+
+
 def test_a_peak_at_the_border_stays_inside() -> None:
     frames = torch.zeros(1, SIDE, SIDE)
     frames[0, 0, SIDE - 1] = 1
@@ -142,7 +148,7 @@ def test_confidence_stays_where_the_light_fades(follower: Tracker) -> None:
     assert found.confidence[0, 8:13, slot].max() < 0.3
 
 
-@pytest.mark.parametrize("away", [(0, 5), (5, 40), (60, 100)])
+@pytest.mark.parametrize("away", [(0, 5), (5, 40), (60, 100), (20, 100), (0, 90)])
 def test_a_thing_that_comes_late_or_leaves_is_told_as_it_is(follower: Tracker, away: tuple[int, int]) -> None:
     turns = 14 * torch.arange(100).mul(0.05).sin().view(-1, 1)
     path = torch.tensor([[[20.0, 8.0], [20.0, 30.0]]]) + torch.cat([turns, 0 * turns], -1).view(-1, 1, 2)
@@ -174,6 +180,24 @@ def test_a_faint_halo_on_one_side_does_not_move_a_thing(follower: Tracker) -> No
     path = straight([[12.0, 12.0], [28.0, 24.0]], [[0.4, 0.2], [-0.3, 0.2]], 12)
     frames = torch.maximum(things(path), 0.3 * things(path + torch.tensor([3.0, 0.0])))
     assert error(follower, path, frames).mean() < 0.25  # a tight box around both is half a pixel off
+
+
+@pytest.mark.parametrize("faint", [0.45, 0.7])
+@pytest.mark.parametrize("apart", [8.0, 16.0])
+def test_a_bright_thing_is_not_taken_for_a_faint_one(follower: Tracker, faint: float, apart: float) -> None:
+    class Shaded(Drawn):
+        def forward(self, description: Tensor) -> Tensor:
+            shade = description[..., :1]  # of all that is seen of it
+            return (super().forward(description).sigmoid() * shade).clamp(1e-4, 1 - 1e-4).logit()
+
+    follower.air.decoder = Shaded()
+    path = straight([[20 - apart / 2, 20.3], [20 + apart / 2, 18.6]], [[0, 0]] * 2, 1)
+    bright, dim = (things(path[:, i : i + 1], bright=(1.0, faint)[i]) for i in (0, 1))
+    shades = torch.tensor([[[faint], [1.0], [0.0]]]).expand(1, 3, 4)  # the faint one's slot comes first
+    two = Objects(torch.tensor([[0.6]]), torch.full((1, 3, 2), SIZE / SIDE), shades)
+    with torch.no_grad():
+        place = follower.find.read(follower.air, (bright + dim).clamp(0, 1), two, None)[0].loc[0, 0]
+    assert (place[:2] - to_frame(path[0].flip(0), (SIDE, SIDE))).norm(dim=-1).max() < 4 / SIDE  # two px
 
 
 def test_empty_slots_keep_nobody_away(follower: Tracker) -> None:

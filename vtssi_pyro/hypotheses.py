@@ -23,6 +23,8 @@ from vtssi_pyro.ops.spatial import paste
 from vtssi_pyro.tracker import Tracker
 from vtssi_pyro.types import Found, Objects, Plates, State
 
+AWAY = 10.0  # frame coordinates: outside
+
 
 @dataclass(frozen=True)
 class Consensus:
@@ -126,8 +128,10 @@ def _explain(tracker: Tracker, frames: Tensor, reading: Consensus) -> tuple[Foun
     trace = poutine.trace(tracker.find.guide).get_trace(air, frames, objects, None, plates)
     found = trace.nodes["_RETURN"]["value"]
     here = counting.present(objects.count, found.position.shape[-2])
-    shown = air.glimpses(objects, found) * here[..., None, None]
-    left = frames - paste(shown, found.position, objects.size, frames.shape[-2:])
+    glimpses = air.glimpses(objects, found)
+    seen = _seen(tracker, frames, glimpses, found, objects, here)  # (B, T, N)
+    places = found.position.where(seen.unsqueeze(-1), frames.new_tensor(AWAY))
+    left = frames - paste(glimpses * here[..., None, None], places, objects.size, frames.shape[-2:])
     fit = left.square().sum((-3, -2, -1)) / (2 * air.config.noise**2)
     cost = _divergence(reading.count, air.count(0.0)).squeeze(-1)
     for q, p in ((reading.size, air.size()), (reading.description, air.description())):
@@ -135,9 +139,19 @@ def _explain(tracker: Tracker, frames: Tensor, reading: Consensus) -> tuple[Foun
     state = None
     for t in range(frames.shape[1]):
         q, p = trace.nodes[f"position_{t + 1}"]["fn"], walk.walk(state, objects.size)
-        cost = cost + (_divergence(q, p) * here).sum(-1)
+        cost = cost + (_divergence(q, p) * seen[..., t, :]).sum(-1)
         state = State(found.position[..., t, :, :], None)
     return found, -(fit + cost)
+
+
+def _seen(
+    tracker: Tracker, frames: Tensor, glimpses: Tensor, found: Found, objects: Objects, here: Tensor
+) -> Tensor:
+    """In which frames objects are seen (B, T, N): in all, but where FIND follows those that may be hidden or gone."""
+    visible = getattr(tracker.find, "visible", None)
+    if visible is None:
+        return here.unsqueeze(-2).expand(found.position.shape[:-1])
+    return visible(frames, glimpses, found.position, objects.size, here) > 0
 
 
 def _divergence(q: Distribution, p: Distribution) -> Tensor:

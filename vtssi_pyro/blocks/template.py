@@ -14,6 +14,7 @@ from vtssi_pyro.nn import MIN_SCALE
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.correlate import match
 from vtssi_pyro.ops.exclusion import exclude
+from vtssi_pyro.ops.peaks import highest
 from vtssi_pyro.ops.registration import precision, register, sharpen
 from vtssi_pyro.ops.spatial import SIZE_LIMITS, crop, paste
 from vtssi_pyro.types import Carry, Found, Objects, Plates
@@ -225,8 +226,9 @@ class FollowingFIND(TemplateFIND):
         return Normal(torch.stack(loc, -3), torch.stack(scale, -3)), heading
 
     def match(self, frames: Tensor, template: Tensor, norm: Tensor) -> Tensor:
-        """1 where an object is as its template shows it, however large and bright; see :meth:`TemplateFIND.match`."""
-        return super().match(frames, template, norm) / norm.unsqueeze(-4)
+        """1 where an object is as its template shows it, less where fainter or brighter; see :class:`TemplateFIND`."""
+        share = super().match(frames, template, norm) / norm.unsqueeze(-4)
+        return share / highest(share, self.config.kernel_side).clamp_min(1).square()
 
     def spread_of(self, frames: Tensor, found: Found, objects: Objects, searched: Tensor) -> Tensor:
         """What the frames leave open of objects that they show; of others how far the search may have gone astray."""

@@ -43,6 +43,12 @@ def peaks(frames: Tensor, size: Tensor, number: int) -> tuple[Tensor, Tensor]:
         return torch.stack(places, -2), torch.stack(heights, -1)
 
 
+def highest(maps: Tensor, side: int) -> Tensor:
+    """The highest value around each cell of maps (..., h, w), in a square of an odd ``side``."""
+    maps = torch.nn.functional.pad(maps, (side // 2,) * 4, value=-torch.inf)
+    return maps.unfold(-1, side, 1).amax(-1).unfold(-2, side, 1).amax(-1)
+
+
 def _vertex(blurred: Tensor, row: Tensor, column: Tensor, axis: int, grid: Tensor) -> Tensor:
     """Where a parabola through a peak and its two neighbours along an axis is highest, frame coordinates."""
     index = column if axis else row
