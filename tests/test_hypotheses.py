@@ -106,8 +106,22 @@ def test_halves_are_told_to_be_one_object(tiny, config: ModelConfig, monkeypatch
             ),
         )
         assert twice.number.tolist() == [2]
-        best = hypotheses._best(tracker, frames, [twice, one])
+        best = hypotheses._best(tracker, frames, [twice, one], run=8)
     assert best.number.tolist() == [1]
+
+
+def test_where_frames_are_from_elsewhere_an_object_may_come_from_anywhere(
+    tiny, blobs, config: ModelConfig
+) -> None:
+    tracker, frames = trying(tiny, config), blobs(2, 8)
+    there_and_away = torch.cat([frames, frames.flip(-1)], 1)
+    with evaluating(tracker), mode():
+        before = hypotheses._read(tracker, frames[:, : tracker.consensus.K])
+        jump, told = (
+            hypotheses._explain(tracker, there_and_away, before, run)[1] for run in (None, frames.shape[1])
+        )
+    assert not torch.equal(jump, told)
+    assert torch.isfinite(told).all()
 
 
 def test_a_settled_consensus_is_a_consensus(tiny, blobs, config: ModelConfig) -> None:

@@ -78,13 +78,15 @@ class Settled:
         return Objects(count.squeeze(-2), size, description), None
 
 
-def settle(tracker: Tracker, frames: Tensor) -> Settled:
+def settle(tracker: Tracker, frames: Tensor, run: int | None = None) -> Settled:
     """The best of several readings of what the objects are, sequence by sequence.
 
     Args:
         tracker: trained, in evaluation mode, with a consensus of several frames.
         frames: (B, T, H, W), intensities in [0, 1].
+        run: how many frames follow each other before the next are from elsewhere; all of them unless told.
     """
+    run = run or frames.shape[1]
     K, tries = tracker.consensus.K, tracker.consensus.tries
     last = max(frames.shape[1] - K, 0)
     starts = sorted({round(last * i / max(tries - 1, 1)) for i in range(tries)})
@@ -94,19 +96,20 @@ def settle(tracker: Tracker, frames: Tensor) -> Settled:
         unsure = (numbers != numbers[0]).any(0) | (numbers[0] > 1)
         best = readings[0]
         if unsure.any():
-            best = best.put(unsure, _best(tracker, frames[unsure], [reading[unsure] for reading in readings]))
+            tried = [reading[unsure] for reading in readings]
+            best = best.put(unsure, _best(tracker, frames[unsure], tried, run))
     return Settled(best)
 
 
-def _best(tracker: Tracker, frames: Tensor, readings: list[Consensus]) -> Consensus:
+def _best(tracker: Tracker, frames: Tensor, readings: list[Consensus], run: int) -> Consensus:
     """The reading with the most evidence, of those given and each with two objects as one."""
     best, most = readings[0], frames.new_full((len(frames),), -torch.inf)
     for reading in readings:
-        found, evidence = _explain(tracker, frames, reading)
+        found, evidence = _explain(tracker, frames, reading, run)
         candidates = [(reading, evidence)]
         if (reading.number > 1).any():
             fewer = _merged(tracker, frames, reading, found)
-            candidates.append((fewer, _explain(tracker, frames, fewer)[1]))
+            candidates.append((fewer, _explain(tracker, frames, fewer, run)[1]))
         for candidate, its in candidates:
             its = its.nan_to_num(nan=-torch.inf)
             better = its > most
@@ -121,8 +124,14 @@ def _read(tracker: Tracker, frames: Tensor) -> Consensus:
     return Consensus(*(trace.nodes[f.name]["fn"] for f in fields(Consensus)))
 
 
-def _explain(tracker: Tracker, frames: Tensor, reading: Consensus) -> tuple[Found, Tensor]:
-    """Where the objects then are, and the evidence (B,) for them, nats: of the frames, less what the objects cost."""
+def _explain(
+    tracker: Tracker, frames: Tensor, reading: Consensus, run: int | None = None
+) -> tuple[Found, Tensor]:
+    """Where the objects then are, and the evidence (B,) for them, nats: of the frames, less what the objects cost.
+
+    In the first frame of a run, and where it was away, an object may come from anywhere.
+    """
+    run = run or frames.shape[1]
     air, objects = tracker.air, reading.objects
     plates, walk = tracker.program().plates(frames), tracker.without_motion().motion
     trace = poutine.trace(tracker.find.guide).get_trace(air, frames, objects, None, plates)
@@ -136,11 +145,12 @@ def _explain(tracker: Tracker, frames: Tensor, reading: Consensus) -> tuple[Foun
     cost = _divergence(reading.count, air.count(0.0)).squeeze(-1)
     for q, p in ((reading.size, air.size()), (reading.description, air.description())):
         cost = cost + (_divergence(q, p) * here).sum(-1)
-    state = None
+    state, before = None, torch.zeros_like(seen[..., 0, :])
     for t in range(frames.shape[1]):
-        q, p = trace.nodes[f"position_{t + 1}"]["fn"], walk.walk(state, objects.size)
-        cost = cost + (_divergence(q, p) * seen[..., t, :]).sum(-1)
-        state = State(found.position[..., t, :, :], None)
+        q = trace.nodes[f"position_{t + 1}"]["fn"]
+        on, anew = (_divergence(q, walk.walk(s, objects.size)) for s in (state, None))
+        cost = cost + (on.where(before & (t % run > 0), anew) * seen[..., t, :]).sum(-1)
+        state, before = State(found.position[..., t, :, :], None), seen[..., t, :]
     return found, -(fit + cost)
 
 

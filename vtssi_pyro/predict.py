@@ -200,18 +200,19 @@ def _settled(tracker: Tracker, x: Tensor, settle: int | None = None) -> Guide:
     if getattr(tracker.consensus, "tries", 1) <= 1:
         return tracker.guide
     least = needed(tracker)
-    seen = _spread(x, max(sampling.WINDOW, least)) if settle is None else x[:, : max(settle, least)]
-    return tracker.program(consensus=hypotheses.settle(tracker, _floats(seen))).guide
+    seen, run = _spread(x[:, : settle and max(settle, least)], max(sampling.WINDOW, least, settle or 0))
+    return tracker.program(consensus=hypotheses.settle(tracker, _floats(seen), run)).guide
 
 
-def _spread(x: Tensor, most: int) -> Tensor:
-    """So many frames of a long sequence, from all over it: runs of neighbours, since objects move little in these."""
+def _spread(x: Tensor, most: int) -> tuple[Tensor, int]:
+    """So many frames of a long sequence, from all over it, in runs of neighbours; and how many these are each."""
     total = x.shape[1]
     if total <= most:
-        return x
+        return x, total
     runs = min(RUNS, most)
-    starts = torch.linspace(0, total - most // runs, runs).long()
-    return x[:, (starts[:, None] + torch.arange(most // runs)).flatten().to(x.device)]
+    run = most // runs
+    starts = torch.linspace(0, total - run, runs).long()
+    return x[:, (starts[:, None] + torch.arange(run)).flatten().to(x.device)], run
 
 
 def _floats(x: Tensor) -> Tensor:

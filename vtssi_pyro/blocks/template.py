@@ -24,6 +24,7 @@ LOST = 0.45  # of what an object that is seen in full offers: what a place anywh
 INERTIA = 0.5  # share of the old velocity that a frame keeps
 TIRING = 0.9  # share of its velocity that an object keeps in a frame that does not show it
 SEEN = 0.4  # of what an object offers: less than this of it is noise, or another's edge
+BRIGHT = 4.0  # how much less what is brighter than the template counts, by the square of the excess
 NOWHERE = -1e6  # nats
 
 
@@ -226,9 +227,9 @@ class FollowingFIND(TemplateFIND):
         return Normal(torch.stack(loc, -3), torch.stack(scale, -3)), heading
 
     def match(self, frames: Tensor, template: Tensor, norm: Tensor) -> Tensor:
-        """1 where an object is as its template shows it, less where fainter or brighter; see :class:`TemplateFIND`."""
+        """1 where an object is as its template shows it, less where fainter or much brighter."""
         share = super().match(frames, template, norm) / norm.unsqueeze(-4)
-        return share / highest(share, self.config.kernel_side).clamp_min(1).square()
+        return share / (1 + BRIGHT * (highest(share, self.config.kernel_side) - 1).relu().square())
 
     def spread_of(self, frames: Tensor, found: Found, objects: Objects, searched: Tensor) -> Tensor:
         """What the frames leave open of objects that they show; of others how far the search may have gone astray."""
