@@ -9,7 +9,7 @@ from torch import Tensor
 from vtssi_pyro.config import ModelConfig, RECTConfig, SpotConfig
 from vtssi_pyro.data.clips import SYMMETRIES, Clips, turned
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.ops.peaks import highest, peaks
+from vtssi_pyro.ops.peaks import peaks, summit
 from vtssi_pyro.ops.spatial import to_frame
 from vtssi_pyro.predict import Stream, track
 from vtssi_pyro.tracker import Tracker
@@ -43,6 +43,14 @@ class Drawn(torch.nn.Module):
         blob = torch.exp(-0.5 * (axis / 2) ** 2)
         glimpse = (blob[:, None] * blob).clamp(1e-4, 1 - 1e-4).logit()
         return glimpse.flatten().expand(*description.shape[:-1], -1)
+
+
+class Shaded(Drawn):
+    """The same, as bright as the description's first number says."""
+
+    def forward(self, description: Tensor) -> Tensor:
+        shade = description[..., :1]
+        return (super().forward(description).sigmoid() * shade).clamp(1e-4, 1 - 1e-4).logit()
 
 
 @pytest.fixture
@@ -87,10 +95,16 @@ def test_peaks_are_where_the_things_are_and_as_high_as_they_are_bright() -> None
     torch.testing.assert_close(2 * dim, heights)
 
 
-@pytest.mark.parametrize("side", [1, 3, 7])
-def test_the_highest_around_is_that_of_max_pooling(side: int) -> None:
-    maps = torch.randn(2, 3, 9, 12)
-    torch.testing.assert_close(highest(maps, side), torch.nn.functional.max_pool2d(maps, side, 1, side // 2))
+@pytest.mark.parametrize("top", [(3.0, 8.0), (4.3, 5.8), (-0.2, 11.4), (8.4, 0.4)])
+def test_the_summit_of_a_parabola_is_found(top: tuple[float, float]) -> None:
+    rows, columns = (torch.arange(length) - at for length, at in zip((9, 12), top, strict=True))
+    maps = 2 - 0.1 * rows.square()[:, None] - 0.2 * columns.square() - torch.tensor([0.0, 1.0])[:, None, None]
+    height, cell = summit(maps)
+    inside = torch.tensor([0.5 < top[0] < 7.5, 0.5 < top[1] < 10.5])
+    torch.testing.assert_close(cell[:, inside], torch.tensor(top)[inside].expand(2, -1))
+    assert (cell - torch.tensor(top)).abs().max() < 1  # at a border it is known to a cell
+    if inside.all():
+        torch.testing.assert_close(height, torch.tensor([2.0, 1.0]))
 
 
 def test_a_peak_at_the_border_stays_inside() -> None:
@@ -182,14 +196,21 @@ def test_a_faint_halo_on_one_side_does_not_move_a_thing(follower: Tracker) -> No
     assert error(follower, path, frames).mean() < 0.25  # a tight box around both is half a pixel off
 
 
+@pytest.mark.parametrize("apart", [3.0, 5.0, 7.0])
+def test_things_whose_light_adds_up_are_both_found(follower: Tracker, apart: float) -> None:
+    follower.air.decoder = Shaded()
+    path = straight([[20 - apart / 2, 20.3], [20 + apart / 2, 20.3]], [[0, 0]] * 2, 1)
+    shades = torch.full((1, 3, 4), 0.5)
+    two = Objects(torch.tensor([[0.6]]), torch.full((1, 3, 2), SIZE / SIDE), shades)
+    with torch.no_grad():
+        place = follower.find.read(follower.air, things(path, bright=0.5), two, None)[0].loc[0, 0]
+    between = torch.cdist(place[:2], to_frame(path[0], (SIDE, SIDE))) * SIDE / 2
+    assert between.min(-1).values.max() < 2.5  # px
+
+
 @pytest.mark.parametrize("faint", [0.4, 0.6])
 @pytest.mark.parametrize("apart", [8.0, 16.0])
 def test_a_bright_thing_is_not_taken_for_a_faint_one(follower: Tracker, faint: float, apart: float) -> None:
-    class Shaded(Drawn):
-        def forward(self, description: Tensor) -> Tensor:
-            shade = description[..., :1]  # of all that is seen of it
-            return (super().forward(description).sigmoid() * shade).clamp(1e-4, 1 - 1e-4).logit()
-
     follower.air.decoder = Shaded()
     path = straight([[20 - apart / 2, 20.3], [20 + apart / 2, 18.6]], [[0, 0]] * 2, 1)
     bright, dim = (things(path[:, i : i + 1], bright=(1.0, faint)[i]) for i in (0, 1))

@@ -30,15 +30,21 @@ class State(NamedTuple):
     motion: Tensor | None  # (..., B, N, 10) m_t; None before frame M and without MOT
 
 
+class Heading(NamedTuple):
+    """What a finder that follows expects the next frame to show."""
+
+    place: Tensor  # (..., B, N, 2) of the last frame, frame coordinates
+    velocity: Tensor  # (..., B, N, 2)
+    seen: Tensor  # (..., B, N) how much of each object the last frame showed, from 0 to 1
+
+
 class Found(NamedTuple):
     """What a finder makes of frames."""
 
     position: Tensor  # (..., B, T, N, 2) where the objects are, draws; in a carry of the last frame alone
     glimpses: Tensor | None = None  # (..., B, N, G, G) what they look like, if better known than decoded
     box: tuple[Tensor, Tensor] | None = None  # then also their tight boxes, offset and size, see ops.ink
-    heading: tuple[Tensor, Tensor] | None = (
-        None  # place and velocity (..., B, N, 2), of a finder that follows
-    )
+    heading: Heading | None = None  # of a finder that follows
 
 
 class Carry(NamedTuple):

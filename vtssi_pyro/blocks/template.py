@@ -14,18 +14,16 @@ from vtssi_pyro.nn import MIN_SCALE
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.correlate import match
 from vtssi_pyro.ops.exclusion import exclude
-from vtssi_pyro.ops.peaks import highest
+from vtssi_pyro.ops.explaining import Placed, crosstalk, explain
 from vtssi_pyro.ops.registration import precision, register, sharpen
-from vtssi_pyro.ops.spatial import SIZE_LIMITS, crop, paste
-from vtssi_pyro.types import Carry, Found, Objects, Plates
+from vtssi_pyro.ops.spatial import SIZE_LIMITS, crop, paste, to_pixels
+from vtssi_pyro.types import Carry, Found, Heading, Objects, Plates
 
 REGISTRATION = 2  # steps; they leave hundredths of a pixel
 LOST = 0.45  # of what an object that is seen in full offers: what a place anywhere costs; noise offers less
 INERTIA = 0.5  # share of the old velocity that a frame keeps
 TIRING = 0.9  # share of its velocity that an object keeps in a frame that does not show it
 SEEN = 0.4  # of what an object offers: less than this of it is noise, or another's edge
-BRIGHT = 4.0  # how much less what is brighter than the template counts, by the square of the excess
-NOWHERE = -1e6  # nats
 
 
 class TemplateFIND(PyroModule):
@@ -83,7 +81,7 @@ class TemplateFIND(PyroModule):
 
     def read(
         self, air: AIR, frames: Tensor, objects: Objects, carry: Carry | None
-    ) -> tuple[Normal, tuple[Tensor, Tensor] | None]:
+    ) -> tuple[Normal, Heading | None]:
         """Where the objects are by the search alone, and where the next frames' search starts from, if it matters."""
         del carry
         return self.locate(self.search(air, frames, objects)), None
@@ -202,34 +200,39 @@ class FollowingFIND(TemplateFIND):
     """Match templates as :class:`TemplateFIND` does, near the place that the object moves to at constant velocity.
 
     q(p_t | p_{t-1}, x_t, s, d) as in the paper: a Gaussian gate around p_{t-1} + v_{t-1} on a floor, so that an object
-    that was lost is found again. Places are dealt out one by one, the surest first, and what an object explains is no
-    evidence for the others, so that things that look alike are told apart by where they were. Not in the paper.
+    that was lost is found again. What an object explains is no evidence for the others
+    (:func:`~vtssi_pyro.ops.explaining.explain`): things that look alike are told apart by where they were, things that
+    overlap by what they leave each other. An object of which nothing is left to be seen keeps away from those that are.
+    Not in the paper.
     """
 
     def read(
         self, air: AIR, frames: Tensor, objects: Objects, carry: Carry | None
-    ) -> tuple[Normal, tuple[Tensor, Tensor] | None]:
+    ) -> tuple[Normal, Heading | None]:
         """One frame after the other; see :meth:`TemplateFIND.read`."""
         heading = carry.found.heading if carry is not None else None
+        there = self.there(objects).squeeze(-2) > 0
+        with torch.no_grad():
+            template, norm = self._template(air, objects)
+            mixed, energy = crosstalk(template * norm, template / norm), norm.flatten(-3).square()
+        sharpness, strength = self.log_sharpness.exp(), self.log_strength.exp()
         loc, scale = [], []
         for own in self.evidence(air, frames, objects).unbind(-4):  # (..., B, N, h, w)
-            gate = torch.zeros_like(own) if heading is None else self._gate(heading[0] + heading[1], own)
-            rivals = self.log_strength.exp() * self._rivals(own + gate, objects)
-            logits = own + gate - rivals
-            q = self.locate(logits)
+            gate = torch.zeros_like(own) if heading is None else self._gate(heading, own)
             with torch.no_grad():
-                p = logits.flatten(-2).softmax(-1)
-                offered, left = ((e.flatten(-2) * p).sum(-1, keepdim=True) for e in (own, own - rivals))
-                sure = left / offered.clamp_min(self.log_sharpness.exp())
-                heading = _moved(heading, q.loc, sure.clamp(0, 1).square())
+                expected = None if heading is None else self._expected(heading)
+                explained, placed = explain(own / sharpness, gate / sharpness, mixed, energy, there, expected)
+                near = self._near(placed, objects, own)
+                kept_away = (1 - placed.seen)[..., None, None] * (near - explained).relu()
+            q = self.locate(own + gate - sharpness * explained - strength * kept_away)
+            heading = self._headed(heading, q.loc.detach(), placed.seen)
             loc.append(q.loc)
             scale.append(q.scale)
         return Normal(torch.stack(loc, -3), torch.stack(scale, -3)), heading
 
     def match(self, frames: Tensor, template: Tensor, norm: Tensor) -> Tensor:
-        """1 where an object is as its template shows it, less where fainter or much brighter."""
-        share = super().match(frames, template, norm) / norm.unsqueeze(-4)
-        return share / (1 + BRIGHT * (highest(share, self.config.kernel_side) - 1).relu().square())
+        """How much of each object's picture the frames have, by place, 1 for all of it."""
+        return super().match(frames, template, norm) / norm.unsqueeze(-4)
 
     def spread_of(self, frames: Tensor, found: Found, objects: Objects, searched: Tensor) -> Tensor:
         """What the frames leave open of objects that they show; of others how far the search may have gone astray."""
@@ -252,49 +255,38 @@ class FollowingFIND(TemplateFIND):
         """1 for objects that are more there than not: what is hardly there must take nobody's place."""
         return counting.present(objects.count, objects.size.shape[-2]).to(objects.size).unsqueeze(-2)
 
-    @torch.no_grad()
-    def _rivals(self, logits: Tensor, objects: Objects) -> Tensor:
-        """How near each cell is to the other objects' places, (..., N, h, w), 1 on top of one."""
-        num_objects, height, width = logits.shape[-3:]
-        there = self.there(objects).squeeze(-2)[..., None, None]
-        reach = self.config.reach * objects.size.clamp(*SIZE_LIMITS)  # (..., N, 2)
-        rows, columns = self._grid(height, logits), self._grid(width, logits)
-        left = logits.where(there > 0, logits.new_tensor(NOWHERE))
-        each = torch.zeros_like(logits)
-        for _ in range(num_objects):
-            best, cell = (
-                values[..., None, None] for values in left.flatten(-3).max(-1)
-            )  # of all maps, (..., 1, 1)
-            slot = torch.arange(num_objects, device=cell.device) == cell.squeeze(-1) // (height * width)
-            cell = cell % (height * width)
-            across = columns - columns[cell % width]
-            down = rows - rows[cell // width]
-            near = _bump(down, reach[..., 1:]).unsqueeze(-1) * _bump(across, reach[..., :1]).unsqueeze(-2)
-            slot = slot[..., None, None]
-            own = near * slot * (best.unsqueeze(-1) > NOWHERE / 2)  # (..., N, h, w), 0 but for the slot
-            each = each + own
-            left = (left - self.log_strength.exp() * own.sum(-3, keepdim=True)).where(
-                ~slot, left.new_tensor(NOWHERE)
+    def _expected(self, heading: Heading) -> Placed:
+        pixels = to_pixels(heading.place + heading.velocity, (self.frame_size, self.frame_size))
+        return Placed((pixels.flip(-1) - 1) / 2, heading.seen)
+
+    def _near(self, placed: Placed, objects: Objects, like: Tensor) -> Tensor:
+        """How near each cell is to where other objects are seen, (..., N, h, w), 1 on top of one."""
+        reach = (
+            self.config.reach * objects.size.clamp(*SIZE_LIMITS) * self.frame_size / 4
+        )  # (..., N, 2), cells
+        down, across = (
+            torch.exp(-0.5 * ((torch.arange(length, device=like.device) - place) / width).square())
+            for length, place, width in zip(
+                like.shape[-2:], placed.cell.split(1, -1), reach.flip(-1).split(1, -1), strict=True
             )
+        )
+        each = placed.seen[..., None, None] * down.unsqueeze(-1) * across.unsqueeze(-2)
         return each.sum(-3, keepdim=True) - each
 
-    def _gate(self, centre: Tensor, like: Tensor) -> Tensor:
-        """Log of a Gaussian bump around centres (..., N, 2) on a floor, (..., N, h, w)."""
+    def _gate(self, heading: Heading, like: Tensor) -> Tensor:
+        """Log of a Gaussian bump around where objects are expected, on a floor, (..., N, h, w)."""
+        centre = heading.place + heading.velocity
         height, width = like.shape[-2:]
         across = (self._grid(width, like) - centre[..., :1]).square().unsqueeze(-2)
         down = (self._grid(height, like) - centre[..., 1:]).square().unsqueeze(-1)
         near = -0.5 * (across + down) / self.config.gate**2
         return torch.logaddexp(near, (-LOST * self.log_sharpness.exp()).expand_as(near))
 
-
-def _moved(heading: tuple[Tensor, Tensor] | None, place: Tensor, sure: Tensor) -> tuple[Tensor, Tensor]:
-    """Place and velocity after a frame; where a place is not ``sure``, (..., N, 1), the old velocity wanes instead."""
-    if heading is None:
-        return place, torch.zeros_like(place)
-    before, velocity = heading
-    measured = INERTIA * velocity + (1 - INERTIA) * (place - before)
-    return place, sure * measured + (1 - sure) * TIRING * velocity
-
-
-def _bump(distance: Tensor, reach: Tensor) -> Tensor:
-    return torch.exp(-0.5 * (distance / reach).square())
+    @staticmethod
+    def _headed(heading: Heading | None, place: Tensor, seen: Tensor) -> Heading:
+        """After a frame; where an object was not seen, its old velocity wanes instead."""
+        if heading is None:
+            return Heading(place, torch.zeros_like(place), seen)
+        measured = INERTIA * heading.velocity + (1 - INERTIA) * (place - heading.place)
+        sure = seen.square().unsqueeze(-1)
+        return Heading(place, sure * measured + (1 - sure) * TIRING * heading.velocity, seen)

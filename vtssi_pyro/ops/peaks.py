@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from vtssi_pyro.ops.spatial import centres
+from vtssi_pyro.ops.spatial import centres, to_frame
 
 BLUR = 0.25  # of the things' size: standard deviation, which makes one peak of one thing
 APART = 0.5  # of the size: standard deviation of the hole that a peak leaves, so that it is found once
@@ -29,11 +29,8 @@ def peaks(frames: Tensor, size: Tensor, number: int) -> tuple[Tensor, Tensor]:
         blurred = _normal(down) @ frames @ _normal(across).mT
         places, heights = [], []
         for _ in range(number):
-            height, index = blurred.flatten(-2).max(-1)
-            row, column = index // frames.shape[-1], index % frames.shape[-1]
-            place = torch.stack(
-                [_vertex(blurred, row, column, 1, grid[1]), _vertex(blurred, row, column, 0, grid[0])], -1
-            )
+            height, cell = blurred.flatten(-2).amax(-1), summit(blurred)[1]
+            place = to_frame(cell.flip(-1) + 0.5, (frames.shape[-2], frames.shape[-1]))
             hole = _bump(place[..., 1:], grid[0], 2 * APART * size[1]).mT @ _bump(
                 place[..., :1], grid[1], 2 * APART * size[0]
             )
@@ -43,26 +40,25 @@ def peaks(frames: Tensor, size: Tensor, number: int) -> tuple[Tensor, Tensor]:
         return torch.stack(places, -2), torch.stack(heights, -1)
 
 
-def highest(maps: Tensor, side: int) -> Tensor:
-    """The highest value around each cell of maps (..., h, w), in a square of an odd ``side``."""
-    maps = torch.nn.functional.pad(maps, (side // 2,) * 4, value=-torch.inf)
-    return maps.unfold(-1, side, 1).amax(-1).unfold(-2, side, 1).amax(-1)
+def summit(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """How high the highest peaks of maps (..., h, w) are, (...,), and where, rows and columns (..., 2), not rounded.
 
-
-def _vertex(blurred: Tensor, row: Tensor, column: Tensor, axis: int, grid: Tensor) -> Tensor:
-    """Where a parabola through a peak and its two neighbours along an axis is highest, frame coordinates."""
-    index = column if axis else row
-    last = len(grid) - 1
-    width = blurred.shape[-1]
-    values = []
-    for step in (-1, 0, 1):
-        there = (index + step).clamp(0, last)
-        flat = row * width + there if axis else there * width + column
-        values.append(blurred.flatten(-2).gather(-1, flat.unsqueeze(-1)).squeeze(-1))
-    before, here, after = values
-    bend = (2 * here - before - after).clamp_min(1e-9)
-    shift = ((after - before) / (2 * bend)).clamp(-0.5, 0.5)
-    return grid[index] + shift * (grid[1] - grid[0])
+    They are those of parabolas through the highest cell and its neighbours.
+    """
+    height, width = maps.shape[-2:]
+    values = maps.flatten(-2)
+    here, cell = values.max(-1)
+    top, places = here, []
+    for index, last, stride in ((cell // width, height - 1, width), (cell % width, width - 1, 1)):
+        before, after = (
+            values.gather(-1, (cell + stride * step).unsqueeze(-1)).squeeze(-1)
+            for step in (-(index > 0).long(), (index < last).long())
+        )
+        bend = (2 * here - before - after).clamp_min(1e-9)
+        shift = ((after - before) / (2 * bend)).clamp(-0.5, 0.5)
+        top = top + bend * shift.square() / 2
+        places.append(index + shift)
+    return top, torch.stack(places, -1)
 
 
 def _bump(centre: Tensor, grid: Tensor, width: Tensor) -> Tensor:

@@ -1,0 +1,97 @@
+"""What overlaps is shared out: crosstalk of templates, and places that leave each other what is theirs."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from vtssi_pyro.ops.correlate import match
+from vtssi_pyro.ops.explaining import Placed, crosstalk, explain
+
+SIDE = 32
+
+
+def blobs(places: Tensor, bright: Tensor, side: int = SIDE) -> Tensor:
+    """Pictures (N, side, side) of blobs at rows and columns (N, 2)."""
+    axis = torch.arange(side)
+    down, across = (torch.exp(-0.5 * ((axis - at) / 1.5) ** 2) for at in places.split(1, -1))
+    return bright[:, None, None] * down.unsqueeze(-1) * across.unsqueeze(-2)
+
+
+def looked_for(places: Tensor, bright: Tensor) -> tuple[Tensor, ...]:
+    """What :func:`explain` is given of a frame with all of these blobs: share, mixed, energy; of one sequence."""
+    pictures = blobs(torch.full_like(places, 6.0), bright, 13).unsqueeze(0)
+    energy = pictures.square().sum((-2, -1))
+    templates = pictures / energy[..., None, None]
+    frame = blobs(places, bright).sum(0)[None, None]
+    return match(frame, templates)[:, 0], crosstalk(pictures, templates), energy
+
+
+def explained(places: Tensor, bright: Tensor, before: Placed | None = None, there: Tensor | None = None):
+    share, mixed, energy = looked_for(places, bright)
+    there = torch.ones_like(energy, dtype=torch.bool) if there is None else there
+    explained, placed = explain(share, torch.zeros_like(share), mixed, energy, there, before)
+    return share, explained, placed
+
+
+def test_crosstalk_is_how_each_template_fits_the_others_pictures() -> None:
+    bright = torch.tensor([1.0, 0.5])
+    _, mixed, energy = looked_for(torch.tensor([[8.0, 8.0], [20.0, 20.0]]), bright)
+    assert mixed.shape == (1, 2, 2, 25, 25)
+    assert mixed[0, [0, 1], [0, 1]].abs().max() == 0
+    torch.testing.assert_close(mixed[0, 0, 1, 12, 12], torch.tensor(2.0))  # of a picture twice as bright
+    torch.testing.assert_close(mixed[0, 1, 0, 12, 12], torch.tensor(0.5))
+    torch.testing.assert_close(mixed[0, 0, 1] * energy[0, 1], mixed[0, 1, 0].flip(-2, -1) * energy[0, 0])
+
+
+@pytest.mark.parametrize("bright", [(1.0, 1.0), (0.5, 1.0), (1.0, 0.4)])
+@pytest.mark.parametrize("apart", [4.0, 6.5, 14.0])
+def test_overlapping_things_leave_each_other_what_is_theirs(
+    bright: tuple[float, float], apart: float
+) -> None:
+    places = torch.tensor([[16.0, 16.0 - apart / 2], [15.3, 16.0 + apart / 2]])
+    share, others, placed = explained(places, torch.tensor(bright))
+    cells = placed.cell[0]
+    if bright[0] == bright[1]:  # then either may be the other
+        cells = cells[cells[:, 1].argsort()]
+    assert (cells - places).norm(dim=-1).max() < 0.7
+    assert placed.seen.min() > 0.75
+    left = (share - others)[0]
+    rows, columns = cells.round().long().unbind(-1)
+    assert left[[0, 1], rows, columns].sub(1).abs().max() < 0.25 or bright[0] == bright[1]
+
+
+def test_what_is_hidden_is_not_seen() -> None:
+    share, mixed, energy = looked_for(torch.tensor([[16.0, 16.4]]), torch.ones(1))
+    share, mixed = (
+        share.expand(-1, 2, -1, -1),
+        crosstalk(
+            *(
+                blobs(torch.full((2, 2), 6.0), torch.ones(2), 13)[None] / e
+                for e in (1, energy[..., None, None])
+            )
+        ),
+    )
+    _, placed = explain(share, torch.zeros_like(share), mixed, energy.expand(-1, 2), torch.ones(1, 2) > 0)
+    assert sorted(placed.seen[0].tolist()) == pytest.approx([0, 1], abs=0.1)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_things_that_look_alike_are_where_they_were_expected(swapped: bool) -> None:
+    places = torch.tensor([[16.0, 14.0], [16.0, 18.0]])
+    order = [1, 0] if swapped else [0, 1]
+    away = torch.tensor([[1.0, 0.0], [0.0, 1.0]])  # expected where they are not quite
+    share, mixed, energy = looked_for(places, torch.ones(2))
+    near = -0.05 * torch.stack([(torch.arange(SIDE) - at).square() for at in places[order, 1]])
+    prior = near[None, :, None, :].expand_as(share)
+    expected = Placed((places + away)[order][None], torch.ones(1, 2))
+    _, placed = explain(share, prior, mixed, energy, torch.ones(1, 2) > 0, expected)
+    assert (placed.cell[0] - places[order]).norm(dim=-1).max() < 1
+
+
+def test_empty_slots_explain_nothing() -> None:
+    places = torch.tensor([[16.0, 14.0], [16.0, 17.0]])
+    there = torch.tensor([[True, False]])
+    for before in (None, Placed(places[None], torch.ones(1, 2))):
+        _, others, placed = explained(places, torch.ones(2), before, there)
+        assert others[0, 0].abs().max() == 0
+        assert placed.seen[0, 1] == 0
