@@ -261,9 +261,8 @@ class FollowingFIND(TemplateFIND):
 
     def _near(self, placed: Placed, objects: Objects, like: Tensor) -> Tensor:
         """How near each cell is to where other objects are seen, (..., N, h, w), 1 on top of one."""
-        reach = (
-            self.config.reach * objects.size.clamp(*SIZE_LIMITS) * self.frame_size / 4
-        )  # (..., N, 2), cells
+        cells = self.frame_size / 4  # in half the frame's size, the unit of sizes and of the reach
+        reach = self.config.reach * cells * objects.size.clamp(*SIZE_LIMITS)  # (..., N, 2)
         down, across = (
             torch.exp(-0.5 * ((torch.arange(length, device=like.device) - place) / width).square())
             for length, place, width in zip(
