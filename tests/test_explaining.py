@@ -88,6 +88,22 @@ def test_things_that_look_alike_are_where_they_were_expected(swapped: bool) -> N
     assert (placed.cell[0] - places[order]).norm(dim=-1).max() < 1
 
 
+def test_two_faint_things_do_not_stand_in_for_a_bright_one() -> None:
+    bright = torch.tensor([1.0, 0.5, 0.5])
+    places = torch.tensor([[16.0, 16.0], [6.0, 26.0], [26.0, 6.0]])
+    share, mixed, energy = looked_for(places, bright)
+    expected = Placed(
+        torch.tensor([[[4.0, 4.0], [16.0, 15.0], [16.0, 17.0]]]), torch.tensor([[0.0, 0.9, 0.9]])
+    )
+    squares = [
+        (torch.arange(SIDE) - at).square() for at in expected.cell[0].T.unsqueeze(-1)
+    ]  # (N, SIDE) each
+    prior = (-0.02 * (squares[0].unsqueeze(-1) + squares[1].unsqueeze(-2))).clamp_min(-0.45).unsqueeze(0)
+    _, placed = explain(share, prior, mixed, energy, torch.ones(1, 3) > 0, expected)
+    assert (placed.cell[0, 0] - places[0]).norm() < 0.5
+    assert placed.seen[0, 0] > 0.9
+
+
 def test_empty_slots_explain_nothing() -> None:
     places = torch.tensor([[16.0, 14.0], [16.0, 17.0]])
     there = torch.tensor([[True, False]])

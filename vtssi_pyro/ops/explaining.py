@@ -10,6 +10,7 @@ from vtssi_pyro.ops.correlate import match
 from vtssi_pyro.ops.peaks import summit
 
 ROUNDS = 2  # of placing all objects, where nothing is known of them
+FAINT = 0.4  # of an object's energy: what has less waits for it, and does not explain it away by where it is expected
 
 
 class Placed(NamedTuple):
@@ -46,7 +47,7 @@ def explain(
 
     Args:
         share: how much of each object's picture the frame has, by place, 1 for all of it; (..., N, h, w).
-        prior: what speaks for places beside the frame, in the same unit; 0 or less, (..., N, h, w).
+        prior: what else speaks for places, in units of the faintest one's share; 0 or less, (..., N, h, w).
         mixed: see :func:`crosstalk`.
         energy: of the pictures, sums of squares, (..., N).
         there: whether there is such an object, (..., N).
@@ -57,6 +58,10 @@ def explain(
     """
     num_objects, *size = share.shape[-3:]
     slots = torch.arange(num_objects, device=share.device)
+    faintest = energy.masked_fill(~there, torch.inf).amin(-1, keepdim=True)
+    prior = (
+        prior * (faintest / energy).clamp(max=1)[..., None, None]
+    )  # the brighter, the more the frame tells
     if before is None:
         placed = Placed(share.new_zeros(*share.shape[:-2], 2), share.new_zeros(share.shape[:-2]))
     else:
@@ -67,7 +72,10 @@ def explain(
     for _ in range(1 if before else ROUNDS):
         waiting = there
         for _ in range(num_objects):
-            left = share - by.sum(-4)
+            counts = ~waiting.unsqueeze(-1) | (
+                energy.unsqueeze(-1) > FAINT * energy.unsqueeze(-2)
+            )  # (..., N, N)
+            left = share - (by * counts[..., None, None]).sum(-4)
             height, cell = summit(left + prior)  # (..., N), (..., N, 2)
             gain = (energy * (2 * height - 1)).masked_fill(~waiting, -torch.inf)
             chosen = gain.argmax(-1, keepdim=True)  # (..., 1)
