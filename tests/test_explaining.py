@@ -61,17 +61,10 @@ def test_overlapping_things_leave_each_other_what_is_theirs(
 
 
 def test_what_is_hidden_is_not_seen() -> None:
-    share, mixed, energy = looked_for(torch.tensor([[16.0, 16.4]]), torch.ones(1))
-    share, mixed = (
-        share.expand(-1, 2, -1, -1),
-        crosstalk(
-            *(
-                blobs(torch.full((2, 2), 6.0), torch.ones(2), 13)[None] / e
-                for e in (1, energy[..., None, None])
-            )
-        ),
-    )
-    _, placed = explain(share, torch.zeros_like(share), mixed, energy.expand(-1, 2), torch.ones(1, 2) > 0)
+    place = torch.tensor([[16.0, 16.4]])
+    share = looked_for(place, torch.ones(1))[0].expand(-1, 2, -1, -1)  # one is shown
+    _, mixed, energy = looked_for(place.expand(2, -1), torch.ones(2))
+    _, placed = explain(share, torch.zeros_like(share), mixed, energy, torch.ones(1, 2) > 0)
     assert sorted(placed.seen[0].tolist()) == pytest.approx([0, 1], abs=0.1)
 
 
@@ -95,9 +88,7 @@ def test_two_faint_things_do_not_stand_in_for_a_bright_one() -> None:
     expected = Placed(
         torch.tensor([[[4.0, 4.0], [16.0, 15.0], [16.0, 17.0]]]), torch.tensor([[0.0, 0.9, 0.9]])
     )
-    squares = [
-        (torch.arange(SIDE) - at).square() for at in expected.cell[0].T.unsqueeze(-1)
-    ]  # (N, SIDE) each
+    squares = [(torch.arange(SIDE) - at).square() for at in expected.cell[0].T.unsqueeze(-1)]
     prior = (-0.02 * (squares[0].unsqueeze(-1) + squares[1].unsqueeze(-2))).clamp_min(-0.45).unsqueeze(0)
     _, placed = explain(share, prior, mixed, energy, torch.ones(1, 3) > 0, expected)
     assert (placed.cell[0, 0] - places[0]).norm() < 0.5

@@ -86,7 +86,6 @@ def settle(tracker: Tracker, frames: Tensor, run: int | None = None) -> Settled:
         frames: (B, T, H, W), intensities in [0, 1].
         run: how many frames follow each other before the next are from elsewhere; all of them unless told.
     """
-    run = run or frames.shape[1]
     K, tries = tracker.consensus.K, tracker.consensus.tries
     last = max(frames.shape[1] - K, 0)
     starts = sorted({round(last * i / max(tries - 1, 1)) for i in range(tries)})
@@ -101,7 +100,7 @@ def settle(tracker: Tracker, frames: Tensor, run: int | None = None) -> Settled:
     return Settled(best)
 
 
-def _best(tracker: Tracker, frames: Tensor, readings: list[Consensus], run: int) -> Consensus:
+def _best(tracker: Tracker, frames: Tensor, readings: list[Consensus], run: int | None) -> Consensus:
     """The reading with the most evidence, of those given and each with two objects as one."""
     best, most = readings[0], frames.new_full((len(frames),), -torch.inf)
     for reading in readings:

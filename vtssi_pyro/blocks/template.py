@@ -15,6 +15,7 @@ from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.correlate import match
 from vtssi_pyro.ops.exclusion import exclude
 from vtssi_pyro.ops.explaining import Placed, crosstalk, explain
+from vtssi_pyro.ops.peaks import bump
 from vtssi_pyro.ops.registration import precision, register, sharpen
 from vtssi_pyro.ops.spatial import SIZE_LIMITS, crop, paste, to_pixels
 from vtssi_pyro.types import Carry, Found, Heading, Objects, Plates
@@ -94,16 +95,15 @@ class TemplateFIND(PyroModule):
             frames: (B, T, H, W), intensities in [0, 1].
             objects: draws; description (..., B, N, D).
         """
-        return self.apart(self.evidence(air, frames, objects), objects)
+        return self.apart(self.evidence(frames, objects, *self._template(air, objects)), objects)
 
-    def evidence(self, air: AIR, frames: Tensor, objects: Objects) -> Tensor:
+    def evidence(self, frames: Tensor, objects: Objects, template: Tensor, norm: Tensor) -> Tensor:
         """What the frames say of each object by itself, logits (..., B, T, N, h, w)."""
         odd = frames.shape[-1] % 2, frames.shape[-2] % 2
         small = nn.functional.avg_pool2d(
             nn.functional.pad(frames, (0, odd[0], 0, odd[1])), 2
         )  # (B, T, H/2, W/2)
-        with torch.no_grad():  # the decoder learns from reconstructions, not from being easy to find
-            own = self.match(small, *self._template(air, objects))  # (..., B, T, N, h, w)
+        own = self.match(small, template, norm)  # (..., B, T, N, h, w)
         mine = own * self.there(objects)[..., None, None]
         others = mine.sum(-3, keepdim=True) - mine
         return self.log_sharpness.exp() * own + self.rivalry * others
@@ -163,6 +163,7 @@ class TemplateFIND(PyroModule):
         del frames, glimpses, size
         return there.unsqueeze(-2).expand(position.shape[:-1]).to(position)
 
+    @torch.no_grad()  # the decoder learns from reconstructions, not from being easy to find
     def _template(self, air: AIR, objects: Objects) -> tuple[Tensor, Tensor]:
         """The object as a kernel (..., N, h, w) at half the frame's resolution, zero mean, unit norm; and its norm."""
         side = 2 * self.config.kernel_side
@@ -212,12 +213,11 @@ class FollowingFIND(TemplateFIND):
         """One frame after the other; see :meth:`TemplateFIND.read`."""
         heading = carry.found.heading if carry is not None else None
         there = self.there(objects).squeeze(-2) > 0
-        with torch.no_grad():
-            template, norm = self._template(air, objects)
-            mixed, energy = crosstalk(template * norm, template / norm), norm.flatten(-3).square()
+        template, norm = self._template(air, objects)
+        mixed, energy = crosstalk(template * norm, template / norm), norm.flatten(-3).square()
         sharpness, strength = self.log_sharpness.exp(), self.log_strength.exp()
         loc, scale = [], []
-        for own in self.evidence(air, frames, objects).unbind(-4):  # (..., B, N, h, w)
+        for own in self.evidence(frames, objects, template, norm).unbind(-4):  # (..., B, N, h, w)
             gate = torch.zeros_like(own) if heading is None else self._gate(heading, own)
             with torch.no_grad():
                 expected = None if heading is None else self._expected(heading)
@@ -264,9 +264,9 @@ class FollowingFIND(TemplateFIND):
         cells = self.frame_size / 4  # in half the frame's size, the unit of sizes and of the reach
         reach = self.config.reach * cells * objects.size.clamp(*SIZE_LIMITS)  # (..., N, 2)
         down, across = (
-            torch.exp(-0.5 * ((torch.arange(length, device=like.device) - place) / width).square())
+            bump(place, torch.arange(length, device=like.device), width.unsqueeze(-1))
             for length, place, width in zip(
-                like.shape[-2:], placed.cell.split(1, -1), reach.flip(-1).split(1, -1), strict=True
+                like.shape[-2:], placed.cell.unbind(-1), reach.flip(-1).unbind(-1), strict=True
             )
         )
         each = placed.seen[..., None, None] * down.unsqueeze(-1) * across.unsqueeze(-2)

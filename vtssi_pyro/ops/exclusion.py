@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.ops.compiled import compilable
+from vtssi_pyro.ops.peaks import bump
 
 DAMPING = 0.5  # share of the old logits that a round keeps; without it, equals would jump to and fro together
 
@@ -33,7 +34,7 @@ def exclude(
     """
     height, width = logits.shape[-2:]
     rows, columns = (
-        _bump(axis, reach[..., i]) for axis, i in zip(grid, (1, 0), strict=True)
+        bump(axis, axis, reach[..., i, None, None]) for axis, i in zip(grid, (1, 0), strict=True)
     )  # (..., N, h, h), (..., N, w, w)
     evidence = logits
     for _ in range(rounds):
@@ -43,8 +44,3 @@ def exclude(
             others = near.sum(-3, keepdim=True) - near
         logits = DAMPING * logits + (1 - DAMPING) * (evidence - strength * others)
     return logits
-
-
-def _bump(axis: Tensor, reach: Tensor) -> Tensor:
-    """exp(-d^2 / 2 reach^2) between all pairs of an axis's coordinates, (..., L, L)."""
-    return torch.exp(-0.5 * ((axis[:, None] - axis) / reach[..., None, None]).square())

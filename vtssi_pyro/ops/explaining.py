@@ -59,22 +59,18 @@ def explain(
     num_objects, *size = share.shape[-3:]
     slots = torch.arange(num_objects, device=share.device)
     faintest = energy.masked_fill(~there, torch.inf).amin(-1, keepdim=True)
-    prior = (
-        prior * (faintest / energy).clamp(max=1)[..., None, None]
-    )  # the brighter, the more the frame tells
+    # the brighter an object, the more the frame tells beside the prior
+    prior = prior * (faintest / energy).clamp(max=1)[..., None, None]
+    heeded = energy.unsqueeze(-1) > FAINT * energy.unsqueeze(-2)  # (..., N, N), by whom first
     if before is None:
         placed = Placed(share.new_zeros(*share.shape[:-2], 2), share.new_zeros(share.shape[:-2]))
     else:
         placed = before._replace(seen=before.seen * there)
-    by = placed.seen[..., None, None, None] * _around(
-        mixed, placed.cell, size
-    )  # (..., N, N, h, w), by whom first
+    by = placed.seen[..., None, None, None] * _around(mixed, placed.cell, size)  # (..., N, N, h, w)
     for _ in range(1 if before else ROUNDS):
         waiting = there
         for _ in range(num_objects):
-            counts = ~waiting.unsqueeze(-1) | (
-                energy.unsqueeze(-1) > FAINT * energy.unsqueeze(-2)
-            )  # (..., N, N)
+            counts = heeded | ~waiting.unsqueeze(-1)
             left = share - (by * counts[..., None, None]).sum(-4)
             height, cell = summit(left + prior)  # (..., N), (..., N, 2)
             gain = (energy * (2 * height - 1)).masked_fill(~waiting, -torch.inf)

@@ -24,14 +24,14 @@ def peaks(frames: Tensor, size: Tensor, number: int) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         grid = [centres(pixels, frames) for pixels in frames.shape[-2:]]
         down, across = (
-            _bump(axis, axis, 2 * BLUR * side) for axis, side in zip(grid, (size[1], size[0]), strict=True)
+            bump(axis, axis, 2 * BLUR * side) for axis, side in zip(grid, (size[1], size[0]), strict=True)
         )
         blurred = _normal(down) @ frames @ _normal(across).mT
         places, heights = [], []
         for _ in range(number):
             height, cell = blurred.flatten(-2).amax(-1), summit(blurred)[1]
             place = to_frame(cell.flip(-1) + 0.5, (frames.shape[-2], frames.shape[-1]))
-            hole = _bump(place[..., 1:], grid[0], 2 * APART * size[1]).mT @ _bump(
+            hole = bump(place[..., 1:], grid[0], 2 * APART * size[1]).mT @ bump(
                 place[..., :1], grid[1], 2 * APART * size[0]
             )
             blurred = blurred * (1 - hole)
@@ -61,7 +61,7 @@ def summit(maps: Tensor) -> tuple[Tensor, Tensor]:
     return top, torch.stack(places, -1)
 
 
-def _bump(centre: Tensor, grid: Tensor, width: Tensor) -> Tensor:
+def bump(centre: Tensor, grid: Tensor, width: Tensor) -> Tensor:
     """exp(-d^2 / 2 width^2) between centres (..., C) and an axis's coordinates (L,), (..., C, L)."""
     return torch.exp(-0.5 * ((centre.unsqueeze(-1) - grid) / width).square())
 
