@@ -79,7 +79,7 @@ def test_the_card_tells_everything(run: Run, folder: Path, test: VideoFile) -> N
     assert {key: getattr(found, key) for key in WORDS} == WORDS
     assert (found.name, found.seed, found.observe, found.minutes) == ("tiny", 7, 3, 1.5)
     config = Pretrained("tiny", folder).config
-    assert config == from_dict(found.recipe) == replace(CONFIG, data=DataConfig(source="movies.npz"))
+    assert config == from_dict(found.recipe, Config) == replace(CONFIG, data=DataConfig(source="movies.npz"))
     assert "someone" not in (folder / "tiny.json").read_text()
     assert found.metrics == {
         "float32": judge(run.tracker(), test, 3).as_dict(),

@@ -134,7 +134,7 @@ class Pretrained:
 
     def _config(self, card: Card) -> Config:
         try:
-            return from_dict(card.recipe)
+            return from_dict(card.recipe, Config)
         except (TypeError, UsageError) as error:
             raise CheckpointError(
                 f"{self.name}: its recipe is damaged or of another version ({error}); {_MEND}"

@@ -106,7 +106,7 @@ class Run:
     def config(self) -> Config:
         """The resolved configuration the run was made with."""
         try:
-            return from_dict(self._made["config"])
+            return from_dict(self._made["config"], Config)
         except (KeyError, TypeError, UsageError) as error:
             raise CheckpointError(
                 f"{self.folder / 'config.json'}: damaged or of another version ({error})"

@@ -4,12 +4,12 @@ import dataclasses
 import difflib
 import json
 import types
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from vtssi_pyro.config.recipe import Stage
-from vtssi_pyro.config.run import Config
 from vtssi_pyro.config.schedules import KINDS, Constant, Schedule
 from vtssi_pyro.errors import UsageError
+
+C = TypeVar("C")
 
 
 def to_dict(value: Any) -> Any:
@@ -20,8 +20,8 @@ def to_dict(value: Any) -> Any:
     return [to_dict(item) for item in value] if isinstance(value, tuple) else value
 
 
-def from_dict(plain: Any, kind: Any = Config, where: str = "") -> Any:
-    """The configuration of :func:`to_dict`'s output; an unknown key is a :class:`UsageError`."""
+def from_dict(plain: Any, kind: Any, where: str = "") -> Any:
+    """The value of a kind from :func:`to_dict`'s output; an unknown key is a :class:`UsageError`."""
     if kind is Schedule:
         return _schedule(plain, where)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
@@ -43,10 +43,10 @@ def from_dict(plain: Any, kind: Any = Config, where: str = "") -> Any:
     return _scalar(plain, kind, where)
 
 
-def override(config: Config, assignments: list[str]) -> Config:
+def override(config: C, assignments: list[str]) -> C:
     """Change single keys: ``model.air.num_objects=3``, ``train.stages.joint.learning_rate=1e-4``.
 
-    A stage goes by its name; a schedule may be given as a number.
+    An entry of a tuple goes by its name, as a stage does; a schedule may be given as a number.
     """
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
@@ -58,13 +58,13 @@ def override(config: Config, assignments: list[str]) -> Config:
 
 def _replaced(node: Any, path: list[str], value: Any, key: str) -> Any:
     head, *rest = path
-    if isinstance(node, tuple) and all(isinstance(item, Stage) for item in node):
-        names = [stage.name for stage in node]
+    if isinstance(node, tuple) and all(dataclasses.is_dataclass(item) for item in node):
+        names = [item.name for item in node]
         if head not in names or not rest:
             raise _unknown(
                 key, [f"{key.rpartition('.' + head)[0] or 'train.stages'}.{name}" for name in names]
             )
-        return tuple(_replaced(s, rest, value, key) if s.name == head else s for s in node)
+        return tuple(_replaced(e, rest, value, key) if e.name == head else e for e in node)
     hints = get_type_hints(type(node)) if dataclasses.is_dataclass(node) else {}
     if head not in hints:
         prefix = key.split(".")[: len(key.split(".")) - len(path)]
