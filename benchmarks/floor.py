@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from vtssi_pyro import build
-from vtssi_pyro.blocks import FIND
-from vtssi_pyro.blocks.find import per_object
 from vtssi_pyro.config import ModelConfig
+from vtssi_pyro.model.blocks import FIND
+from vtssi_pyro.model.blocks.find import per_object
+from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.ops.correlate import match
 from vtssi_pyro.ops.spatial import crop, paste
-from vtssi_pyro.tracker import Tracker
 
 
 def floor_step(model: ModelConfig, batch: int, length: int) -> Callable[[], None]:

@@ -19,7 +19,7 @@ import pictures
 import torch
 
 from vtssi_pyro.benchmark import as_in_training, digits, measure_training, trainer, workload
-from vtssi_pyro.machine import prepare
+from vtssi_pyro.system.machine import prepare
 
 BASE = {"length": 10, "objects": 2, "batch": 16, "frame": 50}
 AXES = {

@@ -10,12 +10,12 @@ from pyro.distributions import Independent, Normal
 from torch import Tensor
 from torch.nn.functional import affine_grid, conv2d, grid_sample
 
-from vtssi_pyro.blocks import AIR, FIND, RECT
-from vtssi_pyro.nn import ConvStack
+from vtssi_pyro.model.blocks import AIR, FIND, RECT
+from vtssi_pyro.model.nn import ConvStack
+from vtssi_pyro.model.program import Program, Tracker
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.bell import bell_mask
 from vtssi_pyro.ops.spatial import SIZE_LIMITS
-from vtssi_pyro.tracker import Program, Tracker
 from vtssi_pyro.types import Anneal, Latents, Objects, Plates
 
 

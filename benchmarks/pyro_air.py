@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample, softplus
 
 from vtssi_pyro.benchmark import as_in_training, digits, trainer, workload
-from vtssi_pyro.machine import prepare
+from vtssi_pyro.system.machine import prepare
 
 STEPS, WINDOW, WHAT, UNITS, HIDDEN = 3, 28, 50, 256, 200
 PRESENT, NOISE = 0.5, 0.3  # probability of one more object; of a pixel

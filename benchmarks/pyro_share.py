@@ -18,7 +18,7 @@ import options
 import torch
 
 from vtssi_pyro.benchmark import WARM_UP, as_in_training, trainer, workload
-from vtssi_pyro.machine import prepare
+from vtssi_pyro.system.machine import prepare
 
 PYRO = ("/pyro/", "/torch/distributions/", "contextlib.py", "vtssi_pyro/handlers.py", "train/objective.py")
 

@@ -22,8 +22,8 @@ from floor import floor_step
 from rounds import against
 
 from vtssi_pyro.benchmark import as_in_training, trainer, workload
-from vtssi_pyro.config import PRESETS
-from vtssi_pyro.machine import prepare
+from vtssi_pyro.system.machine import prepare
+from vtssi_pyro.train.presets import PRESETS
 
 COLUMNS = {
     "train_step_seconds": ("step, ms", 1e3),

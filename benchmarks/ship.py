@@ -12,11 +12,11 @@ import torch
 from vtssi_pyro.cli.sources import open_splits
 from vtssi_pyro.cli.tables import about
 
+from vtssi_pyro.artifacts.packing import pack
+from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.artifacts.shipped import FOLDER
 from vtssi_pyro.config import to_dict
-from vtssi_pyro.machine import prepare
-from vtssi_pyro.packing import pack
-from vtssi_pyro.pretrained import FOLDER
-from vtssi_pyro.runs import Run
+from vtssi_pyro.system.machine import prepare
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from vtssi_pyro.cli.sources import TABLE_SEED
 
 from vtssi_pyro import judge, load, load_digits, moving_digits
-from vtssi_pyro.machine import prepare
+from vtssi_pyro.system.machine import prepare
 
 FLAVOURS = ("linear", "linear-overlap", "elliptic", "elliptic-overlap")
 SHOWN = (

@@ -42,8 +42,8 @@ def benchmark(
 
     from vtssi_pyro.benchmark import measure, workload
     from vtssi_pyro.config import override
-    from vtssi_pyro.config.presets import DEFAULT_VARIANTS
-    from vtssi_pyro.machine import available_device, prepare
+    from vtssi_pyro.system.machine import available_device, prepare
+    from vtssi_pyro.train.presets import DEFAULT_VARIANTS
 
     from .tables import speed
 

@@ -9,11 +9,11 @@ import click
 from .options import POSITIVE, checkpoint_option, command, machine_options, mnist_option, option, say
 
 if TYPE_CHECKING:
-    from vtssi_pyro.calibration import Calibration
+    from vtssi_pyro.artifacts.loading import Trained
+    from vtssi_pyro.artifacts.run import Run
     from vtssi_pyro.data import Dataset
-    from vtssi_pyro.runs import Run
-    from vtssi_pyro.tracker import Tracker
-    from vtssi_pyro.trained import Trained
+    from vtssi_pyro.evaluation.calibration import Calibration
+    from vtssi_pyro.model.program import Tracker
 
 
 @command(
@@ -51,11 +51,11 @@ def calibrate(
     """
     import json
 
+    from vtssi_pyro.artifacts.loading import find
+    from vtssi_pyro.artifacts.run import Run
     from vtssi_pyro.errors import UsageError
-    from vtssi_pyro.machine import available_device, prepare
-    from vtssi_pyro.recalibration import recalibrate
-    from vtssi_pyro.runs import Run
-    from vtssi_pyro.trained import find
+    from vtssi_pyro.evaluation.recalibration import recalibrate
+    from vtssi_pyro.system.machine import available_device, prepare
 
     from .progress import watched
     from .sources import CALIBRATION_SEED, TABLE_SEED, digits, is_flavour
@@ -97,8 +97,8 @@ def _judged(
     tracker: "Tracker", test: "Dataset", calibration: "Calibration | None", seen: int, samples: int, seed: int
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Assessments before and after a calibration."""
-    from vtssi_pyro.calibration import assess
-    from vtssi_pyro.recalibration import futures
+    from vtssi_pyro.evaluation.calibration import assess
+    from vtssi_pyro.evaluation.recalibration import futures
 
     assert test.truth is not None
     before = assess(test.truth, futures(tracker, test, seen, samples, seed=seed), seen).as_dict()

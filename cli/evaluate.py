@@ -37,13 +37,13 @@ def evaluate(
     """
     import json
 
-    from vtssi_pyro.blocks import RandomWalk
+    from vtssi_pyro.artifacts.loading import find as find_trained
     from vtssi_pyro.errors import DataError
-    from vtssi_pyro.evaluation import compare, find
-    from vtssi_pyro.export import write_mot_challenge
-    from vtssi_pyro.machine import available_device, prepare
-    from vtssi_pyro.mot_metrics import library, mot_metrics
-    from vtssi_pyro.trained import find as find_trained
+    from vtssi_pyro.evaluation.judge import compare, find
+    from vtssi_pyro.evaluation.mot_metrics import library, mot_metrics
+    from vtssi_pyro.model.blocks import RandomWalk
+    from vtssi_pyro.system.machine import available_device, prepare
+    from vtssi_pyro.tracks.export import write_mot_challenge
 
     from .progress import watched
     from .reading import folder, open_sequences, warn_if_short

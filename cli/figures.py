@@ -5,13 +5,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vtssi_pyro.config import Config
+from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import Dataset
-from vtssi_pyro.matching import in_order
+from vtssi_pyro.inference.filter import Reading, forecast, track
+from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.plots import Panel, error_curves, film_strip, learning_curves, overlay_gif
-from vtssi_pyro.predict import Reading, forecast, track
-from vtssi_pyro.runs import Run
-from vtssi_pyro.tracker import Tracker
+from vtssi_pyro.tracks.matching import in_order
+from vtssi_pyro.train.config import Config
 from vtssi_pyro.types import Tracks
 
 LOOKED_AT = 32  # sequences among which those to show are chosen

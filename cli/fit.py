@@ -66,7 +66,7 @@ def fit(
     an array (T, H, W). A movie is inspected first, see vtssi-pyro inspect; clips of it are learned from, in
     every symmetry of a square, and its last frames (a tenth; 20, or a quarter, of a short one) are held out.
     """
-    from vtssi_pyro.trained import find
+    from vtssi_pyro.artifacts.loading import find
 
     from .training import begin, go_on
 

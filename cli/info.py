@@ -23,7 +23,7 @@ def info(run: str | None, as_json: bool) -> None:
         found = _machine()
         lines = _rows(found)
     else:
-        from vtssi_pyro.trained import find
+        from vtssi_pyro.artifacts.loading import find
 
         found = find(run).about()
         lines = about(found)
@@ -35,9 +35,9 @@ def _machine() -> dict[str, Any]:
 
     import torch
 
-    from vtssi_pyro.machine import default_threads, physical_cores
-    from vtssi_pyro.pretrained import available
-    from vtssi_pyro.runs import versions
+    from vtssi_pyro.artifacts.shipped import available
+    from vtssi_pyro.system.machine import default_threads, physical_cores
+    from vtssi_pyro.system.provenance import versions
 
     cuda = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
     return {

@@ -29,8 +29,8 @@ def inspect(movie: str, objects: int | None, said: dict[str, Any], out: str | No
     with a window around each thing that stands out, counted anew in each frame. Where it sees things wrong, say
     how they are: options of that name are fit's, too.
     """
-    from vtssi_pyro.atomic import write_json
-    from vtssi_pyro.footage import FEWEST
+    from vtssi_pyro.movies.prepared import FEWEST
+    from vtssi_pyro.system.atomic import write_json
 
     from .looking import contact_sheet, look
     from .reading import folder

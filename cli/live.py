@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vtssi_pyro.artifacts.loading import Trained
 from vtssi_pyro.errors import DataError, UsageError
-from vtssi_pyro.export import TracksWriter
-from vtssi_pyro.footage import to_source
+from vtssi_pyro.inference.filter import Reading, Stream
+from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.movies import Preparation
 from vtssi_pyro.movies.live import growing_folder, raw_frames
+from vtssi_pyro.movies.prepared import to_source
 from vtssi_pyro.movies.steps import Background, Contrast, Luminance, Polarity, Resize
-from vtssi_pyro.predict import Reading, Stream
-from vtssi_pyro.tracker import Tracker
-from vtssi_pyro.trained import Trained
+from vtssi_pyro.tracks.export import TracksWriter
 
 from .options import say, warn
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from vtssi_pyro.data import FLAVOURS
 from vtssi_pyro.errors import DataError, UsageError
-from vtssi_pyro.footage import Footage
 from vtssi_pyro.movies import Hints, Inspection, Preparation, arrays, inspect, open_movie
+from vtssi_pyro.movies.prepared import Footage
 from vtssi_pyro.movies.steps import Background, Contrast, Polarity
 from vtssi_pyro.plots import film_strip
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from vtssi_pyro.reproduction import Key
+from vtssi_pyro.paper.cells import Key
 
 MISSING = "-"
 NAMES = {

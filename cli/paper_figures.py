@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.data import MovingDigits
+from vtssi_pyro.inference.filter import Reading, forecast, track
+from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.paper.cells import Key, tracker_of
 from vtssi_pyro.plots import film_strip
 from vtssi_pyro.plots.film import Row
-from vtssi_pyro.predict import Reading, forecast, track
-from vtssi_pyro.reproduction import Key, tracker_of
-from vtssi_pyro.tracker import Tracker
 
 from .figures import only
 from .markdown import NAMES

@@ -11,8 +11,8 @@ from .options import command
 @click.argument("run", type=click.Path())
 def plot(run: str) -> None:
     """Draw the learning curves of RUN anew; works while it trains."""
+    from vtssi_pyro.artifacts.run import Run
     from vtssi_pyro.errors import DataError
-    from vtssi_pyro.runs import Run
 
     from .figures import curves
 

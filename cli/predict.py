@@ -20,9 +20,9 @@ from .options import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vtssi_pyro.calibration import Calibration
-    from vtssi_pyro.tracker import Tracker
-    from vtssi_pyro.trained import Trained
+    from vtssi_pyro.artifacts.loading import Trained
+    from vtssi_pyro.evaluation.calibration import Calibration
+    from vtssi_pyro.model.program import Tracker
     from vtssi_pyro.types import Tracks
 
     from .reading import Opened
@@ -68,12 +68,12 @@ def predict(
     mot/ of the frames that were seen, overlay.gif of the first sequences, and futures.png: paths as seen and as
     drawn, their means, and the regions that hold 50 % and 90 % of them.
     """
+    from vtssi_pyro.artifacts.loading import find
     from vtssi_pyro.errors import UsageError
-    from vtssi_pyro.export import write_predictions_csv
-    from vtssi_pyro.machine import available_device, prepare
+    from vtssi_pyro.inference.filter import forecast
     from vtssi_pyro.movies.film import writer
-    from vtssi_pyro.predict import forecast
-    from vtssi_pyro.trained import find
+    from vtssi_pyro.system.machine import available_device, prepare
+    from vtssi_pyro.tracks.export import write_predictions_csv
 
     from .reading import folder, head, open_for, read_all, warn_if_short, write_tracks
 
@@ -118,7 +118,7 @@ def _calibration(
     trained: "Trained", run: str, tracker: "Tracker", checkpoint: str, seen: int, samples: int
 ) -> "Calibration | None":
     """The calibration of these weights, if there is one; a warning where the intervals may not be honest."""
-    from vtssi_pyro.train.checkpoint import digest
+    from vtssi_pyro.system.checkpoint import digest
 
     found = trained.calibration
     if samples < 2:

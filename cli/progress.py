@@ -8,14 +8,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from vtssi_pyro.config import Config
 from vtssi_pyro.data import Dataset
+from vtssi_pyro.train.config import Config
 
 from .options import is_terminal, say
 
 
 class Lines:
-    """A line for every record; a :class:`~vtssi_pyro.fitting.Reporter`."""
+    """A line for every record; a :class:`~vtssi_pyro.train.fitting.Reporter`."""
 
     def __init__(self, config: Config) -> None:
         self.train = config.train

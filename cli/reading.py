@@ -8,15 +8,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vtssi_pyro.artifacts.loading import Trained
 from vtssi_pyro.data import Dataset, VideoFile, open_frames
 from vtssi_pyro.errors import DataError, UsageError
-from vtssi_pyro.export import write_mot_challenge, write_tracks_csv, write_tracks_json
-from vtssi_pyro.footage import Footage, moved
+from vtssi_pyro.inference.filter import Reading, concatenated, readings
+from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.movies import open_movie, thumbnails
+from vtssi_pyro.movies.prepared import Footage, moved
 from vtssi_pyro.plots.style import Frames
-from vtssi_pyro.predict import Reading, concatenated, readings
-from vtssi_pyro.tracker import Tracker
-from vtssi_pyro.trained import Trained
+from vtssi_pyro.tracks.export import write_mot_challenge, write_tracks_csv, write_tracks_json
 from vtssi_pyro.types import Tracks
 
 from .failures import FULL

@@ -14,9 +14,9 @@ def report(run: str, out: str | None) -> None:
 
     Its pictures are inside the file, which needs neither a server nor a network. Works while it trains.
     """
+    from vtssi_pyro.artifacts.report import write_report
+    from vtssi_pyro.artifacts.run import Run
     from vtssi_pyro.errors import UsageError
-    from vtssi_pyro.report import write_report
-    from vtssi_pyro.runs import Run
 
     from .figures import curves
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from vtssi_pyro.paper import FLAVOURS, MODELS
+from vtssi_pyro.paper.published import FLAVOURS, MODELS
 
 from .options import DIGITS, POSITIVE, command, machine_options, mnist_option, option
 
@@ -72,7 +72,7 @@ def reproduce(
     show sequences chosen by the truth alone. vtssi-without-mot is judged from vtssi's run. Exit codes are
     those of vtssi-pyro --help; given again, the same command goes on where it was stopped.
     """
-    from vtssi_pyro.machine import available_device, prepare
+    from vtssi_pyro.system.machine import available_device, prepare
 
     from . import paper_figures, table1
     from .reading import folder

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 import torch
 
-from vtssi_pyro import fitting
-from vtssi_pyro.config import Config
+from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.errors import CheckpointError, UsageError
-from vtssi_pyro.fitting import Interrupted
-from vtssi_pyro.machine import prepare
-from vtssi_pyro.provenance import provenance
-from vtssi_pyro.reproduction import Key
-from vtssi_pyro.runs import Run
+from vtssi_pyro.paper.cells import Key
+from vtssi_pyro.system.machine import prepare
+from vtssi_pyro.system.provenance import provenance
+from vtssi_pyro.train import fitting
+from vtssi_pyro.train.config import Config
+from vtssi_pyro.train.fitting import Interrupted
 from vtssi_pyro.train.group import ALONE
 
 from .options import say, warn

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import torch
 
-from vtssi_pyro.config import Config
 from vtssi_pyro.config.model import kernel_side
 from vtssi_pyro.data import (
     FLAVOURS,
@@ -20,7 +19,8 @@ from vtssi_pyro.data import (
 )
 from vtssi_pyro.data.dataset import Part
 from vtssi_pyro.errors import DataError, UsageError
-from vtssi_pyro.footage import Footage, clip_length, held
+from vtssi_pyro.movies.prepared import Footage, clip_length, held
+from vtssi_pyro.train.config import Config
 
 SMALLEST = 32  # pixels: what the convolutions of the networks leave something of
 _SHORT_CLIPS = (

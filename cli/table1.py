@@ -5,10 +5,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from vtssi_pyro.atomic import atomic_write, write_json
 from vtssi_pyro.errors import CheckpointError, UsageError
-from vtssi_pyro.paper import FLAVOURS, MODELS, TABLE1
-from vtssi_pyro.reproduction import HORIZON, LONG_SEQUENCES, Cells, HeldOut, Key, measure
+from vtssi_pyro.paper.cells import HORIZON, LONG_SEQUENCES, Cells, HeldOut, Key, measure
+from vtssi_pyro.paper.published import FLAVOURS, MODELS, TABLE1
+from vtssi_pyro.system.atomic import atomic_write, write_json
 
 from .markdown import MEASURES, markdown
 from .options import say

@@ -57,11 +57,11 @@ def track(
     without --stream but for the first frames alone deciding what the objects are; how long each frame took is
     told at the end.
     """
-    from vtssi_pyro import predict
+    from vtssi_pyro.artifacts.loading import find
     from vtssi_pyro.errors import UsageError
-    from vtssi_pyro.machine import available_device, prepare
+    from vtssi_pyro.inference import filter as predict
     from vtssi_pyro.movies.film import writer
-    from vtssi_pyro.trained import find
+    from vtssi_pyro.system.machine import available_device, prepare
 
     from .live import follow
     from .reading import folder, open_for, read_all, read_movie, warn_if_short, write_tracks

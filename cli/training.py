@@ -12,18 +12,20 @@ from typing import Any
 import click
 import torch
 
-from vtssi_pyro import fitting
-from vtssi_pyro.config import PRESETS, Config, override
-from vtssi_pyro.config.presets import DEFAULT_VARIANTS
+from vtssi_pyro.artifacts.loading import Trained
+from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.config import override
 from vtssi_pyro.data import FLAVOURS
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.footage import Footage
-from vtssi_pyro.machine import available_device, prepare
+from vtssi_pyro.model.variants import build
 from vtssi_pyro.movies import Preparation
-from vtssi_pyro.runs import Run, versions
+from vtssi_pyro.movies.prepared import Footage
+from vtssi_pyro.system.machine import available_device, prepare
+from vtssi_pyro.system.provenance import versions
+from vtssi_pyro.train import fitting
+from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.group import Group, joined
-from vtssi_pyro.trained import Trained
-from vtssi_pyro.variants import build
+from vtssi_pyro.train.presets import DEFAULT_VARIANTS, PRESETS
 
 from .failures import Terminated
 from .figures import curves, pictures

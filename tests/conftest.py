@@ -9,8 +9,8 @@ from small_model import SIDE, small
 from torch import Tensor
 
 from vtssi_pyro.config import ModelConfig
-from vtssi_pyro.tracker import Tracker
-from vtssi_pyro.variants import FINDERS, VARIANTS, build
+from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.variants import FINDERS, VARIANTS, build
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

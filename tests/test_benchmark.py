@@ -11,12 +11,14 @@ import torch
 from small_model import small
 from torch import Tensor
 
-from vtssi_pyro import benchmark, predict
-from vtssi_pyro.config import PRESETS, Config
+from vtssi_pyro import benchmark
 from vtssi_pyro.errors import DataError, UsageError
-from vtssi_pyro.fitting import check
-from vtssi_pyro.tracker import Tracker
-from vtssi_pyro.variants import build
+from vtssi_pyro.inference import filter as predict
+from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.variants import build
+from vtssi_pyro.train.config import Config
+from vtssi_pyro.train.fitting import check
+from vtssi_pyro.train.presets import PRESETS
 
 CPU = torch.device("cpu")
 FRAME = 32  # pixels: embedded digits need more than the small trackers' 20

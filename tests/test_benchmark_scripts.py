@@ -9,11 +9,12 @@ import pytest
 import torch
 from small_model import small
 
-from vtssi_pyro.config import Config, DataConfig, override
-from vtssi_pyro.pretrained import card, load_pretrained
-from vtssi_pyro.runs import Run
-from vtssi_pyro.train import checkpoint
-from vtssi_pyro.variants import build
+from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.artifacts.shipped import card, load_pretrained
+from vtssi_pyro.config import override
+from vtssi_pyro.model.variants import build
+from vtssi_pyro.system import checkpoint
+from vtssi_pyro.train.config import Config, DataConfig
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 

@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.benchmark import alternating, as_in_training, trainer, workload
-from vtssi_pyro.config import Stage
-from vtssi_pyro.config.recipe import TrainConfig
 from vtssi_pyro.config.schedules import Linear
-from vtssi_pyro.handlers import mode
-from vtssi_pyro.predict import track
+from vtssi_pyro.inference.filter import track
+from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.train.graph import EAGER_STEPS, Captured
 from vtssi_pyro.train.objective import Elbo
+from vtssi_pyro.train.recipe import Stage, TrainConfig
 from vtssi_pyro.train.step import Step
 from vtssi_pyro.types import Anneal
 

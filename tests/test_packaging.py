@@ -74,7 +74,7 @@ def test_a_wheel_holds_everything(tmp_path: Path) -> None:
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
-    weights = copy / "vtssi_pyro" / "weights"
+    weights = copy / "vtssi_pyro" / "artifacts" / "weights"
     weights.mkdir(exist_ok=True)
     for suffix in ("json", "safetensors"):
         (weights / f"a-name.{suffix}").write_text("")
@@ -86,4 +86,4 @@ def test_a_wheel_holds_everything(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         found = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert found == {path.as_posix() for path in files}
-    assert "vtssi_pyro/weights/a-name.safetensors" in found
+    assert "vtssi_pyro/artifacts/weights/a-name.safetensors" in found

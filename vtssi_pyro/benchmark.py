@@ -14,15 +14,17 @@ import pyro
 import torch
 from torch import Tensor
 
-from vtssi_pyro import predict
-from vtssi_pyro.config import PRESETS, Config, Stage
 from vtssi_pyro.config.model import kernel_side
 from vtssi_pyro.config.schedules import Constant
 from vtssi_pyro.data import MovingDigits, load_digits, moving_digits
-from vtssi_pyro.fitting import check
-from vtssi_pyro.tracker import Tracker
+from vtssi_pyro.inference import filter as predict
+from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.variants import build
+from vtssi_pyro.train.config import Config
+from vtssi_pyro.train.fitting import check
+from vtssi_pyro.train.presets import PRESETS
+from vtssi_pyro.train.recipe import Stage
 from vtssi_pyro.train.trainer import Trainer
-from vtssi_pyro.variants import build
 
 WARM_UP = 5  # calls before the clock runs: allocations, thread pools, the capture of CUDA graphs
 TRACKED = (64, 20)  # sequences and frames that are tracked offline
@@ -182,7 +184,7 @@ def stream_latency(tracker: Tracker, frames: Tensor, repeats: int) -> float:
 
 
 def sampling_speed(tracker: Tracker, seen: Tensor, repeats: int) -> float | None:
-    """Sampled future frames per second of :func:`~vtssi_pyro.predict.forecast`.
+    """Sampled future frames per second of :func:`~vtssi_pyro.inference.filter.forecast`.
 
     One sampled frame is the positions of all objects of one sequence, in one frame beyond the observed ones, in one
     sample; it is not rendered. The time is that of the whole call: besides the samples it infers the observed frames

@@ -12,11 +12,12 @@ from bad_movies import BAD, FRAMES, SIDE, animation, film
 from small_model import small
 from tiny_run import blobs, call, refused
 
-from vtssi_pyro import atomic, evaluation, predict
-from vtssi_pyro.config import Config, DataConfig
-from vtssi_pyro.runs import Run
-from vtssi_pyro.train import checkpoint
-from vtssi_pyro.variants import build
+from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.evaluation import judge as evaluation
+from vtssi_pyro.inference import filter as predict
+from vtssi_pyro.model.variants import build
+from vtssi_pyro.system import atomic, checkpoint
+from vtssi_pyro.train.config import Config, DataConfig
 
 
 @pytest.fixture(scope="module")

@@ -11,14 +11,14 @@ import torch
 from PIL import Image
 from tiny_run import FRAME, ON_DIGITS, ON_FILE, blobs, call, refused
 
-from vtssi_pyro import predict
-from vtssi_pyro.calibration import assess, calibrate
+from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import open_frames
-from vtssi_pyro.predict import forecast
-from vtssi_pyro.recalibration import TEMPERATURES
-from vtssi_pyro.runs import Run
-from vtssi_pyro.train import checkpoint
-from vtssi_pyro.train.checkpoint import digest
+from vtssi_pyro.evaluation.calibration import assess, calibrate
+from vtssi_pyro.evaluation.recalibration import TEMPERATURES
+from vtssi_pyro.inference import filter as predict
+from vtssi_pyro.inference.filter import forecast
+from vtssi_pyro.system import checkpoint
+from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.types import Tracks
 
 OBSERVE = 3

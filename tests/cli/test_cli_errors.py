@@ -14,8 +14,9 @@ import torch
 from tiny_run import ON_FILE, blobs, call, process, refused
 from vtssi_pyro.cli import failures
 
-from vtssi_pyro import fitting, load
-from vtssi_pyro.runs import Run
+from vtssi_pyro import load
+from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.train import fitting
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 from tiny_run import FRAME, ON_DIGITS, ON_FILE, STAGES, STEPS, call, refused, sets
 
+from vtssi_pyro.artifacts.loading import load
+from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import open_frames
-from vtssi_pyro.evaluation import find, judge
-from vtssi_pyro.export import PREDICTIONS_HEADER, TRACKS_HEADER
-from vtssi_pyro.mot_metrics import mot_metrics
-from vtssi_pyro.runs import Run
-from vtssi_pyro.trained import load
+from vtssi_pyro.evaluation.judge import find, judge
+from vtssi_pyro.evaluation.mot_metrics import mot_metrics
+from vtssi_pyro.tracks.export import PREDICTIONS_HEADER, TRACKS_HEADER
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_track(place: Path) -> None:
 
 
 def load_tracks(place: Path) -> torch.Tensor:
-    from vtssi_pyro.predict import track
+    from vtssi_pyro.inference.filter import track
 
     return track(load(place / "run"), open_frames(place / "data.npz").frames(slice(None))).tracks.present
 

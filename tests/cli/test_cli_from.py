@@ -9,11 +9,12 @@ import pytest
 import torch
 from tiny_run import ON_FILE, STAGES, blobs, call, refused, sets
 
-from vtssi_pyro import load, pretrained
+from vtssi_pyro import load
+from vtssi_pyro.artifacts import shipped as pretrained
+from vtssi_pyro.artifacts.packing import pack
+from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import open_frames
-from vtssi_pyro.packing import pack
-from vtssi_pyro.runs import Run
-from vtssi_pyro.train import checkpoint
+from vtssi_pyro.system import checkpoint
 from vtssi_pyro.train.trainer import Trainer
 
 RECIPE = sets(train__stages=STAGES, train__save_every=4, train__log_every=5, train__evaluate_every=10)

@@ -10,10 +10,10 @@ from tiny_run import call
 from vtssi_pyro.cli import options
 from vtssi_pyro.cli.main import COMMANDS
 
-from vtssi_pyro.config import PRESETS
 from vtssi_pyro.data import FLAVOURS, SOURCES, SPLITS
+from vtssi_pyro.model.variants import VARIANTS
 from vtssi_pyro.movies import background, inspection
-from vtssi_pyro.variants import VARIANTS
+from vtssi_pyro.train.presets import PRESETS
 from vtssi_pyro.version import __version__
 
 HEAVY = ("torch", "pyro", "matplotlib", "numpy", "sklearn", "PIL", "tqdm")

@@ -20,13 +20,13 @@ from tiny_run import call, process, refused
 from vtssi_pyro.cli import live
 from vtssi_pyro.cli.main import main
 
+from vtssi_pyro.artifacts.loading import find
 from vtssi_pyro.data import load_digits, moving_digits
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.export import TRACKS_HEADER, write_tracks_csv
+from vtssi_pyro.inference.filter import Stream, track
 from vtssi_pyro.movies import Preparation
 from vtssi_pyro.movies.steps import Luminance, Resize, Shrink
-from vtssi_pyro.predict import Stream, track
-from vtssi_pyro.trained import find
+from vtssi_pyro.tracks.export import TRACKS_HEADER, write_tracks_csv
 
 RUN, SIDE, LENGTH = "pretrained:moving-mnist", 50, 12
 

@@ -14,11 +14,11 @@ from tiny_run import call, refused
 from vtssi_pyro.cli import reading
 from vtssi_pyro.cli.main import main
 
+from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data.scenes import Drawn, scene
-from vtssi_pyro.footage import Footage
+from vtssi_pyro.inference.filter import Stream, track
 from vtssi_pyro.movies import Preparation
-from vtssi_pyro.predict import Stream, track
-from vtssi_pyro.runs import Run
+from vtssi_pyro.movies.prepared import Footage
 
 # the objects' looks are learned a little, motion hardly: tracks must be right all the same
 BRIEF = ("--set", "train.budget=0.01", "--set", "train.stages.objects.steps=4000", "--threads", "1")

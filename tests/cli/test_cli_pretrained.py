@@ -8,10 +8,10 @@ import pytest
 import torch
 from tiny_run import FRAME, ON_FILE, blobs, call, refused
 
-from vtssi_pyro import pretrained
+from vtssi_pyro.artifacts import shipped as pretrained
+from vtssi_pyro.artifacts.packing import pack
+from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import open_frames
-from vtssi_pyro.packing import pack
-from vtssi_pyro.runs import Run
 
 NAME = "pretrained:blobs"
 

@@ -17,13 +17,16 @@ from vtssi_pyro.cli.paper_figures import FIGURES
 from vtssi_pyro.cli.reproduce import ITEMS, PRESETS
 from vtssi_pyro.cli.sources import TABLE_SEED
 
-from vtssi_pyro import config, fitting, reproduction
-from vtssi_pyro.config import Config, override
+from vtssi_pyro import config
+from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.config import override
 from vtssi_pyro.data import load_digits, moving_digits
-from vtssi_pyro.evaluation import judge
-from vtssi_pyro.paper import FLAVOURS, MODELS, TABLE1, WITHOUT_MOT
-from vtssi_pyro.reproduction import Cells, Key, tracker_of
-from vtssi_pyro.runs import Run
+from vtssi_pyro.evaluation.judge import judge
+from vtssi_pyro.paper import cells as reproduction
+from vtssi_pyro.paper.cells import Cells, Key, tracker_of
+from vtssi_pyro.paper.published import FLAVOURS, MODELS, TABLE1, WITHOUT_MOT
+from vtssi_pyro.train import fitting
+from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.trainer import Trainer
 
 CPU = torch.device("cpu")

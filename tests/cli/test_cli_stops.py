@@ -16,8 +16,8 @@ import pytest
 import torch
 from tiny_run import ON_FILE, blobs, call, process
 
-from vtssi_pyro.runs import Run
-from vtssi_pyro.train import checkpoint
+from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.system import checkpoint
 
 AT = "import os, signal; from vtssi_pyro.train.trainer import Trainer; real = Trainer.advance\n"
 

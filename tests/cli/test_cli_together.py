@@ -9,8 +9,8 @@ import pytest
 import torch
 from tiny_run import ON_FILE, STAGES, STEPS, blobs, call, process, sets
 
-from vtssi_pyro.runs import Run
-from vtssi_pyro.train import checkpoint
+from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.system import checkpoint
 
 pytestmark = [
     pytest.mark.slow,

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from vtssi_pyro.atomic import atomic_write
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.movies.movie import Movie
+from vtssi_pyro.system.atomic import atomic_write
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ogv")
 SLACK = 5  # frames, or a fiftieth: that many a sound film may have beyond those it shows

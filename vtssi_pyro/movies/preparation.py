@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from vtssi_pyro.atomic import atomic_write
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.movies.inspection import Inspection
 from vtssi_pyro.movies.members import npz_arrays
@@ -26,6 +25,7 @@ from vtssi_pyro.movies.steps import (
     Shrink,
     Step,
 )
+from vtssi_pyro.system.atomic import atomic_write
 
 QUIET = 2.0  # of the noise's standard deviation: what stays black
 LEARNING_RATE = 0.02  # of the contrast: by how much a rolling background follows a frame

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vtssi_pyro.atomic import atomic_write
 from vtssi_pyro.plots.style import FAINT_INK, FONT_FAMILY, GRID, INFERENCE, INK, PREDICTION, TERMS
+from vtssi_pyro.system.atomic import atomic_write
 
 LETTERS = 9  # points
 DOTS_PER_INCH = 160

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from torch import Tensor
 
-from vtssi_pyro.calibration import mahalanobis, moments
+from vtssi_pyro.evaluation.calibration import mahalanobis, moments
 from vtssi_pyro.plots.curves import dress, save
 from vtssi_pyro.plots.style import IDENTITIES, Frames, to_greys
 from vtssi_pyro.types import Tracks

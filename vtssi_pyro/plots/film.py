@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vtssi_pyro.atomic import atomic_write
 from vtssi_pyro.plots.canvas import Canvas, Scene
 from vtssi_pyro.plots.style import BRIGHT, DIM, Frames, font, to_greys
+from vtssi_pyro.system.atomic import atomic_write
 from vtssi_pyro.types import Tracks
 
 TILE = 150  # px, about the width of a frame's picture

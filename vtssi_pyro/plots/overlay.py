@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from vtssi_pyro.atomic import atomic_write
 from vtssi_pyro.movies import write_film
 from vtssi_pyro.plots.canvas import Canvas, Scene
 from vtssi_pyro.plots.style import BRIGHT, DIM, PAGE, Frames, to_greys
+from vtssi_pyro.system.atomic import atomic_write
 from vtssi_pyro.types import Tracks
 
 TILE = 200  # px, about the width of a frame's picture

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from vtssi_pyro.confidence import explain
-from vtssi_pyro.config.recipe import Stage
-from vtssi_pyro.handlers import mode
-from vtssi_pyro.machine import tidy
+from vtssi_pyro.inference.confidence import explain
+from vtssi_pyro.model.handlers import mode
+from vtssi_pyro.model.program import Tracker, at_once, evaluating
 from vtssi_pyro.ops import counting
-from vtssi_pyro.tracker import Tracker, at_once, evaluating
+from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.train.group import ALONE, Group
+from vtssi_pyro.train.recipe import Stage
 
 
 class Positions(NamedTuple):

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vtssi_pyro.config.recipe import Scheduled
 from vtssi_pyro.train.batches import Positions
 from vtssi_pyro.train.objective import Terms
+from vtssi_pyro.train.recipe import Scheduled
 from vtssi_pyro.train.step import Step
 from vtssi_pyro.types import Anneal
 

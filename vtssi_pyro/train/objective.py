@@ -10,11 +10,11 @@ from pyro.distributions.util import scale_and_mask
 from torch import Tensor
 from torch.distributions import kl_divergence
 
-from vtssi_pyro.blocks import FirstFrame, NoFIND, RandomWalk
-from vtssi_pyro.config.recipe import Scheduled, Stage
-from vtssi_pyro.handlers import mode
-from vtssi_pyro.tracker import Tracker, fold
+from vtssi_pyro.model.blocks import FirstFrame, NoFIND, RandomWalk
+from vtssi_pyro.model.handlers import mode
+from vtssi_pyro.model.program import Tracker, fold
 from vtssi_pyro.train.batches import Batches, Positions, frame_batches, position_batches, positions
+from vtssi_pyro.train.recipe import Scheduled, Stage
 from vtssi_pyro.types import Scalar, State
 
 Terms = dict[str, Tensor]  # summed over the batch, nats

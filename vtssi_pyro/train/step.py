@@ -13,13 +13,13 @@ import pyro
 import torch
 from torch import Tensor, nn
 
-from vtssi_pyro.config.recipe import Scheduled, Stage, TrainConfig
-from vtssi_pyro.nn import bfloat16_convolutions, unregistered
+from vtssi_pyro.model.nn import bfloat16_convolutions, unregistered
+from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.ops.compiled import compiled
-from vtssi_pyro.tracker import Tracker
 from vtssi_pyro.train.batches import Positions
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.objective import OBJECTIVES, Terms
+from vtssi_pyro.train.recipe import Scheduled, Stage, TrainConfig
 
 
 class Step:

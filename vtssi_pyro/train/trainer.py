@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vtssi_pyro.config import Config
-from vtssi_pyro.config.recipe import Stage
-from vtssi_pyro.tracker import Tracker
+from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.train.batches import Batches, mixed
+from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.graph import Captured
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.objective import OBJECTIVES
+from vtssi_pyro.train.recipe import Stage
 from vtssi_pyro.train.step import Step
 
 

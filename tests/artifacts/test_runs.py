@@ -1,0 +1,138 @@
+"""A run folder is made once, is one process's at a time, and says what is wrong with it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from vtssi_pyro.artifacts.loading import load
+from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.config import ModelConfig
+from vtssi_pyro.errors import CheckpointError, UsageError
+from vtssi_pyro.model.variants import build
+from vtssi_pyro.system import checkpoint, machine
+from vtssi_pyro.system.machine import available_device, default_threads, physical_cores
+from vtssi_pyro.train.config import Config
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run.create(tmp_path / "run", Config(seed=3), {"threads": 2})
+
+
+def test_the_configuration_comes_back(run: Run) -> None:
+    assert Run(run.folder).config == Config(seed=3)
+    assert run.machine == {"threads": 2}
+    assert run.versions["torch"] == torch.__version__
+
+
+def test_a_run_is_never_replaced(run: Run) -> None:
+    before = (run.folder / "config.json").read_bytes()
+    with pytest.raises(UsageError, match="--resume"):
+        Run.create(run.folder, Config(seed=4))
+    assert (run.folder / "config.json").read_bytes() == before
+
+
+def test_numbers_count_up_and_fill_no_gap(tmp_path: Path) -> None:
+    for number in (1, 2, 7):
+        (tmp_path / f"a-{number:04d}").mkdir()
+    (tmp_path / "a-b-0100").mkdir()
+    names = [Run.numbered("a", Config(), tmp_path).folder.name for _ in range(2)]
+    assert names == ["a-0008", "a-0009"]
+
+
+def test_a_file_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be written"):
+        Run.create(tmp_path / "file", Config())
+    with pytest.raises(UsageError, match="cannot be written"):
+        Run.create(tmp_path / "file" / "below", Config())
+
+
+def test_one_process_at_a_time(run: Run) -> None:
+    with run.lock():
+        with pytest.raises(UsageError, match=f"in use by another process .*{os.getpid()}"), run.lock():
+            pass
+    with run.lock():  # free again
+        pass
+
+
+def test_the_lock_of_a_killed_process_holds_nobody_up(run: Run) -> None:
+    code = (
+        "import os, signal; from vtssi_pyro.artifacts.run import Run\n"
+        f"with Run({str(run.folder)!r}).lock(): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+    assert done.returncode == -9
+    assert (run.folder / ".lock").read_text()
+    with run.lock():
+        pass
+
+
+def test_half_a_last_line_is_no_record(run: Run) -> None:
+    records = [{"kind": "train", "step": step} for step in (2, 4, 6)]
+    for record in records:
+        run.append(record)
+    with run.metrics.open("ab") as file:
+        file.write(b'{"kind": "train", "st\xff')
+    assert run.records() == records
+    (run.folder / "checkpoints" / ".last-1.tmp.pt").write_text("left by a kill")
+    run.rewind(4)
+    assert run.metrics.read_text() == "".join(json.dumps(record) + "\n" for record in records[:2])
+    assert not list(run.folder.rglob(".*.tmp*"))
+
+
+def test_no_record_holds_a_nan(run: Run) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        run.append({"step": 1, "elbo": float("nan")})
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"config": {"sed": 1}}', '{"config": 3}', '{"config": {"seed": "a"}}']
+)
+def test_a_damaged_configuration(run: Run, text: str) -> None:
+    (run.folder / "config.json").write_text(text)
+    with pytest.raises(CheckpointError, match=r"config\.json: damaged"):
+        _ = run.config
+
+
+def test_no_run_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path, tmp_path / "none", tmp_path / "file"):
+        with pytest.raises(CheckpointError, match="not a run folder"):
+            load(path)
+
+
+def test_load_gives_the_trained_weights(tmp_path: Path, config: ModelConfig) -> None:
+    run = Run.create(tmp_path / "run", Config("find", model=config))
+    tracker = build("find", config)
+    checkpoint.save(run.checkpoint("best"), {"trained": tracker.state_dict()})
+    loaded = load(run.folder, "best")
+    assert not loaded.training
+    assert all(torch.equal(a, b) for a, b in zip(tracker.parameters(), loaded.parameters(), strict=True))
+    with pytest.raises(CheckpointError, match=r"last\.pt: there is no such checkpoint"):
+        load(run.folder)
+    checkpoint.save(run.checkpoint(), {"trained": build("vtssi", config).state_dict()})
+    with pytest.raises(CheckpointError, match=r"does not fit the run's config\.json"):
+        load(run.folder)
+
+
+def test_devices_and_threads() -> None:
+    assert available_device("cpu") == torch.device("cpu")
+    for name in ("nonsense", "cuda:99"):
+        with pytest.raises(UsageError, match=f"--device {name}"):
+            available_device(name)
+    assert 1 <= default_threads() <= physical_cores() <= (os.cpu_count() or 1)
+
+
+def test_threads_leave_busy_cores_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many threads as idle cores, within torch's own number, and at least one."""
+    monkeypatch.setattr(machine, "physical_cores", lambda: 8)
+    monkeypatch.setattr(machine.torch, "get_num_threads", lambda: 6)
+    for average, threads in ((0.9, 6), (2.0, 6), (3.7, 5), (7.2, 1), (30.0, 1)):
+        monkeypatch.setattr(os, "getloadavg", lambda average=average: (average, 0.0, 0.0))
+        assert machine.default_threads() == threads

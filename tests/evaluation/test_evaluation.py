@@ -1,0 +1,60 @@
+"""A tracker judged by the paper's own procedure, whatever more it does at test time."""
+
+from dataclasses import replace
+
+import torch
+
+from vtssi_pyro.config import ModelConfig
+from vtssi_pyro.evaluation.judge import as_published
+from vtssi_pyro.inference.filter import track
+from vtssi_pyro.model.handlers import mode
+from vtssi_pyro.ops.gaussian import average
+from vtssi_pyro.ops.spatial import to_pixels
+from vtssi_pyro.train.presets import PRESETS
+
+
+def eager(config: ModelConfig) -> ModelConfig:
+    return replace(
+        config,
+        finder="template",
+        fusion="product",
+        template=replace(config.template, refinement=2),
+        rect=replace(config.rect, tries=3),
+    )
+
+
+def test_the_published_procedure_is_that_of_a_tracker_built_without_more(
+    tiny, blobs, config: ModelConfig
+) -> None:
+    frames, tracker = blobs(2, 8), tiny(config=eager(config))
+    plain = tiny(config=replace(config, finder="template"))
+    plain.load_state_dict(tracker.state_dict())
+    plain.tight = False
+    with as_published(tracker):
+        found = track(tracker, frames)
+    torch.testing.assert_close(found.tracks.position, track(plain, frames).tracks.position, equal_nan=True)
+    more = track(tracker, frames)  # put back
+    assert not torch.allclose(more.tracks.position, found.tracks.position, equal_nan=True)
+    assert (tracker.rule is average, tracker.tight, tracker.find.refinement) == (False, True, 2)
+
+
+def test_untight_tracks_are_the_centres_of_attention_windows(tiny, blobs) -> None:
+    frames, tracker = blobs(1, 6), tiny()
+    tracker.tight = False
+    side = frames.shape[-1]
+    found = track(tracker, frames).tracks
+    with torch.no_grad():
+        with mode():
+            latents = tracker.guide(frames)
+    torch.testing.assert_close(found.position, to_pixels(latents.position, (side, side)))
+    torch.testing.assert_close(found.box[:, 0], latents.objects.size * side)
+
+
+def test_the_papers_preset_does_nothing_more() -> None:
+    model = PRESETS["paper"]("vtssi").model
+    assert (model.rect.tries, model.template.refinement, model.fusion, model.mot.extents) == (
+        1,
+        0,
+        "average",
+        False,
+    )

@@ -1,0 +1,137 @@
+"""What the objects are is settled by the evidence of all frames, and nothing that is sure is looked at again."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from pyro import poutine
+from pyro.distributions import Normal
+from torch import Tensor
+
+from vtssi_pyro.config import ModelConfig
+from vtssi_pyro.inference import hypotheses
+from vtssi_pyro.inference.hypotheses import Consensus, Settled, settle
+from vtssi_pyro.model.handlers import mode
+from vtssi_pyro.model.program import Tracker, evaluating
+from vtssi_pyro.ops.spatial import paste
+
+
+def reading(numbers: list[float], num_objects: int = 2, description: int = 4) -> Consensus:
+    """A reading of sequences with these numbers of objects, everything else random."""
+    B = len(numbers)
+    count = (
+        (torch.tensor(numbers, dtype=torch.float64) / num_objects).clamp(0.01, 0.99).logit()[:, None, None]
+    )
+
+    def normal(loc: Tensor) -> Normal:
+        return Normal(loc, torch.full_like(loc, 0.1)).to_event(1)
+
+    size = 0.3 + 0.1 * torch.rand(B, num_objects, 2, dtype=torch.float64)
+    looks = torch.randn(B, num_objects, description, dtype=torch.float64)
+    return Consensus(normal(count), normal(size), normal(looks))
+
+
+def trying(tiny, config: ModelConfig, tries: int = 3, **options: int) -> Tracker:
+    return tiny(config=replace(config, rect=replace(config.rect, tries=tries)), **options)
+
+
+def test_a_reading_knows_its_numbers_and_takes_rows_of_another() -> None:
+    first, second = reading([2, 1, 0]), reading([1, 1, 2])
+    assert first.number.tolist() == [2, 1, 0]
+    chosen = torch.tensor([False, True, True])
+    mixed = first.put(chosen, second[chosen])
+    assert mixed.number.tolist() == [2, 1, 2]
+    assert torch.equal(mixed.size.mode[1:], second.size.mode[1:])
+    assert torch.equal(mixed.description.mode[0], first.description.mode[0])
+    assert first.number.tolist() == [2, 1, 0]  # itself unchanged
+
+
+def test_the_reading_with_the_most_evidence_is_kept(tiny, blobs, config: ModelConfig) -> None:
+    tracker, frames = trying(tiny, config), blobs(3, 8)
+    with evaluating(tracker), mode():
+        settled = settle(tracker, frames)
+        _, most = hypotheses._explain(tracker, frames, settled.reading)
+        for start in (0, 2, 5):
+            tried = hypotheses._read(tracker, frames[:, start : start + 3])
+            assert (most >= hypotheses._explain(tracker, frames, tried)[1] - 1e-6).all()
+
+
+def test_what_is_sure_is_not_looked_at_again(tiny, blobs, config: ModelConfig, monkeypatch) -> None:
+    """One object in every window: there is nothing to choose, and nothing to join."""
+    tracker, frames = trying(tiny, config, count=-0.5), blobs(2, 8)
+    monkeypatch.setattr(hypotheses, "_explain", None)
+    with evaluating(tracker), mode():
+        assert settle(tracker, frames).reading.number.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("num_objects", [2, 3])
+def test_two_objects_as_one_are_one_fewer(num_objects: int, tiny, blobs, config: ModelConfig) -> None:
+    config = replace(config, air=replace(config.air, num_objects=num_objects))
+    tracker, frames = trying(tiny, config), blobs(3, 8)
+    before = reading([num_objects, num_objects - 1, 1], num_objects, config.air.description)
+    with evaluating(tracker), mode():
+        found, _ = hypotheses._explain(tracker, frames, before)
+        after = hypotheses._merged(tracker, frames, before, found)
+    assert after.number.tolist() == [num_objects - 1, max(num_objects - 2, 1), 1]
+    assert torch.equal(after.size.mode[2], before.size.mode[2])  # alone, so as it was
+
+
+def test_the_two_that_never_part_are_found() -> None:
+    """Of three objects, the second and the third move together, and a fourth slot is empty."""
+    walk = torch.randn(1, 9, 4, 2, dtype=torch.float64).cumsum(1)
+    walk[:, :, 2] = walk[:, :, 1] + torch.tensor([0.5, -0.25], dtype=torch.float64)
+    walk[:, :, 3] = walk[:, :, 0]
+    here = torch.tensor([[True, True, True, False]])
+    first, second, between = hypotheses._steadiest(walk, here)
+    assert (first.tolist(), second.tolist()) == ([1], [2])
+    torch.testing.assert_close(between, torch.tensor([[0.5, -0.25]], dtype=torch.float64))
+
+
+def test_halves_are_told_to_be_one_object(tiny, config: ModelConfig, monkeypatch) -> None:
+    """Where two readings explain frames alike, the one with fewer objects costs less and is kept."""
+    tracker = trying(tiny, config)
+    one = reading([1.0], description=config.air.description)
+    position = torch.zeros(1, 8, 2, 2, dtype=torch.float64)
+    position[:, :, 0, 0] = torch.linspace(-0.4, 0.4, 8, dtype=torch.float64)
+    side = config.air.frame_size
+    with evaluating(tracker), mode():
+        glimpses = tracker.air.decode(one.description.mode) * torch.tensor([1.0, 0.0])[:, None, None]
+        frames = paste(glimpses, position, one.size.mode, (side, side))
+        two = one.put(torch.tensor([True]), reading([2.0], description=config.air.description))
+        twice = Consensus(
+            two.count,
+            *(
+                Normal(q.base_dist.loc[:, [0, 0]], q.base_dist.scale).to_event(1)
+                for q in (one.size, one.description)
+            ),
+        )
+        assert twice.number.tolist() == [2]
+        best = hypotheses._best(tracker, frames, [twice, one], run=8)
+    assert best.number.tolist() == [1]
+
+
+def test_where_frames_are_from_elsewhere_an_object_may_come_from_anywhere(
+    tiny, blobs, config: ModelConfig
+) -> None:
+    tracker, frames = trying(tiny, config), blobs(2, 8)
+    there_and_away = torch.cat([frames, frames.flip(-1)], 1)
+    with evaluating(tracker), mode():
+        before = hypotheses._read(tracker, frames[:, : tracker.consensus.K])
+        jump, told = (
+            hypotheses._explain(tracker, there_and_away, before, run)[1] for run in (None, frames.shape[1])
+        )
+    assert not torch.equal(jump, told)
+    assert torch.isfinite(told).all()
+
+
+def test_a_settled_consensus_is_a_consensus(tiny, blobs, config: ModelConfig) -> None:
+    """It takes RECT's place: the same sites, whatever the frames."""
+    tracker, known = trying(tiny, config), reading([2, 1], description=config.air.description)
+    program = tracker.program(consensus=Settled(known))
+    for frames in (blobs(2, 6), blobs(2, 6)):
+        with mode():
+            objects = program.guide(frames).objects
+        assert torch.equal(objects.size, known.size.mode)
+    trace = poutine.trace(program.guide).get_trace(blobs(2, 6))
+    model = poutine.trace(poutine.replay(program.model, trace)).get_trace(blobs(2, 6))
+    assert torch.isfinite(model.log_prob_sum() - trace.log_prob_sum())

@@ -1,0 +1,250 @@
+"""Things that stand out and look alike: spots, the frame that shows most of them, and a FIND that follows."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from vtssi_pyro.config import ModelConfig, RECTConfig, SpotConfig
+from vtssi_pyro.data.clips import SYMMETRIES, Clips, turned
+from vtssi_pyro.errors import DataError
+from vtssi_pyro.inference.filter import Stream, track
+from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.variants import build
+from vtssi_pyro.ops.peaks import peaks, summit
+from vtssi_pyro.ops.spatial import to_frame
+from vtssi_pyro.types import Objects
+
+SIDE = 40
+SIZE = 10  # px of an attention window around a thing
+
+
+def things(path: Tensor, hidden: tuple[int, int, int] | None = None, bright: float = 1.0) -> Tensor:
+    """Frames (1, T, H, W) of equal blobs on paths (T, N, 2), px; object ``hidden[0]`` is away in some frames."""
+    axis = torch.arange(SIDE, dtype=path.dtype) + 0.5
+    x, y = (torch.exp(-0.5 * ((axis - path[..., i : i + 1]) / 2) ** 2) for i in (0, 1))  # (T, N, L)
+    each = bright * y.unsqueeze(-1) * x.unsqueeze(-2)
+    if hidden:
+        each[hidden[1] : hidden[2], hidden[0]] = 0
+    return each.sum(1).clamp(0, 1).unsqueeze(0)
+
+
+def straight(begin: list[list[float]], velocity: list[list[float]], frames: int) -> Tensor:
+    """Paths (T, N, 2), px."""
+    return torch.tensor(begin) + torch.arange(frames).view(-1, 1, 1) * torch.tensor(velocity)
+
+
+class Drawn(torch.nn.Module):
+    """A decoder that has learned what the things look like."""
+
+    def forward(self, description: Tensor) -> Tensor:
+        axis = ((torch.arange(11) + 0.5) / 11 - 0.5) * SIZE
+        blob = torch.exp(-0.5 * (axis / 2) ** 2)
+        glimpse = (blob[:, None] * blob).clamp(1e-4, 1 - 1e-4).logit()
+        return glimpse.flatten().expand(*description.shape[:-1], -1)
+
+
+class Shaded(Drawn):
+    """The same, as bright as the description's first number says."""
+
+    def forward(self, description: Tensor) -> Tensor:
+        shade = description[..., :1]
+        return (super().forward(description).sigmoid() * shade).clamp(1e-4, 1 - 1e-4).logit()
+
+
+@pytest.fixture
+def follower(config: ModelConfig) -> Tracker:
+    window = SIZE / SIDE
+    tracker = build(
+        "rect-find",
+        replace(
+            config,
+            attention="spots", consensus="clearest", finder="following", fusion="product",
+            air=replace(
+                config.air, num_objects=3, frame_size=SIDE, glimpse=11, size_loc=(window,) * 2, size_scale=0.02
+            ),
+            template=replace(
+                config.template, kernel_side=7, refinement=2, sharpness=30, strength=30, gate=0.1, floor=0.02
+            ),
+            spots=SpotConfig(level=0.25), rect=RECTConfig(K=3, tries=1),
+        ),
+    ).eval()  # fmt: skip
+    tracker.air.decoder = Drawn()
+    return tracker
+
+
+def error(tracker: Tracker, path: Tensor, frames: Tensor) -> Tensor:
+    """Distances (T, N) of objects from their tracks, px; each object's track is the nearest one in the first frame."""
+    found = track(tracker, frames).tracks
+    apart = (path[:, :, None] - found.position[0][:, None]).norm(dim=-1)  # (T, N, slots)
+    mine = apart[0].nan_to_num(torch.inf).argmin(-1)
+    assert len(set(mine.tolist())) == len(mine), "two objects, one track"
+    return apart.gather(-1, mine.expand(len(path), -1).unsqueeze(-1)).squeeze(-1)
+
+
+def test_peaks_are_where_the_things_are_and_as_high_as_they_are_bright() -> None:
+    path = straight([[10.3, 12.8], [30.2, 9.6], [22.7, 31.1]], [[0, 0]] * 3, 1)
+    frames = things(path) * torch.linspace(1, 0.5, 1)
+    places, heights = peaks(frames, torch.tensor([0.2, 0.2]), 4)
+    found = (places[0, 0, :3] + 1) / 2 * SIDE
+    nearest = (path[0][:, None] - found).norm(dim=-1).min(-1).values
+    assert nearest.max() < 0.3
+    assert heights[0, 0, 2] > 3 * heights[0, 0, 3], "three things, not four"
+    dim = peaks(things(path, bright=0.5), torch.tensor([0.2, 0.2]), 4)[1]
+    torch.testing.assert_close(2 * dim, heights)
+
+
+@pytest.mark.parametrize("top", [(3.0, 8.0), (4.3, 5.8), (-0.2, 11.4), (8.4, 0.4)])
+def test_the_summit_of_a_parabola_is_found(top: tuple[float, float]) -> None:
+    rows, columns = (torch.arange(length) - at for length, at in zip((9, 12), top, strict=True))
+    maps = 2 - 0.1 * rows.square()[:, None] - 0.2 * columns.square() - torch.tensor([0.0, 1.0])[:, None, None]
+    height, cell = summit(maps)
+    inside = torch.tensor([0.5 < top[0] < 7.5, 0.5 < top[1] < 10.5])
+    torch.testing.assert_close(cell[:, inside], torch.tensor(top)[inside].expand(2, -1))
+    assert (cell - torch.tensor(top)).abs().max() < 1  # at a border it is known to a cell
+    if inside.all():
+        torch.testing.assert_close(height, torch.tensor([2.0, 1.0]))
+
+
+def test_a_peak_at_the_border_stays_inside() -> None:
+    frames = torch.zeros(1, SIDE, SIDE)
+    frames[0, 0, SIDE - 1] = 1
+    place = peaks(frames, torch.tensor([0.2, 0.2]), 1)[0]
+    assert place.abs().max() <= 1
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
+def test_spots_are_counted(follower: Tracker, number: int) -> None:
+    path = straight(
+        [[10.3, 12.8], [30.2, 9.6], [22.7, 31.1]][:number] or [[0.0, 0.0]], [[0, 0]] * max(number, 1), 3
+    )
+    frames = things(path) if number else torch.zeros(1, 3, SIDE, SIDE)
+    assert track(follower, frames).tracks.present.sum(-1).unique().tolist() == [number]
+
+
+def test_the_clearest_frame_decides(follower: Tracker) -> None:
+    path = straight([[10, 12], [30, 10]], [[0, 0]] * 2, 3)
+    frames = things(path, hidden=(1, 0, 2))  # only the third frame shows both
+    assert track(follower, frames).tracks.present.sum(-1).unique().tolist() == [2]
+    assert track(follower, frames[:, :2]).tracks.present.sum(-1).unique().tolist() == [1]
+
+
+def test_things_that_look_alike_keep_their_identities(follower: Tracker) -> None:
+    path = straight([[6, 10], [34, 14], [20, 34]], [[1.4, 0.0], [-1.4, 0.0], [0.0, -0.3]], 20)
+    gap = (path[:, 0] - path[:, 1]).norm(dim=-1).min()
+    assert gap < 5, "they pass each other closely"
+    assert error(follower, path, things(path)).max() < 1
+
+
+def test_a_thing_is_found_again_and_told_to_be_away(follower: Tracker) -> None:
+    path = straight([[8, 8], [30, 30]], [[1.0, 0.3], [-0.5, -0.2]], 20)
+    frames = things(path, hidden=(0, 8, 13))
+    away = error(follower, path, frames)
+    assert torch.cat([away[:8], away[14:]]).max() < 1
+    found = track(follower, frames).tracks
+    slot = (found.position[0, 0] - path[0, 0]).norm(dim=-1).nan_to_num(torch.inf).argmin()
+    sure = found.confidence[0, :, slot]
+    assert sure[8:13].max() < 0.3
+    assert torch.cat([sure[:8], sure[14:]]).min() > 0.8
+    assert found.confidence[0, :, 1 - slot].min() > 0.8
+
+
+def test_confidence_stays_where_the_light_fades(follower: Tracker) -> None:
+    path = straight([[8, 8], [30, 30]], [[1.0, 0.3], [-0.5, -0.2]], 20)
+    frames = things(path) * torch.linspace(1, 0.55, 20).view(1, 20, 1, 1)  # a dye that bleaches
+    found = track(follower, frames).tracks
+    assert error(follower, path, frames).max() < 1
+    assert found.confidence[0].min() > 0.8
+    gone = things(path, hidden=(0, 8, 13)) * torch.linspace(1, 0.55, 20).view(1, 20, 1, 1)
+    found = track(follower, gone).tracks
+    slot = (found.position[0, 0] - path[0, 0]).norm(dim=-1).nan_to_num(torch.inf).argmin()
+    assert found.confidence[0, 8:13, slot].max() < 0.3
+
+
+@pytest.mark.parametrize("away", [(0, 5), (5, 40), (60, 100), (20, 100), (0, 90)])
+def test_a_thing_that_comes_late_or_leaves_is_told_as_it_is(follower: Tracker, away: tuple[int, int]) -> None:
+    turns = 14 * torch.arange(100).mul(0.05).sin().view(-1, 1)
+    path = torch.tensor([[[20.0, 8.0], [20.0, 30.0]]]) + torch.cat([turns, 0 * turns], -1).view(-1, 1, 2)
+    follower.consensus.tries = 4
+    found = track(follower, things(path, hidden=(0, *away))).tracks
+    assert found.present.sum(-1).unique().tolist() == [2]
+    gap = (
+        (found.position[0].unsqueeze(-2) - path[:, None]).norm(dim=-1).nan_to_num(torch.inf)
+    )  # (T, slots, N)
+    there = torch.ones(100, dtype=bool)
+    there[max(away[0] - 1, 0) : away[1] + 2] = False
+    slot = gap[there, :, 0].mean(0).argmin()
+    assert gap[there, slot, 0].max() < 1
+    sure = found.confidence[0, :, slot]
+    assert sure[there].min() > 0.8
+    assert sure[away[0] : away[1]].max() < 0.3
+
+
+def test_frames_as_they_come_are_followed_alike(follower: Tracker) -> None:
+    path = straight([[6, 10], [34, 14]], [[1.4, 0.0], [-1.4, 0.0]], 16)
+    frames, stream = things(path), Stream(follower)
+    parts = [stream.push(frames[:, t : t + 1]) for t in range(16)]
+    found = torch.cat([part.tracks.position for part in parts if part], 1)
+    expected = track(follower, frames, settle=stream.needed).tracks.position
+    torch.testing.assert_close(found, expected, equal_nan=True)
+
+
+def test_a_faint_halo_on_one_side_does_not_move_a_thing(follower: Tracker) -> None:
+    path = straight([[12.0, 12.0], [28.0, 24.0]], [[0.4, 0.2], [-0.3, 0.2]], 12)
+    frames = torch.maximum(things(path), 0.3 * things(path + torch.tensor([3.0, 0.0])))
+    assert error(follower, path, frames).mean() < 0.25  # a tight box around both is half a pixel off
+
+
+@pytest.mark.parametrize("apart", [3.0, 5.0, 7.0])
+def test_things_whose_light_adds_up_are_both_found(follower: Tracker, apart: float) -> None:
+    follower.air.decoder = Shaded()
+    path = straight([[20 - apart / 2, 20.3], [20 + apart / 2, 20.3]], [[0, 0]] * 2, 1)
+    shades = torch.full((1, 3, 4), 0.5)
+    two = Objects(torch.tensor([[0.6]]), torch.full((1, 3, 2), SIZE / SIDE), shades)
+    with torch.no_grad():
+        place = follower.find.read(follower.air, things(path, bright=0.5), two, None)[0].loc[0, 0]
+    between = torch.cdist(place[:2], to_frame(path[0], (SIDE, SIDE))) * SIDE / 2
+    assert between.min(-1).values.max() < 2.5  # px
+
+
+@pytest.mark.parametrize("faint", [0.4, 0.6])
+@pytest.mark.parametrize("apart", [8.0, 16.0])
+def test_a_bright_thing_is_not_taken_for_a_faint_one(follower: Tracker, faint: float, apart: float) -> None:
+    follower.air.decoder = Shaded()
+    path = straight([[20 - apart / 2, 20.3], [20 + apart / 2, 18.6]], [[0, 0]] * 2, 1)
+    bright, dim = (things(path[:, i : i + 1], bright=(1.0, faint)[i]) for i in (0, 1))
+    shades = torch.tensor([[[faint], [1.0], [0.0]]]).expand(1, 3, 4)  # the faint one's slot comes first
+    two = Objects(torch.tensor([[0.6]]), torch.full((1, 3, 2), SIZE / SIDE), shades)
+    with torch.no_grad():
+        place = follower.find.read(follower.air, (bright + dim).clamp(0, 1), two, None)[0].loc[0, 0]
+    assert (place[:2] - to_frame(path[0].flip(0), (SIDE, SIDE))).norm(dim=-1).max() < 4 / SIDE  # two px
+
+
+def test_empty_slots_keep_nobody_away(follower: Tracker) -> None:
+    path = straight([[10, 12], [30, 10]], [[0, 0]] * 2, 3)
+    frames = things(path)
+    two = Objects(torch.tensor([[0.6]]), torch.full((1, 3, 2), SIZE / SIDE), torch.zeros(1, 3, 4))
+    with torch.no_grad():
+        place = follower.find.read(follower.air, frames, two, None)[0].loc[0, 0]
+    apart = (place[:2, None] - to_frame(path[0], (SIDE, SIDE))).norm(dim=-1)
+    assert apart.min(-1).values.max() < 0.05, "the third slot, which is empty, took a place"
+    assert set(apart.argmin(-1).tolist()) == {0, 1}, "one place, one object"
+
+
+def test_clips_overlap_and_turn() -> None:
+    movie = torch.randint(0, 256, (12, 6, 6), dtype=torch.uint8)
+    clips = Clips("movie", movie, 5)
+    assert (len(clips), clips.length, clips.frame_size) == (8 * SYMMETRIES, 5, (6, 6))
+    torch.testing.assert_close(clips.frames(slice(3, 4))[0], movie[3:8].float() / 255)
+    torch.testing.assert_close(
+        clips.frames(torch.tensor([8 + 2]), 2, 1)[0], turned(movie[3:5].float() / 255, 1)
+    )
+    ways = {tuple(turned(movie[0], k).flatten().tolist()) for k in range(SYMMETRIES)}
+    assert len(ways) == SYMMETRIES
+    assert len(Clips("movie", movie, 5, turned=False)) == 8
+    short = clips.cut(4, 3)  # from three places, the first, the middle and the last
+    assert (len(short), short.length) == (3 * SYMMETRIES, 4)
+    torch.testing.assert_close(short.frames(slice(0, 3))[:, 0], movie[[0, 4, 8]].float() / 255)
+    with pytest.raises(DataError, match="12 frames are too few for clips of 13"):
+        Clips("movie", movie, 13)

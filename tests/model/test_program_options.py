@@ -1,0 +1,300 @@
+"""RECT by hand, what a horizon renders, and the laws under every option of the model."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from pyro import poutine
+from pyro.infer import Trace_ELBO
+from torch import Tensor
+
+from vtssi_pyro.config import ModelConfig
+from vtssi_pyro.model.handlers import mode
+from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.variants import build
+from vtssi_pyro.types import Anneal, Carry, Found, Objects, State
+
+LEARNED = Anneal(bell=0.3, fuse_low=0.01, fuse_high=0.99, step_weight=0.5)
+
+
+def inert(config: ModelConfig) -> ModelConfig:
+    """Velocities that are kept."""
+    return replace(config, mot=replace(config.mot, differences=2, residual=True, inertia=True))
+
+
+def options(config: ModelConfig) -> dict[str, ModelConfig]:
+    """One configuration for every choice that is not the default, and one that takes several."""
+    air, find, rect, mot = config.air, config.find, config.rect, config.mot
+    fast = replace(air, stride=True, dropout=0.0)
+    return {
+        "strides": replace(config, air=fast, find=replace(find, stride=True)),
+        "same padding": replace(
+            config, air=replace(air, same_padding=True), find=replace(find, same_padding=True)
+        ),
+        "exponential scales": replace(config, air=replace(air, scale_transform="exp")),
+        "count gain": replace(config, rect=replace(rect, count_gain=True)),
+        "velocities": replace(config, mot=replace(mot, differences=1)),
+        "accelerations": replace(config, mot=replace(mot, differences=2)),
+        "residual": replace(config, mot=replace(mot, residual=True)),
+        "inertia": inert(config),
+        "one weight for all objects": replace(config, mot=replace(mot, weight_shared="objects")),
+        "one weight for all sequences": replace(config, mot=replace(mot, weight_shared="sequences")),
+        "means for proposals": replace(config, sample_intermediate=False),
+        "fast": replace(
+            config, air=fast, rect=replace(rect, count_gain=True),
+            mot=replace(mot, differences=2, residual=True, activation="silu"), finder="template",
+        ),
+    }  # fmt: skip
+
+
+NAMES = (
+    "strides", "same padding", "exponential scales", "count gain", "velocities", "accelerations", "residual",
+    "inertia", "one weight for all objects", "one weight for all sequences", "means for proposals", "fast",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_option_keeps_the_laws(name: str, tiny, config: ModelConfig, blobs) -> None:
+    """Every parameter learns, the future changes no past, particles vectorise."""
+    tracker = tiny(config=options(config)[name])
+    frames = blobs(3) * torch.rand(3, 6, 1, 1, dtype=torch.float64)
+    vectorised = Trace_ELBO(num_particles=2, vectorize_particles=True, max_plate_nesting=2)
+    loss = vectorised.differentiable_loss(tracker.model, tracker.guide, frames, LEARNED)
+    loss = loss + Trace_ELBO().differentiable_loss(tracker.model, tracker.guide, frames, LEARNED)
+    loss.backward()
+    dead = {n for n, p in tracker.named_parameters() if p.grad is None or p.grad.abs().max() < 1e-9}
+    free = [
+        "consensus.logits.body",
+        "find.logits.body.net.4.bias",
+    ]  # a softmax cancels biases; see test_programs
+    if name == "means for proposals":
+        free.append("air.locator.position.body.scale")  # not read where a mean stands for a proposal
+    assert all(n.startswith(tuple(free)) for n in dead), dead
+    with mode(), torch.no_grad():
+        before = tracker.guide(frames).position
+        changed = frames.clone()
+        changed[:, 4] = 1 - changed[:, 4]
+        after = tracker.guide(changed).position
+    assert torch.equal(after[..., :4, :, :], before[..., :4, :, :])
+    assert not torch.equal(after[..., 4, :, :], before[..., 4, :, :])
+
+
+def test_every_option_is_listed(config: ModelConfig) -> None:
+    assert set(NAMES) == set(options(config))
+
+
+@pytest.mark.parametrize("gain", [False, True])
+def test_rect_is_algorithm_4(gain: bool, tiny, config: ModelConfig, frames: Tensor, monkeypatch) -> None:
+    """One softmax over the K frames weighs count, sizes and descriptions alike."""
+    tracker = tiny(config=replace(config, rect=replace(config.rect, count_gain=gain)))
+    rect, seen = tracker.consensus, []
+    original = rect._weights
+    monkeypatch.setattr(rect, "_weights", lambda *args: seen.append((args, original(*args))) or seen[-1][1])
+    with torch.no_grad():
+        for parameter in rect.parameters():
+            parameter.add_(torch.randn_like(parameter))
+        trace = poutine.trace(tracker.guide).get_trace(frames)
+    (((c, s, d), w),) = seen
+    assert w.shape == (2, 3)
+    torch.testing.assert_close(w.sum(-1), torch.ones(2, dtype=torch.float64))
+    assert w.std() > 0.02
+    found = {
+        "count": (c, w[:, :, None]),
+        "size": (s, w[:, :, None, None]),
+        "description": (d, w[:, :, None, None]),
+    }
+    for name, (reading, weight) in found.items():
+        consensus = trace.nodes[name]["fn"]
+        loc, variance = (weight * reading.loc).sum(1), (weight**2 * reading.scale**2).sum(1)
+        torch.testing.assert_close(consensus.mean.reshape(loc.shape), loc)
+        torch.testing.assert_close(consensus.variance.reshape(loc.shape), variance)
+    reads = [tracker.air.infer_count(frames[:, k]).mean for k in range(3)]
+    torch.testing.assert_close(c.loc, torch.stack(reads, 1))
+
+
+@pytest.mark.parametrize("name", ["find", "vtssi"])
+def test_a_horizon_renders_the_future_and_leaves_the_likelihood(name: str, tiny, frames: Tensor) -> None:
+    """``x`` is scored on the observed frames whatever follows; ``x_future`` renders what does."""
+    tracker = tiny(name)
+    guided = poutine.trace(tracker.guide).get_trace(frames, horizon=3)
+    traces = []
+    for horizon in (0, 3):
+        model = poutine.replay(tracker.model, trace=guided)
+        traces.append(poutine.trace(model).get_trace(frames, horizon=horizon))
+        traces[-1].compute_log_prob()
+    short, long = traces
+    assert torch.equal(short.nodes["x"]["log_prob"], long.nodes["x"]["log_prob"])
+    latents = guided.nodes["_RETURN"]["value"]
+    future = tracker.air.render(latents.objects, latents.position[..., 6:, :, :])
+    torch.testing.assert_close(long.nodes["x_future"]["value"].squeeze(-4), future)
+    whole = tracker.air.render(latents.objects, latents.position[..., :6, :, :])
+    torch.testing.assert_close(long.nodes["x"]["fn"].mean, whole)
+
+
+def moving(tracker: Tracker) -> tuple[Tensor, Tensor]:
+    """What is known of 2 x 2 objects, and where they are in 6 frames."""
+    objects = Objects(*(torch.rand(2, 2, n, dtype=torch.float64) for n in (1, 2, 4)))
+    position = torch.randn(2, 6, 2, 2, dtype=torch.float64)
+    return tracker.motion.static(tracker.air, objects, Found(position)), position
+
+
+@pytest.mark.parametrize("differences", [0, 1, 2])
+def test_motion_is_inferred_causally(differences: int, tiny, config: ModelConfig) -> None:
+    """q(m_t) sees positions up to t, the size and the description, and nothing else."""
+    tracker = tiny(config=replace(config, mot=replace(config.mot, differences=differences)))
+    static, position = moving(tracker)
+    before = tracker.motion.infer(static, position)[0].mean
+    for t in range(6):
+        changed = position.clone()
+        changed[:, t] += 0.5
+        after = tracker.motion.infer(static, changed)[0].mean
+        assert torch.equal(after[:, :t], before[:, :t])
+        assert (after[:, t:] != before[:, t:]).all()
+    slot = position.clone()
+    slot[:, :, 1] += 0.5
+    assert torch.equal(tracker.motion.infer(static, slot)[0].mean[:, :, 0], before[:, :, 0])
+
+
+@pytest.mark.parametrize("differences", [1, 2])
+def test_motion_sees_differences_in_units_of_a_step(differences: int, tiny, config: ModelConfig) -> None:
+    """Objects are taken to have been at rest before their first frame."""
+    tracker = tiny(config=replace(config, mot=replace(config.mot, differences=differences)))
+    static, position = moving(tracker)
+    seen = []
+    tracker.motion.lstm.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    tracker.motion.infer(static, position)
+    still = torch.cat([position[:, :1], position[:, :1], position], 1)
+    expected = torch.stack([still.diff(n=n, dim=1)[:, -6:] / 0.2**n for n in range(differences + 1)], -2)
+    torch.testing.assert_close(
+        seen[0][..., static.shape[-1] :], expected.flatten(-2).transpose(-3, -2)
+    )  # (B, N, T, 2 each)
+
+
+def test_what_has_not_learned_to_turn_goes_straight_on(tiny, config: ModelConfig) -> None:
+    motion = tiny(config=inert(config)).motion
+    velocity = torch.tensor([[0.02, -0.01], [0.0, 0.03]], dtype=torch.float64)
+    path = 0.1 + velocity * torch.arange(9).view(1, -1, 1, 1)  # (1, 9, 2, 2)
+    static = torch.zeros(1, 2, motion.lstm.body.input_size - 6, dtype=torch.float64)
+    m = motion.infer(static, path[:, :5])[0].mean[:, -1]
+    found = motion.rollout(State(path[:, 4], m), 4)
+    torch.testing.assert_close(found.position, path[:, 5:], atol=0.01, rtol=0)
+    with torch.no_grad():  # and what has, does not
+        motion.motion.body.loc[-1].bias[0] = -0.5
+    assert (motion.rollout(State(path[:, 4], m), 4).position - path[:, 5:])[:, -1, :, 0].max() < -0.1
+
+
+@pytest.mark.parametrize("missing", ["differences", "residual"])
+def test_inertia_needs_velocities_and_changes(missing: str, config: ModelConfig) -> None:
+    config = inert(config)
+    with pytest.raises(ValueError, match="inertia"):
+        build("vtssi", replace(config, mot=replace(config.mot, **{missing: 0})))
+
+
+@pytest.mark.parametrize("inertia", [False, True])
+@pytest.mark.parametrize("cut", [1, 3, 5])
+def test_motion_goes_on_where_it_stopped(cut: int, inertia: bool, tiny, config: ModelConfig) -> None:
+    """In two parts as in one: the LSTM and what the differences need are remembered."""
+    tracker = tiny(
+        config=inert(config) if inertia else replace(config, mot=replace(config.mot, differences=2))
+    )
+    static, position = moving(tracker)
+    whole = tracker.motion.infer(static, position)[0].mean
+    early, memory = tracker.motion.infer(static, position[:, :cut])
+    late, _ = tracker.motion.infer(static, position[:, cut:], Carry(None, None, None, memory))
+    torch.testing.assert_close(torch.cat([early.mean, late.mean], 1), whole)
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_a_rollout_is_the_repeated_transition(residual: bool, tiny, config: ModelConfig) -> None:
+    """Modes of the prior beyond a state (B.2.3)."""
+    tracker = tiny(config=replace(config, mot=replace(config.mot, residual=residual)))
+    static, position = moving(tracker)
+    motion = tracker.motion.infer(static, position)[0].mean
+    start = State(position[:, 2].clamp(-1, 1), motion[:, 2])
+    found = tracker.motion.rollout(start, 3)
+    assert found.position.shape == (2, 3, 2, 2)
+    assert found.motion.shape == (2, 3, *motion.shape[2:])
+    state = start
+    for t in range(3):
+        p, m = tracker.motion.transition(state)
+        state = State(p.mean, m.mean)
+        torch.testing.assert_close(found.position[:, t], state.position)
+        torch.testing.assert_close(found.motion[:, t], state.motion)
+    if residual:  # with nothing to add, an object rests
+        with torch.no_grad():
+            for parameter in tracker.motion.position.body.loc.parameters():
+                parameter.zero_()
+        still = tracker.motion.rollout(start, 3).position
+        torch.testing.assert_close(still, start.position.unsqueeze(1).expand_as(still))
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_predictions_stay_in_the_frame(residual: bool, tiny, config: ModelConfig) -> None:
+    """Whatever the transitions say, means are bounded by the frame (B.2.3: tanh)."""
+    tracker = tiny(config=replace(config, mot=replace(config.mot, residual=residual)))
+    with torch.no_grad():
+        tracker.motion.position.body.loc[-1].bias.fill_(5.0)  # ever on, to the right and down
+    _, position = moving(tracker)
+    start = State(position[:, 0].clamp(-1, 1), torch.zeros(2, 2, config.mot.motion, dtype=torch.float64))
+    path = tracker.motion.rollout(start, 40).position
+    assert path.abs().max() <= 1
+    assert path[:, -1].min() > 0.9
+
+
+@pytest.mark.parametrize(("shared", "draws"), [("none", 4), ("objects", 2), ("sequences", 1)])
+def test_what_shares_a_weight(shared: str, draws: int, tiny, config: ModelConfig, frames: Tensor) -> None:
+    """Reading D2: among 2 sequences of 2 objects there are 4, 2 or 1 different weights a step."""
+    motion = tiny(config=replace(config, mot=replace(config.mot, weight_shared=shared))).motion
+    weight = motion.weight(Anneal(fuse_low=0.1, fuse_high=0.9), 3)
+    fn = torch.distributions.Normal(torch.zeros(2, 2, 2), 1.0)
+    first, again, later = (weight({"name": n, "fn": fn}) for n in ("position_4", "motion_4", "position_5"))
+    assert first.shape == (2, 2)
+    assert first.unique().numel() == draws
+    assert torch.equal(first, again)
+    assert not torch.equal(first, later)
+    assert weight({"name": "position_3", "fn": fn}) is None
+    if shared == "objects":
+        assert torch.equal(first[:, 0], first[:, 1])
+
+
+def test_proposals_by_their_means(tiny, config: ModelConfig, frames: Tensor) -> None:
+    """Reading D5: with ``sample_intermediate`` off, only final variables are drawn."""
+    tracker = tiny(config=replace(config, sample_intermediate=False))
+    hats = []
+    for _ in range(2):
+        torch.manual_seed(5)
+        trace = poutine.trace(tracker.guide).get_trace(frames)
+        with mode(only=lambda name: name.startswith("position")), torch.no_grad():
+            hats.append(tracker.guide(frames).position)
+    assert torch.equal(*hats)
+    again = poutine.trace(tracker.guide).get_trace(frames)
+    for name in ("count", "position_1", "position_5", "motion_4"):
+        assert not torch.equal(trace.nodes[name]["value"], again.nodes[name]["value"])
+
+
+def test_sampled_futures_stay_bounded(tiny, config: ModelConfig) -> None:
+    """Noise and changes feed on themselves for a hundred frames, whatever the transitions have learned."""
+    mot = replace(config.mot, differences=2, residual=True, activation="silu")
+    motion = tiny(config=replace(config, mot=mot)).motion
+    with torch.no_grad():
+        for network in (motion.position, motion.motion):
+            for parameter in network.parameters():
+                parameter.mul_(4.0)  # a gain far above 1
+    _, position = moving(tiny(config=replace(config, mot=mot)))
+    state = State(position[:, 0].clamp(-1, 1), torch.zeros(2, 2, mot.motion, dtype=torch.float64))
+    low, high = motion._reach()
+    for _ in range(100):
+        p, m = motion.transition(state)
+        assert (p.mean.abs() <= 1).all()
+        assert ((low <= m.mean) & (m.mean <= high)).all()
+        assert (p.stddev <= mot.walk_scale).all()
+        assert (m.stddev <= 1).all()
+        state = State(p.sample(), m.sample())
+    start = State(
+        torch.full((1, 1, 2), 0.999, dtype=torch.float64), torch.zeros(1, 1, mot.motion, dtype=torch.float64)
+    )
+    place = start.position.clone().requires_grad_()
+    with torch.no_grad():
+        motion.position.body.loc[-1].bias.fill_(5.0)
+    (gradient,) = torch.autograd.grad(motion.transition(State(place, start.motion))[0].mean.sum(), place)
+    assert gradient.abs().min() > 0  # at the frame's edge, too

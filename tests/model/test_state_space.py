@@ -1,0 +1,111 @@
+"""A motion of a user's own: what it believes and what it sees, in two methods."""
+
+from itertools import pairwise
+
+import pyro
+import pytest
+import torch
+from pyro import poutine
+from pyro.distributions import Independent, Normal
+from pyro.infer import SVI, Trace_ELBO
+from pyro.optim import Adam
+from torch import Tensor, nn
+
+from vtssi_pyro.inference.filter import forecast, track
+from vtssi_pyro.model.blocks import StateSpace
+from vtssi_pyro.model.handlers import mode
+from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.types import Found, State
+
+M = 3
+
+
+class Glide(StateSpace):
+    """Constant velocity, which is the last difference of positions."""
+
+    def __init__(self) -> None:
+        super().__init__(M=M, dims=2)
+        self.noise = nn.Parameter(torch.tensor([0.02, 0.03], dtype=torch.float64))
+
+    def transition(self, previous: State) -> tuple[Independent, Independent]:
+        assert previous.motion is not None
+        place = Normal(previous.position + previous.motion, self.noise[0]).to_event(1)
+        return place, Normal(previous.motion, self.noise[1]).to_event(1)
+
+    def read(self, air, objects, found: Found, carry=None) -> tuple[Independent, Tensor]:
+        position = found.position
+        last = position[..., :1, :, :] if carry is None else carry.memory
+        velocity = torch.cat([last, position], -3).diff(dim=-3)
+        return Normal(velocity, 0.01).to_event(1), position[..., -1:, :, :]
+
+
+@pytest.fixture
+def gliding(tiny) -> Tracker:
+    tracker = tiny()
+    tracker.motion = Glide()
+    return tracker
+
+
+def test_model_and_guide_follow_the_transition(gliding: Tracker, frames: Tensor) -> None:
+    """A walk to M, motions from M on, each from the state before; predictions go straight on."""
+    T, horizon = frames.shape[1], 2
+    with mode():
+        guided = poutine.trace(gliding.guide).get_trace(frames, horizon=horizon)
+    model = poutine.trace(poutine.replay(gliding.model, trace=guided)).get_trace(frames, horizon=horizon)
+    values = {name: guided.nodes[name]["value"] for name in guided.stochastic_nodes}
+    moving = [name for name in values if name.startswith("motion_")]
+    assert moving == [f"motion_{t}" for t in range(M, T + horizon + 1)]
+    assert model.nodes[f"motion_{M}"]["fn"].stddev.eq(1).all()
+    for s, t in pairwise(range(M, T + horizon + 1)):
+        place, pace = (model.nodes[f"{name}_{t}"]["fn"] for name in ("position", "motion"))
+        torch.testing.assert_close(place.mean, values[f"position_{s}"] + values[f"motion_{s}"])
+        torch.testing.assert_close(pace.mean, values[f"motion_{s}"])
+        assert place.stddev.eq(0.02).all()
+        assert pace.stddev.eq(0.03).all()
+        if t <= T:  # the fusion with what was found: half of each
+            assert (
+                guided.nodes[f"motion_{t}"]["fn"].stddev.sub(0.5 * (0.03**2 + 0.01**2) ** 0.5).abs().max()
+                < 1e-9
+            )
+    assert torch.equal(values[f"motion_{T + 2}"], values[f"motion_{T}"])
+
+
+def test_its_noise_is_learned_by_plain_svi(gliding: Tracker, frames: Tensor) -> None:
+    """Its parameters and no other's, where the rest is frozen."""
+    gliding.requires_grad_(False)
+    gliding.motion.requires_grad_(True)
+    before = {name: value.clone() for name, value in gliding.named_parameters()}
+    SVI(gliding.model, gliding.guide, Adam({"lr": 1e-3}), Trace_ELBO()).step(frames)
+    changed = [name for name, value in gliding.named_parameters() if not torch.equal(value, before[name])]
+    assert changed == ["motion.noise"]
+
+
+def test_it_forecasts(gliding: Tracker, frames: Tensor) -> None:
+    samples = forecast(gliding, frames[:, :4], horizon=3, num_samples=2).tracks.samples
+    assert samples is not None
+    assert samples.shape == (2, *frames.shape[:1], 7, 2, 2)
+    assert samples.isfinite().all()
+
+
+def test_it_goes_on_where_it_stopped(gliding: Tracker, frames: Tensor) -> None:
+    """What it remembers of the frames so far reaches it with the next ones."""
+    with mode(), torch.no_grad():
+        whole = gliding.guide(frames)
+        first = gliding.guide(frames[:, :4])
+        rest = gliding.guide(frames[:, 4:], carry=first.carry)
+    torch.testing.assert_close(torch.cat([first.position, rest.position], 1), whole.position)
+    pyro.clear_param_store()
+    assert track(gliding, frames).tracks.position.shape == (*frames.shape[:2], 2, 2)
+
+
+def test_a_rollout_is_the_repeated_transition(gliding: Tracker) -> None:
+    start = State(torch.zeros(1, 2, 2).double(), torch.tensor([0.1, -0.2]).double().expand(1, 2, 2))
+    ahead = gliding.motion.rollout(start, 3)
+    steps = torch.arange(1, 4).double().view(3, 1, 1)
+    torch.testing.assert_close(ahead.position, steps * start.motion.unsqueeze(-3))
+    assert ahead.motion.shape == (1, 3, 2, 2)
+
+
+def test_unknown_sharing_of_weights_is_refused() -> None:
+    with pytest.raises(ValueError, match="weight_shared"):
+        StateSpace(M=3, dims=2, weight_shared="all")

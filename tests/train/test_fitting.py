@@ -1,0 +1,291 @@
+"""A training that was stopped anywhere, in any way, ends as if it had not been."""
+
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.config import AIRConfig, ModelConfig, MOTConfig, RECTConfig, TemplateConfig, override
+from vtssi_pyro.config.schedules import Constant, Linear, Staircase
+from vtssi_pyro.data import VideoFile
+from vtssi_pyro.errors import CheckpointError, Diverged
+from vtssi_pyro.model.variants import build
+from vtssi_pyro.system import checkpoint
+from vtssi_pyro.train import fitting
+from vtssi_pyro.train.batches import position_batches
+from vtssi_pyro.train.config import Config, DataConfig
+from vtssi_pyro.train.logbook import validation_elbo
+from vtssi_pyro.train.recipe import Stage, TrainConfig  # fmt: skip
+from vtssi_pyro.train.trainer import Trainer
+
+# Every objective, and within each something that changes with the step.
+STAGES = (
+    Stage("objects", 5, "frames", ("air",), 3, Linear(1e-3, 1e-4, 0, 5), Constant(1), True,
+          bell=Linear(0, 1, 0, 5)),
+    Stage("places", 5, "walk", ("air", "consensus", "find"), 3, Constant(1e-3), Staircase(3, 1, 2, 5),
+          air_weight=Linear(1, 0, 1, 3), step_weight=Linear(0, 1, 0, 5)),
+    Stage("motion", 5, "rollout", ("motion",), 3, Constant(1e-3), cache=6),
+    Stage("joint", 4, "full", (), 3, Constant(1e-3), Constant(6), rollout_weight=Constant(1.0),
+          analytic=False),
+)  # fmt: skip
+STEPS = 19
+MODEL = ModelConfig(
+    air=AIRConfig(
+        frame_size=20, glimpse=9, description=4, counter_filters=((4, 3), (4, 3), (4, 3)),
+        counter_dense=(16, 8), locator_filters=((4, 3), (4, 3)),
+        locator_units=16, locator_head=8, vae_dense=(16, 8),
+    ),
+    template=TemplateConfig(kernel_side=5),
+    rect=RECTConfig(K=3, units=8, dense=(8, 8)),
+    mot=MOTConfig(M=3, motion=3, units=8, heads=(8,), transition=(8, 8)),
+    finder="template",
+)  # fmt: skip
+CPU = torch.device("cpu")
+
+
+class Killed(BaseException):
+    """What no code catches, as close as an exception comes to a kill."""
+
+
+class At:
+    """A reporter that does something once a step is reached; step 0: when the training begins."""
+
+    def __init__(self, step: int | None = None, do: Callable[[], None] | None = None) -> None:
+        self.step, self.do = step, do
+
+    def begin(self, step: int, steps: int) -> None:
+        if self.do and self.step == 0:
+            self.do()
+
+    def advance(self, step: int, stage: str) -> None:
+        if self.do and step == self.step:
+            self.do()
+
+    def record(self, record: dict[str, Any]) -> None: ...
+
+
+def kill() -> None:
+    raise Killed
+
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def configuration(variant: str = "vtssi", stages: tuple[Stage, ...] = STAGES) -> Config:
+    train = TrainConfig(stages, average=0.9, evaluate_every=6, save_every=4, log_every=3)
+    return Config(variant, "test", 1, 3, DataConfig(length=8), MODEL, train)
+
+
+def videos() -> VideoFile:
+    """Two soft blobs a sequence on straight paths."""
+    random = np.random.default_rng(0)
+    start, speed = random.uniform(6, 14, (10, 1, 2, 2)), random.uniform(-0.5, 0.5, (10, 1, 2, 2))
+    path = start + speed * np.arange(8).reshape(8, 1, 1)  # (S, T, N, 2)
+    axis = np.arange(20) + 0.5
+    x, y = (np.exp(-(((axis - path[..., i, None]) / 2) ** 2)) for i in (0, 1))  # (S, T, N, 20)
+    frames = (y[..., :, None] * x[..., None, :]).sum(2).clip(0, 1)
+    return VideoFile("blobs", frames.astype(np.float32), path.astype(np.float32))
+
+
+DATA = videos()
+
+
+def train(config: Config, run: Run, reporter: At, resume: bool = False) -> Any:
+    return fitting.fit(config, DATA, DATA, run, CPU, reporter, resume)
+
+
+def outcome(run: Run) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+    """Records but for the clock, and both checkpoints."""
+    records = [{k: v for k, v in record.items() if k != "seconds"} for record in run.records()]
+    last = checkpoint.load(run.checkpoint())
+    return records, {k: v for k, v in last.items() if k != "seconds"}, checkpoint.load(run.checkpoint("best"))
+
+
+def same(a: Any, b: Any) -> bool:
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run that nothing stopped."""
+    torch.set_num_threads(1)
+    run = Run.create(tmp_path_factory.mktemp("whole") / "run", configuration())
+    train(configuration(), run, At())
+    return run
+
+
+def test_records_are_complete(whole: Run) -> None:
+    records = whole.records()
+    trained = [r for r in records if r["kind"] == "train"]
+    judged = [r for r in records if r["kind"] == "validation"]
+    assert {r["step"] for r in trained} == {
+        *range(3, 19, 3),
+        5,
+        10,
+        15,
+        19,
+    }  # every third, the last of a stage
+    assert [r["step"] for r in judged] == [6, 12, 18, 19]
+    assert [r["length"] for r in trained if r["stage"] == "places"] == [3, 4, 5]
+    for record in trained:
+        assert record["objective"] == pytest.approx(sum(record["terms"].values()))
+    assert all({"elbo", "count_accuracy", "inference_error", "prediction_error"} < r.keys() for r in judged)
+    assert [r["seconds"] for r in records] == sorted(r["seconds"] for r in records)
+
+
+@pytest.mark.parametrize(
+    "step", [0, 5, 10, 13, 18]
+)  # off and on checkpoints, inside and at the edges of stages
+def test_killed_at_any_step(step: int, whole: Run, tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", configuration())
+    with pytest.raises(Killed):
+        train(configuration(), run, At(step, kill))
+    torch.manual_seed(99)
+    train(configuration(), run, At(), resume=True)
+    assert same(outcome(run), outcome(whole))
+
+
+@pytest.mark.parametrize("step", [7, 15])
+def test_stopped_by_a_signal(step: int, whole: Run, tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", configuration())
+    with pytest.raises(fitting.Interrupted, match=r"SIGTERM after step \d+, saved.*--resume") as caught:
+        train(configuration(), run, At(step, interrupt))
+    assert caught.value.exit_code == 143
+    assert checkpoint.load(run.checkpoint())["step"] == step
+    train(configuration(), run, At(), resume=True)
+    assert same(outcome(run), outcome(whole))
+
+
+def test_resumed_again_and_again(whole: Run, tmp_path: Path) -> None:
+    """Twice without a step in between, then for two steps."""
+    run = Run.create(tmp_path / "run", configuration())
+    with pytest.raises(fitting.Interrupted):
+        train(configuration(), run, At(9, interrupt))
+    for _ in range(2):
+        with pytest.raises(Killed):
+            train(configuration(), run, At(0, kill), resume=True)
+    with pytest.raises(fitting.Interrupted):
+        train(configuration(), run, At(11, interrupt), resume=True)
+    train(configuration(), run, At(), resume=True)
+    assert same(outcome(run), outcome(whole))
+
+
+def test_the_seed_decides(whole: Run, tmp_path: Path) -> None:
+    runs = []
+    for name, seed in (("again", 1), ("other", 2)):
+        config = replace(configuration(), seed=seed)
+        runs.append(Run.create(tmp_path / name, config))
+        torch.manual_seed(123)  # what happened before in the process does not matter
+        train(config, runs[-1], At())
+    assert same(outcome(runs[0]), outcome(whole))
+    assert not same(outcome(runs[1])[1]["trained"], outcome(whole)[1]["trained"])
+
+
+@pytest.mark.parametrize("variant", ["air", "find-mot"])
+def test_other_variants_resume(variant: str, tmp_path: Path) -> None:
+    config = configuration(variant, STAGES[:1] if variant == "air" else STAGES)
+    runs = [Run.create(tmp_path / name, config) for name in ("whole", "stopped")]
+    train(config, runs[0], At())
+    with pytest.raises(Killed):
+        train(config, runs[1], At(config.train.steps - 1, kill))
+    train(config, runs[1], At(), resume=True)
+    assert same(outcome(runs[0]), outcome(runs[1]))
+
+
+def test_looking_draws_no_random_number() -> None:
+    """What a resumed run repeats, or does earlier, must leave the random state alone."""
+    tracker = build("vtssi", MODEL)
+    before = torch.get_rng_state()
+    batches = [position_batches(tracker, DATA, STAGES[2], 1, 1.0, CPU) for _ in range(2)]
+    validation_elbo(tracker, DATA, CPU)
+    fitting.judge(tracker, DATA, 3)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert same(batches[0](4), batches[1](4))
+    assert not same(batches[0](4), batches[0](5))
+    assert tracker.training
+
+
+def test_divergence_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
+    slow, fast = STAGES[0], replace(STAGES[3], learning_rate=Constant(1e6), steps=30)
+    config = configuration(stages=(slow, fast))
+    run = Run.create(tmp_path / "run", config)
+    with pytest.raises(Diverged, match="finite") as caught:
+        train(config, run, At())
+    assert caught.value.exit_code == 5
+    for path in (run.checkpoint("last"), run.checkpoint("best")):
+        if path.exists() or path.stem == "last":
+            assert all(v.isfinite().all() for v in checkpoint.load(path)["trained"].values())
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    advance = Trainer.advance
+
+    def poisoned(self: Trainer) -> Any:
+        terms = advance(self)
+        if self.step == 8:
+            next(self.tracker.parameters()).data.fill_(torch.inf)
+        return terms
+
+    monkeypatch.setattr(Trainer, "advance", poisoned)
+    run = Run.create(tmp_path / "run", configuration())
+    with pytest.raises(Diverged, match=r"step 8 .* not finite; the last checkpoint is good"):
+        train(configuration(), run, At())
+    assert checkpoint.load(run.checkpoint())["step"] == 4
+
+
+def test_a_failed_save_keeps_the_one_before(
+    whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run.create(tmp_path / "run", configuration())
+    replace_, calls = os.replace, []
+
+    def breaks(source: Any, target: Any) -> None:
+        if str(target).endswith("last.pt"):
+            calls.append(target)
+            if len(calls) == 2:
+                raise OSError(28, "No space left on device", str(target))
+        replace_(source, target)
+
+    monkeypatch.setattr(os, "replace", breaks)
+    with pytest.raises(OSError, match="No space"):
+        train(configuration(), run, At())
+    monkeypatch.undo()
+    assert checkpoint.load(run.checkpoint())["step"] == 4
+    train(configuration(), run, At(), resume=True)
+    assert same(outcome(run), outcome(whole))
+
+
+def test_a_checkpoint_of_another_model_is_refused(whole: Run, tmp_path: Path) -> None:
+    shutil.copytree(whole.folder, tmp_path / "run")
+    config = override(configuration(), ["model.rect.units=12"])
+    with pytest.raises(CheckpointError, match=r"does not fit the run's config\.json"):
+        train(config, Run(tmp_path / "run"), At(), resume=True)
+
+
+def test_the_summary_says_what_was_reached(whole: Run) -> None:
+    tracker = build("vtssi", MODEL)
+    tracker.load_state_dict(checkpoint.load(whole.checkpoint())["trained"])
+    summary = fitting.summarise(configuration(), whole, tracker, DATA)
+    judged = [r for r in whole.records() if r["kind"] == "validation"][-1]
+    assert {k: summary["metrics"][k] for k in judged if k.endswith(("error", "accuracy"))} == {
+        k: v for k, v in judged.items() if k.endswith(("error", "accuracy"))
+    }
+    assert (summary["seed"], summary["steps"]) == (1, STEPS)
+    assert summary["minutes"] == round(judged["seconds"] / 60, 2)
+    without = VideoFile("no truth", np.zeros((2, 8, 20, 20), np.uint8))
+    assert fitting.summarise(configuration(), whole, tracker, without)["metrics"] is None

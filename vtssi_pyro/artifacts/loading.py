@@ -1,0 +1,75 @@
+"""What has learned something: a run folder, or weights that ship with the package."""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.artifacts.shipped import PREFIX, Pretrained, available
+from vtssi_pyro.errors import CheckpointError
+from vtssi_pyro.evaluation.calibration import Calibration
+from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.movies import Preparation
+from vtssi_pyro.train.config import Config
+
+
+class Trained(Protocol):
+    """A configuration and weights; :class:`Run` and :class:`Pretrained` are such."""
+
+    @property
+    def name(self) -> str:
+        """What :func:`find` finds it by, wherever it is called."""
+
+    @property
+    def config(self) -> Config:
+        """The resolved configuration it was trained with."""
+
+    def tracker(self, checkpoint_name: str = "last", device: str | torch.device = "cpu") -> Tracker:
+        """The tracker, ready to track; a :class:`CheckpointError` where that cannot be."""
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What makes sampled predictions honest, of the weights that it names; None where nobody has looked."""
+
+    @property
+    def preparation(self) -> Preparation | None:
+        """How a movie's frames become those of the model; None where it has learned from frames as they are."""
+
+    def about(self) -> dict[str, Any]:
+        """What it is and how good it is, ready for JSON."""
+
+
+def find(source: str | os.PathLike[str]) -> Trained:
+    """What goes by a name: ``pretrained:NAME``, a run folder, or NAME alone where there is no such folder.
+
+    Nothing is read yet; that there is nothing of that name may show only then.
+    """
+    name = os.fspath(source)
+    if name.startswith(PREFIX):
+        return Pretrained(name.removeprefix(PREFIX))
+    if not Path(name).is_dir():
+        if name in available():
+            return Pretrained(name)
+        near = difflib.get_close_matches(name, available(), 1)
+        if near:
+            raise CheckpointError(f"{name}: not a run folder; did you mean {PREFIX}{near[0]}?")
+    return Run(source)
+
+
+def load(
+    source: str | os.PathLike[str], checkpoint_name: str = "last", device: str | torch.device = "cpu"
+) -> Tracker:
+    """A trained tracker, ready to track.
+
+    Args:
+        source: a run folder, or the name of weights that ship with the package; see :func:`find`.
+        checkpoint_name: of a run, ``last`` or ``best``.
+        device: where it shall be.
+
+    Raises:
+        CheckpointError: there is no such thing, or it is damaged.
+    """
+    return find(source).tracker(checkpoint_name, device)

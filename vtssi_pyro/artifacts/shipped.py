@@ -1,0 +1,159 @@
+"""Weights that ship with the package: tensors in ``weights/NAME.safetensors``, their card in ``weights/NAME.json``."""
+
+import difflib
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from vtssi_pyro.config import from_dict, to_dict
+from vtssi_pyro.errors import CheckpointError, UsageError
+from vtssi_pyro.evaluation.calibration import Calibration
+from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.variants import build
+from vtssi_pyro.train.config import Config
+
+FOLDER = Path(__file__).parent / "weights"
+FORMAT = 1
+PREFIX = "pretrained:"
+_MEND = "install vtssi-pyro anew"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What weights are, how they were made and how good they are."""
+
+    name: str
+    description: str
+    data: str  # what was learned from
+    licence: str  # of those data
+    recipe: dict  # the whole configuration, by config.to_dict
+    observe: int  # frames seen before the predictions that the metrics are about
+    minutes: float  # of training
+    machine: str
+    seed: int
+    commit: str
+    metrics: dict  # by precision ("float16", "float32"), of held-out sequences, by Evaluation.as_dict
+    sha256: str  # of the file with the weights
+    calibration: dict | None = None  # of sampled predictions, by Calibration.as_dict
+    format: int = FORMAT
+
+
+class Pretrained:
+    """Weights of a name, and their card; the files are read when they are first asked for.
+
+    Args:
+        name: one of :func:`available`.
+        folder: where they lie; None: the package's own.
+    """
+
+    def __init__(self, name: str, folder: str | os.PathLike[str] | None = None) -> None:
+        self.name = f"{PREFIX}{name}"
+        self._name, self._folder = name, Path(folder or FOLDER)
+
+    @property
+    def card(self) -> Card:
+        """The card.
+
+        Raises:
+            CheckpointError: no such weights, or a card that is damaged or another's.
+        """
+        known = available(self._folder)
+        if self._name not in known:
+            near = difflib.get_close_matches(self._name, known, 1)
+            hint = f"did you mean {PREFIX}{near[0]}?" if near else f"there is {', '.join(known) or 'none'}"
+            raise CheckpointError(f"{self.name}: no such weights ship with this version; {hint}")
+        path = self._folder / f"{self._name}.json"
+        try:
+            plain = json.loads(path.read_text())
+            if isinstance(plain, dict) and plain.get("format", FORMAT) != FORMAT:
+                raise CheckpointError(
+                    f"{path}: written in format {plain['format']}, this version reads format {FORMAT}"
+                )
+            found: Card = from_dict(plain, Card)
+        except (ValueError, TypeError, OSError, UsageError) as error:
+            raise CheckpointError(f"{path}: damaged ({error}); {_MEND}") from error
+        if found.name != self._name:
+            raise CheckpointError(f"{path}: is the card of {found.name}; {_MEND}")
+        return found
+
+    @property
+    def config(self) -> Config:
+        """The configuration they were trained with."""
+        return self._config(self.card)
+
+    def tracker(self, checkpoint_name: str = "last", device: str | torch.device = "cpu") -> Tracker:
+        """The tracker in single precision, ready to track.
+
+        Args:
+            checkpoint_name: ``last``; there is no other.
+            device: where it shall be.
+
+        Raises:
+            CheckpointError: no such weights, damaged ones, or such as their card does not fit.
+        """
+        if checkpoint_name != "last":
+            raise UsageError(f"{self.name}: has no checkpoint {checkpoint_name}; leave --checkpoint out")
+        card, path = self.card, self._folder / f"{self._name}.safetensors"
+        config = self._config(card)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise CheckpointError(f"{path}: cannot be read ({error.strerror}); {_MEND}") from error
+        if hashlib.sha256(data).hexdigest() != card.sha256:
+            raise CheckpointError(
+                f"{path}: damaged, or not what its card is about: its SHA-256 differs; {_MEND}"
+            )
+        try:
+            weights = safetensors.torch.load(data)
+            tracker = build(config.variant, config.model)
+            tracker.load_state_dict(weights)  # into tensors of single precision
+        except (safetensors.SafetensorError, RuntimeError, UsageError) as error:
+            reason = " ".join(str(error).split())[:200]  # torch's first line alone says nothing
+            raise CheckpointError(f"{path}: does not fit its card ({reason}); {_MEND}") from error
+        return tracker.to(device).eval()
+
+    preparation = None  # what ships has learned from frames as they are
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What makes the tracker's sampled predictions honest, if they ship with that."""
+        card = self.card
+        try:
+            return Calibration.from_dict(card.calibration) if card.calibration else None
+        except (ValueError, TypeError, KeyError) as error:
+            raise CheckpointError(f"{self.name}: its calibration is damaged ({error}); {_MEND}") from error
+
+    def about(self) -> dict[str, Any]:
+        """The card, ready for JSON."""
+        return to_dict(self.card)
+
+    def _config(self, card: Card) -> Config:
+        try:
+            return from_dict(card.recipe, Config)
+        except (TypeError, UsageError) as error:
+            raise CheckpointError(
+                f"{self.name}: its recipe is damaged or of another version ({error}); {_MEND}"
+            ) from error
+
+
+def available(folder: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
+    """Names of the weights that ship, sorted."""
+    return tuple(sorted(path.stem for path in Path(folder or FOLDER).glob("*.json")))
+
+
+def card(name: str, folder: str | os.PathLike[str] | None = None) -> Card:
+    """The card of weights; see :attr:`Pretrained.card`."""
+    return Pretrained(name, folder).card
+
+
+def load_pretrained(
+    name: str, device: str | torch.device = "cpu", folder: str | os.PathLike[str] | None = None
+) -> Tracker:
+    """The tracker of weights that ship; see :meth:`Pretrained.tracker`."""
+    return Pretrained(name, folder).tracker(device=device)

@@ -1,0 +1,1 @@
+"""How good tracks and forecasts are."""

@@ -1,0 +1,260 @@
+"""How honest sampled forecasts are, and how to make them so.
+
+A forecast of an object's position is a cloud of samples. Its region of level p is the ellipse around their mean, shaped
+as their covariance, that holds the share p of them. A :class:`Calibration` makes two changes. Futures are drawn at a
+temperature, which makes whole paths as sharp as they can be (least CRPS). Where the regions then hold more or less of
+the truth than p, it says by how much they must shrink or grow, horizon by horizon, and moves the samples themselves
+(quantile recalibration of the Mahalanobis distance). What is read off the samples moves with them, but what was
+calibrated are regions of objects that are found, frame by frame. Intervals of x and of y alone are not fitted; that
+they hold what they say, too, is assessed. Whole paths are not.
+
+Samples that are not finite are passed over. An object of fewer than two others is in no region and in no interval.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from vtssi_pyro.errors import UsageError
+from vtssi_pyro.tracks.matching import crop, match
+from vtssi_pyro.types import Tracks
+
+LEVELS = tuple(round(0.05 * i, 2) for i in range(1, 20))
+FLOOR = 0.01  # px, added to every spread: clouds may collapse to a point
+FEWEST = 10  # objects at a horizon that tell anything about it
+TOO_FEW = f"a calibration needs {FEWEST} objects that are predicted: give more sequences"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The temperature at which to draw samples, and factors on their distances from their mean."""
+
+    levels: tuple[float, ...]
+    factors: tuple[tuple[float, ...], ...]  # by horizon 1, 2, ... and by level; the last also holds beyond
+    observed: int  # frames seen before the predictions that it was fitted on
+    samples: int  # of each; the spread of few says less than that of many
+    weights: str | None = None  # SHA-256 of what made them, see checkpoint.digest; None where nobody said
+    temperature: float = 1.0  # that the samples were, and are to be, drawn at; see handlers.temper
+
+    def __post_init__(self) -> None:
+        """Refuse what is no calibration."""
+        rows = [len(row) for row in self.factors]
+        if not rows or set(rows) != {len(self.levels)} or len(self.levels) < 2:
+            raise ValueError(f"expected rows of {len(self.levels)} factors, found {rows}")
+        if not all(0 < factor < float("inf") for row in self.factors for factor in row):
+            raise ValueError("expected factors that are positive and finite")
+        if not 0 < self.temperature < float("inf"):
+            raise ValueError(f"expected a temperature that is positive and finite, found {self.temperature}")
+
+    def is_of(self, weights: str) -> bool:
+        """Whether it may be used with these weights, named by their digest."""
+        return self.weights in (None, weights)
+
+    def fits(self, observed: int, samples: int) -> bool:
+        """Whether it says something about forecasts of that kind: as many frames seen, about as many samples."""
+        return observed == self.observed and self.samples / 2 <= samples <= 2 * self.samples
+
+    def __call__(self, tracks: Tracks, observed: int) -> Tracks:
+        """Tracks whose samples of the frames after the ``observed`` ones are moved, and their scales with them."""
+        if tracks.samples is None or len(tracks.samples) < 2:
+            return tracks
+        samples, scale = tracks.samples.clone(), None if tracks.scale is None else tracks.scale.clone()
+        for t in range(observed, samples.shape[2]):
+            samples[:, :, t] = self._moved(samples[:, :, t], t - observed)
+            if scale is not None:
+                scale[:, t] = _spread(samples[:, :, t])
+        return tracks._replace(samples=samples, scale=scale)
+
+    def _moved(self, samples: Tensor, horizon: int) -> Tensor:
+        """Samples (S, ..., 2) of one frame."""
+        samples, factors = _known(samples), self.factors[min(horizon, len(self.factors) - 1)]
+        mean = samples.nanmean(0)
+        rank = mahalanobis(samples, samples).argsort(0).argsort(0)  # (S, ...), NaN last
+        level = (rank + 0.5) / _number(samples)
+        return mean + (samples - mean) * _between(level, self.levels, factors).unsqueeze(-1)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Calibration":
+        """What :meth:`as_dict` was given."""
+        factors = tuple(tuple(map(float, row)) for row in values["factors"])
+        levels, weights = tuple(map(float, values["levels"])), values.get("weights")
+        kind = int(values["observed"]), int(values["samples"]), weights and str(weights)
+        return cls(levels, factors, *kind, float(values.get("temperature", 1.0)))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields, ready for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """How well sampled forecasts tell where objects are that were found; by horizon 1, 2, ..., None where none were."""
+
+    objects: list[int]
+    levels: tuple[float, ...]
+    coverage: list[list[float] | None]  # share of the matched objects within the region of each level
+    coverage_x: list[list[float] | None]  # share of their x within the central interval of each level
+    coverage_y: list[list[float] | None]
+    crps: list[float | None]  # continuous ranked probability score, px, mean of x and y
+    nll: list[float | None]  # of the normal density with the samples' mean and covariance, nats per object
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields, ready for JSON."""
+        return asdict(self)
+
+
+def assess(truth: Tracks, tracks: Tracks, observed: int) -> Assessment:
+    """Compare sampled forecasts with what came.
+
+    Args:
+        truth: (B, T, N, 2), px.
+        tracks: over the same frames, with samples (S, B, T, M, 2) of S >= 2; matched on the observed ones.
+        observed: number of frames that the tracker saw.
+    """
+    levels = torch.tensor(LEVELS, dtype=torch.float64)
+    rows = list(_rows(truth, tracks, observed))
+    seen = [row if len(row.truth) else None for row in rows]
+    told = [row if row and len(row.truth) else None for row in map(_Row.told, rows)]
+    intervals = [row and row.within(levels).double().mean(1) for row in seen]  # (L, 2)
+    return Assessment(
+        [len(row.truth) for row in rows],
+        LEVELS,
+        [row and (row.distance <= row.radius(levels)).double().mean(-1).tolist() for row in seen],
+        [None if share is None else share[:, 0].tolist() for share in intervals],
+        [None if share is None else share[:, 1].tolist() for share in intervals],
+        [row and _crps(row.samples, row.truth) for row in told],
+        [row and _nll(row.samples, row.truth) for row in told],
+    )
+
+
+def calibrate(
+    truth: Tracks, tracks: Tracks, observed: int, weights: str | None = None, temperature: float = 1.0
+) -> Calibration:
+    """The calibration after which regions hold as much of the truth as they say.
+
+    Args:
+        truth: see :func:`assess`.
+        tracks: see :func:`assess`.
+        observed: number of frames that the tracker saw.
+        weights: the digest of what made the forecasts.
+        temperature: that they were drawn at.
+
+    Raises:
+        UsageError: too few objects to tell.
+    """
+    levels = torch.tensor(LEVELS, dtype=torch.float64)
+    factors = []
+    for row in map(_Row.told, _rows(truth, tracks, observed)):
+        number = len(row.truth)
+        if number < FEWEST:
+            break
+        ratio = row.distance / row.radius(levels)  # (L, R)
+        place = (levels * (number + 1) / number).clamp(max=1)  # among these objects and the next
+        factors.append(torch.stack([r.quantile(p) for r, p in zip(ratio, place, strict=True)]))
+    if not factors:
+        raise UsageError(TOO_FEW)
+    smooth = torch.stack(factors).log()
+    padded = torch.cat([smooth[:1], smooth, smooth[-1:]])
+    smooth = ((padded[:-2] + padded[1:-1] + padded[2:]) / 3).exp()  # neighbouring horizons differ little
+    assert tracks.samples is not None
+    rows = tuple(tuple(row.tolist()) for row in smooth)
+    return Calibration(LEVELS, rows, observed, len(tracks.samples), weights, temperature)
+
+
+class _Row(NamedTuple):
+    """One frame's matched objects."""
+
+    truth: Tensor  # (R, 2)
+    samples: Tensor  # (S, R, 2)
+
+    @property
+    def distance(self) -> Tensor:
+        """Of the truth from the mean, in units of the samples' spread, (R,)."""
+        return mahalanobis(self.truth.unsqueeze(0), self.samples)[0]
+
+    def radius(self, levels: Tensor) -> Tensor:
+        """That holds these shares of the samples, (L, R)."""
+        return mahalanobis(self.samples, self.samples).nanquantile(levels, 0).clamp_min(1e-9)
+
+    def within(self, levels: Tensor) -> Tensor:
+        """Whether x and y are within the central intervals that hold these shares of the samples, (L, R, 2)."""
+        low, high = (self.samples.nanquantile(q, 0) for q in ((1 - levels) / 2, (1 + levels) / 2))
+        return (low <= self.truth) & (self.truth <= high)
+
+    def told(self) -> "_Row":
+        """Without the objects of which nothing is told."""
+        some = self.samples[..., 0].isfinite().sum(0) > 1
+        return _Row(self.truth[some], self.samples[:, some])
+
+
+def _rows(truth: Tracks, tracks: Tracks, observed: int) -> Iterator[_Row]:
+    """Frame by frame after the observed ones, on which objects are matched."""
+    if tracks.samples is None or len(tracks.samples) < 2:
+        raise UsageError("regions need samples: draw 2 futures or more")
+    slots = match(truth, tracks, observed)  # (B, N)
+    there, drawn = crop(truth, 0), _known(tracks.samples.cpu().double())
+    for t in range(observed, truth.present.shape[1]):
+        b, n = (there.present[:, t] & (slots >= 0)).nonzero(as_tuple=True)
+        yield _Row(there.position[b, t, n], drawn[:, b, t, slots[b, n]])
+
+
+def moments(samples: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (..., 2) and covariance (..., 2, 2) of samples (S, ..., 2); those that are not finite are passed over."""
+    samples = _known(samples)
+    mean = samples.nanmean(0)
+    away = (samples - mean).nan_to_num(0.0)
+    number = _number(samples)[..., None, None]
+    covariance = torch.einsum("s...i,s...j->...ij", away, away) / (number - 1).clamp_min(1)
+    return mean, covariance + FLOOR**2 * torch.eye(2, dtype=samples.dtype, device=samples.device)
+
+
+def mahalanobis(points: Tensor, samples: Tensor) -> Tensor:
+    """Mahalanobis distances (K, ...) of points (K, ..., 2) from clouds (S, ..., 2); NaN of what is not finite."""
+    mean, covariance = moments(samples)
+    away = (_known(points) - mean).unsqueeze(-1)
+    return torch.linalg.solve_triangular(torch.linalg.cholesky(covariance), away, upper=False).norm(
+        dim=(-2, -1)
+    )
+
+
+def _known(points: Tensor) -> Tensor:
+    """Points (..., 2), NaN in both coordinates where either is not finite."""
+    return points.where(points.isfinite().all(-1, keepdim=True), torch.nan)
+
+
+def _number(samples: Tensor) -> Tensor:
+    """Of samples (S, ..., 2) that are finite, (...), 1 at least."""
+    return samples[..., 0].isfinite().sum(0).clamp_min(1)
+
+
+def _spread(samples: Tensor) -> Tensor:
+    """Standard deviation (..., 2) of samples (S, ..., 2); NaN of fewer than two."""
+    square = (samples - samples.nanmean(0)).square().nansum(0)
+    number = _number(samples).unsqueeze(-1)
+    return (square / (number - 1)).sqrt().where(number > 1, torch.nan)
+
+
+def _between(level: Tensor, levels: tuple[float, ...], factors: tuple[float, ...]) -> Tensor:
+    """Factors at any level, linearly interpolated, constant beyond the ends."""
+    x, y = (torch.tensor(values, dtype=level.dtype, device=level.device) for values in (levels, factors))
+    above = torch.searchsorted(x, level.contiguous()).clamp(1, len(x) - 1)
+    share = ((level - x[above - 1]) / (x[above] - x[above - 1])).clamp(0, 1)
+    return y[above - 1] + share * (y[above] - y[above - 1])
+
+
+def _crps(samples: Tensor, truth: Tensor) -> float:
+    """The fair estimator of E|s - y| - E|s - s'| / 2."""
+    number = samples.isfinite().sum(0)  # (R, 2)
+    place = torch.arange(len(samples))[:, None, None]
+    weight = 2.0 * place - (number - 1)
+    ordered = samples.sort(0).values  # NaN last
+    spread = (weight * ordered).nansum(0) / (number * (number - 1))
+    return float(((samples - truth).abs().nanmean(0) - spread).mean())
+
+
+def _nll(samples: Tensor, truth: Tensor) -> float:
+    mean, covariance = moments(samples)
+    return float(-torch.distributions.MultivariateNormal(mean, covariance).log_prob(truth).mean())

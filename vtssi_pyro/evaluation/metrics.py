@@ -1,0 +1,212 @@
+"""How good tracks are: count accuracy and position errors in pixels, from tracks alone (App. D.2)."""
+
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vtssi_pyro.tracks.matching import crop, match
+from vtssi_pyro.types import Tracks
+
+CLOSENESS = (0.0, 5.0, 10.0, 15.0, 20.0)  # px; where the bins of the smallest distance between objects begin
+
+
+@dataclass(frozen=True)
+class Share:
+    """The numbers of some of the sequences; errors in pixels, None where there is nothing to average."""
+
+    sequences: int
+    count_accuracy: float | None
+    inference_error: float | None
+    prediction_error: float | None
+    count_accuracy_sem: float | None
+    inference_error_sem: float | None
+    prediction_error_sem: float | None
+
+
+@dataclass(frozen=True)
+class Evaluation(Share):
+    """The numbers of one evaluation; errors in pixels, None where there is nothing to average."""
+
+    inference_error_by_frame: list[float | None]  # frames 1..T
+    prediction_error_by_frame: list[float | None]  # frames observe+1..T; empty when nothing was predicted
+    counted_right: int
+    inference_error_counted_right: float | None
+    prediction_error_counted_right: float | None
+    inference_error_median: float | None
+    prediction_error_median: float | None
+    identity_switches: float | None  # share of sequences that end on another assignment than they began with
+    count_accuracy_observed: float | None  # of the count that the first ``observe`` frames alone give
+    count_accuracy_observed_sem: float | None
+    predictions_outside: float | None  # share of predicted positions beyond the frame's edges
+    predictions_outside_by_frame: list[float | None]  # frames observe+1..T
+    by_objects: dict[str, Share]  # by the true number of objects in the first frame
+    by_distance: dict[str, Share]  # by the smallest distance of two objects in the observed frames, px
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields by name, ready for JSON: no NaN."""
+        return asdict(self)
+
+
+def evaluate(
+    truth: Tracks,
+    inferred: Tracks,
+    predicted: Tracks | None,
+    observe: int,
+    per_frame_count: bool = False,
+    begun: Tracks | None = None,
+    frame_size: tuple[int, int] | None = None,
+) -> Evaluation:
+    """Compare tracks with the truth; each kind is matched on its own first ``observe`` frames.
+
+    Errors are averaged over all matched objects and the frames where both are present, so sequences with more
+    objects weigh more. Truth with a known count but unknown (NaN) positions takes part in the count only.
+
+    Args:
+        truth: what there is, (B, T, N, 2), px.
+        inferred: tracks that have seen all T frames.
+        predicted: tracks over T frames of which only the first ``observe`` were seen, or None.
+        observe: number of observed frames.
+        per_frame_count: the count is right or wrong frame by frame, for trackers without a count per
+            sequence; a sequence then counts as right when all its frames do.
+        begun: tracks that have seen no more than the first ``observe`` frames, and hold at least these; None:
+            ``predicted`` or, without it, the beginning of ``inferred``.
+        frame_size: (H, W) px, to tell which predictions leave the frame; None: not told.
+
+    Returns:
+        The evaluation; standard errors are over sequences.
+    """
+    inference = _distances(truth, inferred, observe, first=0)
+    nothing = inference.new_empty(len(inference), 0, 0)
+    prediction = nothing if predicted is None else _distances(truth, predicted, observe, first=observe)
+    right = _counts_agree(truth, inferred, per_frame_count)  # (B, 1) or (B, T)
+    seen, beginning = (_first(tracks, observe) for tracks in (truth, begun or predicted or inferred))
+    right_at_once = _counts_agree(seen, beginning, per_frame_count)
+    outside = nothing if predicted is None or not frame_size else _outside(predicted, observe, frame_size)
+    wholly = right.all(-1)
+
+    def share(chosen: Tensor) -> Share:
+        return Share(**_means(right[chosen], inference[chosen], prediction[chosen]))
+
+    return Evaluation(
+        **_means(right, inference, prediction),
+        inference_error_by_frame=[_mean(frame) for frame in inference.unbind(1)],
+        prediction_error_by_frame=[_mean(frame) for frame in prediction.unbind(1)],
+        counted_right=int(wholly.sum()),
+        inference_error_counted_right=_mean(inference[wholly]),
+        prediction_error_counted_right=_mean(prediction[wholly]),
+        inference_error_median=_median(inference),
+        prediction_error_median=_median(prediction),
+        identity_switches=_switches(truth, inferred, observe),
+        count_accuracy_observed=_mean(right_at_once.double()),
+        count_accuracy_observed_sem=_standard_error(right_at_once.double()),
+        predictions_outside=_mean(outside),
+        predictions_outside_by_frame=[_mean(frame) for frame in outside.unbind(1)],
+        by_objects={name: share(chosen) for name, chosen in _by_objects(truth).items()},
+        by_distance={name: share(chosen) for name, chosen in _by_distance(seen).items()},
+    )
+
+
+def _first(tracks: Tracks, frames: int) -> Tracks:
+    return Tracks(tracks.position[:, :frames], tracks.present[:, :frames])
+
+
+def _distances(truth: Tracks, found: Tracks, observe: int, first: int) -> Tensor:
+    """Distance of each object to its slot from frame ``first`` on, (B, T - first, N); NaN where none."""
+    slots = match(truth, found, observe)
+    truth, found = crop(truth, first), crop(found, first)
+    B, T, N = truth.present.shape
+    # One absent slot at the end is what an unmatched object is compared with.
+    position = torch.cat([found.position, found.position.new_full((B, T, 1, 2), torch.nan)], -2)
+    present = torch.cat([found.present, found.present.new_zeros(B, T, 1)], -1)
+    slots = slots.where(slots >= 0, torch.full_like(slots, present.shape[-1] - 1))
+    slots = slots[:, None].expand(B, T, N)
+    distance = (position.gather(2, slots[..., None].expand(B, T, N, 2)) - truth.position).norm(dim=-1)
+    return distance.where(truth.present & present.gather(2, slots), torch.full_like(distance, torch.nan))
+
+
+def _counts_agree(truth: Tracks, found: Tracks, per_frame: bool) -> Tensor:
+    """Whether the count is right, (B, T) frame by frame, else (B, 1)."""
+    true, slots = truth.present.cpu(), found.present.cpu()
+    if per_frame:
+        return true.sum(-1) == slots.sum(-1)
+    return (true[:, 0].sum(-1) == slots.any(1).sum(-1))[:, None]
+
+
+def _switches(truth: Tracks, found: Tracks, prefix: int) -> float | None:
+    """Share of sequences whose best assignment on the last frames contradicts that on the first."""
+    last = max(truth.position.shape[1] - prefix, 0)
+    before, after = match(truth, found, prefix), match(crop(truth, last), crop(found, last), prefix)
+    return _mean(((before != after) & (before >= 0) & (after >= 0)).any(-1).double())
+
+
+def _outside(predicted: Tracks, observe: int, frame_size: tuple[int, int]) -> Tensor:
+    """1 where a predicted centre is outside the frame, 0 inside, NaN where there is none, (B, T - observe, M)."""
+    tracks = crop(predicted, observe)
+    height, width = frame_size
+    edge = torch.tensor([width, height], dtype=tracks.position.dtype)
+    outside = ((tracks.position < 0) | (tracks.position > edge)).any(-1).double()
+    return outside.where(tracks.present, torch.full_like(outside, torch.nan))
+
+
+def _by_objects(truth: Tracks) -> dict[str, Tensor]:
+    """For 0 to N objects, which sequences begin with so many, (B,) bool."""
+    count = truth.present[:, 0].sum(-1).cpu()
+    return {str(number): count == number for number in range(truth.present.shape[-1] + 1)}
+
+
+def _by_distance(observed: Tracks) -> dict[str, Tensor]:
+    """By bins of the smallest distance of two objects in any of these frames, which sequences, (B,) bool.
+
+    Sequences that never show two objects at once are in no bin.
+    """
+    tracks = crop(observed, 0)
+    here, there = tracks.present[..., :, None], tracks.present[..., None, :]
+    distance = (tracks.position[..., :, None, :] - tracks.position[..., None, :, :]).norm(dim=-1)
+    pairs = (here & there).triu(1)  # (B, T, N, N)
+    distance = distance.where(pairs, torch.full_like(distance, torch.inf)).flatten(1)
+    if not distance.shape[1]:
+        distance = distance.new_full((len(distance), 1), torch.inf)
+    smallest = distance.amin(1)
+    bins = {f"{low:g}-{high:g}": (low <= smallest) & (smallest < high) for low, high in pairwise(CLOSENESS)}
+    return bins | {f"{CLOSENESS[-1]:g}+": (smallest >= CLOSENESS[-1]) & smallest.isfinite()}
+
+
+def _means(right: Tensor, inference: Tensor, prediction: Tensor) -> dict[str, Any]:
+    """The fields of :class:`Share`, from what is known of some sequences, each (B, ...)."""
+    values = {
+        "count_accuracy": right.double(),
+        "inference_error": inference,
+        "prediction_error": prediction,
+    }
+    means: dict[str, Any] = {name: _mean(value) for name, value in values.items()}
+    errors = {f"{name}_sem": _standard_error(value) for name, value in values.items()}
+    return {"sequences": len(right), **means, **errors}
+
+
+def _mean(values: Tensor) -> float | None:
+    values = values[~values.isnan()]
+    return values.mean().item() if values.numel() else None
+
+
+def _median(values: Tensor) -> float | None:
+    values = values[~values.isnan()].sort().values
+    count = values.numel()
+    return ((values[(count - 1) // 2] + values[count // 2]) / 2).item() if count else None
+
+
+def _standard_error(values: Tensor) -> float | None:
+    """Standard error of the mean over all values, (B, ...), when only sequences are independent.
+
+    The mean is a ratio of two sums over sequences; this is its linearised (delta method) standard error,
+    which is the usual s / sqrt(B) when every sequence has as many values.
+    """
+    known = (~values.isnan()).flatten(1).double() if values.numel() else values.new_zeros(0, 0)
+    B, total = int(known.any(-1).sum()), known.sum()
+    if B < 2 or not total:
+        return None
+    sums = values.nan_to_num(0.0).flatten(1).sum(-1)
+    residual = sums - sums.sum() / total * known.sum(-1)
+    return (residual.square().sum() * B / (B - 1)).sqrt().div(total).item()

@@ -1,0 +1,1 @@
+"""What the paper says, and what its tables and figures are made of."""

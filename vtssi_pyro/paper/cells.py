@@ -1,0 +1,156 @@
+"""The cells of the paper's Table 1: each a trained run judged on held-out sequences, in a file of its own."""
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from vtssi_pyro.artifacts.loading import load
+from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.data.dataset import Dataset
+from vtssi_pyro.errors import DataError
+from vtssi_pyro.evaluation.judge import as_published, judge
+from vtssi_pyro.evaluation.metrics import Share
+from vtssi_pyro.model.blocks import RandomWalk
+from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.paper.published import WITHOUT_MOT
+from vtssi_pyro.system.atomic import write_json
+from vtssi_pyro.system.provenance import provenance
+from vtssi_pyro.train.config import Config
+
+HORIZON = 100  # frames that the long predictions reach beyond the observed ones
+LONG_SEQUENCES = 1000  # at most so many are predicted that far
+_PLAIN = tuple(field.name for field in fields(Share))
+_LONG = (
+    "sequences",
+    "inference_error_by_frame",
+    "prediction_error_by_frame",
+    "predictions_outside",
+    "predictions_outside_by_frame",
+)
+
+
+class Key(NamedTuple):
+    """Which cell."""
+
+    variant: str  # of MODELS
+    flavour: str
+    seed: int
+
+    @property
+    def trained(self) -> "Key":
+        """The training it is judged from: without MOT it is that of the whole."""
+        return self._replace(variant="vtssi") if self.variant == WITHOUT_MOT else self
+
+    @property
+    def name(self) -> str:
+        """Name of its run's folder and of its file."""
+        return f"{self.variant}-{self.flavour}-{self.seed}"
+
+
+class HeldOut(NamedTuple):
+    """What a cell is judged on; digits that no training has seen."""
+
+    test: Dataset
+    long: Dataset  # the same kind of sequences, long enough to predict HORIZON frames
+
+
+def tracker_of(run: Run, variant: str, device: torch.device) -> Tracker:
+    """The tracker of a finished run; without MOT where the variant says so."""
+    tracker = load(run.folder, device=device)
+    if variant == WITHOUT_MOT:
+        tracker.motion = RandomWalk(run.config.model.mot.walk_scale)
+    return tracker
+
+
+def measure(
+    key: Key, run: Run, data: HeldOut, device: torch.device, origin: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Judge a run.
+
+    Args:
+        key: the cell.
+        run: finished.
+        data: held out.
+        device: to judge on.
+        origin: the provenance of every start of the training.
+
+    Returns:
+        what the cell's file holds: which cell, ``metrics`` on the test sequences, ``plain`` ones by the paper's own
+        procedure, ``long`` predictions (None for a variant without motion), the ``command`` that makes it again,
+        minutes, provenance.
+    """
+    config, since = run.config, time.monotonic()
+    tracker = tracker_of(run, key.variant, device)
+    metrics = judge(tracker, data.test, config.observe).as_dict()
+    with as_published(tracker):
+        plain = judge(tracker, data.test, config.observe).as_dict()
+    long = judge(tracker, data.long, config.observe).as_dict() if tracker.motion.predicts else None
+    minutes = (time.monotonic() - since) / 60
+    trained = json.loads(run.summary.read_text())
+    return {
+        **key._asdict(),
+        "preset": config.preset,
+        "digits": config.data.digits,
+        "sequences": len(data.test),
+        "observe": config.observe,
+        "metrics": metrics,
+        "plain": {name: plain[name] for name in _PLAIN},
+        "long": long and {name: long[name] for name in _LONG},
+        "command": command(key, config, len(data.test)),
+        "training": {"minutes": trained["minutes"], "steps": trained["steps"], "starts": origin},
+        "evaluation": {"minutes": round(minutes, 2), **provenance(device)},
+    }
+
+
+def command(key: Key, config: Config, sequences: int) -> str:
+    """What makes this cell again, wherever; folders and threads are the reader's."""
+    return (
+        f"vtssi-pyro reproduce table1 --preset {config.preset} --variants {key.variant} --flavours {key.flavour} "
+        f"--seeds {key.seed} --sequences {sequences} --digits {config.data.digits}"
+    )
+
+
+class Cells:
+    """The cells there are, in the folder ``cells``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "cells"
+
+    def path(self, key: Key) -> Path:
+        """The file of a cell."""
+        return self.folder / f"{key.name}.json"
+
+    def read(self, key: Key) -> dict[str, Any] | None:
+        """A cell, None if there is none.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        path = self.path(key)
+        return _read(path) if path.exists() else None
+
+    def write(self, key: Key, cell: dict[str, Any]) -> None:
+        """Add a cell or replace it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.path(key), cell)
+
+    def all(self) -> Iterable[dict[str, Any]]:
+        """Every cell there is, by name."""
+        return [_read(path) for path in sorted(self.folder.glob("*.json"))]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        cell = json.loads(path.read_text())
+        Key(cell["variant"], cell["flavour"], cell["seed"])
+        cell["metrics"]["count_accuracy"]
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise DataError(
+            f"{path}: damaged or no cell of the table ({error!r}); remove it to have it made anew"
+        ) from error
+    return cell

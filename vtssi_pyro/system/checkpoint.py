@@ -1,0 +1,89 @@
+"""Checkpoints: written atomically, checked by hash, read without running code."""
+
+import hashlib
+import io
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vtssi_pyro.errors import CheckpointError, VtssiError
+from vtssi_pyro.system.atomic import atomic_write
+
+FORMAT = 1
+
+
+def save(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
+    """Write tensors and plain values; the file appears whole or not at all."""
+    payload = _packed(state)
+    envelope = {
+        "format": FORMAT,
+        "sha256": hashlib.sha256(payload).hexdigest(),
+        "payload": torch.frombuffer(payload, dtype=torch.uint8),
+    }
+    with atomic_write(Path(path)) as temporary:
+        temporary.write_bytes(_packed(envelope))  # torch's own writer hides that a disk is full
+
+
+def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> dict[str, Any]:
+    """Read a checkpoint of this format; anything else is a :class:`CheckpointError`."""
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path}: there is no such checkpoint; a run writes checkpoints/last.pt as it trains"
+        )
+    try:
+        envelope = torch.load(path, weights_only=True)
+        version, digest, payload = envelope["format"], envelope["sha256"], envelope["payload"]
+        data = payload.numpy().tobytes()
+    except Exception as error:
+        raise _damaged(path, error) from error
+    if version != FORMAT:
+        raise CheckpointError(f"{path}: written in format {version}, this version reads format {FORMAT}")
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise CheckpointError(
+            f"{path}: damaged: its contents do not match their SHA-256; use another checkpoint"
+        )
+    try:
+        return torch.load(io.BytesIO(data), weights_only=True, map_location=device)
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:
+        raise _damaged(path, error) from error
+
+
+def digest(weights: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 of the tensors themselves, whatever file and device they are on."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.detach().cpu().numpy().tobytes())
+    return found.hexdigest()
+
+
+@contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """Within, a checkpoint is put to use: what goes wrong there is told as a :class:`CheckpointError`."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, VtssiError):
+        raise
+    except (KeyError, RuntimeError, ValueError, TypeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(f"{path}: does not fit the run's config.json ({reason})") from error
+
+
+def _packed(value: dict[str, Any]) -> memoryview:
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    return buffer.getbuffer()
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return CheckpointError(
+        f"{path}: not a checkpoint of vtssi-pyro, or damaged ({reason[:120]}); use another, such as best"
+    )

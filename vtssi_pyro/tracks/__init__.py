@@ -1,0 +1,1 @@
+"""What a track is: its matching to others, and how it is written."""

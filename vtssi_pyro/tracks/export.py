@@ -1,0 +1,288 @@
+"""Tracks as text that other programs read: CSV and MOTChallenge."""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from vtssi_pyro.errors import DataError
+from vtssi_pyro.system.atomic import atomic_write, write_json
+from vtssi_pyro.types import Tracks
+
+TRACKS_HEADER = "sequence frame object x y width height x_std y_std confidence".split()
+PREDICTIONS_HEADER = [
+    *"sequence frame object x y x_std y_std".split(),
+    *"x_50_low x_50_high x_90_low x_90_high y_50_low y_50_high y_90_low y_90_high".split(),
+    *"x_median y_median x_mean y_mean".split(),
+]
+QUANTILES = (0.25, 0.75, 0.05, 0.95, 0.5)  # ends of the 50 % and of the 90 % interval, and the median
+DECIMALS = 4  # of a pixel: finer than any tracker, short enough to read
+BUFFER = 2**20  # bytes, more than the rows of some frames: who reads along then meets no half line
+CHUNK_ROWS = 20_000  # rows whose samples are sorted at a time
+
+Rows = tuple[np.ndarray, np.ndarray, np.ndarray]  # sequence, frame and object of each row
+
+
+def write_tracks_csv(path: str | Path, tracks: Tracks) -> None:
+    """Write one row per object and frame; indices count from 0, unknown values are empty cells.
+
+    Args:
+        path: the file to write.
+        tracks: (B, T, N, 2), px; absent objects get no row.
+    """
+    rows = _rows(tracks)
+    _write_csv(path, TRACKS_HEADER, [*rows, *_track_columns(tracks, rows)])
+
+
+def write_predictions_csv(path: str | Path, tracks: Tracks, observed: int) -> None:
+    """Write the predicted frames with the central 50 % and 90 % intervals, median and mean of the sampled positions.
+
+    Args:
+        path: the file to write.
+        tracks: (B, T, N, 2), px; samples (S, B, T, N, 2).
+        observed: number of frames that the tracker saw; only later ones are written. Indices count from 0.
+    """
+    rows = _rows(tracks, first=observed)
+    columns = [
+        *rows,
+        *_pair(tracks.position, rows),
+        *_pair(tracks.scale, rows),
+        *_intervals(tracks.samples, rows),
+    ]
+    _write_csv(path, PREDICTIONS_HEADER, columns)
+
+
+class TracksWriter:
+    """A ``tracks.csv`` that grows by the frames of one sequence, readable at any time; so it is not written atomically.
+
+    Args:
+        path: the file; one that exists is replaced.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._file = open(path, "w", BUFFER, newline="", encoding="utf-8")
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._writer.writerow(TRACKS_HEADER)
+        self._file.flush()
+        self._frames = 0
+
+    def append(self, tracks: Tracks) -> None:
+        """Write the next frames, (1, T, N, 2), and flush them."""
+        rows = _rows(tracks)
+        sequence, frame, slot = rows
+        columns = [sequence, frame + self._frames, slot, *_track_columns(tracks, rows)]
+        self._writer.writerows(zip(*(_cells(column) for column in columns), strict=True))
+        self._file.flush()
+        self._frames += tracks.present.shape[1]
+
+    def __enter__(self) -> "TracksWriter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+
+def write_tracks_json(
+    path: str | Path,
+    tracks: Tracks,
+    frame_size: tuple[int, int],
+    rate: float | None = None,
+    appearance: Tensor | None = None,
+) -> None:
+    """Write what :func:`write_tracks_csv` does, object by object, with columns as lists and null for what is not known.
+
+    Args:
+        path: the file to write.
+        tracks: (B, T, N, 2), px; absent objects are left out.
+        frame_size: (H, W), px.
+        rate: frames per second; None where it is not known.
+        appearance: (B, N, D), a vector of each object's looks; None: none is written.
+    """
+    sequence, frame, slot = rows = _rows(tracks)
+    columns = dict(zip(TRACKS_HEADER[3:], _track_columns(tracks, rows), strict=True))
+    looks = None if appearance is None else appearance.detach().cpu().double().numpy().round(DECIMALS)
+    sequences: list[dict[str, Any]] = []
+    for b in range(len(tracks.present)):
+        begin, end = np.searchsorted(sequence, [b, b + 1])  # rows are sorted by sequence
+        objects = []
+        for n in np.unique(slot[begin:end]).tolist():
+            own = begin + (slot[begin:end] == n).nonzero()[0]
+            about: dict[str, Any] = {"object": n}
+            if looks is not None:
+                about["appearance"] = looks[b, n].tolist()
+            about["frame"] = frame[own].tolist()
+            objects.append(about | {name: _cells(column[own]) for name, column in columns.items()})
+        sequences.append({"sequence": b, "frames": tracks.present.shape[1], "objects": objects})
+    height, width = frame_size
+    write_json(path, {"height": height, "width": width, "rate": rate, "sequences": sequences}, indent=None)
+
+
+def write_mot(folder: str | Path, tracks: Tracks, name: str) -> list[Path]:
+    """Write MOTChallenge text, one file a sequence: frame, id, left, top, width, height, conf, -1, -1, -1.
+
+    Frames, identities and the pixel grid count from 1 there, so a box at the very left has ``left`` 1.
+
+    Args:
+        folder: where to; made if missing.
+        tracks: (B, T, N, 2), px, with boxes; a missing confidence is written as 1.
+        name: the files become ``name-0000.txt`` and so on, numbered as sequences are in the CSV files.
+
+    Returns:
+        The files, one per sequence, empty for a sequence without objects.
+    """
+    confidence = _column(tracks.confidence, _rows(tracks))
+    columns = _mot_columns(tracks, (np.where(np.isnan(confidence), 1.0, confidence), -1, -1, -1))
+    sequence, folder = _rows(tracks)[0], Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}-{b:04d}.txt" for b in range(len(tracks.present))]
+    for b, path in enumerate(paths):
+        begin, end = np.searchsorted(sequence, [b, b + 1])  # rows are sorted by sequence
+        _write_csv(path, [], [column[begin:end] for column in columns])
+    return paths
+
+
+def _mot_columns(tracks: Tracks, rest: tuple[Any, ...]) -> list[np.ndarray]:
+    """Frame, identity, left, top, width and height of each object, all counted from 1, and what follows them."""
+    _, frame, slot = rows = _rows(tracks)
+    position, box = np.stack(_pair(tracks.position, rows), -1), np.stack(_pair(tracks.box, rows), -1)
+    if not np.isfinite(position + box).all():
+        raise DataError(
+            "MOTChallenge text needs a position and a box for every object, found an object without:"
+            " write CSV instead"
+        )
+    corner = position - box / 2 + 1
+    return [frame + 1, slot + 1, *corner.T, *box.T, *(np.broadcast_to(value, len(frame)) for value in rest)]
+
+
+def write_mot_challenge(
+    folder: str | Path,
+    tracks: Tracks,
+    frame_size: tuple[int, int],
+    rate: float | None = None,
+    truth: Tracks | None = None,
+) -> None:
+    """Write a folder that TrackEval reads as it is: ``trackers/vtssi-pyro/data``, ``gt`` and ``seqmap.txt``.
+
+    Sequences that an earlier call wrote there go; other files stay.
+
+    Args:
+        folder: where to; made if missing.
+        tracks: (B, T, N, 2), px, with boxes.
+        frame_size: (H, W), px.
+        rate: frames per second; None where it is not known, which is written as 1.
+        truth: (B, T, N, 2), px, with boxes; None: ``gt`` only tells the sequences' lengths and sizes.
+    """
+    folder = Path(folder)
+    _forget(folder)
+    names = [path.stem for path in write_mot(folder / "trackers" / "vtssi-pyro" / "data", tracks, "sequence")]
+    for b, name in enumerate(names):
+        info = {
+            "name": name, "imDir": "img1", "frameRate": rate or 1, "seqLength": tracks.present.shape[1],
+            "imWidth": frame_size[1], "imHeight": frame_size[0], "imExt": ".png",
+        }  # fmt: skip
+        lines = ["[Sequence]", *(f"{key}={value}" for key, value in info.items())]
+        (folder / "gt" / name / "gt").mkdir(parents=True, exist_ok=True)
+        with atomic_write(folder / "gt" / name / "seqinfo.ini") as temporary:
+            Path(temporary).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        if truth is not None:
+            sequence = Tracks._make(None if field is None else field[b : b + 1] for field in truth)
+            _write_csv(folder / "gt" / name / "gt" / "gt.txt", [], _mot_columns(sequence, (1, 1, 1)))
+    with atomic_write(folder / "seqmap.txt") as temporary:
+        Path(temporary).write_text("\n".join(["name", *names]) + "\n", encoding="utf-8")
+
+
+def _forget(folder: Path) -> None:
+    """Remove the sequences of an earlier call, and nothing else: the folder may hold a user's own files."""
+    for kind in (
+        "trackers/vtssi-pyro/data/sequence-*.txt",
+        "gt/sequence-*/gt/gt.txt",
+        "gt/sequence-*/seqinfo.ini",
+    ):
+        for old in folder.glob(kind):
+            old.unlink()
+    for kind in ("gt/sequence-*/gt", "gt/sequence-*"):
+        for old in folder.glob(kind):
+            if old.is_dir() and not any(old.iterdir()):
+                old.rmdir()
+
+
+def _rows(tracks: Tracks, first: int = 0) -> Rows:
+    """Indices of the present objects from frame ``first`` on, in order of sequence, frame, object."""
+    sequence, frame, slot = tracks.present[:, first:].cpu().numpy().nonzero()
+    return sequence, frame + first, slot
+
+
+def _track_columns(tracks: Tracks, rows: Rows) -> list[np.ndarray]:
+    """The columns of tracks behind sequence, frame and object."""
+    pairs = (tracks.position, tracks.box, tracks.scale)
+    return [*(column for values in pairs for column in _pair(values, rows)), _column(tracks.confidence, rows)]
+
+
+def _column(values: Tensor | None, rows: Rows) -> np.ndarray:
+    """Values of the rows, (R, ...), NaN where unknown."""
+    if values is None:
+        return np.full(len(rows[0]), np.nan)
+    return values.detach().cpu().numpy()[rows].astype(np.float64)
+
+
+def _pair(values: Tensor | None, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """The x and the y column of (B, T, N, 2) values."""
+    column = _column(values, rows)
+    return (column, column) if column.ndim == 1 else (column[:, 0], column[:, 1])
+
+
+def _intervals(samples: Tensor | None, rows: Rows) -> Iterable[np.ndarray]:
+    """The columns of interval ends, x before y, then those of medians and means."""
+    if samples is None:
+        return [_column(None, rows)] * 12
+    values = samples.detach().cpu().numpy()  # (S, B, T, N, 2)
+    ends, mean = np.full((len(QUANTILES), len(rows[0]), 2), np.nan), np.full((len(rows[0]), 2), np.nan)
+    for begin in range(0, len(rows[0]), CHUNK_ROWS):
+        chunk = slice(begin, begin + CHUNK_ROWS)
+        b, t, n = (index[chunk] for index in rows)
+        drawn = values[:, b, t, n].astype(np.float64)
+        ends[:, chunk] = _quantiles(drawn)
+        known = np.isfinite(drawn)
+        mean[chunk] = np.divide(
+            np.where(known, drawn, 0).sum(0), known.sum(0), where=known.any(0), out=mean[chunk]
+        )
+    low_50, high_50, low_90, high_90, median = ends  # each (R, 2)
+    intervals = [end[:, axis] for axis in (0, 1) for end in (low_50, high_50, low_90, high_90)]
+    return [*intervals, *median.T, *mean.T]
+
+
+def _quantiles(values: np.ndarray) -> np.ndarray:
+    """Linearly interpolated quantiles along the first axis that pass over NaN.
+
+    ``np.nanquantile`` says the same, one Python call per column.
+    """
+    known = np.isfinite(values).sum(0)  # (R, 2)
+    ordered = np.sort(values, axis=0)  # NaN last
+    out = []
+    for q in QUANTILES:
+        place = q * np.maximum(known - 1, 0)
+        below = place.astype(int)
+        above = np.minimum(below + 1, np.maximum(known - 1, 0))
+        low, high = (np.take_along_axis(ordered, index[None], 0)[0] for index in (below, above))
+        out.append(low + (place - below) * (high - low))
+    return np.stack(out)
+
+
+def _write_csv(path: str | Path, header: list[str], columns: Iterable[np.ndarray]) -> None:
+    with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if header:
+            writer.writerow(header)
+        writer.writerows(zip(*(_cells(column) for column in columns), strict=True))
+
+
+def _cells(column: np.ndarray) -> list[Any]:
+    """Python values of a column; None, an empty cell, for what is not finite."""
+    if column.dtype.kind != "f":
+        return column.tolist()
+    finite = np.isfinite(column).tolist()
+    rounded = (np.round(column, DECIMALS) + 0.0).tolist()  # + 0.0: no "-0.0"
+    return [value if known else None for value, known in zip(rounded, finite, strict=True)]

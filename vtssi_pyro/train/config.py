@@ -1,0 +1,37 @@
+"""A run, resolved: model, recipe and data."""
+
+from dataclasses import dataclass, field
+
+from vtssi_pyro.config.model import ModelConfig
+from vtssi_pyro.train.recipe import TrainConfig
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is trained on: a flavour of moving digits, a file of sequences, or clips of one movie."""
+
+    source: str = "linear"  # a flavour, or a path
+    digits: str = "embedded"  # or "mnist"
+    blend: str = "sum"  # or "max" (reading D23)
+    sequences: int = 50_000
+    validation_sequences: int = 500
+    test_sequences: int = 1000
+    length: int = 20
+    movie: bool = False  # whether the source is one movie, of which the last frames are held out
+
+
+@dataclass(frozen=True)
+class Config:
+    """A run, resolved: everything but the data itself that its result depends on."""
+
+    variant: str = "vtssi"
+    preset: str = "quick"
+    seed: int = 0
+    observe: int = 5  # frames seen before a prediction, at evaluation
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    start: str | None = (
+        None  # whose weights it starts from: pretrained:NAME or a run's folder; None: fresh ones
+    )
+    calibration: int = 40  # futures per held-out sequence that calibrate predictions in the end; 0: none

@@ -1,0 +1,151 @@
+"""The records, the clock and the checkpoints of a training."""
+
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.data.dataset import Dataset
+from vtssi_pyro.errors import Diverged
+from vtssi_pyro.evaluation.judge import judge
+from vtssi_pyro.model.program import Tracker, at_once, evaluating
+from vtssi_pyro.system import checkpoint
+from vtssi_pyro.system.machine import tidy
+from vtssi_pyro.train.objective import Elbo
+from vtssi_pyro.train.trainer import Trainer
+from vtssi_pyro.types import Anneal
+
+JUDGED = 200  # held-out sequences that the metrics see while training goes on
+
+
+class Logbook:
+    """What a training leaves in its run folder as it goes: records, checkpoints, and the time it took.
+
+    Each process of a group keeps one; only the first's gets to the folder.
+    """
+
+    def __init__(self, run: Run, trainer: Trainer, validation: Dataset) -> None:
+        self.run, self.trainer, self.validation = run, trainer, validation
+        self.group = trainer.group
+        self.best = -float("inf")
+        self.seconds, self.since = 0.0, time.monotonic()
+        self.sums: dict[str, torch.Tensor] = {}
+        self.count = 0
+
+    def add(self, terms: dict[str, torch.Tensor]) -> None:
+        """Take note of a step's terms."""
+        for name, value in terms.items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+        self.count += 1
+
+    def due(self) -> Iterator[dict[str, Any]]:
+        """The records that this step owes, added to the metrics.
+
+        Raises:
+            Diverged: the training is lost.
+        """
+        config, step = self.trainer.config.train, self.trainer.step
+        stage = self.trainer.stage
+        assert stage is not None
+        _, within = config.locate(step - 1)
+        ends = within + 1 == config.steps_of(stage)
+        if step % config.log_every == 0 or ends:
+            self._share()
+            yield self.group.once(lambda: self._train_record(step, within))
+            self.sums, self.count = {}, 0
+        if step % config.evaluate_every == 0 or step == config.steps:
+            yield self.group.once(lambda: self._validation_record(step))
+
+    def _share(self) -> None:
+        """Make the terms noted so far those of the whole batches, not only of this process's share."""
+        self.group.average(list(self.sums.values()))
+
+    def _train_record(self, step: int, within: int) -> dict[str, Any]:
+        stage = self.trainer.stage
+        assert stage is not None
+        if not self.trainer.is_finite():
+            raise self._lost("weights are")
+        terms = {name: float(value) / self.count for name, value in self.sums.items()}
+        if not math.isfinite(sum(terms.values())):
+            raise self._lost("the objective is")
+        annealed = within / self.trainer.config.train.budget
+        length = round(stage.length(annealed))
+        length = min(length, self.trainer.dataset.length)
+        record = {"kind": "train", "step": step, "stage": stage.name, "length": length}
+        record |= {"seconds": round(self.elapsed(), 2), "bound": stage.is_bound(annealed)}
+        record |= {"objective": sum(terms.values()), "terms": terms}
+        self.run.append(record)
+        tidy()
+        return record
+
+    def _validation_record(self, step: int) -> dict[str, Any]:
+        tracker, data = self.trainer.trained, self.validation
+        record: dict[str, Any] = {"kind": "validation", "step": step, "seconds": 0.0}
+        record["elbo"] = validation_elbo(tracker, data, self.trainer.device)
+        if not math.isfinite(record["elbo"]):
+            raise self._lost("the ELBO of held-out sequences is")
+        if data.truth is not None:
+            observe = self.trainer.config.observe
+            figures = judge(tracker, data, observe, limit=JUDGED).as_dict()
+            record |= {k: figures[k] for k in ("count_accuracy", "inference_error", "prediction_error")}
+        record["seconds"] = round(self.elapsed(), 2)
+        if record["elbo"] > self.best:
+            self.best = record["elbo"]
+            checkpoint.save(self.run.checkpoint("best"), {"step": step, "trained": tracker.state_dict()})
+        self.run.append(record)
+        return record
+
+    def _lost(self, what: str) -> Diverged:
+        stage, last = self.trainer.stage, self.run.checkpoint("last")
+        where = f"step {self.trainer.step}" + (f" (stage {stage.name})" if stage else "")
+        kept = "the last checkpoint is good" if last.exists() else "there is no checkpoint yet"
+        return Diverged(
+            f"{where}: {what} not finite; {kept}; train anew with a lower train.stages.NAME.learning_rate"
+        )
+
+    def elapsed(self) -> float:
+        """Seconds of training so far, over all resumptions."""
+        return self.seconds + time.monotonic() - self.since
+
+    def save(self) -> None:
+        """Write the last checkpoint, unless the weights are not finite."""
+        self._share()
+        self.group.once(self._save)
+
+    def _save(self) -> None:
+        if not self.trainer.is_finite():
+            raise self._lost("weights are")
+        state = self.trainer.state()
+        state |= {"best": self.best, "seconds": self.elapsed()}
+        state |= {"sums": self.sums, "count": self.count}
+        checkpoint.save(self.run.checkpoint("last"), state)
+
+    def restore(self) -> None:
+        """Go back to the last checkpoint, records included."""
+        path = self.run.checkpoint("last")
+        if not path.exists():  # killed before the first checkpoint: the first step is where it stopped
+            self.group.once(lambda: self.run.rewind(0))
+            return
+        state = checkpoint.load(path, self.trainer.device)
+        with checkpoint.fitting(path):
+            self.trainer.restore(state)
+            self.best, self.seconds = state["best"], state["seconds"]
+            self.sums, self.count = state["sums"], state["count"]
+        self.group.once(lambda: self.run.rewind(self.trainer.step))
+
+
+def validation_elbo(tracker: Tracker, data: Dataset, device: torch.device, limit: int = 128) -> float:
+    """ELBO in nats per sequence on held-out sequences, with noise of its own."""
+    total = min(len(data), limit)
+    devices = [device] if device.type == "cuda" else []
+    elbo = 0.0
+    with evaluating(tracker), torch.random.fork_rng(devices=devices):
+        torch.manual_seed(0)
+        for index in torch.arange(total).split(at_once(tracker, data.length)):
+            frames = data.frames(index).to(device)
+            terms = Elbo()(tracker.model, tracker.guide, frames, Anneal())
+            elbo += float(sum(terms.values()))
+    return elbo / total

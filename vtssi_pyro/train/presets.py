@@ -1,0 +1,203 @@
+"""Named configurations: the paper's, exactly, and recipes of stages that learn in minutes."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from vtssi_pyro.config.model import AIRConfig, FINDConfig, ModelConfig, MOTConfig, RECTConfig, TemplateConfig
+from vtssi_pyro.config.schedules import Constant, Cosine, Decay, Flattening, Linear, Staircase
+from vtssi_pyro.train.config import Config, DataConfig
+from vtssi_pyro.train.recipe import Stage, TrainConfig
+
+PAPER_STEPS = 780_000  # 1k epochs of 50,000 sequences in batches of 64
+
+# App. C: the curriculum is +1 frame every 20k steps from 1, for VTSSI +1 every 30k from 6 with AIR's own ELBO
+# during its first three lengths.
+_PAPER = Stage(
+    "paper",
+    PAPER_STEPS,
+    batch=64,
+    learning_rate=Decay(1e-4, 0.9, 20_000, 200_000, 1e-5),
+    length=Staircase(1, 1, 20_000, 20),
+    count_shift=Linear(1.0, 0.0, 100_000, 200_000),
+    bell=Flattening(0.1, 1000, 100.0),
+    analytic=False,
+)
+_PAPER_VTSSI = replace(_PAPER, length=Staircase(6, 1, 30_000, 20), air_weight=Staircase(1, -1, 90_000, 0))
+
+
+def paper(variant: str) -> Config:
+    """Every number of appendices B and C; one stage of 780,000 steps."""
+    stage = {"vtssi": _PAPER_VTSSI}.get(variant, _PAPER)
+    return Config(
+        variant, "paper", train=TrainConfig((stage,), evaluate_every=5000, save_every=1000, log_every=100)
+    )
+
+
+def paper_ddpae(variant: str) -> Config:
+    """The paper's variation for its comparison with DDPAE (App. C.2)."""
+    model = ModelConfig(
+        air=AIRConfig(frame_size=64, glimpse=32),
+        find=FINDConfig(kernel_side=12),
+        rect=RECTConfig(K=10),
+        mot=MOTConfig(M=10),
+    )
+    config = paper(variant)
+    stage = replace(
+        config.train.stages[0],
+        learning_rate=Decay(1e-4, 0.9, 20_000, 200_000, 5e-5),
+        length=Staircase(2, 1, 30_000, 20),
+        fuse_low=Constant(0.5),
+        fuse_high=Constant(0.5),
+    )
+    return replace(
+        config, preset="paper-ddpae", observe=10, model=model, train=replace(config.train, stages=(stage,))
+    )
+
+
+def paper_sqair(variant: str) -> Config:
+    """The paper's variation for its comparison with SQAIR (App. C.2); its variant is ``find-mot``."""
+    model = ModelConfig(
+        find=FINDConfig(position_scale=1.5), rect=RECTConfig(K=3), mot=MOTConfig(M=3, position_scale=1.5)
+    )
+    config = paper(variant)
+    stage = replace(
+        config.train.stages[0],
+        length=Staircase(6, 1, 30_000, 10),
+        fuse_low=Constant(0.1),
+        fuse_high=Constant(0.9),
+    )
+    data = DataConfig(source="linear-wide", length=10)
+    train = replace(config.train, stages=(stage,))
+    return replace(config, preset="paper-sqair", observe=3, model=model, data=data, train=train)
+
+
+FAST = ModelConfig(
+    finder="template",
+    fusion="product",
+    template=TemplateConfig(refinement=2),
+    air=AIRConfig(stride=True, dropout=0.0),
+    rect=RECTConfig(count_gain=True, tries=4),
+    mot=MOTConfig(
+        motion=16,
+        heads=(128,),
+        transition=(128, 128),
+        differences=2,
+        residual=True,
+        extents=True,
+        activation="silu",
+    ),
+)
+
+# MOT's scales, without its means: trained on the whole ELBO, these would give up long predictions for one-step terms.
+SCALES = tuple(f"motion.{network}.body.scale" for network in ("readout", "position", "motion"))
+
+# Which stages a variant trains through: what objects look like, how to search for them, both together over time, how
+# they move, and where objects are and how they move at once.
+_STAGES = {
+    "air": ("objects",),
+    "find": ("objects", "search", "places"),
+    "rect-find": ("objects", "search", "places"),
+    "find-mot": ("objects", "search", "places", "motion", "joint"),
+    "vtssi": ("objects", "search", "places", "motion", "joint"),
+}
+
+
+def _staged(preset: str, variant: str, steps: dict[str, int], cache: int) -> Config:
+    """The recipe of stages, given the steps of each; a stage without steps is left out."""
+    objects, search, places, motion, joint = (steps[name] for name in _STAGES["vtssi"])
+    stages = (*_seeing(objects, search, places), *_moving(motion, joint, cache))
+    chosen = tuple(stage for stage in stages if stage.name in _STAGES[variant] and stage.steps)
+    return Config(variant, preset, model=FAST, train=TrainConfig(chosen, beta1=0.9, average=0.99))
+
+
+def _seeing(objects: int, search: int, places: int) -> tuple[Stage, ...]:
+    """The stages of AIR, RECT and FIND."""
+    return (
+        Stage(
+            "objects",
+            objects,
+            "frames",
+            ("air",),
+            learning_rate=Cosine(1e-3, 2e-4, 50, objects),
+            length=Constant(1),
+            random_start=True,
+            count_shift=Linear(1.0, 0.0, 0.2 * objects, 0.5 * objects),
+            bell=Linear(0.0, 0.9, 0.5 * objects, objects),
+            step_weight=Linear(0.0, 1.0, 0.25 * objects, 0.4 * objects),
+        ),
+        Stage(
+            "search",
+            search,
+            "walk",
+            ("consensus", "find"),
+            batch=32,
+            learning_rate=Cosine(1e-3, 1e-4, 20, search),
+            length=Linear(6, 10, 0, search),
+            bell=Linear(0.9, 1.0, 0, 0.2 * search),
+            step_weight=Constant(1.0),
+        ),
+        Stage(
+            "places",
+            places,
+            "walk",
+            ("air", "consensus", "find"),
+            batch=32,
+            learning_rate=Cosine(5e-4, 2e-5, 50, places),
+            length=Constant(10),
+            step_weight=Constant(1.0),
+            air_weight=Constant(1.0),
+        ),
+    )
+
+
+def _moving(motion: int, joint: int, cache: int) -> tuple[Stage, ...]:
+    """The stages of MOT."""
+    return (
+        Stage(
+            "motion",
+            motion,
+            "rollout",
+            ("motion",),
+            batch=256,
+            learning_rate=Cosine(7e-3, 1e-4, 50, motion),
+            length=Constant(14),
+            random_start=True,
+            cache=cache,
+            overshooting=0.03,
+        ),
+        Stage(
+            "joint",
+            joint,
+            "full",
+            SCALES,
+            batch=32,
+            learning_rate=Cosine(3e-3, 1e-4, 10, joint),
+            step_weight=Constant(1.0),
+        ),
+    )
+
+
+def quick(variant: str) -> Config:
+    """About five minutes of one core."""
+    steps = {"objects": 1500, "search": 400, "places": 0, "motion": 1200, "joint": 60}
+    return _staged("quick", variant, steps, cache=2500)
+
+
+def standard(variant: str) -> Config:
+    """Under an hour of one core."""
+    steps = {"objects": 6000, "search": 1500, "places": 4000, "motion": 6000, "joint": 300}
+    if variant == "air":  # nothing follows, so the whole budget is its own
+        steps["objects"] = 12_000
+    return _staged("standard", variant, steps, cache=20_000)
+
+
+# What a preset is of where no variant is asked for; otherwise the whole of VTSSI.
+DEFAULT_VARIANTS = {"paper-sqair": "find-mot"}
+
+PRESETS: dict[str, Callable[[str], Config]] = {
+    "quick": quick,
+    "standard": standard,
+    "paper": paper,
+    "paper-ddpae": paper_ddpae,
+    "paper-sqair": paper_sqair,
+}
