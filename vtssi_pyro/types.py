@@ -1,8 +1,8 @@
 """The values that pass between the parts, with their shapes; no logic.
 
 Axes: ``...`` any leading particle or sample axes, ``B`` sequences, ``T`` frames, ``N`` object slots,
-``D`` description, ``H, W`` frame. Letters of the paper: c count, s size, d description, p position,
-m motion; ``p_hat`` is a proposal, ``p_tilde`` a prediction, a bare letter the final variable.
+``D`` description, ``C, H, W`` channels and pixels of a frame, ``G`` of a glimpse. Letters of the paper: c count, s size,
+d description, p position, m motion; ``p_hat`` is a proposal, ``p_tilde`` a prediction, a bare letter the final variable.
 
 Frame coordinates: x right, y down, the frame's edges at -1 and 1. Pixels: the continuous image plane, the
 frame spans [0, W] x [0, H] and the centre of its top-left pixel is (0.5, 0.5).
@@ -11,8 +11,23 @@ frame spans [0, W] x [0, H] and the centre of its top-left pixel is (0.5, 0.5).
 from typing import Any, NamedTuple
 
 from torch import Tensor
+from torch.distributions import Distribution
 
 Scalar = float | Tensor
+
+
+class Site(NamedTuple):
+    """A variable that a motion block samples in every frame t, as ``NAME_t``."""
+
+    name: str
+    dims: int
+
+    def at(self, t: int) -> str:
+        """Name of the sample statement of frame t, counted from 1."""
+        return f"{self.name}_{t}"
+
+
+State = dict[str, Tensor]  # values (..., B, N, dims) of one frame of the Markov chain, by the names of their sites
 
 
 class Objects(NamedTuple):
@@ -23,45 +38,49 @@ class Objects(NamedTuple):
     description: Tensor  # (..., B, N, D)  d
 
 
-class State(NamedTuple):
-    """One frame of the Markov chain, all objects at once."""
+class Appearance(NamedTuple):
+    """What objects look like, where frames tell it better than their descriptions."""
 
-    position: Tensor  # (..., B, N, 2)  p_t, frame coordinates
-    motion: Tensor | None  # (..., B, N, 10) m_t; None before frame M and without MOT
-
-
-class Heading(NamedTuple):
-    """What a finder that follows expects the next frame to show."""
-
-    place: Tensor  # (..., B, N, 2) of the last frame, frame coordinates
-    velocity: Tensor  # (..., B, N, 2)
-    seen: Tensor  # (..., B, N) how much of each object the last frame showed, from 0 to 1
+    glimpses: Tensor  # (..., B, N, C, G, G)
+    box: tuple[Tensor, Tensor]  # tight: offset of its centre, frame coordinates, and size, fractions; (..., B, N, 2)
 
 
-class Found(NamedTuple):
-    """What a finder makes of frames."""
+class Pose(NamedTuple):
+    """What a picture needs of frames; every field may have 1 for T where frames do not differ."""
 
-    position: Tensor  # (..., B, T, N, 2) where the objects are, draws; in a carry of the last frame alone
-    glimpses: Tensor | None = None  # (..., B, N, G, G) what they look like, if better known than decoded
-    box: tuple[Tensor, Tensor] | None = None  # then also their tight boxes, offset and size, see ops.ink
-    heading: Heading | None = None  # of a finder that follows
+    position: Tensor  # (..., T, N, 2) frame coordinates
+    size: Tensor  # (..., N, 2) fractions of the frame
+    presence: Tensor  # (..., T, N) from 0, absent, to 1
+    depth: Tensor | None = None  # (..., T, N) the smaller, the nearer
+    angle: Tensor | None = None  # (..., T, N) radians, from x towards y
+    appearance: Tensor | None = None  # (..., T, N, C, G, G) glimpses; None: as decoded from descriptions
 
 
-class Carry(NamedTuple):
-    """What must be remembered of the frames so far to go on with the next; its size does not grow with them."""
+class Detections(NamedTuple):
+    """Where a finder saw the objects of some frames."""
+
+    position: Tensor  # (..., B, T, N, 2) draws; in a chain of the last frame alone
+    appearance: Appearance | None = None
+    memory: Any = None  # what the finder goes on from
+
+
+class Chain(NamedTuple):
+    """What a guide goes on from with the next frames; its size does not grow with the number of those before."""
 
     objects: Objects
     state: State  # of the last frame
-    found: Found  # where the finder saw the objects
+    q: dict[str, Distribution]  # its density given the frame before, by site
+    found: Detections  # of the last frame
     memory: Any  # of the motion block, None without one
 
 
 class Latents(NamedTuple):
-    """Everything the likelihood renders."""
+    """Everything the likelihood renders, as a guide drew it."""
 
     objects: Objects
-    position: Tensor  # (..., B, T, N, 2)
-    carry: Carry | None = None  # after the last observed frame, where a guide drew them
+    states: list[State]  # frame by frame
+    densities: dict[str, Distribution]  # that each site was drawn from, by its full name
+    chain: Chain  # after the last observed frame
 
 
 class Plates(NamedTuple):
@@ -81,9 +100,8 @@ class Anneal(NamedTuple):
     bell: Scalar = 1.0  # flatness of the bell-curve mask: 0 bell, 1 flat; p / (1 + p) of App. B.1
     fuse_low: Scalar = 0.5  # bounds of the fusion weight w (App. B.2.3)
     fuse_high: Scalar = 0.5
-    step_weight: Scalar = (
-        0.0  # 0: an object counts fully or not at all; 1: its KL is weighted by its step value
-    )
+    # 0: an object counts fully or not at all; 1: its KL is weighted by its step value
+    step_weight: Scalar = 0.0
 
 
 class Tracks(NamedTuple):

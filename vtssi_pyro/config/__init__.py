@@ -1,25 +1,6 @@
-"""Every choice as data: frozen dataclasses, the presets made of them, and how they are read and changed."""
+"""How choices are written as data: kinds, schedules, and configurations to and from plain values."""
 
-from vtssi_pyro.config.model import (
-    AIRConfig,
-    FINDConfig,
-    ModelConfig,
-    MOTConfig,
-    RECTConfig,
-    SpotConfig,
-    TemplateConfig,
-)
+from vtssi_pyro.config.kinds import Kinds
 from vtssi_pyro.config.serial import from_dict, override, to_dict
 
-__all__ = [
-    "AIRConfig",
-    "FINDConfig",
-    "MOTConfig",
-    "ModelConfig",
-    "RECTConfig",
-    "SpotConfig",
-    "TemplateConfig",
-    "from_dict",
-    "override",
-    "to_dict",
-]
+__all__ = ["Kinds", "from_dict", "override", "to_dict"]

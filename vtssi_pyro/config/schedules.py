@@ -1,9 +1,16 @@
 """Pure functions of the training step (App. C); dataclasses, so that a configuration can hold and print them."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
+
+from vtssi_pyro.config.kinds import Kinds
+
+SCHEDULES = Kinds("a schedule", number=lambda value: Constant(value))
 
 
+@SCHEDULES.register("Constant")
 @dataclass(frozen=True)
 class Constant:
     """The same value at every step."""
@@ -15,6 +22,7 @@ class Constant:
         return self.value
 
 
+@SCHEDULES.register("Linear")
 @dataclass(frozen=True)
 class Linear:
     """From ``start`` to ``end`` between two steps, constant before and after."""
@@ -30,6 +38,7 @@ class Linear:
         return self.start + (self.end - self.start) * min(max(share, 0.0), 1.0)
 
 
+@SCHEDULES.register("Staircase")
 @dataclass(frozen=True)
 class Staircase:
     """From ``start``, by ``rise`` (of either sign) every so many steps, until ``end``."""
@@ -45,6 +54,7 @@ class Staircase:
         return min(value, self.end) if self.rise > 0 else max(value, self.end)
 
 
+@SCHEDULES.register("Decay")
 @dataclass(frozen=True)
 class Decay:
     """``start``, from ``begin`` on multiplied smoothly by ``rate`` per ``every`` steps, down to ``floor``."""
@@ -60,6 +70,7 @@ class Decay:
         return max(self.start * self.rate ** (max(step - self.begin, 0.0) / self.every), self.floor)
 
 
+@SCHEDULES.register("Cosine")
 @dataclass(frozen=True)
 class Cosine:
     """Linear warm-up to ``start`` over ``warmup`` steps, then half a cosine down to ``end`` at ``finish``."""
@@ -77,6 +88,7 @@ class Cosine:
         return self.start - (self.start - self.end) * (1 - math.cos(math.pi * share)) / 2
 
 
+@SCHEDULES.register("Flattening")
 @dataclass(frozen=True)
 class Flattening:
     """Flatness p / (1 + p) of the bell-curve mask, p growing by ``rise`` every so many steps up to ``end``."""
@@ -96,7 +108,4 @@ def _stairs(step: float, every: float) -> int:
     return math.floor(step / every + 1e-9)
 
 
-Schedule = Constant | Linear | Staircase | Decay | Cosine | Flattening
-KINDS: dict[str, type[Schedule]] = {
-    kind.__name__: kind for kind in (Constant, Linear, Staircase, Decay, Cosine, Flattening)
-}
+Schedule = Annotated[Callable[[float], float], SCHEDULES]

@@ -6,28 +6,33 @@ import json
 import types
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from vtssi_pyro.config.schedules import KINDS, Constant, Schedule
+from vtssi_pyro.config.kinds import Kinds
 from vtssi_pyro.errors import UsageError
 
 C = TypeVar("C")
 
 
 def to_dict(value: Any) -> Any:
-    """A configuration as nested dicts, lists and scalars, fit for JSON."""
+    """A configuration as nested dicts, lists and scalars, fit for JSON; what is one of several kinds says which."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        plain = {f.name: to_dict(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {"kind": type(value).__name__, **plain} if isinstance(value, Schedule) else plain
+        hints = _hints(type(value))
+        plain = {}
+        for field in dataclasses.fields(value):
+            own, kinds = getattr(value, field.name), _kinds(hints[field.name])
+            plain[field.name] = {"kind": kinds.name(own)} | to_dict(own) if kinds else to_dict(own)
+        return plain
     return [to_dict(item) for item in value] if isinstance(value, tuple) else value
 
 
 def from_dict(plain: Any, kind: Any, where: str = "") -> Any:
-    """The value of a kind from :func:`to_dict`'s output; an unknown key is a :class:`UsageError`."""
-    if kind is Schedule:
-        return _schedule(plain, where)
+    """The value of a type from :func:`to_dict`'s output; an unknown key or kind is a :class:`UsageError`."""
+    kinds = _kinds(kind)
+    if kinds:
+        return _chosen(plain, kinds, where)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         if not isinstance(plain, dict):
             raise UsageError(f"{where or 'configuration'}: expected keys and values, found {plain!r}")
-        hints = get_type_hints(kind)
+        hints = _hints(kind)
         for key in plain:
             if key not in hints:
                 raise _unknown(f"{where}.{key}".lstrip("."), list(hints))
@@ -65,7 +70,7 @@ def _replaced(node: Any, path: list[str], value: Any, key: str) -> Any:
                 key, [f"{key.rpartition('.' + head)[0] or 'train.stages'}.{name}" for name in names]
             )
         return tuple(_replaced(e, rest, value, key) if e.name == head else e for e in node)
-    hints = get_type_hints(type(node)) if dataclasses.is_dataclass(node) else {}
+    hints = _hints(type(node)) if dataclasses.is_dataclass(node) else {}
     if head not in hints:
         prefix = key.split(".")[: len(key.split(".")) - len(path)]
         raise _unknown(key, [".".join([*prefix, name]) for name in hints])
@@ -89,15 +94,30 @@ def _parse(text: str) -> Any:
         return {"true": True, "false": False, "none": None}.get(text.lower(), text)
 
 
-def _schedule(plain: Any, where: str) -> Schedule:
-    if isinstance(plain, int | float) and not isinstance(plain, bool):
-        return Constant(float(plain))
-    if not isinstance(plain, dict) or plain.get("kind") not in KINDS:
+def _chosen(plain: Any, kinds: Kinds, where: str) -> Any:
+    """A value of one of several kinds: by its kind's name alone, a number, or with all its keys."""
+    if kinds.number and isinstance(plain, int | float) and not isinstance(plain, bool):
+        return kinds.number(float(plain))
+    if isinstance(plain, str) and not kinds.number:
+        return kinds.of(plain, where)()
+    if not isinstance(plain, dict) or not isinstance(plain.get("kind"), str):
+        number = "a number or " if kinds.number else ""
         raise UsageError(
-            f"{where}: expected a number or a schedule such as {to_dict(Constant(1.0))}, found {plain!r}"
+            f'{where}: expected {number}{kinds.what} with its kind, such as {{"kind": "{kinds.names[0]}", ...}} '
+            f"({', '.join(kinds.names)}), found {plain!r}"
         )
-    values = {k: v for k, v in plain.items() if k != "kind"}
-    return from_dict(values, KINDS[plain["kind"]], where)
+    rest = {k: v for k, v in plain.items() if k != "kind"}
+    return from_dict(rest, kinds.of(plain["kind"], where), where)
+
+
+def _hints(kind: type) -> dict[str, Any]:
+    """The fields' types, with the kinds that they declare."""
+    return get_type_hints(kind, include_extras=True)
+
+
+def _kinds(hint: Any) -> Kinds | None:
+    """The kinds that a field's type declares, if it does."""
+    return next((extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, Kinds)), None)
 
 
 def _scalar(plain: Any, kind: Any, where: str) -> Any:

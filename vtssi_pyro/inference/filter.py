@@ -1,67 +1,221 @@
-"""From a tracker and frames to tracks: what was inferred, what is predicted, and how sure the model is."""
+"""From a tracker and frames to tracks: one filter, whether frames are at hand, come from a long movie, or are being made."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from threading import RLock
 from typing import NamedTuple
 
 import pyro
 import torch
-from pyro import poutine
 from pyro.distributions import Normal
-from pyro.poutine import Trace
 from torch import Tensor
 
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.inference import hypotheses
-from vtssi_pyro.inference import windows as sampling
-from vtssi_pyro.inference.confidence import explain
-from vtssi_pyro.inference.windows import Guide, box_of, draw, needed, windows
-from vtssi_pyro.model.handlers import mode, temper
-from vtssi_pyro.model.program import Tracker, at_once, evaluating
+from vtssi_pyro.inference.confidence import explained_share
+from vtssi_pyro.inference.hypotheses import Settled, select_hypothesis
+from vtssi_pyro.model.config import TestTime
+from vtssi_pyro.model.handlers import fuse, mode, temper
+from vtssi_pyro.model.program import Tracker, at_once, channelled, evaluating, fold, stacked
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.spatial import size_to_pixels, to_pixels
 from vtssi_pyro.system.machine import tidy
-from vtssi_pyro.types import Carry, Latents, Tracks
+from vtssi_pyro.types import Appearance, Chain, Detections, Latents, Objects, Pose, State, Tracks
 
+WINDOW = 64  # frames that the model sees at a time at most; more would only take more memory
 TIDIED = 4  # batches after which freed memory is given back; each time costs as much as part of a batch
 RUNS = 8  # places of a longer sequence that tell together what the objects are
+_ONE_AT_A_TIME = RLock()  # Pyro keeps its handlers in one stack for all threads: two programs at once would mix them
 
 
-class Reading(NamedTuple):
-    """What the model makes of frames."""
+class Belief(NamedTuple):
+    """What is carried from frames to the next ones; its size does not grow with their number."""
+
+    consensus: Settled | None  # about what the objects are; None where every frame is a scene of its own
+    chain: Chain | None = None  # None before the first frame
+
+
+class Estimate(NamedTuple):
+    """What is told of frames."""
 
     tracks: Tracks
-    frames: Tensor  # (B, T + horizon, H, W) rendered means
+    frames: Tensor  # (B, T, C, H, W) rendered means; without C where the frames had none
     appearance: Tensor  # (B, N, D) what each object looks like: d at its mode
 
 
-def track(tracker: Tracker, frames: Tensor, batch: int | None = None, settle: int | None = None) -> Reading:
+class Filter:
+    """Infer what the objects are, then where they are, frames after frames; every variable at its mode (App. D.2).
+
+    ``init`` and ``step`` read frames, ``ahead`` runs the prior from where they ended. Under
+    :data:`~vtssi_pyro.model.config.PUBLISHED` that is the guide with draws replaced by modes, whatever the windows.
+
+    Args:
+        tracker: trained.
+        test_time: what is done beside that; None: what the tracker was made for.
+    """
+
+    def __init__(self, tracker: Tracker, test_time: TestTime | None = None) -> None:
+        self.tracker = tracker
+        self.asked = test_time or tracker.test_time
+        self.program = tracker.refined(self.asked)
+
+    @property
+    def needed(self) -> int:
+        """Frames that the first step must see at least, where there are so many."""
+        if self.tracker.per_frame:
+            return 1
+        return max(self.tracker.consensus.K, self.program.finder.K, self.tracker.motion.M)
+
+    def init(self, frames: Tensor, settle: int | None = None) -> Belief:
+        """Decide what the objects are.
+
+        Args:
+            frames: (B, T, C, H, W), in [0, 1] or uint8; of many, some from all over them are looked at.
+            settle: first frames that may tell; never fewer than ``needed``. None: all. Only where several hypotheses
+                are tried; otherwise the consensus looks at the first K.
+        """
+        if self.tracker.per_frame:
+            return Belief(None)
+        x = channelled(frames)[:, : settle and max(settle, self.needed)]
+        number = self.asked.hypotheses
+        some, run = _spread(x, max(WINDOW, self.needed, settle or 0)) if number > 1 else (x[:, : self.needed], None)
+        with _quiet(self.tracker):
+            return Belief(select_hypothesis(self.tracker, self.program, _floats(some), number, run))
+
+    def step(self, belief: Belief, frames: Tensor) -> tuple[Belief, Estimate]:
+        """Read the next frames: (B, T, C, H, W), in [0, 1] or uint8; the first time ``needed`` at least."""
+        x = _floats(channelled(frames))
+        program = self.program
+        if belief.consensus is not None and belief.chain is None:
+            program = replace(program, consensus=belief.consensus)
+        chain = None if self.tracker.per_frame else belief.chain
+        with _quiet(self.tracker), mode():
+            latents = program.guide(fold(x) if self.tracker.per_frame else x, chain=chain)
+            estimate = self._estimate(x, latents)
+        if frames.dim() == 4:
+            estimate = estimate._replace(frames=estimate.frames.squeeze(2))
+        return belief._replace(chain=latents.chain), estimate
+
+    def ahead(
+        self, belief: Belief, horizon: int, num_samples: int = 0, temperature: float = 1.0
+    ) -> Estimate:
+        """What the prior says of the next frames.
+
+        Args:
+            belief: after one step at least.
+            horizon: frames to predict, 1 or more.
+            num_samples: of positions and motions, given what the objects are; their mode is told in any case.
+            temperature: of the samples; see :class:`~vtssi_pyro.model.handlers.temper`.
+
+        Raises:
+            UsageError: the tracker has no model of motion.
+        """
+        if not self.tracker.motion.predicts:
+            raise UsageError("this tracker has no model of motion: variants find-mot and vtssi predict")
+        chain = belief.chain
+        assert chain is not None, "the first frames have not been read"
+        size = (self.tracker.picture.frame_size,) * 2
+        with _quiet(self.tracker):
+            with mode(), fuse({}, lambda msg: None, self.program.rule) as record:
+                states = self._transitions(chain, chain.state, horizon)
+            pose = self._pose(chain.objects, stacked(states), chain.found)
+            rendered = self.tracker.picture.draw(pose, chain.objects)
+            position = pose.position
+            unknown = position.new_full(position.shape[:-1], torch.nan)
+            scale = torch.stack([record.densities[f"position_{t + 1}"].stddev for t in range(horizon)], -3)
+            tracks = self._tracks(chain.objects, position, scale, chain.found, unknown)
+            if num_samples:
+                with temper(temperature):
+                    drawn = {
+                        name: pyro.sample(name, q.expand((num_samples, *q.batch_shape)))
+                        for name, q in chain.q.items()
+                    }
+                    paths = self._transitions(chain, drawn, horizon)
+                path = torch.stack([state["position"] for state in paths], -3)
+                samples = to_pixels(path + self._offset(chain).unsqueeze(-3), size)
+                tracks = tracks._replace(
+                    samples=samples, scale=samples.std(0) if num_samples > 1 else tracks.scale
+                )
+        return Estimate(tracks, rendered, chain.objects.description)
+
+    def _transitions(self, chain: Chain, start: State, horizon: int) -> list[State]:
+        """The states of the frames behind one, as the motion draws them under whatever handlers there are."""
+        state, states = start, []
+        for t in range(1, horizon + 1):
+            state = self.tracker.motion.model(t, state, state["position"], 0)
+            states.append(state)
+        return states
+
+    def _estimate(self, x: Tensor, latents: Latents) -> Estimate:
+        objects, chain = latents.objects, latents.chain
+        pose = self._pose(objects, stacked(latents.states), chain.found)
+        observed = fold(x) if self.tracker.per_frame else x
+        rendered, confidence = explained_share(observed, self.tracker.picture, pose, objects)
+        densities = (latents.densities[f"position_{t + 1}"] for t in range(pose.position.shape[-3]))
+        scale = torch.stack([q.stddev for q in densities], -3)
+        tracks = self._tracks(objects, pose.position, scale, chain.found, confidence)
+        batch, num_objects = x.shape[0], pose.position.shape[-2]
+        if self.tracker.per_frame:  # every frame was a sequence of its own
+            tracks = Tracks._make(
+                value if value is None else value.reshape(*x.shape[:2], *value.shape[2:]) for value in tracks
+            )
+        return Estimate(
+            tracks, rendered.reshape(x.shape), objects.description.reshape(batch, num_objects, -1)
+        )
+
+    def _tracks(
+        self, objects: Objects, position: Tensor, scale: Tensor, found: Detections, confidence: Tensor
+    ) -> Tracks:
+        """Tracks (b, T, N, ...) in pixels of positions (b, T, N, 2) in frame coordinates."""
+        size = (self.tracker.picture.frame_size,) * 2
+        offset, box = self._box(objects, found)
+        present = counting.present(objects.count, position.shape[-2])
+        present = present.unsqueeze(-2).expand(position.shape[:-1])
+        centre = to_pixels(position + offset.unsqueeze(-3), size)
+        return Tracks(
+            position=centre.where(present.unsqueeze(-1), torch.nan),
+            present=present,
+            box=size_to_pixels(box, size).unsqueeze(-3).expand_as(centre),
+            scale=size_to_pixels(scale / 2, size),
+            confidence=confidence,
+        )
+
+    def _pose(self, objects: Objects, states: State, found: Detections) -> Pose:
+        """Where the objects are that are counted, with glimpses as they are known best."""
+        present = counting.present(objects.count, objects.size.shape[-2]).to(objects.size)
+        pose = self.tracker.motion.pose(objects, states, present)
+        return pose._replace(appearance=self._appearance(objects, found).glimpses.unsqueeze(-5))
+
+    def _appearance(self, objects: Objects, found: Detections) -> Appearance:
+        return found.appearance or self.tracker.picture.appearance(objects)
+
+    def _box(self, objects: Objects, found: Detections) -> tuple[Tensor, Tensor]:
+        """Offset and size of what tracks are read off: tight boxes, or attention windows."""
+        if self.asked.tight:
+            return self._appearance(objects, found).box
+        return torch.zeros_like(objects.size), objects.size
+
+    def _offset(self, chain: Chain) -> Tensor:
+        return self._box(chain.objects, chain.found)[0]
+
+
+def track(
+    tracker: Tracker,
+    frames: Tensor,
+    batch: int | None = None,
+    settle: int | None = None,
+    test_time: TestTime | None = None,
+) -> Estimate:
     """Tracks of the observed frames, every variable at its mode (App. D.2).
 
     Args:
         tracker: trained.
-        frames: (S, T, H, W), intensities in [0, 1].
+        frames: (S, T, C, H, W) or, in grey, (S, T, H, W); in [0, 1] or uint8.
         batch: sequences inferred at a time; None: as many as some 300 MiB of memory allow.
-        settle: first frames that may tell what the objects are, where several readings of that are tried; never fewer
-            than ``Stream(tracker).needed``. None: all; of a long sequence, some from all over it.
+        settle: first frames that may tell what the objects are; see :meth:`Filter.init`.
+        test_time: what is done beside the paper's procedure; None: what the tracker was made for.
     """
-    return forecast(tracker, frames, 0, batch=batch, settle=settle)
-
-
-def readings(tracker: Tracker, frames: Tensor) -> Iterator[Reading]:
-    """What :func:`track` says of a long movie, part by part, in memory that does not grow with its length.
-
-    Args:
-        tracker: trained.
-        frames: (B, T, H, W), in [0, 1] or uint8.
-    """
-    carry = None
-    with _quiet(tracker):
-        guide = _settled(tracker, frames)
-        for window, _ in windows(tracker, frames, 0):
-            reading, carry = _read(tracker, guide, _floats(window), 0, carry)
-            tidy()
-            yield reading
+    return forecast(tracker, frames, 0, batch=batch, settle=settle, test_time=test_time)
 
 
 def forecast(
@@ -73,43 +227,62 @@ def forecast(
     seed: int = 0,
     settle: int | None = None,
     temperature: float = 1.0,
-) -> Reading:
+    test_time: TestTime | None = None,
+) -> Estimate:
     """Tracks of the observed frames and of ``horizon`` frames beyond them.
 
     Args:
         tracker: trained; only one with MOT predicts.
-        frames: (S, T, H, W), intensities in [0, 1].
+        frames: (S, T, C, H, W) or, in grey, (S, T, H, W); in [0, 1] or uint8.
         horizon: frames to predict.
         num_samples: posterior samples of positions and motions, given what the objects are; from them also come the
             scales in predicted frames. 0: modes, and the scales of each variable given the mode of what came before.
         batch: sequences inferred at a time; None: as many as some 300 MiB of memory allow.
         seed: of the samples.
-        settle: first frames that may tell what the objects are; see :func:`track`.
+        settle: first frames that may tell what the objects are; see :meth:`Filter.init`.
         temperature: of the samples, factor on the scales of what is drawn; below 1 they are nearer to the modes. See
             :class:`~vtssi_pyro.evaluation.calibration.Calibration` for one that fits.
+        test_time: what is done beside the paper's procedure; None: what the tracker was made for.
 
     Raises:
         UsageError: a horizon is asked of a tracker without MOT.
     """
     if horizon and not tracker.motion.predicts:
         raise UsageError("this tracker has no model of motion: variants find-mot and vtssi predict")
-    parts: list[Reading] = []
-    with _quiet(tracker), _seeded(seed):
-        for x in frames.split(batch or at_once(tracker, min(frames.shape[1], sampling.WINDOW))):
+    filter_, parts = Filter(tracker, test_time), []
+    with _ONE_AT_A_TIME, _seeded(seed):
+        for x in frames.split(batch or at_once(tracker, min(frames.shape[1], WINDOW))):
             if len(parts) % TIDIED == TIDIED - 1:
                 tidy()
-            guide = _settled(tracker, x, settle)
-            pieces, carry = [], None
-            for window, ahead in windows(tracker, x, horizon):
-                trace = _traced(guide, window, ahead, carry)
-                carry = trace.nodes["_RETURN"]["value"].carry
-                pieces.append(_told(tracker, trace, window, ahead))
-            reading = _joined(pieces, 1)
+            belief, pieces = filter_.init(x, settle), []
+            for window in windows(filter_, x):
+                belief, estimate = filter_.step(belief, window)
+                pieces.append(estimate)
+            estimate = joined(pieces, 1)
             if num_samples:
-                with temper(temperature):
-                    reading = _with_samples(tracker, reading, trace, window.shape[1], horizon, num_samples)
-            parts.append(reading)
-    return _joined(parts, 0)
+                estimate = _with_samples(estimate, num_samples, temperature)
+            if horizon:
+                ahead = filter_.ahead(belief, horizon, num_samples, temperature)
+                if x.dim() == 4:
+                    ahead = ahead._replace(frames=ahead.frames.squeeze(2))
+                estimate = joined([estimate, ahead], 1)
+            parts.append(estimate)
+    return joined(parts, 0)
+
+
+def estimates(tracker: Tracker, frames: Tensor) -> Iterator[Estimate]:
+    """What :func:`track` says of a long movie, part by part, in memory that does not grow with its length.
+
+    Args:
+        tracker: trained.
+        frames: (B, T, C, H, W) or, in grey, (B, T, H, W); in [0, 1] or uint8.
+    """
+    filter_ = Filter(tracker)
+    belief = filter_.init(frames)
+    for window in windows(filter_, frames):
+        belief, estimate = filter_.step(belief, window)
+        tidy()
+        yield estimate
 
 
 class Stream:
@@ -120,47 +293,52 @@ class Stream:
 
     Args:
         tracker: trained.
+        test_time: what is done beside the paper's procedure; None: what the tracker was made for.
     """
 
-    def __init__(self, tracker: Tracker) -> None:
-        self.tracker = tracker
-        self.needed = needed(tracker)
+    def __init__(self, tracker: Tracker, test_time: TestTime | None = None) -> None:
+        self.filter = Filter(tracker, test_time)
+        self.needed = self.filter.needed
         self._early: list[Tensor] = []
-        self._guide: Guide | None = None
-        self._carry: Carry | None = None
+        self._belief: Belief | None = None
         self._seen = 0
 
-    def push(self, frames: Tensor) -> Reading | None:
+    def push(self, frames: Tensor) -> Estimate | None:
         """Track the next frames.
 
         Args:
-            frames: (B, T, H, W), T of 1 or more; of the same B sequences in every call.
+            frames: (B, T, C, H, W) or, in grey, (B, T, H, W), T of 1 or more; of the same B sequences in every call.
 
         Returns:
-            a reading of all frames not yet read; None as long as fewer than ``needed`` have come.
+            an estimate of all frames not yet told of; None as long as fewer than ``needed`` have come.
 
         Raises:
             UsageError: the stream was ended by :meth:`flush` before it had seen enough to go on from.
         """
-        if self._carry is not None and self._seen < self.needed:
+        if self._belief is not None and self._seen < self.needed:
             raise UsageError(f"this stream ended after {self._seen} frames, of {self.needed} needed to go on")
         self._early.append(frames)
         self._seen += frames.shape[1]
         return self.flush() if self._seen >= self.needed else None
 
-    def flush(self) -> Reading | None:
-        """A reading of frames that still wait for others, if any do: a movie may be shorter than ``needed``.
+    def flush(self) -> Estimate | None:
+        """An estimate of frames that still wait for others, if any do: a movie may be shorter than ``needed``.
 
-        That ends the stream: what so few frames say of the objects is nothing to go on from.
+        That ends the stream: so few frames are nothing to go on from.
         """
         if not self._early:
             return None
         frames = torch.cat(self._early, 1)
         self._early = []
-        with _quiet(self.tracker):
-            self._guide = self._guide or _settled(self.tracker, frames, self.needed)
-            reading, self._carry = _read(self.tracker, self._guide, frames, 0, self._carry)
-        return reading
+        if self._belief is None:
+            self._belief = self.filter.init(frames, self.needed)
+        self._belief, estimate = self.filter.step(self._belief, frames)
+        return estimate
+
+
+def windows(filter_: Filter, x: Tensor) -> Iterator[Tensor]:
+    """Frames in parts that follow each other, as many at a time as memory allows."""
+    yield from x.split(max(min(WINDOW, at_once(filter_.tracker, 1)), filter_.needed), 1)
 
 
 def concatenated(parts: Sequence[Tracks], axis: int = 0) -> Tracks:
@@ -171,19 +349,19 @@ def concatenated(parts: Sequence[Tracks], axis: int = 0) -> Tracks:
     )
 
 
-def _joined(parts: Sequence[Reading], axis: int) -> Reading:
-    """Readings one after another as one, by sequences (0) or by frames (1)."""
+def joined(parts: Sequence[Estimate], axis: int) -> Estimate:
+    """Estimates one after another as one, by sequences (0) or by frames (1)."""
     tracks = concatenated([part.tracks for part in parts], axis)
     looks = [part.appearance for part in parts]
-    return Reading(
+    return Estimate(
         tracks, torch.cat([part.frames for part in parts], axis), looks[0] if axis else torch.cat(looks)
     )
 
 
 @contextmanager
 def _quiet(tracker: Tracker) -> Iterator[None]:
-    """No gradients, no dropout, a parameter store of its own, validation off."""
-    with evaluating(tracker), pyro.get_param_store().scope(), pyro.validation_enabled(False):
+    """No gradients, no dropout, a parameter store of its own, validation off, and no other thread in a program."""
+    with _ONE_AT_A_TIME, evaluating(tracker), pyro.get_param_store().scope(), pyro.validation_enabled(False):
         yield
 
 
@@ -194,15 +372,6 @@ def _seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
-
-
-def _settled(tracker: Tracker, x: Tensor, settle: int | None = None) -> Guide:
-    """The tracker's guide, or that which knows what the objects are where several readings of that are tried."""
-    if getattr(tracker.consensus, "tries", 1) <= 1:
-        return tracker.guide
-    least = needed(tracker)
-    seen, run = _spread(x[:, : settle and max(settle, least)], max(sampling.WINDOW, least, settle or 0))
-    return tracker.program(consensus=hypotheses.settle(tracker, _floats(seen), run)).guide
 
 
 def _spread(x: Tensor, most: int) -> tuple[Tensor, int]:
@@ -220,75 +389,11 @@ def _floats(x: Tensor) -> Tensor:
     return x if x.is_floating_point() else x.float() / 255
 
 
-def _read(
-    tracker: Tracker, guide: Guide, x: Tensor, horizon: int, carry: Carry | None
-) -> tuple[Reading, Carry | None]:
-    trace = _traced(guide, x, horizon, carry)
-    return _told(tracker, trace, x, horizon), trace.nodes["_RETURN"]["value"].carry
-
-
-def _traced(guide: Guide, x: Tensor, horizon: int, carry: Carry | None) -> Trace:
-    """The guide with every draw at its mode."""
-    with mode():
-        trace: Trace = poutine.trace(guide).get_trace(x, horizon=horizon, carry=carry)
-    return trace
-
-
-def _told(tracker: Tracker, trace: Trace, x: Tensor, horizon: int) -> Reading:
-    latents: Latents = trace.nodes["_RETURN"]["value"]
-    carry = latents.carry
-    assert carry is not None, "a guide that tells what to go on from"
-    size, total = (x.shape[-2], x.shape[-1]), x.shape[1] + horizon
-    num_objects = latents.position.shape[-2]
-    shape = (x.shape[0], total, num_objects)
-    here = counting.present(latents.objects.count, num_objects)
-    here = here.unsqueeze(-2).expand(latents.position.shape[:-1])
-    present = here.reshape(shape)
-    glimpses = tracker.air.glimpses(latents.objects, carry.found)
-    offset, box = box_of(tracker, latents.objects, carry)
-    position = to_pixels(latents.position + offset.unsqueeze(-3), size)
-    scales = [trace.nodes[f"position_{t + 1}"]["fn"].stddev for t in range(latents.position.shape[-3])]
-    scale = size_to_pixels(torch.stack(scales, -3) / 2, size)
-    rendered, confidence = explain(x, glimpses, latents, here)
-    unknown = confidence.new_full((x.shape[0], horizon, num_objects), torch.nan)
-    confidence = torch.cat([confidence.reshape(x.shape[0], x.shape[1], num_objects), unknown], 1)
-    tracks = Tracks(
-        position=position.reshape(*shape, 2).where(present.unsqueeze(-1), torch.nan),
-        present=present,
-        box=size_to_pixels(box, size).unsqueeze(-3).expand_as(position).reshape(*shape, 2),
-        scale=scale.reshape(*shape, 2),
-        confidence=confidence,
-    )
-    looks = latents.objects.description.reshape(x.shape[0], num_objects, -1)
-    return Reading(tracks, rendered.reshape(x.shape[0], total, *size), looks)
-
-
-def _with_samples(
-    tracker: Tracker, reading: Reading, trace: Trace, last: int, horizon: int, number: int
-) -> Reading:
-    """A reading with samples (S, B, T + horizon, N, 2), and their standard deviation in predicted frames.
-
-    Args:
-        tracker: whose guide was run.
-        reading: of all frames.
-        trace: of the guide at its modes on the last frames.
-        last: how many these were.
-        horizon: frames predicted.
-        number: of samples.
-    """
-    tracks, seen = reading.tracks, reading.tracks.position.shape[1] - horizon
+def _with_samples(estimate: Estimate, number: int, temperature: float) -> Estimate:
+    """An estimate of observed frames with samples (S, B, T, N, 2) of its positions."""
+    tracks = estimate.tracks
     assert tracks.scale is not None
-    mean, scale = tracks.position[:, :seen], tracks.scale
-    samples = pyro.sample(
-        "seen", Normal(mean, scale[:, :seen], validate_args=False).expand((number, *mean.shape))
-    )
-    if horizon:
-        latents: Latents = trace.nodes["_RETURN"]["value"]
-        assert latents.carry is not None
-        offset, _ = box_of(tracker, latents.objects, latents.carry)
-        ahead = draw(tracker, trace, last, horizon, number) + offset.unsqueeze(-3)
-        size = (reading.frames.shape[-2], reading.frames.shape[-1])
-        samples = torch.cat([samples, to_pixels(ahead, size)], -3)
-        if number > 1:
-            scale = torch.cat([scale[:, :seen], samples[:, :, seen:].std(0)], 1)
-    return reading._replace(tracks=tracks._replace(samples=samples, scale=scale))
+    density = Normal(tracks.position, tracks.scale, validate_args=False)
+    samples = density.expand((number, *tracks.position.shape)).rsample()
+    samples = tracks.position + temperature * (samples - tracks.position)
+    return estimate._replace(tracks=tracks._replace(samples=samples))

@@ -1,14 +1,14 @@
-"""What the objects are, settled on all frames at hand: several readings are tried, the one that explains them is kept.
+"""What the objects are, settled on all frames at hand: several hypotheses are tried, the one that explains them is kept.
 
 The consensus reads K frames. Where objects cover each other in just these, it may count too few; where one object is
 easier to draw as two halves, too many. So the consensus of other K frames is tried too, and two objects that never part
-are tried as one; what a reading is worth is its evidence, by the model itself.
+are tried as one; a hypothesis is worth its evidence, by the model itself.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 import pyro
 import torch
@@ -18,16 +18,15 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.interfaces import Attention
+from vtssi_pyro.model.program import Program, Tracker
+from vtssi_pyro.model.sites import POSITION, draw
 from vtssi_pyro.ops import counting
-from vtssi_pyro.ops.spatial import paste
-from vtssi_pyro.types import Found, Objects, Plates, State
-
-AWAY = 10.0  # frame coordinates: outside
+from vtssi_pyro.types import Appearance, Detections, Objects, Plates, Pose
 
 
 @dataclass(frozen=True)
-class Consensus:
+class Hypothesis:
     """q(c), q(s) and q(d) of sequences; indexed by sequences."""
 
     count: Independent  # batch (B, 1), event (1,)
@@ -48,7 +47,7 @@ class Consensus:
         return self._each(lambda q: Normal(q.loc[chosen], q.scale[chosen]))
 
     def put(self, chosen: Tensor, other: Self) -> Self:
-        """With the chosen sequences as another reading of just these has them."""
+        """With the chosen sequences as another hypothesis about just these has them."""
 
         def put(q: Normal, new: Normal) -> Normal:
             loc, scale = q.loc.clone(), q.scale.clone()
@@ -64,51 +63,60 @@ class Consensus:
 
 @dataclass(frozen=True)
 class Settled:
-    """A consensus that has been reached before: what it says does not depend on the frames it is shown."""
+    """A consensus that has been reached before: it does not depend on the frames it is shown."""
 
-    reading: Consensus
+    hypothesis: Hypothesis
+    first: Independent | None = None  # q of the first position, where the consensus proposes one
+    config: Any = None
+    K: int = 1
 
-    def guide(self, air: object, frames: Tensor, plates: Plates) -> tuple[Objects, None]:
+    def guide(self, attention: Attention, frames: Tensor, plates: Plates) -> tuple[Objects, Tensor | None]:
         """See :meth:`RECT.guide <vtssi_pyro.model.blocks.rect.RECT.guide>`."""
+        del attention, frames
         with plates.sequences:
-            count = pyro.sample("count", self.reading.count)
+            count = pyro.sample("count", self.hypothesis.count)
             with plates.objects:
-                size = pyro.sample("size", self.reading.size)
-                description = pyro.sample("description", self.reading.description)
-        return Objects(count.squeeze(-2), size, description), None
+                size = pyro.sample("size", self.hypothesis.size)
+                first = None if self.first is None else draw(POSITION, 1, self.first)
+                description = pyro.sample("description", self.hypothesis.description)
+        return Objects(count.squeeze(-2), size, description), first
 
 
-def settle(tracker: Tracker, frames: Tensor, run: int | None = None) -> Settled:
-    """The best of several readings of what the objects are, sequence by sequence.
+def select_hypothesis(tracker: Tracker, program: Program, frames: Tensor, number: int, run: int | None = None) -> Settled:
+    """The best of several hypotheses about what the objects are, sequence by sequence.
 
     Args:
-        tracker: trained, in evaluation mode, with a consensus of several frames.
-        frames: (B, T, H, W), intensities in [0, 1].
+        tracker: trained, in evaluation mode.
+        program: of it, as it will read the frames.
+        frames: (B, T, C, H, W), intensities in [0, 1].
+        number: of consensuses that are tried, of frames from all over these.
         run: how many frames follow each other before the next are from elsewhere; all of them unless told.
     """
-    K, tries = tracker.consensus.K, tracker.consensus.tries
+    K = tracker.consensus.K
     last = max(frames.shape[1] - K, 0)
-    starts = sorted({round(last * i / max(tries - 1, 1)) for i in range(tries)})
+    starts = sorted({round(last * i / max(number - 1, 1)) for i in range(number)})
     with poutine.block(), mode():
-        readings = [_read(tracker, frames[:, start : start + K]) for start in starts]
-        numbers = torch.stack([reading.number for reading in readings])
+        read, first = zip(*(_read(program, frames[:, start : start + K]) for start in starts), strict=True)
+        numbers = torch.stack([hypothesis.number for hypothesis in read])
         unsure = (numbers != numbers[0]).any(0) | (numbers[0] > 1)
-        best = readings[0]
-        if unsure.any():
-            tried = [reading[unsure] for reading in readings]
-            best = best.put(unsure, _best(tracker, frames[unsure], tried, run))
-    return Settled(best)
+        best = read[0]
+        if number > 1 and unsure.any():
+            tried = [hypothesis[unsure] for hypothesis in read]
+            best = best.put(unsure, _best(tracker, program, frames[unsure], tried, run))
+    return Settled(best, first[0])
 
 
-def _best(tracker: Tracker, frames: Tensor, readings: list[Consensus], run: int | None) -> Consensus:
-    """The reading with the most evidence, of those given and each with two objects as one."""
-    best, most = readings[0], frames.new_full((len(frames),), -torch.inf)
-    for reading in readings:
-        found, evidence = _explain(tracker, frames, reading, run)
-        candidates = [(reading, evidence)]
-        if (reading.number > 1).any():
-            fewer = _merged(tracker, frames, reading, found)
-            candidates.append((fewer, _explain(tracker, frames, fewer, run)[1]))
+def _best(
+    tracker: Tracker, program: Program, frames: Tensor, hypotheses: list[Hypothesis], run: int | None
+) -> Hypothesis:
+    """The hypothesis with the most evidence, of those given and each with two objects as one."""
+    best, most = hypotheses[0], frames.new_full((len(frames),), -torch.inf)
+    for hypothesis in hypotheses:
+        found, evidence = log_evidence(tracker, program, frames, hypothesis, run)
+        candidates = [(hypothesis, evidence)]
+        if (hypothesis.number > 1).any():
+            fewer = _merged(tracker, frames, hypothesis, found)
+            candidates.append((fewer, log_evidence(tracker, program, frames, fewer, run)[1]))
         for candidate, its in candidates:
             its = its.nan_to_num(nan=-torch.inf)
             better = its > most
@@ -116,51 +124,55 @@ def _best(tracker: Tracker, frames: Tensor, readings: list[Consensus], run: int 
     return best
 
 
-def _read(tracker: Tracker, frames: Tensor) -> Consensus:
-    """The consensus of some frames."""
-    program = tracker.program()
-    trace = poutine.trace(tracker.consensus.guide).get_trace(tracker.air, frames, program.plates(frames))
-    return Consensus(*(trace.nodes[f.name]["fn"] for f in fields(Consensus)))
+def _read(program: Program, frames: Tensor) -> tuple[Hypothesis, Independent | None]:
+    """The consensus of some frames, and q of the first position where it proposes one."""
+    trace = poutine.trace(program.consensus.guide).get_trace(
+        program.attention, frames, program.plates(frames)
+    )
+    first = trace.nodes.get(POSITION.at(1))
+    return Hypothesis(*(trace.nodes[f.name]["fn"] for f in fields(Hypothesis))), first and first["fn"]
 
 
-def _explain(
-    tracker: Tracker, frames: Tensor, reading: Consensus, run: int | None = None
-) -> tuple[Found, Tensor]:
+def log_evidence(
+    tracker: Tracker, program: Program, frames: Tensor, hypothesis: Hypothesis, run: int | None = None
+) -> tuple[Detections, Tensor]:
     """Where the objects then are, and the evidence (B,) for them, nats: of the frames, less what the objects cost.
 
-    In the first frame of a run, and where it was away, an object may come from anywhere.
+    It is the ELBO at the modes, but for a constant, of the program with this hypothesis for its consensus and a random
+    walk for its motion. In the first frame of a run, and where it was away, an object may come from anywhere.
+
+    Args:
+        tracker: trained.
+        program: of it, whose finder looks for the objects.
+        frames: (B, T, C, H, W), intensities in [0, 1].
+        hypothesis: about these sequences.
+        run: how many frames follow each other before the next are from elsewhere; None: all.
     """
     run = run or frames.shape[1]
-    air, objects = tracker.air, reading.objects
-    plates, walk = tracker.program().plates(frames), tracker.without_motion().motion
-    trace = poutine.trace(tracker.find.guide).get_trace(air, frames, objects, None, plates)
-    found = trace.nodes["_RETURN"]["value"]
-    here = counting.present(objects.count, found.position.shape[-2])
-    glimpses = air.glimpses(objects, found)
-    seen = _seen(tracker, frames, glimpses, found, objects, here)  # (B, T, N)
-    places = found.position.where(seen.unsqueeze(-1), frames.new_tensor(AWAY))
-    left = frames - paste(glimpses * here[..., None, None], places, objects.size, frames.shape[-2:])
-    fit = left.square().sum((-3, -2, -1)) / (2 * air.config.noise**2)
-    cost = _divergence(reading.count, air.count(0.0)).squeeze(-1)
-    for q, p in ((reading.size, air.size()), (reading.description, air.description())):
-        cost = cost + (_divergence(q, p) * here).sum(-1)
-    state, before = None, torch.zeros_like(seen[..., 0, :])
+    picture, walk, objects = program.picture, tracker.walk(), hypothesis.objects
+    sight = program.finder.look(picture, frames, objects)
+    q, previous = [], torch.zeros_like(objects.size)
     for t in range(frames.shape[1]):
-        q = trace.nodes[f"position_{t + 1}"]["fn"]
-        on, anew = (_divergence(q, walk.walk(s, objects.size)) for s in (state, None))
-        cost = cost + (on.where(before & (t % run > 0), anew) * seen[..., t, :]).sum(-1)
-        state, before = State(found.position[..., t, :, :], None), seen[..., t, :]
-    return found, -(fit + cost)
-
-
-def _seen(
-    tracker: Tracker, frames: Tensor, glimpses: Tensor, found: Found, objects: Objects, here: Tensor
-) -> Tensor:
-    """In which frames objects are seen (B, T, N): in all, but where FIND follows those that may be hidden or gone."""
-    visible = getattr(tracker.find, "visible", None)
-    if visible is None:
-        return here.unsqueeze(-2).expand(found.position.shape[:-1])
-    return visible(frames, glimpses, found.position, objects.size, here) > 0
+        q.append(program.finder.step(sight, t, previous))
+        previous = q[-1].mode
+    position = torch.stack([density.mode for density in q], -3)
+    appearance = sight.appearance or picture.appearance(objects)
+    present = counting.present(objects.count, position.shape[-2])
+    visible = program.finder.visible(frames, appearance.glimpses, position, objects) > 0  # (B, T, N)
+    pose = Pose(position, objects.size, (visible & present.unsqueeze(-2)).to(position))
+    pose = pose._replace(appearance=appearance.glimpses.unsqueeze(-5))
+    left = frames - picture.draw(pose, objects)
+    fit = left.square().sum((-4, -3, -2, -1)) / (2 * picture.noise**2)
+    scene = program.scene
+    cost = _divergence(hypothesis.count, scene.count(0.0)).squeeze(-1)
+    for density, prior in ((hypothesis.size, scene.size()), (hypothesis.description, scene.description())):
+        cost = cost + (_divergence(density, prior) * present).sum(-1)
+    place, before = None, torch.zeros_like(visible[..., 0, :])
+    for t, density in enumerate(q):
+        on, anew = (_divergence(density, walk.walk(p, objects.size)) for p in (place, None))
+        cost = cost + (on.where(before & (t % run > 0), anew) * visible[..., t, :]).sum(-1)
+        place, before = position[..., t, :, :], visible[..., t, :]
+    return Detections(position, appearance), -(fit + cost)
 
 
 def _divergence(q: Distribution, p: Distribution) -> Tensor:
@@ -170,23 +182,25 @@ def _divergence(q: Distribution, p: Distribution) -> Tensor:
         return q.log_prob(q.mode) - p.log_prob(q.mode)
 
 
-def _merged(tracker: Tracker, frames: Tensor, reading: Consensus, found: Found) -> Consensus:
+def _merged(tracker: Tracker, frames: Tensor, hypothesis: Hypothesis, found: Detections) -> Hypothesis:
     """The two objects of a sequence that part least from each other as one; in the first one's slot."""
-    air, objects, position = tracker.air, reading.objects, found.position
+    objects, position = hypothesis.objects, found.position
+    appearance: Appearance | None = found.appearance
+    assert appearance is not None
     num_objects, seen = position.shape[-2], frames[:, : tracker.consensus.K]
     slots = torch.arange(num_objects, device=frames.device)
     rows = torch.arange(len(frames), device=frames.device)
-    here = counting.present(objects.count, num_objects)
-    offset, box = air.box(objects, found)
+    present = counting.present(objects.count, num_objects)
+    offset, box = appearance.box
     centre = position + offset.unsqueeze(-3)
-    first, second, between = _steadiest(centre, here)
+    first, second, between = _steadiest(centre, present)
     # the tight box of both, around the first one's centre; a box is as many frame coordinates wide to either side
     a, b = box[rows, first], box[rows, second]
     low, high = torch.minimum(-a, between - b), torch.maximum(a, between + b)
     where = centre[rows, : seen.shape[1], first] + (low + high).unsqueeze(-2) / 2  # (B, K, 2)
     windows = (objects.size[rows, first] + objects.size[rows, second]) / 2
     size = torch.maximum(windows, (high - low) / 2)
-    d = air.describe(seen, where, size.unsqueeze(-2)).base_dist  # (B, K, D)
+    d = tracker.attention.describe(seen, where, size.unsqueeze(-2)).base_dist  # (B, K, D)
 
     kept = slots + (slots >= second.unsqueeze(-1)).long()  # the slots behind the second move up
     kept = kept.clamp(max=num_objects - 1)
@@ -197,22 +211,22 @@ def _merged(tracker: Tracker, frames: Tensor, reading: Consensus, found: Found) 
         new = q.loc.unsqueeze(-2), q.scale.unsqueeze(-2)
         return Normal(*map(partial(torch.where, one), new, old)).to_event(1)
 
-    number = (reading.number - 1).to(size).clamp_min(0.1) / num_objects
-    fewer = Consensus(
-        Normal(number.logit()[:, None, None], reading.count.base_dist.scale).to_event(1),
-        merged(reading.size, Normal(size, reading.size.base_dist.scale[rows, first])),
-        merged(reading.description, Normal(d.loc.mean(-2), d.scale.mean(-2))),
+    number = (hypothesis.number - 1).to(size).clamp_min(0.1) / num_objects
+    fewer = Hypothesis(
+        Normal(number.logit()[:, None, None], hypothesis.count.base_dist.scale).to_event(1),
+        merged(hypothesis.size, Normal(size, hypothesis.size.base_dist.scale[rows, first])),
+        merged(hypothesis.description, Normal(d.loc.mean(-2), d.scale.mean(-2))),
     )
-    single = here.sum(-1) < 2
-    return fewer.put(single, reading[single])
+    single = present.sum(-1) < 2
+    return fewer.put(single, hypothesis[single])
 
 
-def _steadiest(centre: Tensor, here: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _steadiest(centre: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Of centres (B, T, N, 2) the two slots (B,), (B,) that move least against each other, and how they lie (B, 2)."""
     num_objects = centre.shape[-2]
     i, j = torch.triu_indices(num_objects, num_objects, 1, device=centre.device)
     between = centre[..., j, :] - centre[..., i, :]  # (B, T, pairs, 2)
     usual = between.median(-3).values
     apart = (between - usual.unsqueeze(-3)).norm(dim=-1).mean(-2)  # (B, pairs)
-    pair = apart.where(here[:, i] & here[:, j], torch.full_like(apart, torch.inf)).argmin(-1)
+    pair = apart.where(present[:, i] & present[:, j], torch.full_like(apart, torch.inf)).argmin(-1)
     return i[pair], j[pair], usual[torch.arange(len(pair), device=pair.device), pair]

@@ -63,6 +63,7 @@ class fuse(Messenger):
     def __init__(self, proposals: Mapping[str, Proposal], weight: Weight, rule: Rule) -> None:
         super().__init__()
         self.proposals, self.weight, self.rule = proposals, weight, rule
+        self.densities: dict[str, Distribution] = {}  # that were sampled from, by site name
 
     def _pyro_sample(self, msg: Message) -> None:
         proposal = self.proposals.get(msg["name"])
@@ -74,22 +75,25 @@ class fuse(Messenger):
         else:
             msg["fn"] = self.rule(msg["fn"], proposal.fn, weight)
 
+    def _pyro_post_sample(self, msg: Message) -> None:
+        self.densities[msg["name"]] = msg["fn"]
+
 
 class mode(Messenger):
     """Replace draws by the modes of their distributions: the paper's rule at test time.
 
     Args:
-        only: whether the site of a name is meant; None: all are.
+        only: whether a site is meant, by its message; None: all are.
     """
 
-    def __init__(self, only: Callable[[str], bool] | None = None) -> None:
+    def __init__(self, only: Callable[[Message], bool] | None = None) -> None:
         super().__init__()
         self.only = only
 
     def _pyro_sample(self, msg: Message) -> None:
         if msg["is_observed"] or msg["value"] is not None or hasattr(msg["fn"], "subsample_size"):
             return
-        if self.only is None or self.only(msg["name"]):
+        if self.only is None or self.only(msg):
             msg["value"] = msg["fn"].mode
 
 

@@ -10,125 +10,248 @@ import torch
 from pyro.nn import PyroModule, pyro_method
 from torch import Tensor
 
-from vtssi_pyro.errors import DataError
-from vtssi_pyro.model.blocks import AIR, RandomWalk
+from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.model.blocks.mot import RandomWalk
+from vtssi_pyro.model.blocks.registered import Registered
+from vtssi_pyro.model.blocks.template import TemplateFIND
+from vtssi_pyro.model.config import VARIANTS, ModelConfig, TestTime
 from vtssi_pyro.model.handlers import Rule, fuse, mode, propose
+from vtssi_pyro.model.interfaces import Attention, Consensus, Finder, Motion, Picture, Scene, Sight
+from vtssi_pyro.model.kinds import SLOTS
 from vtssi_pyro.model.nn import unregistered
-from vtssi_pyro.ops.gaussian import average
-from vtssi_pyro.ops.pixels import PixelNormal
-from vtssi_pyro.types import Anneal, Carry, Found, Latents, Objects, Plates, State
+from vtssi_pyro.model.sites import POSITION, draw, moment
+from vtssi_pyro.ops.gaussian import average, product
+from vtssi_pyro.types import Anneal, Chain, Detections, Latents, Objects, Plates, State
 
 TRAINED = Anneal()
+RULES: dict[str, Rule] = {"average": average, "product": product}
 PIXELS = 2**22  # of frames, counted for every object, that are looked at together: some 300 MiB of memory
 
 
 @dataclass(frozen=True)
 class Program:
-    """A model and a guide made of four blocks; holds no state, so any combination of blocks is one call away."""
+    """A model and a guide made of six blocks; holds no state, so any combination of blocks is one call away."""
 
-    air: AIR
-    consensus: Any  # RECT or FirstFrame
-    find: Any  # FIND, TemplateFIND or NoFIND
-    motion: RandomWalk  # MOT or RandomWalk
+    scene: Scene
+    attention: Attention
+    picture: Picture
+    consensus: Consensus
+    finder: Finder
+    motion: Motion
     rule: Rule = average
+    order: str = "proposals-first"
     sample_intermediate: bool = True  # reading D5
 
     def model(self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0) -> None:
         """p(x, z); see :meth:`Tracker.model`."""
-        plates = self.plates(frames)
-        objects, states = self.prior(plates, frames, anneal, horizon)
-        self.likelihood(plates, Latents(objects, _positions(states)), frames, anneal)
+        frames = channelled(frames)
+        plates, times = self.plates(frames), range(1, frames.shape[1] + horizon + 1)
+        objects, states = self.prior(plates, times, self.warmup(frames), anneal)
+        self.likelihood(plates, objects, states, frames, anneal)
 
     def guide(
-        self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0, carry: Carry | None = None
+        self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0, chain: Chain | None = None
     ) -> Latents:
         """q(z | x); see :meth:`Tracker.guide`."""
-        plates, seed = self.plates(frames), self._seed(frames, carry)
-        with propose() as proposals, mode(only=self._averaged(seed)):
-            found, memory = self.infer(plates, frames, seed, carry)
-        with fuse(proposals.sites, self.motion.weight(anneal, seed), self.rule):
-            objects, states = self.prior(plates, frames, anneal, horizon, carry)
-        carry = Carry(objects, states[frames.shape[-3] - 1], found, memory)
-        return Latents(objects, _positions(states), carry)
+        frames = channelled(frames)
+        observed, warmup = frames.shape[1], self.warmup(frames, chain)
+        plates = self.plates(frames)
+        make = ProposalsFirst if self.order == "proposals-first" else FrameByFrame
+        proposals = make(self, plates, frames, warmup, chain)
+        with fuse(proposals.sites, self.motion.weight(anneal, warmup), self.rule) as final:
+            objects, states = self.prior(
+                plates, range(1, observed + horizon + 1), warmup, anneal, chain, proposals.before
+            )
+        last = states[observed - 1]
+        q = {site.name: final.densities[site.at(observed)] for site in self.motion.sites if site.name in last}
+        chain = Chain(objects, last, q, proposals.found, proposals.memory)
+        return Latents(objects, states, final.densities, chain)
 
     def prior(
-        self, plates: Plates, frames: Tensor, anneal: Anneal, horizon: int, carry: Carry | None = None
+        self,
+        plates: Plates,
+        times: range,
+        warmup: int,
+        anneal: Anneal = TRAINED,
+        chain: Chain | None = None,
+        before: Callable[[int, State | None], None] | None = None,
     ) -> tuple[Objects, list[State]]:
-        """p(c) prod_i p(s_i) p(d_i) prod_t p(p_t, m_t | p_{t-1}, m_{t-1}); of the frames, only their number matters."""
-        seed, state, states = self._seed(frames, carry), carry and carry.state, []
-        with self.air.model(plates, anneal, carry and carry.objects) as objects:
-            for t in pyro.markov(range(1, frames.shape[-3] + horizon + 1)):
-                state = self.motion.model(t, state, objects.size, seed)
+        """p(c) prod_i p(s_i) p(d_i) prod_t p(p_t, m_t | p_{t-1}, m_{t-1}).
+
+        Args:
+            plates: of this run of the program.
+            times: numbers of the frames.
+            warmup: how many of them there are before the transition takes over.
+            anneal: changes the prior of the count.
+            chain: to go on from, instead of drawing objects.
+            before: called before every frame with its number and the state before it.
+        """
+        state, states = chain and chain.state, []
+        with self.scene.model(plates, anneal, chain and chain.objects) as objects:
+            for t in pyro.markov(times):
+                if before is not None:
+                    before(t, state)
+                state = self.motion.model(t, state, objects.size, warmup)
                 states.append(state)
         return objects, states
 
-    def infer(self, plates: Plates, frames: Tensor, seed: int, carry: Carry | None) -> tuple[Found, Any]:
-        """AIR -> RECT -> FIND -> MOT: proposals for every site but those beyond the frames (Alg. 6, l. 1-5).
-
-        Returns:
-            what the finder saw in the last frame, and what MOT remembers.
-        """
-        if carry is None:
-            objects, first = self.consensus.guide(self.air, frames, plates)
-        else:
-            objects, first = carry.objects, None
-        found = self.find.guide(self.air, frames, objects, first, plates, carry)
-        with plates.sequences, plates.objects:
-            memory = self.motion.guide(self.air, objects, found, seed, carry)
-        return found._replace(position=found.position[..., -1:, :, :]), memory
-
-    def likelihood(self, plates: Plates, latents: Latents, frames: Tensor, anneal: Anneal) -> None:
+    def likelihood(
+        self, plates: Plates, objects: Objects, states: list[State], frames: Tensor, anneal: Anneal = TRAINED
+    ) -> None:
         """prod_t N(x_t | sum_i ST^-1(bell * step_i * VAEdec(d_i), s_i, p_t,i), sigma_L), one site for all frames."""
-        num_frames = frames.shape[-3]
-        mean = self.air.render(latents.objects, latents.position, anneal.bell)  # (..., B, T, H, W)
-        with plates.sequences, pyro.plate("frames", num_frames, dim=-1):
-            observed = mean[..., :num_frames, :, :]
-            pyro.sample("x", PixelNormal(observed, self.air.config.noise), obs=frames)
-        if mean.shape[-3] > num_frames:
-            future = mean[..., num_frames:, :, :].unsqueeze(-4)  # (..., B, 1, horizon, H, W)
-            pyro.deterministic("x_future", future, event_dim=3)
+        observed = frames.shape[1]
+        pose = self.motion.pose(objects, stacked(states), self.scene.presence(objects))
+        mean = self.picture.render(objects, pose, anneal.bell)  # (..., B, T, C, H, W)
+        with plates.sequences, pyro.plate("frames", observed, dim=-1):
+            pyro.sample("x", self.picture.likelihood(mean[..., :observed, :, :, :]), obs=frames)
+        if len(states) > observed:
+            future = mean[..., observed:, :, :, :].unsqueeze(-5)  # (..., B, 1, horizon, C, H, W)
+            pyro.deterministic("x_future", future, event_dim=4)
 
     def plates(self, frames: Tensor) -> Plates:
         """The two plates, made once per run of a program."""
-        side = self.air.config.frame_size
-        if frames.shape[-2:] != (side, side):
-            found = "x".join(str(pixels) for pixels in frames.shape[-2:])
-            raise DataError(f"frames have {found} pixels (H x W), the model expects {side}x{side}")
-        sequences = pyro.plate("sequences", frames.shape[-4], dim=-2)
-        return Plates(sequences, pyro.plate("objects", self.air.config.num_objects, dim=-1))
+        side, channels = self.picture.frame_size, self.picture.channels
+        if frames.shape[-3:] != (channels, side, side):
+            found, wanted = (
+                f"{h}x{w}" + f" in {c} channels" * (frames.shape[-3] != channels)
+                for c, h, w in (frames.shape[-3:], (channels, side, side))
+            )
+            raise DataError(f"frames have {found} pixels (H x W), the model expects {wanted}")
+        sequences = pyro.plate("sequences", len(frames), dim=-2)
+        return Plates(sequences, pyro.plate("objects", self.scene.num_objects, dim=-1))
 
-    def _averaged(self, seed: int) -> Callable[[str], bool]:
-        """Which proposals are represented by their means: by default none."""
-        if self.sample_intermediate:
-            return lambda name: False
-        return lambda name: name.endswith("_hat") or self.motion.fused(name, seed)
-
-    def _seed(self, frames: Tensor, carry: Carry | None = None) -> int:
+    def warmup(self, frames: Tensor, chain: Chain | None = None) -> int:
         """The number of frames, of these, before the transition prior takes over."""
-        return min(self.motion.M, frames.shape[-3]) if carry is None else 0
+        return min(self.motion.M, frames.shape[1]) if chain is None else 0
+
+    def averaged(self, warmup: int) -> mode:
+        """A handler under which some proposals are represented by their means: by default none (reading D5)."""
+        if self.sample_intermediate:
+            return mode(only=lambda msg: False)
+
+        def fused(msg: Any) -> bool:
+            at = moment(msg)
+            return self.motion.fused(at, warmup) if at else str(msg["name"]).endswith("_hat")
+
+        return mode(only=fused)
 
 
-def _positions(states: list[State]) -> Tensor:
-    return torch.stack([state.position for state in states], -3)
+class ProposalsFirst:
+    """Proposals of all frames before the first final state is drawn (Alg. 6, l. 1-5)."""
+
+    def __init__(
+        self, program: Program, plates: Plates, frames: Tensor, warmup: int, chain: Chain | None
+    ) -> None:
+        self.program, self.plates, self.frames, self.warmup = program, plates, frames, warmup
+        self.before_frames = chain and chain.found
+        self.memory: Any = chain and chain.memory
+        with propose() as proposed, program.averaged(warmup):
+            objects, first = (chain.objects, None) if chain else self._objects()
+            self.sites = proposed.sites
+            self.objects, self.first = objects, first
+            self.sight: Sight = program.finder.look(program.picture, frames, objects, self.before_frames)
+            self.found = self._all()
+
+    def _objects(self) -> tuple[Objects, Tensor | None]:
+        return self.program.consensus.guide(self.program.attention, self.frames, self.plates)
+
+    def _all(self) -> Detections:
+        """Positions and motions of all frames; a frame's position sees the one proposed for the frame before."""
+        finder, sight, observed = self.program.finder, self.sight, self.frames.shape[1]
+        positions = [] if self.first is None else [self.first]
+        previous = positions[0] if positions else self._start()
+        with self.plates.sequences, self.plates.objects:
+            for t in range(len(positions) + 1, observed + 1):
+                previous = draw(POSITION, t, finder.step(sight, t - 1, previous))
+                positions.append(previous)
+            found = Detections(torch.stack(positions, -3), sight.appearance, sight.memory)
+            self.memory = self.program.motion.guide(
+                self.program.picture, self.objects, found, 1, self.warmup, self.memory
+            )
+        return found._replace(position=positions[-1].unsqueeze(-3))
+
+    def _start(self) -> Tensor:
+        """Where the chain of proposals starts: where the finder last saw the objects, or in the middle."""
+        if self.before_frames is not None:
+            return self.before_frames.position[..., -1, :, :]
+        return torch.zeros_like(self.objects.size)
+
+    def before(self, t: int, state: State | None) -> None:
+        """Nothing is left to propose."""
+
+
+class FrameByFrame(ProposalsFirst):
+    """Proposals of a frame once the final variables of the one before are drawn (App. A, reading D1)."""
+
+    def _all(self) -> Detections:
+        """Nothing yet; :meth:`before` proposes."""
+        sight = self.sight
+        start = self._start().unsqueeze(-3) if self.first is None else self.first.unsqueeze(-3)
+        return Detections(start, sight.appearance, sight.memory)
+
+    def before(self, t: int, state: State | None) -> None:
+        """Propose position and motion of frame t, where it is observed."""
+        program = self.program
+        if t > self.frames.shape[1]:
+            return
+        with propose() as proposed, program.averaged(self.warmup):
+            if t == 1 and self.first is not None:
+                position = self.first
+            else:
+                previous = self._start() if state is None else state["position"]
+                position = draw(POSITION, t, program.finder.step(self.sight, t - 1, previous))
+            self.found = self.found._replace(position=position.unsqueeze(-3))
+            self.memory = program.motion.guide(
+                program.picture, self.objects, self.found, t, self.warmup, self.memory
+            )
+        self.sites.update(proposed.sites)
 
 
 class Tracker(PyroModule):
     """VTSSI and its variants: the root module, and a slot for every part.
 
-    Assign to ``air.count``, ``air.size``, ``air.description`` to swap a prior, to ``consensus``, ``find`` or
-    ``motion`` to swap a block, to ``rule`` to change how prediction and inference are fused, and False to ``tight`` to
-    read tracks off attention windows, as the paper does. A block that another
-    tracker has run cannot be given to a second one; ``program`` combines blocks freely.
+    Assign to ``scene.count``, ``scene.size``, ``scene.description`` to swap a prior, to ``scene``, ``attention``,
+    ``picture``, ``consensus``, ``finder`` or ``motion`` to swap a block, to ``rule`` to change how prediction and
+    inference are fused. A block that another tracker has run cannot be given to a second one; ``program`` combines
+    blocks freely.
     """
 
-    per_frame = False  # whether every frame is a scene of its own, with its own count
-
-    def __init__(self, air: AIR, consensus: PyroModule, find: PyroModule, motion: RandomWalk) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        attention: Attention,
+        picture: Picture,
+        consensus: Consensus,
+        finder: Finder,
+        motion: Motion,
+        config: ModelConfig | None = None,
+    ) -> None:
         super().__init__()
-        self.air, self.consensus, self.find, self.motion = air, consensus, find, motion
-        self.rule: Rule = average
-        self.sample_intermediate = True
-        self.tight = True  # tracks tell where objects are, not their attention windows
+        self.scene, self.attention, self.picture = scene, attention, picture
+        self.consensus, self.finder, self.motion = consensus, finder, motion
+        self._config = config or ModelConfig()
+        if self._config.fusion not in RULES:
+            raise UsageError(f"model.fusion: expected {' or '.join(RULES)}, found {self._config.fusion!r}")
+        if self._config.order not in ORDERS:
+            raise UsageError(f"model.order: expected {' or '.join(ORDERS)}, found {self._config.order!r}")
+        self.rule: Rule = RULES[self._config.fusion]
+        self.order = self._config.order
+        self.sample_intermediate = self._config.sample_intermediate
+
+    @property
+    def config(self) -> ModelConfig:
+        """What would build such a tracker, from its blocks as they now are."""
+        return replace(self._config, **{slot: getattr(self, slot).config for slot in SLOTS})
+
+    @property
+    def per_frame(self) -> bool:
+        """Whether every frame is a scene of its own, with its own count."""
+        return self._config.per_frame
+
+    @property
+    def test_time(self) -> TestTime:
+        """What is done with frames at test time, unless somebody asks for something else."""
+        return self._config.test_time
 
     @pyro_method
     def model(self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0) -> None:
@@ -143,22 +266,22 @@ class Tracker(PyroModule):
         ``position_t``    (..., B, N, 2)      t = 1: N(0, 1); to M: N(p_{t-1}, 0.1);      centre, edges at -1, 1
                                               beyond: TR_pos(p_{t-1}, m_{t-1})
         ``motion_t``      (..., B, N, 10)     t = M: N(0, 1); beyond: TR_mot(...)         none before M
-        ``x``             (..., B, T, H, W)   N(rendered mean, 0.3)                       the frames
-        ``x_future``      (..., B, 1, h, H, W)  (the mean)                                with a horizon h; 1: objects
+        ``x``             (..., B, T, C, H, W)  N(rendered mean, 0.3)                     the frames
+        ``x_future``      (..., B, 1, h, C, H, W)  (the mean)                             with a horizon h; 1: objects
         ================  ==================  ==========================================  =====================
 
         p(x, z) = p(c) prod_i p(s_i) p(d_i) p(p_1,i) prod_t p(p_t,i, m_t,i | p_{t-1},i, m_{t-1},i) prod_t p(x_t | z_t)
 
         Args:
-            frames: x, (B, T, H, W), intensities in [0, 1].
+            frames: x, (B, T, C, H, W), or (B, T, H, W) in grey; intensities in [0, 1].
             anneal: what training changes step by step; the default is the trained program.
             horizon: frames to predict beyond the observed ones, rendered at ``x_future``.
         """
-        self.program().model(frames, anneal, horizon)
+        self.program().model(self._scenes(frames), anneal, horizon)
 
     @pyro_method
     def guide(
-        self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0, carry: Carry | None = None
+        self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0, chain: Chain | None = None
     ) -> Latents:
         """The guide q(z | x) of App. A: the prior, run under the proposals of AIR, RECT, FIND and MOT.
 
@@ -167,46 +290,65 @@ class Tracker(PyroModule):
         with a ``horizon`` the same guide predicts.
 
         Args:
-            frames: (B, T, H, W), intensities in [0, 1].
+            frames: (B, T, C, H, W), or (B, T, H, W) in grey; intensities in [0, 1].
             anneal: the fusion weight's bounds count here.
             horizon: frames to predict.
-            carry: what an earlier call on the frames before these returned; the chain goes on from there, and sites
+            chain: what an earlier call on the frames before these returned; the chain goes on from there, and sites
                 count its frames from 1 again. The first call must have seen K and M frames at least.
 
         Returns:
-            draws; positions (..., B, T + horizon, N, 2).
+            draws; states of T + horizon frames.
         """
-        return self.program().guide(frames, anneal, horizon, carry)
+        return self.program().guide(self._scenes(frames), anneal, horizon, chain)
 
     def program(self, **blocks: Any) -> Program:
         """The tracker's program, or the same with other blocks: ``program(motion=RandomWalk())``."""
         program = Program(
-            self.air, self.consensus, self.find, self.motion, self.rule, self.sample_intermediate
-        )
+            self.scene, self.attention, self.picture, self.consensus, self.finder, self.motion, self.rule,
+            self.order, self.sample_intermediate,
+        )  # fmt: skip
         return replace(program, **blocks)
 
-    def without_motion(self) -> Program:
-        """The tracker's program with a random walk, of the tracker's own scale, in place of its motion."""
-        return self.program(motion=RandomWalk(self.motion.scale))
+    def refined(self, test_time: TestTime | None = None) -> Program:
+        """The tracker's program with positions and looks settled on the frames, as much as test time asks for.
+
+        Args:
+            test_time: asks; None: the tracker's own.
+        """
+        asked = test_time or self.test_time
+        program = self.program(rule=RULES[asked.fusion] if asked.fusion else self.rule)
+        if asked.refine and isinstance(self.finder, TemplateFIND):
+            program = replace(program, finder=Registered(self.finder, asked.refine, asked.settled))
+        return program
+
+    def walk(self) -> RandomWalk:
+        """A random walk of the tracker's own scale, in place of its motion where that must not matter."""
+        return RandomWalk(self.motion.scale)
+
+    def _scenes(self, frames: Tensor) -> Tensor:
+        """The scenes that a program sees: sequences, or every frame by itself (App. D.2, AIR "computed per-frame")."""
+        return fold(frames) if self.per_frame else frames
 
 
-class PerFrame(Tracker):
-    """A tracker of single frames: every frame is a sequence of length one (App. D.2, AIR "computed per-frame")."""
+ORDERS = ("proposals-first", "frame-by-frame")
 
-    per_frame = True
 
-    @pyro_method
-    def model(self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0) -> None:
-        """See :meth:`Tracker.model`; batch B T, one frame each."""
-        self.program().model(fold(frames), anneal, horizon)
+def build(variant: str | ModelConfig = "vtssi", config: ModelConfig | None = None) -> Tracker:
+    """A fresh tracker.
 
-    @pyro_method
-    def guide(
-        self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0, carry: Carry | None = None
-    ) -> Latents:
-        """See :meth:`Tracker.guide`; batch B T, one frame each, which remembers nothing of those before."""
-        del carry
-        return self.program().guide(fold(frames), anneal, horizon)
+    Args:
+        variant: one of the :data:`~vtssi_pyro.model.config.VARIANTS`, or the whole configuration.
+        config: what the variant is made of; None: the paper's numbers.
+
+    Raises:
+        UsageError: there is no such variant.
+    """
+    if isinstance(variant, str):
+        if variant not in VARIANTS:
+            raise UsageError(f"unknown variant {variant!r}: expected one of {', '.join(VARIANTS)}")
+        variant = VARIANTS[variant](config or ModelConfig())
+    blocks = {slot: getattr(variant, slot).build(variant) for slot in SLOTS}
+    return Tracker(**blocks, config=variant)
 
 
 @contextmanager
@@ -226,10 +368,21 @@ def evaluating(tracker: Tracker) -> Iterator[None]:
 
 def at_once(tracker: Tracker, length: int) -> int:
     """How many sequences of so many frames to infer together: more would only take more memory."""
-    air = tracker.air.config
-    return max(1, PIXELS // (length * air.num_objects * air.frame_size**2))
+    pixels = tracker.picture.channels * tracker.picture.frame_size**2
+    return max(1, PIXELS // (length * tracker.scene.num_objects * pixels))
 
 
 def fold(frames: Tensor) -> Tensor:
-    """Sequences (B, T, H, W) as single frames (B T, 1, H, W)."""
+    """Sequences (B, T, ...) as single frames (B T, 1, ...)."""
     return frames.flatten(0, 1).unsqueeze(1)
+
+
+def channelled(frames: Tensor) -> Tensor:
+    """Frames (B, T, C, H, W); those without a channel axis are grey."""
+    return frames.unsqueeze(2) if frames.dim() == 4 else frames
+
+
+def stacked(states: list[State]) -> State:
+    """States frame by frame as one, (..., T, N, dims), of the sites that all of them have."""
+    common = [name for name in states[0] if all(name in state for state in states)]
+    return {name: torch.stack([state[name] for state in states], -3) for name in common}

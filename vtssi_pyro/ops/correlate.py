@@ -14,24 +14,23 @@ def correlate(frames: Tensor, kernels: Tensor, stride: int = 1) -> Tensor:
     sequences; on a GPU it is the other way round.
 
     Args:
-        frames: (B, T, H, W).
-        kernels: (B, C, h, w).
+        frames: (B, T, C, H, W).
+        kernels: (B, K, C, h, w).
         stride: of the convolution.
 
     Returns:
-        responses (B, T, C, H', W').
+        responses (B, T, K, H', W').
     """
-    batch, channels = kernels.shape[:2]
+    batch, number = kernels.shape[:2]
     if frames.device.type == "cpu":
-        pairs = zip(frames.unsqueeze(2), kernels.unsqueeze(2), strict=True)
-        return torch.stack([conv2d(x, k, stride=stride) for x, k in pairs])
+        return torch.stack([conv2d(x, k, stride=stride) for x, k in zip(frames, kernels, strict=True)])
     out = conv2d(
-        frames.transpose(0, 1),
-        kernels.flatten(0, 1).unsqueeze(1),
+        frames.transpose(0, 1).flatten(1, 2),
+        kernels.flatten(0, 1),
         stride=stride,
         groups=batch,
-    )  # (T, B C, H', W')
-    return out.unflatten(1, (batch, channels)).transpose(0, 1)
+    )  # (T, B K, H', W')
+    return out.unflatten(1, (batch, number)).transpose(0, 1)
 
 
 def match(frames: Tensor, templates: Tensor) -> Tensor:
@@ -40,17 +39,20 @@ def match(frames: Tensor, templates: Tensor) -> Tensor:
     By Fourier transforms, several times faster on a CPU than convolutions of a single channel.
 
     Args:
-        frames: (B, T, H, W).
-        templates: (..., B, N, h, w), odd h and w; centred on the pixel they are compared with.
+        frames: (B, T, C, H, W).
+        templates: (..., B, N, C, h, w), odd h and w; centred on the pixel they are compared with.
 
     Returns:
         responses (..., B, T, N, H, W).
     """
     middle = [side // 2 for side in templates.shape[-2:]]
     size = [_fast(length + m) for length, m in zip(frames.shape[-2:], middle, strict=True)]
-    scene = torch.fft.rfft2(frames, s=size).unsqueeze(-3)  # (B, T, 1, H', W'/2)
-    spectra = torch.fft.rfft2(templates, s=size).conj().unsqueeze(-4)  # (..., B, 1, N, H', W'/2)
-    responses = torch.fft.irfft2(scene * spectra, s=size).roll(middle, (-2, -1))
+    scene = torch.fft.rfft2(frames, s=size).unsqueeze(-4)  # (B, T, 1, C, H', W'/2)
+    spectra = torch.fft.rfft2(templates, s=size).conj().unsqueeze(-5)  # (..., B, 1, N, C, H', W'/2)
+    product = scene * spectra
+    # a sum over one channel would copy what is the largest tensor of the search
+    together = product.squeeze(-3) if product.shape[-3] == 1 else product.sum(-3)
+    responses = torch.fft.irfft2(together, s=size).roll(middle, (-2, -1))
     return responses[..., : frames.shape[-2], : frames.shape[-1]]
 
 

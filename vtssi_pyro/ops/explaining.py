@@ -24,8 +24,8 @@ def crosstalk(pictures: Tensor, templates: Tensor) -> Tensor:
     """How well each object's template fits around the others' pictures, where there is nothing else.
 
     Args:
-        pictures: what the objects look like, (..., N, h, w), odd h and w.
-        templates: what they are looked for with, (..., N, h, w); see :func:`~vtssi_pyro.ops.correlate.match`.
+        pictures: what the objects look like, (..., N, C, h, w), odd h and w.
+        templates: what they are looked for with, (..., N, C, h, w); see :func:`~vtssi_pyro.ops.correlate.match`.
 
     Returns:
         responses (..., N, N, 2h - 1, 2w - 1) by picture, template and displacement; 0 of an object's own picture, which
@@ -33,7 +33,7 @@ def crosstalk(pictures: Tensor, templates: Tensor) -> Tensor:
     """
     height, width = pictures.shape[-2:]
     alone = torch.nn.functional.pad(pictures, (width // 2,) * 2 + (height // 2,) * 2)
-    others = 1 - torch.eye(pictures.shape[-3], device=pictures.device)
+    others = 1 - torch.eye(pictures.shape[-4], device=pictures.device)
     return match(alone, templates) * others[..., None, None]
 
 

@@ -12,14 +12,14 @@ def tight_box(glimpses: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
     """Where the object is inside its glimpse, to a fraction of a pixel.
 
     Args:
-        glimpses: (..., N, G, G).
+        glimpses: (..., N, C, G, G).
         size: of the attention window, (..., N, 2), fractions of the frame.
 
     Returns:
         offset of the box's centre from the glimpse's, frame coordinates, and the box's width and height as fractions
         of the frame, both (..., N, 2).
     """
-    edges = []
+    edges, glimpses = [], glimpses.amax(-3)
     for axis in (-2, -1):  # brightest pixel of every column, of every row
         profile = glimpses.amax(axis)  # (..., N, G)
         level = INK * profile.amax(-1, keepdim=True)
@@ -37,11 +37,12 @@ def tight_box(glimpses: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def without_halo(glimpses: Tensor) -> Tensor:
-    """Glimpses (..., G, G) less what is faint and apart: halos, and bits of neighbours.
+    """Glimpses (..., C, G, G) less what is faint and apart: halos, and bits of neighbours.
 
     Hysteresis: ink stays where it hangs together with a pixel that surely is the object's (:data:`SURE`).
     """
-    share = glimpses / glimpses.amax((-2, -1), keepdim=True).clamp_min(1e-9)
+    brightest = glimpses.amax(-3, keepdim=True)  # of the channels
+    share = brightest / brightest.amax((-2, -1), keepdim=True).clamp_min(1e-9)
     ink, kept = share >= INK, (share >= SURE).to(glimpses)
     for _ in range(glimpses.shape[-1]):  # as far as a bent stroke may reach
         kept = torch.nn.functional.max_pool2d(kept.flatten(0, -3), 3, 1, 1).view_as(kept) * ink
@@ -54,13 +55,13 @@ def middle(glimpses: Tensor, size: Tensor) -> Tensor:
     For strokes that is the tight box's centre, nearly, for a blob that of mass: noise at the edges hardly moves it.
 
     Args:
-        glimpses: (..., N, G, G).
+        glimpses: (..., N, C, G, G).
         size: of the attention window, (..., N, 2), fractions of the frame.
 
     Returns:
         the offset from the glimpse's centre, frame coordinates, (..., N, 2).
     """
-    side = glimpses.shape[-1]
+    side, glimpses = glimpses.shape[-1], glimpses.amax(-3)
     ink = (glimpses - INK * glimpses.amax((-2, -1), keepdim=True)).clamp_min(0)
     along = torch.stack([ink.sum(-2), ink.sum(-1)], -2)  # columns, rows: (..., N, 2, G)
     total = along.sum(-1, keepdim=True).clamp_min(1e-9)

@@ -13,7 +13,7 @@ def peaks(frames: Tensor, size: Tensor, number: int) -> tuple[Tensor, Tensor]:
     """The places of the highest peaks, the highest first.
 
     Args:
-        frames: (..., H, W), intensities, things bright on black.
+        frames: (..., C, H, W), intensities, objects bright on black; channels count alike.
         size: of the things, width and height, (2,), fractions of the frame.
         number: N, how many to find; where there are fewer things, the last peaks are low.
 
@@ -26,7 +26,7 @@ def peaks(frames: Tensor, size: Tensor, number: int) -> tuple[Tensor, Tensor]:
         down, across = (
             bump(axis, axis, 2 * BLUR * side) for axis, side in zip(grid, (size[1], size[0]), strict=True)
         )
-        blurred = _normal(down) @ frames @ _normal(across).mT
+        blurred = _normal(down) @ frames.mean(-3) @ _normal(across).mT
         places, heights = [], []
         for _ in range(number):
             height, cell = blurred.flatten(-2).amax(-1), summit(blurred)[1]

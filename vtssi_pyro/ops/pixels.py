@@ -12,32 +12,32 @@ from torch import Tensor
 class PixelNormal(TorchDistribution):
     """Images with independent pixels N(mean, scale), all of one scale.
 
-    The density of ``Normal(mean, scale).to_event(2)`` in a third of its passes over the pixels, and without a tensor
+    The density of ``Normal(mean, scale).to_event(3)`` in a third of its passes over the pixels, and without a tensor
     made of the number ``scale``, which would halt a captured step.
 
     Args:
-        mean: (..., H, W).
+        mean: (..., C, H, W).
         scale: standard deviation of every pixel.
     """
 
     arg_constraints: ClassVar[dict[str, Any]] = {}
-    support = constraints.independent(constraints.real, 2)
+    support = constraints.independent(constraints.real, 3)
     has_rsample = True
 
     def __init__(self, mean: Tensor, scale: float) -> None:
         self.loc, self.scale = mean, scale
-        super().__init__(mean.shape[:-2], mean.shape[-2:], validate_args=False)
+        super().__init__(mean.shape[:-3], mean.shape[-3:], validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log density of images (..., H, W): (...)."""
+        """Log density of images (..., C, H, W): (...)."""
         pixels = math.prod(self.event_shape)
-        squares = (value - self.loc).square().sum((-2, -1))
+        squares = (value - self.loc).square().sum((-3, -2, -1))
         return squares * (-0.5 / self.scale**2) - pixels * (
             math.log(self.scale) + 0.5 * math.log(2 * math.pi)
         )
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """Images (*sample_shape, ..., H, W)."""
+        """Images (*sample_shape, ..., C, H, W)."""
         loc = self.loc.expand(*sample_shape, *self.loc.shape)
         return loc + self.scale * torch.randn_like(loc)
 

@@ -32,13 +32,13 @@ def crop(frames: Tensor, position: Tensor, size: Tensor, glimpse: int) -> Tensor
     """Cut glimpses out of frames: ST of the paper.
 
     Args:
-        frames: (..., H, W), intensities.
+        frames: (..., C, H, W), intensities.
         position: centres (..., 2), frame coordinates.
         size: (..., 2), width and height as fractions of the frame.
         glimpse: side G of the glimpse in pixels.
 
     Returns:
-        glimpses (..., G, G).
+        glimpses (..., C, G, G).
 
     Reference: App. B.1, Alg. 1.
     """
@@ -47,26 +47,33 @@ def crop(frames: Tensor, position: Tensor, size: Tensor, glimpse: int) -> Tensor
     grid = centres(glimpse, frames)
     rows = _weights(position[..., 1:] + size[..., 1:] * grid, height)  # (..., G, H)
     columns = _weights(position[..., :1] + size[..., :1] * grid, width)  # (..., G, W)
-    return rows @ frames @ columns.mT
+    return rows.unsqueeze(-3) @ frames @ columns.mT.unsqueeze(-3)
 
 
 @compilable
-def paste(glimpses: Tensor, position: Tensor, size: Tensor, frame_size: tuple[int, int]) -> Tensor:
+def paste(
+    glimpses: Tensor,
+    position: Tensor,
+    size: Tensor,
+    frame_size: tuple[int, int],
+    weight: Tensor | None = None,
+) -> Tensor:
     """Paste each object's glimpse into all its frames and sum over the objects: ST^-1 of the paper.
 
     Args:
-        glimpses: (..., N, G, G), one per object, the same in every frame.
+        glimpses: (..., N, C, G, G), one per object, the same in every frame.
         position: (..., T, N, 2), frame coordinates.
         size: (..., N, 2), fractions of the frame.
         frame_size: (H, W) of the frames.
+        weight: of each object in each frame, (..., T, N); None: 1.
 
     Returns:
-        frames (..., T, H, W).
+        frames (..., T, C, H, W).
 
     Reference: App. B.1, Alg. 2.
     """
     height, width = frame_size
-    num_objects, side = glimpses.shape[-3], glimpses.shape[-1]
+    num_objects, side = glimpses.shape[-4], glimpses.shape[-1]
     num_frames = position.shape[-3]
     size = size.clamp(*SIZE_LIMITS).unsqueeze(-2)  # (..., N, 1, 2)
     position = position.transpose(-3, -2)  # (..., N, T, 2)
@@ -76,12 +83,14 @@ def paste(glimpses: Tensor, position: Tensor, size: Tensor, frame_size: tuple[in
     columns = _weights(
         (centres(width, glimpses) - position[..., :1]) / size[..., :1], side
     )  # (..., N, T, W, G)
-    tall = rows.flatten(-3, -2) @ glimpses  # (..., N, T H, G)
-    tall = tall.unflatten(-2, (num_frames, height))  # (..., N, T, H, G)
-    tall = tall.movedim(-4, -2).flatten(-2)  # (..., T, H, N G)
+    if weight is not None:
+        rows = rows * weight.transpose(-2, -1)[..., None, None]
+    tall = rows.flatten(-3, -2).unsqueeze(-3) @ glimpses  # (..., N, C, T H, G)
+    tall = tall.unflatten(-2, (num_frames, height))  # (..., N, C, T, H, G)
+    tall = tall.movedim((-3, -4, -2, -5, -1), (-5, -4, -3, -2, -1)).flatten(-2)  # (..., T, C, H, N G)
     columns = columns.movedim(-4, -3).transpose(-3, -2).flatten(-2)  # (..., T, W, N G)
     assert tall.shape[-1] == num_objects * side
-    return tall @ columns.mT
+    return tall @ columns.mT.unsqueeze(-3)
 
 
 def _weights(coordinate: Tensor, pixels: int) -> Tensor:
@@ -99,3 +108,23 @@ def centres(pixels: int, like: Tensor) -> Tensor:
 def _extent(like: Tensor, frame_size: tuple[int, int]) -> Tensor:
     height, width = frame_size
     return torch.tensor([width, height], dtype=like.dtype, device=like.device)
+
+
+def rotate(glimpses: Tensor, angle: Tensor) -> Tensor:
+    """Turn glimpses about their centres.
+
+    Args:
+        glimpses: (..., C, G, G).
+        angle: (...), radians, from x towards y; broadcast against the glimpses.
+
+    Returns:
+        glimpses (..., C, G, G), zeros where nothing is known.
+    """
+    lead = torch.broadcast_shapes(glimpses.shape[:-3], angle.shape)
+    glimpses, angle = glimpses.expand(*lead, *glimpses.shape[-3:]), angle.expand(lead)
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    # where a turned glimpse reads the unturned one: the inverse rotation
+    theta = torch.stack([torch.stack([cos, sin, zero], -1), torch.stack([-sin, cos, zero], -1)], -2)
+    flat = glimpses.flatten(0, -4)
+    grid = torch.nn.functional.affine_grid(theta.flatten(0, -3), list(flat.shape), align_corners=False)
+    return torch.nn.functional.grid_sample(flat, grid, align_corners=False).view_as(glimpses)

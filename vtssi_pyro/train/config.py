@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from vtssi_pyro.config.model import ModelConfig
+from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.train.recipe import TrainConfig
 
 

@@ -3,8 +3,14 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from vtssi_pyro.config.model import AIRConfig, FINDConfig, ModelConfig, MOTConfig, RECTConfig, TemplateConfig
 from vtssi_pyro.config.schedules import Constant, Cosine, Decay, Flattening, Linear, Staircase
+from vtssi_pyro.model.blocks.air import StridedAIRConfig
+from vtssi_pyro.model.blocks.find import FINDConfig
+from vtssi_pyro.model.blocks.mot import MOTConfig
+from vtssi_pyro.model.blocks.rect import CountRECTConfig, RECTConfig
+from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
+from vtssi_pyro.model.blocks.template import TemplateConfig
+from vtssi_pyro.model.config import VARIANTS, ModelConfig, TestTime
 from vtssi_pyro.train.config import Config, DataConfig
 from vtssi_pyro.train.recipe import Stage, TrainConfig
 
@@ -29,17 +35,21 @@ def paper(variant: str) -> Config:
     """Every number of appendices B and C; one stage of 780,000 steps."""
     stage = {"vtssi": _PAPER_VTSSI}.get(variant, _PAPER)
     return Config(
-        variant, "paper", train=TrainConfig((stage,), evaluate_every=5000, save_every=1000, log_every=100)
+        variant,
+        "paper",
+        model=VARIANTS[variant](ModelConfig()),
+        train=TrainConfig((stage,), evaluate_every=5000, save_every=1000, log_every=100),
     )
 
 
 def paper_ddpae(variant: str) -> Config:
     """The paper's variation for its comparison with DDPAE (App. C.2)."""
     model = ModelConfig(
-        air=AIRConfig(frame_size=64, glimpse=32),
-        find=FINDConfig(kernel_side=12),
-        rect=RECTConfig(K=10),
-        mot=MOTConfig(M=10),
+        frame_size=64,
+        glimpse=32,
+        finder=FINDConfig(kernel_side=12),
+        consensus=RECTConfig(K=10),
+        motion=MOTConfig(M=10),
     )
     config = paper(variant)
     stage = replace(
@@ -50,14 +60,16 @@ def paper_ddpae(variant: str) -> Config:
         fuse_high=Constant(0.5),
     )
     return replace(
-        config, preset="paper-ddpae", observe=10, model=model, train=replace(config.train, stages=(stage,))
+        config, preset="paper-ddpae", observe=10, model=VARIANTS[variant](model), train=replace(config.train, stages=(stage,))
     )
 
 
 def paper_sqair(variant: str) -> Config:
     """The paper's variation for its comparison with SQAIR (App. C.2); its variant is ``find-mot``."""
     model = ModelConfig(
-        find=FINDConfig(position_scale=1.5), rect=RECTConfig(K=3), mot=MOTConfig(M=3, position_scale=1.5)
+        finder=FINDConfig(position_scale=1.5),
+        consensus=RECTConfig(K=3),
+        motion=MOTConfig(M=3, position_scale=1.5),
     )
     config = paper(variant)
     stage = replace(
@@ -68,27 +80,20 @@ def paper_sqair(variant: str) -> Config:
     )
     data = DataConfig(source="linear-wide", length=10)
     train = replace(config.train, stages=(stage,))
-    return replace(config, preset="paper-sqair", observe=3, model=model, data=data, train=train)
+    return replace(config, preset="paper-sqair", observe=3, model=VARIANTS[variant](model), data=data, train=train)
 
 
 FAST = ModelConfig(
-    finder="template",
+    attention=StridedAIRConfig(),
+    consensus=CountRECTConfig(),
+    finder=TemplateConfig(),
+    motion=ResidualMOTConfig(),
     fusion="product",
-    template=TemplateConfig(refinement=2),
-    air=AIRConfig(stride=True, dropout=0.0),
-    rect=RECTConfig(count_gain=True, tries=4),
-    mot=MOTConfig(
-        motion=16,
-        heads=(128,),
-        transition=(128, 128),
-        differences=2,
-        residual=True,
-        extents=True,
-        activation="silu",
-    ),
+    test_time=TestTime(hypotheses=4, refine=2, tight=True),
 )
 
 # MOT's scales, without its means: trained on the whole ELBO, these would give up long predictions for one-step terms.
+OBJECTS = ("scene", "attention", "picture")  # the slots that AIR fills
 SCALES = tuple(f"motion.{network}.body.scale" for network in ("readout", "position", "motion"))
 
 # Which stages a variant trains through: what objects look like, how to search for them, both together over time, how
@@ -107,7 +112,7 @@ def _staged(preset: str, variant: str, steps: dict[str, int], cache: int) -> Con
     objects, search, places, motion, joint = (steps[name] for name in _STAGES["vtssi"])
     stages = (*_seeing(objects, search, places), *_moving(motion, joint, cache))
     chosen = tuple(stage for stage in stages if stage.name in _STAGES[variant] and stage.steps)
-    return Config(variant, preset, model=FAST, train=TrainConfig(chosen, beta1=0.9, average=0.99))
+    return Config(variant, preset, model=VARIANTS[variant](FAST), train=TrainConfig(chosen, beta1=0.9, average=0.99))
 
 
 def _seeing(objects: int, search: int, places: int) -> tuple[Stage, ...]:
@@ -117,7 +122,7 @@ def _seeing(objects: int, search: int, places: int) -> tuple[Stage, ...]:
             "objects",
             objects,
             "frames",
-            ("air",),
+            OBJECTS,
             learning_rate=Cosine(1e-3, 2e-4, 50, objects),
             length=Constant(1),
             random_start=True,
@@ -129,7 +134,7 @@ def _seeing(objects: int, search: int, places: int) -> tuple[Stage, ...]:
             "search",
             search,
             "walk",
-            ("consensus", "find"),
+            ("consensus", "finder"),
             batch=32,
             learning_rate=Cosine(1e-3, 1e-4, 20, search),
             length=Linear(6, 10, 0, search),
@@ -140,7 +145,7 @@ def _seeing(objects: int, search: int, places: int) -> tuple[Stage, ...]:
             "places",
             places,
             "walk",
-            ("air", "consensus", "find"),
+            (*OBJECTS, "consensus", "finder"),
             batch=32,
             learning_rate=Cosine(5e-4, 2e-5, 50, places),
             length=Constant(10),
@@ -164,6 +169,7 @@ def _moving(motion: int, joint: int, cache: int) -> tuple[Stage, ...]:
             random_start=True,
             cache=cache,
             overshooting=0.03,
+            refined=True,
         ),
         Stage(
             "joint",
@@ -173,6 +179,7 @@ def _moving(motion: int, joint: int, cache: int) -> tuple[Stage, ...]:
             batch=32,
             learning_rate=Cosine(3e-3, 1e-4, 10, joint),
             step_weight=Constant(1.0),
+            refined=True,
         ),
     )
 

@@ -1,11 +1,13 @@
 """AIR (section 3.1, App. B.1): what the objects are, in one frame.
 
-Model: count, size and description, and how they are rendered. Guide: the networks that read them off a frame; the
-blocks of ``rect.py`` decide which frames they read.
+Three slots of a model. The scene: how many objects there are, how large, what they look like, before any frame was
+seen. The picture: how they are rendered. The attention: the networks that read them off a frame; the blocks of
+``rect.py`` decide which frames these read.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pyro
 import torch
@@ -14,52 +16,49 @@ from pyro.distributions import Independent
 from pyro.nn import PyroModule
 from torch import Tensor, nn
 
-from vtssi_pyro.config import AIRConfig
+from vtssi_pyro.model.kinds import ATTENTIONS, PICTURES, SCENES
 from vtssi_pyro.model.nn import MLP, ConvStack, GaussianMLP, Network, RepeatedInputLSTM
 from vtssi_pyro.model.priors import DiagNormal
+from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.bell import bell_mask
-from vtssi_pyro.ops.ink import tight_box
-from vtssi_pyro.ops.spatial import crop, paste
-from vtssi_pyro.types import Anneal, Found, Objects, Plates, Scalar
+from vtssi_pyro.ops.ink import middle, tight_box, without_halo
+from vtssi_pyro.ops.pixels import PixelNormal
+from vtssi_pyro.ops.spatial import crop, paste, rotate
+from vtssi_pyro.types import Anneal, Appearance, Objects, Plates, Pose, Scalar
 
-MIN_WEIGHT = 1e-2  # of an object's KL under step weights; poutine.scale must stay above 0
+# of an object's KL under step weights: poutine.scale must stay above 0, and a hundredth of a KL is as good as none
+MIN_WEIGHT = 1e-2
 
 
-class AIR(PyroModule):
-    """Attend, Infer, Repeat with continuous counting.
+@SCENES.register("counted")
+@dataclass(frozen=True)
+class SceneConfig:
+    """The priors of count, size and description."""
+
+    count_loc: float = -3.0  # at the end of training; it starts at -2
+    count_scale: float = 1.0
+
+    def build(self, sizes: Sizes) -> "CountedScene":
+        """See :class:`CountedScene`."""
+        return CountedScene(self, sizes)
+
+
+class CountedScene(PyroModule):
+    """Continuous counting: n = ceil(N sigmoid(c)) objects, each with a size and a description.
 
     The priors ``count``, ``size`` and ``description`` are modules that return a distribution with one event axis:
     assign another to swap one. That of the count is called with the shift of its mean that training anneals.
 
-    Reference: App. B.1, Alg. 1 and 2.
+    Reference: App. B.1.
     """
 
-    def __init__(self, config: AIRConfig) -> None:
+    def __init__(self, config: SceneConfig, sizes: Sizes) -> None:
         super().__init__()
-        self.config = config
-        glimpse = config.glimpse
+        self.config, self.num_objects = config, sizes.num_objects
         self.count = DiagNormal([config.count_loc], config.count_scale)
-        self.size = DiagNormal(config.size_loc, config.size_scale)
-        self.description = DiagNormal([0.0] * config.description, 1.0)
-        self._attend(config)
-        positive = config.scale_transform
-        self.encoder = GaussianMLP([glimpse**2, *config.vae_dense], [], config.description, positive=positive)
-        self.decoder = MLP([config.description, *reversed(config.vae_dense)], glimpse**2)
-
-    def _attend(self, config: AIRConfig) -> None:
-        """The networks that read a frame: CNN_cnt, CNN_pre and LSTM_loc."""
-        side, positive = config.frame_size, config.scale_transform
-        self.counter_features = ConvStack(
-            1, config.counter_filters, (0, 1), config.stride, pad=config.counter_pad
-        )
-        features = self.counter_features.num_features(1, side, side)
-        self.counter = GaussianMLP([features, *config.counter_dense], [], 1, positive=positive)
-        self.locator_features = ConvStack(
-            1, config.locator_filters, (0, 1), config.stride, same=config.same_padding
-        )
-        features = self.locator_features.num_features(1, side, side)
-        self.locator = Locator(features, config)
+        self.size = DiagNormal(sizes.size_loc, sizes.size_scale)
+        self.description = DiagNormal([0.0] * sizes.description, 1.0)
 
     @contextmanager
     def model(self, plates: Plates, anneal: Anneal, known: Objects | None = None) -> Iterator[Objects]:
@@ -67,75 +66,112 @@ class AIR(PyroModule):
 
         p(c) prod_i p(s_i) p(d_i), over the objects i <= n = ceil(N sigmoid(c)); ``known`` objects are not drawn.
         """
-        num_objects = self.config.num_objects
         if known is not None:
-            here = counting.active(counting.expected_number(known.count, num_objects), num_objects)
-            with plates.sequences, plates.objects, poutine.mask(mask=here):
+            active = counting.active(counting.expected_number(known.count, self.num_objects), self.num_objects)
+            with plates.sequences, plates.objects, poutine.mask(mask=active):
                 yield known
             return
         with plates.sequences:
             count = pyro.sample("count", self.count(anneal.count_shift))  # (..., B, 1, 1)
-            number = counting.expected_number(count.squeeze(-2), num_objects)  # (..., B, 1)
+            number = counting.expected_number(count.squeeze(-2), self.num_objects)  # (..., B, 1)
             weight = self._weight(number, anneal.step_weight)
-            with plates.objects, poutine.mask(mask=counting.active(number, num_objects)), weight:
+            with plates.objects, poutine.mask(mask=counting.active(number, self.num_objects)), weight:
                 size = pyro.sample("size", self.size())
                 description = pyro.sample("description", self.description())
                 yield Objects(count.squeeze(-2), size, description)
+
+    def presence(self, objects: Objects) -> Tensor:
+        """The step values of the objects, how far each is there, in [0, 1]: (..., N)."""
+        return counting.steps(counting.expected_number(objects.count, self.num_objects), self.num_objects)
 
     def _weight(self, number: Tensor, step_weight: Scalar) -> poutine.messenger.Messenger:
         """Weigh an object's terms between fully (0) and by its step value (1), so that halves cost half."""
         if not isinstance(step_weight, Tensor) and step_weight == 0:
             return poutine.messenger.Messenger()
-        steps = counting.steps(number, self.config.num_objects).clamp_min(MIN_WEIGHT)
+        steps = counting.steps(number, self.num_objects).clamp_min(MIN_WEIGHT)
         return poutine.scale(scale=1 + step_weight * (steps - 1))
 
+
+@ATTENTIONS.register("air")
+@dataclass(frozen=True)
+class AIRConfig:
+    """AIR's networks that read a frame."""
+
+    counter_filters: tuple[tuple[int, int], ...] = ((16, 5), (16, 4), (16, 3))
+    counter_pad: int = 3
+    counter_dense: tuple[int, ...] = (256, 128)
+    locator_filters: tuple[tuple[int, int], ...] = ((16, 3), (16, 3))
+    locator_units: int = 256
+    locator_head: int = 64
+    dropout: float = 0.4
+    encoder: tuple[int, ...] = (256, 128)  # dense layers of the VAE's encoder
+    same_padding: bool = False  # of CNN_pre's convolutions (reading D14); CNN_cnt has its explicit 3 pixels
+    place_scale: float = 0.1  # first scale of size and position (reading D26)
+
+    def build(self, sizes: Sizes) -> "AIR":
+        """See :class:`AIR`."""
+        return AIR(self, sizes)
+
+
+@ATTENTIONS.register("strided-air")
+@dataclass(frozen=True)
+class StridedAIRConfig(AIRConfig):
+    """See :class:`StridedAIR`."""
+
+    dropout: float = 0.0
+
+    def build(self, sizes: Sizes) -> "StridedAIR":
+        """See :class:`StridedAIR`."""
+        return StridedAIR(self, sizes)
+
+
+class AIR(PyroModule):
+    """Attend, Infer, Repeat: what one frame says of the objects' number, sizes, positions and descriptions.
+
+    Reference: App. B.1, Alg. 1.
+    """
+
+    stride = False  # halve resolutions by max-pooling, as the paper does
+
+    def __init__(self, config: AIRConfig, sizes: Sizes) -> None:
+        super().__init__()
+        self.config, self.glimpse = config, sizes.glimpse
+        side, channels, positive = sizes.frame_size, sizes.channels, sizes.scale_transform
+        self.counter_features = ConvStack(
+            channels, config.counter_filters, (0, 1), self.stride, pad=config.counter_pad
+        )
+        features = self.counter_features.num_features(channels, side, side)
+        self.counter = GaussianMLP([features, *config.counter_dense], [], 1, positive=positive)
+        self.locator_features = ConvStack(
+            channels, config.locator_filters, (0, 1), self.stride, same=config.same_padding
+        )
+        features = self.locator_features.num_features(channels, side, side)
+        self.locator = Locator(features, config, sizes)
+        self.encoder = encoder(config.encoder, sizes)
+
     def infer_count(self, frames: Tensor) -> Independent:
-        """q(c | x): frames (..., H, W) to a normal with batch (...), event (1,)."""
-        return self.counter(self.counter_features(frames.unsqueeze(-3)))
+        """q(c | x): frames (..., C, H, W) to a normal with batch (...), event (1,)."""
+        return self.counter(self.counter_features(frames))
 
     def locate(self, frames: Tensor) -> tuple[Independent, Independent]:
-        """q(s | x) and q(p | x): frames (..., H, W) to normals with batch (..., N), event (2,)."""
-        return self.locator(self.locator_features(frames.unsqueeze(-3)))
+        """q(s | x) and q(p | x): frames (..., C, H, W) to normals with batch (..., N), event (2,)."""
+        return self.locator(self.locator_features(frames))
 
     def describe(self, frames: Tensor, position: Tensor, size: Tensor) -> Independent:
-        """q(d | x, s, p): frames and places that broadcast, (..., H, W) and (..., 2), to batch (...), event (D,)."""
-        glimpses = crop(frames, position, size, self.config.glimpse)  # (..., G, G)
-        return self.encoder(glimpses.flatten(-2))
+        """q(d | x, s, p): frames and places that broadcast, (..., C, H, W) and (..., 2), to batch (...), event (D,)."""
+        return self.encoder(crop(frames, position, size, self.glimpse).flatten(-3))
 
-    def decode(self, description: Tensor) -> Tensor:
-        """Glimpses (..., G, G) in [0, 1] from descriptions (..., D)."""
-        side = self.config.glimpse
-        return torch.sigmoid(self.decoder(description)).unflatten(-1, (side, side))
 
-    def glimpses(self, objects: Objects, found: Found | None = None) -> Tensor:
-        """What the objects look like, (..., N, G, G): as the finder settled it, else as decoded."""
-        if found is not None and found.glimpses is not None:
-            return found.glimpses
-        return self.decode(objects.description)
+class StridedAIR(AIR):
+    """AIR whose convolutions stride instead of being pooled: faster, and as good. Not in the paper."""
 
-    def box(self, objects: Objects, found: Found) -> tuple[Tensor, Tensor]:
-        """Tight boxes of what the objects look like, see :func:`~vtssi_pyro.ops.ink.tight_box`."""
-        return found.box or tight_box(self.glimpses(objects, found), objects.size)
+    stride = True
 
-    def render(self, objects: Objects, position: Tensor, flatness: Scalar = 1.0) -> Tensor:
-        """Mean of the likelihood: every object decoded once and pasted into all frames.
 
-        Args:
-            objects: draws; description (..., N, D).
-            position: (..., T, N, 2).
-            flatness: of the bell-curve mask, 1 at test.
-
-        Returns:
-            frames (..., T, H, W).
-
-        Reference: App. B.1, Alg. 2.
-        """
-        side = self.config.frame_size
-        number = counting.expected_number(objects.count, self.config.num_objects)
-        steps = counting.steps(number, self.config.num_objects)  # (..., N)
-        glimpses = self.decode(objects.description)  # (..., N, G, G)
-        mask = bell_mask(self.config.glimpse, self.config.bell_sigma, flatness, glimpses)
-        return paste(glimpses * mask * steps[..., None, None], position, objects.size, (side, side))
+def encoder(dense: tuple[int, ...], sizes: Sizes) -> GaussianMLP:
+    """The VAE's encoder: glimpses (..., C G G) to q(d), batch (...), event (D,)."""
+    pixels = sizes.channels * sizes.glimpse**2
+    return GaussianMLP([pixels, *dense], [], sizes.description, positive=sizes.scale_transform)
 
 
 class _LocatorBody(nn.Module):
@@ -154,13 +190,13 @@ class _LocatorBody(nn.Module):
 class Locator(Network):
     """LSTM_loc: one object a step, with heads for size and position shared over the objects (App. B.1)."""
 
-    def __init__(self, features: int, config: AIRConfig) -> None:
+    def __init__(self, features: int, config: AIRConfig, sizes: Sizes) -> None:
         super().__init__()
-        self.num_objects = config.num_objects
+        self.num_objects = sizes.num_objects
         self.body = _LocatorBody(features, config)
         units, head = [config.locator_units], [config.locator_head]
-        prior = torch.tensor(config.size_loc)
-        scale, positive = config.place_scale, config.scale_transform
+        prior = torch.tensor(sizes.size_loc)
+        scale, positive = config.place_scale, sizes.scale_transform
         self.size = GaussianMLP(
             units, head, 2, nn.ReLU, torch.sigmoid, prior.logit().tolist(), scale, positive
         )
@@ -170,3 +206,117 @@ class Locator(Network):
         """Size and position, batch (..., N), event (2,), from features (..., F)."""
         h = self.layers(features, self.num_objects)
         return self.size(h), self.position(h)
+
+
+@PICTURES.register("additive")
+@dataclass(frozen=True)
+class AdditiveConfig:
+    """The likelihood."""
+
+    noise: float = 0.3  # sigma_L
+    bell_sigma: float = 0.5  # sigma_K
+    decoder: tuple[int, ...] = (128, 256)  # dense layers of the VAE's decoder
+
+    def build(self, sizes: Sizes) -> "AdditivePicture":
+        """See :class:`AdditivePicture`."""
+        return AdditivePicture(self, sizes)
+
+
+@PICTURES.register("solid")
+@dataclass(frozen=True)
+class SolidConfig(AdditiveConfig):
+    """See :class:`SolidPicture`."""
+
+    def build(self, sizes: Sizes) -> "SolidPicture":
+        """See :class:`SolidPicture`."""
+        return SolidPicture(self, sizes)
+
+
+class AdditivePicture(PyroModule):
+    """Every object's decoded glimpse, pasted where it is; what overlaps adds up.
+
+    Reference: App. B.1, Alg. 2.
+    """
+
+    def __init__(self, config: AdditiveConfig, sizes: Sizes) -> None:
+        super().__init__()
+        self.config, self.noise = config, config.noise
+        self.frame_size, self.channels, self.glimpse = sizes.frame_size, sizes.channels, sizes.glimpse
+        self.decoder = MLP([sizes.description, *config.decoder], sizes.channels * sizes.glimpse**2)
+
+    def decode(self, description: Tensor) -> Tensor:
+        """Glimpses (..., C, G, G) in [0, 1] from descriptions (..., D)."""
+        shape = (self.channels, self.glimpse, self.glimpse)
+        return torch.sigmoid(self.decoder(description)).unflatten(-1, shape)
+
+    def render(self, objects: Objects, pose: Pose, flatness: Scalar = 1.0) -> Tensor:
+        """Mean of the likelihood, (..., T, C, H, W), under a bell-curve mask of some ``flatness``, 1 at test."""
+        glimpses = self.decode(objects.description)  # (..., N, C, G, G)
+        mask = bell_mask(self.glimpse, self.config.bell_sigma, flatness, glimpses)
+        return self.draw(pose._replace(appearance=(glimpses * mask).unsqueeze(-5)), objects)
+
+    def draw(self, pose: Pose, objects: Objects) -> Tensor:
+        """``compose(layers(pose, objects))`` without the layers where glimpses are the same in all frames."""
+        glimpses = self._glimpses(pose, objects)
+        if pose.angle is not None or glimpses.shape[-5] > 1:
+            return self.compose(self.layers(pose, objects), pose)
+        glimpses, frame = glimpses.squeeze(-5), (self.frame_size, self.frame_size)
+        if pose.presence.shape[-2] > 1:
+            return paste(glimpses, pose.position, pose.size, frame, pose.presence)
+        scaled = glimpses * pose.presence.squeeze(-2)[..., None, None, None]
+        return paste(scaled, pose.position, pose.size, frame)
+
+    def layers(self, pose: Pose, objects: Objects) -> Tensor:
+        """Each object by itself, (..., T, N, C, H, W)."""
+        glimpses = self._glimpses(pose, objects)
+        if pose.angle is not None:
+            glimpses = rotate(glimpses, pose.angle)
+        places = pose.position.transpose(-3, -2)  # (..., N, T, 2)
+        size = pose.size.unsqueeze(-2)  # (..., N, 1, 2)
+        frame = (self.frame_size, self.frame_size)
+        if glimpses.shape[-5] == 1:
+            each = paste(glimpses.squeeze(-5).unsqueeze(-4), places.unsqueeze(-2), size, frame)
+        else:  # one glimpse a frame: every frame is a sequence of its own
+            own = glimpses.transpose(-5, -4).unsqueeze(-4)  # (..., N, T, 1, C, G, G)
+            each = paste(own, places[..., None, None, :], size.unsqueeze(-2), frame).squeeze(-4)
+        return each.transpose(-5, -4) * pose.presence[..., None, None, None]
+
+    def compose(self, layers: Tensor, pose: Pose) -> Tensor:
+        """Frames (..., T, C, H, W) of layers (..., T, N, C, H, W)."""
+        del pose
+        return layers.sum(-4)
+
+    def others(self, layers: Tensor, pose: Pose) -> Tensor:
+        """The frames as they would be without each object, (..., T, N, C, H, W)."""
+        return self.compose(layers, pose).unsqueeze(-4) - layers
+
+    def likelihood(self, mean: Tensor) -> PixelNormal:
+        """p(x | mean), batch (...), event (C, H, W)."""
+        return PixelNormal(mean, self.noise)
+
+    def appearance(self, objects: Objects) -> Appearance:
+        """What the objects look like by their descriptions."""
+        glimpses = self.decode(objects.description)
+        return Appearance(glimpses, self.box(glimpses, objects.size))
+
+    def box(self, glimpses: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+        """Tight boxes of glimpses (..., N, C, G, G), see :func:`~vtssi_pyro.ops.ink.tight_box`."""
+        return tight_box(glimpses, size)
+
+    def _glimpses(self, pose: Pose, objects: Objects) -> Tensor:
+        """(..., T or 1, N, C, G, G)."""
+        if pose.appearance is not None:
+            return pose.appearance
+        return self.decode(objects.description).unsqueeze(-5)
+
+
+class SolidPicture(AdditivePicture):
+    """The same, for objects with halos: tight boxes are those of what is solid, around its middle.
+
+    Neither halos nor noise move these. Not in the paper.
+    """
+
+    def box(self, glimpses: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+        """Tight boxes of what is solid in glimpses (..., N, C, G, G)."""
+        solid = without_halo(glimpses)
+        return middle(solid, size), tight_box(solid, size)[1]

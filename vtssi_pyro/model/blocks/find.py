@@ -1,58 +1,117 @@
 """Where known objects are, frame by frame: FIND (section 3.2.1, App. B.2.1) and its null object NoFIND."""
 
-import pyro
+from dataclasses import dataclass
+
 import torch
-from pyro.distributions import Normal
+from pyro.distributions import Independent, Normal
 from pyro.nn import PyroModule
 from torch import Tensor, nn
 
-from vtssi_pyro.config import AIRConfig, FINDConfig
-from vtssi_pyro.model.blocks.air import AIR
+from vtssi_pyro.model.interfaces import Picture, Sight
+from vtssi_pyro.model.kinds import FINDERS
 from vtssi_pyro.model.nn import MLP, ConvStack, GaussianMLP, Network
+from vtssi_pyro.model.sizes import Sizes
+from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.correlate import correlate
-from vtssi_pyro.types import Carry, Found, Objects, Plates
-
-REGISTRATION = 2  # steps; they leave hundredths of a pixel
+from vtssi_pyro.types import Detections, Objects
 
 
-class NoFIND(PyroModule):
-    """Nothing to find: for the program of single frames, whose only position AIR has inferred."""
+class FinderBase(PyroModule):
+    """What most finders share: they need one frame at a time, and take objects to be seen in all frames."""
 
     K = 1  # frames that must be seen at once
 
-    def guide(
-        self,
-        air: AIR,
-        frames: Tensor,
-        objects: Objects,
-        first: Tensor | None,
-        plates: Plates,
-        carry: Carry | None = None,
-    ) -> Found:
-        """The first position as a sequence of length one, (..., B, 1, N, 2)."""
-        if first is None or frames.shape[-3] != 1:
-            raise ValueError(
-                "NoFIND serves programs of single frames only: give it one frame and its positions"
-            )
-        return Found(first.unsqueeze(-3))
+    def visible(self, frames: Tensor, glimpses: Tensor, position: Tensor, objects: Objects) -> Tensor:
+        """Visibility of each object in each frame, in [0, 1], (..., B, T, N); here every present object is visible.
+
+        Args:
+            frames: (B, T, C, H, W), intensities in [0, 1].
+            glimpses: (..., B, N, C, G, G).
+            position: (..., B, T, N, 2), frame coordinates.
+            objects: draws.
+        """
+        del frames, glimpses
+        present = counting.present(objects.count, position.shape[-2])
+        return present.unsqueeze(-2).expand(position.shape[:-1]).to(position)
 
 
-class FIND(PyroModule):
+@FINDERS.register("none")
+@dataclass(frozen=True)
+class NoFINDConfig:
+    """See :class:`NoFIND`."""
+
+    def build(self, sizes: Sizes) -> "NoFIND":
+        """See :class:`NoFIND`."""
+        del sizes
+        return NoFIND(self)
+
+
+class NoFIND(FinderBase):
+    """Nothing to find: for the program of single frames, whose only position AIR has inferred."""
+
+    def __init__(self, config: NoFINDConfig = NoFINDConfig()) -> None:  # noqa: B008  (frozen)
+        super().__init__()
+        self.config = config
+
+    def look(self, picture: Picture, frames: Tensor, objects: Objects, before: Detections | None = None) -> Sight:
+        """Nothing."""
+        del picture, frames, objects, before
+        return Sight(None)
+
+    def step(self, sight: Sight, index: int, previous: Tensor) -> Independent:
+        """Refused: there is nothing to find objects with."""
+        raise ValueError("NoFIND serves programs of single frames only: give it one frame and its positions")
+
+
+@FINDERS.register("find")
+@dataclass(frozen=True)
+class FINDConfig:
+    """See :class:`FIND`."""
+
+    num_kernels: int = 8
+    kernel_side: int = 10
+    kernel_dense: tuple[int, ...] = (128, 256)
+    filters: tuple[tuple[int, int], ...] = ((16, 5), (32, 3))
+    dense: tuple[int, ...] = (128, 64)
+    features: int = 50
+    position_trunk: tuple[int, ...] = (64, 64)
+    position_heads: tuple[int, ...] = (32,)
+    position_scale: float = 1.0  # 1.5 lets objects be found partly out of the frame (App. C.2)
+    same_padding: bool = False  # of the two learned convolutions (reading D14)
+    scale_init: float = 0.1  # (reading D26)
+
+    def build(self, sizes: Sizes) -> "FIND":
+        """See :class:`FIND`."""
+        return FIND(self, sizes)
+
+
+@FINDERS.register("strided-find")
+@dataclass(frozen=True)
+class StridedFINDConfig(FINDConfig):
+    """See :class:`StridedFIND`."""
+
+    def build(self, sizes: Sizes) -> "StridedFIND":
+        """See :class:`StridedFIND`."""
+        return StridedFIND(self, sizes)
+
+
+class FIND(FinderBase):
     """Fast weights: convolution kernels made from an object's description find it in every frame.
 
     Reference: App. B.2.1, Alg. 3.
     """
 
-    K = 1
+    stride = False  # halve resolutions by max-pooling, as the paper does
 
-    def __init__(self, config: FINDConfig, air: AIRConfig) -> None:
+    def __init__(self, config: FINDConfig, sizes: Sizes) -> None:
         super().__init__()
-        self.config = config
-        side = air.frame_size
+        self.config, self.channels = config, sizes.channels
+        side = sizes.frame_size
         self.kernels = MLP(
-            [air.description, *config.kernel_dense], config.num_kernels * config.kernel_side**2
+            [sizes.description, *config.kernel_dense],
+            config.num_kernels * sizes.channels * config.kernel_side**2,
         )
-        if config.stride:
+        if self.stride:
             reduced = (side - config.kernel_side) // 2 + 1
             first: list[nn.Module] = [nn.ReLU()]
         else:
@@ -60,61 +119,36 @@ class FIND(PyroModule):
             first = [nn.ReLU(), nn.MaxPool2d(2)]
         self.activate = _Plain(nn.Sequential(*first))
         self.features = ConvStack(
-            config.num_kernels, config.filters, (0,), config.stride, same=config.same_padding
+            config.num_kernels, config.filters, (0,), self.stride, same=config.same_padding
         )
         features = self.features.num_features(config.num_kernels, reduced, reduced)
         self.readout = MLP([features, *config.dense], config.features)
         self.position = GaussianMLP(
             [config.features + 2, *config.position_trunk], config.position_heads, 2, nn.Tanh, torch.tanh,
-            scale_init=config.scale_init, positive=air.scale_transform,
+            scale_init=config.scale_init, positive=sizes.scale_transform,
         )  # fmt: skip
 
-    def guide(
-        self,
-        air: AIR,
-        frames: Tensor,
-        objects: Objects,
-        first: Tensor | None,
-        plates: Plates,
-        carry: Carry | None = None,
-    ) -> Found:
-        """prod_t q_FIND(p_t | p_{t-1}, x_t, d); convolutions of all frames at once, only MLP_pos in sequence.
-
-        Args:
-            air: unused here; template matching decodes with it.
-            frames: (B, T, H, W), intensities in [0, 1].
-            objects: draws; description is (..., B, N, D).
-            first: position of frame 1 where AIR has inferred it, (..., B, N, 2), else None.
-            plates: of the program.
-            carry: of the frames before these, from whose last position the chain goes on; None: from 0.
-
-        Returns:
-            positions (..., B, T, N, 2), frame coordinates.
-        """
-        features = self._features(frames, objects.description)  # (..., B, T, N, F)
-        net, scale = self.position, self.config.position_scale
-        positions = [] if first is None else [first]
-        if first is not None:
-            previous = first
-        elif carry is not None:
-            previous = carry.found.position[..., -1, :, :]
-        else:
-            previous = torch.zeros_like(features[..., 0, :, :2])
-        with plates.sequences, plates.objects:
-            for t in range(len(positions) + 1, frames.shape[-3] + 1):
-                q = net(torch.cat([features[..., t - 1, :, :], previous], -1)).base_dist
-                previous = pyro.sample(f"position_{t}", Normal(scale * q.loc, q.scale).to_event(1))
-                positions.append(previous)
-        return Found(torch.stack(positions, -3))
-
-    def _features(self, frames: Tensor, description: Tensor) -> Tensor:
+    def look(self, picture: Picture, frames: Tensor, objects: Objects, before: Detections | None = None) -> Sight:
+        """Features (..., B, T, N, F) of frames (B, T, C, H, W), filtered by the objects' own kernels."""
+        del picture, before
         side = self.config.kernel_side
-        kernels = self.kernels(description).unflatten(-1, (self.config.num_kernels, side, side))
-        responses = per_object(
-            frames, kernels, stride=2 if self.config.stride else 1
-        )  # (..., B, T, N, C, H', W')
+        shape = (self.config.num_kernels, self.channels, side, side)
+        kernels = self.kernels(objects.description).unflatten(-1, shape)
+        responses = per_object(frames, kernels, stride=2 if self.stride else 1)  # (..., B, T, N, K, H', W')
         reduced = self.activate(responses.flatten(0, -4)).unflatten(0, responses.shape[:-3])
-        return self.readout(self.features(reduced))
+        return Sight(self.readout(self.features(reduced)))
+
+    def step(self, sight: Sight, index: int, previous: Tensor) -> Independent:
+        """q_FIND(p_t | p_{t-1}, x_t, d)."""
+        features = sight.evidence[..., index, :, :]
+        q = self.position(torch.cat([features, previous], -1)).base_dist
+        return Normal(self.config.position_scale * q.loc, q.scale).to_event(1)
+
+
+class StridedFIND(FIND):
+    """FIND whose convolutions stride instead of being pooled: faster. Not in the paper."""
+
+    stride = True
 
 
 class _Plain(Network):
@@ -130,15 +164,15 @@ def per_object(frames: Tensor, kernels: Tensor, stride: int = 1) -> Tensor:
     """Filter every frame with the kernels of every object of its sequence.
 
     Args:
-        frames: (B, T, H, W).
-        kernels: (..., B, N, C, h, w).
+        frames: (B, T, C, H, W).
+        kernels: (..., B, N, K, C, h, w).
         stride: of the convolution.
 
     Returns:
-        responses (..., B, T, N, C, H', W').
+        responses (..., B, T, N, K, H', W').
     """
-    stacked = kernels.movedim(-5, 0)  # (B, ..., N, C, h, w)
-    channels = stacked.shape[1:-2]
-    out = correlate(frames, stacked.flatten(1, -3), stride)  # (B, T, ... N C, H', W')
-    out = out.unflatten(2, channels)  # (B, T, ..., N, C, H', W')
+    stacked = kernels.movedim(-6, 0)  # (B, ..., N, K, C, h, w)
+    many = stacked.shape[1:-3]
+    out = correlate(frames, stacked.flatten(1, -4), stride)  # (B, T, ... N K, H', W')
+    out = out.unflatten(2, many)  # (B, T, ..., N, K, H', W')
     return out.movedim((0, 1), (-6, -5))

@@ -1,45 +1,77 @@
 """What the objects of a sequence are: RECT (section 3.2.2, App. B.2.2) and its null objects."""
 
+from dataclasses import dataclass
+
 import pyro
 import torch
 from pyro.distributions import Independent, Normal
 from pyro.nn import PyroModule
 from torch import Tensor, nn
 
-from vtssi_pyro.config import AIRConfig, RECTConfig
-from vtssi_pyro.model.blocks.air import AIR
+from vtssi_pyro.model.interfaces import Attention
+from vtssi_pyro.model.kinds import CONSENSUSES
 from vtssi_pyro.model.nn import MLP, Network, recur
+from vtssi_pyro.model.sites import POSITION, draw
+from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops.gaussian import weighted_average
 from vtssi_pyro.types import Objects, Plates
+
+
+@CONSENSUSES.register("first-frame")
+@dataclass(frozen=True)
+class FirstFrameConfig:
+    """See :class:`FirstFrame`."""
+
+    def build(self, sizes: Sizes) -> "FirstFrame":
+        """See :class:`FirstFrame`."""
+        del sizes
+        return FirstFrame(self)
 
 
 class FirstFrame(PyroModule):
     """No consensus: what AIR sees in the first frame holds, position included."""
 
     K = 1
-    tries = 1  # consensuses that are tried at test time, of different frames
 
-    def guide(self, air: AIR, frames: Tensor, plates: Plates) -> tuple[Objects, Tensor | None]:
+    def __init__(self, config: FirstFrameConfig = FirstFrameConfig()) -> None:  # noqa: B008  (frozen)
+        super().__init__()
+        self.config = config
+
+    def guide(self, attention: Attention, frames: Tensor, plates: Plates) -> tuple[Objects, Tensor | None]:
         """q_AIR(c, s, d, p_1 | x_1).
 
         Args:
-            air: whose networks read the frame.
-            frames: (B, T, H, W), intensities in [0, 1].
+            attention: reads the frame.
+            frames: (B, T, C, H, W), intensities in [0, 1].
             plates: of the program.
 
         Returns:
             objects, and the first position (..., B, N, 2).
         """
-        first = frames[..., 0, :, :]
+        first = frames[:, 0]
         with plates.sequences:
-            count = pyro.sample("count", _per_sequence(air.infer_count(first)))  # (..., B, 1, 1)
-            q_size, q_position = air.locate(first)
+            count = pyro.sample("count", _per_sequence(attention.infer_count(first)))  # (..., B, 1, 1)
+            q_size, q_position = attention.locate(first)
             with plates.objects:
                 size = pyro.sample("size", q_size)
-                position = pyro.sample("position_1", q_position)
-                q_description = air.describe(first.unsqueeze(-3), position, size)
+                position = draw(POSITION, 1, q_position)
+                q_description = attention.describe(first.unsqueeze(-4), position, size)
                 description = pyro.sample("description", q_description)
         return Objects(count.squeeze(-2), size, description), position
+
+
+@CONSENSUSES.register("rect")
+@dataclass(frozen=True)
+class RECTConfig:
+    """See :class:`RECT`."""
+
+    K: int = 5
+    units: int = 128
+    dense: tuple[int, ...] = (64, 64)
+
+    def build(self, sizes: Sizes) -> "RECT":
+        """See :class:`RECT`."""
+        return RECT(self, sizes)
 
 
 class RECT(PyroModule):
@@ -48,34 +80,33 @@ class RECT(PyroModule):
     Reference: App. B.2.2, Alg. 4.
     """
 
-    def __init__(self, config: RECTConfig, air: AIRConfig) -> None:
+    def __init__(self, config: RECTConfig, sizes: Sizes) -> None:
         super().__init__()
-        self.K, self.tries = config.K, config.tries
-        inputs = 2 + air.num_objects * 2 * (2 + air.description)
+        self.config, self.K = config, config.K
+        inputs = 2 + sizes.num_objects * 2 * (2 + sizes.description)
         self.lstm = _BiLSTM(inputs, config.units)
         self.logits = MLP([2 * config.units, *config.dense], 1, bias=False)  # the softmax would cancel it
-        self.count_gain = nn.Parameter(torch.tensor(0.0)) if config.count_gain else None
 
-    def guide(self, air: AIR, frames: Tensor, plates: Plates) -> tuple[Objects, Tensor | None]:
+    def guide(self, attention: Attention, frames: Tensor, plates: Plates) -> tuple[Objects, Tensor | None]:
         """q_RECT(c, s, d | c^, s^, d^ of frames 1..K); the first position is left to FIND.
 
         Args:
-            air: whose networks read the frames.
-            frames: (B, T, H, W); K is cut to T.
+            attention: reads the frames.
+            frames: (B, T, C, H, W); K is cut to T.
             plates: of the program.
 
         Returns:
             objects, and None.
         """
-        frames = frames[..., : self.K, :, :]  # (B, K, H, W)
+        frames = frames[:, : self.K]  # (B, K, C, H, W)
         with plates.sequences:
-            c = air.infer_count(frames).base_dist  # (B, K, 1)
-            q_size, q_position = (q.base_dist for q in air.locate(frames))  # (B, K, N, 2)
+            c = attention.infer_count(frames).base_dist  # (B, K, 1)
+            q_size, q_position = (q.base_dist for q in attention.locate(frames))  # (B, K, N, 2)
             with plates.objects:
                 # the K frames are an event axis: a plate at -3 would collide with vectorised particles
                 size = pyro.sample("size_hat", _frames_last(q_size)).transpose(-3, -2)  # (..., B, K, N, 2)
                 position = pyro.sample("position_hat", _frames_last(q_position)).transpose(-3, -2)
-            d = air.describe(frames.unsqueeze(-3), position, size).base_dist  # (..., B, K, N, D)
+            d = attention.describe(frames.unsqueeze(-4), position, size).base_dist  # (..., B, K, N, D)
             w = self._weights(c, q_size, d)  # (..., B, K)
             count = pyro.sample("count", _per_sequence(weighted_average(c.loc, c.scale, w).to_event(1)))
             with plates.objects:
@@ -88,10 +119,12 @@ class RECT(PyroModule):
         lead = d.loc.shape[:-2]  # (..., B, K)
         inputs = [p.expand(*lead, 1) for p in (c.loc, c.scale)]
         inputs += [p.expand(*lead, *p.shape[-2:]).flatten(-2) for q in (s, d) for p in (q.loc, q.scale)]
-        logits = self.logits(self.lstm(torch.cat(inputs, -1))).squeeze(-1)  # (..., B, K)
-        if self.count_gain is not None:
-            logits = logits + nn.functional.softplus(self.count_gain) * c.loc.squeeze(-1)
-        return logits.softmax(-1)
+        return self._logits(torch.cat(inputs, -1), c).softmax(-1)
+
+    def _logits(self, inputs: Tensor, c: Normal) -> Tensor:
+        """How much each frame counts, (..., B, K), from what is seen in it."""
+        del c
+        return self.logits(self.lstm(inputs)).squeeze(-1)
 
     @staticmethod
     def _consensus(q: Normal, w: Tensor) -> Independent:
@@ -101,25 +134,59 @@ class RECT(PyroModule):
         return average.to_event(1)
 
 
+@CONSENSUSES.register("count-rect")
+@dataclass(frozen=True)
+class CountRECTConfig(RECTConfig):
+    """See :class:`CountRECT`."""
+
+    def build(self, sizes: Sizes) -> "CountRECT":
+        """See :class:`CountRECT`."""
+        return CountRECT(self, sizes)
+
+
+class CountRECT(RECT):
+    """RECT in which frames that see more objects weigh more, by a factor that is learned. Not in the paper."""
+
+    def __init__(self, config: CountRECTConfig, sizes: Sizes) -> None:
+        super().__init__(config, sizes)
+        self.count_gain = nn.Parameter(torch.tensor(0.0))
+
+    def _logits(self, inputs: Tensor, c: Normal) -> Tensor:
+        return super()._logits(inputs, c) + nn.functional.softplus(self.count_gain) * c.loc.squeeze(-1)
+
+
+@CONSENSUSES.register("clearest")
+@dataclass(frozen=True)
+class ClearestFrameConfig:
+    """See :class:`ClearestFrame`."""
+
+    K: int = 5
+
+    def build(self, sizes: Sizes) -> "ClearestFrame":
+        """See :class:`ClearestFrame`."""
+        del sizes
+        return ClearestFrame(self)
+
+
 class ClearestFrame(PyroModule):
-    """No consensus: what AIR sees in that of the first K frames in which it counts most. Not in the paper."""
+    """No consensus: what is seen in that of the first K frames in which most is counted. Not in the paper."""
 
-    def __init__(self, config: RECTConfig) -> None:
+    def __init__(self, config: ClearestFrameConfig) -> None:
         super().__init__()
-        self.K, self.tries = config.K, config.tries
+        self.config, self.K = config, config.K
 
-    def guide(self, air: AIR, frames: Tensor, plates: Plates) -> tuple[Objects, Tensor | None]:
+    def guide(self, attention: Attention, frames: Tensor, plates: Plates) -> tuple[Objects, Tensor | None]:
         """q_AIR(c, s, d | x_k); see :meth:`RECT.guide <vtssi_pyro.model.blocks.rect.RECT.guide>`."""
-        frames = frames[..., : self.K, :, :]  # (B, K, H, W)
-        chosen = air.infer_count(frames).mean.squeeze(-1).argmax(-1)  # (B,)
+        frames = frames[:, : self.K]  # (B, K, C, H, W)
+        chosen = attention.infer_count(frames).mean.squeeze(-1).argmax(-1)  # (B,)
         clearest = frames[torch.arange(len(frames), device=frames.device), chosen]
         with plates.sequences:
-            count = pyro.sample("count", _per_sequence(air.infer_count(clearest)))
-            q_size, q_position = air.locate(clearest)
+            count = pyro.sample("count", _per_sequence(attention.infer_count(clearest)))
+            q_size, q_position = attention.locate(clearest)
             with plates.objects:
                 size = pyro.sample("size", q_size)
                 position = pyro.sample("position_hat", q_position)
-                description = pyro.sample("description", air.describe(clearest.unsqueeze(-3), position, size))
+                description = pyro.sample("description", attention.describe(clearest.unsqueeze(-4), position, size))
         return Objects(count.squeeze(-2), size, description), None
 
 

@@ -1,0 +1,65 @@
+"""Choices among kinds: a configuration names the kind of a part, and what that kind alone needs."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from vtssi_pyro.errors import UsageError
+
+C = TypeVar("C", bound=type)
+
+
+class Kinds:
+    """The dataclasses that one field of a configuration may hold, by the name of their kind.
+
+    A field declares them in its type, ``finder: Annotated[Buildable, FINDERS]``; then files, ``--set`` and
+    checkpoints read and write ``{"kind": NAME, ...}``, and a name alone stands for the kind with its defaults.
+
+    Args:
+        what: what is chosen, for messages.
+        number: what a bare number stands for, if it may stand for one.
+    """
+
+    def __init__(self, what: str, number: Callable[[float], Any] | None = None) -> None:
+        self.what, self.number = what, number
+        self._known: dict[str, type] = {}
+
+    def register(self, kind: str) -> Callable[[C], C]:
+        """Make a frozen dataclass a kind; one that has the name already is replaced."""
+
+        def keep(made: C) -> C:
+            self._known[kind] = made
+            return made
+
+        return keep
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All kinds, in the order in which they were registered."""
+        return tuple(self._known)
+
+    def of(self, kind: str, where: str = "") -> type:
+        """The dataclass of a kind.
+
+        Raises:
+            UsageError: nobody has registered it.
+        """
+        if kind not in self._known:
+            raise UsageError(
+                f"{where or self.what}: unknown kind {kind!r} of {self.what}: expected one of {', '.join(self._known)}; "
+                "import the module that registers your own first"
+            )
+        return self._known[kind]
+
+    def name(self, value: Any) -> str:
+        """The kind of a configuration.
+
+        Raises:
+            UsageError: its class was never registered, so that no file could name it.
+        """
+        for kind, known in self._known.items():
+            if type(value) is known:
+                return kind
+        raise UsageError(
+            f"{type(value).__name__} is no registered kind of {self.what}: decorate its configuration with "
+            "vtssi_pyro.register"
+        )

@@ -1,0 +1,139 @@
+"""A template search that follows objects: near where each moves to, and less what the others explain. Not in the paper."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from pyro.distributions import Normal
+from torch import Tensor
+
+from vtssi_pyro.model.blocks.template import TemplateConfig, TemplateFIND
+from vtssi_pyro.model.interfaces import Picture, Sight
+from vtssi_pyro.model.kinds import FINDERS
+from vtssi_pyro.model.sizes import Sizes
+from vtssi_pyro.ops import counting
+from vtssi_pyro.ops.explaining import Placed, crosstalk, explain
+from vtssi_pyro.ops.peaks import bump
+from vtssi_pyro.ops.registration import precision
+from vtssi_pyro.ops.spatial import SIZE_LIMITS, crop, to_pixels
+from vtssi_pyro.types import Detections, Objects
+
+LOST = 0.45  # of what an object that is seen in full offers: what a place anywhere costs; noise offers less
+INERTIA = 0.5  # share of the old velocity that a frame keeps
+DECAY = 0.9  # share of its velocity that an object keeps in a frame that does not show it
+SEEN = 0.4  # of what an object offers: less than this of it is noise, or another's edge
+
+
+@FINDERS.register("following")
+@dataclass(frozen=True)
+class FollowingConfig(TemplateConfig):
+    """See :class:`FollowingFIND`."""
+
+    gate: float = 0.1  # how far from where it is expected an object may be, frame coordinates
+
+    def build(self, sizes: Sizes) -> "FollowingFIND":
+        """See :class:`FollowingFIND`."""
+        return FollowingFIND(self, sizes)
+
+
+class Heading(NamedTuple):
+    """Where the finder expects objects in the next frame."""
+
+    place: Tensor  # (..., B, N, 2) of the last frame, frame coordinates
+    velocity: Tensor  # (..., B, N, 2)
+    seen: Tensor  # (..., B, N) how much of each object the last frame showed, from 0 to 1
+
+
+class FollowingFIND(TemplateFIND):
+    """Match templates as :class:`TemplateFIND` does, near the place that the object moves to at constant velocity.
+
+    q(p_t | p_{t-1}, x_t, s, d) as in the paper: a Gaussian gate around p_{t-1} + v_{t-1} on a floor, so that an object
+    that was lost is found again. What an object explains is no evidence for the others
+    (:func:`~vtssi_pyro.ops.explaining.explain`): objects that look alike are told apart by where they were, objects
+    that overlap by what they leave each other. An object of which nothing is left to be seen keeps away from those that are.
+    Not in the paper.
+    """
+
+    config: FollowingConfig
+
+    def look(
+        self, picture: Picture, frames: Tensor, objects: Objects, before: Detections | None = None
+    ) -> Sight:
+        """q(p_t | x_1:t, s, d), one frame after the other; see :meth:`TemplateFIND.look`."""
+        heading: Heading | None = before.memory if before is not None else None
+        active = self.active(objects).squeeze(-2) > 0
+        template, norm = self._template(picture, objects)
+        mixed, energy = crosstalk(template * norm, template / norm), norm.flatten(-4).square()
+        sharpness, strength = self.log_sharpness.exp(), self.log_strength.exp()
+        loc, scale = [], []
+        for own in self.evidence(frames, objects, template, norm).unbind(-4):  # (..., B, N, h, w)
+            gate = torch.zeros_like(own) if heading is None else self._gate(heading, own)
+            with torch.no_grad():
+                expected = None if heading is None else self._expected(heading)
+                explained, placed = explain(own / sharpness, gate / sharpness, mixed, energy, active, expected)
+                near = self._near(placed, objects, own)
+                kept_away = (1 - placed.seen)[..., None, None] * (near - explained).relu()
+            q = self.locate(own + gate - sharpness * explained - strength * kept_away)
+            heading = self._headed(heading, q.loc.detach(), placed.seen)
+            loc.append(q.loc)
+            scale.append(q.scale)
+        return Sight(Normal(torch.stack(loc, -3), torch.stack(scale, -3)), memory=heading)
+
+    def match(self, frames: Tensor, template: Tensor, norm: Tensor) -> Tensor:
+        """How much of each object's picture the frames have, by place, 1 for all of it."""
+        return super().match(frames, template, norm) / norm.squeeze(-3).unsqueeze(-4)
+
+    def spread_of(
+        self, frames: Tensor, drawn: Tensor, glimpses: Tensor, position: Tensor, objects: Objects, searched: Tensor
+    ) -> Tensor:
+        """What the frames leave open of objects that they show; of others how far the search may have gone astray."""
+        visible = self.visible(frames, glimpses, position, objects).unsqueeze(-1)
+        return precision(frames - drawn, glimpses, position, objects.size).where(visible > 0, searched)
+
+    def visible(self, frames: Tensor, glimpses: Tensor, position: Tensor, objects: Objects) -> Tensor:
+        """1 where the frame has what the object offers, in full or in part: it may be away for some frames."""
+        sizes = objects.size.unsqueeze(-3).expand_as(position)
+        seen = crop(frames.unsqueeze(-4), position, sizes, glimpses.shape[-1])  # (..., T, N, C, G, G)
+        own = glimpses.unsqueeze(-5)
+        share = (seen * own).sum((-3, -2, -1)) / own.square().sum((-3, -2, -1)).clamp_min(1e-6)
+        present = counting.present(objects.count, position.shape[-2]).unsqueeze(-2)
+        return (present & (share > SEEN)).to(position)
+
+    def active(self, objects: Objects) -> Tensor:
+        """1 for objects that are more there than not: one that is hardly there must take nobody's place."""
+        return counting.present(objects.count, objects.size.shape[-2]).to(objects.size).unsqueeze(-2)
+
+    def _expected(self, heading: Heading) -> Placed:
+        pixels = to_pixels(heading.place + heading.velocity, (self.frame_size, self.frame_size))
+        return Placed((pixels.flip(-1) - 1) / 2, heading.seen)
+
+    def _near(self, placed: Placed, objects: Objects, like: Tensor) -> Tensor:
+        """How near each cell is to where other objects are seen, (..., N, h, w), 1 on top of one."""
+        cells = self.frame_size / 4  # in half the frame's size, the unit of sizes and of the reach
+        reach = self.config.reach * cells * objects.size.clamp(*SIZE_LIMITS)  # (..., N, 2)
+        down, across = (
+            bump(place, torch.arange(length, device=like.device), width.unsqueeze(-1))
+            for length, place, width in zip(
+                like.shape[-2:], placed.cell.unbind(-1), reach.flip(-1).unbind(-1), strict=True
+            )
+        )
+        each = placed.seen[..., None, None] * down.unsqueeze(-1) * across.unsqueeze(-2)
+        return each.sum(-3, keepdim=True) - each
+
+    def _gate(self, heading: Heading, like: Tensor) -> Tensor:
+        """Log of a Gaussian bump around where objects are expected, on a floor, (..., N, h, w)."""
+        centre = heading.place + heading.velocity
+        height, width = like.shape[-2:]
+        across = (self._grid(width, like) - centre[..., :1]).square().unsqueeze(-2)
+        down = (self._grid(height, like) - centre[..., 1:]).square().unsqueeze(-1)
+        near = -0.5 * (across + down) / self.config.gate**2
+        return torch.logaddexp(near, (-LOST * self.log_sharpness.exp()).expand_as(near))
+
+    @staticmethod
+    def _headed(heading: Heading | None, place: Tensor, seen: Tensor) -> Heading:
+        """After a frame; where an object was not seen, its old velocity decays instead."""
+        if heading is None:
+            return Heading(place, torch.zeros_like(place), seen)
+        measured = INERTIA * heading.velocity + (1 - INERTIA) * (place - heading.place)
+        sure = seen.square().unsqueeze(-1)
+        return Heading(place, sure * measured + (1 - sure) * DECAY * heading.velocity, seen)

@@ -1,0 +1,89 @@
+"""Positions and looks made exact on the frames themselves, at test time. Not in the paper."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from pyro.distributions import Independent, Normal
+from torch import Tensor
+
+from vtssi_pyro.model.blocks.template import TemplateFIND
+from vtssi_pyro.model.interfaces import Picture, Sight
+from vtssi_pyro.ops import counting
+from vtssi_pyro.ops.registration import register, sharpen
+from vtssi_pyro.types import Appearance, Detections, Objects, Pose
+
+STEPS = 2  # of a registration; they leave hundredths of a pixel
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A template search whose positions are registered on the frames, and whose looks its first frames settle.
+
+    Args:
+        finder: searches.
+        rounds: in which positions and looks are settled in turns.
+        settled: frames that settle looks, the first ones; all later ones, in other calls too, go by that.
+    """
+
+    finder: TemplateFIND
+    rounds: int
+    settled: int
+
+    @property
+    def K(self) -> int:
+        """Frames that must be seen at once."""
+        return self.settled
+
+    def look(
+        self, picture: Picture, frames: Tensor, objects: Objects, before: Detections | None = None
+    ) -> Sight:
+        """See :meth:`TemplateFIND.look`."""
+        sight = self.finder.look(picture, frames, objects, before)
+        q: Normal = sight.evidence
+        if before is not None and before.appearance is not None:
+            appearance = before.appearance
+        else:
+            first = slice(self.settled)
+            appearance = self._settled(picture, frames[:, first], objects, q.loc[..., first, :, :])
+        glimpses = appearance.glimpses
+        draw = partial(_drawn, picture, objects, glimpses)
+        position = register(frames, draw, glimpses, q.loc, objects.size, STEPS)
+        scale = self.finder.spread_of(frames, draw(position), glimpses, position, objects, q.scale)
+        return Sight(Normal(position, scale), appearance, sight.memory)
+
+    def step(self, sight: Sight, index: int, previous: Tensor) -> Independent:
+        """See :meth:`TemplateFIND.step`."""
+        return self.finder.step(sight, index, previous)
+
+    def visible(self, frames: Tensor, glimpses: Tensor, position: Tensor, objects: Objects) -> Tensor:
+        """See :meth:`TemplateFIND.visible`."""
+        return self.finder.visible(frames, glimpses, position, objects)
+
+    def _settled(self, picture: Picture, frames: Tensor, objects: Objects, position: Tensor) -> Appearance:
+        """What the objects look like by some frames (B, T, C, H, W), in which they are near ``position``."""
+        num_objects, size = position.shape[-2], objects.size
+        steps = counting.steps(counting.expected_number(objects.count, num_objects), num_objects)
+        steps = steps * counting.present(objects.count, num_objects)
+        glimpses = picture.decode(objects.description) * steps[..., None, None, None]
+        for _ in range(self.rounds):
+            position = register(
+                frames, partial(_drawn, picture, objects, glimpses), glimpses, position, size, STEPS
+            )
+            pose = _posed(objects, glimpses, position)
+            pose = pose._replace(presence=self.visible(frames, glimpses, position, objects))
+            layers = picture.layers(pose, objects)
+            drawn, others = picture.compose(layers, pose), picture.others(layers, pose)
+            glimpses = sharpen(frames, drawn, others, pose.presence, glimpses, position, size)
+        return Appearance(glimpses, picture.box(glimpses, size))
+
+
+def _posed(objects: Objects, glimpses: Tensor, position: Tensor) -> Pose:
+    """Every object as its glimpse shows it."""
+    whole = torch.ones_like(position[..., :1, :, 0])
+    return Pose(position, objects.size, whole, appearance=glimpses.unsqueeze(-5))
+
+
+def _drawn(picture: Picture, objects: Objects, glimpses: Tensor, position: Tensor) -> Tensor:
+    """Frames (..., T, C, H, W) with the objects at positions (..., T, N, 2)."""
+    return picture.draw(_posed(objects, glimpses, position), objects)

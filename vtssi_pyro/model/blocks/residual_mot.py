@@ -1,0 +1,142 @@
+"""A motion that predicts changes, and sees velocities: it learns in minutes. Not in the paper."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from pyro.distributions import Independent, Normal
+from torch import Tensor, nn
+
+from vtssi_pyro.model.blocks.mot import LSTM, StateSpace
+from vtssi_pyro.model.interfaces import Picture
+from vtssi_pyro.model.kinds import MOTIONS
+from vtssi_pyro.model.nn import GaussianMLP, Memory
+from vtssi_pyro.model.sizes import Sizes
+from vtssi_pyro.types import Detections, Objects, State
+
+FASTEST = 10.0  # steps a frame that a velocity may be kept at: half a frame, in the default step
+UNIT = 0.2  # frame coordinates: steps in which scales of changes are as the networks say; the default step
+NEARLY = 0.01  # of their first weights that networks of an inert motion keep: straight on, but with a gradient
+
+
+@MOTIONS.register("residual-mot")
+@dataclass(frozen=True)
+class ResidualMOTConfig:
+    """See :class:`ResidualMOT`."""
+
+    M: int = 5
+    motion: int = 16
+    units: int = 64
+    heads: tuple[int, ...] = (128,)
+    transition: tuple[int, ...] = (128, 128)
+    weight_shared: str = "none"  # what shares a draw of w: "none", "objects" or "sequences" (reading D2)
+    position_scale: float = 1.0  # bound of predicted positions, frame coordinates
+    scale_init: float = 0.1
+    differences: int = 2  # LSTM_mot also sees velocities (1) and accelerations (2)
+    extents: bool = True  # LSTM_mot also sees each object's tight box: objects bounce off edges with that
+    step: float = 0.2  # unit of differences and changes, frame coordinates
+    inertia: bool = False  # velocities are kept where the networks say nothing
+
+    def build(self, sizes: Sizes) -> "ResidualMOT":
+        """See :class:`ResidualMOT`."""
+        return ResidualMOT(self, sizes)
+
+
+class Remembered(NamedTuple):
+    """What LSTM_mot goes on from."""
+
+    lstm: Memory
+    moves: tuple[Tensor, ...]  # the last position and its differences but the highest, (..., 1, N, 2) each
+
+
+class ResidualMOT(StateSpace):
+    """MOT whose transitions predict how positions and motions change, within what can be inferred of frames.
+
+    Samples feed on themselves, and changes have no tanh: so motions stay such as LSTM_mot can infer them, positions in
+    the frame, and neither density is wider than the prior where nothing is known (App. B.2.3).
+    """
+
+    def __init__(self, config: ResidualMOTConfig, sizes: Sizes) -> None:
+        super().__init__(config.M, config.motion, sizes.walk_scale, config.weight_shared)
+        if config.differences not in (0, 1, 2):
+            raise ValueError(f"differences: expected 0, 1 or 2, found {config.differences}")
+        if config.inertia and not config.differences:
+            raise ValueError("inertia: needs differences of 1 or 2")
+        self.config = config
+        dims, scale, positive = config.motion, config.scale_init, sizes.scale_transform
+        inputs = 2 + sizes.description + 4 * config.extents + 2 + 2 * config.differences
+        self.lstm = LSTM(inputs, config.units)
+        state = [2 + dims, *config.transition]
+        self.readout = GaussianMLP([config.units], config.heads, dims, nn.Tanh, None, 0.0, scale, positive)
+        self.position = GaussianMLP(state, config.heads, 2, nn.SiLU, None, 0.0, scale, positive)
+        self.motion = GaussianMLP(state, config.heads, dims, nn.SiLU, None, 0.0, scale, positive)
+        if config.inertia:
+            for network, rows in ((self.readout, slice(2)), (self.position, ...), (self.motion, ...)):
+                final = network.get_submodule("body.loc")[-1]
+                with torch.no_grad():
+                    final.weight[rows] *= NEARLY
+                    final.bias[rows] = 0
+
+    def transition(self, previous: State) -> dict[str, Independent]:
+        """The densities of the next position and motion."""
+        state = torch.cat([previous["position"], previous["motion"]], -1)  # (..., 2 + dims)
+        position, motion = self.position(state).base_dist, self.motion(state).base_dist
+        bound, unit, change = self.config.position_scale, self.config.step, position.loc
+        if self.config.inertia:
+            change = change + previous["motion"][..., :2]
+        place = _within(previous["position"] + unit * change, -bound, bound)
+        pace = _within(previous["motion"] + motion.loc, *self._reach())
+        return {
+            "position": Normal(place, _at_most(self.scale, unit / UNIT * position.scale)).to_event(1),
+            "motion": Normal(pace, _at_most(1.0, motion.scale)).to_event(1),
+        }
+
+    def static(self, picture: Picture, objects: Objects, found: Detections) -> Tensor:
+        """Size, description and perhaps the tight box, in steps; see :meth:`StateSpace.static`."""
+        known = [objects.size, objects.description]
+        if self.config.extents:
+            with torch.no_grad():
+                appearance = found.appearance or picture.appearance(objects)
+            known += [extent / self.config.step for extent in appearance.box]
+        return torch.cat(known, -1)
+
+    def infer(self, static: Tensor, position: Tensor, memory: Any = None) -> tuple[Independent, Remembered]:
+        """q(m_t | s, d, p^_1:t), see :meth:`StateSpace.infer`."""
+        before: Remembered | None = memory
+        moves = [position]  # and its differences, as if everything had been at rest before the first frame
+        for order in range(self.config.differences):
+            last = moves[-1]
+            if before:
+                previous = before.moves[order]
+            else:
+                previous = torch.zeros_like(last[..., :1, :, :]) if order else last[..., :1, :, :]
+            moves.append((last - torch.cat([previous, last[..., :-1, :, :]], -3)) / self.config.step)
+        known = static.unsqueeze(-3).expand(*position.shape[:-1], -1)
+        h = torch.cat([known, *moves], -1).transpose(-3, -2)  # (..., N, T, features)
+        h, lstm = self.lstm(h, before and before.lstm)
+        ends = tuple(move[..., -1:, :, :] for move in moves[:-1])
+        q = self.readout(h.transpose(-3, -2))
+        if self.config.inertia:  # the first two numbers of a motion are what is to be added to a position
+            m = q.base_dist
+            velocity = nn.functional.pad(moves[1], (0, self.dims - 2)).clamp(-FASTEST, FASTEST)
+            q = Normal(m.loc + velocity, m.scale).to_event(1)
+        return q, Remembered(lstm, ends)
+
+    def _reach(self) -> tuple[Tensor, Tensor]:
+        """The least and the greatest motions (dims,) that LSTM_mot can infer: its last hidden layer is tanh."""
+        final = self.readout.get_submodule("body.loc")[-1]
+        with torch.no_grad():
+            reach = final.weight.abs().sum(-1)
+            if self.config.inertia:
+                reach[:2] += FASTEST
+            return final.bias - reach, final.bias + reach
+
+
+def _within(value: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
+    """Values cut off at bounds, with a gradient as if they were not: a path that hits one can learn to turn."""
+    return value + (torch.clamp(value, low, high) - value).detach()  # type: ignore[arg-type]
+
+
+def _at_most(bound: float, scale: Tensor) -> Tensor:
+    """Scales that never reach the bound, and keep their gradient."""
+    return bound * torch.tanh(scale / bound)

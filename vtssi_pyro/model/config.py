@@ -1,0 +1,67 @@
+"""A model as data: what stands in each slot, and the paper's five variants (section 3.4)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from vtssi_pyro.model.blocks.air import AdditiveConfig, AIRConfig, SceneConfig
+from vtssi_pyro.model.blocks.find import FINDConfig, NoFINDConfig
+from vtssi_pyro.model.blocks.mot import MOTConfig, RandomWalkConfig
+from vtssi_pyro.model.blocks.rect import FirstFrameConfig, RECTConfig
+from vtssi_pyro.model.kinds import ATTENTIONS, CONSENSUSES, FINDERS, MOTIONS, PICTURES, SCENES, Buildable
+from vtssi_pyro.model.sizes import Sizes
+
+
+@dataclass(frozen=True)
+class TestTime:
+    """What is done with frames at test time; the defaults are the paper's own procedure (App. D.2)."""
+
+    __test__ = False  # no test case, whatever pytest makes of its name
+
+    hypotheses: int = 1  # consensuses of different frames that are tried, the one with the most evidence kept
+    refine: int = 0  # rounds in which positions and looks are settled on the frames; template searches only
+    settled: int = 5  # frames that settle looks
+    tight: bool = False  # tracks tell tight boxes and their centres, not attention windows
+    fusion: str | None = None  # of inference and prediction; None: as in training
+
+
+PUBLISHED = TestTime(fusion="average")
+
+
+@dataclass(frozen=True)
+class ModelConfig(Sizes):
+    """The whole model; the defaults are the paper's."""
+
+    scene: Annotated[Buildable, SCENES] = SceneConfig()
+    attention: Annotated[Buildable, ATTENTIONS] = AIRConfig()
+    picture: Annotated[Buildable, PICTURES] = AdditiveConfig()
+    consensus: Annotated[Buildable, CONSENSUSES] = RECTConfig()
+    finder: Annotated[Buildable, FINDERS] = FINDConfig()
+    motion: Annotated[Buildable, MOTIONS] = MOTConfig()
+    per_frame: bool = False  # whether every frame is a scene of its own, with its own count
+    order: str = "proposals-first"  # or "frame-by-frame": each frame's proposals see the final variables before it
+    fusion: str = "average"  # of inference and prediction; or "product", by their precisions
+    sample_intermediate: bool = True  # False: means of proposals that are no final variable (reading D5)
+    test_time: TestTime = TestTime(tight=True)
+
+
+def _single_frames(config: ModelConfig) -> ModelConfig:
+    return replace(_without_motion(config), consensus=FirstFrameConfig(), finder=NoFINDConfig(), per_frame=True)
+
+
+def _without_motion(config: ModelConfig) -> ModelConfig:
+    return replace(config, motion=RandomWalkConfig())
+
+
+def _without_consensus(config: ModelConfig) -> ModelConfig:
+    return replace(config, consensus=FirstFrameConfig())
+
+
+# The ablation table of section 3.4: the whole of VTSSI, with null objects in place of some blocks.
+VARIANTS: dict[str, Callable[[ModelConfig], ModelConfig]] = {
+    "air": _single_frames,
+    "find": lambda config: _without_motion(_without_consensus(config)),
+    "rect-find": _without_motion,
+    "find-mot": _without_consensus,
+    "vtssi": lambda config: config,
+}

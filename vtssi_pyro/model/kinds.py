@@ -1,0 +1,59 @@
+"""The slots of a model, and the kinds of blocks that each may hold."""
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from vtssi_pyro.config import Kinds
+from vtssi_pyro.errors import UsageError
+from vtssi_pyro.model.sizes import Sizes
+
+C = TypeVar("C", bound=type)
+
+
+class Buildable(Protocol):
+    """The configuration of a block: a frozen dataclass that builds it."""
+
+    def build(self, sizes: Sizes) -> Any:
+        """A fresh block for a model of these sizes."""
+
+
+SCENES = Kinds("a scene")
+ATTENTIONS = Kinds("an attention")
+PICTURES = Kinds("a picture")
+CONSENSUSES = Kinds("a consensus")
+FINDERS = Kinds("a finder")
+MOTIONS = Kinds("a motion")
+# in the order in which they are built, which decides the initial weights that a seed gives
+SLOTS = {
+    "scene": SCENES,
+    "attention": ATTENTIONS,
+    "picture": PICTURES,
+    "consensus": CONSENSUSES,
+    "finder": FINDERS,
+    "motion": MOTIONS,
+}
+
+
+def register(slot: str, kind: str) -> Callable[[C], C]:
+    """Give a block of your own a name, by which ``--set``, run folders and :func:`load` know it.
+
+    Decorate its configuration, a frozen dataclass with a ``build(sizes)``::
+
+        @register("motion", "glide")
+        @dataclass(frozen=True)
+        class GlideConfig:
+            noise: float = 0.02
+
+            def build(self, sizes: Sizes) -> Glide:
+                return Glide(self)
+
+    Args:
+        slot: a key of :data:`SLOTS`.
+        kind: the name; a run that holds the block can be loaded where the registering module was imported first.
+
+    Raises:
+        UsageError: there is no such slot.
+    """
+    if slot not in SLOTS:
+        raise UsageError(f"slot {slot!r}: expected one of {', '.join(SLOTS)}")
+    return SLOTS[slot].register(kind)

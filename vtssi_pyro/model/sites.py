@@ -1,0 +1,37 @@
+"""Sample statements that say which variable of which frame they are, so that nobody need parse their names."""
+
+from typing import NamedTuple
+
+import pyro
+from pyro.distributions import Distribution
+from pyro.poutine.runtime import Message
+from torch import Tensor
+
+from vtssi_pyro.types import Site
+
+POSITION = Site("position", 2)
+
+
+class Moment(NamedTuple):
+    """A site at a frame."""
+
+    site: Site
+    t: int  # frame, 1-based
+
+
+def draw(site: Site, t: int, density: Distribution) -> Tensor:
+    """Sample a site of frame t."""
+    value: Tensor = pyro.sample(site.at(t), density, infer={"moment": Moment(site, t)})
+    return value
+
+
+def moment(msg: Message) -> Moment | None:
+    """The variable and frame of a sample statement; None of what belongs to no frame."""
+    found: Moment | None = (msg["infer"] or {}).get("moment")
+    return found
+
+
+def variable(msg: Message) -> str:
+    """The variable that a sample statement is about: ``position`` of ``position_3``."""
+    found = moment(msg)
+    return found.site.name if found else str(msg["name"])
