@@ -60,7 +60,7 @@ def first_written(tracker: Tracker, frames: torch.Tensor) -> Callable[[], float]
     def step() -> float:
         torch.manual_seed(1)
         with pyro.validation_enabled(True):
-            terms = elbo(program.model, program.guide, frames, Anneal())
+            terms = elbo.terms(program.model, program.guide, frames, Anneal())
         total = sum(terms.values()) / len(frames)
         optimizer.zero_grad()
         (-total).backward()

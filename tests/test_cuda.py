@@ -13,8 +13,8 @@ from vtssi_pyro.benchmark import alternating, as_in_training, trainer, workload
 from vtssi_pyro.config.schedules import Linear
 from vtssi_pyro.inference.filter import track
 from vtssi_pyro.model.handlers import mode
+from vtssi_pyro.train.elbo import Elbo
 from vtssi_pyro.train.graph import EAGER_STEPS, Captured
-from vtssi_pyro.train.objective import Elbo
 from vtssi_pyro.train.recipe import Stage, TrainConfig
 from vtssi_pyro.train.step import Step
 from vtssi_pyro.types import Anneal
@@ -27,7 +27,7 @@ pytestmark = [
 
 def elbo(tracker: torch.nn.Module, frames: Tensor) -> float:
     with torch.no_grad(), mode():
-        terms = Elbo()(tracker.model, tracker.guide, frames, Anneal())
+        terms = Elbo().terms(tracker.model, tracker.guide, frames, Anneal())
     return float(sum(terms.values()))
 
 

@@ -16,7 +16,7 @@ _HOMES = {
     "Anneal": "types",
     "Config": "train.config",
     "DiagNormal": "model.priors",
-    "Elbo": "train.objective",
+    "Elbo": "train.elbo",
     "FirstFrame": "model.blocks",
     "ModelConfig": "config",
     "PRESETS": "train.presets",

@@ -14,7 +14,7 @@ from torch import Tensor
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.ops import counting
-from vtssi_pyro.train.objective import Elbo
+from vtssi_pyro.train.elbo import Elbo
 from vtssi_pyro.types import Anneal
 
 K = M = 3  # of the small trackers
@@ -117,11 +117,17 @@ def test_an_absent_object_changes_nothing_in_the_elbo(
     """Not even what the guide says of the objects that are there."""
     tracker = one_object(tiny, variant, finder)
     with mode(), torch.no_grad():
-        before, there = Elbo(analytic=False)(tracker.model, tracker.guide, frames), tracker.guide(frames)
+        before, there = (
+            Elbo(analytic=False).terms(tracker.model, tracker.guide, frames),
+            tracker.guide(frames),
+        )
         with Disturb(slot=1, by=0.7):
-            after, moved = Elbo(analytic=False)(tracker.model, tracker.guide, frames), tracker.guide(frames)
+            after, moved = (
+                Elbo(analytic=False).terms(tracker.model, tracker.guide, frames),
+                tracker.guide(frames),
+            )
         with Disturb(slot=0, by=0.7):
-            other = Elbo(analytic=False)(tracker.model, tracker.guide, frames)
+            other = Elbo(analytic=False).terms(tracker.model, tracker.guide, frames)
     assert not torch.equal(there.position[..., 1, :], moved.position[..., 1, :])
     torch.testing.assert_close(moved.position[..., 0, :], there.position[..., 0, :], rtol=0, atol=1e-12)
     assert other["x"] != before["x"]  # the test can see a slot that is there
@@ -267,6 +273,6 @@ def test_annealing_may_come_in_tensors(tiny, frames: Tensor) -> None:
     terms = []
     for anneal in (values, Anneal(*(torch.tensor(v, dtype=torch.float64) for v in values))):
         torch.manual_seed(4)
-        terms.append(Elbo()(tracker.model, tracker.guide, frames, anneal))
+        terms.append(Elbo().terms(tracker.model, tracker.guide, frames, anneal))
     for name in terms[0]:
         torch.testing.assert_close(terms[0][name], terms[1][name])

@@ -20,7 +20,7 @@ from vtssi_pyro.model.blocks import FIND, RECT, FirstFrame, RandomWalk, Template
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.priors import DiagNormal
 from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.train.objective import Elbo
+from vtssi_pyro.train.elbo import Elbo
 from vtssi_pyro.types import Anneal, Objects, State
 
 BOTH = pytest.mark.parametrize("after_a_run", [False, True])
@@ -34,7 +34,8 @@ def run(tracker: Tracker, frames: Tensor) -> float:
 def elbo(program, frames: Tensor, seed: int = 5, **options: bool) -> dict[str, float]:
     torch.manual_seed(seed)
     return {
-        name: value.item() for name, value in Elbo(**options)(program.model, program.guide, frames).items()
+        name: value.item()
+        for name, value in Elbo(**options).terms(program.model, program.guide, frames).items()
     }
 
 
@@ -171,7 +172,7 @@ def test_two_trackers_do_not_disturb_each_other(variant: str, finder: str, tiny,
 
     def step(tracker: Tracker, seed: int) -> float:
         torch.manual_seed(seed)
-        loss = -sum(Elbo()(tracker.model, tracker.guide, frames).values())
+        loss = -sum(Elbo().terms(tracker.model, tracker.guide, frames).values())
         parameters = list(tracker.parameters())
         with torch.no_grad():
             for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
@@ -225,5 +226,5 @@ def test_per_frame_is_one_frame_at_a_time(tiny, blobs) -> None:
                     torch.testing.assert_close(found["value"][3 * b + t], expected["value"][0])
                     torch.testing.assert_close(found["log_prob"][3 * b + t], expected["log_prob"][0])
     torch.manual_seed(5)
-    terms = Elbo()(tracker.program().model, tracker.program().guide, frames.reshape(6, 1, 20, 20))
+    terms = Elbo().terms(tracker.program().model, tracker.program().guide, frames.reshape(6, 1, 20, 20))
     assert elbo(tracker, frames) == {name: value.item() for name, value in terms.items()}

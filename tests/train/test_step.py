@@ -69,18 +69,18 @@ def test_overshooting_pulls_predicted_motions_alone(tiny, frames: Tensor) -> Non
     """The distance of the motions predicted from those inferred, which it leaves where they are."""
     tracker = tiny()
     motion, x = tracker.motion, batch(Stage("any", 1, "rollout"), frames, tracker)
-    plain = OBJECTIVES["rollout"].terms(tracker, x, Stage("any", 1, "rollout"), NOW)
-    terms = OBJECTIVES["rollout"].terms(tracker, x, Stage("any", 1, "rollout", overshooting=0.5), NOW)
+    plain = OBJECTIVES["rollout"].extras(tracker, x, Stage("any", 1, "rollout"), NOW)
+    terms = OBJECTIVES["rollout"].extras(tracker, x, Stage("any", 1, "rollout", overshooting=0.5), NOW)
     torch.testing.assert_close(terms["rollout"], plain["rollout"])
     inferred, start = motion.infer(x.static, x.position)[0].mean, motion.M
     ahead = motion.rollout(State(x.position[:, start - 1], inferred[:, start - 1]), 6 - start)
     expected = -0.5 * (ahead.motion - inferred[:, start:]).square().sum()
     torch.testing.assert_close(terms["overshooting"], expected)
     alone = x._replace(here=torch.zeros_like(x.here))
-    absent = OBJECTIVES["rollout"].terms(tracker, alone, Stage("any", 1, "rollout", overshooting=0.5), NOW)
+    absent = OBJECTIVES["rollout"].extras(tracker, alone, Stage("any", 1, "rollout", overshooting=0.5), NOW)
     assert absent["overshooting"] == 0
     later = x._replace(position=x.position.clone().requires_grad_())  # frames that are predicted
-    pulled = OBJECTIVES["rollout"].terms(tracker, later, Stage("any", 1, "rollout", overshooting=0.5), NOW)
+    pulled = OBJECTIVES["rollout"].extras(tracker, later, Stage("any", 1, "rollout", overshooting=0.5), NOW)
     (gradient,) = torch.autograd.grad(pulled["overshooting"], later.position)
     assert not gradient[:, start:].any()
     assert gradient[:, :start].any()
@@ -91,7 +91,7 @@ def test_rollouts_learn_from_frames_that_show_the_object(tiny, frames: Tensor) -
     x, start = batch(stage, frames, tracker), tracker.motion.M
 
     def term(seen: Tensor, position: Tensor = x.position) -> Tensor:
-        return OBJECTIVES["rollout"].terms(tracker, x._replace(seen=seen, position=position), stage, NOW)[
+        return OBJECTIVES["rollout"].extras(tracker, x._replace(seen=seen, position=position), stage, NOW)[
             "rollout"
         ]
 

@@ -42,9 +42,9 @@ def _setting(variable: ContextVar[bool], value: bool) -> Iterator[None]:
         variable.reset(token)
 
 
-def unregistered() -> AbstractContextManager[None]:
+def unregistered(on: bool = True) -> AbstractContextManager[None]:
     """Within, networks use their weights without a ``pyro.module`` statement, a tenth of a small step's time."""
-    return _setting(_UNREGISTERED, True)
+    return _setting(_UNREGISTERED, on)
 
 
 def bfloat16_convolutions(on: bool = True) -> AbstractContextManager[None]:

@@ -22,6 +22,7 @@ from vtssi_pyro.model.variants import VARIANTS, build
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.system.provenance import versions
 from vtssi_pyro.train.config import Config
+from vtssi_pyro.train.elbo import ELBOS
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.logbook import Logbook
 from vtssi_pyro.train.objective import OBJECTIVES
@@ -119,6 +120,10 @@ def check(config: Config, train: Dataset, group: Group = ALONE) -> None:
     """Refuse what cannot be trained, before anything is written."""
     for key in ("evaluate_every", "save_every", "log_every", "budget", "clip"):
         _positive(f"train.{key}", getattr(config.train, key))
+    if config.train.elbo not in ELBOS:
+        raise UsageError(f"train.elbo: expected one of {', '.join(ELBOS)}, found {config.train.elbo!r}")
+    if config.train.particles is not None:
+        _positive("train.particles", config.train.particles)
     _positive("model.rect.tries", config.model.rect.tries)
     _positive("model.template.settled", config.model.template.settled)
     if config.variant not in VARIANTS:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.train.batches import Positions
-from vtssi_pyro.train.objective import Terms
+from vtssi_pyro.train.elbo import Terms
 from vtssi_pyro.train.recipe import Scheduled
 from vtssi_pyro.train.step import Step
 from vtssi_pyro.types import Anneal
@@ -26,7 +26,7 @@ class Captured:
 
     def __init__(self, step: Step) -> None:
         self.step = step
-        self.device = step.parameters[0].device
+        self.device = step.optim.parameters[0].device
         self.kinds: dict[Any, _Kind] = {}
         with torch.cuda.device(self.device):
             self.pool = torch.cuda.graph_pool_handle()

@@ -14,7 +14,7 @@ from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.model.program import Tracker, at_once, evaluating
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.system.machine import tidy
-from vtssi_pyro.train.objective import Elbo
+from vtssi_pyro.train.elbo import Elbo
 from vtssi_pyro.train.trainer import Trainer
 from vtssi_pyro.types import Anneal
 
@@ -146,6 +146,6 @@ def validation_elbo(tracker: Tracker, data: Dataset, device: torch.device, limit
         torch.manual_seed(0)
         for index in torch.arange(total).split(at_once(tracker, data.length)):
             frames = data.frames(index).to(device)
-            terms = Elbo()(tracker.model, tracker.guide, frames, Anneal())
+            terms = Elbo().terms(tracker.model, tracker.guide, frames, Anneal())
             elbo += float(sum(terms.values()))
     return elbo / total

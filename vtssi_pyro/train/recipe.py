@@ -65,6 +65,8 @@ class TrainConfig:
 
     stages: tuple[Stage, ...] = ()
     budget: float = 1.0  # one factor on every stage's steps and schedules
+    elbo: str = "Elbo"  # or one of Pyro's own, slowly: a key of train.elbo.ELBOS
+    particles: int | None = None  # of the ELBO; None: its own default, 2 of RenyiELBO, else 1
     beta1: float = 0.5
     clip: float = 5.0  # global norm of the gradient of the loss per sequence (reading D3)
     per_frame: bool = False  # the loss per frame instead of per sequence (reading D16)

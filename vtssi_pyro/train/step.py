@@ -1,25 +1,25 @@
-"""One training step as a function of tensors: gradient, global-norm clip, one fused Adam, moving average.
+"""One training step as a function of tensors: a step of SVI, and the weights' moving average.
 
-It differentiates the ELBO and steps a torch optimiser instead of going through ``pyro.infer.SVI``: Pyro's optimisers
-clip per parameter, and its global parameter store would be shared by every tracker of a process. Any tracker still
-trains under a plain ``SVI``.
-
-Nothing here asks the device for a value or sends it one, so that the step can be captured as a CUDA graph.
+Nothing here asks the device for a value or sends it one, so that the step can be captured as a CUDA graph; but for
+``train.elbo`` of Pyro's own.
 """
 
+from functools import partial
 from typing import Any
 
 import pyro
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vtssi_pyro.model.nn import bfloat16_convolutions, unregistered
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.ops.compiled import compiled
 from vtssi_pyro.train.batches import Positions
+from vtssi_pyro.train.elbo import Terms, make_elbo
 from vtssi_pyro.train.group import ALONE, Group
-from vtssi_pyro.train.objective import OBJECTIVES, Terms
+from vtssi_pyro.train.objective import OBJECTIVES
 from vtssi_pyro.train.recipe import Scheduled, Stage, TrainConfig
+from vtssi_pyro.train.svi import FusedAdam, StageSVI
 
 
 class Step:
@@ -36,15 +36,15 @@ class Step:
     def __init__(
         self, tracker: Tracker, averaged: Tracker, config: TrainConfig, stage: Stage, group: Group = ALONE
     ) -> None:
-        self.tracker, self.averaged, self.config, self.stage, self.group = (
-            tracker, averaged, config, stage, group,
-        )  # fmt: skip
+        self.tracker, self.averaged, self.config, self.stage = tracker, averaged, config, stage
         blocks = [tracker.get_submodule(name) for name in stage.blocks or ("",)]
-        self.parameters = [p for block in blocks for p in block.parameters()]
-        on_device = self.parameters[0].device.type == "cuda"
-        self.optimizer = torch.optim.Adam(
-            self.parameters, betas=(config.beta1, 0.999), fused=True, capturable=on_device
-        )
+        parameters = [p for block in blocks for p in block.parameters()]
+        self.optim = FusedAdam(parameters, config.beta1, config.clip, group)
+        self.objective = OBJECTIVES[stage.objective]
+        self.svi: StageSVI | None = None
+        if self.objective.program:
+            program = self.objective.program(tracker)
+            self.svi = StageSVI(program.model, program.guide, self.optim, make_elbo(config, stage))
         self.pairs = [list(averaged.parameters()), list(tracker.parameters())]
 
     def __call__(self, batch: Any, now: Scheduled) -> tuple[Terms, Tensor]:
@@ -55,27 +55,22 @@ class Step:
             gradient's norm before clipping.
         """
         config = self.config
+        per = _sequences(batch) * (_length(batch) if config.per_frame else 1)
+        extras = partial(self.objective.extras, self.tracker, batch, self.stage, now)
+        self.optim.set_learning_rate(now.learning_rate)
         with (
             pyro.validation_enabled(False),  # it looks at every value, which halts a device
             unregistered(),
             bfloat16_convolutions(config.bfloat16),
             compiled(config.compile),
         ):
-            terms = OBJECTIVES[self.stage.objective].terms(self.tracker, batch, self.stage, now)
-        count = _sequences(batch) * (_length(batch) if config.per_frame else 1)
-        terms = {name: value / count for name, value in terms.items()}
-        loss = -torch.stack(list(terms.values())).sum()
-        gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
-        self.group.average([gradient for gradient in gradients if gradient is not None])
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = gradient
-        norm = nn.utils.clip_grad_norm_(self.parameters, config.clip)
-        for group in self.optimizer.param_groups:
-            group["lr"] = now.learning_rate
-        self.optimizer.step()
+            if self.svi:
+                made = self.svi.step(batch, now.anneal, extras=extras, per=per)
+            else:
+                made = self.optim.ascend(extras(), per)
         if self.averaged is not self.tracker:
             self._average(now)
-        return {name: value.detach() for name, value in terms.items()}, norm
+        return made
 
     @torch.no_grad()
     def _average(self, now: Scheduled) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.train.batches import Batches, mixed
 from vtssi_pyro.train.config import Config
+from vtssi_pyro.train.elbo import ELBOS, Elbo
 from vtssi_pyro.train.graph import Captured
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.objective import OBJECTIVES
@@ -37,8 +38,10 @@ class Trainer:
     ) -> None:
         self.tracker, self.config, self.dataset, self.device = tracker, config, dataset, device
         self.group = group
-        # the exchange of gradients stays out of graphs: NCCL would not notice a process that hangs
-        self.capture = config.train.capture and device.type == "cuda" and group.size == 1
+        # the exchange of gradients stays out of graphs, since NCCL would not notice a process that hangs; so do Pyro's
+        # own ELBOs, which fetch values
+        graphs = config.train.capture and ELBOS[config.train.elbo] is Elbo
+        self.capture = graphs and device.type == "cuda" and group.size == 1
         self.step = 0
         # the tracker to use: with averaged weights where the recipe averages
         self.trained: Tracker = deepcopy(tracker) if config.train.average else tracker
@@ -84,7 +87,7 @@ class Trainer:
             "step": self.step,
             "tracker": self.tracker.state_dict(),
             "trained": self.trained.state_dict(),
-            "optimizer": self.optimize.optimizer.state_dict() if self.stage else None,
+            "optimizer": self.optimize.optim.get_state() if self.stage else None,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -96,7 +99,4 @@ class Trainer:
             stage, within = self.config.train.locate(self.step)
             self._enter(stage)
             if within:
-                optimizer = self.optimize.optimizer
-                optimizer.load_state_dict(deepcopy(state["optimizer"]))
-                for options in optimizer.param_groups:  # of the device before
-                    options["capturable"] = self.device.type == "cuda"
+                self.optimize.optim.set_state(state["optimizer"])

@@ -1,0 +1,133 @@
+"""Pyro's ``SVI`` and ``PyroOptim`` as training needs them.
+
+Pyro's own look parameters up in a global store, which all trackers of a process would share. They give each parameter
+an optimiser of its own and clip its gradient by itself, where the paper clips the global norm; and they fetch the loss
+from the device at every step. Here the parameters are handed over, one fused Adam moves them, and nothing is fetched:
+a step can be captured as a CUDA graph.
+"""
+
+from collections.abc import Callable, Iterable
+from copy import deepcopy
+from typing import Any
+
+import pyro
+import torch
+from pyro.infer import ELBO, SVI
+from pyro.optim import PyroOptim
+from torch import Tensor, nn
+
+from vtssi_pyro.model.nn import unregistered
+from vtssi_pyro.train.elbo import Elbo, Terms, total_loss
+from vtssi_pyro.train.group import ALONE, Group
+from vtssi_pyro.types import Scalar
+
+
+class FusedAdam(PyroOptim):
+    """One Adam for all parameters; their gradients are averaged over processes and clipped by their global norm.
+
+    Args:
+        parameters: what it moves, all on one device.
+        beta1: decay of the gradients' mean.
+        clip: the largest global norm (reading D3).
+        group: the processes that share the batch.
+    """
+
+    def __init__(
+        self, parameters: Iterable[nn.Parameter], beta1: float, clip: float, group: Group = ALONE
+    ) -> None:
+        self.parameters, self.clip, self.group = list(parameters), clip, group
+        self.capturable = self.parameters[0].device.type == "cuda"
+        options: dict[str, Any] = {"betas": (beta1, 0.999), "fused": True, "capturable": self.capturable}
+        super().__init__(torch.optim.Adam, options, {"clip_norm": clip})
+        self.adam = torch.optim.Adam(self.parameters, **options)
+
+    def __call__(self, params: Any = None) -> Tensor:
+        """Make a step by the gradients at hand; those of other processes are waited for.
+
+        Args:
+            params: those that Pyro's ``SVI`` found; the step is of the parameters that were handed over.
+
+        Returns:
+            the gradient's norm before clipping.
+        """
+        self.group.average([p.grad for p in self.parameters if p.grad is not None])
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.clip)
+        self.adam.step()
+        return norm
+
+    def ascend(self, terms: Terms, per: int) -> tuple[Terms, Tensor]:
+        """Make a step up the sum of some terms.
+
+        Args:
+            terms: nats of the whole batch.
+            per: the sequences, or frames, over which they are averaged.
+
+        Returns:
+            the averaged terms, and the gradient's norm before clipping.
+        """
+        terms = {name: value / per for name, value in terms.items()}
+        gradients = torch.autograd.grad(total_loss(terms), self.parameters, allow_unused=True)
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        norm = self(self.parameters)
+        return {name: value.detach() for name, value in terms.items()}, norm
+
+    def set_learning_rate(self, rate: Scalar) -> None:
+        """Set the rate of the steps to come: a number, or a 0-d tensor of the device."""
+        for group in self.adam.param_groups:
+            group["lr"] = rate
+
+    def get_state(self) -> dict[str, Any]:
+        """What the next step depends on, beside parameters and gradients."""
+        return self.adam.state_dict()
+
+    def set_state(self, state_dict: dict[str, Any]) -> None:
+        """Go on from :meth:`get_state`, perhaps of another device."""
+        self.adam.load_state_dict(deepcopy(state_dict))
+        for options in self.adam.param_groups:
+            options["capturable"] = self.capturable
+
+
+class StageSVI(SVI):
+    """Stochastic variational inference that moves what its optimiser was handed, and leaves the global store alone.
+
+    Args:
+        model: p(x, z).
+        guide: q(z | x).
+        optim: moves the parameters.
+        loss: an :class:`~vtssi_pyro.train.elbo.Elbo`, or one of Pyro's own at the price of halting the device.
+    """
+
+    def __init__(
+        self, model: Callable[..., Any], guide: Callable[..., Any], optim: FusedAdam, loss: ELBO
+    ) -> None:
+        super().__init__(model, guide, optim, loss)
+        self.elbo = loss
+
+    def step(self, *args: Any, extras: Callable[[], Terms] = dict, per: int = 1) -> tuple[Terms, Tensor]:
+        """Make a step up the ELBO, and up what is added to it.
+
+        Args:
+            args: of the model and the guide.
+            extras: makes the terms that are no part of the ELBO, after its draws were made.
+            per: the sequences, or frames, over which terms are averaged.
+
+        Returns:
+            the averaged terms, and the gradient's norm before clipping.
+        """
+        return self.optim.ascend(self.terms(*args) | extras(), per)
+
+    def terms(self, *args: Any) -> Terms:
+        """The ELBO of the whole batch by term, nats; that of one of Pyro's own is one term, "elbo"."""
+        if isinstance(self.elbo, Elbo):
+            return self.elbo.terms(self.model, self.guide, *args)
+        return {"elbo": -self._differentiable(*args)}
+
+    def _differentiable(self, *args: Any) -> Tensor:
+        """The loss of one of Pyro's own as a scalar that has its gradient; not all of them offer one."""
+        self.optim.adam.zero_grad()
+        # they halt where no parameter has met the store
+        with pyro.get_param_store().scope(), unregistered(False):
+            loss = self.loss_and_grads(self.model, self.guide, *args)
+        slopes = [((p - p.detach()) * p.grad).sum() for p in self.optim.parameters if p.grad is not None]
+        return loss + torch.stack(slopes).sum()
