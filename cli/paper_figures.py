@@ -16,8 +16,8 @@ from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.paper.cells import Key, tracker_of
 from vtssi_pyro.plots import film_strip
 from vtssi_pyro.plots.film import Row
+from vtssi_pyro.tracks.tracks import only
 
-from .figures import only
 from .markdown import NAMES
 from .options import say
 from .reading import folder

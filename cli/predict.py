@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vtssi_pyro.artifacts.loading import Trained
     from vtssi_pyro.evaluation.calibration import Calibration
     from vtssi_pyro.model.program import Tracker
-    from vtssi_pyro.types import Tracks
+    from vtssi_pyro.tracks.tracks import Tracks
 
     from .reading import Opened
 
@@ -74,8 +74,9 @@ def predict(
     from vtssi_pyro.movies.film import writer
     from vtssi_pyro.system.machine import available_device, prepare
     from vtssi_pyro.tracks.export import write_predictions_csv
+    from vtssi_pyro.tracks.tracks import head
 
-    from .reading import folder, head, open_for, read_all, warn_if_short, write_tracks
+    from .reading import folder, open_for, read_all, warn_if_short, write_tracks
 
     if mp4:
         writer()
@@ -144,8 +145,9 @@ def _pictures(
 ) -> list[Path]:
     """The animation, and the fan of futures where some were drawn."""
     from vtssi_pyro.plots import Panel, futures, overlay_film, overlay_gif
+    from vtssi_pyro.tracks.tracks import head
 
-    from .reading import LONGEST, head
+    from .reading import LONGEST
 
     first = max(0, seen - LONGEST // 2) if opened.footage else 0  # of a long movie what leads to the futures
     movie, drawn = opened.shown(tracks, tracks.present.shape[1], first)

@@ -15,7 +15,8 @@ FLOORS = (
     ("system",),
     ("ops", "config"),
     ("model",),
-    ("tracks", "movies"),
+    ("tracks",),
+    ("movies",),
     ("inference",),
     ("data",),
     ("evaluation", "train", "artifacts", "plots", "paper", "benchmark"),  # to be told apart

@@ -26,7 +26,7 @@ _HOMES = {
     "Stream": "inference.filter",
     "TemplateFIND": "model.blocks",
     "Tracker": "model.program",
-    "Tracks": "types",
+    "Tracks": "tracks.tracks",
     "VARIANTS": "model.variants",
     "build": "model.variants",
     "fit": "train.fitting",

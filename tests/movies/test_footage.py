@@ -11,9 +11,9 @@ from vtssi_pyro.data.scenes import KINDS, scene
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.model.variants import build
 from vtssi_pyro.movies import Hints, Preparation, inspect, open_movie, suggested_preparation, thumbnails
-from vtssi_pyro.movies.prepared import Footage, clip_length, held, model_side, moved, to_source
+from vtssi_pyro.movies.prepared import Footage, clip_length, held, model_side, to_source
+from vtssi_pyro.tracks.tracks import Tracks, moved
 from vtssi_pyro.train.presets import quick
-from vtssi_pyro.types import Tracks
 
 
 @pytest.fixture(scope="module")

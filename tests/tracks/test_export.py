@@ -19,7 +19,7 @@ from vtssi_pyro.tracks.export import (
     write_tracks_csv,
     write_tracks_json,
 )
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 
 def read(path: Path) -> tuple[list[str], list[list[str]]]:

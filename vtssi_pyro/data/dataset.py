@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 Index = Tensor | slice
 

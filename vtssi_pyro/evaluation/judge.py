@@ -8,10 +8,10 @@ import torch
 
 from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.evaluation.metrics import Evaluation, evaluate
-from vtssi_pyro.inference.filter import concatenated, forecast, track
+from vtssi_pyro.inference.filter import forecast, track
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.ops.gaussian import average
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks, concatenated
 
 
 @contextmanager

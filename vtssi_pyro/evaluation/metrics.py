@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.tracks.matching import crop, match
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 CLOSENESS = (0.0, 5.0, 10.0, 15.0, 20.0)  # px; where the bins of the smallest distance between objects begin
 

@@ -21,7 +21,8 @@ from vtssi_pyro.model.program import Tracker, at_once, evaluating
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.spatial import size_to_pixels, to_pixels
 from vtssi_pyro.system.machine import tidy
-from vtssi_pyro.types import Carry, Latents, Tracks
+from vtssi_pyro.tracks.tracks import Tracks, concatenated
+from vtssi_pyro.types import Carry, Latents
 
 TIDIED = 4  # batches after which freed memory is given back; each time costs as much as part of a batch
 RUNS = 8  # places of a longer sequence that tell together what the objects are
@@ -161,14 +162,6 @@ class Stream:
             self._guide = self._guide or _settled(self.tracker, frames, self.needed)
             reading, self._carry = _read(self.tracker, self._guide, frames, 0, self._carry)
         return reading
-
-
-def concatenated(parts: Sequence[Tracks], axis: int = 0) -> Tracks:
-    """Tracks one after another as one, by sequences (0) or by frames (1)."""
-    columns = zip(Tracks._fields, zip(*parts, strict=True), strict=True)
-    return Tracks._make(
-        None if c[0] is None else torch.cat(c, axis + (name == "samples")) for name, c in columns
-    )
 
 
 def _joined(parts: Sequence[Reading], axis: int) -> Reading:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.system.atomic import atomic_write, write_json
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 TRACKS_HEADER = "sequence frame object x y width height x_std y_std confidence".split()
 PREDICTIONS_HEADER = [

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.errors import DataError, UsageError
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 ENUMERATED_SLOTS = 4  # 4! = 24 assignments are tried at once; beyond that, one linear program a sequence
 
