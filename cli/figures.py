@@ -11,7 +11,7 @@ from vtssi_pyro.inference.filter import Reading, forecast, track
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.plots import Panel, error_curves, film_strip, learning_curves, overlay_gif
 from vtssi_pyro.tracks.matching import in_order
-from vtssi_pyro.tracks.tracks import Tracks, only
+from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.config import Config
 
 LOOKED_AT = 32  # sequences among which those to show are chosen
@@ -38,7 +38,7 @@ def pictures(run: Run, config: Config, tracker: Tracker, test: Dataset) -> list[
     chosen = _worth_showing(track(tracker, frames).tracks)[:ANIMATED]
     panels = panels_of(tracker, frames[chosen], config.observe, "truth" if test.truth else "frames")
     rows = [
-        (panel.title, panel.frames[s], only(panel.tracks, s) if panel.tracks else None)
+        (panel.title, panel.frames[s], panel.tracks.part(slice(s, s + 1)) if panel.tracks else None)
         for s in range(min(STRIPS, len(chosen)))
         for panel in panels
     ]

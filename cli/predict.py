@@ -74,7 +74,6 @@ def predict(
     from vtssi_pyro.movies.film import writer
     from vtssi_pyro.system.machine import available_device, prepare
     from vtssi_pyro.tracks.export import write_predictions_csv
-    from vtssi_pyro.tracks.tracks import head
 
     from .reading import folder, open_for, read_all, warn_if_short, write_tracks
 
@@ -109,7 +108,7 @@ def predict(
     pictures = _pictures(target, opened, tracks, found.rendered, seen, mp4)
     for path in (
         csv,
-        *write_tracks(target, head(tracks, frames=seen), opened.frame_size, opened.rate),
+        *write_tracks(target, tracks.part(frames=slice(seen)), opened.frame_size, opened.rate),
         *pictures,
     ):
         click.echo(path)
@@ -145,7 +144,6 @@ def _pictures(
 ) -> list[Path]:
     """The animation, and the fan of futures where some were drawn."""
     from vtssi_pyro.plots import Panel, futures, overlay_film, overlay_gif
-    from vtssi_pyro.tracks.tracks import head
 
     from .reading import LONGEST
 
@@ -166,7 +164,7 @@ def _pictures(
         else:
             last, fans = (
                 opened.data.frames(slice(0, FANS), length=1, start=seen - 1)[:, 0],
-                head(tracks, FANS),
+                tracks.part(slice(FANS)),
             )
         futures(paths[-1], last, fans, seen - first, names=names)
     return paths

@@ -17,7 +17,7 @@ from vtssi_pyro.movies import open_movie, thumbnails
 from vtssi_pyro.movies.prepared import Footage
 from vtssi_pyro.plots.style import Frames
 from vtssi_pyro.tracks.export import write_mot_challenge, write_tracks_csv, write_tracks_json
-from vtssi_pyro.tracks.tracks import Tracks, concatenated, head, moved
+from vtssi_pyro.tracks.tracks import Tracks, concatenated
 
 from .failures import FULL
 from .looking import is_movie, look
@@ -52,12 +52,11 @@ class Opened(NamedTuple):
     def shown(self, tracks: Tracks, frames: int, first: int = 0) -> tuple[Frames, Tracks]:
         """The first sequences, or frames of a movie from ``first`` on, for a picture; and tracks, in its pixels."""
         if self.footage is None:
-            return self.data.frames(slice(0, SHOWN), length=min(self.data.length, frames)), head(
-                tracks, SHOWN
-            )
+            seen = self.data.frames(slice(0, SHOWN), length=min(self.data.length, frames))
+            return seen, tracks.part(slice(SHOWN))
         small = thumbnails(open_movie(self.footage.name), WIDEST, min(frames - first, LONGEST), first)
-        tracks = head(tracks, frames=LONGEST, first=first)
-        return small.frames[None], moved(tracks, lambda points: points * small.ratio, small.ratio)
+        tracks = tracks.part(frames=slice(first, first + LONGEST))
+        return small.frames[None], tracks.moved(lambda points: points * small.ratio, small.ratio)
 
 
 def open_for(path: str, trained: Trained, anew: bool = False) -> Opened:

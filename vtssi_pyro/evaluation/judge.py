@@ -75,7 +75,7 @@ def compare(tracker: Tracker, dataset: Dataset, found: Found, observe: int = 5) 
     """The metrics of what :func:`find` found."""
     truth = dataset.truth
     assert truth is not None, "a data set without truth has no metrics"
-    truth = Tracks._make(None if field is None else field[: len(found.tracks.present)] for field in truth)
+    truth = truth.part(slice(len(found.tracks.present)))
     return evaluate(
         truth,
         found.tracks,

@@ -42,7 +42,7 @@ def recalibrate(
     if int(truth.present[:, observed].sum()) < FEWEST:
         raise UsageError(TOO_FEW)
     some = Part(dataset, 0, min(len(dataset), FEW))
-    known = Tracks(truth.position[: len(some)], truth.present[: len(some)])
+    known = truth.part(slice(len(some)))
     best, least = TEMPERATURES[0], float("inf")
     for temperature in TEMPERATURES:
         drawn = futures(tracker, some, observed, min(samples, DRAWS), temperature, seed)

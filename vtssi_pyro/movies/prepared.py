@@ -15,7 +15,7 @@ from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import Inspection, Movie, Preparation, open_movie, suggested_preparation
 from vtssi_pyro.ops.peaks import peaks
 from vtssi_pyro.ops.spatial import to_pixels
-from vtssi_pyro.tracks.tracks import Tracks, moved
+from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.recipe import Stage
 
@@ -156,7 +156,7 @@ def _suited(stage: Stage, objects: int, side: int) -> Stage:
 def to_source(tracks: Tracks, preparation: Preparation) -> Tracks:
     """Tracks in the frames that a model sees as tracks in the movie's own pixels."""
     zero, one = preparation.to_source(np.array([[0.0, 0.0], [1.0, 1.0]]))
-    return moved(tracks, preparation.to_source, one - zero)
+    return tracks.moved(preparation.to_source, one - zero)
 
 
 def model_side(found: Inspection) -> int:

@@ -48,7 +48,7 @@ def in_order(tracks: Tracks, reference: Tracks, prefix: int) -> Tracks:
         reference: of the same frames and as many slots.
         prefix: number of frames to match on.
     """
-    here, there = (Tracks(t.position[:, :prefix], t.present[:, :prefix]) for t in (reference, tracks))
+    here, there = (t.part(frames=slice(prefix)) for t in (reference, tracks))
     slots = match(here, there, prefix)
     for b in (slots < 0).any(1).nonzero()[:, 0].tolist():
         used = set(slots[b].tolist())
