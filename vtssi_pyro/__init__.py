@@ -31,12 +31,13 @@ _HOMES = {
     "build": "model.variants",
     "fit": "train.fitting",
     "forecast": "inference.filter",
-    "judge": "evaluation.judge",
+    "judge": "api",
     "load": "artifacts.loading",
     "load_digits": "data",
     "mode": "model.handlers",
     "moving_digits": "data",
     "open_frames": "data",
+    "read_tracks": "tracks.importing",
     "track": "inference.filter",
 }
 __all__ = ["__version__", *_HOMES]

@@ -226,9 +226,8 @@ def _tracks(rows: list[_Row], sequences: int | None, length: int | None, first: 
         values[tuple(np.array(list(places)).T)] = [row.values for row in rows]
     table = torch.from_numpy(values)  # (B, T, N, 7)
     confidence = table[..., 6].where((table[..., 6] >= 0) & (table[..., 6] <= 1), torch.nan)
-    known = [
-        None if field.isnan().all() else field for field in (table[..., 2:4], table[..., 4:6], confidence)
-    ]
+    fields = (table[..., 2:4], table[..., 4:6], confidence)
+    known = [None if rows and field.isnan().all() else field for field in fields]
     return Tracks(table[..., :2], table[..., 0].isfinite(), *known)
 
 
