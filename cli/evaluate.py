@@ -4,13 +4,16 @@ import click
 
 from .options import POSITIVE, checkpoint_option, command, machine_options, option
 
+OBSERVE = 5  # frames on which tracks that are made already are matched, as the paper's are
+
 
 @command(
     "vtssi-pyro generate linear --out test.npz",
     "vtssi-pyro evaluate runs/vtssi-linear-0001 test.npz --json",
     "vtssi-pyro evaluate pretrained:moving-mnist test.npz --mot --export challenge",
+    "vtssi-pyro evaluate tracks.csv test.npz --mot",
 )
-@click.argument("run", type=click.Path())
+@click.argument("source", metavar="RUN_OR_TRACKS", type=click.Path())
 @click.argument("data", type=click.Path(), metavar="DATA.npz")
 @option("--observe", type=POSITIVE, section="Metrics",
         help="Frames seen before the rest is predicted.  [default: the run's, 5]")  # fmt: skip
@@ -24,12 +27,15 @@ from .options import POSITIVE, checkpoint_option, command, machine_options, opti
         help="Positions as FIND sees them, without the motion model and without prediction.")  # fmt: skip
 @machine_options
 def evaluate(
-    run: str, data: str, observe: int | None, mot: bool, as_json: bool, export: str | None, checkpoint: str,
+    source: str, data: str, observe: int | None, mot: bool, as_json: bool, export: str | None, checkpoint: str,
     without_mot: bool, device: str, threads: int | None,
 ) -> None:  # fmt: skip
-    """Judge the tracker of RUN on sequences whose positions are known.
+    """Judge a tracker, or tracks that any program has made, on sequences whose positions are known.
 
-    RUN is the folder of a run, or pretrained:NAME; vtssi-pyro info lists what ships.
+    RUN_OR_TRACKS is the folder of a run, or pretrained:NAME (vtssi-pyro info lists what ships); or a table of
+    tracks, .csv with the columns frame, object, x, y and whatever more tracks.csv of vtssi-pyro track has; or
+    MOTChallenge text, a file .txt for each sequence, or a folder of these. Objects are matched on the frames of
+    --observe; tracks that are made already predict nothing.
 
     The share of sequences whose objects are counted right, and the mean distance in pixels between objects
     and tracks, of frames that were seen and of frames that were predicted; overall and frame by frame. --mot
@@ -38,12 +44,16 @@ def evaluate(
     import json
 
     from vtssi_pyro.artifacts.loading import find as find_trained
+    from vtssi_pyro.data import open_frames
     from vtssi_pyro.errors import DataError
     from vtssi_pyro.evaluation.judge import compare, find
     from vtssi_pyro.evaluation.mot_metrics import library, mot_metrics
+    from vtssi_pyro.inference.model_tracker import ModelTracker
     from vtssi_pyro.model.blocks import RandomWalk
     from vtssi_pyro.system.machine import available_device, prepare
     from vtssi_pyro.tracks.export import write_mot_challenge
+    from vtssi_pyro.tracks.importing import holds_tracks, read_tracks
+    from vtssi_pyro.tracks.tracks import Tracks
 
     from .progress import watched
     from .reading import folder, open_sequences, warn_if_short
@@ -51,9 +61,10 @@ def evaluate(
 
     if mot:
         library()
-    trained = find_trained(run)
-    config = trained.config
-    dataset = open_sequences(data, trained)
+    trained = None if holds_tracks(source) else find_trained(source)
+    if trained is None:
+        _refuse_options_of_models(source)
+    dataset = open_sequences(data, trained) if trained else open_frames(data)
     if dataset.truth is None:
         raise DataError(
             f"{data}: has no positions to judge by; expected an .npz file with positions (S, T, N, 2), as "
@@ -62,15 +73,22 @@ def evaluate(
     if (mot or export) and dataset.truth.box is None:
         raise DataError(f"{data}: --mot and --export need boxes; expected an array boxes (S, T, N, 2)")
     prepare(threads)
-    tracker = trained.tracker(checkpoint, available_device(device))
-    warn_if_short(tracker, dataset.length)
-    if without_mot:
-        tracker.motion = RandomWalk(config.model.mot.walk_scale)
-    observe = min(observe or config.observe, dataset.length)
+    judged: ModelTracker | Tracks
+    if trained:
+        tracker = trained.tracker(checkpoint, available_device(device))
+        warn_if_short(tracker, dataset.length)
+        if without_mot:
+            tracker.motion = RandomWalk(trained.config.model.mot.walk_scale)
+        judged, usual = ModelTracker(tracker), trained.config.observe
+    else:
+        judged, usual = read_tracks(source, len(dataset), dataset.length), OBSERVE
+        if (mot or export) and judged.box is None:
+            raise DataError(f"{source}: --mot and --export need boxes; expected columns width and height")
+    observe = min(observe or usual, dataset.length)
     target = folder(export, "--export") if export else None
     with watched(dataset, "judging") as sequences:
-        found = find(tracker, sequences, observe)
-    metrics = compare(tracker, dataset, found, observe).as_dict()
+        found = find(judged, sequences, observe)
+    metrics = compare(dataset, found, observe).as_dict()
     if mot:
         metrics["mot"] = mot_metrics(dataset.truth, found.tracks)
     if target:
@@ -80,3 +98,13 @@ def evaluate(
     else:
         boxes = of_boxes(metrics["mot"]) if mot else []
         click.echo("\n".join([*overall(metrics, observe), *boxes, "", *by_frame(metrics, observe)]))
+
+
+def _refuse_options_of_models(source: str) -> None:
+    """Refuse what says how a model tracks: these tracks are made already."""
+    from vtssi_pyro.errors import UsageError
+
+    context = click.get_current_context()
+    for name in ("checkpoint", "without_mot", "device"):
+        if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE:
+            raise UsageError(f"--{name.replace('_', '-')}: {source} holds tracks, not a model; leave it out")

@@ -11,8 +11,8 @@ from vtssi_pyro.inference.filter import Reading, forecast, track
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.plots import Panel, error_curves, film_strip, learning_curves, overlay_gif
 from vtssi_pyro.tracks.matching import in_order
+from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.config import Config
-from vtssi_pyro.types import Tracks
 
 LOOKED_AT = 32  # sequences among which those to show are chosen
 ANIMATED, STRIPS = 3, 2  # sequences in the animation, in the film strip
@@ -38,7 +38,7 @@ def pictures(run: Run, config: Config, tracker: Tracker, test: Dataset) -> list[
     chosen = _worth_showing(track(tracker, frames).tracks)[:ANIMATED]
     panels = panels_of(tracker, frames[chosen], config.observe, "truth" if test.truth else "frames")
     rows = [
-        (panel.title, panel.frames[s], only(panel.tracks, s) if panel.tracks else None)
+        (panel.title, panel.frames[s], panel.tracks.part(slice(s, s + 1)) if panel.tracks else None)
         for s in range(min(STRIPS, len(chosen)))
         for panel in panels
     ]
@@ -61,14 +61,6 @@ def panels_of(tracker: Tracker, frames: Tensor, observe: int, title: str = "trut
         film = torch.cat([frames[:, :observe], expected.frames[:, observe:]], 1)
         panels.append(Panel("predicted", film, in_order(expected.tracks, seen.tracks, observe), observe))
     return panels
-
-
-def only(tracks: Tracks, sequence: int) -> Tracks:
-    """The tracks of one sequence, still with its axis."""
-    rows = slice(sequence, sequence + 1)
-    samples = None if tracks.samples is None else tracks.samples[:, rows]
-    fields = (None if field is None else field[rows] for field in tracks._replace(samples=None))
-    return Tracks._make(fields)._replace(samples=samples)
 
 
 def _worth_showing(tracks: Tracks) -> list[int]:

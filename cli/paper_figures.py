@@ -16,8 +16,8 @@ from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.paper.cells import Key, tracker_of
 from vtssi_pyro.plots import film_strip
 from vtssi_pyro.plots.film import Row
+from vtssi_pyro.tracks.tracks import concatenated
 
-from .figures import only
 from .markdown import NAMES
 from .options import say
 from .reading import folder
@@ -109,11 +109,8 @@ def _figure4(studio: Studio) -> Film:
     rows: list[Row] = []
     for variant in ("find", "vtssi"):
         tracker = studio.tracker(variant, FLAVOUR)
-        left, right = (track(tracker, half).tracks for half in halves)
-        both = (
-            None if a is None or b is None else torch.cat([a, b], 1) for a, b in zip(left, right, strict=True)
-        )
-        rows.append((NAMES[variant], torch.cat(halves, 1)[0], only(type(left)._make(both), 0)))
+        both = concatenated([track(tracker, half).tracks for half in halves], 1)
+        rows.append((NAMES[variant], torch.cat(halves, 1)[0], both.part(slice(1))))
     return Film(rows, 10, [*range(1, 11), *range(6, 16)])
 
 
@@ -138,7 +135,10 @@ def _random(studio: Studio, show: Callable[[Studio, Tracker, Tensor], Reading], 
         data = studio.sequences(flavour)
         x = studio.frames(data, _chosen(RANDOM, data.counts > 0))
         reading = show(studio, studio.tracker("vtssi", flavour), x)
-        rows += [(f"{flavour} {s + 1}", reading.frames[s], only(reading.tracks, s)) for s in range(RANDOM)]
+        rows += [
+            (f"{flavour} {s + 1}", reading.frames[s], reading.tracks.part(slice(s, s + 1)))
+            for s in range(RANDOM)
+        ]
     return Film(rows, observed)
 
 
@@ -166,9 +166,9 @@ def _compared(studio: Studio, flavour: str, x: Tensor, variants: Sequence[str]) 
     rows: list[Row] = []
     for variant in variants:
         tracker = studio.tracker(variant, flavour)
-        rows.append((NAMES[variant], x[0], only(track(tracker, x).tracks, 0)))
+        rows.append((NAMES[variant], x[0], track(tracker, x).tracks.part(slice(1))))
     expected = studio.predict(tracker, x)
-    return [*rows, ("prediction", expected.frames[0], only(expected.tracks, 0))]
+    return [*rows, ("prediction", expected.frames[0], expected.tracks.part(slice(1)))]
 
 
 def _overlapping(data: MovingDigits) -> Tensor:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vtssi_pyro.artifacts.loading import Trained
     from vtssi_pyro.evaluation.calibration import Calibration
     from vtssi_pyro.model.program import Tracker
-    from vtssi_pyro.types import Tracks
+    from vtssi_pyro.tracks.tracks import Tracks
 
     from .reading import Opened
 
@@ -75,7 +75,7 @@ def predict(
     from vtssi_pyro.system.machine import available_device, prepare
     from vtssi_pyro.tracks.export import write_predictions_csv
 
-    from .reading import folder, head, open_for, read_all, warn_if_short, write_tracks
+    from .reading import folder, open_for, read_all, warn_if_short, write_tracks
 
     if mp4:
         writer()
@@ -108,7 +108,7 @@ def predict(
     pictures = _pictures(target, opened, tracks, found.rendered, seen, mp4)
     for path in (
         csv,
-        *write_tracks(target, head(tracks, frames=seen), opened.frame_size, opened.rate),
+        *write_tracks(target, tracks.part(frames=slice(seen)), opened.frame_size, opened.rate),
         *pictures,
     ):
         click.echo(path)
@@ -145,7 +145,7 @@ def _pictures(
     """The animation, and the fan of futures where some were drawn."""
     from vtssi_pyro.plots import Panel, futures, overlay_film, overlay_gif
 
-    from .reading import LONGEST, head
+    from .reading import LONGEST
 
     first = max(0, seen - LONGEST // 2) if opened.footage else 0  # of a long movie what leads to the futures
     movie, drawn = opened.shown(tracks, tracks.present.shape[1], first)
@@ -164,7 +164,7 @@ def _pictures(
         else:
             last, fans = (
                 opened.data.frames(slice(0, FANS), length=1, start=seen - 1)[:, 0],
-                head(tracks, FANS),
+                tracks.part(slice(FANS)),
             )
         futures(paths[-1], last, fans, seen - first, names=names)
     return paths

@@ -11,13 +11,13 @@ from torch import Tensor
 from vtssi_pyro.artifacts.loading import Trained
 from vtssi_pyro.data import Dataset, VideoFile, open_frames
 from vtssi_pyro.errors import DataError, UsageError
-from vtssi_pyro.inference.filter import Reading, concatenated, readings
+from vtssi_pyro.inference.filter import Reading, readings
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.movies import open_movie, thumbnails
-from vtssi_pyro.movies.prepared import Footage, moved
+from vtssi_pyro.movies.prepared import Footage
 from vtssi_pyro.plots.style import Frames
 from vtssi_pyro.tracks.export import write_mot_challenge, write_tracks_csv, write_tracks_json
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks, concatenated
 
 from .failures import FULL
 from .looking import is_movie, look
@@ -52,12 +52,11 @@ class Opened(NamedTuple):
     def shown(self, tracks: Tracks, frames: int, first: int = 0) -> tuple[Frames, Tracks]:
         """The first sequences, or frames of a movie from ``first`` on, for a picture; and tracks, in its pixels."""
         if self.footage is None:
-            return self.data.frames(slice(0, SHOWN), length=min(self.data.length, frames)), head(
-                tracks, SHOWN
-            )
+            seen = self.data.frames(slice(0, SHOWN), length=min(self.data.length, frames))
+            return seen, tracks.part(slice(SHOWN))
         small = thumbnails(open_movie(self.footage.name), WIDEST, min(frames - first, LONGEST), first)
-        tracks = head(tracks, frames=LONGEST, first=first)
-        return small.frames[None], moved(tracks, lambda points: points * small.ratio, small.ratio)
+        tracks = tracks.part(frames=slice(first, first + LONGEST))
+        return small.frames[None], tracks.moved(lambda points: points * small.ratio, small.ratio)
 
 
 def open_for(path: str, trained: Trained, anew: bool = False) -> Opened:
@@ -147,14 +146,6 @@ def read_all(
             if not rendered:
                 rendered.append(reading.frames[:SHOWN].cpu())
     return Read(concatenated(parts), torch.cat(looks), rendered[0])
-
-
-def head(tracks: Tracks, sequences: int | None = None, frames: int | None = None, first: int = 0) -> Tracks:
-    """The tracks of the first sequences, in so many frames from ``first`` on."""
-    rows = (slice(sequences), slice(first, None if frames is None else first + frames))
-    samples = None if tracks.samples is None else tracks.samples[(slice(None), *rows)]
-    fields = (None if field is None else field[rows] for field in tracks._replace(samples=None))
-    return Tracks._make(fields)._replace(samples=samples)
 
 
 def folder(out: str, option: str = "--out") -> Path:

@@ -15,17 +15,19 @@ FLOORS = (
     ("system",),
     ("ops", "config"),
     ("model",),
-    ("tracks", "movies"),
+    ("tracks",),
+    ("movies",),
     ("inference",),
     ("data",),
     ("evaluation", "train", "artifacts", "plots", "paper", "benchmark"),  # to be told apart
+    ("api",),
 )
 ALLOWED = {
     room: {other for floor in FLOORS[:level] for other in floor}
     for level, floor in enumerate(FLOORS)
     for room in floor
 }
-UNTIDY = FLOORS[-1]
+UNTIDY = FLOORS[-2]
 for room in (*UNTIDY, "movies"):
     ALLOWED[room] |= {*UNTIDY, "data"}
 

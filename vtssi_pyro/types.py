@@ -102,18 +102,3 @@ class Anneal(NamedTuple):
     fuse_high: Scalar = 0.5
     # 0: an object counts fully or not at all; 1: its KL is weighted by its step value
     step_weight: Scalar = 0.0
-
-
-class Tracks(NamedTuple):
-    """What evaluation, export and pictures see, whatever made it; in pixels."""
-
-    position: Tensor  # (B, T, N, 2) centre of the box (x, y); NaN where there is no object
-    present: Tensor  # (B, T, N) bool
-    box: Tensor | None = None  # (B, T, N, 2) width and height: tight, unless the tracker says otherwise
-    scale: Tensor | None = None  # (B, T, N, 2) standard deviation of the position
-    confidence: Tensor | None = None  # (B, T, N) in [0, 1]; NaN in predicted frames
-    samples: Tensor | None = None  # (S, B, T, N, 2) sampled positions, of every slot
-
-    def cpu(self) -> "Tracks":
-        """The same in the memory of the CPU."""
-        return Tracks._make(None if field is None else field.cpu() for field in self)

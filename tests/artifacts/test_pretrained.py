@@ -11,6 +11,7 @@ import torch
 from small_model import SIDE, small
 
 import vtssi_pyro
+from vtssi_pyro import judge
 from vtssi_pyro.artifacts import loading as trained
 from vtssi_pyro.artifacts import packing
 from vtssi_pyro.artifacts import shipped as pretrained
@@ -21,7 +22,6 @@ from vtssi_pyro.config import from_dict
 from vtssi_pyro.data import VideoFile
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
-from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.model.variants import build
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.system.checkpoint import digest

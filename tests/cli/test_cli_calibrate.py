@@ -19,7 +19,7 @@ from vtssi_pyro.inference import filter as predict
 from vtssi_pyro.inference.filter import forecast
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.system.checkpoint import digest
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 OBSERVE = 3
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ import torch
 from PIL import Image
 from tiny_run import FRAME, ON_DIGITS, ON_FILE, STAGES, STEPS, call, refused, sets
 
+from vtssi_pyro import judge
 from vtssi_pyro.artifacts.loading import load
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import open_frames
-from vtssi_pyro.evaluation.judge import find, judge
+from vtssi_pyro.evaluation.judge import find
 from vtssi_pyro.evaluation.mot_metrics import mot_metrics
+from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.tracks.export import PREDICTIONS_HEADER, TRACKS_HEADER
 
 
@@ -101,7 +104,7 @@ def test_evaluate_boxes(place: Path, tmp_path: Path) -> None:
     args = ("evaluate", place / "run", place / "data.npz", "--mot")
     metrics = json.loads(call(*args, "--json", "--export", out).stdout)["mot"]
     data = open_frames(place / "data.npz")
-    assert metrics == mot_metrics(data.truth, find(load(place / "run"), data).tracks)
+    assert metrics == mot_metrics(data.truth, find(ModelTracker(load(place / "run")), data).tracks)
     assert (out / "gt" / "sequence-0000" / "seqinfo.ini").read_text().count("=") == 7
     assert len((out / "seqmap.txt").read_text().split()) == 1 + len(data)
     assert f"IDF1               {metrics['idf1']:.4f}" in call(*args).stdout
@@ -115,6 +118,43 @@ def test_evaluate_without_mot(place: Path) -> None:
     assert with_mot["prediction_error"] is not None
     assert with_mot["count_accuracy"] == without["count_accuracy"]
     assert with_mot["inference_error"] != without["inference_error"]
+
+
+def test_evaluate_tracks(place: Path) -> None:
+    """Tracks that ``track`` wrote are as good as the tracker that they are of, but predict nothing."""
+    call("track", place / "run", place / "data.npz", "--out", place / "judged")
+    boxes = ["--mot"] if find_spec("trackeval") else []
+    args = (place / "data.npz", "--json", "--observe", 4, *boxes)
+    whole = json.loads(call("evaluate", place / "run", *args).stdout)
+    for name in ("tracks.csv", "mot", "mot/trackers/vtssi-pyro/data"):
+        found = json.loads(call("evaluate", place / "judged" / name, *args).stdout)
+        assert found["prediction_error"] is None
+        assert found["prediction_error_by_frame"] == []
+        for key in ("count_accuracy", "counted_right", "identity_switches"):
+            assert found[key] == whole[key]
+        for key in (
+            "inference_error",
+            "inference_error_median",
+            "inference_error_by_frame",
+            *("mot" for _ in boxes),
+        ):
+            assert found[key] == pytest.approx(whole[key], abs=2e-4), key
+    table = call("evaluate", place / "judged" / "tracks.csv", place / "data.npz").stdout
+    assert [line.split()[0] for line in table.splitlines()[-8:]] == [str(t) for t in range(1, 9)]
+
+
+def test_evaluate_refuses_tracks_that_do_not_fit(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "tracks.csv").write_text("sequence,frame,object,x,y\n0,0,0,1,1\n9,0,0,1,1\n")
+    args = ("evaluate", tmp_path / "tracks.csv", place / "data.npz")
+    assert "tracks.csv, line 3: sequence is '9', expected a whole number from 0 to 8" in refused(3, *args)
+    for option in (["--checkpoint", "last"], ["--without-mot"], ["--device", "cpu"]):
+        assert f"{option[0]}: {tmp_path / 'tracks.csv'} holds tracks" in refused(2, *args, *option)
+    (tmp_path / "tracks.csv").write_text("sequence,frame,object,x,y\n0,0,0,1,1\n")
+    assert json.loads(call(*args, "--json").stdout)["sequences"] == 9
+    assert "need boxes" in refused(3, *args, "--export", tmp_path / "challenge")
+    assert not (tmp_path / "challenge").exists()
+    np.save(tmp_path / "bare.npy", np.zeros((9, 8, FRAME, FRAME), np.uint8))
+    assert "positions" in refused(3, *args[:2], tmp_path / "bare.npy")
 
 
 def test_evaluate_needs_positions(place: Path) -> None:

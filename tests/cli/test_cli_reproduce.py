@@ -17,11 +17,10 @@ from vtssi_pyro.cli.paper_figures import FIGURES
 from vtssi_pyro.cli.reproduce import ITEMS, PRESETS
 from vtssi_pyro.cli.sources import TABLE_SEED
 
-from vtssi_pyro import config
+from vtssi_pyro import config, judge
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import override
 from vtssi_pyro.data import load_digits, moving_digits
-from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.paper import cells as reproduction
 from vtssi_pyro.paper.cells import Cells, Key, tracker_of
 from vtssi_pyro.paper.published import FLAVOURS, MODELS, TABLE1, WITHOUT_MOT

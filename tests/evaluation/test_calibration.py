@@ -12,7 +12,7 @@ import torch
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation.calibration import Calibration, assess, calibrate
 from vtssi_pyro.tracks.export import write_predictions_csv
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 OBSERVED, AHEAD, SAMPLES = 2, 4, 200
 

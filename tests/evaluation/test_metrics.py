@@ -10,7 +10,7 @@ from torch import Tensor
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.evaluation.metrics import Evaluation, evaluate
 from vtssi_pyro.tracks.matching import in_order, match
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 NAN = float("nan")
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.evaluation.metrics import evaluate
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 
 def tracks(position: Tensor, present: Tensor | None = None) -> Tracks:

@@ -10,7 +10,7 @@ import torch
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.evaluation.mot_metrics import FIELDS, mot_metrics
 from vtssi_pyro.tracks.export import write_mot_challenge
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 trackeval = pytest.importorskip("trackeval", reason="needs TrackEval, the extra named mot")
 

@@ -12,7 +12,7 @@ from vtssi_pyro.evaluation import recalibration
 from vtssi_pyro.evaluation.calibration import assess
 from vtssi_pyro.evaluation.recalibration import futures, recalibrate
 from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 SEQUENCES, LENGTH, OBSERVED = 150, 6, 3
 

@@ -11,9 +11,9 @@ from vtssi_pyro.data.scenes import KINDS, scene
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.model.variants import build
 from vtssi_pyro.movies import Hints, Preparation, inspect, open_movie, suggested_preparation, thumbnails
-from vtssi_pyro.movies.prepared import Footage, clip_length, held, model_side, moved, to_source
+from vtssi_pyro.movies.prepared import Footage, clip_length, held, model_side, to_source
+from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.presets import quick
-from vtssi_pyro.types import Tracks
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_points_and_lengths_come_back(footage: Footage) -> None:
     torch.testing.assert_close(back.samples[0], points)
     torch.testing.assert_close(back.box, torch.full((1, 1, 2, 2), 12.0))
     assert back.scale is None
-    half = moved(back, lambda p: p / 2, np.array([0.5, 0.5]))
+    half = back.moved(lambda p: p / 2, np.array([0.5, 0.5]))
     torch.testing.assert_close(half.box, back.box / 2)
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import live, open_movie
 from vtssi_pyro.movies.live import growing_folder, raw_frames
-from vtssi_pyro.movies.pictures import natural
+from vtssi_pyro.system.naming import natural
 
 
 def picture(value: int, size: tuple[int, int] = (4, 6)) -> Image.Image:

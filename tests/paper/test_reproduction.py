@@ -14,7 +14,7 @@ from vtssi_pyro.evaluation.metrics import CLOSENESS, evaluate
 from vtssi_pyro.model.variants import VARIANTS
 from vtssi_pyro.paper.published import FLAVOURS, MODELS, TABLE1, WITHOUT_MOT
 from vtssi_pyro.system.provenance import commit, provenance
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 HERE = {"commit": None, "versions": {"vtssi-pyro": "1.2.3"},
         "hardware": {"processor": "abacus", "threads": 2, "gpu": None}}  # fmt: skip

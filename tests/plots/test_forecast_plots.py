@@ -14,7 +14,7 @@ from vtssi_pyro.plots import calibration as honesty
 from vtssi_pyro.plots import futures, reliability
 from vtssi_pyro.plots.fan import LEVELS, _regions
 from vtssi_pyro.plots.style import IDENTITIES
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 
 def test_futures_fan_out_from_what_was_seen(tmp_path: Path) -> None:

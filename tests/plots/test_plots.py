@@ -15,7 +15,7 @@ from vtssi_pyro.plots.canvas import REGION, SMALLEST, Canvas
 from vtssi_pyro.plots.curves import _smooth
 from vtssi_pyro.plots.overlay import FOOTER, GAP, HEADER, MARGIN
 from vtssi_pyro.plots.style import GREYS, IDENTITIES, SHADES, identity_base, palette, to_greys
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 B, T, N, H, W, SCALE = 2, 6, 2, 40, 50, 4
 WIDTH, HEIGHT = W * SCALE, H * SCALE

@@ -19,7 +19,7 @@ from vtssi_pyro.tracks.export import (
     write_tracks_csv,
     write_tracks_json,
 )
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 
 def read(path: Path) -> tuple[list[str], list[list[str]]]:
@@ -102,7 +102,7 @@ def test_old_sequences_go_and_a_users_files_stay(tmp_path: Path) -> None:
     own = (tmp_path / "mine.txt", tmp_path / "gt" / "sequence-0001" / "det.txt")
     for path in own:
         path.write_text("kept")
-    write_mot_challenge(tmp_path, Tracks._make(None if f is None else f[:1] for f in tracks), (40, 50))
+    write_mot_challenge(tmp_path, tracks.part(slice(1)), (40, 50))
     assert [path.read_text() for path in own] == ["kept", "kept"]
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()} - {
         path.relative_to(tmp_path).as_posix() for path in own

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from vtssi_pyro import judge
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import AIRConfig, ModelConfig, MOTConfig, RECTConfig, TemplateConfig, override
 from vtssi_pyro.config.schedules import Constant, Linear, Staircase
@@ -213,7 +214,7 @@ def test_looking_draws_no_random_number() -> None:
     before = torch.get_rng_state()
     batches = [position_batches(tracker, DATA, STAGES[2], 1, 1.0, CPU) for _ in range(2)]
     validation_elbo(tracker, DATA, CPU)
-    fitting.judge(tracker, DATA, 3)
+    judge(tracker, DATA, 3)
     assert torch.equal(torch.get_rng_state(), before)
     assert same(batches[0](4), batches[1](4))
     assert not same(batches[0](4), batches[0](5))

@@ -16,6 +16,7 @@ from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.evaluation.judge import judge
+from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.system.atomic import atomic_write, write_json
 from vtssi_pyro.system.checkpoint import digest
@@ -67,9 +68,9 @@ def pack(
             f"{run.folder}: its weights take {len(payload) / 1e6:.1f} MB, {LARGEST / 1e6:.0f} MB at most may ship"
         )
     calibration = _calibration(run, tracker, checkpoint_name)
-    metrics = {"float32": judge(tracker, test, config.observe).as_dict()}
+    metrics = {"float32": judge(ModelTracker(tracker), test, config.observe).as_dict()}
     tracker.load_state_dict(weights)
-    metrics[str(dtype).removeprefix("torch.")] = judge(tracker, test, config.observe).as_dict()
+    metrics[str(dtype).removeprefix("torch.")] = judge(ModelTracker(tracker), test, config.observe).as_dict()
     if calibration:
         calibration = replace(calibration, weights=digest(tracker.state_dict()))
     card = Card(

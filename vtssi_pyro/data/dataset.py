@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 Index = Tensor | slice
 
@@ -82,13 +82,7 @@ class Part:
     def truth(self) -> Tracks | None:
         """Where the objects of this part are."""
         truth = self.whole.truth
-        if truth is None:
-            return None
-        return truth._replace(
-            position=truth.position[self._rows],
-            present=truth.present[self._rows],
-            box=None if truth.box is None else truth.box[self._rows],
-        )
+        return None if truth is None else truth.part(self._rows)
 
     @property
     def counts(self) -> Tensor | None:

@@ -14,7 +14,7 @@ from vtssi_pyro.data.digits import Sprites
 from vtssi_pyro.data.motion import Motion, elliptic, linear
 from vtssi_pyro.data.render import draw
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 MAX_REDRAWS = 1000  # of the starts that share a pixel; with two digits in 50x50 a handful of rounds is enough
 _CHUNK = 1024  # sequences drawn at a time in the search for shared pixels

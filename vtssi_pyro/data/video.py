@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vtssi_pyro.data.dataset import Index, rows, span
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 _FULL = {"uint8": 255.0, "uint16": 65535.0, "bool": 1.0}  # what means white, by dtype
 _CHUNK = 2**24  # numbers looked at in one go when floats are checked

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.tracks.matching import crop, match
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 LEVELS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 FLOOR = 0.01  # px, added to every spread: clouds may collapse to a point

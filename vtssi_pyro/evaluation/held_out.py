@@ -7,9 +7,10 @@ from torch import Tensor
 
 from vtssi_pyro.data.clips import Clips
 from vtssi_pyro.data.dataset import spread
-from vtssi_pyro.inference.filter import concatenated, forecast, track
+from vtssi_pyro.inference.filter import forecast, track
 from vtssi_pyro.model.program import Tracker, at_once
 from vtssi_pyro.tracks.matching import in_order
+from vtssi_pyro.tracks.tracks import concatenated
 
 VISIBLE = 0.5  # confidence from which on an object is taken to be seen
 MOST = 64  # clips looked at; of a longer movie, from all over its held-out frames

@@ -1,87 +1,107 @@
-"""A tracker judged on a data set with truth, by the paper's procedure (App. D.2)."""
+"""Anything that tracks, judged on a data set with truth by the paper's procedure (App. D.2)."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
+from torch import Tensor
 
 from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.evaluation.metrics import Evaluation, evaluate
-from vtssi_pyro.inference.filter import concatenated, forecast, track
-from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.ops.gaussian import average
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks, concatenated
+
+PART = 64  # sequences at a time: their frames and tracks are held at once
 
 
-@contextmanager
-def as_published(tracker: Tracker) -> Iterator[None]:
-    """Within, a tracker does no more at test time than the paper says, whatever it was built to do; its parts stay.
+class MultiObjectTracker(Protocol):
+    """Anything that tracks, whatever it is made of: frames go in, tracks come out."""
 
-    What the objects are is decided once, on the first K frames; positions are the finder's own, fused by averages;
-    tracks are the centres of attention windows.
-    """
-    changes: list[tuple[Any, str, Any]] = [
-        (tracker, "rule", average),
-        (tracker, "tight", False),
-        (tracker.consensus, "tries", 1),
-        (tracker.find, "refinement", 0),
-    ]
-    changes = [change for change in changes if hasattr(*change[:2])]
-    before = [getattr(part, name) for part, name, _ in changes]
-    try:
-        for part, name, value in changes:
-            setattr(part, name, value)
-        yield
-    finally:
-        for (part, name, _), value in zip(changes, before, strict=True):
-            setattr(part, name, value)
+    @property
+    def per_frame_count(self) -> bool:
+        """Whether it counts objects in every frame anew, and is judged so; else a count holds for its sequence."""
+        ...
+
+    def track(self, frames: Tensor) -> Tracks:
+        """Tracks of the frames.
+
+        Args:
+            frames: (B, T, H, W), intensities in [0, 1].
+
+        Returns:
+            tracks (B, T, N, 2), px, of any number of slots.
+        """
+        ...
+
+    def forecast(self, frames: Tensor, horizon: int, samples: int) -> Tracks | None:
+        """Tracks of the frames and of those that follow, unseen; None, always, of a tracker that cannot predict.
+
+        Args:
+            frames: (B, T, H, W), intensities in [0, 1].
+            horizon: frames to predict, 1 or more.
+            samples: of the positions, to be drawn; 0: none.
+
+        Returns:
+            tracks (B, T + horizon, N, 2), px.
+        """
+        ...
 
 
 class Found(NamedTuple):
-    """What a tracker made of a data set."""
+    """The tracks that a tracker is judged by."""
 
     tracks: Tracks  # (S, T, N, 2), of all frames
     ahead: Tracks  # begun on the first ``observe`` frames alone, and predicted from there if the tracker predicts
+    per_frame_count: bool = False
 
 
-def judge(tracker: Tracker, dataset: Dataset, observe: int = 5, limit: int | None = None) -> Evaluation:
+def judge(
+    tracker: MultiObjectTracker | Tracks, dataset: Dataset, observe: int = 5, limit: int | None = None
+) -> Evaluation:
     """Metrics of a tracker; it sees frames only, and the metrics see tracks only.
 
     Args:
-        tracker: trained.
+        tracker: anything that tracks, or tracks (S, T, N, 2), px, that something has made of the data set.
         dataset: with truth.
-        observe: frames seen before the rest is predicted.
+        observe: frames seen before the rest is predicted; objects are matched on them.
         limit: sequences used; None: all.
     """
-    return compare(tracker, dataset, find(tracker, dataset, observe, limit), observe)
+    return compare(dataset, find(tracker, dataset, observe, limit), observe)
 
 
-def find(tracker: Tracker, dataset: Dataset, observe: int = 5, limit: int | None = None) -> Found:
-    """The tracks that a tracker is judged by; see :func:`judge`."""
+def find(
+    tracker: MultiObjectTracker | Tracks, dataset: Dataset, observe: int = 5, limit: int | None = None
+) -> Found:
+    """The tracks that a tracker is judged by; see :func:`judge`.
+
+    Of tracks that are made already nobody knows how they would have begun without the later frames: they begin as
+    they are, and predict nothing.
+    """
     total = min(len(dataset), limit or len(dataset))
-    device = next(tracker.parameters()).device
     observe = min(observe, dataset.length)
-    horizon = dataset.length - observe if tracker.motion.predicts else 0
+    if isinstance(tracker, Tracks):
+        tracks = tracker.part(slice(total)).cpu()
+        return Found(tracks, tracks.part(frames=slice(observe)))
+    horizon = dataset.length - observe
     found, ahead = [], []
-    for index in torch.arange(total).split(64):
-        frames = dataset.frames(index).to(device)
-        found.append(track(tracker, frames).tracks.cpu())
-        ahead.append(forecast(tracker, frames[:, :observe], horizon).tracks.cpu())
-    return Found(concatenated(found), concatenated(ahead))
+    for index in torch.arange(total).split(PART):
+        frames = dataset.frames(index)
+        found.append(tracker.track(frames).cpu())
+        seen = frames[:, :observe]
+        later = tracker.forecast(seen, horizon, 0) if horizon else None
+        ahead.append((tracker.track(seen) if later is None else later).cpu())
+    return Found(concatenated(found), concatenated(ahead), tracker.per_frame_count)
 
 
-def compare(tracker: Tracker, dataset: Dataset, found: Found, observe: int = 5) -> Evaluation:
+def compare(dataset: Dataset, found: Found, observe: int = 5) -> Evaluation:
     """The metrics of what :func:`find` found."""
     truth = dataset.truth
     assert truth is not None, "a data set without truth has no metrics"
-    truth = Tracks._make(None if field is None else field[: len(found.tracks.present)] for field in truth)
+    observe = min(observe, dataset.length)
     return evaluate(
-        truth,
+        truth.part(slice(len(found.tracks.present))),
         found.tracks,
-        found.ahead if found.ahead.present.shape[1] > min(observe, dataset.length) else None,
-        min(observe, dataset.length),
-        per_frame_count=tracker.per_frame,
+        found.ahead if found.ahead.present.shape[1] > observe else None,
+        observe,
+        per_frame_count=found.per_frame_count,
         begun=found.ahead,
         frame_size=dataset.frame_size,
     )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.tracks.matching import crop, match
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 CLOSENESS = (0.0, 5.0, 10.0, 15.0, 20.0)  # px; where the bins of the smallest distance between objects begin
 
@@ -82,7 +82,9 @@ def evaluate(
     nothing = inference.new_empty(len(inference), 0, 0)
     prediction = nothing if predicted is None else _distances(truth, predicted, observe, first=observe)
     right = _counts_agree(truth, inferred, per_frame_count)  # (B, 1) or (B, T)
-    seen, beginning = (_first(tracks, observe) for tracks in (truth, begun or predicted or inferred))
+    seen, beginning = (
+        tracks.part(frames=slice(observe)) for tracks in (truth, begun or predicted or inferred)
+    )
     right_at_once = _counts_agree(seen, beginning, per_frame_count)
     outside = nothing if predicted is None or not frame_size else _outside(predicted, observe, frame_size)
     wholly = right.all(-1)
@@ -107,10 +109,6 @@ def evaluate(
         by_objects={name: share(chosen) for name, chosen in _by_objects(truth).items()},
         by_distance={name: share(chosen) for name, chosen in _by_distance(seen).items()},
     )
-
-
-def _first(tracks: Tracks, frames: int) -> Tracks:
-    return Tracks(tracks.position[:, :frames], tracks.present[:, :frames])
 
 
 def _distances(truth: Tracks, found: Tracks, observe: int, first: int) -> Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from vtssi_pyro.errors import DataError, UsageError
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 # Our names, and under which metric and field TrackEval has them; HOTA's are means over its thresholds.
 FIELDS = {

@@ -6,10 +6,10 @@ from vtssi_pyro.data import Dataset
 from vtssi_pyro.data.dataset import Part
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation.calibration import FEWEST, TOO_FEW, Calibration, assess, calibrate
-from vtssi_pyro.inference.filter import concatenated, forecast, track
+from vtssi_pyro.inference.filter import forecast, track
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.system.checkpoint import digest
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks, concatenated
 
 TEMPERATURES = (1.0, 0.4, 0.2, 0.1, 0.05, 0.025)  # tried until one is worse than the one before
 FEW, DRAWS = 80, 20  # sequences and futures of each that tell temperatures apart
@@ -42,7 +42,7 @@ def recalibrate(
     if int(truth.present[:, observed].sum()) < FEWEST:
         raise UsageError(TOO_FEW)
     some = Part(dataset, 0, min(len(dataset), FEW))
-    known = Tracks(truth.position[: len(some)], truth.present[: len(some)])
+    known = truth.part(slice(len(some)))
     best, least = TEMPERATURES[0], float("inf")
     for temperature in TEMPERATURES:
         drawn = futures(tracker, some, observed, min(samples, DRAWS), temperature, seed)

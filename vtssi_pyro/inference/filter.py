@@ -20,7 +20,8 @@ from vtssi_pyro.model.program import Tracker, at_once, channelled, evaluating, f
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.spatial import size_to_pixels, to_pixels
 from vtssi_pyro.system.machine import tidy
-from vtssi_pyro.types import Appearance, Chain, Detections, Latents, Objects, Pose, State, Tracks
+from vtssi_pyro.tracks.tracks import Tracks, concatenated
+from vtssi_pyro.types import Appearance, Chain, Detections, Latents, Objects, Pose, State
 
 WINDOW = 64  # frames that the model sees at a time at most; more would only take more memory
 TIDIED = 4  # batches after which freed memory is given back; each time costs as much as part of a batch
@@ -339,14 +340,6 @@ class Stream:
 def windows(filter_: Filter, x: Tensor) -> Iterator[Tensor]:
     """Frames in parts that follow each other, as many at a time as memory allows."""
     yield from x.split(max(min(WINDOW, at_once(filter_.tracker, 1)), filter_.needed), 1)
-
-
-def concatenated(parts: Sequence[Tracks], axis: int = 0) -> Tracks:
-    """Tracks one after another as one, by sequences (0) or by frames (1)."""
-    columns = zip(Tracks._fields, zip(*parts, strict=True), strict=True)
-    return Tracks._make(
-        None if c[0] is None else torch.cat(c, axis + (name == "samples")) for name, c in columns
-    )
 
 
 def joined(parts: Sequence[Estimate], axis: int) -> Estimate:

@@ -10,7 +10,8 @@ from typing import BinaryIO
 import numpy as np
 
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.movies.pictures import is_picture, natural, picture
+from vtssi_pyro.movies.pictures import is_picture, picture
+from vtssi_pyro.system.naming import natural
 
 POLL = 0.02  # seconds between two looks at a folder
 END = "end"  # the file that says that all pictures are there

@@ -14,6 +14,7 @@ import numpy as np
 
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies.movie import Movie
+from vtssi_pyro.system.naming import natural
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -137,9 +138,3 @@ def _array(picture: "Image") -> np.ndarray:
     if "A" in mode or "transparency" in picture.info:
         return np.asarray(picture.convert("RGBA"))
     return np.asarray(picture.convert("RGB"))
-
-
-def natural(path: Path) -> list[tuple[int, str]]:
-    """A key that orders numbers inside names by value."""
-    pieces = re.split(r"(\d+)", path.name.casefold())
-    return [(int(piece), piece) if piece.isdecimal() else (-1, piece) for piece in pieces]

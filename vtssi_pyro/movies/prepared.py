@@ -1,6 +1,6 @@
 """One movie of a user's: prepared for a model, the model made to suit it, and tracks in the movie's own pixels."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,9 +15,9 @@ from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import Inspection, Movie, Preparation, open_movie, suggested_preparation
 from vtssi_pyro.ops.peaks import peaks
 from vtssi_pyro.ops.spatial import to_pixels
+from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.recipe import Stage
-from vtssi_pyro.types import Tracks
 
 FEWEST = 16  # frames: what is needed to see things move, and to hold some frames out
 HELD_OUT = 0.1  # of the frames, the last ones
@@ -156,23 +156,7 @@ def _suited(stage: Stage, objects: int, side: int) -> Stage:
 def to_source(tracks: Tracks, preparation: Preparation) -> Tracks:
     """Tracks in the frames that a model sees as tracks in the movie's own pixels."""
     zero, one = preparation.to_source(np.array([[0.0, 0.0], [1.0, 1.0]]))
-    return moved(tracks, preparation.to_source, one - zero)
-
-
-def moved(tracks: Tracks, points: Callable[[np.ndarray], np.ndarray], ratio: np.ndarray) -> Tracks:
-    """Tracks in other pixels: points moved, lengths (width, height) multiplied by a ratio (2,)."""
-
-    def point(values: Tensor | None) -> Tensor | None:
-        return None if values is None else torch.as_tensor(points(values.cpu().numpy()), dtype=values.dtype)
-
-    def length(values: Tensor | None) -> Tensor | None:
-        return None if values is None else values.cpu() * torch.as_tensor(ratio, dtype=values.dtype)
-
-    position = point(tracks.position)
-    assert position is not None
-    return tracks._replace(
-        position=position, box=length(tracks.box), scale=length(tracks.scale), samples=point(tracks.samples)
-    )
+    return tracks.moved(preparation.to_source, one - zero)
 
 
 def model_side(found: Inspection) -> int:

@@ -15,6 +15,7 @@ from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.evaluation.judge import as_published, judge
 from vtssi_pyro.evaluation.metrics import Share
+from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.model.blocks import RandomWalk
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.paper.published import WITHOUT_MOT
@@ -86,10 +87,11 @@ def measure(
     """
     config, since = run.config, time.monotonic()
     tracker = tracker_of(run, key.variant, device)
-    metrics = judge(tracker, data.test, config.observe).as_dict()
+    judged = ModelTracker(tracker)
+    metrics = judge(judged, data.test, config.observe).as_dict()
     with as_published(tracker):
-        plain = judge(tracker, data.test, config.observe).as_dict()
-    long = judge(tracker, data.long, config.observe).as_dict() if tracker.motion.predicts else None
+        plain = judge(judged, data.test, config.observe).as_dict()
+    long = judge(judged, data.long, config.observe).as_dict() if tracker.motion.predicts else None
     minutes = (time.monotonic() - since) / 60
     trained = json.loads(run.summary.read_text())
     return {

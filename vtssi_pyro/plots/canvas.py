@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from vtssi_pyro.plots.style import DIM, PAGE, SHADES, font, identity_base, palette
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 SMOOTHING = 3  # trails and dots are drawn this much larger and shrunk
 VISIBLE = 100  # of 255: what a smooth edge must reach to cover a pixel

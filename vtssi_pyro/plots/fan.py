@@ -13,7 +13,7 @@ from torch import Tensor
 from vtssi_pyro.evaluation.calibration import mahalanobis, moments
 from vtssi_pyro.plots.curves import dress, save
 from vtssi_pyro.plots.style import IDENTITIES, Frames, to_greys
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 SHOWN_FUTURES = 40  # of an object
 REGIONS = 4  # horizons whose regions are drawn, evenly spaced, the last among them

@@ -8,7 +8,7 @@ import numpy as np
 from vtssi_pyro.plots.canvas import Canvas, Scene
 from vtssi_pyro.plots.style import BRIGHT, DIM, Frames, font, to_greys
 from vtssi_pyro.system.atomic import atomic_write
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 TILE = 150  # px, about the width of a frame's picture
 MARGIN, GAP, HEADER = 16, 6, 34  # px

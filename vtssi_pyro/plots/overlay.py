@@ -11,7 +11,7 @@ from vtssi_pyro.movies import write_film
 from vtssi_pyro.plots.canvas import Canvas, Scene
 from vtssi_pyro.plots.style import BRIGHT, DIM, PAGE, Frames, to_greys
 from vtssi_pyro.system.atomic import atomic_write
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 TILE = 200  # px, about the width of a frame's picture
 MARGIN, GAP, HEADER, FOOTER = 12, 8, 24, 26  # px

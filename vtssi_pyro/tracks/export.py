@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.system.atomic import atomic_write, write_json
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 TRACKS_HEADER = "sequence frame object x y width height x_std y_std confidence".split()
 PREDICTIONS_HEADER = [
@@ -188,8 +188,8 @@ def write_mot_challenge(
         with atomic_write(folder / "gt" / name / "seqinfo.ini") as temporary:
             Path(temporary).write_text("\n".join(lines) + "\n", encoding="utf-8")
         if truth is not None:
-            sequence = Tracks._make(None if field is None else field[b : b + 1] for field in truth)
-            _write_csv(folder / "gt" / name / "gt" / "gt.txt", [], _mot_columns(sequence, (1, 1, 1)))
+            own = truth.part(slice(b, b + 1))
+            _write_csv(folder / "gt" / name / "gt" / "gt.txt", [], _mot_columns(own, (1, 1, 1)))
     with atomic_write(folder / "seqmap.txt") as temporary:
         Path(temporary).write_text("\n".join(["name", *names]) + "\n", encoding="utf-8")
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.errors import DataError, UsageError
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 ENUMERATED_SLOTS = 4  # 4! = 24 assignments are tried at once; beyond that, one linear program a sequence
 
@@ -48,7 +48,7 @@ def in_order(tracks: Tracks, reference: Tracks, prefix: int) -> Tracks:
         reference: of the same frames and as many slots.
         prefix: number of frames to match on.
     """
-    here, there = (Tracks(t.position[:, :prefix], t.present[:, :prefix]) for t in (reference, tracks))
+    here, there = (t.part(frames=slice(prefix)) for t in (reference, tracks))
     slots = match(here, there, prefix)
     for b in (slots < 0).any(1).nonzero()[:, 0].tolist():
         used = set(slots[b].tolist())

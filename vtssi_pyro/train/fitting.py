@@ -17,6 +17,7 @@ from vtssi_pyro.errors import DataError, PeerLost, UsageError, VtssiError
 from vtssi_pyro.evaluation.held_out import reconstruct
 from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.evaluation.recalibration import recalibrate
+from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.model.variants import VARIANTS, build
 from vtssi_pyro.system import checkpoint
@@ -187,7 +188,7 @@ def calibrate(config: Config, run: Run, tracker: Tracker, held_out: Dataset) -> 
 
 def summarise(config: Config, run: Run, tracker: Tracker, test: Any) -> dict[str, Any]:
     """Judge a trained tracker on held-out sequences; write, and return, the run's ``summary.json``."""
-    judged = judge(tracker, test, config.observe).as_dict() if test.truth is not None else None
+    judged = judge(ModelTracker(tracker), test, config.observe).as_dict() if test.truth is not None else None
     summary = {
         "variant": config.variant,
         "preset": config.preset,

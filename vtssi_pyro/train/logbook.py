@@ -11,6 +11,7 @@ from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.errors import Diverged
 from vtssi_pyro.evaluation.judge import judge
+from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.model.program import Tracker, at_once, evaluating
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.system.machine import tidy
@@ -89,7 +90,7 @@ class Logbook:
             raise self._lost("the ELBO of held-out sequences is")
         if data.truth is not None:
             observe = self.trainer.config.observe
-            figures = judge(tracker, data, observe, limit=JUDGED).as_dict()
+            figures = judge(ModelTracker(tracker), data, observe, limit=JUDGED).as_dict()
             record |= {k: figures[k] for k in ("count_accuracy", "inference_error", "prediction_error")}
         record["seconds"] = round(self.elapsed(), 2)
         if record["elbo"] > self.best:

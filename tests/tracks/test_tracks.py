@@ -1,0 +1,54 @@
+"""Tracks cut and joined: every field goes along, on its own axes."""
+
+import numpy as np
+import pytest
+import torch
+
+from vtssi_pyro.tracks.tracks import Tracks, concatenated
+
+B, T, N, S = 3, 5, 2, 4
+
+
+def drawn() -> Tracks:
+    shape = (B, T, N)
+    pairs = (torch.rand(*shape, 2) for _ in range(3))
+    position, box, scale = pairs
+    return Tracks(position, torch.rand(shape) > 0.3, box, scale, torch.rand(shape), torch.rand(S, *shape, 2))
+
+
+def same(a: Tracks, b: Tracks) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_what_is_cut_and_joined_is_as_before(axis: int) -> None:
+    tracks = drawn()
+    cuts = (slice(2), slice(2, None))
+    parts = [tracks.part(cut) if axis == 0 else tracks.part(frames=cut) for cut in cuts]
+    assert [p.present.shape[axis] for p in parts] == [2, tracks.present.shape[axis] - 2]
+    assert same(concatenated(parts, axis), tracks)
+
+
+def test_a_part_has_every_axis() -> None:
+    part = drawn().part(slice(1, 2), slice(1, 4))
+    assert part.position.shape == (1, 3, N, 2)
+    assert part.samples is not None
+    assert part.samples.shape == (S, 1, 3, N, 2)
+
+
+def test_what_is_unknown_stays_unknown() -> None:
+    bare = Tracks(*drawn()[:2])
+    for tracks in (bare.part(slice(1)), concatenated([bare, bare]), bare.moved(lambda p: p, np.ones(2))):
+        assert tracks[2:] == (None,) * 4
+
+
+def test_points_move_and_lengths_grow() -> None:
+    tracks = drawn()
+    moved = tracks.moved(lambda points: 2 * points + np.float32([1, 3]), np.array([2.0, 2.0]))
+    for name in ("position", "samples"):
+        expected = 2 * getattr(tracks, name) + torch.tensor([1.0, 3.0])
+        torch.testing.assert_close(getattr(moved, name), expected)
+    for name in ("box", "scale"):
+        torch.testing.assert_close(getattr(moved, name), 2 * getattr(tracks, name))
+    assert torch.equal(moved.present, tracks.present)
+    assert torch.equal(moved.confidence, tracks.confidence)

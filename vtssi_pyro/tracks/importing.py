@@ -1,0 +1,262 @@
+"""Tracks from text that this or another program wrote: CSV and MOTChallenge."""
+
+import csv
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+import torch
+
+from vtssi_pyro.errors import DataError
+from vtssi_pyro.system.naming import natural
+from vtssi_pyro.tracks.export import PREDICTIONS_HEADER, TRACKS_HEADER
+from vtssi_pyro.tracks.tracks import Tracks
+
+VALUES = TRACKS_HEADER[3:]  # x and y, which every row has, and what may be known besides
+IDENTITIES = ("object", "particle", "track", "track_id", "id")  # names of the column, the first that is there
+PREDICTED = set(PREDICTIONS_HEADER) - set(TRACKS_HEADER)  # columns of a file of predictions alone
+
+Identity = int | str
+
+
+class _Row(NamedTuple):
+    """An object in a frame."""
+
+    where: str  # file and line
+    sequence: int
+    frame: int
+    identity: Identity
+    values: list[float]  # as VALUES; NaN where unknown
+
+
+def holds_tracks(path: str | Path) -> bool:
+    """Whether a path looks like tracks: a CSV or text file, or a folder of MOTChallenge text and no run."""
+    path = Path(path)
+    if not path.is_dir():
+        return path.suffix.lower() in (".csv", ".txt")
+    return not (path / "config.json").exists() and bool(_mot_folders(path) or [*path.glob("*.txt")])
+
+
+def read_tracks(path: str | Path, sequences: int | None = None, length: int | None = None) -> Tracks:
+    """Read tracks of either kind: a ``.csv`` as :func:`read_tracks_csv` does, all else as :func:`read_mot`."""
+    read = read_tracks_csv if Path(path).suffix.lower() == ".csv" else read_mot
+    return read(path, sequences, length)
+
+
+def read_tracks_csv(path: str | Path, sequences: int | None = None, length: int | None = None) -> Tracks:
+    """Read a table with one row per object and frame, as :func:`~vtssi_pyro.tracks.export.write_tracks_csv` writes it.
+
+    Columns are known by their names. Needed are ``frame``, counted from 0, an identity (:data:`IDENTITIES`), ``x`` and
+    ``y``; without ``sequence``, counted from 0, too, all rows are of one sequence. An identity is a number or a name
+    and holds within its sequence. Rows come in any order; an object without a row is absent from that frame.
+
+    Args:
+        path: the file; ``x`` and ``y`` in pixels, with (0.5, 0.5) the centre of the top-left one.
+        sequences: how many there are; None: as many as have rows.
+        length: frames of each; None: as many as have rows.
+
+    Returns:
+        Tracks (B, T, N, 2), px, float64. Slots are dealt in the order in which objects first appear, those of one
+        frame in the order of their identities. Fields that no row knows are None.
+
+    Raises:
+        DataError: the table is empty or damaged, or goes beyond the sequences and frames there are.
+    """
+    with _opened(path) as file:
+        reader = csv.reader(file)
+        header = [name.strip().lower() for name in next(reader, [])]
+        if not any(header):
+            raise DataError(f"{path}: empty, expected a first line such as {','.join(TRACKS_HEADER)}")
+        columns = _columns(f"{path}, line 1", header, sequences)
+        rows = [
+            _csv_row(f"{path}, line {reader.line_num}", columns, cells, sequences, length)
+            for cells in reader
+            if any(cells)
+        ]
+    return _tracks(rows, sequences, length, first=0)
+
+
+def read_mot(path: str | Path, sequences: int | None = None, length: int | None = None) -> Tracks:
+    """Read MOTChallenge text, one file a sequence: frame, id, left, top, width, height and, if known, confidence.
+
+    Frames and the pixel grid count from 1 there, see :func:`~vtssi_pyro.tracks.export.write_mot`; further columns are
+    passed over. A file without a line is a sequence without objects.
+
+    Args:
+        path: a file, a folder of files (sequences in the order of their names, 2 before 10), or one that holds the
+            files of one tracker as TrackEval expects them, such as ``mot/`` of ``vtssi-pyro track``.
+        sequences: how many there must be; None: any number.
+        length: frames of each; None: up to the last that has a line.
+
+    Returns:
+        See :func:`read_tracks_csv`. Confidences outside [0, 1] are scores of another kind, and unknown.
+
+    Raises:
+        DataError: a file is damaged or goes beyond the frames there are, or there are not as many files as sequences.
+    """
+    files = _mot_files(Path(path))
+    if sequences not in (None, len(files)):
+        raise DataError(f"{path}: tracks of {len(files)} sequences, expected {sequences}, a file each")
+    rows = []
+    for b, name in enumerate(files):
+        with _opened(name) as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    rows.append(_mot_row(f"{name}, line {number}", b, line, length))
+    return _tracks(rows, len(files), length, first=1)
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[IO[str]]:
+    try:
+        with open(
+            path, newline="", encoding="utf-8-sig"
+        ) as file:  # -sig: spreadsheets write a byte-order mark
+            yield file
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"cannot read {path} ({error}): expected text in UTF-8") from error
+
+
+def _columns(where: str, header: list[str], sequences: int | None) -> dict[str, int]:
+    """The place of each known column."""
+    if PREDICTED & set(header):
+        raise DataError(f"{where}: predictions, expected tracks of frames that were seen, such as tracks.csv")
+    columns = {name: header.index(name) for name in ("sequence", "frame", *VALUES) if name in header}
+    identity = next((name for name in IDENTITIES if name in header), None)
+    if identity:
+        columns["object"] = header.index(identity)
+    for name in ("frame", "object", "x", "y"):
+        if name not in columns:
+            other = f" (or {', '.join(IDENTITIES[1:])})" if name == "object" else ""
+            raise DataError(f"{where}: no column {name}{other}, expected frame, object, x and y at least")
+    if "sequence" not in columns and sequences not in (None, 1):
+        raise DataError(f"{where}: no column sequence, expected one that tells {sequences} sequences apart")
+    return columns
+
+
+def _csv_row(
+    where: str, columns: dict[str, int], cells: list[str], sequences: int | None, length: int | None
+) -> _Row:
+    def cell(name: str) -> str:
+        place = columns.get(name, len(cells))
+        return cells[place].strip() if place < len(cells) else ""
+
+    sequence = _index(where, "sequence", cell("sequence"), 0, sequences) if "sequence" in columns else 0
+    frame = _index(where, "frame", cell("frame"), 0, length)
+    values = [_number(where, name, cell(name)) for name in VALUES]
+    return _Row(where, sequence, frame, _identity(where, cell("object")), values)
+
+
+def _mot_row(where: str, sequence: int, line: str, length: int | None) -> _Row:
+    cells = [cell.strip() for cell in line.split(",")] if "," in line else line.split()
+    if len(cells) < 6:
+        raise DataError(f"{where}: {len(cells)} columns, expected frame, id, left, top, width, height")
+    frame, identity = _index(where, "frame", cells[0], 1, length), _identity(where, cells[1])
+    left, top = (_number(where, name, cell) for name, cell in zip(("x", "y"), cells[2:4], strict=True))
+    width, height = (_number(where, name, cell) for name, cell in zip(VALUES[2:4], cells[4:6], strict=True))
+    if math.isnan(width + height):
+        raise DataError(f"{where}: a box without a size, expected frame, id, left, top, width, height")
+    confidence = _number(where, "confidence", cells[6]) if len(cells) > 6 else math.nan
+    centre = [left - 1 + width / 2, top - 1 + height / 2]
+    return _Row(where, sequence, frame, identity, [*centre, width, height, math.nan, math.nan, confidence])
+
+
+def _index(where: str, name: str, text: str, first: int, number: int | None) -> int:
+    """A place counted from ``first``, of so many, as one counted from 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    last = math.inf if number is None else first + number - 1
+    if not (value.is_integer() and first <= value <= last):
+        span = f"from {first} on" if number is None else f"from {first} to {last}"
+        raise DataError(f"{where}: {name} is {text!r}, expected a whole number {span}")
+    return int(value) - first
+
+
+def _identity(where: str, text: str) -> Identity:
+    """A number where the text is one, so that 7 and 7.0 are the same."""
+    if not text:
+        raise DataError(f"{where}: an object without identity, expected a number or a name")
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return int(value) if value.is_integer() else text
+
+
+def _number(where: str, name: str, text: str) -> float:
+    """A finite number; NaN, where a value need not be known, for an empty cell."""
+    needed = name in ("x", "y")
+    try:
+        value = float(text or math.nan)
+    except ValueError:
+        value = math.inf
+    if math.isinf(value) or (needed and math.isnan(value)):
+        raise DataError(f"{where}: {name} is {text!r}, expected a number{'' if needed else ' or nothing'}")
+    if value < 0 and name not in ("x", "y", "confidence"):
+        raise DataError(f"{where}: {name} is {text}, expected 0 or more")
+    return value
+
+
+def _tracks(rows: list[_Row], sequences: int | None, length: int | None, first: int) -> Tracks:
+    """Rows as tracks; ``first`` is the number of the first frame in the file."""
+    if sequences is None:
+        sequences = 1 + max((row.sequence for row in rows), default=-1)
+    if length is None:
+        length = 1 + max((row.frame for row in rows), default=-1)
+    slots = _slots(rows)
+    places: dict[tuple[int, int, int], str] = {}
+    for row in rows:
+        place = (row.sequence, row.frame, slots[row.sequence][row.identity])
+        if place in places:
+            raise DataError(
+                f"{row.where}: object {row.identity} in frame {row.frame + first}, as in {places[place]}: "
+                "expected one row an object and frame"
+            )
+        places[place] = row.where
+    most = max(map(len, slots.values()), default=0)
+    values = np.full((sequences, length, most, len(VALUES)), np.nan)
+    if rows:
+        values[tuple(np.array(list(places)).T)] = [row.values for row in rows]
+    table = torch.from_numpy(values)  # (B, T, N, 7)
+    confidence = table[..., 6].where((table[..., 6] >= 0) & (table[..., 6] <= 1), torch.nan)
+    fields = (table[..., 2:4], table[..., 4:6], confidence)
+    known = [None if rows and field.isnan().all() else field for field in fields]
+    return Tracks(table[..., :2], table[..., 0].isfinite(), *known)
+
+
+def _slots(rows: list[_Row]) -> dict[int, dict[Identity, int]]:
+    """Of each sequence, the slots of its objects."""
+    begin: dict[int, dict[Identity, int]] = {}
+    for row in rows:
+        own = begin.setdefault(row.sequence, {})
+        own[row.identity] = min(row.frame, own.get(row.identity, row.frame))
+    slots: dict[int, dict[Identity, int]] = {}
+    for sequence, own in begin.items():
+        order = sorted((frame, isinstance(name, str), name) for name, frame in own.items())
+        slots[sequence] = {name: slot for slot, (_, _, name) in enumerate(order)}
+    return slots
+
+
+def _mot_folders(path: Path) -> list[Path]:
+    """Where a folder for TrackEval holds the files of each tracker."""
+    return sorted(path.glob("trackers/*/data"))
+
+
+def _mot_files(path: Path) -> list[Path]:
+    """The files of a tracker, sequence by sequence."""
+    if not path.is_dir():
+        return [path]
+    folders = _mot_folders(path) or [path]
+    if len(folders) > 1:
+        raise DataError(f"{path}: tracks of {len(folders)} trackers, expected one: give {folders[0]}, say")
+    files = sorted(folders[0].glob("*.txt"), key=natural)
+    if not files:
+        raise DataError(f"{folders[0]}: no tracks, expected a file .txt for each sequence")
+    return files
