@@ -27,7 +27,9 @@ class Site(NamedTuple):
         return f"{self.name}_{t}"
 
 
-State = dict[str, Tensor]  # values (..., B, N, dims) of one frame of the Markov chain, by the names of their sites
+State = dict[
+    str, Tensor
+]  # values (..., B, N, dims) of one frame of the Markov chain, by the names of their sites
 
 
 class Objects(NamedTuple):
@@ -42,7 +44,9 @@ class Appearance(NamedTuple):
     """What objects look like, where frames tell it better than their descriptions."""
 
     glimpses: Tensor  # (..., B, N, C, G, G)
-    box: tuple[Tensor, Tensor]  # tight: offset of its centre, frame coordinates, and size, fractions; (..., B, N, 2)
+    box: tuple[
+        Tensor, Tensor
+    ]  # tight: offset of its centre, frame coordinates, and size, fractions; (..., B, N, 2)
 
 
 class Pose(NamedTuple):

@@ -7,18 +7,20 @@ import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 
+from vtssi_pyro.artifacts.formats import FORMAT, upgraded_recipe, upgraded_weights
 from vtssi_pyro.config import from_dict, to_dict
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
-from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.model.variants import build
+from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.movies import Preparation
 from vtssi_pyro.system import checkpoint
+from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.system.atomic import atomic_write, write_json
 from vtssi_pyro.system.provenance import versions
 from vtssi_pyro.train.config import Config
@@ -63,7 +65,12 @@ class Run:
                 checkpoint.save(run.checkpoint("start"), {"trained": start})
             if preparation is not None:
                 preparation.save(run.folder / PREPARATION)
-            made = {"config": to_dict(config), "versions": versions(), "machine": machine or {}}
+            made = {
+                "format": FORMAT,
+                "config": to_dict(config),
+                "versions": versions(),
+                "machine": machine or {},
+            }
             write_json(run.folder / "config.json", made)
         return run
 
@@ -106,11 +113,22 @@ class Run:
     def config(self) -> Config:
         """The resolved configuration the run was made with."""
         try:
-            return from_dict(self._made["config"], Config)
+            plain = self._made["config"]
+            return from_dict(plain if self._format == FORMAT else upgraded_recipe(plain), Config)
         except (KeyError, TypeError, UsageError) as error:
             raise CheckpointError(
                 f"{self.folder / 'config.json'}: damaged or of another version ({error})"
             ) from error
+
+    @property
+    def _format(self) -> int:
+        """Of the configuration, see :mod:`~vtssi_pyro.artifacts.formats`."""
+        made = self._made.get("format", 1)
+        if made not in (1, FORMAT):
+            raise CheckpointError(
+                f"{self.folder}: written in format {made}, this version reads format {FORMAT}"
+            )
+        return int(made)
 
     @property
     def versions(self) -> dict[str, str]:
@@ -140,12 +158,18 @@ class Run:
         """Path of a checkpoint, ``last`` or ``best``, or of the weights that training started from, ``start``."""
         return self.folder / "checkpoints" / f"{name}.pt"
 
+    def load(self, name: str = "last", device: str | torch.device = "cpu") -> dict[str, Any]:
+        """The content of a checkpoint, weights by the names of today."""
+        state = checkpoint.load(self.checkpoint(name), device)
+        weights = {key: upgraded_weights(state[key]) for key in ("tracker", "trained") if key in state}
+        return state | weights
+
     def tracker(self, checkpoint_name: str = "last", device: str | torch.device = "cpu") -> Tracker:
         """The trained tracker, ready to track."""
         config, path = self.config, self.checkpoint(checkpoint_name)
-        state = checkpoint.load(path, device)
+        state = self.load(checkpoint_name, device)
         with checkpoint.fitting(path):
-            tracker = build(config.variant, config.model).to(device)
+            tracker = build(config.model).to(device)
             tracker.load_state_dict(state["trained"])
         return tracker.eval()
 
@@ -170,11 +194,21 @@ class Run:
     def calibration(self) -> Calibration | None:
         """What makes the tracker's sampled predictions honest; None where nobody has looked."""
         try:
-            return Calibration.from_dict(json.loads(self.calibration_file.read_text()))
+            found = Calibration.from_dict(json.loads(self.calibration_file.read_text()))
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, KeyError) as error:
             raise CheckpointError(f"{self.calibration_file}: damaged ({error}); remove it") from error
+        return found if self._format == FORMAT else replace(found, weights=self._renamed(found.weights))
+
+    def _renamed(self, weights: str | None) -> str | None:
+        """A digest of weights by their old names as that by the names of today."""
+        for name in ("last", "best"):
+            if self.checkpoint(name).exists():
+                old = checkpoint.load(self.checkpoint(name))["trained"]
+                if digest(old) == weights:
+                    return digest(upgraded_weights(old))
+        return weights
 
     def keep(self, calibration: Calibration) -> None:
         """Keep a calibration beside the weights that it is of."""

@@ -11,15 +11,14 @@ from typing import Any
 import safetensors.torch
 import torch
 
+from vtssi_pyro.artifacts.formats import FORMAT, upgraded_recipe, upgraded_weights
 from vtssi_pyro.config import from_dict, to_dict
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
-from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.model.variants import build
+from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.train.config import Config
 
 FOLDER = Path(__file__).parent / "weights"
-FORMAT = 1
 PREFIX = "pretrained:"
 _MEND = "install vtssi-pyro anew"
 
@@ -71,10 +70,11 @@ class Pretrained:
         path = self._folder / f"{self._name}.json"
         try:
             plain = json.loads(path.read_text())
-            if isinstance(plain, dict) and plain.get("format", FORMAT) != FORMAT:
-                raise CheckpointError(
-                    f"{path}: written in format {plain['format']}, this version reads format {FORMAT}"
-                )
+            made = plain.get("format", FORMAT) if isinstance(plain, dict) else FORMAT
+            if made == 1:
+                plain = {**plain, "recipe": upgraded_recipe(plain["recipe"])}
+            elif made != FORMAT:
+                raise CheckpointError(f"{path}: written in format {made}, this version reads format {FORMAT}")
             found: Card = from_dict(plain, Card)
         except (ValueError, TypeError, OSError, UsageError) as error:
             raise CheckpointError(f"{path}: damaged ({error}); {_MEND}") from error
@@ -111,8 +111,8 @@ class Pretrained:
             )
         try:
             weights = safetensors.torch.load(data)
-            tracker = build(config.variant, config.model)
-            tracker.load_state_dict(weights)  # into tensors of single precision
+            tracker = build(config.model)
+            tracker.load_state_dict(upgraded_weights(weights))  # into tensors of single precision
         except (safetensors.SafetensorError, RuntimeError, UsageError) as error:
             reason = " ".join(str(error).split())[:200]  # torch's first line alone says nothing
             raise CheckpointError(f"{path}: does not fit its card ({reason}); {_MEND}") from error

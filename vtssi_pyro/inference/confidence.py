@@ -32,5 +32,7 @@ def explained_share(x: Tensor, picture: Picture, pose: Pose, objects: Objects) -
     share = each.clamp(0, 1)
     product, square = ((share * factor * each).sum((-3, -2, -1), keepdim=True) for factor in (without, each))
     brightness = (product / square.clamp_min(1e-6)).clamp(DIMMEST, BRIGHTEST)
-    left, whole = ((share * rest.square()).sum((-3, -2, -1)) for rest in (without - brightness * each, without))
+    left, whole = (
+        (share * rest.square()).sum((-3, -2, -1)) for rest in (without - brightness * each, without)
+    )
     return rendered, (1 - left / whole.clamp_min(1e-6)).clamp(0, 1)

@@ -26,7 +26,9 @@ from vtssi_pyro.types import Appearance, Chain, Detections, Latents, Objects, Po
 WINDOW = 64  # frames that the model sees at a time at most; more would only take more memory
 TIDIED = 4  # batches after which freed memory is given back; each time costs as much as part of a batch
 RUNS = 8  # places of a longer sequence that tell together what the objects are
-_ONE_AT_A_TIME = RLock()  # Pyro keeps its handlers in one stack for all threads: two programs at once would mix them
+_ONE_AT_A_TIME = (
+    RLock()
+)  # Pyro keeps its handlers in one stack for all threads: two programs at once would mix them
 
 
 class Belief(NamedTuple):
@@ -79,7 +81,9 @@ class Filter:
             return Belief(None)
         x = channelled(frames)[:, : settle and max(settle, self.needed)]
         number = self.asked.hypotheses
-        some, run = _spread(x, max(WINDOW, self.needed, settle or 0)) if number > 1 else (x[:, : self.needed], None)
+        some, run = (
+            _spread(x, max(WINDOW, self.needed, settle or 0)) if number > 1 else (x[:, : self.needed], None)
+        )
         with _quiet(self.tracker):
             return Belief(select_hypothesis(self.tracker, self.program, _floats(some), number, run))
 
@@ -91,15 +95,13 @@ class Filter:
             program = replace(program, consensus=belief.consensus)
         chain = None if self.tracker.per_frame else belief.chain
         with _quiet(self.tracker), mode():
-            latents = program.guide(fold(x) if self.tracker.per_frame else x, chain=chain)
+            latents = program.guide(x, chain=chain)
             estimate = self._estimate(x, latents)
         if frames.dim() == 4:
             estimate = estimate._replace(frames=estimate.frames.squeeze(2))
         return belief._replace(chain=latents.chain), estimate
 
-    def ahead(
-        self, belief: Belief, horizon: int, num_samples: int = 0, temperature: float = 1.0
-    ) -> Estimate:
+    def ahead(self, belief: Belief, horizon: int, num_samples: int = 0, temperature: float = 1.0) -> Estimate:
         """What the prior says of the next frames.
 
         Args:

@@ -82,7 +82,9 @@ class Settled:
         return Objects(count.squeeze(-2), size, description), first
 
 
-def select_hypothesis(tracker: Tracker, program: Program, frames: Tensor, number: int, run: int | None = None) -> Settled:
+def select_hypothesis(
+    tracker: Tracker, program: Program, frames: Tensor, number: int, run: int | None = None
+) -> Settled:
     """The best of several hypotheses about what the objects are, sequence by sequence.
 
     Args:

@@ -39,14 +39,18 @@ class ModelConfig(Sizes):
     finder: Annotated[Buildable, FINDERS] = FINDConfig()
     motion: Annotated[Buildable, MOTIONS] = MOTConfig()
     per_frame: bool = False  # whether every frame is a scene of its own, with its own count
-    order: str = "proposals-first"  # or "frame-by-frame": each frame's proposals see the final variables before it
+    order: str = (
+        "proposals-first"  # or "frame-by-frame": each frame's proposals see the final variables before it
+    )
     fusion: str = "average"  # of inference and prediction; or "product", by their precisions
     sample_intermediate: bool = True  # False: means of proposals that are no final variable (reading D5)
     test_time: TestTime = TestTime(tight=True)
 
 
 def _single_frames(config: ModelConfig) -> ModelConfig:
-    return replace(_without_motion(config), consensus=FirstFrameConfig(), finder=NoFINDConfig(), per_frame=True)
+    return replace(
+        _without_motion(config), consensus=FirstFrameConfig(), finder=NoFINDConfig(), per_frame=True
+    )
 
 
 def _without_motion(config: ModelConfig) -> ModelConfig:

@@ -41,10 +41,11 @@ class Program:
     rule: Rule = average
     order: str = "proposals-first"
     sample_intermediate: bool = True  # reading D5
+    per_frame: bool = False  # every frame is a sequence of length one (App. D.2, AIR "computed per-frame")
 
     def model(self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0) -> None:
         """p(x, z); see :meth:`Tracker.model`."""
-        frames = channelled(frames)
+        frames = self._scenes(frames)
         plates, times = self.plates(frames), range(1, frames.shape[1] + horizon + 1)
         objects, states = self.prior(plates, times, self.warmup(frames), anneal)
         self.likelihood(plates, objects, states, frames, anneal)
@@ -53,7 +54,7 @@ class Program:
         self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0, chain: Chain | None = None
     ) -> Latents:
         """q(z | x); see :meth:`Tracker.guide`."""
-        frames = channelled(frames)
+        frames = self._scenes(frames)
         observed, warmup = frames.shape[1], self.warmup(frames, chain)
         plates = self.plates(frames)
         make = ProposalsFirst if self.order == "proposals-first" else FrameByFrame
@@ -123,6 +124,11 @@ class Program:
     def warmup(self, frames: Tensor, chain: Chain | None = None) -> int:
         """The number of frames, of these, before the transition prior takes over."""
         return min(self.motion.M, frames.shape[1]) if chain is None else 0
+
+    def _scenes(self, frames: Tensor) -> Tensor:
+        """What is seen as sequences, (B, T, C, H, W): those given, or every frame of these by itself."""
+        frames = channelled(frames)
+        return fold(frames) if self.per_frame else frames
 
     def averaged(self, warmup: int) -> mode:
         """A handler under which some proposals are represented by their means: by default none (reading D5)."""
@@ -277,7 +283,7 @@ class Tracker(PyroModule):
             anneal: what training changes step by step; the default is the trained program.
             horizon: frames to predict beyond the observed ones, rendered at ``x_future``.
         """
-        self.program().model(self._scenes(frames), anneal, horizon)
+        self.program().model(frames, anneal, horizon)
 
     @pyro_method
     def guide(
@@ -299,13 +305,13 @@ class Tracker(PyroModule):
         Returns:
             draws; states of T + horizon frames.
         """
-        return self.program().guide(self._scenes(frames), anneal, horizon, chain)
+        return self.program().guide(frames, anneal, horizon, chain)
 
     def program(self, **blocks: Any) -> Program:
         """The tracker's program, or the same with other blocks: ``program(motion=RandomWalk())``."""
         program = Program(
             self.scene, self.attention, self.picture, self.consensus, self.finder, self.motion, self.rule,
-            self.order, self.sample_intermediate,
+            self.order, self.sample_intermediate, self.per_frame,
         )  # fmt: skip
         return replace(program, **blocks)
 
@@ -324,10 +330,6 @@ class Tracker(PyroModule):
     def walk(self) -> RandomWalk:
         """A random walk of the tracker's own scale, in place of its motion where that must not matter."""
         return RandomWalk(self.motion.scale)
-
-    def _scenes(self, frames: Tensor) -> Tensor:
-        """The scenes that a program sees: sequences, or every frame by itself (App. D.2, AIR "computed per-frame")."""
-        return fold(frames) if self.per_frame else frames
 
 
 ORDERS = ("proposals-first", "frame-by-frame")

@@ -1,14 +1,15 @@
 """What a step trains on: a pure function of the seed, the stage, the step and the process, so that runs resume."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from vtssi_pyro.inference.confidence import explain
+from vtssi_pyro.inference.confidence import explained_share
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.program import Tracker, at_once, evaluating
+from vtssi_pyro.model.program import Program, Tracker, at_once, channelled, evaluating, stacked
 from vtssi_pyro.ops import counting
 from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.train.group import ALONE, Group
@@ -18,8 +19,8 @@ from vtssi_pyro.train.recipe import Stage
 class Positions(NamedTuple):
     """What MOT sees of the other blocks: the modes of what they infer."""
 
-    here: Tensor  # (B, N), bool: whether there is an object
-    static: Tensor  # (B, N, F), see MOT.static
+    present: Tensor  # (B, N), bool
+    static: Tensor  # (B, N, F), see StateSpace.static
     position: Tensor  # (B, T, N, 2)
     seen: Tensor  # (B, T, N), bool: whether the frame shows the object, so that the position says anything
 
@@ -39,7 +40,7 @@ def frame_batches(
         length = min(round(stage.length(step / budget)), dataset.length)
         spare = dataset.length - length if stage.random_start else 0
         start = int(torch.randint(spare + 1, (), generator=generator))
-        return dataset.frames(group.share(index), length=length, start=start).to(device)
+        return channelled(dataset.frames(group.share(index), length=length, start=start).to(device))
 
     return batch
 
@@ -47,18 +48,22 @@ def frame_batches(
 def position_batches(
     tracker: Tracker, dataset: Any, stage: Stage, seed: int, budget: float, device: Any, group: Group = ALONE
 ) -> Batches:
-    """Objects by themselves, as the other blocks, which this stage leaves alone, find them once in some sequences.
+    """Paths of objects, as the other blocks, which this stage leaves alone, find them once in some sequences.
+
+    They are single objects, or whole scenes where objects interact.
 
     With ``random_start`` a batch leaves out the first frames, as many as leave it ``length``.
     """
     generator = torch.Generator().manual_seed(mixed(seed, stage.name, -1))
     chosen = torch.randperm(len(dataset), generator=generator)[: stage.cache]
-    parts = []
+    parts, program = [], tracker.refined() if stage.refined else tracker.program()
     with evaluating(tracker), mode():
         for index in chosen.split(at_once(tracker, dataset.length)):
-            parts.append(positions(tracker, dataset.frames(index).to(device)))
+            parts.append(positions(tracker, program, channelled(dataset.frames(index).to(device))))
             tidy()
-    cached = _apart(Positions(*map(torch.cat, zip(*parts, strict=True))))
+    cached = Positions(*map(torch.cat, zip(*parts, strict=True)))
+    if not tracker.motion.interacts:
+        cached = _single_objects(cached)
 
     def batch(step: int) -> Positions:
         generator = torch.Generator().manual_seed(mixed(seed, stage.name, step))
@@ -67,29 +72,32 @@ def position_batches(
         spare = max(0, dataset.length - round(stage.length(step / budget))) if stage.random_start else 0
         # about every second batch begins at the first frame, for the longest roll-outs
         start = max(0, int(torch.randint(-spare, spare + 1, (), generator=generator)))
-        here, static, position, seen = (values[index] for values in cached)
-        return Positions(here, static, position[:, start:], seen[:, start:])
+        present, static, position, seen = (values[index] for values in cached)
+        return Positions(present, static, position[:, start:], seen[:, start:])
 
     return batch
 
 
-def positions(tracker: Tracker, frames: Tensor) -> Positions:
-    """What the other blocks infer of frames (B, T, H, W), as MOT sees it."""
-    found = tracker.without_motion().guide(frames)
-    assert found.carry is not None
-    static = tracker.motion.static(tracker.air, found.objects, found.carry.found)
-    here = counting.present(found.objects.count, found.position.shape[-2])
-    glimpses = tracker.air.glimpses(found.objects, found.carry.found)
-    _, sure = explain(frames, glimpses, found, here.unsqueeze(-2).expand(found.position.shape[:-1]))
-    return Positions(here, static, found.position, sure > SEEN)
+def positions(tracker: Tracker, program: Program, frames: Tensor) -> Positions:
+    """What the other blocks of a program infer of frames (B, T, C, H, W), as the tracker's motion sees it."""
+    motion, picture = tracker.motion, tracker.picture
+    found = replace(program, motion=tracker.walk()).guide(frames)
+    objects, states = found.objects, stacked(found.states)
+    static = motion.static(picture, objects, found.chain.found)
+    present = counting.present(objects.count, objects.size.shape[-2])
+    appearance = found.chain.found.appearance or picture.appearance(objects)
+    pose = motion.pose(objects, states, present.to(objects.size))
+    pose = pose._replace(appearance=appearance.glimpses.unsqueeze(-5))
+    _, confidence = explained_share(frames, picture, pose, objects)
+    return Positions(present, static, states["position"], confidence > SEEN)
 
 
-def _apart(batch: Positions) -> Positions:
+def _single_objects(batch: Positions) -> Positions:
     """Every object that is there as a sequence of its own: none of the work is for empty slots."""
-    here, static, position, seen = batch
-    chosen = here if here.any() else torch.ones_like(here)
+    present, static, position, seen = batch
+    chosen = present if present.any() else torch.ones_like(present)
     return Positions(
-        here[chosen].unsqueeze(-1),
+        present[chosen].unsqueeze(-1),
         static[chosen].unsqueeze(1),
         position.transpose(1, 2)[chosen].unsqueeze(2),
         seen.transpose(1, 2)[chosen].unsqueeze(2),

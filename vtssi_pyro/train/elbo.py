@@ -13,6 +13,7 @@ from pyro.util import check_model_guide_match, warn_if_nan
 from torch import Tensor
 from torch.distributions import kl_divergence
 
+from vtssi_pyro.model.sites import variable
 from vtssi_pyro.train.recipe import Stage, TrainConfig
 
 Terms = dict[str, Tensor]  # nats, summed over the batch
@@ -38,9 +39,8 @@ class Elbo(Trace_ELBO):
         """Log p(x | z) under ``x`` and the negative KLs under their variables' names; their sum is the ELBO."""
         terms: Terms = {}
         for modelled, guided in self._get_traces(model, guide, args, kwargs):
-            for name, gain in self._gains(modelled, guided):
-                variable = name.partition("_")[0]
-                terms[variable] = terms[variable] + gain if variable in terms else gain
+            for about, gain in self._gains(modelled, guided):
+                terms[about] = terms[about] + gain if about in terms else gain
         return {name: value / self.num_particles for name, value in terms.items()}
 
     def differentiable_loss(
@@ -77,7 +77,7 @@ class Elbo(Trace_ELBO):
         return prune_subsample_sites(modelled), prune_subsample_sites(guided)
 
     def _gains(self, modelled: poutine.Trace, guided: poutine.Trace) -> Iterator[tuple[str, Tensor]]:
-        """What each site adds to the ELBO."""
+        """What each site adds to the ELBO, with the variable that it is about."""
         for name, site in modelled.nodes.items():
             if site["type"] != "sample":
                 continue
@@ -89,7 +89,7 @@ class Elbo(Trace_ELBO):
                 q = guided.nodes[name]["fn"]
                 assert q.has_rsample, f"site {name} is not reparameterised"
                 gain = self._gain(p, q, value)
-            yield name, scale_and_mask(gain, site["scale"], site["mask"]).sum()
+            yield variable(site), scale_and_mask(gain, site["scale"], site["mask"]).sum()
         for name, site in guided.nodes.items():
             assert site["type"] != "sample" or name in modelled.nodes, f"site {name} is missing in the model"
 

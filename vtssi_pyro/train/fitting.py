@@ -18,8 +18,8 @@ from vtssi_pyro.evaluation.held_out import reconstruct
 from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.evaluation.recalibration import recalibrate
 from vtssi_pyro.inference.model_tracker import ModelTracker
-from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.model.variants import VARIANTS, build
+from vtssi_pyro.model.config import VARIANTS
+from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.system.provenance import versions
 from vtssi_pyro.train.config import Config
@@ -125,12 +125,12 @@ def check(config: Config, train: Dataset, group: Group = ALONE) -> None:
         raise UsageError(f"train.elbo: expected one of {', '.join(ELBOS)}, found {config.train.elbo!r}")
     if config.train.particles is not None:
         _positive("train.particles", config.train.particles)
-    _positive("model.rect.tries", config.model.rect.tries)
-    _positive("model.template.settled", config.model.template.settled)
+    _positive("model.test_time.hypotheses", config.model.test_time.hypotheses)
+    _positive("model.test_time.settled", config.model.test_time.settled)
     if config.variant not in VARIANTS:
         raise UsageError(f"variant: expected one of {', '.join(VARIANTS)}, found {config.variant!r}")
     try:
-        tracker = build(config.variant, config.model)
+        tracker = build(config.model)
     except (RuntimeError, ValueError, KeyError, IndexError, ZeroDivisionError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UsageError(
@@ -157,12 +157,10 @@ def check(config: Config, train: Dataset, group: Group = ALONE) -> None:
             )
     if min((stage.steps for stage in config.train.stages), default=0) < 0 or not config.train.steps:
         raise UsageError("train.stages: expected steps of 0 or more, and some of them above 0")
-    side = config.model.air.frame_size
+    side = config.model.frame_size
     if train.frame_size != (side, side):
         found = "x".join(str(pixels) for pixels in train.frame_size)
-        raise DataError(
-            f"frames have {found} pixels (H x W), the model's (model.air.frame_size) {side}x{side}"
-        )
+        raise DataError(f"frames have {found} pixels (H x W), the model's (model.frame_size) {side}x{side}")
     if tracker.motion.predicts and train.length < 2:
         raise DataError(
             f"sequences have {train.length} frame: variant {config.variant} needs 2 or more to learn motion;"
@@ -208,11 +206,11 @@ def summarise(config: Config, run: Run, tracker: Tracker, test: Any) -> dict[str
 
 def _untrained(config: Config, run: Run, device: torch.device) -> Tracker:
     """The tracker before its first step; its priors are the configuration's, whatever weights it starts from."""
-    tracker = build(config.variant, config.model).to(device)
+    tracker = build(config.model).to(device)
     if config.start is None:
         return tracker
     path = run.checkpoint("start")
-    weights = checkpoint.load(path, device)
+    weights = run.load("start", device)
     with checkpoint.fitting(path):
         tracker.load_state_dict(weights["trained"] | dict(tracker.named_buffers()))
     return tracker

@@ -130,7 +130,7 @@ class Logbook:
         if not path.exists():  # killed before the first checkpoint: the first step is where it stopped
             self.group.once(lambda: self.run.rewind(0))
             return
-        state = checkpoint.load(path, self.trainer.device)
+        state = self.run.load("last", self.trainer.device)
         with checkpoint.fitting(path):
             self.trainer.restore(state)
             self.best, self.seconds = state["best"], state["seconds"]
@@ -142,11 +142,11 @@ def validation_elbo(tracker: Tracker, data: Dataset, device: torch.device, limit
     """ELBO in nats per sequence on held-out sequences, with noise of its own."""
     total = min(len(data), limit)
     devices = [device] if device.type == "cuda" else []
-    elbo = 0.0
+    elbo, program = 0.0, tracker.refined()
     with evaluating(tracker), torch.random.fork_rng(devices=devices):
         torch.manual_seed(0)
         for index in torch.arange(total).split(at_once(tracker, data.length)):
             frames = data.frames(index).to(device)
-            terms = Elbo().terms(tracker.model, tracker.guide, frames, Anneal())
+            terms = Elbo().terms(program.model, program.guide, frames, Anneal())
             elbo += float(sum(terms.values()))
     return elbo / total

@@ -60,7 +60,11 @@ def paper_ddpae(variant: str) -> Config:
         fuse_high=Constant(0.5),
     )
     return replace(
-        config, preset="paper-ddpae", observe=10, model=VARIANTS[variant](model), train=replace(config.train, stages=(stage,))
+        config,
+        preset="paper-ddpae",
+        observe=10,
+        model=VARIANTS[variant](model),
+        train=replace(config.train, stages=(stage,)),
     )
 
 
@@ -80,7 +84,9 @@ def paper_sqair(variant: str) -> Config:
     )
     data = DataConfig(source="linear-wide", length=10)
     train = replace(config.train, stages=(stage,))
-    return replace(config, preset="paper-sqair", observe=3, model=VARIANTS[variant](model), data=data, train=train)
+    return replace(
+        config, preset="paper-sqair", observe=3, model=VARIANTS[variant](model), data=data, train=train
+    )
 
 
 FAST = ModelConfig(
@@ -112,7 +118,9 @@ def _staged(preset: str, variant: str, steps: dict[str, int], cache: int) -> Con
     objects, search, places, motion, joint = (steps[name] for name in _STAGES["vtssi"])
     stages = (*_seeing(objects, search, places), *_moving(motion, joint, cache))
     chosen = tuple(stage for stage in stages if stage.name in _STAGES[variant] and stage.steps)
-    return Config(variant, preset, model=VARIANTS[variant](FAST), train=TrainConfig(chosen, beta1=0.9, average=0.99))
+    return Config(
+        variant, preset, model=VARIANTS[variant](FAST), train=TrainConfig(chosen, beta1=0.9, average=0.99)
+    )
 
 
 def _seeing(objects: int, search: int, places: int) -> tuple[Stage, ...]:

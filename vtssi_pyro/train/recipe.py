@@ -40,7 +40,9 @@ class Stage:
     rollout_weight: Schedule = Constant(0.0)  # of the multi-step prediction term
     overshooting: float = 0.0  # beside it: of the distance between predicted and inferred motions, nats
     analytic: bool = True  # KL terms in closed form instead of sampled (reading D9)
-    refined: bool = False  # positions and looks are settled on the frames, as at test time, which it does not train
+    refined: bool = (
+        False  # positions and looks are settled on the frames, as at test time, which it does not train
+    )
     cache: int = 4096  # sequences whose objects a stage of its own for motion keeps
 
     def anneal(self, step: float) -> Anneal:

@@ -43,7 +43,7 @@ class Step:
         self.objective = OBJECTIVES[stage.objective]
         self.svi: StageSVI | None = None
         if self.objective.program:
-            program = self.objective.program(tracker)
+            program = self.objective.program(tracker, stage)
             self.svi = StageSVI(program.model, program.guide, self.optim, make_elbo(config, stage))
         self.pairs = [list(averaged.parameters()), list(tracker.parameters())]
 

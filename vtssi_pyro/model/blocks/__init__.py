@@ -1,23 +1,32 @@
-"""One file per section of appendix B; each class holds its part of the model and of the guide."""
+"""One file per section of appendix B, and one per block of ours; each class holds its part of the model or the guide."""
 
-from vtssi_pyro.model.blocks.air import AIR
-from vtssi_pyro.model.blocks.find import FIND, NoFIND
+from vtssi_pyro.model.blocks.air import AIR, AdditivePicture, CountedScene, SolidPicture, StridedAIR
+from vtssi_pyro.model.blocks.find import FIND, NoFIND, StridedFIND
+from vtssi_pyro.model.blocks.following import FollowingFIND
 from vtssi_pyro.model.blocks.mot import MOT, RandomWalk, StateSpace
-from vtssi_pyro.model.blocks.rect import RECT, ClearestFrame, FirstFrame
-from vtssi_pyro.model.blocks.spots import SpotAIR
-from vtssi_pyro.model.blocks.template import FollowingFIND, TemplateFIND
+from vtssi_pyro.model.blocks.rect import RECT, ClearestFrame, CountRECT, FirstFrame
+from vtssi_pyro.model.blocks.residual_mot import ResidualMOT
+from vtssi_pyro.model.blocks.spots import Spots
+from vtssi_pyro.model.blocks.template import TemplateFIND
 
 __all__ = [
     "AIR",
     "FIND",
     "MOT",
     "RECT",
+    "AdditivePicture",
     "ClearestFrame",
+    "CountRECT",
+    "CountedScene",
     "FirstFrame",
     "FollowingFIND",
     "NoFIND",
     "RandomWalk",
-    "SpotAIR",
+    "ResidualMOT",
+    "SolidPicture",
+    "Spots",
     "StateSpace",
+    "StridedAIR",
+    "StridedFIND",
     "TemplateFIND",
 ]

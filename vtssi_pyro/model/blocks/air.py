@@ -67,7 +67,9 @@ class CountedScene(PyroModule):
         p(c) prod_i p(s_i) p(d_i), over the objects i <= n = ceil(N sigmoid(c)); ``known`` objects are not drawn.
         """
         if known is not None:
-            active = counting.active(counting.expected_number(known.count, self.num_objects), self.num_objects)
+            active = counting.active(
+                counting.expected_number(known.count, self.num_objects), self.num_objects
+            )
             with plates.sequences, plates.objects, poutine.mask(mask=active):
                 yield known
             return

@@ -53,7 +53,9 @@ class NoFIND(FinderBase):
         super().__init__()
         self.config = config
 
-    def look(self, picture: Picture, frames: Tensor, objects: Objects, before: Detections | None = None) -> Sight:
+    def look(
+        self, picture: Picture, frames: Tensor, objects: Objects, before: Detections | None = None
+    ) -> Sight:
         """Nothing."""
         del picture, frames, objects, before
         return Sight(None)
@@ -128,7 +130,9 @@ class FIND(FinderBase):
             scale_init=config.scale_init, positive=sizes.scale_transform,
         )  # fmt: skip
 
-    def look(self, picture: Picture, frames: Tensor, objects: Objects, before: Detections | None = None) -> Sight:
+    def look(
+        self, picture: Picture, frames: Tensor, objects: Objects, before: Detections | None = None
+    ) -> Sight:
         """Features (..., B, T, N, F) of frames (B, T, C, H, W), filtered by the objects' own kernels."""
         del picture, before
         side = self.config.kernel_side

@@ -70,7 +70,9 @@ class FollowingFIND(TemplateFIND):
             gate = torch.zeros_like(own) if heading is None else self._gate(heading, own)
             with torch.no_grad():
                 expected = None if heading is None else self._expected(heading)
-                explained, placed = explain(own / sharpness, gate / sharpness, mixed, energy, active, expected)
+                explained, placed = explain(
+                    own / sharpness, gate / sharpness, mixed, energy, active, expected
+                )
                 near = self._near(placed, objects, own)
                 kept_away = (1 - placed.seen)[..., None, None] * (near - explained).relu()
             q = self.locate(own + gate - sharpness * explained - strength * kept_away)
@@ -84,7 +86,13 @@ class FollowingFIND(TemplateFIND):
         return super().match(frames, template, norm) / norm.squeeze(-3).unsqueeze(-4)
 
     def spread_of(
-        self, frames: Tensor, drawn: Tensor, glimpses: Tensor, position: Tensor, objects: Objects, searched: Tensor
+        self,
+        frames: Tensor,
+        drawn: Tensor,
+        glimpses: Tensor,
+        position: Tensor,
+        objects: Objects,
+        searched: Tensor,
     ) -> Tensor:
         """What the frames leave open of objects that they show; of others how far the search may have gone astray."""
         visible = self.visible(frames, glimpses, position, objects).unsqueeze(-1)

@@ -186,7 +186,9 @@ class ClearestFrame(PyroModule):
             with plates.objects:
                 size = pyro.sample("size", q_size)
                 position = pyro.sample("position_hat", q_position)
-                description = pyro.sample("description", attention.describe(clearest.unsqueeze(-4), position, size))
+                description = pyro.sample(
+                    "description", attention.describe(clearest.unsqueeze(-4), position, size)
+                )
         return Objects(count.squeeze(-2), size, description), None
 
 

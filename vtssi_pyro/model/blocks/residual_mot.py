@@ -14,9 +14,12 @@ from vtssi_pyro.model.nn import GaussianMLP, Memory
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.types import Detections, Objects, State
 
+ACTIVATIONS = {"silu": nn.SiLU, "tanh": nn.Tanh}
 FASTEST = 10.0  # steps a frame that a velocity may be kept at: half a frame, in the default step
 UNIT = 0.2  # frame coordinates: steps in which scales of changes are as the networks say; the default step
-NEARLY = 0.01  # of their first weights that networks of an inert motion keep: straight on, but with a gradient
+NEARLY = (
+    0.01  # of their first weights that networks of an inert motion keep: straight on, but with a gradient
+)
 
 
 @MOTIONS.register("residual-mot")
@@ -33,6 +36,7 @@ class ResidualMOTConfig:
     position_scale: float = 1.0  # bound of predicted positions, frame coordinates
     scale_init: float = 0.1
     differences: int = 2  # LSTM_mot also sees velocities (1) and accelerations (2)
+    activation: str = "silu"  # of the transitions, or "tanh"
     extents: bool = True  # LSTM_mot also sees each object's tight box: objects bounce off edges with that
     step: float = 0.2  # unit of differences and changes, frame coordinates
     inertia: bool = False  # velocities are kept where the networks say nothing
@@ -62,14 +66,16 @@ class ResidualMOT(StateSpace):
             raise ValueError(f"differences: expected 0, 1 or 2, found {config.differences}")
         if config.inertia and not config.differences:
             raise ValueError("inertia: needs differences of 1 or 2")
-        self.config = config
+        if config.activation not in ACTIVATIONS:
+            raise ValueError(f"activation: expected {' or '.join(ACTIVATIONS)}, found {config.activation!r}")
+        self.config, activation = config, ACTIVATIONS[config.activation]
         dims, scale, positive = config.motion, config.scale_init, sizes.scale_transform
         inputs = 2 + sizes.description + 4 * config.extents + 2 + 2 * config.differences
         self.lstm = LSTM(inputs, config.units)
         state = [2 + dims, *config.transition]
         self.readout = GaussianMLP([config.units], config.heads, dims, nn.Tanh, None, 0.0, scale, positive)
-        self.position = GaussianMLP(state, config.heads, 2, nn.SiLU, None, 0.0, scale, positive)
-        self.motion = GaussianMLP(state, config.heads, dims, nn.SiLU, None, 0.0, scale, positive)
+        self.position = GaussianMLP(state, config.heads, 2, activation, None, 0.0, scale, positive)
+        self.motion = GaussianMLP(state, config.heads, dims, activation, None, 0.0, scale, positive)
         if config.inertia:
             for network, rows in ((self.readout, slice(2)), (self.position, ...), (self.motion, ...)):
                 final = network.get_submodule("body.loc")[-1]

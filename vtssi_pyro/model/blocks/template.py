@@ -79,7 +79,13 @@ class TemplateFIND(FinderBase):
         return Normal(q.loc[..., index, :, :], q.scale[..., index, :, :]).to_event(1)
 
     def spread_of(
-        self, frames: Tensor, drawn: Tensor, glimpses: Tensor, position: Tensor, objects: Objects, searched: Tensor
+        self,
+        frames: Tensor,
+        drawn: Tensor,
+        glimpses: Tensor,
+        position: Tensor,
+        objects: Objects,
+        searched: Tensor,
     ) -> Tensor:
         """Scales (..., B, T, N, 2) of registered positions: those they were ``searched`` with, which are learned."""
         del frames, drawn, glimpses, position, objects

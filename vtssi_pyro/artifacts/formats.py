@@ -1,0 +1,141 @@
+"""How configurations and weights were written before, so that nobody's old run is lost.
+
+Format 1 had one flat configuration for all blocks, whose flags and the variant's name chose among them, and one module
+for what now are scene, attention and picture. Format 2 names the kind of the block in every slot.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from vtssi_pyro.errors import CheckpointError
+
+T = TypeVar("T")
+
+FORMAT = 2
+_SLOTS = {"count": "scene", "size": "scene", "description": "scene", "decoder": "picture"}
+_OBJECTS = ("scene", "attention", "picture")
+_WITHOUT_MOTION = ("air", "find", "rect-find")
+_WITHOUT_CONSENSUS = ("air", "find", "find-mot")
+
+
+def upgraded_recipe(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """A whole configuration of format 1 as one of format 2.
+
+    Raises:
+        CheckpointError: it has a block that no kind stands for.
+    """
+    model, train = plain["model"], plain["train"]
+    refine = model["template"].get("refinement", 0) if model["finder"] != "learned" else 0
+    stages = [_upgraded_stage(stage, refine) for stage in train["stages"]]
+    return {
+        **plain,
+        "model": _upgraded_model(model, plain["variant"], refine),
+        "train": {**train, "stages": stages},
+    }
+
+
+def upgraded_weights(weights: Mapping[str, T]) -> dict[str, T]:
+    """A tracker's state by the names of today; what has these already stays."""
+    return {_renamed(name): value for name, value in weights.items()}
+
+
+def _renamed(name: str) -> str:
+    slot, _, rest = name.partition(".")
+    if slot == "air":
+        return f"{_SLOTS.get(rest.partition('.')[0], 'attention')}.{rest}"
+    return f"finder.{rest}" if slot == "find" else name
+
+
+def _upgraded_model(old: Mapping[str, Any], variant: str, refine: int) -> dict[str, Any]:
+    air, rect, mot = old["air"], old["rect"], old["mot"]
+    shared = _some(air, "num_objects", "frame_size", "glimpse", "description", "size_loc", "size_scale")
+    spots = old["attention"] == "spots"
+    single = variant in _WITHOUT_CONSENSUS
+    return {
+        **shared,
+        **_some(air, "scale_transform"),
+        **_some(mot, "walk_scale"),
+        "scene": {"kind": "counted", **_some(air, "count_loc", "count_scale")},
+        "attention": _attention(old, spots),
+        "picture": {
+            "kind": "solid" if spots else "additive",
+            **_some(air, "noise", "bell_sigma"),
+            "decoder": list(reversed(air["vae_dense"])),
+        },
+        "consensus": {"kind": "first-frame"} if single else _consensus(rect, old["consensus"]),
+        "finder": {"kind": "none"} if variant == "air" else _finder(old),
+        "motion": {"kind": "random-walk"} if variant in _WITHOUT_MOTION else _motion(mot),
+        "per_frame": variant == "air",
+        **_some(old, "sample_intermediate", "fusion"),
+        "test_time": {
+            "hypotheses": 1 if single else rect.get("tries", 1),
+            "refine": 0 if variant == "air" else refine,
+            **_some(old["template"], "settled"),
+            "tight": True,
+        },
+    }
+
+
+def _attention(old: Mapping[str, Any], spots: bool) -> dict[str, Any]:
+    air = old["air"]
+    if spots:
+        return {"kind": "spots", **old["spots"], "encoder": air["vae_dense"]}
+    networks = (
+        "counter_filters",
+        "counter_pad",
+        "counter_dense",
+        "locator_filters",
+        "locator_units",
+        "locator_head",
+    )
+    return {
+        "kind": "strided-air" if air["stride"] else "air",
+        **_some(air, *networks, "dropout", "same_padding", "place_scale"),
+        "encoder": air["vae_dense"],
+    }
+
+
+def _consensus(rect: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    if kind == "clearest":
+        return {"kind": "clearest", **_some(rect, "K")}
+    return {
+        "kind": "count-rect" if rect.get("count_gain") else "rect",
+        **_some(rect, "K", "units", "dense"),
+    }
+
+
+def _finder(old: Mapping[str, Any]) -> dict[str, Any]:
+    kind, find = old["finder"], old["find"]
+    if kind == "learned":
+        rest = {key: value for key, value in find.items() if key != "stride"}
+        return {"kind": "strided-find" if find["stride"] else "find", **rest}
+    template = _some(old["template"], "kernel_side", "sharpness", "rounds", "strength", "reach", "floor")
+    return {"kind": kind, **template, **(_some(old["template"], "gate") if kind == "following" else {})}
+
+
+def _motion(mot: Mapping[str, Any]) -> dict[str, Any]:
+    own = _some(
+        mot, "M", "motion", "units", "heads", "transition", "weight_shared", "position_scale", "scale_init"
+    )
+    ours = _some(mot, "differences", "extents", "activation", "step", "inertia")
+    if mot.get("residual"):
+        return {"kind": "residual-mot", **own, **ours}
+    if ours.get("differences") or ours.get("extents") or ours.get("activation", "tanh") != "tanh":
+        raise CheckpointError(
+            "model.mot: differences, extents or another activation without residual: no motion of this version is such"
+        )
+    return {"kind": "mot", **own}
+
+
+def _upgraded_stage(stage: Mapping[str, Any], refine: int) -> dict[str, Any]:
+    """A stage; blocks that it did not train acted as at test time."""
+    blocks: list[str] = []
+    for name in stage["blocks"]:
+        blocks += _OBJECTS if name == "air" else [_renamed(name + ".").removesuffix(".")]
+    trained = {name.partition(".")[0] for name in blocks}
+    refined = bool(refine and blocks) and "finder" not in trained and stage["objective"] != "frames"
+    return {**stage, "blocks": blocks, "refined": refined}
+
+
+def _some(values: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: values[key] for key in keys if key in values}
