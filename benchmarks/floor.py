@@ -28,9 +28,9 @@ def floor_step(model: ModelConfig, batch: int, length: int) -> Callable[[], None
         length: frames T of each.
     """
     tracker = build("vtssi", model)
-    side, num_objects = model.air.frame_size, model.air.num_objects
+    side, num_objects = model.frame_size, model.num_objects
     frames = torch.rand(batch, length, side, side)
-    places = {"position": 2, "size": 2, "description": model.air.description}
+    places = {"position": 2, "size": 2, "description": model.scene.description}
     drawn = {
         name: torch.rand(batch, num_objects, width, requires_grad=True) for name, width in places.items()
     }
@@ -73,7 +73,7 @@ def _consensus(tracker: Tracker, batch: int) -> list[Tensor]:
 
 
 def _find(tracker: Tracker, frames: Tensor, drawn: dict[str, Tensor], paths: Tensor) -> list[Tensor]:
-    find, batch = tracker.find, len(frames)
+    find, batch = tracker.finder, len(frames)
     num_objects, length = tracker.air.config.num_objects, frames.shape[1]
     if isinstance(find, FIND):
         side, count = find.config.kernel_side, find.config.num_kernels

@@ -22,7 +22,7 @@ from vtssi_pyro.types import Anneal, Latents, Objects, Plates
 def naive_program(tracker: Tracker) -> Program:
     """The tracker's program, reorganised frame by frame."""
     air = _rebuilt(NaiveAIR, tracker.air)
-    find = _rebuilt(NaiveFIND, tracker.find)
+    find = _rebuilt(NaiveFIND, tracker.finder)
     return NaiveProgram(air, _rebuilt(NaiveRECT, tracker.consensus), find, tracker.motion)
 
 
@@ -42,7 +42,7 @@ class NaiveProgram(Program):
             mean = self.air.render_frame(latents.objects, latents.position[:, t], anneal.bell)
             with plates.sequences:
                 frame = frames[:, t].unsqueeze(1)
-                pyro.sample(f"x_{t}", Normal(mean.unsqueeze(1), self.air.config.noise).to_event(2), obs=frame)
+                pyro.sample(f"x_{t}", Normal(mean.unsqueeze(1), self.picture.config.noise).to_event(2), obs=frame)
 
 
 class NaiveAIR(AIR):

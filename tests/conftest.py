@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator
 import pyro
 import pytest
 import torch
-from small_model import SIDE, small
+from small_model import FINDERS, SIDE, small
 from torch import Tensor
 
-from vtssi_pyro.config import ModelConfig
+from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.model.variants import FINDERS, VARIANTS, build
+from vtssi_pyro.model.config import VARIANTS
+from vtssi_pyro.model.program import build
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,7 +57,7 @@ def tiny() -> Callable[..., Tracker]:
     ) -> Tracker:
         tracker = build(variant, config or small(finder, num_objects)).double().eval()
         with torch.no_grad():
-            tracker.air.counter.body.loc[-1].bias.fill_(count)
+            tracker.attention.counter.body.loc[-1].bias.fill_(count)
         return tracker
 
     return make

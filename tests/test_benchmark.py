@@ -15,7 +15,7 @@ from vtssi_pyro import benchmark
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.inference import filter as predict
 from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.model.variants import build
+from vtssi_pyro.model.program import build
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.fitting import check
 from vtssi_pyro.train.presets import PRESETS
@@ -27,7 +27,7 @@ FRAME = 32  # pixels: embedded digits need more than the small trackers' 20
 def tiny_workload(variant: str = "vtssi", preset: str = "standard", **sizes: int) -> Config:
     """A workload with networks as small as their convolutions allow."""
     config = benchmark.workload(variant, preset, **{"batch": 2, "length": 4, "sequences": 4, **sizes})
-    model = small(config.model.finder, config.model.air.num_objects)
+    model = small(config.model.finder, config.model.num_objects)
     return replace(config, model=replace(model, air=replace(model.air, frame_size=FRAME)))
 
 
@@ -56,7 +56,7 @@ def test_every_variant_is_measured(variant: str) -> None:
 def test_every_preset_has_a_workload(preset: str) -> None:
     config = benchmark.workload("vtssi", preset, batch=3, length=7, objects=3, sequences=5)
     check(config, benchmark.digits(config, 5, 7))
-    assert config.model.air.frame_size == (64 if preset == "paper-ddpae" else 50)
+    assert config.model.frame_size == (64 if preset == "paper-ddpae" else 50)
     assert config.train.locate(10**9)[0].objective == "full"
     assert config.train.stages[0].analytic == (not preset.startswith("paper"))
 
@@ -76,7 +76,7 @@ def test_all_blocks_are_trained_on_the_batch_asked_for() -> None:
 
 def test_another_frame_scales_the_template() -> None:
     model = benchmark.workload(frame=100).model
-    assert (model.air.frame_size, model.template.kernel_side) == (100, 31)
+    assert (model.frame_size, model.finder.kernel_side) == (100, 31)
     standard = PRESETS["standard"]("vtssi").model
     assert benchmark.workload().model == benchmark.workload(frame=50).model == standard
 

@@ -15,7 +15,7 @@ from tiny_run import blobs, call, refused
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.evaluation import judge as evaluation
 from vtssi_pyro.inference import filter as predict
-from vtssi_pyro.model.variants import build
+from vtssi_pyro.model.program import build
 from vtssi_pyro.system import atomic, checkpoint
 from vtssi_pyro.train.config import Config, DataConfig
 

@@ -30,7 +30,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["--set", "model.air.num_object=3"], "did you mean model.air.num_objects?"),
+        (["--set", "model.attention.num_object=3"], "did you mean model.num_objects?"),
         (["--set", "train.stages.joint.bacth=3"], "did you mean train.stages.joint.batch?"),
         (["--set", "observe"], "KEY=VALUE"),
         (["--set", "observe=many"], "observe: expected int"),
@@ -38,7 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         (["--set", "data.source=elliptic"], "the argument DATA"),
         (["lineer"], "did you mean linear?"),
         (["--device", "cuda:77"], "--device cuda:77"),
-        (["--objects", "9", "--set", "model.air.frame_size=32"], "larger frame"),
+        (["--objects", "9", "--set", "model.frame_size=32"], "larger frame"),
         (["--resume"], "--out RUN"),
         (["data.npy", "--digits", "mnist"], "leave them out"),
     ],
@@ -53,13 +53,13 @@ def test_options_that_make_no_sense(args: list[str], words: str, tmp_path: Path,
     ("key", "words"),
     [
         ("train.save_every=0", "train.save_every: expected a number above 0"),
-        ("model.rect.tries=0", "model.rect.tries: expected a number above 0"),
-        ("model.template.settled=0", "model.template.settled: expected a number above 0"),
+        ("model.test_time.hypotheses=0", "model.test_time.hypotheses: expected a number above 0"),
+        ("model.test_time.settled=0", "model.test_time.settled: expected a number above 0"),
         ("train.stages.motion.batch=0", "train.stages.motion.batch"),
         ("train.stages.motion.objective=fool", "train.stages.motion.objective: expected one of"),
         ('train.stages.motion.blocks=["find", "motoin"]', "'motoin'"),
         ("model.finder=nearest", "nearest"),
-        ("model.air.counter_filters=[[4,30],[4,30]]", "do not make a model"),
+        ("model.attention.counter_filters=[[4,30],[4,30]]", "do not make a model"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_at_once(key: str, words: str, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_what_cannot_be_trained_is_refused_at_once(key: str, words: str, tmp_pat
 
 def test_what_does_not_fit_together(tmp_path: Path) -> None:
     data = blobs(tmp_path / "blobs.npz")
-    line = refused(3, "fit", data, *ON_FILE, "--set", "model.air.frame_size=40", "--out", tmp_path / "run")
+    line = refused(3, "fit", data, *ON_FILE, "--set", "model.frame_size=40", "--out", tmp_path / "run")
     assert "32x32" in line
     assert "40x40" in line
     line = refused(2, "fit", data, *ON_FILE, "--variant", "find", "--out", tmp_path / "run")

@@ -115,7 +115,7 @@ def test_from_what_ships(place: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     ("args", "words"),
     [
         (["--variant", "find"], "is of variant vtssi"),
-        (sets(model__rect__units=12, observe=4), "error: --set model.rect.units=12: the weights of "),
+        (sets(model__rect__units=12, observe=4), "error: --set model.consensus.units=12: the weights of "),
         (["--objects", "3"], "would not fit (consensus.lstm.body.weight_ih_l0: "),
         (sets(start="elsewhere"), "start is chosen with --from"),
         (sets(model__air__locator_units=-1), "do not make a model"),

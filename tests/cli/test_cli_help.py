@@ -11,7 +11,7 @@ from vtssi_pyro.cli import options
 from vtssi_pyro.cli.main import COMMANDS
 
 from vtssi_pyro.data import FLAVOURS, SOURCES, SPLITS
-from vtssi_pyro.model.variants import VARIANTS
+from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.movies import background, inspection
 from vtssi_pyro.train.presets import PRESETS
 from vtssi_pyro.version import __version__

@@ -32,7 +32,7 @@ CPU = torch.device("cpu")
 SEQUENCES = 9
 _STAGES = {"air": STAGES[:1], "find": STAGES[:2], "rect-find": STAGES[:2]}
 _SIZES = {
-    "model.air.frame_size": 40,
+    "model.frame_size": 40,
     "data.sequences": 12,
     "data.validation_sequences": 4,
     "data.test_sequences": 4,

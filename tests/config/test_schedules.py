@@ -6,7 +6,7 @@ import math
 import pytest
 
 from vtssi_pyro.config.schedules import KINDS, Constant, Cosine, Linear, Schedule, Staircase
-from vtssi_pyro.model.variants import VARIANTS
+from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.train.presets import PRESETS
 from vtssi_pyro.train.recipe import Stage, TrainConfig
 from vtssi_pyro.types import Anneal

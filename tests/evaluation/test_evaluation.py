@@ -35,7 +35,7 @@ def test_the_published_procedure_is_that_of_a_tracker_built_without_more(
     torch.testing.assert_close(found.tracks.position, track(plain, frames).tracks.position, equal_nan=True)
     more = track(tracker, frames)  # put back
     assert not torch.allclose(more.tracks.position, found.tracks.position, equal_nan=True)
-    assert (tracker.rule is average, tracker.tight, tracker.find.refinement) == (False, True, 2)
+    assert (tracker.rule is average, tracker.tight, tracker.finder.refinement) == (False, True, 2)
 
 
 def test_untight_tracks_are_the_centres_of_attention_windows(tiny, blobs) -> None:
@@ -52,7 +52,7 @@ def test_untight_tracks_are_the_centres_of_attention_windows(tiny, blobs) -> Non
 
 def test_the_papers_preset_does_nothing_more() -> None:
     model = PRESETS["paper"]("vtssi").model
-    assert (model.rect.tries, model.template.refinement, model.fusion, model.mot.extents) == (
+    assert (model.test_time.hypotheses, model.test_time.refine, model.fusion, model.motion.extents) == (
         1,
         0,
         "average",

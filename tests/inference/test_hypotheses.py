@@ -68,7 +68,7 @@ def test_what_is_sure_is_not_looked_at_again(tiny, blobs, config: ModelConfig, m
 def test_two_objects_as_one_are_one_fewer(num_objects: int, tiny, blobs, config: ModelConfig) -> None:
     config = replace(config, air=replace(config.air, num_objects=num_objects))
     tracker, frames = trying(tiny, config), blobs(3, 8)
-    before = reading([num_objects, num_objects - 1, 1], num_objects, config.air.description)
+    before = reading([num_objects, num_objects - 1, 1], num_objects, config.scene.description)
     with evaluating(tracker), mode():
         found, _ = hypotheses._explain(tracker, frames, before)
         after = hypotheses._merged(tracker, frames, before, found)
@@ -90,14 +90,14 @@ def test_the_two_that_never_part_are_found() -> None:
 def test_halves_are_told_to_be_one_object(tiny, config: ModelConfig, monkeypatch) -> None:
     """Where two readings explain frames alike, the one with fewer objects costs less and is kept."""
     tracker = trying(tiny, config)
-    one = reading([1.0], description=config.air.description)
+    one = reading([1.0], description=config.scene.description)
     position = torch.zeros(1, 8, 2, 2, dtype=torch.float64)
     position[:, :, 0, 0] = torch.linspace(-0.4, 0.4, 8, dtype=torch.float64)
     side = config.air.frame_size
     with evaluating(tracker), mode():
-        glimpses = tracker.air.decode(one.description.mode) * torch.tensor([1.0, 0.0])[:, None, None]
+        glimpses = tracker.picture.decode(one.description.mode) * torch.tensor([1.0, 0.0])[:, None, None]
         frames = paste(glimpses, position, one.size.mode, (side, side))
-        two = one.put(torch.tensor([True]), reading([2.0], description=config.air.description))
+        two = one.put(torch.tensor([True]), reading([2.0], description=config.scene.description))
         twice = Consensus(
             two.count,
             *(
@@ -126,7 +126,7 @@ def test_where_frames_are_from_elsewhere_an_object_may_come_from_anywhere(
 
 def test_a_settled_consensus_is_a_consensus(tiny, blobs, config: ModelConfig) -> None:
     """It takes RECT's place: the same sites, whatever the frames."""
-    tracker, known = trying(tiny, config), reading([2, 1], description=config.air.description)
+    tracker, known = trying(tiny, config), reading([2, 1], description=config.scene.description)
     program = tracker.program(consensus=Settled(known))
     for frames in (blobs(2, 6), blobs(2, 6)):
         with mode():

@@ -12,7 +12,7 @@ from vtssi_pyro.errors import UsageError
 from vtssi_pyro.inference import filter as predict
 from vtssi_pyro.inference import windows as sampling
 from vtssi_pyro.inference.filter import Reading, Stream, forecast, track
-from vtssi_pyro.model.variants import FINDERS, VARIANTS
+from vtssi_pyro.model.config import VARIANTS
 
 BLOCKS = [
     (variant, finder) for variant in VARIANTS for finder in FINDERS if variant != "air" or finder == "learned"

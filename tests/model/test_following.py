@@ -11,7 +11,7 @@ from vtssi_pyro.data.clips import SYMMETRIES, Clips, turned
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.inference.filter import Stream, track
 from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.model.variants import build
+from vtssi_pyro.model.program import build
 from vtssi_pyro.ops.peaks import peaks, summit
 from vtssi_pyro.ops.spatial import to_frame
 from vtssi_pyro.types import Objects
@@ -70,7 +70,7 @@ def follower(config: ModelConfig) -> Tracker:
             spots=SpotConfig(level=0.25), rect=RECTConfig(K=3, tries=1),
         ),
     ).eval()  # fmt: skip
-    tracker.air.decoder = Drawn()
+    tracker.picture.decoder = Drawn()
     return tracker
 
 
@@ -198,7 +198,7 @@ def test_a_faint_halo_on_one_side_does_not_move_a_thing(follower: Tracker) -> No
 
 @pytest.mark.parametrize("apart", [3.0, 5.0, 7.0])
 def test_things_whose_light_adds_up_are_both_found(follower: Tracker, apart: float) -> None:
-    follower.air.decoder = Shaded()
+    follower.picture.decoder = Shaded()
     path = straight([[20 - apart / 2, 20.3], [20 + apart / 2, 20.3]], [[0, 0]] * 2, 1)
     shades = torch.full((1, 3, 4), 0.5)
     two = Objects(torch.tensor([[0.6]]), torch.full((1, 3, 2), SIZE / SIDE), shades)
@@ -211,7 +211,7 @@ def test_things_whose_light_adds_up_are_both_found(follower: Tracker, apart: flo
 @pytest.mark.parametrize("faint", [0.4, 0.6])
 @pytest.mark.parametrize("apart", [8.0, 16.0])
 def test_a_bright_thing_is_not_taken_for_a_faint_one(follower: Tracker, faint: float, apart: float) -> None:
-    follower.air.decoder = Shaded()
+    follower.picture.decoder = Shaded()
     path = straight([[20 - apart / 2, 20.3], [20 + apart / 2, 18.6]], [[0, 0]] * 2, 1)
     bright, dim = (things(path[:, i : i + 1], bright=(1.0, faint)[i]) for i in (0, 1))
     shades = torch.tensor([[[faint], [1.0], [0.0]]]).expand(1, 3, 4)  # the faint one's slot comes first

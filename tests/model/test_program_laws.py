@@ -54,7 +54,7 @@ def test_a_finder_is_causal_given_the_objects(find: str, tiny, frames: Tensor) -
         objects = tracker.guide(frames).objects
 
         def locate(x: Tensor) -> Tensor:
-            return tracker.find.guide(tracker.air, x, objects, None, tracker.program().plates(x)).position
+            return tracker.finder.guide(tracker.air, x, objects, None, tracker.program().plates(x)).position
 
         before = locate(frames)
         for t in range(frames.shape[1]):
@@ -87,7 +87,7 @@ class Disturb(Messenger):
 def one_object(make: Callable[..., Tracker], *args: str) -> Tracker:
     tracker = make(*args, count=-2.0)
     with torch.no_grad():
-        tracker.air.counter.body.scale[-1].bias.fill_(-20)
+        tracker.attention.counter.body.scale[-1].bias.fill_(-20)
     return tracker
 
 
@@ -254,7 +254,7 @@ def test_other_numbers_of_objects(variant: str, finder: str, tiny, frames: Tenso
         latents = tracker.guide(frames)
         assert latents.position.shape[-2:] == (number, 2)
         assert torch.isfinite(torch.tensor(Trace_ELBO().loss(tracker.model, tracker.guide, frames)))
-        whole = tracker.air.render(latents.objects, latents.position)
+        whole = tracker.picture.render(latents.objects, latents.position)
         steps = counting.steps(counting.expected_number(latents.objects.count, number), number)
         parts = torch.zeros_like(whole)
         for i in range(number):
@@ -262,7 +262,7 @@ def test_other_numbers_of_objects(variant: str, finder: str, tiny, frames: Tenso
             alone = latents.objects._replace(count=full, description=latents.objects.description)
             off = torch.full_like(latents.position, 9.0)  # out of sight
             off[..., i, :] = latents.position[..., i, :]
-            parts += steps[..., i, None, None, None] * tracker.air.render(alone, off)
+            parts += steps[..., i, None, None, None] * tracker.picture.render(alone, off)
         torch.testing.assert_close(parts, whole)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from vtssi_pyro.config import ModelConfig
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.model.variants import build
+from vtssi_pyro.model.program import build
 from vtssi_pyro.types import Anneal, Carry, Found, Objects, State
 
 LEARNED = Anneal(bell=0.3, fuse_low=0.01, fuse_high=0.99, step_weight=0.5)
@@ -108,7 +108,7 @@ def test_rect_is_algorithm_4(gain: bool, tiny, config: ModelConfig, frames: Tens
         loc, variance = (weight * reading.loc).sum(1), (weight**2 * reading.scale**2).sum(1)
         torch.testing.assert_close(consensus.mean.reshape(loc.shape), loc)
         torch.testing.assert_close(consensus.variance.reshape(loc.shape), variance)
-    reads = [tracker.air.infer_count(frames[:, k]).mean for k in range(3)]
+    reads = [tracker.attention.infer_count(frames[:, k]).mean for k in range(3)]
     torch.testing.assert_close(c.loc, torch.stack(reads, 1))
 
 
@@ -125,9 +125,9 @@ def test_a_horizon_renders_the_future_and_leaves_the_likelihood(name: str, tiny,
     short, long = traces
     assert torch.equal(short.nodes["x"]["log_prob"], long.nodes["x"]["log_prob"])
     latents = guided.nodes["_RETURN"]["value"]
-    future = tracker.air.render(latents.objects, latents.position[..., 6:, :, :])
+    future = tracker.picture.render(latents.objects, latents.position[..., 6:, :, :])
     torch.testing.assert_close(long.nodes["x_future"]["value"].squeeze(-4), future)
-    whole = tracker.air.render(latents.objects, latents.position[..., :6, :, :])
+    whole = tracker.picture.render(latents.objects, latents.position[..., :6, :, :])
     torch.testing.assert_close(long.nodes["x"]["fn"].mean, whole)
 
 

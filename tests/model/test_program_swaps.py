@@ -75,7 +75,7 @@ class StudentSize(PyroModule):
 def test_a_prior_of_another_family(tiny, frames: Tensor) -> None:
     """Plain SVI trains under it, and so does ``Elbo``: sampled at this site, in closed form at the others."""
     tracker = tiny()
-    tracker.air.size = StudentSize()
+    tracker.scene.size = StudentSize()
     assert all(math.isfinite(run(tracker, frames)) for _ in range(2))
     sampled = elbo(tracker, frames, analytic=False)
     closed = elbo(tracker, frames, analytic=True)

@@ -9,7 +9,7 @@ import torch
 
 from vtssi_pyro.data.scenes import KINDS, scene
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.model.variants import build
+from vtssi_pyro.model.program import build
 from vtssi_pyro.movies import Hints, Preparation, inspect, open_movie, suggested_preparation, thumbnails
 from vtssi_pyro.movies.prepared import Footage, clip_length, held, model_side, to_source
 from vtssi_pyro.tracks.tracks import Tracks
@@ -41,12 +41,12 @@ def test_scenes_are_what_they_say(kind: str) -> None:
 def test_the_model_suits_the_movie(footage: Footage) -> None:
     config = footage.suited(quick("vtssi"))
     side = footage.frames.shape[-1]
-    assert side == model_side(footage.found) == config.model.air.frame_size == 64
-    assert config.model.air.num_objects == 2
-    window = config.model.air.size_loc[0] * 120
+    assert side == model_side(footage.found) == config.model.frame_size == 64
+    assert config.model.num_objects == 2
+    window = config.model.size_loc[0] * 120
     assert footage.found.object_size < window < 2 * footage.found.object_size
-    assert config.model.template.kernel_side % 2 == 1
-    assert config.model.mot.inertia, "one movie is too little to learn from that things go on"
+    assert config.model.finder.kernel_side % 2 == 1
+    assert config.model.motion.inertia, "one movie is too little to learn from that things go on"
     tracker = build(config.variant, config.model)
     assert not any("locator" in name for name, _ in tracker.named_parameters()), "spots need no networks"
     more = replace(footage, found=replace(footage.found, objects=8)).suited(quick("vtssi"))
@@ -131,4 +131,4 @@ def test_a_part_alone_is_looked_at_and_told_in_the_whole_frames_pixels(tmp_path:
     apart = np.linalg.norm(seen[:, :, None] - (drawn.path[times] + (120, 40))[:, None], axis=-1)
     assert np.median(apart.min(1)) < 1
     model = footage.suited(quick("vtssi")).model
-    assert model.air.size_loc[0] == pytest.approx(1.3 * found.object_size / 100, rel=0.1)
+    assert model.size_loc[0] == pytest.approx(1.3 * found.object_size / 100, rel=0.1)

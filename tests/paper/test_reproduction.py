@@ -11,7 +11,7 @@ import torch
 from vtssi_pyro.cli import markdown, table1
 
 from vtssi_pyro.evaluation.metrics import CLOSENESS, evaluate
-from vtssi_pyro.model.variants import VARIANTS
+from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.paper.published import FLAVOURS, MODELS, TABLE1, WITHOUT_MOT
 from vtssi_pyro.system.provenance import commit, provenance
 from vtssi_pyro.tracks.tracks import Tracks

@@ -8,7 +8,7 @@ from small_model import SIDE, small
 
 from vtssi_pyro.config.schedules import Constant
 from vtssi_pyro.data import VideoFile
-from vtssi_pyro.model.variants import build
+from vtssi_pyro.model.program import build
 from vtssi_pyro.train.batches import position_batches
 from vtssi_pyro.train.recipe import Stage
 

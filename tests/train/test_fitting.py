@@ -18,7 +18,7 @@ from vtssi_pyro.config import AIRConfig, ModelConfig, MOTConfig, RECTConfig, Tem
 from vtssi_pyro.config.schedules import Constant, Linear, Staircase
 from vtssi_pyro.data import VideoFile
 from vtssi_pyro.errors import CheckpointError, Diverged
-from vtssi_pyro.model.variants import build
+from vtssi_pyro.model.program import build
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.train import fitting
 from vtssi_pyro.train.batches import position_batches
@@ -273,7 +273,7 @@ def test_a_failed_save_keeps_the_one_before(
 
 def test_a_checkpoint_of_another_model_is_refused(whole: Run, tmp_path: Path) -> None:
     shutil.copytree(whole.folder, tmp_path / "run")
-    config = override(configuration(), ["model.rect.units=12"])
+    config = override(configuration(), ["model.consensus.units=12"])
     with pytest.raises(CheckpointError, match=r"does not fit the run's config\.json"):
         train(config, Run(tmp_path / "run"), At(), resume=True)
 
