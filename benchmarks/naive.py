@@ -42,7 +42,9 @@ class NaiveProgram(Program):
             mean = self.air.render_frame(latents.objects, latents.position[:, t], anneal.bell)
             with plates.sequences:
                 frame = frames[:, t].unsqueeze(1)
-                pyro.sample(f"x_{t}", Normal(mean.unsqueeze(1), self.picture.config.noise).to_event(2), obs=frame)
+                pyro.sample(
+                    f"x_{t}", Normal(mean.unsqueeze(1), self.picture.config.noise).to_event(2), obs=frame
+                )
 
 
 class NaiveAIR(AIR):

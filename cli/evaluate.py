@@ -49,7 +49,6 @@ def evaluate(
     from vtssi_pyro.evaluation.judge import compare, find
     from vtssi_pyro.evaluation.mot_metrics import library, mot_metrics
     from vtssi_pyro.inference.model_tracker import ModelTracker
-    from vtssi_pyro.model.blocks import RandomWalk
     from vtssi_pyro.system.machine import available_device, prepare
     from vtssi_pyro.tracks.export import write_mot_challenge
     from vtssi_pyro.tracks.importing import holds_tracks, read_tracks
@@ -78,7 +77,7 @@ def evaluate(
         tracker = trained.tracker(checkpoint, available_device(device))
         warn_if_short(tracker, dataset.length)
         if without_mot:
-            tracker.motion = RandomWalk(trained.config.model.mot.walk_scale)
+            tracker.motion = tracker.walk()
         judged, usual = ModelTracker(tracker), trained.config.observe
     else:
         judged, usual = read_tracks(source, len(dataset), dataset.length), OBSERVE

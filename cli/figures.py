@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import Dataset
-from vtssi_pyro.inference.filter import Reading, forecast, track
+from vtssi_pyro.inference.filter import Estimate, forecast, track
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.plots import Panel, error_curves, film_strip, learning_curves, overlay_gif
 from vtssi_pyro.tracks.matching import in_order
@@ -57,7 +57,7 @@ def panels_of(tracker: Tracker, frames: Tensor, observe: int, title: str = "trut
         Panel("tracked", frames, seen.tracks),
     ]
     if tracker.motion.predicts and observe < frames.shape[1]:
-        expected: Reading = forecast(tracker, frames[:, :observe], frames.shape[1] - observe)
+        expected: Estimate = forecast(tracker, frames[:, :observe], frames.shape[1] - observe)
         film = torch.cat([frames[:, :observe], expected.frames[:, observe:]], 1)
         panels.append(Panel("predicted", film, in_order(expected.tracks, seen.tracks, observe), observe))
     return panels

@@ -77,7 +77,7 @@ def fit(
         "--from": ("start", start and start.name),
         "--preset": ("preset", preset),
         "--digits": ("data.digits", digits),
-        "--objects": ("model.air.num_objects", objects),
+        "--objects": ("model.num_objects", objects),
         "--seed": ("seed", seed),
         "--compile": ("train.compile", compile_ or None),
     }

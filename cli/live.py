@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vtssi_pyro.artifacts.loading import Trained
 from vtssi_pyro.errors import DataError, UsageError
-from vtssi_pyro.inference.filter import Reading, Stream
+from vtssi_pyro.inference.filter import Estimate, Stream
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.movies import Preparation
 from vtssi_pyro.movies.live import growing_folder, raw_frames
@@ -106,7 +106,7 @@ def follow(
         size: of frames on standard input, WIDTHxHEIGHT; None: what the preparation says.
         pipe: in place of standard input.
     """
-    side, device = trained.config.model.air.frame_size, next(tracker.parameters()).device
+    side, device = trained.config.model.frame_size, next(tracker.parameters()).device
     preparation = trained.preparation or Preparation((Luminance(),))
     if source == "-":
         frames = _piped(pipe or sys.stdin.buffer, _size(size) or _stored(preparation, side))
@@ -117,7 +117,7 @@ def follow(
     stream, path = Stream(tracker), out / "tracks.csv"
     with Watch(frames) as watch, TracksWriter(path) as rows:
 
-        def write(reading: Reading | None) -> None:
+        def write(reading: Estimate | None) -> None:
             if reading is not None:
                 rows.append(to_source(reading.tracks, preparation))
 

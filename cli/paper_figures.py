@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.data import MovingDigits
-from vtssi_pyro.inference.filter import Reading, forecast, track
+from vtssi_pyro.inference.filter import Estimate, forecast, track
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.paper.cells import Key, tracker_of
 from vtssi_pyro.plots import film_strip
@@ -66,7 +66,7 @@ class Studio(NamedTuple):
         """Frames of the chosen sequences."""
         return data.frames(chosen).to(self.order.device)
 
-    def predict(self, tracker: Tracker, frames: Tensor) -> Reading:
+    def predict(self, tracker: Tracker, frames: Tensor) -> Estimate:
         """What a tracker predicts after the observed frames."""
         seen = min(self.observe, frames.shape[1] - 1)
         return forecast(tracker, frames[:, :seen], frames.shape[1] - seen, self.samples)
@@ -128,7 +128,9 @@ def _flavours(studio: Studio, flavours: Sequence[str]) -> Film:
     return Film(rows, studio.observe)
 
 
-def _random(studio: Studio, show: Callable[[Studio, Tracker, Tensor], Reading], observed: int | None) -> Film:
+def _random(
+    studio: Studio, show: Callable[[Studio, Tracker, Tensor], Estimate], observed: int | None
+) -> Film:
     """VTSSI on the first sequences of two flavours that hold an object (figures 12 to 14)."""
     rows: list[Row] = []
     for flavour in ("elliptic", "linear"):
@@ -142,11 +144,11 @@ def _random(studio: Studio, show: Callable[[Studio, Tracker, Tensor], Reading], 
     return Film(rows, observed)
 
 
-def _inferred(studio: Studio, tracker: Tracker, x: Tensor) -> Reading:
+def _inferred(studio: Studio, tracker: Tracker, x: Tensor) -> Estimate:
     return track(tracker, x)._replace(frames=x)
 
 
-def _predicted_on_truth(studio: Studio, tracker: Tracker, x: Tensor) -> Reading:
+def _predicted_on_truth(studio: Studio, tracker: Tracker, x: Tensor) -> Estimate:
     return studio.predict(tracker, x)._replace(frames=x)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from vtssi_pyro.artifacts.loading import Trained
 from vtssi_pyro.data import Dataset, VideoFile, open_frames
 from vtssi_pyro.errors import DataError, UsageError
-from vtssi_pyro.inference.filter import Reading, readings
+from vtssi_pyro.inference.filter import Estimate, estimates
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.movies import open_movie, thumbnails
 from vtssi_pyro.movies.prepared import Footage
@@ -74,7 +74,7 @@ def open_for(path: str, trained: Trained, anew: bool = False) -> Opened:
         return Opened(open_sequences(path, trained))
     if not is_movie(path):
         raise _sequences_for_a_movie(path, trained)
-    side = trained.config.model.air.frame_size
+    side = trained.config.model.frame_size
     footage = look(path, side=side) if anew else Footage.of(path, preparation)
     return Opened(VideoFile(path, footage.frames.numpy()), footage)
 
@@ -83,7 +83,7 @@ def open_sequences(path: str, trained: Trained) -> VideoFile:
     """Frames of the size that a run's model was trained on."""
     if trained.preparation:
         raise _sequences_for_a_movie(path, trained)
-    data, side = open_frames(path), trained.config.model.air.frame_size
+    data, side = open_frames(path), trained.config.model.frame_size
     if data.frame_size != (side, side):
         height, width = data.frame_size
         raise DataError(
@@ -111,7 +111,7 @@ class Read(NamedTuple):
 def read_movie(tracker: Tracker, footage: Footage, device: torch.device) -> Read:
     """Read one movie from end to end, in its own pixels."""
     parts, looks = [], torch.empty(0)
-    for reading in readings(tracker, footage.frames[None].to(device)):
+    for reading in estimates(tracker, footage.frames[None].to(device)):
         parts.append(reading.tracks.cpu())
         looks = reading.appearance.cpu()
     return Read(footage.to_source(concatenated(parts, 1)), looks)
@@ -125,7 +125,7 @@ def warn_if_short(tracker: Tracker, length: int) -> None:
 
 
 def read_all(
-    dataset: Dataset, length: int, device: torch.device, read: Callable[[Tensor, int], Reading]
+    dataset: Dataset, length: int, device: torch.device, read: Callable[[Tensor, int], Estimate]
 ) -> Read:
     """Read the first ``length`` frames of every sequence.
 

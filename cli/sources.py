@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import torch
 
-from vtssi_pyro.config.model import kernel_side
 from vtssi_pyro.data import (
     FLAVOURS,
     Dataset,
@@ -19,6 +18,7 @@ from vtssi_pyro.data import (
 )
 from vtssi_pyro.data.dataset import Part
 from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.model.blocks.template import kernel_side
 from vtssi_pyro.movies.prepared import Footage, clip_length, held
 from vtssi_pyro.train.config import Config
 
@@ -88,11 +88,11 @@ def digits(
     config: Config, mnist: str | None, split: str, sequences: int, seed: int, length: int | None = None
 ) -> MovingDigits:
     """Moving digits as a configuration has them, of a split; ``length`` in frames, None for the configuration's."""
-    data, air = config.data, config.model.air
+    data, model = config.data, config.model
     sprites = load_digits(data.digits, split, Path(mnist) if mnist else None)
     return moving_digits(
-        data.source, sprites, sequences=sequences, length=length or data.length, frame_size=air.frame_size,
-        objects=air.num_objects, seed=seed, blend=data.blend,
+        data.source, sprites, sequences=sequences, length=length or data.length, frame_size=model.frame_size,
+        objects=model.num_objects, seed=seed, blend=data.blend,
     )  # fmt: skip
 
 
@@ -121,7 +121,7 @@ def described(source: str) -> dict[str, object]:
         "data.validation_sequences": len(held_out),
         "data.test_sequences": len(held_out),
         "data.length": file.length,
-        "model.air.frame_size": file.frame_size[0],
+        "model.frame_size": file.frame_size[0],
         "model.template.kernel_side": kernel_side(file.frame_size[0]),
     }
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import click
 import torch
+from vtssi_pyro.model.variants import build
 
 from vtssi_pyro.artifacts.loading import Trained
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import override
 from vtssi_pyro.data import FLAVOURS
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.model.variants import build
 from vtssi_pyro.movies import Preparation
 from vtssi_pyro.movies.prepared import Footage
 from vtssi_pyro.system.machine import available_device, prepare
@@ -185,7 +185,7 @@ def _filmed(
         return None
     if "--objects" in given:
         said = said | {"objects": json.loads(given["--objects"].partition("=")[2])}
-    return look(data, said, start.config.model.air.frame_size if start else None)
+    return look(data, said, start.config.model.frame_size if start else None)
 
 
 def _recipe(variant: str | None, preset: str, start: Trained | None) -> Config:
@@ -277,7 +277,7 @@ def _show(run: Run, config: Config, found: dict[str, Any]) -> None:
     say("next:")
     flavour = config.data.source if config.data.source in FLAVOURS else None
     if flavour:
-        size, objects = config.model.air.frame_size, config.model.air.num_objects
+        size, objects = config.model.frame_size, config.model.num_objects
         extra = f" --frame-size {size}" * (size != 50) + f" --objects {objects}" * (objects != 2)
         extra += f" --digits {config.data.digits}" * (config.data.digits != "embedded")
         say(f"  vtssi-pyro generate {flavour} --out test.npz{extra}")

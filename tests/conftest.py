@@ -8,10 +8,8 @@ import torch
 from small_model import FINDERS, SIDE, small
 from torch import Tensor
 
-from vtssi_pyro.model.config import ModelConfig
-from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.model.config import VARIANTS
-from vtssi_pyro.model.program import build
+from vtssi_pyro.model.config import VARIANTS, ModelConfig
+from vtssi_pyro.model.program import Tracker, build
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,8 +14,7 @@ from torch import Tensor
 from vtssi_pyro import benchmark
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.inference import filter as predict
-from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.model.program import build
+from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.fitting import check
 from vtssi_pyro.train.presets import PRESETS

@@ -14,10 +14,10 @@ import pyro
 import torch
 from torch import Tensor
 
-from vtssi_pyro.config.model import kernel_side
 from vtssi_pyro.config.schedules import Constant
 from vtssi_pyro.data import MovingDigits, load_digits, moving_digits
 from vtssi_pyro.inference import filter as predict
+from vtssi_pyro.model.blocks.template import TemplateConfig, kernel_side
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.model.variants import build
 from vtssi_pyro.train.config import Config
@@ -55,10 +55,11 @@ def workload(
     """
     config = PRESETS[preset](variant)
     model, last = config.model, config.train.stages[-1]
-    if frame is not None and frame != model.air.frame_size:
-        air, template = replace(model.air, frame_size=frame), kernel_side(frame)
-        model = replace(model, air=air, template=replace(model.template, kernel_side=template))
-    model = replace(model, air=replace(model.air, num_objects=objects))
+    if frame is not None and frame != model.frame_size:
+        model = replace(model, frame_size=frame)
+        if isinstance(model.finder, TemplateConfig):
+            model = replace(model, finder=replace(model.finder, kernel_side=kernel_side(frame)))
+    model = replace(model, num_objects=objects)
     stage = Stage("benchmark", sys.maxsize, batch=batch, length=Constant(length), analytic=last.analytic)
     source = "linear-overlap"  # frames need not have room for all objects apart
     data = replace(config.data, source=source, sequences=sequences, length=length)
@@ -67,10 +68,10 @@ def workload(
 
 def digits(config: Config, sequences: int, length: int) -> MovingDigits:
     """Moving digits of a configuration's flavour and size."""
-    air, sprites = config.model.air, load_digits("embedded", "train")
+    model, sprites = config.model, load_digits("embedded", "train")
     return moving_digits(
         config.data.source, sprites, sequences=sequences, length=length,
-        frame_size=air.frame_size, objects=air.num_objects, seed=config.seed,
+        frame_size=model.frame_size, objects=model.num_objects, seed=config.seed,
     )  # fmt: skip
 
 
@@ -117,8 +118,8 @@ def measure(config: Config, device: torch.device, repeats: int = 10) -> dict[str
         "preset": config.preset,
         "batch": config.train.stages[0].batch,
         "length": config.data.length,
-        "frame": config.model.air.frame_size,
-        "objects": config.model.air.num_objects,
+        "frame": config.model.frame_size,
+        "objects": config.model.num_objects,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,

@@ -1,8 +1,9 @@
 """The values that pass between the parts, with their shapes; no logic.
 
 Axes: ``...`` any leading particle or sample axes, ``B`` sequences, ``T`` frames, ``N`` object slots,
-``D`` description, ``C, H, W`` channels and pixels of a frame, ``G`` of a glimpse. Letters of the paper: c count, s size,
-d description, p position, m motion; ``p_hat`` is a proposal, ``p_tilde`` a prediction, a bare letter the final variable.
+``D`` description, ``C, H, W`` channels and pixels of a frame, ``G`` of a glimpse. Letters of the paper: c count,
+s size, d description, p position, m motion; ``p_hat`` is a proposal, ``p_tilde`` a prediction, a bare letter the final
+variable.
 
 Frame coordinates: x right, y down, the frame's edges at -1 and 1. Pixels: the continuous image plane, the
 frame spans [0, W] x [0, H] and the centre of its top-left pixel is (0.5, 0.5).

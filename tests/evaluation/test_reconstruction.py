@@ -13,8 +13,7 @@ from vtssi_pyro.evaluation import held_out as reconstruction
 from vtssi_pyro.evaluation.held_out import reconstruct, straight_on
 from vtssi_pyro.inference.filter import forecast, track
 from vtssi_pyro.model import program as tracker
-from vtssi_pyro.model.program import at_once
-from vtssi_pyro.model.program import build
+from vtssi_pyro.model.program import at_once, build
 
 
 @pytest.fixture

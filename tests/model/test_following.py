@@ -10,8 +10,7 @@ from vtssi_pyro.config import ModelConfig, RECTConfig, SpotConfig
 from vtssi_pyro.data.clips import SYMMETRIES, Clips, turned
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.inference.filter import Stream, track
-from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.model.program import build
+from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.ops.peaks import peaks, summit
 from vtssi_pyro.ops.spatial import to_frame
 from vtssi_pyro.types import Objects

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from vtssi_pyro.config import ModelConfig
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.model.program import build
+from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.types import Anneal, Carry, Found, Objects, State
 
 LEARNED = Anneal(bell=0.3, fuse_low=0.01, fuse_high=0.99, step_weight=0.5)

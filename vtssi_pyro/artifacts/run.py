@@ -20,8 +20,8 @@ from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.movies import Preparation
 from vtssi_pyro.system import checkpoint
-from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.system.atomic import atomic_write, write_json
+from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.system.provenance import versions
 from vtssi_pyro.train.config import Config
 

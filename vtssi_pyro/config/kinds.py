@@ -45,8 +45,8 @@ class Kinds:
         """
         if kind not in self._known:
             raise UsageError(
-                f"{where or self.what}: unknown kind {kind!r} of {self.what}: expected one of {', '.join(self._known)}; "
-                "import the module that registers your own first"
+                f"{where or self.what}: unknown kind {kind!r}: expected one of {', '.join(self._known)}; import the "
+                "module that registers your own first"
             )
         return self._known[kind]
 

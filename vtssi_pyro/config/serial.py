@@ -49,14 +49,14 @@ def from_dict(plain: Any, kind: Any, where: str = "") -> Any:
 
 
 def override(config: C, assignments: list[str]) -> C:
-    """Change single keys: ``model.air.num_objects=3``, ``train.stages.joint.learning_rate=1e-4``.
+    """Change single keys: ``model.num_objects=3``, ``train.stages.joint.learning_rate=1e-4``.
 
     An entry of a tuple goes by its name, as a stage does; a schedule may be given as a number.
     """
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
-            raise UsageError(f"--set {assignment}: expected KEY=VALUE, such as model.air.num_objects=3")
+            raise UsageError(f"--set {assignment}: expected KEY=VALUE, such as model.num_objects=3")
         config = _replaced(config, key.strip().split("."), _parse(text.strip()), key.strip())
     return config
 

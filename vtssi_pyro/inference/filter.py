@@ -1,4 +1,4 @@
-"""From a tracker and frames to tracks: one filter, whether frames are at hand, come from a long movie, or are being made."""
+"""From a tracker and frames to tracks: one filter for frames at hand, long movies, and frames still being made."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +16,7 @@ from vtssi_pyro.inference.confidence import explained_share
 from vtssi_pyro.inference.hypotheses import Settled, select_hypothesis
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.model.handlers import fuse, mode, temper
+from vtssi_pyro.model.interfaces import predictive
 from vtssi_pyro.model.program import Tracker, at_once, channelled, evaluating, fold, stacked
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.spatial import size_to_pixels, to_pixels
@@ -113,8 +114,7 @@ class Filter:
         Raises:
             UsageError: the tracker has no model of motion.
         """
-        if not self.tracker.motion.predicts:
-            raise UsageError("this tracker has no model of motion: variants find-mot and vtssi predict")
+        predictive(self.tracker.motion)
         chain = belief.chain
         assert chain is not None, "the first frames have not been read"
         size = (self.tracker.picture.frame_size,) * 2
@@ -250,9 +250,9 @@ def forecast(
     Raises:
         UsageError: a horizon is asked of a tracker without MOT.
     """
-    if horizon and not tracker.motion.predicts:
-        raise UsageError("this tracker has no model of motion: variants find-mot and vtssi predict")
-    filter_, parts = Filter(tracker, test_time), []
+    if horizon:
+        predictive(tracker.motion)
+    filter_, parts = Filter(tracker, test_time), list[Estimate]()
     with _ONE_AT_A_TIME, _seeded(seed):
         for x in frames.split(batch or at_once(tracker, min(frames.shape[1], WINDOW))):
             if len(parts) % TIDIED == TIDIED - 1:

@@ -1,4 +1,4 @@
-"""What the objects are, settled on all frames at hand: several hypotheses are tried, the one that explains them is kept.
+"""The objects of a scene, by all frames at hand: of several hypotheses the one that explains these is kept.
 
 The consensus reads K frames. Where objects cover each other in just these, it may count too few; where one object is
 easier to draw as two halves, too many. So the consensus of other K frames is tried too, and two objects that never part

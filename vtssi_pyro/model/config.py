@@ -1,7 +1,8 @@
 """A model as data: what stands in each slot, and the paper's five variants (section 3.4)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Annotated
 
 from vtssi_pyro.model.blocks.air import AdditiveConfig, AIRConfig, SceneConfig
@@ -32,19 +33,19 @@ PUBLISHED = TestTime(fusion="average")
 class ModelConfig(Sizes):
     """The whole model; the defaults are the paper's."""
 
-    scene: Annotated[Buildable, SCENES] = SceneConfig()
-    attention: Annotated[Buildable, ATTENTIONS] = AIRConfig()
-    picture: Annotated[Buildable, PICTURES] = AdditiveConfig()
-    consensus: Annotated[Buildable, CONSENSUSES] = RECTConfig()
-    finder: Annotated[Buildable, FINDERS] = FINDConfig()
-    motion: Annotated[Buildable, MOTIONS] = MOTConfig()
+    scene: Annotated[Buildable, SCENES] = field(default_factory=SceneConfig)
+    attention: Annotated[Buildable, ATTENTIONS] = field(default_factory=AIRConfig)
+    picture: Annotated[Buildable, PICTURES] = field(default_factory=AdditiveConfig)
+    consensus: Annotated[Buildable, CONSENSUSES] = field(default_factory=RECTConfig)
+    finder: Annotated[Buildable, FINDERS] = field(default_factory=FINDConfig)
+    motion: Annotated[Buildable, MOTIONS] = field(default_factory=MOTConfig)
     per_frame: bool = False  # whether every frame is a scene of its own, with its own count
     order: str = (
         "proposals-first"  # or "frame-by-frame": each frame's proposals see the final variables before it
     )
     fusion: str = "average"  # of inference and prediction; or "product", by their precisions
     sample_intermediate: bool = True  # False: means of proposals that are no final variable (reading D5)
-    test_time: TestTime = TestTime(tight=True)
+    test_time: TestTime = field(default_factory=partial(TestTime, tight=True))
 
 
 def _single_frames(config: ModelConfig) -> ModelConfig:

@@ -5,11 +5,12 @@ A block is any Pyro module with these members; its configuration, a frozen datac
 """
 
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 from pyro.distributions import Distribution, Independent
 from torch import Tensor
 
+from vtssi_pyro.errors import UsageError
 from vtssi_pyro.model.sites import Moment
 from vtssi_pyro.types import Anneal, Appearance, Detections, Objects, Plates, Pose, Scalar, Site, State
 
@@ -83,17 +84,23 @@ class Picture(Protocol):
         """Glimpses and tight boxes by the objects' descriptions; called where frames have not told them better."""
 
     def box(self, glimpses: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-        """Tight boxes of glimpses (..., N, C, G, G) in windows (..., N, 2): offset of the centre, frame coordinates, and
+        """Tight boxes of glimpses (..., N, C, G, G) in windows (..., N, 2).
 
-        width and height, fractions of the frame, (..., N, 2) each.
+        Returns:
+            offset of the centre, frame coordinates, and width and height, fractions of the frame, (..., N, 2) each.
         """
 
 
 class Consensus(Protocol):
     """What the objects of a sequence are, from what attention says of its frames; called by the program."""
 
-    config: Any
-    K: int  # frames that it looks at
+    @property
+    def config(self) -> Any:
+        """Its configuration, a registered one."""
+
+    @property
+    def K(self) -> int:
+        """Frames that it looks at."""
 
     def guide(self, attention: Attention, frames: Tensor, plates: Plates) -> tuple[Objects, Tensor | None]:
         """Propose ``count``, ``size`` and ``description`` from frames (B, T, C, H, W).
@@ -112,9 +119,11 @@ class Sight(NamedTuple):
 
 
 class Finder(Protocol):
-    """Where known objects are: once for all frames (``look``), then frame by frame (``step``); called by the program."""
+    """Where known objects are: all frames at once (``look``), then one by one (``step``); called by the program."""
 
-    K: int  # frames that must be seen at once
+    @property
+    def K(self) -> int:
+        """Frames that must be seen at once."""
 
     def look(
         self, picture: Picture, frames: Tensor, objects: Objects, before: Detections | None = None
@@ -155,7 +164,7 @@ class Motion(Protocol):
         """The random walk's density of a position after another (..., B, N, 2), or of the first; for the evidence."""
 
     def pose(self, objects: Objects, states: State, presence: Tensor) -> Pose:
-        """What the picture needs of states (..., T, N, dims) of objects that are there as ``presence`` (..., N) says."""
+        """What the picture needs of states (..., T, N, dims) and of the objects' ``presence``, (..., N)."""
 
     def guide(
         self, picture: Picture, objects: Objects, found: Detections, first: int, warmup: int, memory: Any
@@ -169,8 +178,8 @@ class Motion(Protocol):
         """The weight of the prediction at a sample statement, by its message: (..., B, N), or None for no fusion."""
 
 
-class Predicts(Motion, Protocol):
-    """A motion that predicts, as training and forecasts call it; :class:`~vtssi_pyro.model.blocks.mot.StateSpace`."""
+class Predictive(Motion, Protocol):
+    """A motion that predicts, as training calls it; :class:`~vtssi_pyro.model.blocks.mot.StateSpace` is its base."""
 
     def transition(self, previous: State) -> dict[str, Independent]:
         """The densities of the next frame's sites, by name."""
@@ -183,3 +192,14 @@ class Predicts(Motion, Protocol):
 
     def rollout(self, start: State, num_steps: int) -> State:
         """Modes of the next frames, (..., num_steps, N, dims), by site."""
+
+
+def predictive(motion: Motion) -> Predictive:
+    """A motion, as one that predicts.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if not motion.predicts:
+        raise UsageError("this tracker has no model of motion: variants find-mot and vtssi predict")
+    return cast(Predictive, motion)

@@ -8,10 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vtssi_pyro.config import SpotConfig
 from vtssi_pyro.config.schedules import Constant, Cosine, Linear
 from vtssi_pyro.data.clips import Clips
 from vtssi_pyro.errors import DataError
+from vtssi_pyro.model.blocks.air import SceneConfig, SolidConfig
+from vtssi_pyro.model.blocks.following import FollowingConfig
+from vtssi_pyro.model.blocks.rect import ClearestFrameConfig
+from vtssi_pyro.model.blocks.residual_mot import UNIT, ResidualMOTConfig
+from vtssi_pyro.model.blocks.spots import SpotsConfig
+from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.movies import Inspection, Movie, Preparation, open_movie, suggested_preparation
 from vtssi_pyro.ops.peaks import peaks
 from vtssi_pyro.ops.spatial import to_pixels
@@ -85,24 +90,29 @@ class Footage:
         side, ratio = self.frames.shape[-1], self._ratio
         base = config.model
         window, objects = WINDOW * found.object_size * ratio / side, max(found.objects, 1)
-        speed = min(max(2 * found.speed * ratio / side, SLOWEST), base.mot.step)
+        speed = min(max(2 * found.speed * ratio / side, SLOWEST), UNIT)
         gate = 2 * ratio / side * max(0.35 * found.object_size, 1.5 * found.speed)
+        motion = base.motion
+        if isinstance(motion, ResidualMOTConfig):
+            motion = replace(motion, step=speed, inertia=True)
         model = replace(
             base,
-            attention="spots",
-            consensus="clearest",
-            finder="following",
-            air=replace(
-                base.air, num_objects=objects, frame_size=side, size_loc=(window, window),
-                size_scale=0.1 * window, count_loc=2.0,
-            ),
-            spots=SpotConfig(extent=1 / WINDOW, level=self._level()),
-            template=replace(
-                base.template, kernel_side=max(5, int(0.6 * window * side) | 1), sharpness=SURE, strength=SURE,
+            num_objects=objects,
+            frame_size=side,
+            size_loc=(window, window),
+            size_scale=0.1 * window,
+            walk_scale=min(4 * speed, base.walk_scale),
+            scene=SceneConfig(count_loc=2.0),
+            attention=SpotsConfig(extent=1 / WINDOW, level=self._level()),
+            picture=SolidConfig(),
+            consensus=ClearestFrameConfig(),
+            finder=FollowingConfig(
+                kernel_side=max(5, int(0.6 * window * side) | 1), sharpness=SURE, strength=SURE,
                 floor=0.5 / side, gate=min(gate, 0.5),
             ),
-            mot=replace(base.mot, step=speed, walk_scale=min(4 * speed, base.mot.walk_scale), inertia=True),
+            motion=motion,
         )  # fmt: skip
+        model = VARIANTS[config.variant](model)
         stages = tuple(_suited(stage, objects, side) for stage in config.train.stages)
         return replace(config, model=model, train=replace(config.train, stages=stages))
 

@@ -13,10 +13,10 @@ from vtssi_pyro.artifacts.loading import load
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.evaluation.judge import as_published, judge
+from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.evaluation.metrics import Share
 from vtssi_pyro.inference.model_tracker import ModelTracker
-from vtssi_pyro.model.blocks import RandomWalk
+from vtssi_pyro.model.config import PUBLISHED
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.paper.published import WITHOUT_MOT
 from vtssi_pyro.system.atomic import write_json
@@ -64,7 +64,7 @@ def tracker_of(run: Run, variant: str, device: torch.device) -> Tracker:
     """The tracker of a finished run; without MOT where the variant says so."""
     tracker = load(run.folder, device=device)
     if variant == WITHOUT_MOT:
-        tracker.motion = RandomWalk(run.config.model.mot.walk_scale)
+        tracker.motion = tracker.walk()
     return tracker
 
 
@@ -89,8 +89,7 @@ def measure(
     tracker = tracker_of(run, key.variant, device)
     judged = ModelTracker(tracker)
     metrics = judge(judged, data.test, config.observe).as_dict()
-    with as_published(tracker):
-        plain = judge(judged, data.test, config.observe).as_dict()
+    plain = judge(ModelTracker(tracker, PUBLISHED), data.test, config.observe).as_dict()
     long = judge(judged, data.long, config.observe).as_dict() if tracker.motion.predicts else None
     minutes = (time.monotonic() - since) / 60
     trained = json.loads(run.summary.read_text())

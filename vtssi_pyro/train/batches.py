@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vtssi_pyro.inference.confidence import explained_share
 from vtssi_pyro.model.handlers import mode
+from vtssi_pyro.model.interfaces import predictive
 from vtssi_pyro.model.program import Program, Tracker, at_once, channelled, evaluating, stacked
 from vtssi_pyro.ops import counting
 from vtssi_pyro.system.machine import tidy
@@ -80,7 +81,7 @@ def position_batches(
 
 def positions(tracker: Tracker, program: Program, frames: Tensor) -> Positions:
     """What the other blocks of a program infer of frames (B, T, C, H, W), as the tracker's motion sees it."""
-    motion, picture = tracker.motion, tracker.picture
+    motion, picture = predictive(tracker.motion), tracker.picture
     found = replace(program, motion=tracker.walk()).guide(frames)
     objects, states = found.objects, stacked(found.states)
     static = motion.static(picture, objects, found.chain.found)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from pyro import poutine
@@ -12,6 +12,7 @@ from vtssi_pyro.model.blocks.find import NoFIND
 from vtssi_pyro.model.blocks.mot import RandomWalk
 from vtssi_pyro.model.blocks.rect import FirstFrame
 from vtssi_pyro.model.handlers import mode
+from vtssi_pyro.model.interfaces import predictive
 from vtssi_pyro.model.program import Program, Tracker
 from vtssi_pyro.train.batches import Batches, Positions, frame_batches, position_batches, positions
 from vtssi_pyro.train.elbo import Elbo, Terms
@@ -63,7 +64,7 @@ def rollout(tracker: Tracker, batch: Positions, stage: Stage, now: Scheduled) ->
     The second term, latent overshooting, has predicted motions look like inferred ones, which the transitions know how
     to go on from: that keeps predictions sensible far beyond the frames of training.
     """
-    motion, position = tracker.motion, batch.position
+    motion, position = predictive(tracker.motion), batch.position
     last = position.shape[-3]
     if last < 2:
         return {"rollout": position.new_zeros(())}

@@ -1,4 +1,4 @@
-"""One file per section of appendix B, and one per block of ours; each class holds its part of the model or the guide."""
+"""One file per section of appendix B, and one per block of ours; a class is a part of the model or the guide."""
 
 from vtssi_pyro.model.blocks.air import AIR, AdditivePicture, CountedScene, SolidPicture, StridedAIR
 from vtssi_pyro.model.blocks.find import FIND, NoFIND, StridedFIND

@@ -49,7 +49,7 @@ class NoFINDConfig:
 class NoFIND(FinderBase):
     """Nothing to find: for the program of single frames, whose only position AIR has inferred."""
 
-    def __init__(self, config: NoFINDConfig = NoFINDConfig()) -> None:  # noqa: B008  (frozen)
+    def __init__(self, config: NoFINDConfig = NoFINDConfig()) -> None:
         super().__init__()
         self.config = config
 

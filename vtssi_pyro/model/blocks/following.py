@@ -1,4 +1,4 @@
-"""A template search that follows objects: near where each moves to, and less what the others explain. Not in the paper."""
+"""A template search that follows objects, near where each moves to, less what the others explain. Not in the paper."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -50,7 +50,8 @@ class FollowingFIND(TemplateFIND):
     q(p_t | p_{t-1}, x_t, s, d) as in the paper: a Gaussian gate around p_{t-1} + v_{t-1} on a floor, so that an object
     that was lost is found again. What an object explains is no evidence for the others
     (:func:`~vtssi_pyro.ops.explaining.explain`): objects that look alike are told apart by where they were, objects
-    that overlap by what they leave each other. An object of which nothing is left to be seen keeps away from those that are.
+    that overlap by what they leave each other. An object of which nothing is left to be seen keeps away
+    from those that are.
     Not in the paper.
     """
 

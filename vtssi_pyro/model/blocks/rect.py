@@ -33,7 +33,7 @@ class FirstFrame(PyroModule):
 
     K = 1
 
-    def __init__(self, config: FirstFrameConfig = FirstFrameConfig()) -> None:  # noqa: B008  (frozen)
+    def __init__(self, config: FirstFrameConfig = FirstFrameConfig()) -> None:
         super().__init__()
         self.config = config
 

@@ -1,7 +1,7 @@
 """An attention for objects that stand out from a plain background: seen as spots, without learned networks.
 
-Learning to attend takes thousands of different frames, and one movie of a few hundred has not so many. Where objects are
-bright on black and of about one size, which preparation can see to, the peaks of a blurred frame are where they are.
+Learning to attend takes thousands of different frames, and one movie of a few hundred has not so many. Where objects
+are bright on black and of about one size, which preparation can see to, they are at the peaks of a blurred frame.
 Their looks, their motion and how sure all that is are learned as ever. Not in the paper.
 """
 

@@ -112,7 +112,7 @@ class TemplateFIND(FinderBase):
         return self.log_sharpness.exp() * own + self.rivalry * others
 
     def match(self, frames: Tensor, template: Tensor, norm: Tensor) -> Tensor:
-        """How well templates (..., N, C, h, w), brought to unit norm, fit; see :func:`~vtssi_pyro.ops.correlate.match`."""
+        """How well templates (..., N, C, h, w) of unit norm fit; see :func:`~vtssi_pyro.ops.correlate.match`."""
         del norm
         return match(frames, template)
 
@@ -131,7 +131,7 @@ class TemplateFIND(FinderBase):
 
     @torch.no_grad()  # the decoder learns from reconstructions, not from being easy to find
     def _template(self, picture: Picture, objects: Objects) -> tuple[Tensor, Tensor]:
-        """The object as a kernel (..., N, C, h, w) at half the frame's resolution, zero mean, unit norm; and its norm."""
+        """The object as a kernel (..., N, C, h, w) of half the resolution, zero mean and unit norm; and its norm."""
         side = 2 * self.config.kernel_side
         glimpses = picture.decode(objects.description).unsqueeze(-4)  # (..., N, 1, C, G, G)
         size = objects.size.unsqueeze(-2) * self.frame_size / side  # (..., N, 1, 2)
