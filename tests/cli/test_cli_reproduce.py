@@ -17,14 +17,14 @@ from vtssi_pyro.cli.paper_figures import FIGURES
 from vtssi_pyro.cli.reproduce import ITEMS, PRESETS
 from vtssi_pyro.cli.sources import TABLE_SEED
 
-from vtssi_pyro import config, judge
+from vtssi_pyro import judge
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import override
 from vtssi_pyro.data import load_digits, moving_digits
 from vtssi_pyro.paper import cells as reproduction
 from vtssi_pyro.paper.cells import Cells, Key, tracker_of
 from vtssi_pyro.paper.published import FLAVOURS, MODELS, TABLE1, WITHOUT_MOT
-from vtssi_pyro.train import fitting
+from vtssi_pyro.train import fitting, presets
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.trainer import Trainer
 
@@ -42,15 +42,13 @@ _SIZES = {
 def tiny(variant: str) -> Config:
     """A preset whose trainings take a second."""
     keys = {**KEYS, **_SIZES, "train.stages": _STAGES.get(variant, STAGES)}
-    made = override(
-        config.presets.quick(variant), [f"{key}={json.dumps(value)}" for key, value in keys.items()]
-    )
+    made = override(presets.quick(variant), [f"{key}={json.dumps(value)}" for key, value in keys.items()])
     return replace(made, preset="quick")
 
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(config.PRESETS, "quick", tiny)
+    monkeypatch.setitem(presets.PRESETS, "quick", tiny)
     monkeypatch.setattr(table1, "HORIZON", 7)
     monkeypatch.setattr(paper_figures, "POOL", 40)
 
@@ -84,7 +82,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     out = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(config.PRESETS, "quick", tiny)
+        patch.setitem(presets.PRESETS, "quick", tiny)
         patch.setattr(table1, "HORIZON", 7)
         result = call(*table(out, variants=f"air,vtssi,{WITHOUT_MOT}"))
     assert result.stdout.split() == [str(out / "table1.md"), str(out / "table1.json")]
@@ -231,7 +229,7 @@ def test_wrong_usage(args: list[str]) -> None:
 
 def test_the_lists_are_complete() -> None:
     assert ITEMS == ("table1", *FIGURES)
-    assert set(PRESETS) < set(config.PRESETS)
+    assert set(PRESETS) < set(presets.PRESETS)
 
 
 @pytest.fixture
