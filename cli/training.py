@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 import torch
-from vtssi_pyro.model.variants import build
+from vtssi_pyro.model.program import build
 
 from vtssi_pyro.artifacts.loading import Trained
 from vtssi_pyro.artifacts.run import Run
@@ -202,7 +202,7 @@ def _check_fits(start: Trained, config: Config, given: dict[str, str]) -> None:
     """Refuse options that make a model of other sizes or parts than the one to start from."""
     before = start.config
     theirs, own = (
-        {name: tuple(tensor.shape) for name, tensor in build(c.variant, c.model).state_dict().items()}
+        {name: tuple(tensor.shape) for name, tensor in build(c.model).state_dict().items()}
         for c in (before, config)
     )
     differing = sorted(name for name in theirs | own if theirs.get(name) != own.get(name))

@@ -19,7 +19,7 @@ from vtssi_pyro.data import MovingDigits, load_digits, moving_digits
 from vtssi_pyro.inference import filter as predict
 from vtssi_pyro.model.blocks.template import TemplateConfig, kernel_side
 from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.model.variants import build
+from vtssi_pyro.model.program import build
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.fitting import check
 from vtssi_pyro.train.presets import PRESETS
@@ -84,7 +84,7 @@ def trainer(config: Config, device: torch.device) -> Trainer:
     """
     data = digits(config, config.data.sequences, config.data.length)
     check(config, data)
-    return Trainer(build(config.variant, config.model).to(device), config, data.to(device), device)
+    return Trainer(build(config.model).to(device), config, data.to(device), device)
 
 
 @contextmanager
