@@ -115,19 +115,17 @@ class StageSVI(SVI):
         Returns:
             the averaged terms, and the gradient's norm before clipping.
         """
-        return self.optim.ascend(self.terms(*args) | extras(), per)
+        # Pyro's own ELBOs halt where no parameter has met a store
+        with pyro.get_param_store().scope(), unregistered(isinstance(self.elbo, Elbo)):
+            terms = self._terms(*args) | extras()
+        return self.optim.ascend(terms, per)
 
-    def terms(self, *args: Any) -> Terms:
-        """The ELBO of the whole batch by term, nats; that of one of Pyro's own is one term, "elbo"."""
+    def _terms(self, *args: Any) -> Terms:
+        """The ELBO of the whole batch by term, nats; one of Pyro's own is one term, "elbo"."""
         if isinstance(self.elbo, Elbo):
             return self.elbo.terms(self.model, self.guide, *args)
-        return {"elbo": -self._differentiable(*args)}
-
-    def _differentiable(self, *args: Any) -> Tensor:
-        """The loss of one of Pyro's own as a scalar that has its gradient; not all of them offer one."""
+        # not all of them have a differentiable loss: this scalar has the value and the gradient
         self.optim.adam.zero_grad()
-        # they halt where no parameter has met the store
-        with pyro.get_param_store().scope(), unregistered(False):
-            loss = self.loss_and_grads(self.model, self.guide, *args)
+        loss = self.loss_and_grads(self.model, self.guide, *args)
         slopes = [((p - p.detach()) * p.grad).sum() for p in self.optim.parameters if p.grad is not None]
-        return loss + torch.stack(slopes).sum()
+        return {"elbo": -(loss + torch.stack(slopes).sum())}
