@@ -78,6 +78,15 @@ def test_both_solvers_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(match(truth, found, 5), enumerated)
 
 
+@pytest.mark.parametrize("N", [2, 3, 4])
+def test_of_equal_assignments_it_is_the_first(N: int) -> None:
+    """Objects in one place may have any slots: rounding of the sums of distances does not deal them."""
+    together = tracks(50 * torch.rand(300, 3, 1, 2).expand(-1, -1, N, -1))
+    apart = random_tracks(300, 3, N)
+    for truth, found in ((together, apart), (apart, together)):
+        assert torch.equal(match(truth, found, 3), torch.arange(N).expand(300, N))
+
+
 def test_slots_are_put_in_order() -> None:
     torch.manual_seed(0)
     position, order = 50 * torch.rand(2, 6, 3, 2), torch.tensor([[2, 0, 1], [0, 2, 1]])

@@ -63,6 +63,21 @@ def test_regions_hold_their_share_and_are_those_of_the_calibration() -> None:
         assert (inside == (away <= away.quantile(level)).numpy()).mean() > 0.995
 
 
+@pytest.mark.parametrize("length", [0.0, 1e-3, 100.0, 1e7])
+@pytest.mark.parametrize("number", [3, 50])
+def test_regions_of_samples_in_line_lie_along_it(length: float, number: int) -> None:
+    slope = torch.tensor([0.6, 0.8], dtype=torch.float64)
+    for seed in range(50):
+        generator = torch.Generator().manual_seed(seed)
+        points = length * torch.randn(number, 1, dtype=torch.float64, generator=generator) * slope + 20
+        axes = Figure().add_subplot()
+        _regions(axes, points, (0.0, 0.0, 0.0))
+        for patch in axes.patches:
+            assert 0 <= patch.height <= patch.width < np.inf
+            if length > 1:
+                assert patch.angle % 180 == pytest.approx(np.rad2deg(np.arctan2(0.8, 0.6)), abs=0.5)
+
+
 def test_reliability_shows_regions_and_intervals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = torch.Generator().manual_seed(0)
     truth = torch.randn(40, 4, 1, 2, generator=generator)

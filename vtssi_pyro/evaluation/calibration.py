@@ -9,6 +9,9 @@ calibrated are regions of objects that are found, frame by frame. Intervals of x
 they hold what they say, too, is assessed. Whole paths are not.
 
 Samples that are not finite are passed over. An object of fewer than two others is in no region and in no interval.
+
+Statistics are in double precision, whatever that of the samples. Few samples lie on a line, or nearly; where it is a
+hundred pixels long, single precision loses the width :data:`FLOOR` that makes its covariance positive definite.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,6 +27,8 @@ from vtssi_pyro.tracks.tracks import Tracks
 
 LEVELS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 FLOOR = 0.01  # px, added to every spread: clouds may collapse to a point
+GRAIN = 1e-6  # of a cloud's extent, added likewise: ten times the width that rounding gives a line of 1,000 samples
+EQUAL = 1e-9  # of a cloud's spread: distances that differ by less are equal but for rounding
 FEWEST = 10  # objects at a horizon that tell anything about it
 TOO_FEW = f"a calibration needs {FEWEST} objects that are predicted: give more sequences"
 
@@ -70,9 +75,12 @@ class Calibration:
 
     def _moved(self, samples: Tensor, horizon: int) -> Tensor:
         """Samples (S, ..., 2) of one frame."""
-        samples, factors = _known(samples), self.factors[min(horizon, len(self.factors) - 1)]
+        samples, factors = _known(samples).double(), self.factors[min(horizon, len(self.factors) - 1)]
         mean = samples.nanmean(0)
-        rank = mahalanobis(samples, samples).argsort(0).argsort(0)  # (S, ...), NaN last
+        # Two samples are equally far from their mean, and so are three but for the floor. In single precision they are
+        # ties, which the order of the draws decides, not rounding.
+        away = mahalanobis(samples, samples).float()
+        rank = away.argsort(dim=0, stable=True).argsort(0).double()  # (S, ...), NaN last
         level = (rank + 0.5) / _number(samples)
         return mean + (samples - mean) * _between(level, self.levels, factors).unsqueeze(-1)
 
@@ -173,20 +181,22 @@ class _Row(NamedTuple):
     @property
     def distance(self) -> Tensor:
         """Of the truth from the mean, in units of the samples' spread, (R,)."""
-        return mahalanobis(self.truth.unsqueeze(0), self.samples)[0]
+        return mahalanobis(self.truth.unsqueeze(0), self.samples)[0].clamp_min(EQUAL)
 
     def radius(self, levels: Tensor) -> Tensor:
         """That holds these shares of the samples, (L, R)."""
-        return mahalanobis(self.samples, self.samples).nanquantile(levels, 0).clamp_min(1e-9)
+        away = mahalanobis(self.samples, self.samples).nanquantile(levels, 0).clamp_min(EQUAL)
+        return away * (1 + EQUAL)
 
     def within(self, levels: Tensor) -> Tensor:
         """Whether x and y are within the central intervals that hold these shares of the samples, (L, R, 2)."""
         low, high = (self.samples.nanquantile(q, 0) for q in ((1 - levels) / 2, (1 + levels) / 2))
-        return (low <= self.truth) & (self.truth <= high)
+        slack = EQUAL * (high - low)
+        return (low - slack <= self.truth) & (self.truth <= high + slack)
 
     def told(self) -> "_Row":
         """Without the objects of which nothing is told."""
-        some = self.samples[..., 0].isfinite().sum(0) > 1
+        some = _number(self.samples) > 1
         return _Row(self.truth[some], self.samples[:, some])
 
 
@@ -202,17 +212,25 @@ def _rows(truth: Tracks, tracks: Tracks, observed: int) -> Iterator[_Row]:
 
 
 def moments(samples: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (..., 2) and covariance (..., 2, 2) of samples (S, ..., 2); those that are not finite are passed over."""
-    samples = _known(samples)
+    """Mean (..., 2), px, and positive definite covariance (..., 2, 2), px^2, of samples (S, ..., 2), in float64.
+
+    Samples that are not finite are passed over.
+    """
+    samples = _known(samples).double()
     mean = samples.nanmean(0)
     away = (samples - mean).nan_to_num(0.0)
     number = _number(samples)[..., None, None]
     covariance = torch.einsum("s...i,s...j->...ij", away, away) / (number - 1).clamp_min(1)
-    return mean, covariance + FLOOR**2 * torch.eye(2, dtype=samples.dtype, device=samples.device)
+    extent = covariance.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
+    floor = FLOOR**2 + GRAIN**2 * extent
+    return mean, covariance + floor * torch.eye(2, dtype=samples.dtype, device=samples.device)
 
 
 def mahalanobis(points: Tensor, samples: Tensor) -> Tensor:
-    """Mahalanobis distances (K, ...) of points (K, ..., 2) from clouds (S, ..., 2); NaN of what is not finite."""
+    """Mahalanobis distances (K, ...), float64, of points (K, ..., 2) from clouds (S, ..., 2).
+
+    They are NaN of points that are not finite.
+    """
     mean, covariance = moments(samples)
     away = (_known(points) - mean).unsqueeze(-1)
     return torch.linalg.solve_triangular(torch.linalg.cholesky(covariance), away, upper=False).norm(
@@ -226,12 +244,13 @@ def _known(points: Tensor) -> Tensor:
 
 
 def _number(samples: Tensor) -> Tensor:
-    """Of samples (S, ..., 2) that are finite, (...), 1 at least."""
-    return samples[..., 0].isfinite().sum(0).clamp_min(1)
+    """Of samples (S, ..., 2) that are finite, (...)."""
+    return samples[..., 0].isfinite().sum(0)
 
 
 def _spread(samples: Tensor) -> Tensor:
-    """Standard deviation (..., 2) of samples (S, ..., 2); NaN of fewer than two."""
+    """Standard deviation (..., 2) of samples (S, ..., 2), float64; NaN of fewer than two."""
+    samples = samples.double()
     square = (samples - samples.nanmean(0)).square().nansum(0)
     number = _number(samples).unsqueeze(-1)
     return (square / (number - 1)).sqrt().where(number > 1, torch.nan)

@@ -9,6 +9,7 @@ from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.tracks.tracks import Tracks
 
 ENUMERATED_SLOTS = 4  # 4! = 24 assignments are tried at once; beyond that, one linear program a sequence
+EQUAL = 1e-12  # relative: sums of distances that differ by less are equal but for the order in which they are added
 
 
 def match(truth: Tracks, found: Tracks, prefix: int) -> Tensor:
@@ -105,14 +106,15 @@ def _costs(truth: Tracks, found: Tracks) -> tuple[Tensor, Tensor]:
 
 
 def _by_enumeration(cost: Tensor) -> Tensor:
-    """Least assignment of each object to a slot or to padding, (B, N), by trying all."""
+    """Least assignment of each object to a slot or to padding, (B, N), by trying all; of equals the first."""
     B, N, M = cost.shape
     size = max(N, M)
     square = cost.new_zeros(B, size, size)
     square[:, :N, :M] = cost
     orders = torch.tensor(list(permutations(range(size))), dtype=torch.long)  # (P, size)
     totals = square[:, torch.arange(size), orders].sum(-1)  # (B, P)
-    return orders[totals.argmin(-1), :N]
+    least = totals <= totals.amin(-1, keepdim=True) * (1 + EQUAL)
+    return orders[least.int().argmax(-1), :N]
 
 
 def _by_linear_program(cost: Tensor) -> Tensor:
