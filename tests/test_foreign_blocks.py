@@ -1,0 +1,299 @@
+"""A block of somebody else's, for every slot: trained by a recipe, kept in a run, loaded, and used."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyro
+import pytest
+import torch
+from pyro.distributions import Independent, Normal
+from pyro.nn import PyroModule
+from small_model import M, small
+from torch import Tensor, nn
+
+from vtssi_pyro import fit, forecast, load, register, track
+from vtssi_pyro.errors import UsageError
+from vtssi_pyro.model.blocks.air import AdditiveConfig, AdditivePicture, CountedScene, SceneConfig
+from vtssi_pyro.model.blocks.find import FinderBase
+from vtssi_pyro.model.blocks.mot import StateSpace
+from vtssi_pyro.model.config import ModelConfig
+from vtssi_pyro.model.interfaces import Picture, Sight
+from vtssi_pyro.model.kinds import SLOTS
+from vtssi_pyro.model.sizes import Sizes
+from vtssi_pyro.ops.peaks import peaks
+from vtssi_pyro.train import batches
+from vtssi_pyro.train.config import Config
+from vtssi_pyro.train.presets import PRESETS
+from vtssi_pyro.types import Detections, Objects, Plates, Pose, State
+
+
+@pytest.fixture(autouse=True)
+def _registered() -> Iterator[None]:
+    """Kinds that a test registers are forgotten with it."""
+    before = {slot: dict(kinds._known) for slot, kinds in SLOTS.items()}
+    for slot, (kind, config) in FOREIGN.items():
+        register(slot, kind)(config)
+    yield
+    for slot, kinds in SLOTS.items():
+        kinds._known = before[slot]
+
+
+class Two(CountedScene):
+    """A scene that is sure of its number."""
+
+    def __init__(self, config: "TwoConfig", sizes: Sizes) -> None:
+        super().__init__(SceneConfig(count_loc=2.0, count_scale=0.5), sizes)
+        self.config = config
+
+
+@dataclass(frozen=True)
+class TwoConfig:
+    def build(self, sizes: Sizes) -> Two:
+        return Two(self, sizes)
+
+
+class Bright(PyroModule):
+    """An attention that looks for bright places, and describes nothing but how bright they are."""
+
+    def __init__(self, config: "BrightConfig", sizes: Sizes) -> None:
+        super().__init__()
+        self.config, self.sizes = config, sizes
+        self.scale = nn.Parameter(torch.zeros(4))
+        self.register_buffer("size", torch.tensor(sizes.size_loc), persistent=False)
+
+    def infer_count(self, frames: Tensor) -> Independent:
+        share = frames.flatten(-3).mean(-1, keepdim=True)
+        return Normal(4 + share, self.scale[0].exp().expand_as(share)).to_event(1)
+
+    def locate(self, frames: Tensor) -> tuple[Independent, Independent]:
+        places, _ = peaks(frames, self.size, self.sizes.num_objects)
+        size, place = (self.scale[i].exp().expand_as(places) * 0.1 for i in (1, 2))
+        return Normal(self.size.expand_as(places), size).to_event(1), Normal(places, place).to_event(1)
+
+    def describe(self, frames: Tensor, position: Tensor, size: Tensor) -> Independent:
+        mean = (frames.flatten(-3).mean(-1) + 0 * position[..., 0]).unsqueeze(-1)
+        mean = mean.expand(*mean.shape[:-1], self.sizes.description)
+        return Normal(mean, self.scale[3].exp().expand_as(mean)).to_event(1)
+
+
+@dataclass(frozen=True)
+class BrightConfig:
+    def build(self, sizes: Sizes) -> Bright:
+        return Bright(self, sizes)
+
+
+class Brightest(AdditivePicture):
+    """A picture in which the brightest object hides the others."""
+
+    def draw(self, pose: Pose, objects: Objects) -> Tensor:
+        return self.compose(self.layers(pose, objects), pose)
+
+    def compose(self, layers: Tensor, pose: Pose) -> Tensor:
+        del pose
+        return layers.amax(-4)
+
+    def others(self, layers: Tensor, pose: Pose) -> Tensor:
+        slots = range(layers.shape[-4])
+        left = [layers[..., [i for i in slots if i != n], :, :, :].amax(-4) for n in slots]
+        return torch.stack(left, -4)
+
+
+@dataclass(frozen=True)
+class BrightestConfig(AdditiveConfig):
+    def build(self, sizes: Sizes) -> Brightest:
+        return Brightest(self, sizes)
+
+
+class LastFrame(PyroModule):
+    """A consensus that believes the last of K frames."""
+
+    def __init__(self, config: "LastFrameConfig") -> None:
+        super().__init__()
+        self.config, self.K = config, config.K
+
+    def guide(self, attention: Any, frames: Tensor, plates: Plates) -> tuple[Objects, Tensor | None]:
+        last = frames[:, : self.K][:, -1]
+        q = attention.infer_count(last).base_dist
+        with plates.sequences:
+            count = pyro.sample("count", Normal(q.loc.unsqueeze(-2), q.scale.unsqueeze(-2)).to_event(1))
+            q_size, q_position = attention.locate(last)
+            with plates.objects:
+                size = pyro.sample("size", q_size)
+                q_description = attention.describe(last.unsqueeze(-4), q_position.mean, size)
+                description = pyro.sample("description", q_description)
+        return Objects(count.squeeze(-2), size, description), None
+
+
+@dataclass(frozen=True)
+class LastFrameConfig:
+    K: int = 2
+
+    def build(self, sizes: Sizes) -> LastFrame:
+        return LastFrame(self)
+
+
+class Drifting(FinderBase):
+    """A finder that moves a little from where each object was towards the brightest place."""
+
+    def __init__(self, config: "DriftingConfig", sizes: Sizes) -> None:
+        super().__init__()
+        self.config = config
+        self.step_size = nn.Parameter(torch.tensor(config.step_size))
+        self.register_buffer("size", torch.tensor(sizes.size_loc), persistent=False)
+
+    def look(
+        self, picture: Picture, frames: Tensor, objects: Objects, before: Detections | None = None
+    ) -> Sight:
+        return Sight(peaks(frames, self.size, 1)[0])  # (B, T, 1, 2)
+
+    def step(self, sight: Sight, index: int, previous: Tensor) -> Independent:
+        mean = previous + self.step_size * (sight.evidence[..., index, :, :] - previous)
+        return Normal(mean, torch.full_like(mean, 0.1)).to_event(1)
+
+
+@dataclass(frozen=True)
+class DriftingConfig:
+    step_size: float = 0.5
+
+    def build(self, sizes: Sizes) -> Drifting:
+        return Drifting(self, sizes)
+
+
+class Glide(StateSpace):
+    """Constant velocity, with a noise that is learned."""
+
+    def __init__(self, config: "GlideConfig", sizes: Sizes) -> None:
+        super().__init__(M=M, dims=2, scale=sizes.walk_scale)
+        self.config = config
+        self.log_noise = nn.Parameter(torch.full((2,), config.noise).log())
+
+    def transition(self, previous: State) -> dict[str, Independent]:
+        noise = self.log_noise.exp()
+        place = Normal(previous["position"] + previous["motion"], noise[0]).to_event(1)
+        return {"position": place, "motion": Normal(previous["motion"], noise[1]).to_event(1)}
+
+    def infer(self, static: Tensor, position: Tensor, memory: Any = None) -> tuple[Independent, Tensor]:
+        last = position[..., :1, :, :] if memory is None else memory
+        velocity = torch.cat([last, position], -3).diff(dim=-3)
+        return Normal(velocity, 0.01 * torch.ones_like(velocity)).to_event(1), position[..., -1:, :, :]
+
+
+@dataclass(frozen=True)
+class GlideConfig:
+    noise: float = 0.02
+
+    def build(self, sizes: Sizes) -> Glide:
+        return Glide(self, sizes)
+
+
+class Repelling(Glide):
+    """Objects of a scene push each other away."""
+
+    interacts = True
+
+    def transition(self, previous: State) -> dict[str, Independent]:
+        density, position = super().transition(previous), previous["position"]
+        between = position.unsqueeze(-2) - position.unsqueeze(-3)  # (..., N, N, 2)
+        push = (between * torch.exp(-between.square().sum(-1, keepdim=True) / 0.1)).sum(-2)
+        place = density["position"].base_dist
+        return density | {"position": Normal(place.loc + 0.05 * push, place.scale).to_event(1)}
+
+
+@dataclass(frozen=True)
+class RepellingConfig(GlideConfig):
+    def build(self, sizes: Sizes) -> Repelling:
+        return Repelling(self, sizes)
+
+
+FOREIGN: dict[str, tuple[str, type]] = {
+    "scene": ("two", TwoConfig),
+    "attention": ("bright", BrightConfig),
+    "picture": ("brightest", BrightestConfig),
+    "consensus": ("last-frame", LastFrameConfig),
+    "finder": ("drifting", DriftingConfig),
+    "motion": ("glide", GlideConfig),
+}
+STEPS = {"objects": 4, "search": 3, "motion": 4, "joint": 2}
+
+
+def recipe(model: ModelConfig) -> Config:
+    """The quick recipe, in a few steps, for another model."""
+    config = PRESETS["quick"]("vtssi")
+    stages = tuple(
+        replace(stage, steps=STEPS[stage.name], batch=4, cache=8, refined=False)
+        for stage in config.train.stages
+        if any(True for _ in stage.blocks)
+    )
+    if not isinstance(model.motion, type(small().motion)):  # it has no readout to train alone
+        stages = tuple(replace(s, blocks=("motion",)) if s.name == "joint" else s for s in stages)
+    return replace(config, model=model, train=replace(config.train, stages=stages), calibration=0)
+
+
+@pytest.mark.parametrize("slot", [*FOREIGN, "interacting motion"])
+def test_it_is_fitted_kept_loaded_and_tracks(slot: str, tmp_path: Path, blobs: Any) -> None:
+    frames = blobs(num_sequences=12, length=7).float()
+    name, config = ("motion", RepellingConfig) if slot == "interacting motion" else (slot, FOREIGN[slot][1])
+    register(name, config.__name__)(config)
+    model = replace(small(), **{name: config()})
+
+    fitted = fit(frames, recipe(model), run=tmp_path / "run")
+    again = load(tmp_path / "run")
+
+    assert type(getattr(again, name)) is type(getattr(fitted.tracker, name))
+    assert again.config == fitted.tracker.config == model
+    pairs = zip(again.state_dict().items(), fitted.tracker.state_dict().items(), strict=True)
+    assert all(a == b and torch.equal(x, y) for (a, x), (b, y) in pairs)
+    seen, expected = (track(tracker, frames).tracks for tracker in (again, fitted.tracker))
+    assert torch.equal(seen.position.nan_to_num(), expected.position.nan_to_num())
+    future = forecast(again, frames[:, :4], horizon=3, num_samples=2).tracks
+    assert future.samples.shape == (2, 12, 7, 2, 2)
+    assert future.samples.isfinite().all()
+
+
+def test_its_parameters_are_trained(tmp_path: Path, blobs: Any) -> None:
+    frames = blobs(num_sequences=12, length=7).float()
+    fitted = fit(frames, recipe(replace(small(), motion=GlideConfig())), run=tmp_path / "run")
+    assert not torch.allclose(fitted.tracker.motion.log_noise, torch.full((2,), 0.02).log())
+
+
+def test_an_interacting_motion_sees_whole_scenes(
+    tmp_path: Path, blobs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes: list[torch.Size] = []
+    infer = Glide.infer
+
+    def watched(self: Any, static: Tensor, position: Tensor, memory: Any = None) -> Any:
+        shapes.append(position.shape)
+        return infer(self, static, position, memory)
+
+    monkeypatch.setattr(Glide, "infer", watched)
+    frames = blobs(num_sequences=12, length=7).float()
+    for config, objects in ((GlideConfig, {1, 2}), (RepellingConfig, {2})):
+        shapes.clear()
+        register("motion", config.__name__)(config)
+        fit(frames, recipe(replace(small(), motion=config())), run=tmp_path / config.__name__)
+        assert {shape[-2] for shape in shapes} == objects, config
+    assert batches.SEEN < 1
+
+
+def test_who_has_no_name_is_told_to_register(blobs: Any, tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Nameless(GlideConfig):
+        pass
+
+    with pytest.raises(UsageError, match="vtssi_pyro.register"):
+        fit(blobs().float(), recipe(replace(small(), motion=Nameless())), run=tmp_path / "run")
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_an_unknown_kind_names_the_known_ones(tmp_path: Path, blobs: Any) -> None:
+    register("motion", "glide")(GlideConfig)
+    fit(blobs(num_sequences=12, length=7).float(), recipe(replace(small(), motion=GlideConfig())), run=tmp_path / "r")
+    del SLOTS["motion"]._known["glide"]
+    with pytest.raises(Exception, match=r"unknown kind 'glide'.*residual-mot.*import the module") as caught:
+        load(tmp_path / "r")
+    assert caught.type.__name__ == "CheckpointError"
+    with pytest.raises(UsageError, match="expected one of scene, attention"):
+        register("transition", "glide")
