@@ -49,8 +49,9 @@ class ModelConfig(Sizes):
 
 
 def _single_frames(config: ModelConfig) -> ModelConfig:
+    config = _without_motion(_without_consensus(config))
     return replace(
-        _without_motion(config), consensus=FirstFrameConfig(), finder=NoFINDConfig(), per_frame=True
+        config, finder=NoFINDConfig(), per_frame=True, test_time=replace(config.test_time, refine=0)
     )
 
 
@@ -59,7 +60,10 @@ def _without_motion(config: ModelConfig) -> ModelConfig:
 
 
 def _without_consensus(config: ModelConfig) -> ModelConfig:
-    return replace(config, consensus=FirstFrameConfig())
+    """The first frame says all there is to say of the objects: no other hypothesis is tried."""
+    return replace(
+        config, consensus=FirstFrameConfig(), test_time=replace(config.test_time, hypotheses=1)
+    )
 
 
 # The ablation table of section 3.4: the whole of VTSSI, with null objects in place of some blocks.

@@ -1,0 +1,90 @@
+"""Runs and weights made before are read as they are: nobody's old run is lost."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from vtssi_pyro.artifacts.formats import upgraded_recipe, upgraded_weights
+from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.config import from_dict, to_dict
+from vtssi_pyro.errors import CheckpointError
+from vtssi_pyro.evaluation.calibration import Calibration
+from vtssi_pyro.inference.filter import track
+from vtssi_pyro.model.program import build
+from vtssi_pyro.system import checkpoint
+from vtssi_pyro.system.atomic import write_json
+from vtssi_pyro.system.checkpoint import digest
+from vtssi_pyro.train.config import Config
+from vtssi_pyro.train.presets import PRESETS
+
+# configurations, and names and shapes of weights, as the last version with format 1 wrote them
+OLD: dict[str, Any] = json.loads(Path(__file__).with_name("format1.json").read_text())
+KINDS = pytest.mark.parametrize("kind", OLD)
+
+
+@KINDS
+def test_a_recipe_is_that_of_its_preset(kind: str) -> None:
+    preset, variant = kind.split("/")
+    config = from_dict(upgraded_recipe(OLD[kind]["config"]), Config)
+    if preset == "movie":
+        model = config.model
+        assert (model.num_objects, model.frame_size, model.motion.inertia) == (3, 144, True)
+        assert [type(getattr(model, slot)).__name__ for slot in ("attention", "picture", "consensus", "finder")] == [
+            "SpotsConfig", "SolidConfig", "ClearestFrameConfig", "FollowingConfig"
+        ]  # fmt: skip
+        assert [stage.name for stage in config.train.stages if stage.refined] == ["motion", "joint"]
+    else:
+        assert config == PRESETS[preset](variant)
+
+
+@KINDS
+def test_weights_find_their_places(kind: str) -> None:
+    config = from_dict(upgraded_recipe(OLD[kind]["config"]), Config)
+    new = {name: list(value.shape) for name, value in build(config.model).state_dict().items()}
+    assert upgraded_weights(OLD[kind]["weights"]) == new
+    assert upgraded_weights(new) == new
+
+
+def test_a_recipe_survives_its_file() -> None:
+    for kind in OLD:
+        config = from_dict(upgraded_recipe(OLD[kind]["config"]), Config)
+        assert from_dict(json.loads(json.dumps(to_dict(config))), Config) == config
+
+
+def test_an_old_run_tracks_with_its_calibration(tmp_path: Path) -> None:
+    """A folder as format 1 left it; the calibration names weights by a digest of their old names."""
+    old = OLD["quick/vtssi"]
+    torch.manual_seed(0)
+    weights = {name: 0.1 * torch.randn(shape) for name, shape in old["weights"].items()}
+    Path(tmp_path / "checkpoints").mkdir()
+    write_json(tmp_path / "config.json", {"config": old["config"], "versions": {}, "machine": {}})
+    checkpoint.save(tmp_path / "checkpoints" / "last.pt", {"trained": weights})
+    calibration = Calibration((0.5, 0.9), ((1.0, 1.0),), 5, 20, digest(weights), 0.1)
+    write_json(tmp_path / "calibration.json", calibration.as_dict())
+
+    run = Run(tmp_path)
+    tracker = run.tracker()
+    assert run.config == PRESETS["quick"]("vtssi")
+    assert torch.equal(tracker.picture.decoder.body[-1].bias, weights["air.decoder.body.4.bias"])
+    assert track(tracker, torch.rand(1, 6, 50, 50)).tracks.present.shape == (1, 6, 2)
+    found = run.calibration
+    assert found is not None
+    assert found.is_of(digest(tracker.state_dict()))
+    assert replace(found, weights=calibration.weights) == calibration
+
+
+def test_a_block_that_is_no_more_is_named(tmp_path: Path) -> None:
+    old = json.loads(json.dumps(OLD["paper/vtssi"]["config"]))
+    old["model"]["mot"]["differences"] = 1
+    with pytest.raises(CheckpointError, match="differences"):
+        upgraded_recipe(old)
+
+
+def test_a_format_of_the_future_is_refused(tmp_path: Path) -> None:
+    write_json(tmp_path / "config.json", {"format": 3, "config": {}})
+    with pytest.raises(CheckpointError, match="format 3"):
+        _ = Run(tmp_path).config
