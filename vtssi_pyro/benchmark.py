@@ -18,8 +18,7 @@ from vtssi_pyro.config.schedules import Constant
 from vtssi_pyro.data import MovingDigits, load_digits, moving_digits
 from vtssi_pyro.inference import filter as predict
 from vtssi_pyro.model.blocks.template import TemplateConfig, kernel_side
-from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.model.program import build
+from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.fitting import check
 from vtssi_pyro.train.presets import PRESETS

@@ -11,6 +11,7 @@ frame spans [0, W] x [0, H] and the centre of its top-left pixel is (0.5, 0.5).
 
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -86,6 +87,11 @@ class Latents(NamedTuple):
     states: list[State]  # frame by frame
     densities: dict[str, Distribution]  # that each site was drawn from, by its full name
     chain: Chain  # after the last observed frame
+
+    @property
+    def position(self) -> Tensor:
+        """Of all frames, (..., B, T, N, 2)."""
+        return torch.stack([state["position"] for state in self.states], -3)
 
 
 class Plates(NamedTuple):

@@ -61,9 +61,7 @@ def _without_motion(config: ModelConfig) -> ModelConfig:
 
 def _without_consensus(config: ModelConfig) -> ModelConfig:
     """The first frame says all there is to say of the objects: no other hypothesis is tried."""
-    return replace(
-        config, consensus=FirstFrameConfig(), test_time=replace(config.test_time, hypotheses=1)
-    )
+    return replace(config, consensus=FirstFrameConfig(), test_time=replace(config.test_time, hypotheses=1))
 
 
 # The ablation table of section 3.4: the whole of VTSSI, with null objects in place of some blocks.
