@@ -7,7 +7,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from vtssi_pyro.calibration import FLOOR, Calibration, _spread, assess, calibrate, mahalanobis, moments
+from vtssi_pyro.calibration import (
+    FLOOR,
+    LEVELS,
+    Calibration,
+    _spread,
+    assess,
+    calibrate,
+    mahalanobis,
+    moments,
+)
+from vtssi_pyro.errors import UsageError
 from vtssi_pyro.types import Tracks
 
 CLOUDS = 300  # of each kind: rounding spoils some, not all
@@ -166,6 +176,48 @@ def test_factors_are_interpolated_and_constant_beyond_the_levels() -> None:
     mean = samples.mean(0)
     expected = torch.from_numpy(np.interp((rank + 0.5) / 10, levels, factors)).unsqueeze(-1)
     torch.testing.assert_close(moved - mean, expected * (samples - mean))
+
+
+def test_each_horizon_has_its_factors_and_the_last_holds_beyond() -> None:
+    _, forecasts = judged(drawn(10, 3.0), torch.zeros(CLOUDS, 2))
+    samples = forecasts.samples[:, :, [0, 1, 1, 1]]
+    told = Calibration((0.1, 0.9), ((1.0, 1.0), (2.0, 2.0)), 1, 10)(
+        forecasts._replace(samples=samples, scale=None), 1
+    )
+    away, before = (x - x.mean(0) for x in (told.samples, samples))
+    for t, factor in enumerate((1.0, 1.0, 2.0, 2.0)):
+        torch.testing.assert_close(away[:, :, t], factor * before[:, :, t])
+
+
+def test_factors_are_quantiles_among_the_objects_and_the_next() -> None:
+    """Of n objects and one more, n p + p are to be inside the region of level p; 10 objects are the fewest."""
+    samples, truth = drawn(50, 3.0)[:, :10], drawn(1, 3.0, seed=1)[0, :10]
+    factors = calibrate(*judged(samples, truth), 1).factors[0]
+    distance, away = (
+        mahalanobis(truth.unsqueeze(0), samples)[0].numpy(),
+        mahalanobis(samples, samples).numpy(),
+    )
+    for level, factor in zip(LEVELS, factors, strict=True):
+        ratio = distance / np.quantile(away, level, 0)
+        assert factor == pytest.approx(np.quantile(ratio, min(level * 11 / 10, 1.0)), rel=1e-6)
+    with pytest.raises(UsageError, match="10 objects"):
+        calibrate(*judged(samples[:, :9], truth[:9]), 1)
+
+
+def test_neighbouring_horizons_share_their_factors() -> None:
+    """Each is the geometric mean of three, of which the first and the last horizon are two themselves."""
+
+    def factors(*far: float) -> Tensor:
+        samples = drawn(50, 3.0)
+        truth = samples.mean(0) + torch.tensor((0.0, *far))[:, None, None] * SLANTED
+        found = truth.transpose(0, 1).unsqueeze(2)
+        ahead = torch.cat([torch.zeros_like(samples[None]), samples.expand(len(far), -1, -1, -1)])
+        known = torch.ones(found.shape[:-1], dtype=torch.bool)
+        told = Tracks(found, known, samples=ahead.permute(1, 2, 0, 3).unsqueeze(3))
+        return torch.tensor(calibrate(Tracks(found, known), told, 1).factors)
+
+    share = factors(8.0, 1.0, 1.0, 1.0) / factors(1.0, 1.0, 1.0, 1.0)
+    torch.testing.assert_close(share, torch.tensor([4.0, 2.0, 1.0, 1.0])[:, None].expand(4, 19))
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.1, 1 / 3])

@@ -187,6 +187,7 @@ def test_it_names_the_weights_that_it_is_of() -> None:
 def test_it_fits_forecasts_like_those_it_was_fitted_on() -> None:
     calibration = Calibration((0.1, 0.9), ((1.0, 1.0),), 5, 50)
     assert calibration.fits(5, 50)
+    assert calibration.fits(5, 25)
     assert calibration.fits(5, 100)
     assert not calibration.fits(6, 50)
     assert not calibration.fits(5, 10)
