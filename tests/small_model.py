@@ -1,4 +1,6 @@
-"""The model that most tests are about."""
+"""The model that most tests are about, and how they look at what it drew."""
+
+from torch import Tensor
 
 from vtssi_pyro.model.blocks.air import AdditiveConfig, AIRConfig
 from vtssi_pyro.model.blocks.find import FINDConfig
@@ -7,6 +9,8 @@ from vtssi_pyro.model.blocks.mot import MOTConfig
 from vtssi_pyro.model.blocks.rect import RECTConfig
 from vtssi_pyro.model.blocks.template import TemplateConfig
 from vtssi_pyro.model.config import ModelConfig
+from vtssi_pyro.model.program import stacked
+from vtssi_pyro.types import Latents
 
 K = M = 3
 SIDE = 20  # of the frames, pixels
@@ -37,3 +41,8 @@ def small(finder: str = "learned", num_objects: int = 2) -> ModelConfig:
         finder=FINDERS[finder],
         motion=MOTConfig(M=M, motion=3, units=8, heads=(8,), transition=(8, 8)),
     )  # fmt: skip
+
+
+def positions(latents: Latents) -> Tensor:
+    """Final positions (..., B, T, N, 2) of all frames."""
+    return stacked(latents.states)["position"]

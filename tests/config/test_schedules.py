@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from vtssi_pyro.config.schedules import KINDS, Constant, Cosine, Linear, Schedule, Staircase
+from vtssi_pyro.config.schedules import SCHEDULES, Constant, Cosine, Linear, Schedule, Staircase
 from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.train.presets import PRESETS
 from vtssi_pyro.train.recipe import Stage, TrainConfig
@@ -133,7 +133,7 @@ def test_schedules_are_pure(schedule: Schedule) -> None:
     backwards = [schedule(step) for step in reversed(steps)]
     assert first == backwards[::-1]
     fields = vars(schedule)
-    again = KINDS[type(schedule).__name__](**fields)
+    again = SCHEDULES.of(type(schedule).__name__)(**fields)
     assert again == schedule
     assert hash(again) == hash(schedule)
     assert [again(step) for step in steps] == first

@@ -8,16 +8,16 @@ from pyro import poutine
 from pyro.distributions import Normal
 from torch import Tensor
 
-from vtssi_pyro.config import ModelConfig
 from vtssi_pyro.inference import hypotheses
-from vtssi_pyro.inference.hypotheses import Consensus, Settled, settle
+from vtssi_pyro.inference.hypotheses import Hypothesis, Settled, log_evidence, select_hypothesis
+from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.program import Tracker, evaluating
+from vtssi_pyro.model.program import channelled, evaluating
 from vtssi_pyro.ops.spatial import paste
 
 
-def reading(numbers: list[float], num_objects: int = 2, description: int = 4) -> Consensus:
-    """A reading of sequences with these numbers of objects, everything else random."""
+def supposing(numbers: list[float], num_objects: int = 2, description: int = 4) -> Hypothesis:
+    """A hypothesis about sequences with these numbers of objects, everything else random."""
     B = len(numbers)
     count = (
         (torch.tensor(numbers, dtype=torch.float64) / num_objects).clamp(0.01, 0.99).logit()[:, None, None]
@@ -28,15 +28,11 @@ def reading(numbers: list[float], num_objects: int = 2, description: int = 4) ->
 
     size = 0.3 + 0.1 * torch.rand(B, num_objects, 2, dtype=torch.float64)
     looks = torch.randn(B, num_objects, description, dtype=torch.float64)
-    return Consensus(normal(count), normal(size), normal(looks))
+    return Hypothesis(normal(count), normal(size), normal(looks))
 
 
-def trying(tiny, config: ModelConfig, tries: int = 3, **options: int) -> Tracker:
-    return tiny(config=replace(config, rect=replace(config.rect, tries=tries)), **options)
-
-
-def test_a_reading_knows_its_numbers_and_takes_rows_of_another() -> None:
-    first, second = reading([2, 1, 0]), reading([1, 1, 2])
+def test_a_hypothesis_knows_its_numbers_and_takes_rows_of_another() -> None:
+    first, second = supposing([2, 1, 0]), supposing([1, 1, 2])
     assert first.number.tolist() == [2, 1, 0]
     chosen = torch.tensor([False, True, True])
     mixed = first.put(chosen, second[chosen])
@@ -46,31 +42,33 @@ def test_a_reading_knows_its_numbers_and_takes_rows_of_another() -> None:
     assert first.number.tolist() == [2, 1, 0]  # itself unchanged
 
 
-def test_the_reading_with_the_most_evidence_is_kept(tiny, blobs, config: ModelConfig) -> None:
-    tracker, frames = trying(tiny, config), blobs(3, 8)
+def test_the_hypothesis_with_the_most_evidence_is_kept(tiny, blobs, config: ModelConfig) -> None:
+    tracker, frames = tiny(config=config), channelled(blobs(3, 8))
+    program = tracker.program()
     with evaluating(tracker), mode():
-        settled = settle(tracker, frames)
-        _, most = hypotheses._explain(tracker, frames, settled.reading)
+        settled = select_hypothesis(tracker, program, frames, 3)
+        _, most = log_evidence(tracker, program, frames, settled.hypothesis)
         for start in (0, 2, 5):
-            tried = hypotheses._read(tracker, frames[:, start : start + 3])
-            assert (most >= hypotheses._explain(tracker, frames, tried)[1] - 1e-6).all()
+            tried, _ = hypotheses._read(program, frames[:, start : start + 3])
+            assert (most >= log_evidence(tracker, program, frames, tried)[1] - 1e-6).all()
 
 
 def test_what_is_sure_is_not_looked_at_again(tiny, blobs, config: ModelConfig, monkeypatch) -> None:
     """One object in every window: there is nothing to choose, and nothing to join."""
-    tracker, frames = trying(tiny, config, count=-0.5), blobs(2, 8)
-    monkeypatch.setattr(hypotheses, "_explain", None)
+    tracker, frames = tiny(config=config, count=-0.5), channelled(blobs(2, 8))
+    monkeypatch.setattr(hypotheses, "log_evidence", None)
     with evaluating(tracker), mode():
-        assert settle(tracker, frames).reading.number.tolist() == [1, 1]
+        settled = select_hypothesis(tracker, tracker.program(), frames, 3)
+        assert settled.hypothesis.number.tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("num_objects", [2, 3])
 def test_two_objects_as_one_are_one_fewer(num_objects: int, tiny, blobs, config: ModelConfig) -> None:
-    config = replace(config, air=replace(config.air, num_objects=num_objects))
-    tracker, frames = trying(tiny, config), blobs(3, 8)
-    before = reading([num_objects, num_objects - 1, 1], num_objects, config.scene.description)
+    config = replace(config, num_objects=num_objects)
+    tracker, frames = tiny(config=config), channelled(blobs(3, 8))
+    before = supposing([num_objects, num_objects - 1, 1], num_objects, config.description)
     with evaluating(tracker), mode():
-        found, _ = hypotheses._explain(tracker, frames, before)
+        found, _ = log_evidence(tracker, tracker.program(), frames, before)
         after = hypotheses._merged(tracker, frames, before, found)
     assert after.number.tolist() == [num_objects - 1, max(num_objects - 2, 1), 1]
     assert torch.equal(after.size.mode[2], before.size.mode[2])  # alone, so as it was
@@ -88,17 +86,19 @@ def test_the_two_that_never_part_are_found() -> None:
 
 
 def test_halves_are_told_to_be_one_object(tiny, config: ModelConfig, monkeypatch) -> None:
-    """Where two readings explain frames alike, the one with fewer objects costs less and is kept."""
-    tracker = trying(tiny, config)
-    one = reading([1.0], description=config.scene.description)
+    """Where two hypotheses explain frames alike, the one with fewer objects costs less and is kept."""
+    tracker = tiny(config=config)
+    one = supposing([1.0], description=config.description)
     position = torch.zeros(1, 8, 2, 2, dtype=torch.float64)
     position[:, :, 0, 0] = torch.linspace(-0.4, 0.4, 8, dtype=torch.float64)
-    side = config.air.frame_size
+    side = config.frame_size
     with evaluating(tracker), mode():
-        glimpses = tracker.picture.decode(one.description.mode) * torch.tensor([1.0, 0.0])[:, None, None]
+        glimpses = (
+            tracker.picture.decode(one.description.mode) * torch.tensor([1.0, 0.0])[:, None, None, None]
+        )
         frames = paste(glimpses, position, one.size.mode, (side, side))
-        two = one.put(torch.tensor([True]), reading([2.0], description=config.scene.description))
-        twice = Consensus(
+        two = one.put(torch.tensor([True]), supposing([2.0], description=config.description))
+        twice = Hypothesis(
             two.count,
             *(
                 Normal(q.base_dist.loc[:, [0, 0]], q.base_dist.scale).to_event(1)
@@ -106,19 +106,20 @@ def test_halves_are_told_to_be_one_object(tiny, config: ModelConfig, monkeypatch
             ),
         )
         assert twice.number.tolist() == [2]
-        best = hypotheses._best(tracker, frames, [twice, one], run=8)
+        best = hypotheses._best(tracker, tracker.program(), frames, [twice, one], run=8)
     assert best.number.tolist() == [1]
 
 
 def test_where_frames_are_from_elsewhere_an_object_may_come_from_anywhere(
     tiny, blobs, config: ModelConfig
 ) -> None:
-    tracker, frames = trying(tiny, config), blobs(2, 8)
+    tracker, frames = tiny(config=config), channelled(blobs(2, 8))
+    program = tracker.program()
     there_and_away = torch.cat([frames, frames.flip(-1)], 1)
     with evaluating(tracker), mode():
-        before = hypotheses._read(tracker, frames[:, : tracker.consensus.K])
+        before, _ = hypotheses._read(program, frames[:, : tracker.consensus.K])
         jump, told = (
-            hypotheses._explain(tracker, there_and_away, before, run)[1] for run in (None, frames.shape[1])
+            log_evidence(tracker, program, there_and_away, before, run)[1] for run in (None, frames.shape[1])
         )
     assert not torch.equal(jump, told)
     assert torch.isfinite(told).all()
@@ -126,7 +127,7 @@ def test_where_frames_are_from_elsewhere_an_object_may_come_from_anywhere(
 
 def test_a_settled_consensus_is_a_consensus(tiny, blobs, config: ModelConfig) -> None:
     """It takes RECT's place: the same sites, whatever the frames."""
-    tracker, known = trying(tiny, config), reading([2, 1], description=config.scene.description)
+    tracker, known = tiny(config=config), supposing([2, 1], description=config.description)
     program = tracker.program(consensus=Settled(known))
     for frames in (blobs(2, 6), blobs(2, 6)):
         with mode():

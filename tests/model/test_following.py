@@ -1,25 +1,30 @@
-"""Things that stand out and look alike: spots, the frame that shows most of them, and a FIND that follows."""
+"""Objects that stand out and look alike: spots, the frame that shows most of them, and a FIND that follows."""
 
 from dataclasses import replace
 
 import pytest
 import torch
+from small_model import FINDERS
 from torch import Tensor
 
-from vtssi_pyro.config import ModelConfig, RECTConfig, SpotConfig
 from vtssi_pyro.data.clips import SYMMETRIES, Clips, turned
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.inference.filter import Stream, track
-from vtssi_pyro.model.program import Tracker, build
+from vtssi_pyro.model.blocks.air import SolidConfig
+from vtssi_pyro.model.blocks.rect import ClearestFrameConfig
+from vtssi_pyro.model.blocks.spots import SpotsConfig
+from vtssi_pyro.model.config import ModelConfig, TestTime
+from vtssi_pyro.model.program import Tracker, build, channelled
 from vtssi_pyro.ops.peaks import peaks, summit
 from vtssi_pyro.ops.spatial import to_frame
 from vtssi_pyro.types import Objects
 
 SIDE = 40
-SIZE = 10  # px of an attention window around a thing
+SIZE = 10  # px of an attention window around an object
+SETTLED = TestTime(refine=2, tight=True)
 
 
-def things(path: Tensor, hidden: tuple[int, int, int] | None = None, bright: float = 1.0) -> Tensor:
+def shown(path: Tensor, hidden: tuple[int, int, int] | None = None, bright: float = 1.0) -> Tensor:
     """Frames (1, T, H, W) of equal blobs on paths (T, N, 2), px; object ``hidden[0]`` is away in some frames."""
     axis = torch.arange(SIDE, dtype=path.dtype) + 0.5
     x, y = (torch.exp(-0.5 * ((axis - path[..., i : i + 1]) / 2) ** 2) for i in (0, 1))  # (T, N, L)
@@ -35,7 +40,7 @@ def straight(begin: list[list[float]], velocity: list[list[float]], frames: int)
 
 
 class Drawn(torch.nn.Module):
-    """A decoder that has learned what the things look like."""
+    """A decoder that has learned what the objects look like."""
 
     def forward(self, description: Tensor) -> Tensor:
         axis = ((torch.arange(11) + 0.5) / 11 - 0.5) * SIZE
@@ -54,23 +59,28 @@ class Shaded(Drawn):
 
 @pytest.fixture
 def follower(config: ModelConfig) -> Tracker:
-    window = SIZE / SIDE
+    finder = replace(
+        FINDERS["following"], kernel_side=7, sharpness=30, strength=30, gate=0.1, floor=0.02
+    )  # fmt: skip
     tracker = build(
         "rect-find",
         replace(
             config,
-            attention="spots", consensus="clearest", finder="following", fusion="product",
-            air=replace(
-                config.air, num_objects=3, frame_size=SIDE, glimpse=11, size_loc=(window,) * 2, size_scale=0.02
-            ),
-            template=replace(
-                config.template, kernel_side=7, refinement=2, sharpness=30, strength=30, gate=0.1, floor=0.02
-            ),
-            spots=SpotConfig(level=0.25), rect=RECTConfig(K=3, tries=1),
+            num_objects=3, frame_size=SIDE, glimpse=11, size_loc=(SIZE / SIDE,) * 2, size_scale=0.02,
+            attention=SpotsConfig(level=0.25, encoder=config.attention.encoder),
+            picture=SolidConfig(decoder=config.picture.decoder), consensus=ClearestFrameConfig(K=3),
+            finder=finder, fusion="product", test_time=SETTLED,
         ),
     ).eval()  # fmt: skip
     tracker.picture.decoder = Drawn()
     return tracker
+
+
+def search(tracker: Tracker, frames: Tensor, objects: Objects) -> Tensor:
+    """Where the finder alone sees objects in the first frame, (N, 2), frame coordinates."""
+    with torch.no_grad():
+        sight = tracker.finder.look(tracker.picture, channelled(frames), objects)
+    return sight.evidence.loc[0, 0]
 
 
 def error(tracker: Tracker, path: Tensor, frames: Tensor) -> Tensor:
@@ -82,15 +92,15 @@ def error(tracker: Tracker, path: Tensor, frames: Tensor) -> Tensor:
     return apart.gather(-1, mine.expand(len(path), -1).unsqueeze(-1)).squeeze(-1)
 
 
-def test_peaks_are_where_the_things_are_and_as_high_as_they_are_bright() -> None:
+def test_peaks_are_where_the_objects_are_and_as_high_as_they_are_bright() -> None:
     path = straight([[10.3, 12.8], [30.2, 9.6], [22.7, 31.1]], [[0, 0]] * 3, 1)
-    frames = things(path) * torch.linspace(1, 0.5, 1)
-    places, heights = peaks(frames, torch.tensor([0.2, 0.2]), 4)
+    frames = shown(path) * torch.linspace(1, 0.5, 1)
+    places, heights = peaks(channelled(frames), torch.tensor([0.2, 0.2]), 4)
     found = (places[0, 0, :3] + 1) / 2 * SIDE
     nearest = (path[0][:, None] - found).norm(dim=-1).min(-1).values
     assert nearest.max() < 0.3
-    assert heights[0, 0, 2] > 3 * heights[0, 0, 3], "three things, not four"
-    dim = peaks(things(path, bright=0.5), torch.tensor([0.2, 0.2]), 4)[1]
+    assert heights[0, 0, 2] > 3 * heights[0, 0, 3], "three objects, not four"
+    dim = peaks(channelled(shown(path, bright=0.5)), torch.tensor([0.2, 0.2]), 4)[1]
     torch.testing.assert_close(2 * dim, heights)
 
 
@@ -118,27 +128,27 @@ def test_spots_are_counted(follower: Tracker, number: int) -> None:
     path = straight(
         [[10.3, 12.8], [30.2, 9.6], [22.7, 31.1]][:number] or [[0.0, 0.0]], [[0, 0]] * max(number, 1), 3
     )
-    frames = things(path) if number else torch.zeros(1, 3, SIDE, SIDE)
+    frames = shown(path) if number else torch.zeros(1, 3, SIDE, SIDE)
     assert track(follower, frames).tracks.present.sum(-1).unique().tolist() == [number]
 
 
 def test_the_clearest_frame_decides(follower: Tracker) -> None:
     path = straight([[10, 12], [30, 10]], [[0, 0]] * 2, 3)
-    frames = things(path, hidden=(1, 0, 2))  # only the third frame shows both
+    frames = shown(path, hidden=(1, 0, 2))  # only the third frame shows both
     assert track(follower, frames).tracks.present.sum(-1).unique().tolist() == [2]
     assert track(follower, frames[:, :2]).tracks.present.sum(-1).unique().tolist() == [1]
 
 
-def test_things_that_look_alike_keep_their_identities(follower: Tracker) -> None:
+def test_objects_that_look_alike_keep_their_identities(follower: Tracker) -> None:
     path = straight([[6, 10], [34, 14], [20, 34]], [[1.4, 0.0], [-1.4, 0.0], [0.0, -0.3]], 20)
     gap = (path[:, 0] - path[:, 1]).norm(dim=-1).min()
     assert gap < 5, "they pass each other closely"
-    assert error(follower, path, things(path)).max() < 1
+    assert error(follower, path, shown(path)).max() < 1
 
 
-def test_a_thing_is_found_again_and_told_to_be_away(follower: Tracker) -> None:
+def test_an_object_is_found_again_and_told_to_be_away(follower: Tracker) -> None:
     path = straight([[8, 8], [30, 30]], [[1.0, 0.3], [-0.5, -0.2]], 20)
-    frames = things(path, hidden=(0, 8, 13))
+    frames = shown(path, hidden=(0, 8, 13))
     away = error(follower, path, frames)
     assert torch.cat([away[:8], away[14:]]).max() < 1
     found = track(follower, frames).tracks
@@ -151,22 +161,23 @@ def test_a_thing_is_found_again_and_told_to_be_away(follower: Tracker) -> None:
 
 def test_confidence_stays_where_the_light_fades(follower: Tracker) -> None:
     path = straight([[8, 8], [30, 30]], [[1.0, 0.3], [-0.5, -0.2]], 20)
-    frames = things(path) * torch.linspace(1, 0.55, 20).view(1, 20, 1, 1)  # a dye that bleaches
+    frames = shown(path) * torch.linspace(1, 0.55, 20).view(1, 20, 1, 1)  # a dye that bleaches
     found = track(follower, frames).tracks
     assert error(follower, path, frames).max() < 1
     assert found.confidence[0].min() > 0.8
-    gone = things(path, hidden=(0, 8, 13)) * torch.linspace(1, 0.55, 20).view(1, 20, 1, 1)
+    gone = shown(path, hidden=(0, 8, 13)) * torch.linspace(1, 0.55, 20).view(1, 20, 1, 1)
     found = track(follower, gone).tracks
     slot = (found.position[0, 0] - path[0, 0]).norm(dim=-1).nan_to_num(torch.inf).argmin()
     assert found.confidence[0, 8:13, slot].max() < 0.3
 
 
 @pytest.mark.parametrize("away", [(0, 5), (5, 40), (60, 100), (20, 100), (0, 90)])
-def test_a_thing_that_comes_late_or_leaves_is_told_as_it_is(follower: Tracker, away: tuple[int, int]) -> None:
+def test_an_object_that_comes_late_or_leaves_is_told_as_it_is(
+    follower: Tracker, away: tuple[int, int]
+) -> None:
     turns = 14 * torch.arange(100).mul(0.05).sin().view(-1, 1)
     path = torch.tensor([[[20.0, 8.0], [20.0, 30.0]]]) + torch.cat([turns, 0 * turns], -1).view(-1, 1, 2)
-    follower.consensus.tries = 4
-    found = track(follower, things(path, hidden=(0, *away))).tracks
+    found = track(follower, shown(path, hidden=(0, *away)), test_time=replace(SETTLED, hypotheses=4)).tracks
     assert found.present.sum(-1).unique().tolist() == [2]
     gap = (
         (found.position[0].unsqueeze(-2) - path[:, None]).norm(dim=-1).nan_to_num(torch.inf)
@@ -182,50 +193,47 @@ def test_a_thing_that_comes_late_or_leaves_is_told_as_it_is(follower: Tracker, a
 
 def test_frames_as_they_come_are_followed_alike(follower: Tracker) -> None:
     path = straight([[6, 10], [34, 14]], [[1.4, 0.0], [-1.4, 0.0]], 16)
-    frames, stream = things(path), Stream(follower)
+    frames, stream = shown(path), Stream(follower)
     parts = [stream.push(frames[:, t : t + 1]) for t in range(16)]
     found = torch.cat([part.tracks.position for part in parts if part], 1)
     expected = track(follower, frames, settle=stream.needed).tracks.position
     torch.testing.assert_close(found, expected, equal_nan=True)
 
 
-def test_a_faint_halo_on_one_side_does_not_move_a_thing(follower: Tracker) -> None:
+def test_a_faint_halo_on_one_side_does_not_move_an_object(follower: Tracker) -> None:
     path = straight([[12.0, 12.0], [28.0, 24.0]], [[0.4, 0.2], [-0.3, 0.2]], 12)
-    frames = torch.maximum(things(path), 0.3 * things(path + torch.tensor([3.0, 0.0])))
+    frames = torch.maximum(shown(path), 0.3 * shown(path + torch.tensor([3.0, 0.0])))
     assert error(follower, path, frames).mean() < 0.25  # a tight box around both is half a pixel off
 
 
 @pytest.mark.parametrize("apart", [3.0, 5.0, 7.0])
-def test_things_whose_light_adds_up_are_both_found(follower: Tracker, apart: float) -> None:
+def test_objects_whose_light_adds_up_are_both_found(follower: Tracker, apart: float) -> None:
     follower.picture.decoder = Shaded()
     path = straight([[20 - apart / 2, 20.3], [20 + apart / 2, 20.3]], [[0, 0]] * 2, 1)
     shades = torch.full((1, 3, 4), 0.5)
     two = Objects(torch.tensor([[0.6]]), torch.full((1, 3, 2), SIZE / SIDE), shades)
-    with torch.no_grad():
-        place = follower.find.read(follower.air, things(path, bright=0.5), two, None)[0].loc[0, 0]
+    place = search(follower, shown(path, bright=0.5), two)
     between = torch.cdist(place[:2], to_frame(path[0], (SIDE, SIDE))) * SIDE / 2
     assert between.min(-1).values.max() < 2.5  # px
 
 
 @pytest.mark.parametrize("faint", [0.4, 0.6])
 @pytest.mark.parametrize("apart", [8.0, 16.0])
-def test_a_bright_thing_is_not_taken_for_a_faint_one(follower: Tracker, faint: float, apart: float) -> None:
+def test_a_bright_object_is_not_taken_for_a_faint_one(follower: Tracker, faint: float, apart: float) -> None:
     follower.picture.decoder = Shaded()
     path = straight([[20 - apart / 2, 20.3], [20 + apart / 2, 18.6]], [[0, 0]] * 2, 1)
-    bright, dim = (things(path[:, i : i + 1], bright=(1.0, faint)[i]) for i in (0, 1))
+    bright, dim = (shown(path[:, i : i + 1], bright=(1.0, faint)[i]) for i in (0, 1))
     shades = torch.tensor([[[faint], [1.0], [0.0]]]).expand(1, 3, 4)  # the faint one's slot comes first
     two = Objects(torch.tensor([[0.6]]), torch.full((1, 3, 2), SIZE / SIDE), shades)
-    with torch.no_grad():
-        place = follower.find.read(follower.air, (bright + dim).clamp(0, 1), two, None)[0].loc[0, 0]
+    place = search(follower, (bright + dim).clamp(0, 1), two)
     assert (place[:2] - to_frame(path[0].flip(0), (SIDE, SIDE))).norm(dim=-1).max() < 4 / SIDE  # two px
 
 
 def test_empty_slots_keep_nobody_away(follower: Tracker) -> None:
     path = straight([[10, 12], [30, 10]], [[0, 0]] * 2, 3)
-    frames = things(path)
+    frames = shown(path)
     two = Objects(torch.tensor([[0.6]]), torch.full((1, 3, 2), SIZE / SIDE), torch.zeros(1, 3, 4))
-    with torch.no_grad():
-        place = follower.find.read(follower.air, frames, two, None)[0].loc[0, 0]
+    place = search(follower, frames, two)
     apart = (place[:2, None] - to_frame(path[0], (SIDE, SIDE))).norm(dim=-1)
     assert apart.min(-1).values.max() < 0.05, "the third slot, which is empty, took a place"
     assert set(apart.argmin(-1).tolist()) == {0, 1}, "one place, one object"

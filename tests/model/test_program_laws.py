@@ -9,10 +9,11 @@ from pyro import poutine
 from pyro.infer import Predictive, Trace_ELBO
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.runtime import Message
+from small_model import positions
 from torch import Tensor
 
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.program import Tracker, channelled, stacked
 from vtssi_pyro.ops import counting
 from vtssi_pyro.train.elbo import Elbo
 from vtssi_pyro.types import Anneal
@@ -37,11 +38,11 @@ def test_the_future_never_changes_the_past(name: str, find: str, tiny, frames: T
     """Once frames 1..K have settled the objects, changing frame t + 1 leaves all positions up to t alone."""
     tracker = tiny(name, find)
     with mode(), torch.no_grad():
-        before = tracker.guide(frames).position
+        before = positions(tracker.guide(frames))
         for t in range(K, frames.shape[1]):
             changed = frames.clone()
             changed[:, t] = 1 - changed[:, t]
-            after = tracker.guide(changed).position
+            after = positions(tracker.guide(changed))
             assert torch.equal(after[..., :t, :, :], before[..., :t, :, :])
             assert not torch.equal(after[..., t, :, :], before[..., t, :, :])
 
@@ -54,7 +55,11 @@ def test_a_finder_is_causal_given_the_objects(find: str, tiny, frames: Tensor) -
         objects = tracker.guide(frames).objects
 
         def locate(x: Tensor) -> Tensor:
-            return tracker.finder.guide(tracker.air, x, objects, None, tracker.program().plates(x)).position
+            sight = tracker.finder.look(tracker.picture, channelled(x), objects)
+            path = [torch.zeros_like(objects.size)]
+            for t in range(x.shape[1]):
+                path.append(tracker.finder.step(sight, t, path[-1]).mode)
+            return torch.stack(path[1:], 1)
 
         before = locate(frames)
         for t in range(frames.shape[1]):
@@ -128,8 +133,8 @@ def test_an_absent_object_changes_nothing_in_the_elbo(
             )
         with Disturb(slot=0, by=0.7):
             other = Elbo(analytic=False).terms(tracker.model, tracker.guide, frames)
-    assert not torch.equal(there.position[..., 1, :], moved.position[..., 1, :])
-    torch.testing.assert_close(moved.position[..., 0, :], there.position[..., 0, :], rtol=0, atol=1e-12)
+    assert not torch.equal(positions(there)[..., 1, :], positions(moved)[..., 1, :])
+    torch.testing.assert_close(positions(moved)[..., 0, :], positions(there)[..., 0, :], rtol=0, atol=1e-12)
     assert other["x"] != before["x"]  # the test can see a slot that is there
     for name, value in before.items():
         torch.testing.assert_close(after[name], value, rtol=0, atol=1e-9)
@@ -189,7 +194,7 @@ def test_predictive_extends_the_sequence(
     assert ({f"motion_{t}" for t in range(M, 11)} <= set(drawn)) == tracker.motion.predicts
     assert drawn["position_10"].shape == (3, 2, 2, 2)
     assert drawn["x_future"].shape[0] == 3
-    assert drawn["x_future"].shape[-3:] == (4, 20, 20)
+    assert drawn["x_future"].shape[-4:] == (4, 1, 20, 20)
     assert drawn["position_9"].flatten(1).unique(dim=0).shape[0] == 3
 
 
@@ -201,7 +206,7 @@ def test_predictive_conditions_on_the_frames(name: str, tiny, frames: Tensor) ->
         drawn = Predictive(tracker.model, guide=tracker.guide, num_samples=200, parallel=True)(
             frames, horizon=2
         )
-        own = [tracker.guide(frames, horizon=2).position for _ in range(200)]
+        own = [positions(tracker.guide(frames, horizon=2)) for _ in range(200)]
     position = torch.stack(own)
     for t in (1, 4, 6, 8):
         first, second = drawn[f"position_{t}"].reshape(200, 8), position[..., t - 1, :, :].reshape(200, 8)
@@ -218,7 +223,8 @@ def test_beyond_the_frames_the_guide_is_the_prior(name: str, tiny, frames: Tenso
     short = tracker.guide(frames)
     torch.manual_seed(3)
     guided = poutine.trace(tracker.guide).get_trace(frames, horizon=3)
-    torch.testing.assert_close(guided.nodes["_RETURN"]["value"].position[..., :6, :, :], short.position)
+    again = positions(guided.nodes["_RETURN"]["value"])
+    torch.testing.assert_close(again[..., :6, :, :], positions(short))
     modelled = poutine.trace(poutine.replay(tracker.model, trace=guided)).get_trace(frames, horizon=3)
     for t in range(2, 10):
         p, q = modelled.nodes[f"position_{t}"]["fn"], guided.nodes[f"position_{t}"]["fn"]
@@ -252,17 +258,21 @@ def test_other_numbers_of_objects(variant: str, finder: str, tiny, frames: Tenso
     for number in (1, 3):
         tracker = tiny(variant, finder, num_objects=number)
         latents = tracker.guide(frames)
-        assert latents.position.shape[-2:] == (number, 2)
+        assert positions(latents).shape[-2:] == (number, 2)
         assert torch.isfinite(torch.tensor(Trace_ELBO().loss(tracker.model, tracker.guide, frames)))
-        whole = tracker.picture.render(latents.objects, latents.position)
+        objects = latents.objects
+        pose = tracker.motion.pose(objects, stacked(latents.states), tracker.scene.presence(objects))
+        whole = tracker.picture.render(objects, pose)
         steps = counting.steps(counting.expected_number(latents.objects.count, number), number)
         parts = torch.zeros_like(whole)
         for i in range(number):
-            full = torch.full_like(latents.objects.count, 40.0)  # sigmoid 1: every slot counts fully
-            alone = latents.objects._replace(count=full, description=latents.objects.description)
-            off = torch.full_like(latents.position, 9.0)  # out of sight
-            off[..., i, :] = latents.position[..., i, :]
-            parts += steps[..., i, None, None, None] * tracker.picture.render(alone, off)
+            full = objects._replace(
+                count=torch.full_like(objects.count, 40.0)
+            )  # sigmoid 1: all slots count fully
+            off = torch.full_like(pose.position, 9.0)  # out of sight
+            off[..., i, :] = pose.position[..., i, :]
+            alone = pose._replace(position=off, presence=tracker.scene.presence(full).unsqueeze(-2))
+            parts += steps[..., i, None, None, None, None] * tracker.picture.render(full, alone)
         torch.testing.assert_close(parts, whole)
 
 

@@ -1,54 +1,78 @@
 """RECT by hand, what a horizon renders, and the laws under every option of the model."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
 from pyro import poutine
 from pyro.infer import Trace_ELBO
+from small_model import FINDERS, positions
 from torch import Tensor
 
-from vtssi_pyro.config import ModelConfig
+from vtssi_pyro.model.blocks.air import StridedAIRConfig
+from vtssi_pyro.model.blocks.find import StridedFINDConfig
+from vtssi_pyro.model.blocks.mot import MOTConfig
+from vtssi_pyro.model.blocks.rect import CountRECTConfig
+from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
+from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.program import Tracker, build
-from vtssi_pyro.types import Anneal, Carry, Found, Objects, State
+from vtssi_pyro.model.program import Tracker, build, stacked
+from vtssi_pyro.model.sites import POSITION, Moment
+from vtssi_pyro.types import Anneal, Detections, Objects, Site
 
 LEARNED = Anneal(bell=0.3, fuse_low=0.01, fuse_high=0.99, step_weight=0.5)
 
 
+def changing(**fields: object) -> ResidualMOTConfig:
+    """A small motion that predicts changes; it sees no differences unless told to."""
+    plain = {"differences": 0, "activation": "tanh", "extents": False}
+    return ResidualMOTConfig(M=3, motion=3, units=8, heads=(8,), transition=(8, 8), **{**plain, **fields})
+
+
 def inert(config: ModelConfig) -> ModelConfig:
     """Velocities that are kept."""
-    return replace(config, mot=replace(config.mot, differences=2, residual=True, inertia=True))
+    return replace(config, motion=changing(differences=2, inertia=True))
+
+
+def like(kind: type, config: object) -> object:
+    """A configuration of another kind with the same numbers."""
+    return kind(**{f.name: getattr(config, f.name) for f in fields(config)})
 
 
 def options(config: ModelConfig) -> dict[str, ModelConfig]:
     """One configuration for every choice that is not the default, and one that takes several."""
-    air, find, rect, mot = config.air, config.find, config.rect, config.mot
-    fast = replace(air, stride=True, dropout=0.0)
+    attention, finder, motion = config.attention, config.finder, config.motion
+    strided = replace(like(StridedAIRConfig, attention), dropout=0.0)
+    counting = like(CountRECTConfig, config.consensus)
     return {
-        "strides": replace(config, air=fast, find=replace(find, stride=True)),
+        "strides": replace(config, attention=strided, finder=like(StridedFINDConfig, finder)),
         "same padding": replace(
-            config, air=replace(air, same_padding=True), find=replace(find, same_padding=True)
+            config,
+            attention=replace(attention, same_padding=True),
+            finder=replace(finder, same_padding=True),
         ),
-        "exponential scales": replace(config, air=replace(air, scale_transform="exp")),
-        "count gain": replace(config, rect=replace(rect, count_gain=True)),
-        "velocities": replace(config, mot=replace(mot, differences=1)),
-        "accelerations": replace(config, mot=replace(mot, differences=2)),
-        "residual": replace(config, mot=replace(mot, residual=True)),
+        "exponential scales": replace(config, scale_transform="exp"),
+        "count gain": replace(config, consensus=counting),
+        "velocities": replace(config, motion=changing(differences=1)),
+        "accelerations": replace(config, motion=changing(differences=2)),
+        "tight boxes": replace(config, motion=changing(extents=True)),
+        "residual": replace(config, motion=changing()),
         "inertia": inert(config),
-        "one weight for all objects": replace(config, mot=replace(mot, weight_shared="objects")),
-        "one weight for all sequences": replace(config, mot=replace(mot, weight_shared="sequences")),
+        "one weight for all objects": replace(config, motion=replace(motion, weight_shared="objects")),
+        "one weight for all sequences": replace(config, motion=replace(motion, weight_shared="sequences")),
         "means for proposals": replace(config, sample_intermediate=False),
+        "frame by frame": replace(config, order="frame-by-frame"),
         "fast": replace(
-            config, air=fast, rect=replace(rect, count_gain=True),
-            mot=replace(mot, differences=2, residual=True, activation="silu"), finder="template",
+            config, attention=strided, consensus=counting, finder=FINDERS["template"],
+            motion=changing(differences=2, activation="silu"),
         ),
     }  # fmt: skip
 
 
 NAMES = (
-    "strides", "same padding", "exponential scales", "count gain", "velocities", "accelerations", "residual",
-    "inertia", "one weight for all objects", "one weight for all sequences", "means for proposals", "fast",
+    "strides", "same padding", "exponential scales", "count gain", "velocities", "accelerations", "tight boxes",
+    "residual", "inertia", "one weight for all objects", "one weight for all sequences", "means for proposals",
+    "frame by frame", "fast",
 )  # fmt: skip
 
 
@@ -64,16 +88,16 @@ def test_every_option_keeps_the_laws(name: str, tiny, config: ModelConfig, blobs
     dead = {n for n, p in tracker.named_parameters() if p.grad is None or p.grad.abs().max() < 1e-9}
     free = [
         "consensus.logits.body",
-        "find.logits.body.net.4.bias",
+        "finder.logits.body.net.4.bias",
     ]  # a softmax cancels biases; see test_programs
     if name == "means for proposals":
-        free.append("air.locator.position.body.scale")  # not read where a mean stands for a proposal
+        free.append("attention.locator.position.body.scale")  # not read where a mean stands for a proposal
     assert all(n.startswith(tuple(free)) for n in dead), dead
     with mode(), torch.no_grad():
-        before = tracker.guide(frames).position
+        before = positions(tracker.guide(frames))
         changed = frames.clone()
         changed[:, 4] = 1 - changed[:, 4]
-        after = tracker.guide(changed).position
+        after = positions(tracker.guide(changed))
     assert torch.equal(after[..., :4, :, :], before[..., :4, :, :])
     assert not torch.equal(after[..., 4, :, :], before[..., 4, :, :])
 
@@ -85,7 +109,8 @@ def test_every_option_is_listed(config: ModelConfig) -> None:
 @pytest.mark.parametrize("gain", [False, True])
 def test_rect_is_algorithm_4(gain: bool, tiny, config: ModelConfig, frames: Tensor, monkeypatch) -> None:
     """One softmax over the K frames weighs count, sizes and descriptions alike."""
-    tracker = tiny(config=replace(config, rect=replace(config.rect, count_gain=gain)))
+    consensus = like(CountRECTConfig, config.consensus) if gain else config.consensus
+    tracker = tiny(config=replace(config, consensus=consensus))
     rect, seen = tracker.consensus, []
     original = rect._weights
     monkeypatch.setattr(rect, "_weights", lambda *args: seen.append((args, original(*args))) or seen[-1][1])
@@ -102,12 +127,12 @@ def test_rect_is_algorithm_4(gain: bool, tiny, config: ModelConfig, frames: Tens
         "size": (s, w[:, :, None, None]),
         "description": (d, w[:, :, None, None]),
     }
-    for name, (reading, weight) in found.items():
+    for name, (told, weight) in found.items():
         consensus = trace.nodes[name]["fn"]
-        loc, variance = (weight * reading.loc).sum(1), (weight**2 * reading.scale**2).sum(1)
+        loc, variance = (weight * told.loc).sum(1), (weight**2 * told.scale**2).sum(1)
         torch.testing.assert_close(consensus.mean.reshape(loc.shape), loc)
         torch.testing.assert_close(consensus.variance.reshape(loc.shape), variance)
-    reads = [tracker.attention.infer_count(frames[:, k]).mean for k in range(3)]
+    reads = [tracker.attention.infer_count(frames[:, k, None]).mean for k in range(3)]
     torch.testing.assert_close(c.loc, torch.stack(reads, 1))
 
 
@@ -124,23 +149,26 @@ def test_a_horizon_renders_the_future_and_leaves_the_likelihood(name: str, tiny,
     short, long = traces
     assert torch.equal(short.nodes["x"]["log_prob"], long.nodes["x"]["log_prob"])
     latents = guided.nodes["_RETURN"]["value"]
-    future = tracker.picture.render(latents.objects, latents.position[..., 6:, :, :])
-    torch.testing.assert_close(long.nodes["x_future"]["value"].squeeze(-4), future)
-    whole = tracker.picture.render(latents.objects, latents.position[..., :6, :, :])
-    torch.testing.assert_close(long.nodes["x"]["fn"].mean, whole)
+    objects, presence = latents.objects, tracker.scene.presence(latents.objects)
+    seen, ahead = (
+        tracker.picture.render(objects, tracker.motion.pose(objects, stacked(states), presence))
+        for states in (latents.states[:6], latents.states[6:])
+    )
+    torch.testing.assert_close(long.nodes["x_future"]["value"].squeeze(-5), ahead)
+    torch.testing.assert_close(long.nodes["x"]["fn"].mean, seen)
 
 
 def moving(tracker: Tracker) -> tuple[Tensor, Tensor]:
     """What is known of 2 x 2 objects, and where they are in 6 frames."""
     objects = Objects(*(torch.rand(2, 2, n, dtype=torch.float64) for n in (1, 2, 4)))
     position = torch.randn(2, 6, 2, 2, dtype=torch.float64)
-    return tracker.motion.static(tracker.air, objects, Found(position)), position
+    return tracker.motion.static(tracker.picture, objects, Detections(position)), position
 
 
 @pytest.mark.parametrize("differences", [0, 1, 2])
 def test_motion_is_inferred_causally(differences: int, tiny, config: ModelConfig) -> None:
     """q(m_t) sees positions up to t, the size and the description, and nothing else."""
-    tracker = tiny(config=replace(config, mot=replace(config.mot, differences=differences)))
+    tracker = tiny(config=replace(config, motion=changing(differences=differences)))
     static, position = moving(tracker)
     before = tracker.motion.infer(static, position)[0].mean
     for t in range(6):
@@ -157,7 +185,7 @@ def test_motion_is_inferred_causally(differences: int, tiny, config: ModelConfig
 @pytest.mark.parametrize("differences", [1, 2])
 def test_motion_sees_differences_in_units_of_a_step(differences: int, tiny, config: ModelConfig) -> None:
     """Objects are taken to have been at rest before their first frame."""
-    tracker = tiny(config=replace(config, mot=replace(config.mot, differences=differences)))
+    tracker = tiny(config=replace(config, motion=changing(differences=differences)))
     static, position = moving(tracker)
     seen = []
     tracker.motion.lstm.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
@@ -175,83 +203,93 @@ def test_what_has_not_learned_to_turn_goes_straight_on(tiny, config: ModelConfig
     path = 0.1 + velocity * torch.arange(9).view(1, -1, 1, 1)  # (1, 9, 2, 2)
     static = torch.zeros(1, 2, motion.lstm.body.input_size - 6, dtype=torch.float64)
     m = motion.infer(static, path[:, :5])[0].mean[:, -1]
-    found = motion.rollout(State(path[:, 4], m), 4)
-    torch.testing.assert_close(found.position, path[:, 5:], atol=0.01, rtol=0)
+    start = {"position": path[:, 4], "motion": m}
+    found = motion.rollout(start, 4)["position"]
+    torch.testing.assert_close(found, path[:, 5:], atol=0.01, rtol=0)
     with torch.no_grad():  # and what has, does not
         motion.motion.body.loc[-1].bias[0] = -0.5
-    assert (motion.rollout(State(path[:, 4], m), 4).position - path[:, 5:])[:, -1, :, 0].max() < -0.1
+    assert (motion.rollout(start, 4)["position"] - path[:, 5:])[:, -1, :, 0].max() < -0.1
 
 
-@pytest.mark.parametrize("missing", ["differences", "residual"])
-def test_inertia_needs_velocities_and_changes(missing: str, config: ModelConfig) -> None:
-    config = inert(config)
-    with pytest.raises(ValueError, match="inertia"):
-        build("vtssi", replace(config, mot=replace(config.mot, **{missing: 0})))
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"inertia": True}, "inertia: needs differences"),
+        ({"differences": 3}, "differences: expected 0, 1 or 2, found 3"),
+        ({"activation": "relu"}, "activation: expected silu or tanh, found 'relu'"),
+    ],
+)
+def test_motions_that_cannot_be_are_refused(fields: dict, message: str, config: ModelConfig) -> None:
+    with pytest.raises(ValueError, match=message):
+        build("vtssi", replace(config, motion=changing(**fields)))
 
 
 @pytest.mark.parametrize("inertia", [False, True])
 @pytest.mark.parametrize("cut", [1, 3, 5])
 def test_motion_goes_on_where_it_stopped(cut: int, inertia: bool, tiny, config: ModelConfig) -> None:
     """In two parts as in one: the LSTM and what the differences need are remembered."""
-    tracker = tiny(
-        config=inert(config) if inertia else replace(config, mot=replace(config.mot, differences=2))
-    )
+    tracker = tiny(config=inert(config) if inertia else replace(config, motion=changing(differences=2)))
     static, position = moving(tracker)
     whole = tracker.motion.infer(static, position)[0].mean
     early, memory = tracker.motion.infer(static, position[:, :cut])
-    late, _ = tracker.motion.infer(static, position[:, cut:], Carry(None, None, None, memory))
+    late, _ = tracker.motion.infer(static, position[:, cut:], memory)
     torch.testing.assert_close(torch.cat([early.mean, late.mean], 1), whole)
 
 
 @pytest.mark.parametrize("residual", [False, True])
 def test_a_rollout_is_the_repeated_transition(residual: bool, tiny, config: ModelConfig) -> None:
     """Modes of the prior beyond a state (B.2.3)."""
-    tracker = tiny(config=replace(config, mot=replace(config.mot, residual=residual)))
+    tracker = tiny(config=replace(config, motion=changing() if residual else config.motion))
     static, position = moving(tracker)
     motion = tracker.motion.infer(static, position)[0].mean
-    start = State(position[:, 2].clamp(-1, 1), motion[:, 2])
+    start = {"position": position[:, 2].clamp(-1, 1), "motion": motion[:, 2]}
     found = tracker.motion.rollout(start, 3)
-    assert found.position.shape == (2, 3, 2, 2)
-    assert found.motion.shape == (2, 3, *motion.shape[2:])
+    assert found["position"].shape == (2, 3, 2, 2)
+    assert found["motion"].shape == (2, 3, *motion.shape[2:])
     state = start
     for t in range(3):
-        p, m = tracker.motion.transition(state)
-        state = State(p.mean, m.mean)
-        torch.testing.assert_close(found.position[:, t], state.position)
-        torch.testing.assert_close(found.motion[:, t], state.motion)
+        state = {name: q.mean for name, q in tracker.motion.transition(state).items()}
+        for name, value in state.items():
+            torch.testing.assert_close(found[name][:, t], value)
     if residual:  # with nothing to add, an object rests
         with torch.no_grad():
             for parameter in tracker.motion.position.body.loc.parameters():
                 parameter.zero_()
-        still = tracker.motion.rollout(start, 3).position
-        torch.testing.assert_close(still, start.position.unsqueeze(1).expand_as(still))
+        still = tracker.motion.rollout(start, 3)["position"]
+        torch.testing.assert_close(still, start["position"].unsqueeze(1).expand_as(still))
 
 
 @pytest.mark.parametrize("residual", [False, True])
 def test_predictions_stay_in_the_frame(residual: bool, tiny, config: ModelConfig) -> None:
     """Whatever the transitions say, means are bounded by the frame (B.2.3: tanh)."""
-    tracker = tiny(config=replace(config, mot=replace(config.mot, residual=residual)))
+    tracker = tiny(config=replace(config, motion=changing() if residual else config.motion))
     with torch.no_grad():
         tracker.motion.position.body.loc[-1].bias.fill_(5.0)  # ever on, to the right and down
     _, position = moving(tracker)
-    start = State(position[:, 0].clamp(-1, 1), torch.zeros(2, 2, config.mot.motion, dtype=torch.float64))
-    path = tracker.motion.rollout(start, 40).position
+    motion = torch.zeros(2, 2, tracker.motion.dims, dtype=torch.float64)
+    path = tracker.motion.rollout({"position": position[:, 0].clamp(-1, 1), "motion": motion}, 40)["position"]
     assert path.abs().max() <= 1
     assert path[:, -1].min() > 0.9
 
 
+@pytest.mark.parametrize("kind", [MOTConfig(M=3, motion=3), changing()], ids=["mot", "residual-mot"])
 @pytest.mark.parametrize(("shared", "draws"), [("none", 4), ("objects", 2), ("sequences", 1)])
-def test_what_shares_a_weight(shared: str, draws: int, tiny, config: ModelConfig, frames: Tensor) -> None:
+def test_what_shares_a_weight(shared: str, draws: int, kind, tiny, config: ModelConfig) -> None:
     """Reading D2: among 2 sequences of 2 objects there are 4, 2 or 1 different weights a step."""
-    motion = tiny(config=replace(config, mot=replace(config.mot, weight_shared=shared))).motion
+    motion = tiny(config=replace(config, motion=replace(kind, weight_shared=shared))).motion
     weight = motion.weight(Anneal(fuse_low=0.1, fuse_high=0.9), 3)
     fn = torch.distributions.Normal(torch.zeros(2, 2, 2), 1.0)
-    first, again, later = (weight({"name": n, "fn": fn}) for n in ("position_4", "motion_4", "position_5"))
+
+    def drawn(site: Site, t: int) -> Tensor | None:
+        return weight({"name": site.at(t), "fn": fn, "infer": {"moment": Moment(site, t)}})
+
+    first, again, later = drawn(POSITION, 4), drawn(Site("motion", 3), 4), drawn(POSITION, 5)
     assert first.shape == (2, 2)
     assert first.unique().numel() == draws
     assert torch.equal(first, again)
     assert not torch.equal(first, later)
-    assert weight({"name": "position_3", "fn": fn}) is None
+    assert drawn(POSITION, 3) is None
+    assert weight({"name": "size", "fn": fn, "infer": None}) is None
     if shared == "objects":
         assert torch.equal(first[:, 0], first[:, 1])
 
@@ -263,8 +301,8 @@ def test_proposals_by_their_means(tiny, config: ModelConfig, frames: Tensor) -> 
     for _ in range(2):
         torch.manual_seed(5)
         trace = poutine.trace(tracker.guide).get_trace(frames)
-        with mode(only=lambda name: name.startswith("position")), torch.no_grad():
-            hats.append(tracker.guide(frames).position)
+        with mode(only=lambda msg: msg["name"].startswith("position")), torch.no_grad():
+            hats.append(positions(tracker.guide(frames)))
     assert torch.equal(*hats)
     again = poutine.trace(tracker.guide).get_trace(frames)
     for name in ("count", "position_1", "position_5", "motion_4"):
@@ -273,27 +311,27 @@ def test_proposals_by_their_means(tiny, config: ModelConfig, frames: Tensor) -> 
 
 def test_sampled_futures_stay_bounded(tiny, config: ModelConfig) -> None:
     """Noise and changes feed on themselves for a hundred frames, whatever the transitions have learned."""
-    mot = replace(config.mot, differences=2, residual=True, activation="silu")
-    motion = tiny(config=replace(config, mot=mot)).motion
+    config = replace(config, motion=changing(differences=2, activation="silu"))
+    motion = tiny(config=config).motion
     with torch.no_grad():
         for network in (motion.position, motion.motion):
             for parameter in network.parameters():
                 parameter.mul_(4.0)  # a gain far above 1
-    _, position = moving(tiny(config=replace(config, mot=mot)))
-    state = State(position[:, 0].clamp(-1, 1), torch.zeros(2, 2, mot.motion, dtype=torch.float64))
+    _, position = moving(tiny(config=config))
+    rest = torch.zeros(2, 2, motion.dims, dtype=torch.float64)
+    state = {"position": position[:, 0].clamp(-1, 1), "motion": rest}
     low, high = motion._reach()
     for _ in range(100):
-        p, m = motion.transition(state)
+        density = motion.transition(state)
+        p, m = density["position"], density["motion"]
         assert (p.mean.abs() <= 1).all()
         assert ((low <= m.mean) & (m.mean <= high)).all()
-        assert (p.stddev <= mot.walk_scale).all()
+        assert (p.stddev <= config.walk_scale).all()
         assert (m.stddev <= 1).all()
-        state = State(p.sample(), m.sample())
-    start = State(
-        torch.full((1, 1, 2), 0.999, dtype=torch.float64), torch.zeros(1, 1, mot.motion, dtype=torch.float64)
-    )
-    place = start.position.clone().requires_grad_()
+        state = {name: q.sample() for name, q in density.items()}
+    place = torch.full((1, 1, 2), 0.999, dtype=torch.float64, requires_grad=True)
     with torch.no_grad():
         motion.position.body.loc[-1].bias.fill_(5.0)
-    (gradient,) = torch.autograd.grad(motion.transition(State(place, start.motion))[0].mean.sum(), place)
+    ahead = motion.transition({"position": place, "motion": rest[:1, :1]})["position"]
+    (gradient,) = torch.autograd.grad(ahead.mean.sum(), place)
     assert gradient.abs().min() > 0  # at the frame's edge, too

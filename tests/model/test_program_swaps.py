@@ -13,11 +13,13 @@ from pyro.distributions import Independent, Normal, StudentT
 from pyro.infer import SVI, Trace_ELBO
 from pyro.nn import PyroModule
 from pyro.optim import Adam
+from small_model import FINDERS, positions
 from torch import Tensor
 
-from vtssi_pyro.config import ModelConfig
-from vtssi_pyro.model.blocks import FIND, RECT, FirstFrame, RandomWalk, TemplateFIND
+from vtssi_pyro.model.blocks import FirstFrame, RandomWalk
+from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.handlers import mode
+from vtssi_pyro.model.kinds import SLOTS
 from vtssi_pyro.model.priors import DiagNormal
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.train.elbo import Elbo
@@ -50,7 +52,7 @@ def test_swapping_a_prior(name: str, loc: list[float], after_a_run: bool, tiny, 
         run(tracker, frames)
     with mode():
         before = poutine.trace(tracker.guide).get_trace(frames)
-    setattr(tracker.air, name, DiagNormal(loc, 0.05).double())
+    setattr(tracker.scene, name, DiagNormal(loc, 0.05).double())
     model = poutine.trace(tracker.model).get_trace(frames)
     assert model.nodes[name]["fn"].stddev.eq(torch.tensor(0.05).double()).all()
     torch.testing.assert_close(model.nodes[name]["fn"].mean[0, 0], torch.tensor(loc).double())
@@ -88,7 +90,7 @@ class Constant(PyroModule):
 
     K = 1
 
-    def guide(self, air, frames: Tensor, plates) -> tuple:
+    def guide(self, attention, frames: Tensor, plates) -> tuple:
         zeros = frames.new_zeros(frames.shape[0], 2)
         with plates.sequences:
             count = pyro.sample("count", Normal(zeros[:, :1, None] + 3, 0.1).to_event(1))
@@ -103,9 +105,9 @@ class Constant(PyroModule):
 BLOCKS: dict[str, tuple[str, Callable[[ModelConfig], PyroModule]]] = {
     "a user's consensus": ("consensus", lambda c: Constant()),
     "FirstFrame": ("consensus", lambda c: FirstFrame()),
-    "RECT of another K": ("consensus", lambda c: RECT(replace(c.rect, K=2), c.air)),
-    "TemplateFIND": ("find", lambda c: TemplateFIND(c.template, c.air)),
-    "FIND": ("find", lambda c: FIND(c.find, c.air)),
+    "RECT of another K": ("consensus", lambda c: replace(c.consensus, K=2).build(c)),
+    "TemplateFIND": ("finder", lambda c: FINDERS["template"].build(c)),
+    "FIND": ("finder", lambda c: FINDERS["learned"].build(c)),
     "RandomWalk": ("motion", lambda c: RandomWalk(0.2)),
 }
 
@@ -120,7 +122,7 @@ def test_swapping_a_block(name: str, after_a_run: bool, tiny, config: ModelConfi
         run(tracker, frames)
     unused = tiny()
     unused.load_state_dict(tracker.state_dict())
-    blocks = {s: getattr(unused, s) for s in ("air", "consensus", "find", "motion")}
+    blocks = {s: getattr(unused, s) for s in SLOTS}
     fresh = Tracker(**(blocks | {slot: deepcopy(block)})).eval()
     setattr(tracker, slot, block)
     pyro.clear_param_store()
@@ -134,8 +136,9 @@ def test_a_swapped_prior_of_motion_is_fused_too(tiny, frames: Tensor) -> None:
     """Another dynamics: only ``transition`` is written anew; model and guide both follow it."""
     tracker = tiny()
 
-    def still(previous: State) -> tuple[Independent, Independent]:
-        return Normal(previous.position, 0.02).to_event(1), Normal(previous.motion, 0.3).to_event(1)
+    def still(previous: State) -> dict[str, Independent]:
+        scales = {"position": 0.02, "motion": 0.3}
+        return {name: Normal(previous[name], scale).to_event(1) for name, scale in scales.items()}
 
     tracker.motion.transition = still
     guided = poutine.trace(tracker.guide).get_trace(frames, horizon=1)
@@ -154,7 +157,7 @@ def test_a_program_with_other_blocks_is_a_tracker_with_them(finder: str, tiny, f
     assert elbo(without, frames) == elbo(copy, frames)
     assert elbo(tracker, frames) != elbo(copy, frames)
     with mode():
-        assert torch.equal(without.guide(frames).position, copy.guide(frames).position)
+        assert torch.equal(positions(without.guide(frames)), positions(copy.guide(frames)))
 
 
 def test_two_trackers_do_not_disturb_each_other(variant: str, finder: str, tiny, frames: Tensor) -> None:
@@ -226,5 +229,6 @@ def test_per_frame_is_one_frame_at_a_time(tiny, blobs) -> None:
                     torch.testing.assert_close(found["value"][3 * b + t], expected["value"][0])
                     torch.testing.assert_close(found["log_prob"][3 * b + t], expected["log_prob"][0])
     torch.manual_seed(5)
-    terms = Elbo().terms(tracker.program().model, tracker.program().guide, frames.reshape(6, 1, 20, 20))
+    program = tracker.program(per_frame=False)
+    terms = Elbo().terms(program.model, program.guide, frames.reshape(6, 1, 20, 20))
     assert elbo(tracker, frames) == {name: value.item() for name, value in terms.items()}

@@ -11,20 +11,21 @@ from pyro import poutine
 from pyro.distributions import Distribution, Normal
 from pyro.infer import SVI, Trace_ELBO
 from pyro.optim import Adam
+from small_model import positions
 from torch import Tensor
 
 import vtssi_pyro.model.program
 from vtssi_pyro.model.handlers import mode, propose
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.ops.gaussian import product
-from vtssi_pyro.types import Anneal, State
+from vtssi_pyro.types import Anneal
 
 GOLDEN = Path(__file__).parent / "golden"
 M = 3
 TRAINING = Anneal(count_shift=1.0, bell=0.3, fuse_low=0.01, fuse_high=0.99)
 
 # a constant added to every logit of a softmax changes nothing: their gradients are zero by construction
-INVARIANT = {"consensus.logits.body.4.bias", "find.logits.body.net.4.bias"}
+INVARIANT = {"consensus.logits.body.4.bias", "finder.logits.body.net.4.bias"}
 
 
 def latent(trace: poutine.Trace) -> dict[str, tuple]:
@@ -204,8 +205,8 @@ def test_the_tracker_hands_its_rule_to_the_guide(tiny, frames: Tensor, monkeypat
     recorder = Recorder(tracker, monkeypatch)
     trace = poutine.trace(tracker.guide).get_trace(frames)
     hat = recorder.proposals.sites["motion_4"].fn
-    previous = State(trace.nodes["position_3"]["value"], trace.nodes["motion_3"]["value"])
-    _, prediction = tracker.motion.transition(previous)
+    previous = {name: trace.nodes[f"{name}_3"]["value"] for name in ("position", "motion")}
+    prediction = tracker.motion.transition(previous)["motion"]
     precision = 1 / hat.variance + 1 / prediction.variance
     torch.testing.assert_close(trace.nodes["motion_4"]["fn"].variance, 1 / precision)
 
@@ -213,13 +214,12 @@ def test_the_tracker_hands_its_rule_to_the_guide(tiny, frames: Tensor, monkeypat
 def test_random_walk_prior_passes_no_gradient_but_the_transition_does(tiny) -> None:
     tracker = tiny()
     position = torch.randn(2, 2, 2, dtype=torch.float64, requires_grad=True)
-    state = State(position, torch.randn(2, 2, 3, dtype=torch.float64))
-    walk = tracker.motion.walk(state, position)
+    state = {"position": position, "motion": torch.randn(2, 2, 3, dtype=torch.float64)}
+    walk = tracker.motion.walk(position, position)
     assert torch.equal(walk.mean, position)
     assert walk.stddev.eq(0.1).all()
     assert not walk.mean.requires_grad
-    prediction, motion = tracker.motion.transition(state)
-    for q in (prediction, motion):
+    for q in tracker.motion.transition(state).values():
         assert torch.autograd.grad(q.mean.sum(), position, retain_graph=True)[0].abs().min() > 0
 
 
@@ -243,7 +243,7 @@ def test_prior_densities_are_those_of_the_docstring(tiny, frames: Tensor) -> Non
         assert torch.equal(trace.nodes[f"position_{t}"]["fn"].mean, trace.nodes[f"position_{t - 1}"]["value"])
     x = trace.nodes["x"]["fn"]
     assert x.batch_shape == (2, 6)
-    assert x.event_shape == (20, 20)
+    assert x.event_shape == (1, 20, 20)
     assert x.stddev.eq(0.3).all()
 
 
@@ -251,7 +251,7 @@ def test_modes_of_a_guide_are_reproducible(variant: str, finder: str, tiny, fram
     tracker = tiny(variant, finder)
     with mode(), torch.no_grad():
         first, second = tracker.guide(frames), tracker.guide(frames)
-    assert torch.equal(first.position, second.position)
+    assert torch.equal(positions(first), positions(second))
     assert torch.equal(first.objects.description, second.objects.description)
 
 

@@ -9,13 +9,14 @@ from pyro import poutine
 from pyro.distributions import Independent, Normal
 from pyro.infer import SVI, Trace_ELBO
 from pyro.optim import Adam
+from small_model import positions
 from torch import Tensor, nn
 
 from vtssi_pyro.inference.filter import forecast, track
 from vtssi_pyro.model.blocks import StateSpace
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.types import Found, State
+from vtssi_pyro.types import State
 
 M = 3
 
@@ -27,14 +28,12 @@ class Glide(StateSpace):
         super().__init__(M=M, dims=2)
         self.noise = nn.Parameter(torch.tensor([0.02, 0.03], dtype=torch.float64))
 
-    def transition(self, previous: State) -> tuple[Independent, Independent]:
-        assert previous.motion is not None
-        place = Normal(previous.position + previous.motion, self.noise[0]).to_event(1)
-        return place, Normal(previous.motion, self.noise[1]).to_event(1)
+    def transition(self, previous: State) -> dict[str, Independent]:
+        place = Normal(previous["position"] + previous["motion"], self.noise[0]).to_event(1)
+        return {"position": place, "motion": Normal(previous["motion"], self.noise[1]).to_event(1)}
 
-    def read(self, air, objects, found: Found, carry=None) -> tuple[Independent, Tensor]:
-        position = found.position
-        last = position[..., :1, :, :] if carry is None else carry.memory
+    def infer(self, static: Tensor, position: Tensor, memory=None) -> tuple[Independent, Tensor]:
+        last = position[..., :1, :, :] if memory is None else memory
         velocity = torch.cat([last, position], -3).diff(dim=-3)
         return Normal(velocity, 0.01).to_event(1), position[..., -1:, :, :]
 
@@ -92,18 +91,19 @@ def test_it_goes_on_where_it_stopped(gliding: Tracker, frames: Tensor) -> None:
     with mode(), torch.no_grad():
         whole = gliding.guide(frames)
         first = gliding.guide(frames[:, :4])
-        rest = gliding.guide(frames[:, 4:], carry=first.carry)
-    torch.testing.assert_close(torch.cat([first.position, rest.position], 1), whole.position)
+        rest = gliding.guide(frames[:, 4:], chain=first.chain)
+    torch.testing.assert_close(torch.cat([positions(first), positions(rest)], 1), positions(whole))
     pyro.clear_param_store()
     assert track(gliding, frames).tracks.position.shape == (*frames.shape[:2], 2, 2)
 
 
 def test_a_rollout_is_the_repeated_transition(gliding: Tracker) -> None:
-    start = State(torch.zeros(1, 2, 2).double(), torch.tensor([0.1, -0.2]).double().expand(1, 2, 2))
+    motion = torch.tensor([0.1, -0.2]).double().expand(1, 2, 2)
+    start = {"position": torch.zeros(1, 2, 2).double(), "motion": motion}
     ahead = gliding.motion.rollout(start, 3)
     steps = torch.arange(1, 4).double().view(3, 1, 1)
-    torch.testing.assert_close(ahead.position, steps * start.motion.unsqueeze(-3))
-    assert ahead.motion.shape == (1, 3, 2, 2)
+    torch.testing.assert_close(ahead["position"], steps * motion.unsqueeze(-3))
+    assert ahead["motion"].shape == (1, 3, 2, 2)
 
 
 def test_unknown_sharing_of_weights_is_refused() -> None:

@@ -11,17 +11,17 @@ SIDE = 32
 
 
 def blobs(places: Tensor, bright: Tensor, side: int = SIDE) -> Tensor:
-    """Pictures (N, side, side) of blobs at rows and columns (N, 2)."""
+    """Pictures (N, 1, side, side) of blobs at rows and columns (N, 2)."""
     axis = torch.arange(side)
     down, across = (torch.exp(-0.5 * ((axis - at) / 1.5) ** 2) for at in places.split(1, -1))
-    return bright[:, None, None] * down.unsqueeze(-1) * across.unsqueeze(-2)
+    return (bright[:, None, None] * down.unsqueeze(-1) * across.unsqueeze(-2)).unsqueeze(1)
 
 
 def looked_for(places: Tensor, bright: Tensor) -> tuple[Tensor, ...]:
     """What :func:`explain` is given of a frame with all of these blobs: share, mixed, energy; of one sequence."""
     pictures = blobs(torch.full_like(places, 6.0), bright, 13).unsqueeze(0)
-    energy = pictures.square().sum((-2, -1))
-    templates = pictures / energy[..., None, None]
+    energy = pictures.square().sum((-3, -2, -1))
+    templates = pictures / energy[..., None, None, None]
     frame = blobs(places, bright).sum(0)[None, None]
     return match(frame, templates)[:, 0], crosstalk(pictures, templates), energy
 

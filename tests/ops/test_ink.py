@@ -19,12 +19,12 @@ def test_the_middle_is_between_what_little_is_cut_off() -> None:
     block[10:20, 5:30] = 1
     block[10, 30:36] = 1  # a thin tip, which a tight box would enclose
     edges = torch.tensor([5 + 5.12 / 10, 36 - 5.12])  # 2 % of 256 pixels; the tip holds six
-    offset = middle(torch.stack([blob, 1e-9 * blob]), size)
+    offset = middle(torch.stack([blob, 1e-9 * blob]).unsqueeze(-3), size)
     torch.testing.assert_close(offset, torch.tensor([0.2, -0.1]).expand(2, 2) * size, atol=2e-3, rtol=0)
     torch.testing.assert_close(
-        middle(block[None], size)[0, 0], (edges.mean() / 20.5 - 1) * 0.4, atol=0.005, rtol=0
+        middle(block[None, None], size)[0, 0], (edges.mean() / 20.5 - 1) * 0.4, atol=0.005, rtol=0
     )
-    assert torch.isfinite(middle(torch.zeros(1, 41, 41), size)).all()
+    assert torch.isfinite(middle(torch.zeros(1, 1, 41, 41), size)).all()
 
 
 def test_faint_things_apart_are_a_halo() -> None:

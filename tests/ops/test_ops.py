@@ -38,7 +38,7 @@ def test_crop_is_grid_sample(dtype: torch.dtype, tolerance: float) -> None:
     frames = smooth(2, 3, 12, 17, dtype=dtype)
     position = 2.4 * torch.rand(2, 3, 4, 2, dtype=dtype) - 1.2
     size = 0.05 + torch.rand(2, 3, 4, 2, dtype=dtype)
-    found = crop(frames.unsqueeze(-3), position, size, 7)
+    found = crop(frames[:, :, None, None], position, size, 7).squeeze(-3)
     assert found.shape == (2, 3, 4, 7, 7)
     for p, t, n in torch.cartesian_prod(torch.arange(2), torch.arange(3), torch.arange(4)).tolist():
         expected = sample_affine(
@@ -53,7 +53,7 @@ def test_paste_is_the_sum_of_grid_samples(dtype: torch.dtype, tolerance: float) 
     glimpses = smooth(2, 2, 3, 7, 7, dtype=dtype)
     position = 2.4 * torch.rand(2, 2, 4, 3, 2, dtype=dtype) - 1.2
     size = 0.3 + torch.rand(2, 2, 3, 2, dtype=dtype)
-    found = paste(glimpses, position, size, (15, 11))
+    found = paste(glimpses.unsqueeze(-3), position, size, (15, 11)).squeeze(-3)
     assert found.shape == (2, 2, 4, 15, 11)
     for a, b, t in torch.cartesian_prod(torch.arange(2), torch.arange(2), torch.arange(4)).tolist():
         expected = torch.zeros(15, 11, dtype=F64)
@@ -68,8 +68,8 @@ def test_sizes_are_clamped() -> None:
     frame, position = smooth(1, 10, 10)[0], torch.zeros(1, 2, dtype=F64)
     for wild, limit in ((-0.7, SIZE_LIMITS[0]), (40.0, SIZE_LIMITS[1])):
         sizes = torch.full((1, 2), wild, dtype=F64), torch.full((1, 2), limit, dtype=F64)
-        cropped = [crop(frame, position, s, 5) for s in sizes]
-        pasted = [paste(frame[None, :5, :5], position[None], s, (10, 10)) for s in sizes]
+        cropped = [crop(frame[None], position, s, 5) for s in sizes]
+        pasted = [paste(frame[None, None, :5, :5], position[None], s, (10, 10)) for s in sizes]
         assert torch.equal(*cropped)
         assert torch.equal(*pasted)
         assert torch.isfinite(pasted[0]).all()
@@ -78,8 +78,8 @@ def test_sizes_are_clamped() -> None:
 def test_gradients_of_the_transforms() -> None:
     position = (torch.rand(3, 2, 2, dtype=F64) - 0.5).requires_grad_()  # (T, N, 2)
     size = (0.3 + 0.4 * torch.rand(2, 2, dtype=F64)).requires_grad_()
-    glimpses = torch.rand(2, 4, 4, dtype=F64, requires_grad=True)
-    frames = torch.rand(2, 6, 7, dtype=F64, requires_grad=True)
+    glimpses = torch.rand(2, 3, 4, 4, dtype=F64, requires_grad=True)
+    frames = torch.rand(2, 3, 6, 7, dtype=F64, requires_grad=True)
     assert gradcheck(lambda g, p, s: paste(g, p, s, (6, 7)), (glimpses, position, size))
     assert gradcheck(lambda f, p, s: crop(f, p[0], s, 4), (frames, position, size))
 
@@ -88,7 +88,7 @@ def test_cropping_what_was_pasted_gives_it_back() -> None:
     """A smooth glimpse survives the round trip up to linear interpolation, h^2 / 8 max|f''| an axis."""
     axis = torch.linspace(-1, 1, 25, dtype=F64)
     bump = torch.exp(-0.5 * (axis / 0.3) ** 2)
-    glimpse = (bump[:, None] * bump * (1 + 0.3 * axis))[None]  # (1, G, G)
+    glimpse = (bump[:, None] * bump * (1 + 0.3 * axis))[None, None]  # (1, 1, G, G)
     position, size = torch.tensor([[0.21, -0.13]], dtype=F64), torch.tensor([[0.5, 0.6]], dtype=F64)
     frame = paste(glimpse, position.unsqueeze(0), size, (100, 120))[0]
     bound = 2 * 1.05 * (1 / 12) ** 2 / 8 / 0.3**2  # 0.020
@@ -116,7 +116,7 @@ def test_a_pixel_lies_where_the_convention_says() -> None:
     height, width, row, column = 16, 24, 3, 11
     centre = to_frame(torch.tensor([[column + 0.5, row + 0.5]], dtype=F64), (height, width))
     size = torch.tensor([[3 / width, 3 / height]], dtype=F64)  # 3 pixels wide and high
-    frame = paste(torch.ones(1, 9, 9, dtype=F64), centre.unsqueeze(0), size, (height, width))[0]
+    frame = paste(torch.ones(1, 1, 9, 9, dtype=F64), centre.unsqueeze(0), size, (height, width))[0, 0]
     assert frame[row, column] == 1
     assert frame.argmax() // width <= row
     mass = frame / frame.sum()
@@ -221,13 +221,13 @@ def test_weighted_average_is_the_distribution_of_the_weighted_sum() -> None:
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_correlate_is_a_grouped_convolution(stride: int) -> None:
-    frames, kernels = torch.randn(3, 4, 9, 11, dtype=F64), torch.randn(3, 5, 4, 3, dtype=F64)
+    frames, kernels = torch.randn(3, 4, 2, 9, 11, dtype=F64), torch.randn(3, 5, 2, 4, 3, dtype=F64)
     grouped = conv2d(
-        frames.transpose(0, 1), kernels.reshape(15, 1, 4, 3), stride=stride, groups=3
+        frames.transpose(0, 1).flatten(1, 2), kernels.reshape(15, 2, 4, 3), stride=stride, groups=3
     ).unflatten(1, (3, 5)).transpose(0, 1)  # fmt: skip
     found = correlate(frames, kernels, stride)
     torch.testing.assert_close(found, grouped, rtol=0, atol=1e-12)
-    brute = (frames[1, 2, :4, :3] * kernels[1, 4]).sum()
+    brute = (frames[1, 2, :, :4, :3] * kernels[1, 4]).sum()
     torch.testing.assert_close(found[1, 2, 4, 0, 0], brute)
 
 
@@ -240,9 +240,9 @@ def test_an_lstm_of_repeated_input_is_torchs() -> None:
 
 
 def test_pixels_are_independent_normals() -> None:
-    mean = torch.rand(3, 2, 5, 4, dtype=F64, requires_grad=True)
-    x = torch.rand(2, 5, 4, dtype=F64)
-    ours, theirs = PixelNormal(mean, 0.3), Normal(mean, 0.3).to_event(2)
+    mean = torch.rand(3, 2, 3, 5, 4, dtype=F64, requires_grad=True)
+    x = torch.rand(2, 3, 5, 4, dtype=F64)
+    ours, theirs = PixelNormal(mean, 0.3), Normal(mean, 0.3).to_event(3)
     torch.testing.assert_close(ours.log_prob(x), theirs.log_prob(x))
     gradients = [torch.autograd.grad(q.log_prob(x).sum(), mean)[0] for q in (ours, theirs)]
     torch.testing.assert_close(*gradients)
@@ -252,20 +252,21 @@ def test_pixels_are_independent_normals() -> None:
     assert wide.log_prob(x).shape == (7, 3, 2)
     draws = PixelNormal(mean[0, 0], 0.3).rsample((4000,))
     torch.testing.assert_close(draws.mean(0), mean[0, 0], rtol=0, atol=0.03)
-    torch.testing.assert_close(draws.std(0), torch.full((5, 4), 0.3, dtype=F64), rtol=0, atol=0.03)
+    torch.testing.assert_close(draws.std(0), torch.full((3, 5, 4), 0.3, dtype=F64), rtol=0, atol=0.03)
 
 
 @PRECISIONS
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("height", "width", "side"), [(25, 25, 15), (20, 31, 5), (8, 9, 13)])
 def test_matching_is_convolution(
-    height: int, width: int, side: int, dtype: torch.dtype, tolerance: float
+    height: int, width: int, side: int, channels: int, dtype: torch.dtype, tolerance: float
 ) -> None:
     frames, templates = (
-        torch.rand(2, 3, height, width, dtype=dtype),
-        torch.rand(4, 2, 2, side, side, dtype=dtype),
+        torch.rand(2, 3, channels, height, width, dtype=dtype),
+        torch.rand(4, 2, 2, channels, side, side, dtype=dtype),
     )
     found = match(frames, templates)
     for s in range(4):
         for b in range(2):
-            expected = conv2d(frames[b].unsqueeze(1), templates[s, b].unsqueeze(1), padding=side // 2)
+            expected = conv2d(frames[b], templates[s, b], padding=side // 2)
             torch.testing.assert_close(found[s, b], expected, rtol=10 * tolerance, atol=100 * tolerance)
