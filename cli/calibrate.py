@@ -56,9 +56,9 @@ def calibrate(
     from vtssi_pyro.errors import UsageError
     from vtssi_pyro.evaluation.recalibration import recalibrate
     from vtssi_pyro.system.machine import available_device, prepare
+    from vtssi_pyro.train.splits import CALIBRATION_SEED, TABLE_SEED, digits, is_flavour
 
     from .progress import watched
-    from .sources import CALIBRATION_SEED, TABLE_SEED, digits, is_flavour
     from .tables import honesty
 
     trained = find(run)
@@ -121,9 +121,8 @@ def _keep(
 
 def _sequences(source: "str | Dataset", trained: "Trained", seen: int) -> "Dataset":
     """Sequences with truth, and with frames to predict."""
+    from vtssi_pyro.artifacts.reading import open_sequences
     from vtssi_pyro.errors import DataError
-
-    from .reading import open_sequences
 
     found = open_sequences(source, trained) if isinstance(source, str) else source
     if found.truth is None:

@@ -38,6 +38,7 @@ def evaluate(
     import json
 
     from vtssi_pyro.artifacts.loading import find as find_trained
+    from vtssi_pyro.artifacts.reading import folder, open_sequences, warn_if_short
     from vtssi_pyro.errors import DataError
     from vtssi_pyro.evaluation.judge import compare, find
     from vtssi_pyro.evaluation.mot_metrics import library, mot_metrics
@@ -46,7 +47,6 @@ def evaluate(
     from vtssi_pyro.tracks.export import write_mot_challenge
 
     from .progress import watched
-    from .reading import folder, open_sequences, warn_if_short
     from .tables import by_frame, of_boxes, overall
 
     if mot:

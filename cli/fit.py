@@ -66,9 +66,8 @@ def fit(
     an array (T, H, W). A movie is inspected first, see vtssi-pyro inspect; clips of it are learned from, in
     every symmetry of a square, and its last frames (a tenth; 20, or a quarter, of a short one) are held out.
     """
+    from vtssi_pyro.api import begin, go_on
     from vtssi_pyro.artifacts.loading import find
-
-    from .training import begin, go_on
 
     start = find(source) if source else None
     digits = digits or ("mnist" if mnist else None)

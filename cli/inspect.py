@@ -29,11 +29,10 @@ def inspect(movie: str, objects: int | None, said: dict[str, Any], out: str | No
     with a window around each thing that stands out, counted anew in each frame. Where it sees things wrong, say
     how they are: options of that name are fit's, too.
     """
+    from vtssi_pyro.artifacts.reading import folder
     from vtssi_pyro.movies.prepared import FEWEST
+    from vtssi_pyro.plots.contact_sheet import contact_sheet, look
     from vtssi_pyro.system.atomic import write_json
-
-    from .looking import contact_sheet, look
-    from .reading import folder
 
     target = folder(out) if out else None
     said = ({"objects": objects} if objects else {}) | said

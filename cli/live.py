@@ -20,7 +20,7 @@ from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.movies import Preparation
 from vtssi_pyro.movies.live import growing_folder, raw_frames
 from vtssi_pyro.movies.prepared import to_source
-from vtssi_pyro.movies.steps import Background, Contrast, Luminance, Polarity, Resize
+from vtssi_pyro.movies.transforms import Background, Contrast, Luminance, Polarity, Resize
 from vtssi_pyro.tracks.export import TracksWriter
 
 from .options import say, warn

@@ -21,11 +21,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vtssi_pyro.artifacts.loading import Trained
+    from vtssi_pyro.artifacts.reading import Opened
     from vtssi_pyro.evaluation.calibration import Calibration
     from vtssi_pyro.model.program import Tracker
     from vtssi_pyro.types import Tracks
-
-    from .reading import Opened
 
 FANS = 8  # sequences in the picture of futures
 
@@ -69,13 +68,12 @@ def predict(
     drawn, their means, and the regions that hold 50 % and 90 % of them.
     """
     from vtssi_pyro.artifacts.loading import find
+    from vtssi_pyro.artifacts.reading import folder, head, open_for, read_all, warn_if_short, write_tracks
     from vtssi_pyro.errors import UsageError
     from vtssi_pyro.inference.filter import forecast
     from vtssi_pyro.movies.film import writer
     from vtssi_pyro.system.machine import available_device, prepare
     from vtssi_pyro.tracks.export import write_predictions_csv
-
-    from .reading import folder, head, open_for, read_all, warn_if_short, write_tracks
 
     if mp4:
         writer()
@@ -143,9 +141,8 @@ def _pictures(
     target: Path, opened: "Opened", tracks: "Tracks", rendered: "Tensor", seen: int, mp4: bool
 ) -> list[Path]:
     """The animation, and the fan of futures where some were drawn."""
+    from vtssi_pyro.artifacts.reading import LONGEST, head
     from vtssi_pyro.plots import Panel, futures, overlay_film, overlay_gif
-
-    from .reading import LONGEST, head
 
     first = max(0, seen - LONGEST // 2) if opened.footage else 0  # of a long movie what leads to the futures
     movie, drawn = opened.shown(tracks, tracks.present.shape[1], first)

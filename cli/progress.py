@@ -15,7 +15,7 @@ from .options import is_terminal, say
 
 
 class Lines:
-    """A line for every record; a :class:`~vtssi_pyro.train.fitting.Reporter`."""
+    """A line for every record; a :class:`~vtssi_pyro.train.training.Reporter`."""
 
     def __init__(self, config: Config) -> None:
         self.train = config.train

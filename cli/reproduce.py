@@ -72,11 +72,11 @@ def reproduce(
     show sequences chosen by the truth alone. vtssi-without-mot is judged from vtssi's run. Exit codes are
     those of vtssi-pyro --help; given again, the same command goes on where it was stopped.
     """
+    from vtssi_pyro.artifacts.reading import folder
+    from vtssi_pyro.paper import figures as paper_figures
+    from vtssi_pyro.paper import table1
+    from vtssi_pyro.paper.reproducing import Order, refuse_company
     from vtssi_pyro.system.machine import available_device, prepare
-
-    from . import paper_figures, table1
-    from .reading import folder
-    from .reproducing import Order, refuse_company
 
     refuse_company()
     where = available_device(device)

@@ -8,7 +8,7 @@ import click
 from .options import anew_option, checkpoint_option, command, film_option, machine_options, option
 
 if TYPE_CHECKING:
-    from .reading import Opened, Read
+    from vtssi_pyro.artifacts.reading import Opened, Read
 
 
 @command(
@@ -58,13 +58,20 @@ def track(
     told at the end.
     """
     from vtssi_pyro.artifacts.loading import find
+    from vtssi_pyro.artifacts.reading import (
+        folder,
+        open_for,
+        read_all,
+        read_movie,
+        warn_if_short,
+        write_tracks,
+    )
     from vtssi_pyro.errors import UsageError
     from vtssi_pyro.inference import filter as predict
     from vtssi_pyro.movies.film import writer
     from vtssi_pyro.system.machine import available_device, prepare
 
     from .live import follow
-    from .reading import folder, open_for, read_all, read_movie, warn_if_short, write_tracks
 
     if mp4:
         writer()

@@ -29,7 +29,7 @@ _HOMES = {
     "Tracks": "types",
     "VARIANTS": "model.variants",
     "build": "model.variants",
-    "fit": "train.fitting",
+    "fit": "train.training",
     "forecast": "inference.filter",
     "judge": "evaluation.judge",
     "load": "artifacts.loading",

@@ -25,7 +25,7 @@ from vtssi_pyro.data import load_digits, moving_digits
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.inference.filter import Stream, track
 from vtssi_pyro.movies import Preparation
-from vtssi_pyro.movies.steps import Luminance, Resize, Shrink
+from vtssi_pyro.movies.transforms import Luminance, Resize, Shrink
 from vtssi_pyro.tracks.export import TRACKS_HEADER, write_tracks_csv
 
 RUN, SIDE, LENGTH = "pretrained:moving-mnist", 50, 12

@@ -11,9 +11,9 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 from tiny_run import call, refused
-from vtssi_pyro.cli import reading
 from vtssi_pyro.cli.main import main
 
+from vtssi_pyro.artifacts import reading
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data.scenes import Drawn, scene
 from vtssi_pyro.inference.filter import Stream, track

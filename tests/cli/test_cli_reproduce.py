@@ -12,21 +12,21 @@ import pytest
 import torch
 from PIL import Image
 from tiny_run import KEYS, STAGES, call, refused
-from vtssi_pyro.cli import paper_figures, reproducing, table1
-from vtssi_pyro.cli.paper_figures import FIGURES
 from vtssi_pyro.cli.reproduce import ITEMS, PRESETS
-from vtssi_pyro.cli.sources import TABLE_SEED
 
-from vtssi_pyro import config
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import override
 from vtssi_pyro.data import load_digits, moving_digits
 from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.paper import cells as reproduction
+from vtssi_pyro.paper import figures as paper_figures
+from vtssi_pyro.paper import reproducing, table1
 from vtssi_pyro.paper.cells import Cells, Key, tracker_of
+from vtssi_pyro.paper.figures import FIGURES
 from vtssi_pyro.paper.published import FLAVOURS, MODELS, TABLE1, WITHOUT_MOT
-from vtssi_pyro.train import fitting
+from vtssi_pyro.train import presets, training
 from vtssi_pyro.train.config import Config
+from vtssi_pyro.train.splits import TABLE_SEED
 from vtssi_pyro.train.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -43,15 +43,13 @@ _SIZES = {
 def tiny(variant: str) -> Config:
     """A preset whose trainings take a second."""
     keys = {**KEYS, **_SIZES, "train.stages": _STAGES.get(variant, STAGES)}
-    made = override(
-        config.presets.quick(variant), [f"{key}={json.dumps(value)}" for key, value in keys.items()]
-    )
+    made = override(presets.quick(variant), [f"{key}={json.dumps(value)}" for key, value in keys.items()])
     return replace(made, preset="quick")
 
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(config.PRESETS, "quick", tiny)
+    monkeypatch.setitem(presets.PRESETS, "quick", tiny)
     monkeypatch.setattr(table1, "HORIZON", 7)
     monkeypatch.setattr(paper_figures, "POOL", 40)
 
@@ -85,7 +83,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     out = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(config.PRESETS, "quick", tiny)
+        patch.setitem(presets.PRESETS, "quick", tiny)
         patch.setattr(table1, "HORIZON", 7)
         result = call(*table(out, variants=f"air,vtssi,{WITHOUT_MOT}"))
     assert result.stdout.split() == [str(out / "table1.md"), str(out / "table1.json")]
@@ -155,7 +153,7 @@ def test_what_is_finished_is_not_done_again(made: Path, monkeypatch: pytest.Monk
         raise AssertionError
 
     before = {path: path.read_bytes() for path in made.rglob("*") if path.is_file() and path.name != ".lock"}
-    monkeypatch.setattr(fitting, "fit", never)
+    monkeypatch.setattr(training, "fit", never)
     monkeypatch.setattr(reproduction, "judge", never)
     result = call(*table(made, variants=f"air,vtssi,{WITHOUT_MOT}"))
     assert result.stderr.count("is there") == 3
@@ -163,7 +161,7 @@ def test_what_is_finished_is_not_done_again(made: Path, monkeypatch: pytest.Monk
 
 
 def test_other_sequences_are_judged_without_training(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "fit", None)
+    monkeypatch.setattr(training, "fit", None)
     path = Cells(made).path(Key("air", "linear-overlap", 0))
     before = path.read_bytes()
     call(*table(made, "--sequences", 4, variants="air"))
@@ -232,7 +230,7 @@ def test_wrong_usage(args: list[str]) -> None:
 
 def test_the_lists_are_complete() -> None:
     assert ITEMS == ("table1", *FIGURES)
-    assert set(PRESETS) < set(config.PRESETS)
+    assert set(PRESETS) < set(presets.PRESETS)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from staged import H, W, blob, movie, paths, ring
 
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.movies import Movie, Preparation, inspect, suggested_preparation
-from vtssi_pyro.movies.steps import STEPS, Background, Crop, Luminance, Resize, Shrink
+from vtssi_pyro.movies.transforms import STEPS, Background, Crop, Luminance, Resize, Shrink
 
 MOVIES = {
     "bright": movie(blob),

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vtssi_pyro.data.array import VideoFile
 from vtssi_pyro.data.store import read
-from vtssi_pyro.data.video import VideoFile
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import Movie, luminance, open_movie
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vtssi_pyro.data.array import VideoFile
 from vtssi_pyro.data.dataset import Dataset
-from vtssi_pyro.data.video import VideoFile
 from vtssi_pyro.errors import DataError, OutOfResources, UsageError
 from vtssi_pyro.movies.members import npy_array, npz_arrays
 

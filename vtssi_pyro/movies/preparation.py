@@ -13,7 +13,7 @@ from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.movies.inspection import Inspection
 from vtssi_pyro.movies.members import npz_arrays
 from vtssi_pyro.movies.movie import Movie
-from vtssi_pyro.movies.steps import (
+from vtssi_pyro.movies.transforms import (
     STEPS,
     Background,
     Contrast,
@@ -69,7 +69,7 @@ class Preparation:
             if name is None or not is_dataclass(step):
                 raise UsageError(
                     f"step {kind}: cannot be kept in a file; make it a dataclass and name it with "
-                    f'vtssi_pyro.movies.steps.STEPS["{kind.lower()}"] = {kind}'
+                    f'vtssi_pyro.movies.transforms.STEPS["{kind.lower()}"] = {kind}'
                 )
             images = {k: v for k, v in _values(step).items() if isinstance(v, np.ndarray)}
             described.append({"step": name, "images": list(images), **_plain(step)})
@@ -97,7 +97,7 @@ class Preparation:
                 if name not in STEPS:
                     raise DataError(
                         f"{path}: holds a step called {name}, of {', '.join(STEPS)} none; one of your own must be "
-                        "in vtssi_pyro.movies.steps.STEPS before it is read"
+                        "in vtssi_pyro.movies.transforms.STEPS before it is read"
                     )
                 names = {f"{index}.{key}": key for key in images}
                 found = npz_arrays(path, tuple(names))

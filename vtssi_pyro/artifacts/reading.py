@@ -9,20 +9,19 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.artifacts.loading import Trained
+from vtssi_pyro.cli.failures import FULL
+from vtssi_pyro.cli.options import warn
+from vtssi_pyro.cli.progress import watched
 from vtssi_pyro.data import Dataset, VideoFile, open_frames
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.inference.filter import Reading, concatenated, readings
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.movies import open_movie, thumbnails
 from vtssi_pyro.movies.prepared import Footage, moved
+from vtssi_pyro.plots.contact_sheet import is_movie, look
 from vtssi_pyro.plots.style import Frames
 from vtssi_pyro.tracks.export import write_mot_challenge, write_tracks_csv, write_tracks_json
 from vtssi_pyro.types import Tracks
-
-from .failures import FULL
-from .looking import is_movie, look
-from .options import warn
-from .progress import watched
 
 PART = 64  # sequences
 SHOWN = 4  # sequences in an animation

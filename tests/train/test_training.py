@@ -19,7 +19,7 @@ from vtssi_pyro.data import VideoFile
 from vtssi_pyro.errors import CheckpointError, Diverged
 from vtssi_pyro.model.variants import build
 from vtssi_pyro.system import checkpoint
-from vtssi_pyro.train import fitting
+from vtssi_pyro.train import training
 from vtssi_pyro.train.batches import position_batches
 from vtssi_pyro.train.config import Config, DataConfig
 from vtssi_pyro.train.logbook import validation_elbo
@@ -100,7 +100,7 @@ DATA = videos()
 
 
 def train(config: Config, run: Run, reporter: At, resume: bool = False) -> Any:
-    return fitting.fit(config, DATA, DATA, run, CPU, reporter, resume)
+    return training.fit(config, DATA, DATA, run, CPU, reporter, resume)
 
 
 def outcome(run: Run) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
@@ -163,7 +163,7 @@ def test_killed_at_any_step(step: int, whole: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize("step", [7, 15])
 def test_stopped_by_a_signal(step: int, whole: Run, tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", configuration())
-    with pytest.raises(fitting.Interrupted, match=r"SIGTERM after step \d+, saved.*--resume") as caught:
+    with pytest.raises(training.Interrupted, match=r"SIGTERM after step \d+, saved.*--resume") as caught:
         train(configuration(), run, At(step, interrupt))
     assert caught.value.exit_code == 143
     assert checkpoint.load(run.checkpoint())["step"] == step
@@ -174,12 +174,12 @@ def test_stopped_by_a_signal(step: int, whole: Run, tmp_path: Path) -> None:
 def test_resumed_again_and_again(whole: Run, tmp_path: Path) -> None:
     """Twice without a step in between, then for two steps."""
     run = Run.create(tmp_path / "run", configuration())
-    with pytest.raises(fitting.Interrupted):
+    with pytest.raises(training.Interrupted):
         train(configuration(), run, At(9, interrupt))
     for _ in range(2):
         with pytest.raises(Killed):
             train(configuration(), run, At(0, kill), resume=True)
-    with pytest.raises(fitting.Interrupted):
+    with pytest.raises(training.Interrupted):
         train(configuration(), run, At(11, interrupt), resume=True)
     train(configuration(), run, At(), resume=True)
     assert same(outcome(run), outcome(whole))
@@ -213,7 +213,7 @@ def test_looking_draws_no_random_number() -> None:
     before = torch.get_rng_state()
     batches = [position_batches(tracker, DATA, STAGES[2], 1, 1.0, CPU) for _ in range(2)]
     validation_elbo(tracker, DATA, CPU)
-    fitting.judge(tracker, DATA, 3)
+    training.judge(tracker, DATA, 3)
     assert torch.equal(torch.get_rng_state(), before)
     assert same(batches[0](4), batches[1](4))
     assert not same(batches[0](4), batches[0](5))
@@ -280,7 +280,7 @@ def test_a_checkpoint_of_another_model_is_refused(whole: Run, tmp_path: Path) ->
 def test_the_summary_says_what_was_reached(whole: Run) -> None:
     tracker = build("vtssi", MODEL)
     tracker.load_state_dict(checkpoint.load(whole.checkpoint())["trained"])
-    summary = fitting.summarise(configuration(), whole, tracker, DATA)
+    summary = training.summarise(configuration(), whole, tracker, DATA)
     judged = [r for r in whole.records() if r["kind"] == "validation"][-1]
     assert {k: summary["metrics"][k] for k in judged if k.endswith(("error", "accuracy"))} == {
         k: v for k, v in judged.items() if k.endswith(("error", "accuracy"))
@@ -288,4 +288,4 @@ def test_the_summary_says_what_was_reached(whole: Run) -> None:
     assert (summary["seed"], summary["steps"]) == (1, STEPS)
     assert summary["minutes"] == round(judged["seconds"] / 60, 2)
     without = VideoFile("no truth", np.zeros((2, 8, 20, 20), np.uint8))
-    assert fitting.summarise(configuration(), whole, tracker, without)["metrics"] is None
+    assert training.summarise(configuration(), whole, tracker, without)["metrics"] is None

@@ -12,28 +12,27 @@ from typing import Any
 import click
 import torch
 
+from vtssi_pyro.artifacts.figures import curves, pictures
 from vtssi_pyro.artifacts.loading import Trained
 from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.cli.failures import Terminated
+from vtssi_pyro.cli.options import say, spelled, warn
+from vtssi_pyro.cli.progress import reporting, watched
+from vtssi_pyro.cli.tables import overall, unseen
 from vtssi_pyro.config import override
 from vtssi_pyro.data import FLAVOURS
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.model.variants import build
 from vtssi_pyro.movies import Preparation
 from vtssi_pyro.movies.prepared import Footage
+from vtssi_pyro.plots.contact_sheet import is_movie, look
 from vtssi_pyro.system.machine import available_device, prepare
 from vtssi_pyro.system.provenance import versions
-from vtssi_pyro.train import fitting
+from vtssi_pyro.train import training
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.group import Group, joined
 from vtssi_pyro.train.presets import DEFAULT_VARIANTS, PRESETS
-
-from .failures import Terminated
-from .figures import curves, pictures
-from .looking import is_movie, look
-from .options import say, spelled, warn
-from .progress import reporting, watched
-from .sources import Splits, described, filmed, open_splits
-from .tables import overall, unseen
+from vtssi_pyro.train.splits import Splits, described, filmed, open_splits
 
 FROM_FILE = ("--set data.length", "--set data.sequences", "--set data.validation_sequences")
 CHOSEN_ELSEWHERE = {
@@ -71,7 +70,7 @@ def begin(
             footage = _filmed(data, given, start, said)
             config = configured(data, variant, preset, given, start, footage)
             splits = open_splits(config, mnist, where, footage)
-            fitting.check(config, splits.train, group)
+            training.check(config, splits.train, group)
             if start:
                 _check_fits(start, config, given)
             return config, splits, footage and footage.preparation
@@ -113,7 +112,7 @@ def go_on(
             preparation = run.preparation
             footage = Footage.of(data or config.data.source, preparation) if preparation else None
             splits = open_splits(config, mnist, where, footage)
-            fitting.check(config, splits.train, group)
+            training.check(config, splits.train, group)
             return config, splits
 
         config, splits = group.first(resolve)
@@ -236,16 +235,16 @@ def conduct(
     each = f"{group.size} processes, each on {device.type}" if group.size > 1 else str(device)
     say(f"run folder: {run.folder} ({each}, {torch.get_num_threads()} threads)")
     with reporting(config) as reporter:
-        tracker = fitting.fit(config, splits.train, splits.validation, run, device, reporter, resume, group)
+        tracker = training.fit(config, splits.train, splits.validation, run, device, reporter, resume, group)
 
     def finish() -> dict[str, Any]:
         with _told_how_to_go_on(run, group):
             with watched(splits.calibration, "calibrating") as held_out:
-                why_not = fitting.calibrate(config, run, tracker, held_out)
+                why_not = training.calibrate(config, run, tracker, held_out)
             if why_not:
                 say(f"predictions stay uncalibrated: {why_not}")
             with watched(splits.test, "judging") as test:
-                found = fitting.summarise(config, run, tracker, test)
+                found = training.summarise(config, run, tracker, test)
             curves(run)
             pictures(run, config, tracker, splits.test)
         return found

@@ -10,19 +10,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vtssi_pyro.artifacts.figures import only
+from vtssi_pyro.artifacts.reading import folder
+from vtssi_pyro.cli.options import say
 from vtssi_pyro.data import MovingDigits
 from vtssi_pyro.inference.filter import Reading, forecast, track
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.paper.cells import Key, tracker_of
+from vtssi_pyro.paper.markdown import NAMES
+from vtssi_pyro.paper.reproducing import Order, trained
 from vtssi_pyro.plots import film_strip
 from vtssi_pyro.plots.film import Row
-
-from .figures import only
-from .markdown import NAMES
-from .options import say
-from .reading import folder
-from .reproducing import Order, trained
-from .sources import FIGURE_SEED, digits
+from vtssi_pyro.train.splits import FIGURE_SEED, digits
 
 POOL = 1000  # held-out sequences among which those to show are chosen
 COLUMNS, SCALE = 20, 2

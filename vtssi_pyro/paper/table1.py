@@ -5,16 +5,15 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from vtssi_pyro.cli.options import say
+from vtssi_pyro.cli.progress import watched
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.paper.cells import HORIZON, LONG_SEQUENCES, Cells, HeldOut, Key, measure
+from vtssi_pyro.paper.markdown import MEASURES, markdown
 from vtssi_pyro.paper.published import FLAVOURS, MODELS, TABLE1
+from vtssi_pyro.paper.reproducing import Order, starts, trained
 from vtssi_pyro.system.atomic import atomic_write, write_json
-
-from .markdown import MEASURES, markdown
-from .options import say
-from .progress import watched
-from .reproducing import Order, starts, trained
-from .sources import LONG_SEED, TABLE_SEED, digits
+from vtssi_pyro.train.splits import LONG_SEED, TABLE_SEED, digits
 
 
 def make(order: Order, keys: Sequence[Key], sequences: int) -> list[Path]:

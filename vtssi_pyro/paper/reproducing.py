@@ -8,19 +8,18 @@ from typing import Any, NamedTuple
 
 import torch
 
+from vtssi_pyro.api import conduct, configured, machine_of, warn_of_changes
 from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.cli.options import say, warn
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.paper.cells import Key
 from vtssi_pyro.system.machine import prepare
 from vtssi_pyro.system.provenance import provenance
-from vtssi_pyro.train import fitting
+from vtssi_pyro.train import training
 from vtssi_pyro.train.config import Config
-from vtssi_pyro.train.fitting import Interrupted
 from vtssi_pyro.train.group import ALONE
-
-from .options import say, warn
-from .sources import open_splits
-from .training import conduct, configured, machine_of, warn_of_changes
+from vtssi_pyro.train.splits import open_splits
+from vtssi_pyro.train.training import Interrupted
 
 
 class Order(NamedTuple):
@@ -107,7 +106,7 @@ def _train(order: Order, run: Run, wanted: Config) -> Run:
     config = run.config if resume else wanted
     threads = prepare(order.threads or (run.machine.get("threads") if resume else None))
     splits = open_splits(config, order.mnist, order.device)
-    fitting.check(config, splits.train)
+    training.check(config, splits.train)
     machine = machine_of(threads, order.device, ALONE)
     if resume:
         warn_of_changes(run, machine)

@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from vtssi_pyro.cli.options import say
 from vtssi_pyro.data import FLAVOURS
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.movies import Hints, Inspection, Preparation, arrays, inspect, open_movie
 from vtssi_pyro.movies.prepared import Footage
-from vtssi_pyro.movies.steps import Background, Contrast, Polarity
+from vtssi_pyro.movies.transforms import Background, Contrast, Polarity
 from vtssi_pyro.plots import film_strip
-
-from .options import say
 
 SHOWN = 8  # frames of a contact sheet
 FEW = 10  # things, up to which a fit takes minutes
