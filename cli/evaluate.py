@@ -37,23 +37,24 @@ def evaluate(
     """
     import json
 
-    from vtssi_pyro.artifacts.loading import find as find_trained
-    from vtssi_pyro.artifacts.reading import folder, open_sequences, warn_if_short
+    from vtssi_pyro.artifacts.loading import at_hand
+    from vtssi_pyro.artifacts.reading import sequences as sequences_of
+    from vtssi_pyro.artifacts.reading import warn_if_short
     from vtssi_pyro.errors import DataError
     from vtssi_pyro.evaluation.judge import compare, find
     from vtssi_pyro.evaluation.mot_metrics import library, mot_metrics
     from vtssi_pyro.model.blocks import RandomWalk
+    from vtssi_pyro.system.atomic import writable_folder
     from vtssi_pyro.system.machine import available_device, prepare
     from vtssi_pyro.tracks.export import write_mot_challenge
 
-    from .progress import watched
+    from .progress import reporter, watched
     from .tables import by_frame, of_boxes, overall
 
     if mot:
         library()
-    trained = find_trained(run)
-    config = trained.config
-    dataset = open_sequences(data, trained)
+    loaded = at_hand(run, checkpoint, available_device(device))
+    dataset = sequences_of(data, loaded)
     if dataset.truth is None:
         raise DataError(
             f"{data}: has no positions to judge by; expected an .npz file with positions (S, T, N, 2), as "
@@ -62,12 +63,12 @@ def evaluate(
     if (mot or export) and dataset.truth.box is None:
         raise DataError(f"{data}: --mot and --export need boxes; expected an array boxes (S, T, N, 2)")
     prepare(threads)
-    tracker = trained.tracker(checkpoint, available_device(device))
-    warn_if_short(tracker, dataset.length)
+    tracker = loaded.tracker
+    warn_if_short(loaded, dataset.length, reporter())
     if without_mot:
-        tracker.motion = RandomWalk(config.model.mot.walk_scale)
-    observe = min(observe or config.observe, dataset.length)
-    target = folder(export, "--export") if export else None
+        tracker.motion = RandomWalk(loaded.source.config.model.mot.walk_scale)
+    observe = min(observe or loaded.observe, dataset.length)
+    target = writable_folder(export, "--export") if export else None
     with watched(dataset, "judging") as sequences:
         found = find(tracker, sequences, observe)
     metrics = compare(tracker, dataset, found, observe).as_dict()

@@ -1,294 +1,704 @@
-"""What ``fit`` does: resolve a configuration or find it in a run folder, train, judge, draw."""
+"""The one door: fit a tracker, track with it, forecast, calibrate; the command line calls nothing else for these.
 
-import json
-import re
-import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+A *tracker* is a :class:`~vtssi_pyro.model.program.Tracker`, what :func:`fit` returned, a run or its folder, the name of
+weights that ship (``"moving-mnist"``), or a configuration. *Data* are tensors or arrays (S, T, H, W) or (T, H, W),
+uint8 or floats in [0, 1], a file of them, a movie's file or folder, or a data set.
+"""
+
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
-import click
+import numpy as np
 import torch
+from torch import Tensor
 
-from vtssi_pyro.artifacts.figures import curves, pictures
-from vtssi_pyro.artifacts.loading import Trained
+from vtssi_pyro.artifacts.figures import predicted_pictures, tracked_pictures
+from vtssi_pyro.artifacts.fitting import (
+    Fitted,
+    check_same,
+    check_start,
+    conduct,
+    configured,
+    finished,
+    machine_of,
+    numbered,
+    refuse_misplaced,
+    warn_of_changes,
+)
+from vtssi_pyro.artifacts.loading import Loaded, Trained, at_hand, find
+from vtssi_pyro.artifacts.reading import (
+    SHOWN,
+    File,
+    Opened,
+    Source,
+    as_movie,
+    called,
+    dataset_of,
+    head,
+    movie_of,
+    opened,
+    read_all,
+    read_movie,
+    sequences,
+    warn_if_short,
+)
 from vtssi_pyro.artifacts.run import Run
-from vtssi_pyro.cli.failures import Terminated
-from vtssi_pyro.cli.options import say, spelled, warn
-from vtssi_pyro.cli.progress import reporting, watched
-from vtssi_pyro.cli.tables import overall, unseen
-from vtssi_pyro.config import override
-from vtssi_pyro.data import FLAVOURS
-from vtssi_pyro.errors import UsageError
-from vtssi_pyro.model.variants import build
-from vtssi_pyro.movies import Preparation
-from vtssi_pyro.movies.prepared import Footage
-from vtssi_pyro.plots.contact_sheet import is_movie, look
-from vtssi_pyro.system.machine import available_device, prepare
-from vtssi_pyro.system.provenance import versions
+from vtssi_pyro.config import ModelConfig, override
+from vtssi_pyro.data import FLAVOURS, Dataset
+from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.evaluation.calibration import Calibration, assess
+from vtssi_pyro.evaluation.recalibration import futures, recalibrate
+from vtssi_pyro.inference import filter as inference
+from vtssi_pyro.inference.filter import Reading, Stream
+from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.variants import VARIANTS
+from vtssi_pyro.movies import Hints, Movie, Preparation
+from vtssi_pyro.movies.film import writer
+from vtssi_pyro.movies.live import Watch, growing_folder, piped_frames, stored_size
+from vtssi_pyro.movies.prepared import PreparedMovie, look, to_source
+from vtssi_pyro.movies.transforms import Luminance
+from vtssi_pyro.plots import contact_sheet, reliability
+from vtssi_pyro.system.atomic import writable_folder, write_json
+from vtssi_pyro.system.checkpoint import digest
+from vtssi_pyro.system.machine import available_device
+from vtssi_pyro.tracks.export import TracksWriter, write_predictions_csv, write_tracks
 from vtssi_pyro.train import training
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.group import Group, joined
-from vtssi_pyro.train.presets import DEFAULT_VARIANTS, PRESETS
-from vtssi_pyro.train.splits import Splits, described, filmed, open_splits
+from vtssi_pyro.train.presets import PRESETS
+from vtssi_pyro.train.reporting import Reporter, Silent
+from vtssi_pyro.train.splits import (
+    CALIBRATION_SEED,
+    TABLE_SEED,
+    Halves,
+    Splits,
+    digits,
+    halves,
+    is_flavour,
+    open_splits,
+)
+from vtssi_pyro.train.training import Interrupted
 
-FROM_FILE = ("--set data.length", "--set data.sequences", "--set data.validation_sequences")
-CHOSEN_ELSEWHERE = {
-    "variant": "--variant",
-    "preset": "--preset",
-    "data.source": "the argument DATA",
-    "start": "--from",
-}
+AnyTracker = Tracker | Fitted | Trained | Config | ModelConfig | str | os.PathLike[str]
+Changes = Mapping[str, str] | Iterable[str]
 
 
-def begin(
-    data: str | None, variant: str | None, preset: str, given: dict[str, str], start: Trained | None,
-    out: str | None, mnist: str | None, device: str, threads: int | None, said: dict[str, Any],
-) -> None:  # fmt: skip
-    """Start a run.
+def inspect(
+    movie: File | Movie, hints: Hints = Hints(), *, out: File | None = None, report: Reporter | None = None
+) -> PreparedMovie:
+    """Look at a movie: what moves in it, and how its frames are prepared to learn from.
 
     Args:
-        data: flavour or file; None: the preset's flavour.
-        variant: key of VARIANTS; None: the preset's.
-        preset: key of PRESETS.
-        given: by the option's name, the assignment to a key of the configuration that it stands for.
-        start: whose weights to start from; None: fresh ones.
-        out: folder; None: a numbered one.
-        mnist: folder of MNIST's files.
-        device: name.
-        threads: of the CPU; None: the default.
-        said: of a movie, by the names of ``Hints``.
+        movie: file, folder, or the movie itself.
+        hints: what is known of it.
+        out: folder for ``contact_sheet.png`` and ``inspection.json``; None: none is written.
+        report: told the findings.
+
+    Returns:
+        the movie as a model would see it, for :func:`fit`; its ``found`` is what was found.
+    """
+    report = report or Silent()
+    target = writable_folder(out) if out else None
+    prepared = look(movie, hints, tell=report.say)
+    if target:
+        contact_sheet(target / "contact_sheet.png", prepared)
+        write_json(target / "inspection.json", prepared.inspected.as_dict())
+        report.wrote(target / "contact_sheet.png")
+        report.wrote(target / "inspection.json")
+    return prepared
+
+
+def fit(
+    data: Source | None = None,
+    tracker: AnyTracker = "vtssi",
+    *,
+    preset: str = "quick",
+    run: File | None = None,
+    runs: File | None = None,
+    device: str = "auto",
+    report: Reporter | None = None,
+    objects: int | None = None,
+    hints: Hints = Hints(),
+    changes: Changes = (),
+    held_out: Dataset | None = None,
+    mnist: File | None = None,
+) -> Fitted:
+    """Train a tracker; ``fit("beads.mp4")`` is ``vtssi-pyro fit beads.mp4``.
+
+    Args:
+        data: what to learn from: a flavour of moving digits, sequences, or one movie, which is inspected and prepared
+            first; None: the preset's digits. Of sequences and movies the last tenth is held out, to judge by.
+        tracker: a variant's name, a configuration, or, to start from its weights, a run or the name of weights.
+        preset: recipe and budget, and the sizes of a fresh model; a whole configuration has its own.
+        run: folder to train in; None: a temporary one, which lives as long as the result's ``run``.
+        runs: folder in which a new one, numbered, is made to train in.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        report: told what happens; None: nobody is.
+        objects: at most so many a sequence; None: the preset's number, of a movie as many as are seen at once.
+        hints: what is known of a movie.
+        changes: to single keys of the configuration, such as ``"train.budget=0.1"``; by name, what errors call each.
+        held_out: sequences to judge by, in place of the last tenth of ``data``, a data set.
+        mnist: folder with MNIST's files, whose digits then move.
+
+    Returns:
+        the tracker, metrics of what was held out, the calibration of its predictions, and the run.
+
+    Raises:
+        UsageError: something that does not go together.
+        DataError: data that cannot be learned from.
+        Interrupted: on Ctrl-C or SIGTERM, after saving; :func:`resume` goes on.
     """
     where = available_device(device)
-    threads = prepare(threads)
+    named = _named(changes, objects, mnist)
     with joined(where) as group:
-
-        def resolve() -> tuple[Config, Splits, Preparation | None]:
-            override(_recipe(variant, preset, start), list(given.values()))  # typos, before a movie is read
-            footage = _filmed(data, given, start, said)
-            config = configured(data, variant, preset, given, start, footage)
-            splits = open_splits(config, mnist, where, footage)
-            training.check(config, splits.train, group)
-            if start:
-                _check_fits(start, config, given)
-            return config, splits, footage and footage.preparation
-
-        def create() -> Run:
-            kept: dict[str, Any] = {"machine": machine_of(threads, where, group), "preparation": preparation}
-            if start:
-                kept["start"] = start.tracker().state_dict()
-            name = f"{config.variant}-{re.sub('[^A-Za-z0-9_.-]+', '_', Path(config.data.source).stem)}"
-            return Run.create(out, config, **kept) if out else Run.numbered(name, config, **kept)
-
-        if out:
-            group.once(Run(out).check_new)
-        config, splits, preparation = group.first(resolve)
-        run = group.once(create)
-        found = conduct(run, config, splits, where, group, resume=False)
-        group.once(lambda: _show(run, config, found))
+        report = _spokesman(report, group)
+        if run is not None:
+            group.once(Run(run).check_new)
+        plan = group.first(
+            partial(
+                _planned, data, tracker, preset, hints, objects, named, held_out, mnist, where, group, report
+            )
+        )
+        kept: dict[str, Any] = {
+            "machine": machine_of(where, group),
+            "preparation": plan.preparation,
+            "start": plan.start.tracker().state_dict() if plan.start else None,
+        }
+        with _folder(run, runs, plan.config, kept, group) as made:
+            return conduct(made, plan.config, plan.splits, where, report, group)
 
 
-def go_on(
-    out: str | None,
-    data: str | None,
-    given: dict[str, str],
-    mnist: str | None,
-    device: str,
-    threads: int | None,
-) -> None:
-    """Continue a run; see :func:`begin`."""
-    if out is None:
-        raise UsageError("--resume: say which run to go on with: --out RUN")
-    where, run = available_device(device), Run(out)
+def resume(
+    run: File | Run,
+    data: Source | None = None,
+    *,
+    device: str = "auto",
+    report: Reporter | None = None,
+    changes: Changes = (),
+    held_out: Dataset | None = None,
+    mnist: File | None = None,
+) -> Fitted:
+    """Go on with a training where it was stopped, to the same result; one that is finished is left as it is.
+
+    Args:
+        run: its folder.
+        data: what it learns from, where that was moved or was no file; None: what its configuration names.
+        device: see :func:`fit`.
+        report: told what happens.
+        changes: that it was made with; others are refused.
+        held_out: see :func:`fit`; where ``data`` are in memory.
+        mnist: folder with MNIST's files.
+    """
+    where, run = available_device(device), run if isinstance(run, Run) else Run(run)
+    named = _named(changes, None, mnist)
     with joined(where) as group:
+        report = _spokesman(report, group)
 
-        def resolve() -> tuple[Config, Splits | None]:
+        def planned() -> tuple[Config, Splits | None]:
             config = run.config
-            _check_same(run, config, data, given)
+            path = os.fspath(data) if isinstance(data, str | os.PathLike) else None
+            check_same(run, config, path, named)
             if run.read_summary():
                 return config, None
-            preparation = run.preparation
-            footage = Footage.of(data or config.data.source, preparation) if preparation else None
-            splits = open_splits(config, mnist, where, footage)
+            given: Halves | PreparedMovie | None = None
+            if preparation := run.preparation:
+                given = PreparedMovie.of(movie_of(config.data.source if data is None else data), preparation)
+            elif data is not None and path is None:
+                given = halves(dataset_of(data), called(data), held_out)
+            splits = open_splits(config, mnist, where, given)
             training.check(config, splits.train, group)
             return config, splits
 
-        config, splits = group.first(resolve)
+        config, splits = group.first(planned)
         if splits is None:
-            say(f"{run.folder}: finished already")
-            group.once(lambda: _show(run, config, run.read_summary()))
-            return
-        threads = prepare(threads or run.machine.get("threads"))
-        warn_of_changes(run, machine_of(threads, where, group))
-        found = conduct(run, config, splits, where, group, resume=True)
-        group.once(lambda: _show(run, config, found))
+            report.say(f"{run.folder}: finished already")
+            return finished(run, run.tracker(device=where), run.read_summary())
+        warn_of_changes(run, machine_of(where, group), report)
+        return conduct(run, config, splits, where, report, group, resume=True)
 
 
-def machine_of(threads: int, device: torch.device, group: Group) -> dict[str, Any]:
-    """What beside the configuration decides a run's last bits."""
-    return {"threads": threads, "device": device.type, "processes": group.size}
+def track(
+    tracker: AnyTracker,
+    data: Source,
+    *,
+    out: File | None = None,
+    device: str = "auto",
+    checkpoint: str = "last",
+    anew: bool = False,
+    rendered: bool | None = None,
+    appearance: bool = False,
+    film: bool = False,
+    report: Reporter | None = None,
+) -> Reading:
+    """Tracks of all objects in all frames; ``track(run, "beads.mp4", out="tracks")`` is ``vtssi-pyro track``.
 
+    Args:
+        tracker: trained.
+        data: sequences; for a tracker that learned from a movie, one movie.
+        out: folder for ``tracks.csv``, ``tracks.json``, ``mot/`` and ``overlay.gif``; None: none is written.
+        device: of a tracker that is loaded.
+        checkpoint: of a run, ``last`` or ``best``.
+        anew: whether a movie is of another camera or place than the one learned from, and is prepared as suits it.
+        rendered: whether to return rendered frames, too; None: unless they are of a file, which may be large.
+        appearance: whether ``tracks.json`` holds a vector of each object's looks.
+        film: whether ``overlay.mp4`` is written, too.
+        report: told what happens.
 
-def warn_of_changes(run: Run, machine: dict[str, Any]) -> None:
-    """Say what may make a resumed run another than an uninterrupted one."""
-    here, before = {**versions(), **machine}, {"processes": 1, **run.versions, **run.machine}
-    changed = [
-        f"{key} {before[key]} before, {here[key]} now"
-        for key in here
-        if before.get(key, here[key]) != here[key]
-    ]
-    if changed:
-        what = "in noise" if before["processes"] != here["processes"] else "in the last bits"
-        warn(f"results may differ {what} from an uninterrupted run ({'; '.join(changed)})")
-
-
-def configured(
-    data: str | None,
-    variant: str | None,
-    preset: str,
-    given: dict[str, str],
-    start: Trained | None = None,
-    footage: Footage | None = None,
-) -> Config:
-    """Preset, then the model to start from, then what the data say, then the options."""
-    for name, assignment in given.items():
-        key = assignment.partition("=")[0].strip()
-        if name.startswith("--set") and key in CHOSEN_ELSEWHERE:
-            raise UsageError(f"{name}: {key} is chosen with {CHOSEN_ELSEWHERE[key]}")
-    config = _recipe(variant, preset, start)
-    source = data or config.data.source
-    if source not in FLAVOURS and "--digits" in given:
-        raise UsageError(
-            f"--digits, --mnist: {source} is no flavour of moving digits but a file; leave them out"
+    Returns:
+        tracks in the pixels of the frames as they are stored, rendered frames (none where ``rendered`` says so), and
+        what each object looks like.
+    """
+    report = report or Silent()
+    if film:
+        writer()
+    loaded = _loaded(tracker, device, checkpoint)
+    frames = opened(data, loaded, report, anew)
+    warn_if_short(loaded, frames.data.length, report)
+    target = writable_folder(out) if out else None
+    if frames.movie:
+        found = read_movie(loaded, frames.movie, bool(rendered))
+    else:
+        how = partial(inference.track, loaded.tracker)
+        found = read_all(
+            frames, frames.data.length, loaded, report, lambda x, first: how(x), _kept(frames, rendered)
         )
-    if footage and not start:
-        config = footage.suited(config)
-    for key, value in (filmed(footage) if footage else described(source)).items():
-        if not (start and key.startswith("model.")):  # frames of another size are refused later
-            config = override(config, [f"{key}={json.dumps(value)}"])
-    fixed = [name for name in given if source not in FLAVOURS and name.startswith(FROM_FILE[bool(footage) :])]
-    if fixed:
-        raise UsageError(f"{fixed[0]}: number and length of the sequences come from the file; leave it out")
-    return override(config, list(given.values()))
+    if target:
+        looks = found.appearance if appearance else None
+        paths = write_tracks(target, found.tracks, frames.frame_size, frames.rate, looks)
+        for path in (*paths, *tracked_pictures(target, frames, found, film)):
+            report.wrote(path)
+    return _returned(found, frames, rendered)
 
 
-def _filmed(
-    data: str | None, given: dict[str, str], start: Trained | None, said: dict[str, Any]
-) -> Footage | None:
-    """The movie to learn from, if it is one."""
-    if data is None or not is_movie(data):
-        if said:
-            raise UsageError(f"{spelled(said).split()[0]}: is of a movie; leave it out")
-        return None
-    if "--objects" in given:
-        said = said | {"objects": json.loads(given["--objects"].partition("=")[2])}
-    return look(data, said, start.config.model.air.frame_size if start else None)
+def forecast(
+    tracker: AnyTracker,
+    data: Source,
+    horizon: int,
+    num_samples: int = 0,
+    *,
+    observe: int | None = None,
+    seed: int = 0,
+    temperature: float | None = None,
+    raw: bool = False,
+    out: File | None = None,
+    device: str = "auto",
+    checkpoint: str = "last",
+    anew: bool = False,
+    rendered: bool | None = None,
+    film: bool = False,
+    report: Reporter | None = None,
+) -> Reading:
+    """Tracks of the frames seen and of ``horizon`` frames beyond them, calibrated where a calibration is at hand.
 
+    Args:
+        tracker: trained, with a model of motion.
+        data: sequences; for a tracker that learned from a movie, one movie.
+        horizon: frames to predict.
+        num_samples: futures to draw of each sequence.
+        observe: frames of each sequence that are seen; None: all.
+        seed: of the futures.
+        temperature: at which to draw them; None: the calibration's, without one 1.
+        raw: whether to leave a calibration out.
+        out: folder for ``predictions.csv``, the tracks of the frames seen, and pictures; None: none is written.
+        device: see :func:`track`, as all that follow.
+        checkpoint: of a run.
+        anew: whether a movie is prepared as suits it.
+        rendered: whether to return rendered frames, too.
+        film: whether ``overlay.mp4`` is written, too.
+        report: told what happens.
 
-def _recipe(variant: str | None, preset: str, start: Trained | None) -> Config:
-    """A preset, for a fresh model or for one that has learned already."""
-    if start is None:
-        return PRESETS[preset](variant or DEFAULT_VARIANTS.get(preset, "vtssi"))
-    before = start.config
-    if variant not in (None, before.variant):
-        raise UsageError(f"--variant {variant}: {start.name} is of variant {before.variant}; leave it out")
-    return replace(PRESETS[preset](before.variant), model=before.model, observe=before.observe)
-
-
-def _check_fits(start: Trained, config: Config, given: dict[str, str]) -> None:
-    """Refuse options that make a model of other sizes or parts than the one to start from."""
-    before = start.config
-    theirs, own = (
-        {name: tuple(tensor.shape) for name, tensor in build(c.variant, c.model).state_dict().items()}
-        for c in (before, config)
+    Returns:
+        as :func:`track`, with ``tracks.samples`` (num_samples, S, T + horizon, N, 2).
+    """
+    report = report or Silent()
+    if film:
+        writer()
+    loaded = _loaded(tracker, device, checkpoint)
+    frames = opened(data, loaded, report, anew)
+    loaded.needs_motion()
+    if observe is not None and frames.data.length < observe:
+        report.warn(
+            f"{called(data)} has {frames.data.length} frames a sequence, fewer than --observe {observe}: all are seen"
+        )
+    seen = min(observe or frames.data.length, frames.data.length)
+    warn_if_short(loaded, seen, report)
+    known = None
+    if not (raw or temperature is not None):
+        known = _calibration(loaded, checkpoint, seen, num_samples, report)
+    target = writable_folder(out) if out else None
+    heat = temperature if temperature is not None else known.temperature if known else 1.0
+    ahead = partial(
+        inference.forecast, loaded.tracker, horizon=horizon, num_samples=num_samples, temperature=heat
     )
-    differing = sorted(name for name in theirs | own if theirs.get(name) != own.get(name))
-    if differing:
-        bare = replace(config, model=before.model)
-        changed = [name for name, text in given.items() if override(bare, [text]) != bare]
-        first = differing[0]
+    told = read_all(
+        frames, seen, loaded, report, lambda x, first: ahead(x, seed=seed + first), _kept(frames, rendered)
+    )
+    tracks = known(told.tracks, seen) if known else told.tracks
+    told = told._replace(tracks=frames.to_source(tracks))
+    if target:
+        csv = target / "predictions.csv"
+        write_predictions_csv(csv, told.tracks, seen)
+        pictures = predicted_pictures(target, frames, told, seen, film)
+        observed = head(told.tracks, frames=seen)
+        for path in (csv, *write_tracks(target, observed, frames.frame_size, frames.rate), *pictures):
+            report.wrote(path)
+    return _returned(told, frames, rendered)
+
+
+class Calibrated(NamedTuple):
+    """How honest sampled predictions are, and what makes them so; assessments by ``Assessment.as_dict``."""
+
+    calibration: Calibration | None
+    before: dict[str, Any] | None = None  # of other sequences; None where there are none to judge by
+    after: dict[str, Any] | None = None
+
+
+def calibrate(
+    tracker: AnyTracker,
+    data: Source | None = None,
+    *,
+    test: Source | None = None,
+    count: int = 1000,
+    observe: int | None = None,
+    samples: int = 50,
+    seed: int = 0,
+    mnist: File | None = None,
+    device: str = "auto",
+    checkpoint: str = "last",
+    report: Reporter | None = None,
+) -> Calibrated:
+    """Make sampled predictions honest, and tell how honest they are.
+
+    A run keeps its calibration, which :func:`forecast` then uses. Weights that ship have one, which is only judged.
+
+    Args:
+        tracker: trained, with a model of motion.
+        data: sequences to fit on, with positions; None: of a run on moving digits, its validation digits.
+        test: sequences to judge by, with positions; None: of such a run, test digits; else nothing is judged.
+        count: moving digits to fit on, and to judge by.
+        observe: frames seen before the rest is predicted; None: the run's own number.
+        samples: futures to draw of each sequence.
+        seed: of the draws.
+        mnist: folder with MNIST's files.
+        device: of a tracker that is loaded.
+        checkpoint: of a run.
+        report: told what happens.
+    """
+    report, where = report or Silent(), available_device(device)
+    kept = _kept_by(tracker)
+    run, ships = kept if isinstance(kept, Run) else None, kept is not None and not isinstance(kept, Run)
+    name = (
+        os.fspath(tracker)
+        if isinstance(tracker, str | os.PathLike)
+        else kept.name
+        if kept
+        else "this tracker"
+    )
+    if data is not None and ships:
+        raise UsageError(f"--fit-on: {name} ships with the calibration it has; leave it out")
+    if _same_file(data, test):
+        raise UsageError(f"--fit-on: {data} also judges; fit on other sequences")
+    config = kept.config if kept else None
+    drawn = config is not None and is_flavour(config.data.source)
+    if not drawn and kept is not None and (test is None or (data is None and run is not None)):
         raise UsageError(
-            f"{', '.join(changed)}: the weights of {start.name} would not fit ({first}: {theirs.get(first)} there, "
-            f"{own.get(first)} here); leave that out, or --from"
+            f"{name}: was trained on a file; give DATA.npz and --fit-on FILE.npz, with positions"
         )
+    if data is None and kept is None:
+        raise UsageError("a tracker without a run: give sequences to calibrate it on")
+    with run.lock() if run else nullcontext():
+        loaded = _loaded(tracker, str(where), checkpoint)
+        loaded.needs_motion()
+        seen = observe or loaded.observe
+
+        def either(source: Source | None, split: str, seed: int) -> Dataset | None:
+            if source is None and drawn and config is not None:
+                source = digits(config, mnist, split, count, seed)
+            return None if source is None else _known(source, loaded, seen)
+
+        judged = either(test, "test", TABLE_SEED)
+        if ships:
+            calibration = loaded.calibration
+        else:
+            learned = either(data, "validation", CALIBRATION_SEED)
+            assert learned is not None
+            with report.watched(learned, "fitting") as known:
+                calibration = recalibrate(loaded.tracker, known, seen, samples, seed, known.truth)
+        before = after = None
+        if judged is not None:
+            with report.watched(judged, "judging", times=1 + bool(calibration)) as shown:
+                before, after = _assessed(loaded.tracker, shown, calibration, seen, samples, seed + 1)
+        if run and calibration:
+            run.keep(calibration)
+            if before is not None:
+                reliability(run.figures / "reliability.png", before, after)
+            report.say(f"calibration kept in {run.calibration_file}; predict uses it")
+    return Calibrated(calibration, before, after)
 
 
-def _check_same(run: Run, config: Config, data: str | None, given: dict[str, str]) -> None:
-    """Refuse options that contradict the configuration of a run."""
-    differing = [name for name, assignment in given.items() if override(config, [assignment]) != config]
-    moved = config.data.movie and data is not None and Path(data).exists()  # its frames are compared later
-    if data is not None and not moved and config.data.source not in (data, str(Path(data).resolve())):
-        differing.insert(0, f"DATA {data}")
-    if differing:
+def track_live(
+    tracker: AnyTracker,
+    source: File | BinaryIO,
+    out: File,
+    *,
+    patience: float = 10.0,
+    size: tuple[int, int] | None = None,
+    device: str = "auto",
+    checkpoint: str = "last",
+    report: Reporter | None = None,
+) -> Path:
+    """Track frames as they come; every frame's rows are in ``tracks.csv`` before the next is read.
+
+    Args:
+        tracker: trained; frames go through its run's preparation, if it has one.
+        source: a folder that pictures are added to, or a pipe of raw frames in 8-bit grey.
+        out: folder for ``tracks.csv``.
+        patience: seconds to wait for another picture.
+        size: (H, W) of the frames in a pipe; None: what the preparation says.
+        device: of a tracker that is loaded.
+        checkpoint: of a run.
+        report: told how long the frames took, and the file.
+    """
+    report = report or Silent()
+    loaded = _loaded(tracker, device, checkpoint)
+    preparation = loaded.preparation or Preparation((Luminance(),))
+    path = writable_folder(out) / "tracks.csv"
+    if isinstance(source, str | os.PathLike):
+        if size is not None:
+            raise UsageError("--size is of frames on standard input: leave it out, pictures tell their own")
+        frames = growing_folder(source, patience)
+    else:
+        frames = piped_frames(source, size or stored_size(preparation, loaded.side), report.warn)
+    stream = Stream(loaded.tracker)
+    with Watch(frames) as watch, TracksWriter(path) as rows:
+
+        def write(reading: Reading | None) -> None:
+            if reading is not None:
+                rows.append(to_source(reading.tracks, preparation))
+
+        try:
+            for frame in preparation(watch):
+                reading = stream.push(_frame(frame, loaded.side).to(loaded.device))
+                write(reading)
+                if watch.number > stream.needed:  # the first frames wait for each other
+                    watch.done()
+        finally:  # whatever ends the stream, its first frames may still wait
+            write(stream.flush())
+            report.say(watch.told())
+    report.wrote(path)
+    return path
+
+
+class _Plan(NamedTuple):
+    """All that a training is decided by."""
+
+    config: Config
+    splits: Splits
+    preparation: Preparation | None
+    start: Trained | None
+
+
+def _planned(
+    data: Source | None, tracker: AnyTracker, preset: str, hints: Hints, objects: int | None,
+    changes: dict[str, str], held_out: Dataset | None, mnist: File | None, where: torch.device, group: Group,
+    report: Reporter,
+) -> _Plan:  # fmt: skip
+    recipe, start = _recipe(tracker, preset)
+    refuse_misplaced(changes)
+    override(recipe, list(changes.values()))  # typos, before a movie is read
+    side = start.config.model.air.frame_size if start else None
+    source = _learned(recipe.data.source if data is None else data, hints, objects, held_out, side, report)
+    config = configured(recipe, source, changes, start)
+    splits = open_splits(config, mnist, where, None if isinstance(source, str) else source)
+    training.check(config, splits.train, group)
+    if start:
+        check_start(start, config, changes)
+    return _Plan(config, splits, source.preparation if isinstance(source, PreparedMovie) else None, start)
+
+
+def _recipe(tracker: AnyTracker, preset: str) -> tuple[Config, Trained | None]:
+    """The configuration that data and changes are added to, and whose weights to start from."""
+    if preset not in PRESETS:
+        raise UsageError(f"unknown preset {preset!r}: expected one of {', '.join(PRESETS)}")
+    if isinstance(tracker, Tracker):
         raise UsageError(
-            f"{run.folder}: was made with another configuration than {', '.join(differing)}; leave that out, "
-            "or start a new run without --resume and with another --out"
+            "fit builds the tracker it trains, so that its run can be loaded again: give a configuration, or train "
+            "this tracker with SVI(tracker.model, tracker.guide, optimizer, Trace_ELBO())"
         )
+    if isinstance(tracker, Config):
+        return tracker, None
+    if isinstance(tracker, ModelConfig):
+        return replace(PRESETS[preset]("vtssi"), model=tracker), None
+    if isinstance(tracker, str) and tracker in VARIANTS:
+        return PRESETS[preset](tracker), None
+    start = _kept_by(tracker)
+    assert start is not None
+    before = start.config
+    return replace(PRESETS[preset](before.variant), model=before.model, observe=before.observe), start
 
 
-def conduct(
-    run: Run, config: Config, splits: Splits, device: torch.device, group: Group, resume: bool
-) -> dict[str, Any]:
-    """Train in a run folder, judge and draw; returns what ``summary.json`` holds."""
-    each = f"{group.size} processes, each on {device.type}" if group.size > 1 else str(device)
-    say(f"run folder: {run.folder} ({each}, {torch.get_num_threads()} threads)")
-    with reporting(config) as reporter:
-        tracker = training.fit(config, splits.train, splits.validation, run, device, reporter, resume, group)
+def _learned(
+    data: Source,
+    hints: Hints,
+    objects: int | None,
+    held_out: Dataset | None,
+    side: int | None,
+    report: Reporter,
+) -> str | Halves | PreparedMovie:
+    """What is learned from: a flavour or a file's path, sequences, or a movie, prepared."""
+    flavour = isinstance(data, str) and data in FLAVOURS
+    if isinstance(data, PreparedMovie):
+        return data
+    if held_out is None and not flavour and (movie := as_movie(data)):
+        return look(movie, replace(hints, objects=objects or hints.objects), side, report.say)
+    said = next((field.name for field in fields(hints) if getattr(hints, field.name) is not None), None)
+    if said:
+        raise UsageError(f"--{said.replace('_', '-')}: is of a movie; leave it out")
+    if isinstance(data, str | os.PathLike) and held_out is None:
+        return os.fspath(data)
+    return halves(dataset_of(data), called(data), held_out)
 
-    def finish() -> dict[str, Any]:
-        with _told_how_to_go_on(run, group):
-            with watched(splits.calibration, "calibrating") as held_out:
-                why_not = training.calibrate(config, run, tracker, held_out)
-            if why_not:
-                say(f"predictions stay uncalibrated: {why_not}")
-            with watched(splits.test, "judging") as test:
-                found = training.summarise(config, run, tracker, test)
-            curves(run)
-            pictures(run, config, tracker, splits.test)
-        return found
 
-    return group.once(finish)
+def _named(changes: Changes, objects: int | None, mnist: File | None) -> dict[str, str]:
+    """Assignments by what errors call them."""
+    named = (
+        dict(changes) if isinstance(changes, Mapping) else {f"--set {change}": change for change in changes}
+    )
+    if objects is not None:
+        named["--objects"] = f"model.air.num_objects={objects}"
+    if mnist is not None and not any(text.startswith("data.digits") for text in named.values()):
+        named["--digits"] = 'data.digits="mnist"'
+    return named
+
+
+def _spokesman(report: Reporter | None, group: Group) -> Reporter:
+    """Of several processes, the first tells."""
+    return report if report and group.rank == 0 else Silent()
 
 
 @contextmanager
-def _told_how_to_go_on(run: Run, group: Group) -> Iterator[None]:
+def _folder(
+    run: File | None, runs: File | None, config: Config, kept: dict[str, Any], group: Group
+) -> Iterator[Run]:
+    """A new run; a temporary one is removed when nobody has it any more, unless its training was interrupted."""
+    if run is not None or runs is not None:
+        yield group.once(
+            lambda: (
+                Run.create(run, config, **kept) if run is not None else numbered(runs or "", config, **kept)
+            )
+        )
+        return
+    made = group.once(lambda: Run.create(tempfile.mkdtemp(prefix="vtssi-pyro-"), config, **kept))
+    removed = weakref.finalize(made, shutil.rmtree, made.folder, ignore_errors=True)
+    if group.rank:
+        removed.detach()
     try:
-        yield
-    except (KeyboardInterrupt, Terminated):
-        again = f"{group.command} fit --out {shlex.quote(str(run.folder))} --resume"
-        say(f"the trained weights are saved; finish with: {again}")
+        yield made
+    except Interrupted:
+        removed.detach()
         raise
 
 
-def _show(run: Run, config: Config, found: dict[str, Any]) -> None:
-    """Metrics and files to stdout; what to try next to stderr."""
-    if found["metrics"]:
-        click.echo("\n".join(overall(found["metrics"], config.observe)))
-    elif found.get("held_out"):
-        click.echo("\n".join(unseen(found["held_out"], config.observe)))
-    else:
-        click.echo("no metrics: the data have no positions")
-    click.echo(f"trained in {found['minutes']:.1f} minutes")
-    for path in sorted(run.figures.iterdir()):
-        click.echo(path)
-    say("next:")
-    flavour = config.data.source if config.data.source in FLAVOURS else None
-    if flavour:
-        size, objects = config.model.air.frame_size, config.model.air.num_objects
-        extra = f" --frame-size {size}" * (size != 50) + f" --objects {objects}" * (objects != 2)
-        extra += f" --digits {config.data.digits}" * (config.data.digits != "embedded")
-        say(f"  vtssi-pyro generate {flavour} --out test.npz{extra}")
-    frames = "test.npz" if flavour else shlex.quote(config.data.source)
-    if found["metrics"] is not None:
-        say(f"  {_command('evaluate', run)} {frames}")
-    say(f"  {_command('track', run)} {frames} --out tracks")
-    if found["predicts"]:
-        say(
-            f"  {_command('predict', run)} {frames} --observe {config.observe} --horizon 30 --out predictions"
+def _loaded(tracker: AnyTracker, device: str, checkpoint: str) -> Loaded:
+    """A tracker ready to track; one in memory stays where it is."""
+    if isinstance(tracker, Fitted):
+        return Loaded(tracker.tracker, tracker.run.name, tracker.run)
+    if isinstance(tracker, Tracker):
+        return at_hand(tracker)
+    return at_hand(tracker, checkpoint, available_device(device))
+
+
+def _kept_by(tracker: AnyTracker) -> Trained | None:
+    """The run or the weights that a tracker comes from, if it comes from any."""
+    if isinstance(tracker, Tracker | Config | ModelConfig):
+        return None
+    if isinstance(tracker, Fitted):
+        return tracker.run
+    return find(tracker) if isinstance(tracker, str | os.PathLike) else tracker
+
+
+def _calibration(
+    loaded: Loaded, checkpoint: str, seen: int, samples: int, report: Reporter
+) -> Calibration | None:
+    """The calibration of these weights, if there is one; a warning where the intervals may not be honest."""
+    if samples < 2 or loaded.source is None:
+        return None
+    found, name = loaded.calibration, loaded.name
+    if found is None:
+        report.warn(
+            f"{name}: its intervals are as the model has them; vtssi-pyro calibrate tells how honest that is"
         )
+    elif not found.is_of(digest(loaded.tracker.state_dict())):
+        report.warn(
+            f"{name}: its calibration is of other weights than checkpoint {checkpoint} and is left out; "
+            f"vtssi-pyro calibrate {name} --checkpoint {checkpoint} makes one"
+        )
+        return None
+    elif not found.fits(seen, samples):
+        report.warn(
+            f"{name}: was calibrated on {found.samples} futures after {found.observed} frames, "
+            f"not {samples} after {seen}: its regions may hold less or more than they say"
+        )
+    return found
 
 
-def _command(words: str, run: Run) -> str:
-    return f"vtssi-pyro {words} {shlex.quote(str(run.folder))}"
+def _known(source: Source, loaded: Loaded, seen: int) -> Dataset:
+    """Sequences with truth, and with frames to predict."""
+    found = sequences(source, loaded)
+    if found.truth is None:
+        raise DataError(f"{called(source)}: has no positions to judge by; expected positions (S, T, N, 2)")
+    if found.length <= seen:
+        raise DataError(
+            f"{found.length} frames a sequence, of which {seen} are seen: none is left to predict"
+        )
+    return found
+
+
+def _assessed(
+    tracker: Tracker, test: Dataset, calibration: Calibration | None, seen: int, samples: int, seed: int
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Assessments before and after a calibration."""
+    assert test.truth is not None
+    before = assess(test.truth, futures(tracker, test, seen, samples, seed=seed), seen).as_dict()
+    if calibration is None:
+        return before, None
+    drawn = futures(tracker, test, seen, samples, calibration.temperature, seed)
+    return before, assess(test.truth, calibration(drawn, seen), seen).as_dict()
+
+
+def _kept(frames: Opened, rendered: bool | None) -> int | None:
+    """Of how many sequences rendered frames are kept: of all, or of those that a picture shows."""
+    return None if _wanted(frames, rendered) else SHOWN
+
+
+def _wanted(frames: Opened, rendered: bool | None) -> bool:
+    return frames.in_memory if rendered is None else rendered
+
+
+def _returned(reading: Reading, frames: Opened, rendered: bool | None) -> Reading:
+    """A reading without the rendered frames of some sequences alone."""
+    return reading if _wanted(frames, rendered) else reading._replace(frames=reading.frames[:0])
+
+
+def _same_file(one: object, other: object) -> bool:
+    if not (isinstance(one, str | os.PathLike) and isinstance(other, str | os.PathLike)):
+        return False
+    return Path(one).resolve() == Path(other).resolve()
+
+
+def _frame(frame: np.ndarray, side: int) -> Tensor:
+    """A frame (1, 1, S, S) in steps of 1/255, as frames of files are kept."""
+    if frame.shape != (side, side):
+        height, width = frame.shape
+        raise DataError(f"frames have {height}x{width} pixels (H x W), the run's model expects {side}x{side}")
+    if not (0 <= frame.min() and frame.max() <= 1):
+        raise DataError(f"a frame has intensities from {frame.min()} to {frame.max()}: expected [0, 1]")
+    return torch.from_numpy(np.round(255 * frame).astype(np.float32) / 255)[None, None]

@@ -192,7 +192,7 @@ def test_exit_codes(error: BaseException, code: int, run: Run, monkeypatch: pyte
     def fails(*args: Any, **kwargs: Any) -> None:
         raise error
 
-    monkeypatch.setattr(training, "fit", fails)
+    monkeypatch.setattr(training, "train", fails)
     summary = run.summary.read_bytes()
     run.summary.unlink()
     try:

@@ -153,7 +153,7 @@ def test_what_is_finished_is_not_done_again(made: Path, monkeypatch: pytest.Monk
         raise AssertionError
 
     before = {path: path.read_bytes() for path in made.rglob("*") if path.is_file() and path.name != ".lock"}
-    monkeypatch.setattr(training, "fit", never)
+    monkeypatch.setattr(training, "train", never)
     monkeypatch.setattr(reproduction, "judge", never)
     result = call(*table(made, variants=f"air,vtssi,{WITHOUT_MOT}"))
     assert result.stderr.count("is there") == 3
@@ -161,7 +161,7 @@ def test_what_is_finished_is_not_done_again(made: Path, monkeypatch: pytest.Monk
 
 
 def test_other_sequences_are_judged_without_training(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "fit", None)
+    monkeypatch.setattr(training, "train", None)
     path = Cells(made).path(Key("air", "linear-overlap", 0))
     before = path.read_bytes()
     call(*table(made, "--sequences", 4, variants="air"))

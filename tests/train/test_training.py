@@ -5,6 +5,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import numpy as np
 import pytest
 import torch
 
+from vtssi_pyro.artifacts.fitting import metrics_so_far, summarise
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import AIRConfig, ModelConfig, MOTConfig, RECTConfig, TemplateConfig, override
 from vtssi_pyro.config.schedules import Constant, Linear, Staircase
-from vtssi_pyro.data import VideoFile
+from vtssi_pyro.data import ArrayDataset
 from vtssi_pyro.errors import CheckpointError, Diverged
+from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.model.variants import build
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.train import training
@@ -24,6 +27,7 @@ from vtssi_pyro.train.batches import position_batches
 from vtssi_pyro.train.config import Config, DataConfig
 from vtssi_pyro.train.logbook import validation_elbo
 from vtssi_pyro.train.recipe import Stage, TrainConfig  # fmt: skip
+from vtssi_pyro.train.reporting import Silent
 from vtssi_pyro.train.trainer import Trainer
 
 # Every objective, and within each something that changes with the step.
@@ -55,21 +59,19 @@ class Killed(BaseException):
     """What no code catches, as close as an exception comes to a kill."""
 
 
-class At:
+class At(Silent):
     """A reporter that does something once a step is reached; step 0: when the training begins."""
 
     def __init__(self, step: int | None = None, do: Callable[[], None] | None = None) -> None:
         self.step, self.do = step, do
 
-    def begin(self, step: int, steps: int) -> None:
+    def begin(self, config: Config, step: int) -> None:
         if self.do and self.step == 0:
             self.do()
 
     def advance(self, step: int, stage: str) -> None:
         if self.do and step == self.step:
             self.do()
-
-    def record(self, record: dict[str, Any]) -> None: ...
 
 
 def kill() -> None:
@@ -85,7 +87,7 @@ def configuration(variant: str = "vtssi", stages: tuple[Stage, ...] = STAGES) ->
     return Config(variant, "test", 1, 3, DataConfig(length=8), MODEL, train)
 
 
-def videos() -> VideoFile:
+def videos() -> ArrayDataset:
     """Two soft blobs a sequence on straight paths."""
     random = np.random.default_rng(0)
     start, speed = random.uniform(6, 14, (10, 1, 2, 2)), random.uniform(-0.5, 0.5, (10, 1, 2, 2))
@@ -93,14 +95,15 @@ def videos() -> VideoFile:
     axis = np.arange(20) + 0.5
     x, y = (np.exp(-(((axis - path[..., i, None]) / 2) ** 2)) for i in (0, 1))  # (S, T, N, 20)
     frames = (y[..., :, None] * x[..., None, :]).sum(2).clip(0, 1)
-    return VideoFile("blobs", frames.astype(np.float32), path.astype(np.float32))
+    return ArrayDataset("blobs", frames.astype(np.float32), path.astype(np.float32))
 
 
 DATA = videos()
 
 
 def train(config: Config, run: Run, reporter: At, resume: bool = False) -> Any:
-    return training.fit(config, DATA, DATA, run, CPU, reporter, resume)
+    known = partial(metrics_so_far, observe=config.observe)
+    return training.train(config, DATA, DATA, run, CPU, reporter, resume, judge=known)
 
 
 def outcome(run: Run) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
@@ -213,7 +216,7 @@ def test_looking_draws_no_random_number() -> None:
     before = torch.get_rng_state()
     batches = [position_batches(tracker, DATA, STAGES[2], 1, 1.0, CPU) for _ in range(2)]
     validation_elbo(tracker, DATA, CPU)
-    training.judge(tracker, DATA, 3)
+    judge(tracker, DATA, 3)
     assert torch.equal(torch.get_rng_state(), before)
     assert same(batches[0](4), batches[1](4))
     assert not same(batches[0](4), batches[0](5))
@@ -280,12 +283,12 @@ def test_a_checkpoint_of_another_model_is_refused(whole: Run, tmp_path: Path) ->
 def test_the_summary_says_what_was_reached(whole: Run) -> None:
     tracker = build("vtssi", MODEL)
     tracker.load_state_dict(checkpoint.load(whole.checkpoint())["trained"])
-    summary = training.summarise(configuration(), whole, tracker, DATA)
+    summary = summarise(configuration(), whole, tracker, DATA)
     judged = [r for r in whole.records() if r["kind"] == "validation"][-1]
     assert {k: summary["metrics"][k] for k in judged if k.endswith(("error", "accuracy"))} == {
         k: v for k, v in judged.items() if k.endswith(("error", "accuracy"))
     }
     assert (summary["seed"], summary["steps"]) == (1, STEPS)
     assert summary["minutes"] == round(judged["seconds"] / 60, 2)
-    without = VideoFile("no truth", np.zeros((2, 8, 20, 20), np.uint8))
-    assert training.summarise(configuration(), whole, tracker, without)["metrics"] is None
+    without = ArrayDataset("no truth", np.zeros((2, 8, 20, 20), np.uint8))
+    assert summarise(configuration(), whole, tracker, without)["metrics"] is None

@@ -1,151 +1,215 @@
-"""Frames of a user's read by a run's tracker, part by part, so that large files need no large memory."""
+"""Frames of a user's read by a tracker, part by part, so that large files need no large memory."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from vtssi_pyro.artifacts.loading import Trained
-from vtssi_pyro.cli.failures import FULL
-from vtssi_pyro.cli.options import warn
-from vtssi_pyro.cli.progress import watched
-from vtssi_pyro.data import Dataset, VideoFile, open_frames
+from vtssi_pyro.artifacts.loading import Loaded
+from vtssi_pyro.data import ArrayDataset, Dataset, open_frames
+from vtssi_pyro.data.frames import as_array
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.inference.filter import Reading, concatenated, readings
-from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.movies import open_movie, thumbnails
-from vtssi_pyro.movies.prepared import Footage, moved
-from vtssi_pyro.plots.contact_sheet import is_movie, look
+from vtssi_pyro.movies import Movie, array_movie, is_movie, open_movie, thumbnails
+from vtssi_pyro.movies.prepared import PreparedMovie, look, moved
 from vtssi_pyro.plots.style import Frames
-from vtssi_pyro.tracks.export import write_mot_challenge, write_tracks_csv, write_tracks_json
+from vtssi_pyro.train.reporting import Reporter
 from vtssi_pyro.types import Tracks
 
-PART = 64  # sequences
+File = str | Path
+Source = File | np.ndarray | Tensor | Dataset | Movie | PreparedMovie
+
+PART = 64  # sequences of a file that are read at a time
 SHOWN = 4  # sequences in an animation
 WIDEST, LONGEST = 400, 300  # pixels and frames of a movie in an animation
 
 
 class Opened(NamedTuple):
-    """Frames as a run's model sees them, and the movie that they were made of, if they were."""
+    """Frames as a model sees them, and the movie that they were made of, if they were."""
 
-    data: VideoFile
-    footage: Footage | None = None
+    data: Dataset
+    movie: PreparedMovie | None = None
+    in_memory: bool = False  # whether the frames were given, and not a file of them
 
     @property
     def frame_size(self) -> tuple[int, int]:
         """(H, W) of the frames as they are stored, pixels."""
-        return self.footage.size if self.footage else self.data.frame_size
+        return self.movie.size if self.movie else self.data.frame_size
 
     @property
     def rate(self) -> float | None:
         """Frames per second; None where it is not known."""
-        return self.footage.rate if self.footage else None
+        return self.movie.rate if self.movie else None
 
     def to_source(self, tracks: Tracks) -> Tracks:
         """Tracks in the pixels of the frames as they are stored."""
-        return self.footage.to_source(tracks) if self.footage else tracks
+        return self.movie.to_source(tracks) if self.movie else tracks
 
     def shown(self, tracks: Tracks, frames: int, first: int = 0) -> tuple[Frames, Tracks]:
         """The first sequences, or frames of a movie from ``first`` on, for a picture; and tracks, in its pixels."""
-        if self.footage is None:
-            return self.data.frames(slice(0, SHOWN), length=min(self.data.length, frames)), head(
-                tracks, SHOWN
-            )
-        small = thumbnails(open_movie(self.footage.name), WIDEST, min(frames - first, LONGEST), first)
+        if self.movie is None:
+            seen = self.data.frames(slice(0, SHOWN), length=min(self.data.length, frames))
+            return seen, head(tracks, SHOWN)
+        small = thumbnails(self.movie.movie, WIDEST, min(frames - first, LONGEST), first)
         tracks = head(tracks, frames=LONGEST, first=first)
         return small.frames[None], moved(tracks, lambda points: points * small.ratio, small.ratio)
 
 
-def open_for(path: str, trained: Trained, anew: bool = False) -> Opened:
-    """Frames for a run's model: sequences, or, where it learned from a movie, a movie prepared as that one was.
+def as_movie(source: Source) -> Movie | None:
+    """One movie, where a source is one: a file or folder of one, or an array (T, H, W) or (T, H, W, 3)."""
+    if isinstance(source, str | os.PathLike):
+        return open_movie(source) if is_movie(source) else None
+    try:
+        return movie_of(source)
+    except DataError:
+        return None
+
+
+def movie_of(source: Source) -> Movie:
+    """The movie that a source is.
+
+    Raises:
+        DataError: it is none.
+    """
+    if isinstance(source, Movie | PreparedMovie):
+        return source if isinstance(source, Movie) else source.movie
+    if isinstance(source, str | os.PathLike):
+        return open_movie(source)
+    if isinstance(source, np.ndarray | Tensor):
+        return array_movie("frames", as_array(source) if isinstance(source, Tensor) else source)
+    raise DataError("sequences are no movie: expected a file, or an array (T, H, W)")
+
+
+def dataset_of(source: Source) -> Dataset:
+    """The sequences that a source is.
+
+    Raises:
+        DataError: it is none.
+    """
+    if isinstance(source, str | os.PathLike | np.ndarray | Tensor):
+        return open_frames(source)
+    if isinstance(source, Movie | PreparedMovie):
+        raise DataError(f"{source.name}: a movie is no sequences: give its frames as an array (1, T, H, W)")
+    return source
+
+
+def opened(source: Source, loaded: Loaded, report: Reporter, anew: bool = False) -> Opened:
+    """Frames for a tracker: sequences, or, where it learned from a movie, a movie prepared as that one was.
 
     Args:
-        path: file or folder.
-        trained: the run.
+        source: sequences or a movie.
+        loaded: the tracker.
+        report: told what is found in a movie that is inspected.
         anew: whether the movie is of another camera or place, and is to be inspected and prepared by itself.
     """
-    preparation = trained.preparation
+    if isinstance(source, PreparedMovie):
+        return _of_movie(source)
+    preparation = loaded.preparation
     if preparation is None:
         if anew:
-            raise UsageError(f"--prepare-anew: {trained.name} did not learn from a movie; leave it out")
-        return Opened(open_sequences(path, trained))
-    if not is_movie(path):
-        raise _sequences_for_a_movie(path, trained)
-    side = trained.config.model.air.frame_size
-    footage = look(path, side=side) if anew else Footage.of(path, preparation)
-    return Opened(VideoFile(path, footage.frames.numpy()), footage)
+            raise UsageError(f"--prepare-anew: {loaded.name} did not learn from a movie; leave it out")
+        return Opened(sequences(source, loaded), None, not isinstance(source, str | os.PathLike))
+    movie = as_movie(source)
+    if movie is None:
+        raise _sequences_for_a_movie(source, loaded)
+    if anew:
+        return _of_movie(look(movie, side=loaded.side, tell=report.say))
+    return _of_movie(PreparedMovie.of(movie, preparation))
 
 
-def open_sequences(path: str, trained: Trained) -> VideoFile:
-    """Frames of the size that a run's model was trained on."""
-    if trained.preparation:
-        raise _sequences_for_a_movie(path, trained)
-    data, side = open_frames(path), trained.config.model.air.frame_size
+def sequences(source: Source, loaded: Loaded) -> Dataset:
+    """Frames of the size that a tracker reads."""
+    if loaded.preparation:
+        raise _sequences_for_a_movie(source, loaded)
+    data, side = dataset_of(source), loaded.side
     if data.frame_size != (side, side):
-        height, width = data.frame_size
+        name, (height, width) = called(source), data.frame_size
         raise DataError(
-            f"{path}: frames are {height}x{width} pixels (H x W), the run's model expects {side}x{side}:"
-            f" resize them, or train on such frames with vtssi-pyro fit {path}"
+            f"{name}: frames are {height}x{width} pixels (H x W), the run's model expects {side}x{side}:"
+            f" resize them, or train on such frames with vtssi-pyro fit {name}"
         )
     return data
 
 
-def _sequences_for_a_movie(path: str, trained: Trained) -> DataError:
+def _of_movie(movie: PreparedMovie) -> Opened:
+    return Opened(ArrayDataset(movie.name, movie.frames.numpy()), movie)
+
+
+def called(source: Source) -> str:
+    """As errors call it."""
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    return source.name if isinstance(source, Movie | PreparedMovie | ArrayDataset) else "frames"
+
+
+def _sequences_for_a_movie(source: Source, loaded: Loaded) -> DataError:
     return DataError(
-        f"{path}: {trained.name} learned from a movie, whose frames it prepares, and reads no sequences: track and "
-        "predict take one movie at a time, be it an array (T, H, W); fit has judged the run by held-out frames"
+        f"{called(source)}: {loaded.name} learned from a movie, whose frames it prepares, and reads no sequences: "
+        "track and predict take one movie at a time, be it an array (T, H, W); fit has judged the run by frames "
+        "held out"
     )
 
 
-class Read(NamedTuple):
-    """What was read of all sequences."""
-
-    tracks: Tracks
-    appearance: Tensor  # (S, N, D)
-    rendered: Tensor | None = None  # (SHOWN, T, H, W) the rendered frames of the first sequences
-
-
-def read_movie(tracker: Tracker, footage: Footage, device: torch.device) -> Read:
-    """Read one movie from end to end, in its own pixels."""
-    parts, looks = [], torch.empty(0)
-    for reading in readings(tracker, footage.frames[None].to(device)):
-        parts.append(reading.tracks.cpu())
-        looks = reading.appearance.cpu()
-    return Read(footage.to_source(concatenated(parts, 1)), looks)
-
-
-def warn_if_short(tracker: Tracker, length: int) -> None:
+def warn_if_short(loaded: Loaded, length: int, report: Reporter) -> None:
     """Fewer frames than the consensus of objects looks at are read, but less surely."""
-    wanted = getattr(tracker.consensus, "K", 1)
+    wanted = loaded.tracker.consensus.K
     if length < wanted:
-        warn(f"{length} frames a sequence, the model looks for objects in {wanted}: counts will be less sure")
+        report.warn(
+            f"{length} frames a sequence, the model looks for objects in {wanted}: counts will be less sure"
+        )
+
+
+def read_movie(loaded: Loaded, movie: PreparedMovie, rendered: bool) -> Reading:
+    """Read one movie from end to end, in its own pixels; on the CPU.
+
+    Args:
+        loaded: the tracker.
+        movie: prepared.
+        rendered: whether to keep the rendered frames, which the memory then has to hold.
+    """
+    parts, frames, looks = [], [], torch.empty(0)
+    for reading in readings(loaded.tracker, movie.frames[None].to(loaded.device)):
+        parts.append(reading.tracks.cpu())
+        frames.append(reading.frames[: int(rendered)].cpu())
+        looks = reading.appearance.cpu()
+    return Reading(movie.to_source(concatenated(parts, 1)), torch.cat(frames, 1), looks)
 
 
 def read_all(
-    dataset: Dataset, length: int, device: torch.device, read: Callable[[Tensor, int], Reading]
-) -> Read:
-    """Read the first ``length`` frames of every sequence.
+    opened: Opened,
+    length: int,
+    loaded: Loaded,
+    report: Reporter,
+    read: Callable[[Tensor, int], Reading],
+    rendered: int | None,
+) -> Reading:
+    """Read the first ``length`` frames of every sequence; on the CPU.
 
     Args:
-        dataset: whose frames are looked at, and nothing else.
+        opened: whose frames are looked at, and nothing else.
         length: frames.
-        device: to read on.
+        loaded: the tracker.
+        report: told how far it is.
         read: what to do with frames (b, length, H, W), the first of which is of the sequence of that number.
+        rendered: sequences whose rendered frames are kept; None: all.
     """
-    parts: list[Tracks] = []
+    tracks: list[Tracks] = []
     looks: list[Tensor] = []
-    rendered: list[Tensor] = []
-    with watched(dataset, "reading") as frames:
-        for index in torch.arange(len(dataset)).split(PART):
-            reading = read(frames.frames(index, length=length).to(device), int(index[0]))
-            parts.append(reading.tracks.cpu())
+    frames: list[Tensor] = []
+    total, weights = len(opened.data), next(loaded.tracker.parameters())
+    with report.watched(opened.data, "reading") as data:
+        # what is in memory already need not be read in parts
+        for index in torch.arange(total).split(total if opened.in_memory else PART):
+            reading = read(data.frames(index, length=length).to(weights), int(index[0]))
+            tracks.append(reading.tracks.cpu())
             looks.append(reading.appearance.cpu())
-            if not rendered:
-                rendered.append(reading.frames[:SHOWN].cpu())
-    return Read(concatenated(parts), torch.cat(looks), rendered[0])
+            left = total if rendered is None else max(0, rendered - int(index[0]))
+            frames.append(reading.frames[:left].cpu())
+    return Reading(concatenated(tracks), torch.cat(frames), torch.cat(looks))
 
 
 def head(tracks: Tracks, sequences: int | None = None, frames: int | None = None, first: int = 0) -> Tracks:
@@ -154,33 +218,3 @@ def head(tracks: Tracks, sequences: int | None = None, frames: int | None = None
     samples = None if tracks.samples is None else tracks.samples[(slice(None), *rows)]
     fields = (None if field is None else field[rows] for field in tracks._replace(samples=None))
     return Tracks._make(fields)._replace(samples=samples)
-
-
-def folder(out: str, option: str = "--out") -> Path:
-    """The folder for results, made if missing, in which something can be written."""
-    try:
-        Path(out).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{option} {out}: cannot be made ({error.strerror}); choose another") from error
-    try:
-        with TemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        if error.errno in FULL:
-            raise
-        raise UsageError(f"{option} {out}: cannot be written ({error.strerror}); choose another") from error
-    return Path(out)
-
-
-def write_tracks(
-    out: Path,
-    tracks: Tracks,
-    frame_size: tuple[int, int],
-    rate: float | None = None,
-    appearance: Tensor | None = None,
-) -> list[Path]:
-    """Write ``tracks.csv``, ``tracks.json`` and a MOTChallenge folder, ``mot/``; returns the files and the folder."""
-    write_tracks_csv(out / "tracks.csv", tracks)
-    write_tracks_json(out / "tracks.json", tracks, frame_size, rate, appearance)
-    write_mot_challenge(out / "mot", tracks, frame_size, rate)
-    return [out / "tracks.csv", out / "tracks.json", out / "mot"]
