@@ -19,7 +19,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from vtssi_pyro.artifacts.fitting import Fitted
+    from vtssi_pyro.artifacts.loading import Fitted
 
 
 @command(

@@ -17,7 +17,7 @@ _HOMES = {
     "Config": "train.config",
     "DiagNormal": "model.priors",
     "Elbo": "train.objective",
-    "Fitted": "artifacts.fitting",
+    "Fitted": "artifacts.loading",
     "FirstFrame": "model.blocks",
     "Hints": "movies",
     "ModelConfig": "config",
@@ -43,6 +43,7 @@ _HOMES = {
     "moving_digits": "data",
     "open_frames": "data",
     "resume": "api",
+    "scene": "data.scenes",
     "track": "api",
     "track_live": "api",
 }

@@ -9,57 +9,37 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-import numpy as np
-import torch
-from torch import Tensor
-
+from vtssi_pyro.artifacts.calibrating import assessed, calibration_of, known_sequences
 from vtssi_pyro.artifacts.figures import predicted_pictures, tracked_pictures
-from vtssi_pyro.artifacts.fitting import (
-    Fitted,
-    check_same,
-    check_start,
-    conduct,
-    configured,
-    finished,
-    machine_of,
-    numbered,
-    refuse_misplaced,
-    warn_of_changes,
-)
-from vtssi_pyro.artifacts.loading import Loaded, Trained, at_hand, find
+from vtssi_pyro.artifacts.fitting import conduct, finished, machine_of, numbered, warn_of_changes
+from vtssi_pyro.artifacts.loading import AnyTracker, Fitted, at_hand, kept_by
+from vtssi_pyro.artifacts.planning import Changes, Plan, named, planned, replanned
 from vtssi_pyro.artifacts.reading import (
     SHOWN,
     File,
     Opened,
     Source,
-    as_movie,
     called,
-    dataset_of,
     head,
-    movie_of,
+    live_frame,
     opened,
     read_all,
     read_movie,
-    sequences,
     warn_if_short,
 )
 from vtssi_pyro.artifacts.run import Run
-from vtssi_pyro.config import ModelConfig, override
-from vtssi_pyro.data import FLAVOURS, Dataset
-from vtssi_pyro.errors import DataError, UsageError
-from vtssi_pyro.evaluation.calibration import Calibration, assess
-from vtssi_pyro.evaluation.recalibration import futures, recalibrate
+from vtssi_pyro.data import Dataset
+from vtssi_pyro.errors import UsageError
+from vtssi_pyro.evaluation.calibration import Calibration
+from vtssi_pyro.evaluation.recalibration import recalibrate
 from vtssi_pyro.inference import filter as inference
 from vtssi_pyro.inference.filter import Reading, Stream
-from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.model.variants import VARIANTS
 from vtssi_pyro.movies import Hints, Movie, Preparation
 from vtssi_pyro.movies.film import writer
 from vtssi_pyro.movies.live import Watch, growing_folder, piped_frames, stored_size
@@ -67,28 +47,12 @@ from vtssi_pyro.movies.prepared import PreparedMovie, look, to_source
 from vtssi_pyro.movies.transforms import Luminance
 from vtssi_pyro.plots import contact_sheet, reliability
 from vtssi_pyro.system.atomic import writable_folder, write_json
-from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.system.machine import available_device
 from vtssi_pyro.tracks.export import TracksWriter, write_predictions_csv, write_tracks
-from vtssi_pyro.train import training
-from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.group import Group, joined
-from vtssi_pyro.train.presets import PRESETS
 from vtssi_pyro.train.reporting import Reporter, Silent
-from vtssi_pyro.train.splits import (
-    CALIBRATION_SEED,
-    TABLE_SEED,
-    Halves,
-    Splits,
-    digits,
-    halves,
-    is_flavour,
-    open_splits,
-)
+from vtssi_pyro.train.splits import CALIBRATION_SEED, TABLE_SEED, digits, is_flavour
 from vtssi_pyro.train.training import Interrupted
-
-AnyTracker = Tracker | Fitted | Trained | Config | ModelConfig | str | os.PathLike[str]
-Changes = Mapping[str, str] | Iterable[str]
 
 
 def inspect(
@@ -127,7 +91,7 @@ def fit(
     report: Reporter | None = None,
     objects: int | None = None,
     hints: Hints = Hints(),
-    changes: Changes = (),
+    changes: Changes | Iterable[str] = (),
     held_out: Dataset | None = None,
     mnist: File | None = None,
 ) -> Fitted:
@@ -157,22 +121,17 @@ def fit(
         Interrupted: on Ctrl-C or SIGTERM, after saving; :func:`resume` goes on.
     """
     where = available_device(device)
-    named = _named(changes, objects, mnist)
+    known = named(changes, objects, mnist)
     with joined(where) as group:
         report = _spokesman(report, group)
         if run is not None:
             group.once(Run(run).check_new)
         plan = group.first(
-            partial(
-                _planned, data, tracker, preset, hints, objects, named, held_out, mnist, where, group, report
+            lambda: planned(
+                data, tracker, preset, hints, objects, known, held_out, mnist, where, group, report
             )
         )
-        kept: dict[str, Any] = {
-            "machine": machine_of(where, group),
-            "preparation": plan.preparation,
-            "start": plan.start.tracker().state_dict() if plan.start else None,
-        }
-        with _folder(run, runs, plan.config, kept, group) as made:
+        with _folder(run, runs, plan, machine_of(where, group), group) as made:
             return conduct(made, plan.config, plan.splits, where, report, group)
 
 
@@ -182,7 +141,7 @@ def resume(
     *,
     device: str = "auto",
     report: Reporter | None = None,
-    changes: Changes = (),
+    changes: Changes | Iterable[str] = (),
     held_out: Dataset | None = None,
     mnist: File | None = None,
 ) -> Fitted:
@@ -198,26 +157,10 @@ def resume(
         mnist: folder with MNIST's files.
     """
     where, run = available_device(device), run if isinstance(run, Run) else Run(run)
-    named = _named(changes, None, mnist)
+    known = named(changes, None, mnist)
     with joined(where) as group:
         report = _spokesman(report, group)
-
-        def planned() -> tuple[Config, Splits | None]:
-            config = run.config
-            path = os.fspath(data) if isinstance(data, str | os.PathLike) else None
-            check_same(run, config, path, named)
-            if run.read_summary():
-                return config, None
-            given: Halves | PreparedMovie | None = None
-            if preparation := run.preparation:
-                given = PreparedMovie.of(movie_of(config.data.source if data is None else data), preparation)
-            elif data is not None and path is None:
-                given = halves(dataset_of(data), called(data), held_out)
-            splits = open_splits(config, mnist, where, given)
-            training.check(config, splits.train, group)
-            return config, splits
-
-        config, splits = group.first(planned)
+        config, splits = group.first(lambda: replanned(run, data, known, held_out, mnist, where, group))
         if splits is None:
             report.say(f"{run.folder}: finished already")
             return finished(run, run.tracker(device=where), run.read_summary())
@@ -259,7 +202,7 @@ def track(
     report = report or Silent()
     if film:
         writer()
-    loaded = _loaded(tracker, device, checkpoint)
+    loaded = at_hand(tracker, checkpoint, available_device(device))
     frames = opened(data, loaded, report, anew)
     warn_if_short(loaded, frames.data.length, report)
     target = writable_folder(out) if out else None
@@ -321,7 +264,7 @@ def forecast(
     report = report or Silent()
     if film:
         writer()
-    loaded = _loaded(tracker, device, checkpoint)
+    loaded = at_hand(tracker, checkpoint, available_device(device))
     frames = opened(data, loaded, report, anew)
     loaded.needs_motion()
     if observe is not None and frames.data.length < observe:
@@ -332,7 +275,7 @@ def forecast(
     warn_if_short(loaded, seen, report)
     known = None
     if not (raw or temperature is not None):
-        known = _calibration(loaded, checkpoint, seen, num_samples, report)
+        known = calibration_of(loaded, checkpoint, seen, num_samples, report)
     target = writable_folder(out) if out else None
     heat = temperature if temperature is not None else known.temperature if known else 1.0
     ahead = partial(
@@ -393,7 +336,7 @@ def calibrate(
         report: told what happens.
     """
     report, where = report or Silent(), available_device(device)
-    kept = _kept_by(tracker)
+    kept = kept_by(tracker)
     run, ships = kept if isinstance(kept, Run) else None, kept is not None and not isinstance(kept, Run)
     name = (
         os.fspath(tracker)
@@ -415,14 +358,14 @@ def calibrate(
     if data is None and kept is None:
         raise UsageError("a tracker without a run: give sequences to calibrate it on")
     with run.lock() if run else nullcontext():
-        loaded = _loaded(tracker, str(where), checkpoint)
+        loaded = at_hand(tracker, checkpoint, where)
         loaded.needs_motion()
         seen = observe or loaded.observe
 
         def either(source: Source | None, split: str, seed: int) -> Dataset | None:
             if source is None and drawn and config is not None:
                 source = digits(config, mnist, split, count, seed)
-            return None if source is None else _known(source, loaded, seen)
+            return None if source is None else known_sequences(source, loaded, seen)
 
         judged = either(test, "test", TABLE_SEED)
         if ships:
@@ -435,7 +378,7 @@ def calibrate(
         before = after = None
         if judged is not None:
             with report.watched(judged, "judging", times=1 + bool(calibration)) as shown:
-                before, after = _assessed(loaded.tracker, shown, calibration, seen, samples, seed + 1)
+                before, after = assessed(loaded.tracker, shown, calibration, seen, samples, seed + 1)
         if run and calibration:
             run.keep(calibration)
             if before is not None:
@@ -468,7 +411,7 @@ def track_live(
         report: told how long the frames took, and the file.
     """
     report = report or Silent()
-    loaded = _loaded(tracker, device, checkpoint)
+    loaded = at_hand(tracker, checkpoint, available_device(device))
     preparation = loaded.preparation or Preparation((Luminance(),))
     path = writable_folder(out) / "tracks.csv"
     if isinstance(source, str | os.PathLike):
@@ -486,7 +429,7 @@ def track_live(
 
         try:
             for frame in preparation(watch):
-                reading = stream.push(_frame(frame, loaded.side).to(loaded.device))
+                reading = stream.push(live_frame(frame, loaded.side).to(loaded.device))
                 write(reading)
                 if watch.number > stream.needed:  # the first frames wait for each other
                     watch.done()
@@ -497,88 +440,6 @@ def track_live(
     return path
 
 
-class _Plan(NamedTuple):
-    """All that a training is decided by."""
-
-    config: Config
-    splits: Splits
-    preparation: Preparation | None
-    start: Trained | None
-
-
-def _planned(
-    data: Source | None, tracker: AnyTracker, preset: str, hints: Hints, objects: int | None,
-    changes: dict[str, str], held_out: Dataset | None, mnist: File | None, where: torch.device, group: Group,
-    report: Reporter,
-) -> _Plan:  # fmt: skip
-    recipe, start = _recipe(tracker, preset)
-    refuse_misplaced(changes)
-    override(recipe, list(changes.values()))  # typos, before a movie is read
-    side = start.config.model.air.frame_size if start else None
-    source = _learned(recipe.data.source if data is None else data, hints, objects, held_out, side, report)
-    config = configured(recipe, source, changes, start)
-    splits = open_splits(config, mnist, where, None if isinstance(source, str) else source)
-    training.check(config, splits.train, group)
-    if start:
-        check_start(start, config, changes)
-    return _Plan(config, splits, source.preparation if isinstance(source, PreparedMovie) else None, start)
-
-
-def _recipe(tracker: AnyTracker, preset: str) -> tuple[Config, Trained | None]:
-    """The configuration that data and changes are added to, and whose weights to start from."""
-    if preset not in PRESETS:
-        raise UsageError(f"unknown preset {preset!r}: expected one of {', '.join(PRESETS)}")
-    if isinstance(tracker, Tracker):
-        raise UsageError(
-            "fit builds the tracker it trains, so that its run can be loaded again: give a configuration, or train "
-            "this tracker with SVI(tracker.model, tracker.guide, optimizer, Trace_ELBO())"
-        )
-    if isinstance(tracker, Config):
-        return tracker, None
-    if isinstance(tracker, ModelConfig):
-        return replace(PRESETS[preset]("vtssi"), model=tracker), None
-    if isinstance(tracker, str) and tracker in VARIANTS:
-        return PRESETS[preset](tracker), None
-    start = _kept_by(tracker)
-    assert start is not None
-    before = start.config
-    return replace(PRESETS[preset](before.variant), model=before.model, observe=before.observe), start
-
-
-def _learned(
-    data: Source,
-    hints: Hints,
-    objects: int | None,
-    held_out: Dataset | None,
-    side: int | None,
-    report: Reporter,
-) -> str | Halves | PreparedMovie:
-    """What is learned from: a flavour or a file's path, sequences, or a movie, prepared."""
-    flavour = isinstance(data, str) and data in FLAVOURS
-    if isinstance(data, PreparedMovie):
-        return data
-    if held_out is None and not flavour and (movie := as_movie(data)):
-        return look(movie, replace(hints, objects=objects or hints.objects), side, report.say)
-    said = next((field.name for field in fields(hints) if getattr(hints, field.name) is not None), None)
-    if said:
-        raise UsageError(f"--{said.replace('_', '-')}: is of a movie; leave it out")
-    if isinstance(data, str | os.PathLike) and held_out is None:
-        return os.fspath(data)
-    return halves(dataset_of(data), called(data), held_out)
-
-
-def _named(changes: Changes, objects: int | None, mnist: File | None) -> dict[str, str]:
-    """Assignments by what errors call them."""
-    named = (
-        dict(changes) if isinstance(changes, Mapping) else {f"--set {change}": change for change in changes}
-    )
-    if objects is not None:
-        named["--objects"] = f"model.air.num_objects={objects}"
-    if mnist is not None and not any(text.startswith("data.digits") for text in named.values()):
-        named["--digits"] = 'data.digits="mnist"'
-    return named
-
-
 def _spokesman(report: Reporter | None, group: Group) -> Reporter:
     """Of several processes, the first tells."""
     return report if report and group.rank == 0 else Silent()
@@ -586,92 +447,29 @@ def _spokesman(report: Reporter | None, group: Group) -> Reporter:
 
 @contextmanager
 def _folder(
-    run: File | None, runs: File | None, config: Config, kept: dict[str, Any], group: Group
+    run: File | None, runs: File | None, plan: Plan, machine: dict[str, Any], group: Group
 ) -> Iterator[Run]:
     """A new run; a temporary one is removed when nobody has it any more, unless its training was interrupted."""
-    if run is not None or runs is not None:
-        yield group.once(
-            lambda: (
-                Run.create(run, config, **kept) if run is not None else numbered(runs or "", config, **kept)
-            )
-        )
+
+    def create() -> Run:
+        start = plan.start.tracker().state_dict() if plan.start else None
+        kept: dict[str, Any] = {"machine": machine, "preparation": plan.preparation, "start": start}
+        if run is not None:
+            return Run.create(run, plan.config, **kept)
+        if runs is not None:
+            return numbered(runs, plan.config, **kept)
+        return Run.create(tempfile.mkdtemp(prefix="vtssi-pyro-"), plan.config, **kept)
+
+    made = group.once(create)
+    if run is not None or runs is not None or group.rank:
+        yield made
         return
-    made = group.once(lambda: Run.create(tempfile.mkdtemp(prefix="vtssi-pyro-"), config, **kept))
     removed = weakref.finalize(made, shutil.rmtree, made.folder, ignore_errors=True)
-    if group.rank:
-        removed.detach()
     try:
         yield made
     except Interrupted:
         removed.detach()
         raise
-
-
-def _loaded(tracker: AnyTracker, device: str, checkpoint: str) -> Loaded:
-    """A tracker ready to track; one in memory stays where it is."""
-    if isinstance(tracker, Fitted):
-        return Loaded(tracker.tracker, tracker.run.name, tracker.run)
-    if isinstance(tracker, Tracker):
-        return at_hand(tracker)
-    return at_hand(tracker, checkpoint, available_device(device))
-
-
-def _kept_by(tracker: AnyTracker) -> Trained | None:
-    """The run or the weights that a tracker comes from, if it comes from any."""
-    if isinstance(tracker, Tracker | Config | ModelConfig):
-        return None
-    if isinstance(tracker, Fitted):
-        return tracker.run
-    return find(tracker) if isinstance(tracker, str | os.PathLike) else tracker
-
-
-def _calibration(
-    loaded: Loaded, checkpoint: str, seen: int, samples: int, report: Reporter
-) -> Calibration | None:
-    """The calibration of these weights, if there is one; a warning where the intervals may not be honest."""
-    if samples < 2 or loaded.source is None:
-        return None
-    found, name = loaded.calibration, loaded.name
-    if found is None:
-        report.warn(
-            f"{name}: its intervals are as the model has them; vtssi-pyro calibrate tells how honest that is"
-        )
-    elif not found.is_of(digest(loaded.tracker.state_dict())):
-        report.warn(
-            f"{name}: its calibration is of other weights than checkpoint {checkpoint} and is left out; "
-            f"vtssi-pyro calibrate {name} --checkpoint {checkpoint} makes one"
-        )
-        return None
-    elif not found.fits(seen, samples):
-        report.warn(
-            f"{name}: was calibrated on {found.samples} futures after {found.observed} frames, "
-            f"not {samples} after {seen}: its regions may hold less or more than they say"
-        )
-    return found
-
-
-def _known(source: Source, loaded: Loaded, seen: int) -> Dataset:
-    """Sequences with truth, and with frames to predict."""
-    found = sequences(source, loaded)
-    if found.truth is None:
-        raise DataError(f"{called(source)}: has no positions to judge by; expected positions (S, T, N, 2)")
-    if found.length <= seen:
-        raise DataError(
-            f"{found.length} frames a sequence, of which {seen} are seen: none is left to predict"
-        )
-    return found
-
-
-def _assessed(
-    tracker: Tracker, test: Dataset, calibration: Calibration | None, seen: int, samples: int, seed: int
-) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Assessments before and after a calibration."""
-    assert test.truth is not None
-    before = assess(test.truth, futures(tracker, test, seen, samples, seed=seed), seen).as_dict()
-    if calibration is None:
-        return before, None
-    drawn = futures(tracker, test, seen, samples, calibration.temperature, seed)
-    return before, assess(test.truth, calibration(drawn, seen), seen).as_dict()
 
 
 def _kept(frames: Opened, rendered: bool | None) -> int | None:
@@ -692,13 +490,3 @@ def _same_file(one: object, other: object) -> bool:
     if not (isinstance(one, str | os.PathLike) and isinstance(other, str | os.PathLike)):
         return False
     return Path(one).resolve() == Path(other).resolve()
-
-
-def _frame(frame: np.ndarray, side: int) -> Tensor:
-    """A frame (1, 1, S, S) in steps of 1/255, as frames of files are kept."""
-    if frame.shape != (side, side):
-        height, width = frame.shape
-        raise DataError(f"frames have {height}x{width} pixels (H x W), the run's model expects {side}x{side}")
-    if not (0 <= frame.min() and frame.max() <= 1):
-        raise DataError(f"a frame has intensities from {frame.min()} to {frame.max()}: expected [0, 1]")
-    return torch.from_numpy(np.round(255 * frame).astype(np.float32) / 255)[None, None]

@@ -1,12 +1,10 @@
-"""A training in a run folder: its configuration resolved, the tracker trained, calibrated, judged and drawn."""
+"""A training in a run folder: the tracker trained, calibrated, judged and drawn."""
 
-import json
 import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,131 +12,24 @@ from typing import Any
 import torch
 
 from vtssi_pyro.artifacts.figures import curves, pictures
-from vtssi_pyro.artifacts.loading import Trained
+from vtssi_pyro.artifacts.loading import Fitted
 from vtssi_pyro.artifacts.run import Run
-from vtssi_pyro.config import override
-from vtssi_pyro.data import FLAVOURS, Dataset
+from vtssi_pyro.data import Dataset
 from vtssi_pyro.data.dataset import Part
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.evaluation.held_out import reconstruct
 from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.evaluation.recalibration import recalibrate
 from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.model.variants import build
-from vtssi_pyro.movies.prepared import PreparedMovie
 from vtssi_pyro.system.provenance import versions
 from vtssi_pyro.train import training
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.group import ALONE, Group
-from vtssi_pyro.train.movies import suited
 from vtssi_pyro.train.reporting import Reporter
-from vtssi_pyro.train.splits import Halves, Splits, of_flavour, of_movie, of_sequences, open_file
+from vtssi_pyro.train.splits import Splits
 
 JUDGED = 200  # held-out sequences that the metrics see while training goes on
 CALIBRATED = 150  # held-out sequences that predictions are calibrated on
-FROM_DATA = ("data.length", "data.sequences", "data.validation_sequences")
-CHOSEN_ELSEWHERE = {
-    "variant": "--variant",
-    "preset": "--preset",
-    "data.source": "the argument DATA",
-    "start": "--from",
-}
-
-Changes = Mapping[str, str]  # assignments to keys of the configuration, by what errors call them
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A trained tracker and what is known of it.
-
-    Args:
-        tracker: ready to track.
-        metrics: of the held-out sequences, by ``Evaluation.as_dict``; of a movie, by ``reconstruct``; else empty.
-        calibration: of its sampled predictions; None where too little was held out.
-        run: the folder with everything the training left.
-    """
-
-    tracker: Tracker
-    metrics: dict[str, Any]
-    calibration: Calibration | None
-    run: Run
-
-
-def configured(
-    recipe: Config,
-    data: str | Halves | PreparedMovie,
-    changes: Changes,
-    start: Trained | None = None,
-) -> Config:
-    """A recipe, then what the data say, then the changes.
-
-    Args:
-        recipe: to begin with.
-        data: a flavour, a file's path, sequences or a movie.
-        changes: to single keys.
-        start: whose weights to start from; its model then stays as it is, whatever the data.
-    """
-    refuse_misplaced(changes)
-    flavour = isinstance(data, str) and data in FLAVOURS
-    digits = _naming(changes, ("data.digits",))
-    if digits and not flavour:
-        name = data if isinstance(data, str) else data.name
-        raise UsageError(
-            f"{digits}, --mnist: {name} is no flavour of moving digits but a file; leave them out"
-        )
-    if isinstance(data, PreparedMovie):
-        config, keys = (recipe if start else suited(recipe, data)), of_movie(data)
-    elif isinstance(data, str) and flavour:
-        config, keys = recipe, of_flavour(data)
-    else:
-        config, keys = recipe, of_sequences(open_file(data) if isinstance(data, str) else data)
-    for key, value in keys.items():
-        if not (start and key.startswith("model.")):  # frames of another size are refused later
-            config = override(config, [f"{key}={json.dumps(value)}"])
-    fixed = None if flavour else _naming(changes, FROM_DATA[isinstance(data, PreparedMovie) :])
-    if fixed:
-        raise UsageError(f"{fixed}: number and length of the sequences come from the file; leave it out")
-    config = override(config, list(changes.values()))
-    return replace(config, start=start.name) if start else config
-
-
-def refuse_misplaced(changes: Changes) -> None:
-    """Refuse changes to keys that arguments of their own decide."""
-    for name, assignment in changes.items():
-        if (key := _key(assignment)) in CHOSEN_ELSEWHERE:
-            raise UsageError(f"{name}: {key} is chosen with {CHOSEN_ELSEWHERE[key]}")
-
-
-def check_start(start: Trained, config: Config, changes: Changes) -> None:
-    """Refuse changes that make a model of other sizes or parts than the one to start from."""
-    before = start.config
-    theirs, own = (
-        {name: tuple(tensor.shape) for name, tensor in build(c.variant, c.model).state_dict().items()}
-        for c in (before, config)
-    )
-    differing = sorted(name for name in theirs | own if theirs.get(name) != own.get(name))
-    if differing:
-        bare = replace(config, model=before.model)
-        changed = [name for name, text in changes.items() if override(bare, [text]) != bare]
-        first = differing[0]
-        raise UsageError(
-            f"{', '.join(changed)}: the weights of {start.name} would not fit ({first}: {theirs.get(first)} there, "
-            f"{own.get(first)} here); leave that out, or --from"
-        )
-
-
-def check_same(run: Run, config: Config, data: str | None, changes: Changes) -> None:
-    """Refuse what contradicts the configuration of a run that is to be resumed."""
-    differing = [name for name, assignment in changes.items() if override(config, [assignment]) != config]
-    moved = config.data.movie and data is not None and Path(data).exists()  # its frames are compared later
-    if data is not None and not moved and config.data.source not in (data, str(Path(data).resolve())):
-        differing.insert(0, f"DATA {data}")
-    if differing:
-        raise UsageError(
-            f"{run.folder}: was made with another configuration than {', '.join(differing)}; leave that out, "
-            "or start a new run without --resume and with another --out"
-        )
 
 
 def machine_of(device: torch.device, group: Group = ALONE) -> dict[str, Any]:
@@ -267,12 +158,3 @@ def _told_how_to_go_on(run: Run, group: Group, report: Reporter) -> Iterator[Non
             again = f"{group.command} fit --out {shlex.quote(str(run.folder))} --resume"
             report.say(f"the trained weights are saved; finish with: {again}")
         raise
-
-
-def _naming(changes: Changes, keys: tuple[str, ...]) -> str | None:
-    """What the first change to one of the keys is called."""
-    return next((name for name, assignment in changes.items() if _key(assignment) in keys), None)
-
-
-def _key(assignment: str) -> str:
-    return assignment.partition("=")[0].strip()

@@ -79,6 +79,23 @@ def load(
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """A trained tracker and what is known of it.
+
+    Args:
+        tracker: ready to track.
+        metrics: of the held-out sequences, by ``Evaluation.as_dict``; of a movie, by ``reconstruct``; else empty.
+        calibration: of its sampled predictions; None where too little was held out.
+        run: the folder with everything the training left.
+    """
+
+    tracker: Tracker
+    metrics: dict[str, Any]
+    calibration: Calibration | None
+    run: Run
+
+
+@dataclass(frozen=True)
 class Loaded:
     """A tracker at hand, and what is kept with it."""
 
@@ -120,21 +137,26 @@ class Loaded:
             )
 
 
+AnyTracker = Tracker | Fitted | Trained | Config | ModelConfig | str | os.PathLike[str]
+
+
 def at_hand(
-    source: "Tracker | Trained | Config | ModelConfig | str | os.PathLike[str]",
+    source: AnyTracker,
     checkpoint_name: str = "last",
     device: str | torch.device = "cpu",
 ) -> Loaded:
     """A tracker, wherever it comes from.
 
     Args:
-        source: a tracker, which stays where it is; a run or weights that ship, themselves or by name or folder; or a
-            configuration, of which a fresh tracker is built.
+        source: a tracker, which stays where it is; what :func:`vtssi_pyro.fit` returned; a run or weights that ship,
+            themselves or by name or folder; or a configuration, of which a fresh tracker is built.
         checkpoint_name: of a run, ``last`` or ``best``.
         device: where a tracker that is loaded or built shall be.
     """
     if isinstance(source, Tracker):
         return Loaded(source, "this tracker")
+    if isinstance(source, Fitted):
+        return Loaded(source.tracker, source.run.name, source.run)
     if isinstance(source, ModelConfig):
         source = Config(model=source)
     if isinstance(source, Config):
@@ -144,3 +166,12 @@ def at_hand(
     else:
         trained, name = source, source.name
     return Loaded(trained.tracker(checkpoint_name, device), name, trained)
+
+
+def kept_by(tracker: AnyTracker) -> Trained | None:
+    """The run or the weights that a tracker comes from, if it comes from any."""
+    if isinstance(tracker, Tracker | Config | ModelConfig):
+        return None
+    if isinstance(tracker, Fitted):
+        return tracker.run
+    return find(tracker) if isinstance(tracker, str | os.PathLike) else tracker

@@ -218,3 +218,13 @@ def head(tracks: Tracks, sequences: int | None = None, frames: int | None = None
     samples = None if tracks.samples is None else tracks.samples[(slice(None), *rows)]
     fields = (None if field is None else field[rows] for field in tracks._replace(samples=None))
     return Tracks._make(fields)._replace(samples=samples)
+
+
+def live_frame(frame: np.ndarray, side: int) -> Tensor:
+    """A frame (1, 1, S, S) in steps of 1/255, as frames of files are kept."""
+    if frame.shape != (side, side):
+        height, width = frame.shape
+        raise DataError(f"frames have {height}x{width} pixels (H x W), the run's model expects {side}x{side}")
+    if not (0 <= frame.min() and frame.max() <= 1):
+        raise DataError(f"a frame has intensities from {frame.min()} to {frame.max()}: expected [0, 1]")
+    return torch.from_numpy(np.round(255 * frame).astype(np.float32) / 255)[None, None]

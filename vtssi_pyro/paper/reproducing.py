@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from vtssi_pyro.artifacts.fitting import conduct, configured, machine_of, warn_of_changes
+from vtssi_pyro.artifacts.fitting import conduct, machine_of, warn_of_changes
+from vtssi_pyro.artifacts.planning import configured
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.paper.cells import Key
