@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vtssi_pyro import build
-from vtssi_pyro.config import ModelConfig
+from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.blocks import FIND
 from vtssi_pyro.model.blocks.find import per_object
 from vtssi_pyro.model.program import Tracker

@@ -9,7 +9,6 @@ import subprocess
 from pathlib import Path
 
 import torch
-from vtssi_pyro.cli.sources import open_splits
 from vtssi_pyro.cli.tables import about
 
 from vtssi_pyro.artifacts.packing import pack
@@ -17,6 +16,7 @@ from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.artifacts.shipped import FOLDER
 from vtssi_pyro.config import to_dict
 from vtssi_pyro.system.machine import prepare
+from vtssi_pyro.train.splits import open_splits
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -7,10 +7,9 @@ import argparse
 import json
 from pathlib import Path
 
-from vtssi_pyro.cli.sources import TABLE_SEED
-
 from vtssi_pyro import judge, load, load_digits, moving_digits
 from vtssi_pyro.system.machine import prepare
+from vtssi_pyro.train.splits import TABLE_SEED
 
 FLAVOURS = ("linear", "linear-overlap", "elliptic", "elliptic-overlap")
 SHOWN = (

@@ -1,19 +1,8 @@
 """``vtssi-pyro calibrate``."""
 
-from contextlib import nullcontext
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
 import click
 
-from .options import POSITIVE, checkpoint_option, command, machine_options, mnist_option, option, say
-
-if TYPE_CHECKING:
-    from vtssi_pyro.artifacts.loading import Trained
-    from vtssi_pyro.artifacts.run import Run
-    from vtssi_pyro.data import Dataset
-    from vtssi_pyro.evaluation.calibration import Calibration
-    from vtssi_pyro.model.program import Tracker
+from .options import POSITIVE, checkpoint_option, command, machine_options, mnist_option, option
 
 
 @command(
@@ -51,85 +40,17 @@ def calibrate(
     """
     import json
 
-    from vtssi_pyro.artifacts.loading import find
-    from vtssi_pyro.artifacts.run import Run
-    from vtssi_pyro.errors import UsageError
-    from vtssi_pyro.evaluation.recalibration import recalibrate
-    from vtssi_pyro.system.machine import available_device, prepare
+    from vtssi_pyro import api
+    from vtssi_pyro.system.machine import prepare
 
-    from .progress import watched
-    from .sources import CALIBRATION_SEED, TABLE_SEED, digits, is_flavour
+    from .progress import reporter
     from .tables import honesty
 
-    trained = find(run)
-    config, where = trained.config, available_device(device)
     prepare(threads)
-    seen = observe or config.observe
-    own = isinstance(trained, Run)
-    if fit_on and not own:
-        raise UsageError(f"--fit-on: {run} ships with the calibration it has; leave it out")
-    if fit_on and data and Path(fit_on).resolve() == Path(data).resolve():
-        raise UsageError(f"--fit-on: {fit_on} also judges; fit on other sequences")
-    if not (data and (fit_on or not own)) and not is_flavour(config.data.source):
-        raise UsageError(f"{run}: was trained on a file; give DATA.npz and --fit-on FILE.npz, with positions")
-    with trained.lock() if isinstance(trained, Run) else nullcontext():
-        tracker = trained.tracker(checkpoint, where)
-        if not tracker.motion.predicts:
-            raise UsageError(
-                f"{run}: variant {config.variant} has no model of motion, so it predicts nothing"
-            )
-        test = _sequences(data or digits(config, mnist, "test", sequences, TABLE_SEED), trained, seen)
-        if own:
-            source = fit_on or digits(config, mnist, "validation", sequences, CALIBRATION_SEED)
-            with watched(_sequences(source, trained, seen), "fitting") as known:
-                calibration = recalibrate(tracker, known, seen, samples, seed, known.truth)
-        else:
-            calibration = trained.calibration
-        with watched(test, "judging", times=1 + bool(calibration)) as watched_test:
-            before, after = _judged(tracker, watched_test, calibration, seen, samples, seed + 1)
-        if isinstance(trained, Run):
-            _keep(trained, calibration, before, after)
-    found = {"before": before, "after": after}
-    click.echo(json.dumps(found, allow_nan=False) if as_json else "\n".join(honesty(before, after)))
-
-
-def _judged(
-    tracker: "Tracker", test: "Dataset", calibration: "Calibration | None", seen: int, samples: int, seed: int
-) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Assessments before and after a calibration."""
-    from vtssi_pyro.evaluation.calibration import assess
-    from vtssi_pyro.evaluation.recalibration import futures
-
-    assert test.truth is not None
-    before = assess(test.truth, futures(tracker, test, seen, samples, seed=seed), seen).as_dict()
-    if calibration is None:
-        return before, None
-    drawn = futures(tracker, test, seen, samples, calibration.temperature, seed)
-    return before, assess(test.truth, calibration(drawn, seen), seen).as_dict()
-
-
-def _keep(
-    run: "Run", calibration: "Calibration", before: dict[str, Any], after: dict[str, Any] | None
-) -> None:
-    """In the run, with a picture of what it does."""
-    from vtssi_pyro.plots import reliability
-
-    run.keep(calibration)
-    reliability(run.figures / "reliability.png", before, after)
-    say(f"calibration kept in {run.calibration_file}; predict uses it")
-
-
-def _sequences(source: "str | Dataset", trained: "Trained", seen: int) -> "Dataset":
-    """Sequences with truth, and with frames to predict."""
-    from vtssi_pyro.errors import DataError
-
-    from .reading import open_sequences
-
-    found = open_sequences(source, trained) if isinstance(source, str) else source
-    if found.truth is None:
-        raise DataError(f"{source}: has no positions to judge by; expected positions (S, T, N, 2)")
-    if found.length <= seen:
-        raise DataError(
-            f"{found.length} frames a sequence, of which {seen} are seen: none is left to predict"
-        )
-    return found
+    found = api.calibrate(
+        run, fit_on, test=data, count=sequences, observe=observe, samples=samples, seed=seed, mnist=mnist,
+        device=device, checkpoint=checkpoint, report=reporter(),
+    )  # fmt: skip
+    assert found.before is not None
+    told = {"before": found.before, "after": found.after}
+    click.echo(json.dumps(told, allow_nan=False) if as_json else "\n".join(honesty(**told)))

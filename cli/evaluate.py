@@ -43,27 +43,29 @@ def evaluate(
     """
     import json
 
-    from vtssi_pyro.artifacts.loading import find as find_trained
+    from vtssi_pyro.artifacts.loading import at_hand
+    from vtssi_pyro.artifacts.reading import sequences as sequences_of
+    from vtssi_pyro.artifacts.reading import warn_if_short
     from vtssi_pyro.data import open_frames
     from vtssi_pyro.errors import DataError
     from vtssi_pyro.evaluation.judge import compare, find
     from vtssi_pyro.evaluation.mot_metrics import library, mot_metrics
     from vtssi_pyro.inference.model_tracker import ModelTracker
+    from vtssi_pyro.system.atomic import writable_folder
     from vtssi_pyro.system.machine import available_device, prepare
     from vtssi_pyro.tracks.export import write_mot_challenge
     from vtssi_pyro.tracks.importing import holds_tracks, read_tracks
     from vtssi_pyro.tracks.tracks import Tracks
 
-    from .progress import watched
-    from .reading import folder, open_sequences, warn_if_short
+    from .progress import reporter, watched
     from .tables import by_frame, of_boxes, overall
 
     if mot:
         library()
-    trained = None if holds_tracks(source) else find_trained(source)
-    if trained is None:
+    loaded = None if holds_tracks(source) else at_hand(source, checkpoint, available_device(device))
+    if loaded is None:
         _refuse_options_of_models(source)
-    dataset = open_sequences(data, trained) if trained else open_frames(data)
+    dataset = sequences_of(data, loaded) if loaded else open_frames(data)
     if dataset.truth is None:
         raise DataError(
             f"{data}: has no positions to judge by; expected an .npz file with positions (S, T, N, 2), as "
@@ -73,18 +75,17 @@ def evaluate(
         raise DataError(f"{data}: --mot and --export need boxes; expected an array boxes (S, T, N, 2)")
     prepare(threads)
     judged: ModelTracker | Tracks
-    if trained:
-        tracker = trained.tracker(checkpoint, available_device(device))
-        warn_if_short(tracker, dataset.length)
+    if loaded:
+        warn_if_short(loaded, dataset.length, reporter())
         if without_mot:
-            tracker.motion = tracker.walk()
-        judged, usual = ModelTracker(tracker), trained.config.observe
+            loaded.tracker.motion = loaded.tracker.walk()
+        judged, usual = ModelTracker(loaded.tracker), loaded.observe
     else:
         judged, usual = read_tracks(source, len(dataset), dataset.length), OBSERVE
         if (mot or export) and judged.box is None:
             raise DataError(f"{source}: --mot and --export need boxes; expected columns width and height")
     observe = min(observe or usual, dataset.length)
-    target = folder(export, "--export") if export else None
+    target = writable_folder(export, "--export") if export else None
     with watched(dataset, "judging") as sequences:
         found = find(judged, sequences, observe)
     metrics = compare(dataset, found, observe).as_dict()

@@ -1,6 +1,5 @@
 """Which exit code and which line an error deserves."""
 
-import errno
 import signal
 import sys
 import threading
@@ -9,8 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from vtssi_pyro.errors import PeerLost, Told, VtssiError
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from vtssi_pyro.system.atomic import FULL
 
 
 class Terminated(BaseException):

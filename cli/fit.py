@@ -1,7 +1,7 @@
 """``vtssi-pyro fit``."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +15,11 @@ from .options import (
     mnist_option,
     movie_options,
     option,
+    say,
 )
+
+if TYPE_CHECKING:
+    from vtssi_pyro.artifacts.loading import Fitted
 
 
 @command(
@@ -66,26 +70,60 @@ def fit(
     an array (T, H, W). A movie is inspected first, see vtssi-pyro inspect; clips of it are learned from, in
     every symmetry of a square, and its last frames (a tenth; 20, or a quarter, of a short one) are held out.
     """
+    from vtssi_pyro import api
     from vtssi_pyro.artifacts.loading import find
+    from vtssi_pyro.artifacts.run import Run
+    from vtssi_pyro.errors import UsageError
+    from vtssi_pyro.movies import Hints
+    from vtssi_pyro.system.machine import prepare
+    from vtssi_pyro.train.presets import DEFAULT_VARIANTS
 
-    from .training import begin, go_on
+    from .options import speaks
+    from .progress import reporter
 
     start = find(source) if source else None
-    digits = digits or ("mnist" if mnist else None)
-    options: dict[str, tuple[str, Any]] = {
-        "--variant": ("variant", variant),
-        "--from": ("start", start and start.name),
-        "--preset": ("preset", preset),
+    changes = _assignments({
         "--digits": ("data.digits", digits),
-        "--objects": ("model.num_objects", objects),
         "--seed": ("seed", seed),
         "--compile": ("train.compile", compile_ or None),
-    }
-    given = {
-        name: f"{key}={json.dumps(value)}" for name, (key, value) in options.items() if value is not None
-    }
-    given |= {f"--set {assignment}": assignment for assignment in sets}
+    })  # fmt: skip
+    changes |= {f"--set {assignment}": assignment for assignment in sets}
     if resume:
-        go_on(out, data, given, mnist, device, threads)
+        if out is None:
+            raise UsageError("--resume: say which run to go on with: --out RUN")
+        prepare(threads or Run(out).machine.get("threads"))
+        given = _assignments({
+            "--variant": ("variant", variant),
+            "--from": ("start", start and start.name),
+            "--preset": ("preset", preset),
+            "--objects": ("model.num_objects", objects),
+        })  # fmt: skip
+        fitted = api.resume(out, data, device=device, report=reporter(), changes=given | changes, mnist=mnist)
     else:
-        begin(data, variant, preset or "quick", given, start, out, mnist, device, threads, said)
+        if start and variant not in (None, start.config.variant):
+            raise UsageError(
+                f"--variant {variant}: {start.name} is of variant {start.config.variant}; leave it out"
+            )
+        preset = preset or "quick"
+        prepare(threads)
+        fitted = api.fit(
+            data, start or variant or DEFAULT_VARIANTS.get(preset, "vtssi"), preset=preset, run=out, runs="runs",
+            device=device, report=reporter(), objects=objects, hints=Hints(**said), changes=changes, mnist=mnist,
+        )  # fmt: skip
+    if speaks():
+        _show(fitted)
+
+
+def _assignments(options: dict[str, tuple[str, Any]]) -> dict[str, str]:
+    """By the option's name, the assignment to a key of the configuration that it stands for."""
+    return {name: f"{key}={json.dumps(value)}" for name, (key, value) in options.items() if value is not None}
+
+
+def _show(fitted: "Fitted") -> None:
+    """Metrics and files to stdout; what to try next to stderr."""
+    from .tables import next_commands, reached
+
+    click.echo("\n".join(reached(fitted.run)))
+    for path in sorted(fitted.run.figures.iterdir()):
+        click.echo(path)
+    say("\n".join(["next:", *next_commands(fitted.run)]))

@@ -29,22 +29,15 @@ def inspect(movie: str, objects: int | None, said: dict[str, Any], out: str | No
     with a window around each thing that stands out, counted anew in each frame. Where it sees things wrong, say
     how they are: options of that name are fit's, too.
     """
-    from vtssi_pyro.movies.prepared import FEWEST
-    from vtssi_pyro.system.atomic import write_json
+    from vtssi_pyro import api
+    from vtssi_pyro.movies import Hints
+    from vtssi_pyro.train.movies import FEWEST
 
-    from .looking import contact_sheet, look
-    from .reading import folder
+    from .progress import reporter
 
-    target = folder(out) if out else None
-    said = ({"objects": objects} if objects else {}) | said
-    footage = look(movie, said, tell=click.echo)
-    assert footage.found is not None
-    if target:
-        contact_sheet(target / "contact_sheet.png", footage)
-        write_json(target / "inspection.json", footage.found.as_dict())
-        click.echo(target / "contact_sheet.png")
-        click.echo(target / "inspection.json")
-    if len(footage.frames) < FEWEST:
+    prepared = api.inspect(movie, Hints(objects, **said), out=out, report=reporter(click.echo))
+    if len(prepared.frames) < FEWEST:
         click.echo(f"too short to learn from: fit takes {FEWEST} frames or more")
     else:
-        click.echo(f"fit with: vtssi-pyro fit {shlex.quote(movie)}{spelled(said)}")
+        given = ({"objects": objects} if objects else {}) | said
+        click.echo(f"fit with: vtssi-pyro fit {shlex.quote(movie)}{spelled(given)}")

@@ -11,10 +11,9 @@ from .options import command
 @click.argument("run", type=click.Path())
 def plot(run: str) -> None:
     """Draw the learning curves of RUN anew; works while it trains."""
+    from vtssi_pyro.artifacts.figures import curves
     from vtssi_pyro.artifacts.run import Run
     from vtssi_pyro.errors import DataError
-
-    from .figures import curves
 
     folder = Run(run)
     if not folder.config.train.steps or not folder.records():

@@ -1,32 +1,57 @@
-"""How a training and long loops tell of themselves: a bar on a terminal, plain lines elsewhere."""
+"""How the library's work is told of: bars on a terminal, plain lines elsewhere, names of files on stdout."""
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
+import click
 from tqdm import tqdm
 
 from vtssi_pyro.data import Dataset
 from vtssi_pyro.train.config import Config
+from vtssi_pyro.train.recipe import TrainConfig
 
-from .options import is_terminal, say
+from .options import is_terminal, say, warn
 
 
 class Lines:
-    """A line for every record; a :class:`~vtssi_pyro.train.fitting.Reporter`."""
+    """A line for every record; a :class:`~vtssi_pyro.train.reporting.Reporter`.
 
-    def __init__(self, config: Config) -> None:
-        self.train = config.train
+    Args:
+        speak: takes messages for people.
+    """
+
+    def __init__(self, speak: Callable[[str], None] = say) -> None:
+        self.train = TrainConfig()
         self.step = self.last = 0
         self.since = time.monotonic()
+        self._speak = speak
 
-    def begin(self, step: int, steps: int) -> None:
+    def say(self, message: str) -> None:
+        """A message for people."""
+        self._speak(message)
+
+    def warn(self, message: str) -> None:
+        """A warning, on stderr."""
+        warn(message)
+
+    def wrote(self, path: Path) -> None:
+        """A file's name, on stdout."""
+        click.echo(path)
+
+    def watched(self, dataset: Dataset, doing: str, times: int = 1) -> AbstractContextManager[Dataset]:
+        """A data set that moves a bar; see :func:`watched`."""
+        return watched(dataset, doing, times)
+
+    def begin(self, config: Config, step: int) -> None:
         """Say where the training starts."""
+        self.train, self.since = config.train, time.monotonic()
         self.step = self.last = step
         if step:
-            say(f"going on after step {step} of {steps}")
+            self.say(f"going on after step {step} of {self.train.steps}")
 
     def advance(self, step: int, stage: str) -> None:
         """Count a step."""
@@ -35,13 +60,15 @@ class Lines:
     def record(self, record: dict[str, Any]) -> None:
         """Write a line."""
         if record["kind"] == "validation":
-            say(validation_line(record))
+            self.say(validation_line(record))
             self.since = time.monotonic()  # what it took is not part of the pace
         else:
             pace, left = self._pace()
-            say(f"step {record['step']} of {self.train.steps}, {training_line(record)}; {pace}, {left} left")
+            self.say(
+                f"step {record['step']} of {self.train.steps}, {training_line(record)}; {pace}, {left} left"
+            )
 
-    def close(self) -> None:
+    def end(self) -> None:
         """Nothing to put away."""
 
     def _pace(self) -> tuple[str, str]:
@@ -61,11 +88,11 @@ class Lines:
 class Bar(Lines):
     """A bar with the stage, the step and the remaining time, and below it the last record."""
 
-    def begin(self, step: int, steps: int) -> None:
+    def begin(self, config: Config, step: int) -> None:
         """Draw the bar."""
-        super().begin(step, steps)
+        super().begin(config, step)
         self.bar = tqdm(
-            total=steps, initial=step, dynamic_ncols=True, smoothing=0.05,
+            total=config.train.steps, initial=step, dynamic_ncols=True, smoothing=0.05,
             bar_format="{desc:<8}|{bar}| step {n_fmt} of {total_fmt}, {remaining} left",
         )  # fmt: skip
         self.detail = tqdm(total=0, dynamic_ncols=True, position=1, bar_format="{desc}")
@@ -85,21 +112,15 @@ class Bar(Lines):
         else:
             self.detail.set_description_str(f"{training_line(record)}; {self._pace()[0]}")
 
-    def close(self) -> None:
+    def end(self) -> None:
         """Leave the bar as it is and go below it."""
-        if hasattr(self, "bar"):
-            self.bar.close()
-            self.detail.close()
+        self.bar.close()
+        self.detail.close()
 
 
-@contextmanager
-def reporting(config: Config) -> Iterator[Lines]:
+def reporter(speak: Callable[[str], None] = say) -> Lines:
     """A reporter that suits where stderr goes."""
-    reporter = Bar(config) if is_terminal() else Lines(config)
-    try:
-        yield reporter
-    finally:
-        reporter.close()
+    return Bar(speak) if is_terminal() else Lines(speak)
 
 
 def training_line(record: dict[str, Any]) -> str:

@@ -14,11 +14,10 @@ def report(run: str, out: str | None) -> None:
 
     Its pictures are inside the file, which needs neither a server nor a network. Works while it trains.
     """
+    from vtssi_pyro.artifacts.figures import curves
     from vtssi_pyro.artifacts.report import write_report
     from vtssi_pyro.artifacts.run import Run
     from vtssi_pyro.errors import UsageError
-
-    from .figures import curves
 
     folder = Run(run)
     if folder.config.train.steps and folder.records():

@@ -72,16 +72,18 @@ def reproduce(
     show sequences chosen by the truth alone. vtssi-without-mot is judged from vtssi's run. Exit codes are
     those of vtssi-pyro --help; given again, the same command goes on where it was stopped.
     """
+    from vtssi_pyro.paper import figures as paper_figures
+    from vtssi_pyro.paper import table1
+    from vtssi_pyro.paper.reproducing import Order, refuse_company
+    from vtssi_pyro.system.atomic import writable_folder
     from vtssi_pyro.system.machine import available_device, prepare
 
-    from . import paper_figures, table1
-    from .reading import folder
-    from .reproducing import Order, refuse_company
+    from .progress import reporter
 
     refuse_company()
     where = available_device(device)
     prepare(threads)
-    order = Order(preset, digits, mnist, folder(out), where, threads, train=not no_training)
+    order = Order(preset, digits, mnist, writable_folder(out), where, threads, not no_training, reporter())
     for item in dict.fromkeys(items):
         if item == "table1":
             paths = table1.make(order, table1.keys(variants, flavours, seeds), sequences)

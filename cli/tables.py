@@ -1,7 +1,11 @@
-"""Metrics as text."""
+"""Metrics as text, and what to type next."""
 
+import shlex
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vtssi_pyro.artifacts.run import Run
 
 
 def overall(metrics: Mapping[str, Any], observe: int) -> list[str]:
@@ -148,3 +152,35 @@ def unseen(held_out: dict[str, Any], observe: int) -> list[str]:
             + (f" ({straight[-1]:.2f} px had things gone straight on)" if straight else "")
         )
     return lines
+
+
+def reached(run: "Run") -> list[str]:
+    """Lines of what a finished run has reached."""
+    summary, observe = run.read_summary(), run.config.observe
+    if summary["metrics"]:
+        lines = overall(summary["metrics"], observe)
+    elif summary.get("held_out"):
+        lines = unseen(summary["held_out"], observe)
+    else:
+        lines = ["no metrics: the data have no positions"]
+    return [*lines, f"trained in {summary['minutes']:.1f} minutes"]
+
+
+def next_commands(run: "Run") -> list[str]:
+    """Commands to type next, one a line."""
+    from vtssi_pyro.train.splits import is_flavour
+
+    summary, config = run.read_summary(), run.config
+    data, model = config.data, config.model
+    folder, frames, lines = shlex.quote(str(run.folder)), shlex.quote(data.source), []
+    if is_flavour(data.source):
+        frames, size, objects = "test.npz", model.frame_size, model.num_objects
+        extra = f" --frame-size {size}" * (size != 50) + f" --objects {objects}" * (objects != 2)
+        extra += f" --digits {data.digits}" * (data.digits != "embedded")
+        lines.append(f"generate {data.source} --out {frames}{extra}")
+    if summary["metrics"] is not None:
+        lines.append(f"evaluate {folder} {frames}")
+    lines.append(f"track {folder} {frames} --out tracks")
+    if summary["predicts"]:
+        lines.append(f"predict {folder} {frames} --observe {config.observe} --horizon 30 --out predictions")
+    return [f"  vtssi-pyro {line}" for line in lines]

@@ -1,14 +1,10 @@
 """``vtssi-pyro track``."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+import sys
 
 import click
 
 from .options import anew_option, checkpoint_option, command, film_option, machine_options, option
-
-if TYPE_CHECKING:
-    from .reading import Opened, Read
 
 
 @command(
@@ -57,54 +53,37 @@ def track(
     without --stream but for the first frames alone deciding what the objects are; how long each frame took is
     told at the end.
     """
-    from vtssi_pyro.artifacts.loading import find
+    from vtssi_pyro import api
     from vtssi_pyro.errors import UsageError
-    from vtssi_pyro.inference import filter as predict
-    from vtssi_pyro.movies.film import writer
-    from vtssi_pyro.system.machine import available_device, prepare
+    from vtssi_pyro.system.machine import prepare
 
-    from .live import follow
-    from .reading import folder, open_for, read_all, read_movie, warn_if_short, write_tracks
+    from .progress import reporter
 
-    if mp4:
-        writer()
-    trained = find(run)
     if size is not None and not stream:
         raise UsageError("--size is of frames on standard input, which --stream takes")
     if stream and (appearance or mp4 or prepare_anew):
         raise UsageError("--stream writes tracks.csv alone: leave out --appearance, --mp4, --prepare-anew")
-    if stream:
-        prepare(threads)
-        tracker = trained.tracker(checkpoint, available_device(device))
-        click.echo(follow(trained, tracker, frames, folder(out), patience, size))
-        return
-    opened = open_for(frames, trained, prepare_anew)
-    data = opened.data
     prepare(threads)
-    tracker = trained.tracker(checkpoint, where := available_device(device))
-    warn_if_short(tracker, data.length)
-    target = folder(out)
-    if opened.footage:
-        found = read_movie(tracker, opened.footage, where)
+    if stream:
+        source = sys.stdin.buffer if frames == "-" else frames
+        api.track_live(
+            run, source, out, patience=patience, size=_size(size), device=device, checkpoint=checkpoint,
+            report=reporter(),
+        )  # fmt: skip
     else:
-        found = read_all(data, data.length, where, lambda x, first: predict.track(tracker, x))
-    looks = found.appearance if appearance else None
-    paths = write_tracks(target, found.tracks, opened.frame_size, opened.rate, looks)
-    for path in (*paths, *_overlays(target, opened, found, mp4)):
-        click.echo(path)
+        api.track(
+            run, frames, out=out, device=device, checkpoint=checkpoint, anew=prepare_anew, appearance=appearance,
+            film=mp4, report=reporter(),
+        )  # fmt: skip
 
 
-def _overlays(target: Path, opened: "Opened", found: "Read", mp4: bool) -> list[Path]:
-    """The animation, and the same as a film."""
-    from vtssi_pyro.plots import Panel, overlay_film, overlay_gif
+def _size(text: str | None) -> tuple[int, int] | None:
+    """(H, W) of WIDTHxHEIGHT."""
+    from vtssi_pyro.errors import UsageError
 
-    seen, drawn = opened.shown(found.tracks, opened.data.length)
-    panels = [Panel("frames", seen), Panel("tracked", seen, drawn)]
-    if found.rendered is not None:
-        panels.append(Panel("reconstruction", found.rendered))
-    paths = [target / "overlay.gif"]
-    overlay_gif(paths[0], panels)
-    if mp4:
-        paths.append(target / "overlay.mp4")
-        overlay_film(paths[-1], panels)
-    return paths
+    if text is None:
+        return None
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise UsageError(f"--size {text}: expected WIDTHxHEIGHT, such as 640x480")
+    return int(height), int(width)

@@ -18,7 +18,7 @@ from vtssi_pyro.calibration import (
     moments,
 )
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.types import Tracks
+from vtssi_pyro.tracks.tracks import Tracks
 
 CLOUDS = 300  # of each kind: rounding spoils some, not all
 SLANTED = torch.tensor([0.6, 0.8], dtype=torch.float64)

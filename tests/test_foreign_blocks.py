@@ -290,7 +290,11 @@ def test_who_has_no_name_is_told_to_register(blobs: Any, tmp_path: Path) -> None
 
 def test_an_unknown_kind_names_the_known_ones(tmp_path: Path, blobs: Any) -> None:
     register("motion", "glide")(GlideConfig)
-    fit(blobs(num_sequences=12, length=7).float(), recipe(replace(small(), motion=GlideConfig())), run=tmp_path / "r")
+    fit(
+        blobs(num_sequences=12, length=7).float(),
+        recipe(replace(small(), motion=GlideConfig())),
+        run=tmp_path / "r",
+    )
     del SLOTS["motion"]._known["glide"]
     with pytest.raises(Exception, match=r"unknown kind 'glide'.*residual-mot.*import the module") as caught:
         load(tmp_path / "r")

@@ -1,12 +1,500 @@
-"""The one door: a line each for what is done most."""
+"""The one door: fit a tracker, track with it, forecast, calibrate; the command line calls nothing else for these.
 
-from vtssi_pyro.data.dataset import Dataset
+A *tracker* is a :class:`~vtssi_pyro.model.program.Tracker`, what :func:`fit` returned, a run or its folder, the name of
+weights that ship (``"moving-mnist"``), or a configuration. *Data* are tensors or arrays (S, T, H, W) or (T, H, W),
+uint8 or floats in [0, 1], a file of them, a movie's file or folder, or a data set.
+"""
+
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from vtssi_pyro.artifacts.calibrating import assessed, calibration_of, known_sequences
+from vtssi_pyro.artifacts.figures import predicted_pictures, tracked_pictures
+from vtssi_pyro.artifacts.fitting import conduct, finished, machine_of, numbered, warn_of_changes
+from vtssi_pyro.artifacts.loading import AnyTracker, Fitted, at_hand, kept_by
+from vtssi_pyro.artifacts.planning import Changes, Plan, named, planned, replanned
+from vtssi_pyro.artifacts.reading import (
+    SHOWN,
+    File,
+    Opened,
+    Source,
+    called,
+    live_frame,
+    opened,
+    read_all,
+    read_movie,
+    warn_if_short,
+)
+from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.data import Dataset
+from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation import judge as judging
+from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.evaluation.judge import MultiObjectTracker
 from vtssi_pyro.evaluation.metrics import Evaluation
+from vtssi_pyro.evaluation.recalibration import recalibrate
+from vtssi_pyro.inference import filter as inference
+from vtssi_pyro.inference.filter import Estimate, Stream
 from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.movies import Hints, Movie, Preparation
+from vtssi_pyro.movies.film import writer
+from vtssi_pyro.movies.live import Watch, growing_folder, piped_frames, stored_size
+from vtssi_pyro.movies.prepared import PreparedMovie, look, to_source
+from vtssi_pyro.movies.transforms import Luminance
+from vtssi_pyro.plots import contact_sheet, reliability
+from vtssi_pyro.system.atomic import writable_folder, write_json
+from vtssi_pyro.system.machine import available_device
+from vtssi_pyro.tracks.export import TracksWriter, write_predictions_csv, write_tracks
 from vtssi_pyro.tracks.tracks import Tracks
+from vtssi_pyro.train.group import Group, joined
+from vtssi_pyro.train.reporting import Reporter, Silent
+from vtssi_pyro.train.splits import CALIBRATION_SEED, TABLE_SEED, digits, is_flavour
+from vtssi_pyro.train.training import Interrupted
+
+
+def inspect(
+    movie: File | Movie, hints: Hints = Hints(), *, out: File | None = None, report: Reporter | None = None
+) -> PreparedMovie:
+    """Look at a movie: what moves in it, and how its frames are prepared to learn from.
+
+    Args:
+        movie: file, folder, or the movie itself.
+        hints: what is known of it.
+        out: folder for ``contact_sheet.png`` and ``inspection.json``; None: none is written.
+        report: told the findings.
+
+    Returns:
+        the movie as a model would see it, for :func:`fit`; its ``found`` is what was found.
+    """
+    report = report or Silent()
+    target = writable_folder(out) if out else None
+    prepared = look(movie, hints, tell=report.say)
+    if target:
+        contact_sheet(target / "contact_sheet.png", prepared)
+        write_json(target / "inspection.json", prepared.inspected.as_dict())
+        report.wrote(target / "contact_sheet.png")
+        report.wrote(target / "inspection.json")
+    return prepared
+
+
+def fit(
+    data: Source | None = None,
+    tracker: AnyTracker = "vtssi",
+    *,
+    preset: str = "quick",
+    run: File | None = None,
+    runs: File | None = None,
+    device: str = "auto",
+    report: Reporter | None = None,
+    objects: int | None = None,
+    hints: Hints = Hints(),
+    changes: Changes | Iterable[str] = (),
+    held_out: Dataset | None = None,
+    mnist: File | None = None,
+) -> Fitted:
+    """Train a tracker; ``fit("beads.mp4")`` is ``vtssi-pyro fit beads.mp4``.
+
+    Args:
+        data: what to learn from: a flavour of moving digits, sequences, or one movie, which is inspected and prepared
+            first; None: the preset's digits. Of sequences and movies the last tenth is held out, to judge by.
+        tracker: a variant's name, a configuration, or, to start from its weights, a run or the name of weights.
+        preset: recipe and budget, and the sizes of a fresh model; a whole configuration has its own.
+        run: folder to train in; None: a temporary one, which lives as long as the result's ``run``.
+        runs: folder in which a new one, numbered, is made to train in.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        report: told what happens; None: nobody is.
+        objects: at most so many a sequence; None: the preset's number, of a movie as many as are seen at once.
+        hints: what is known of a movie.
+        changes: to single keys of the configuration, such as ``"train.budget=0.1"``; by name, what errors call each.
+        held_out: sequences to judge by, in place of the last tenth of ``data``, a data set.
+        mnist: folder with MNIST's files, whose digits then move.
+
+    Returns:
+        the tracker, metrics of what was held out, the calibration of its predictions, and the run.
+
+    Raises:
+        UsageError: something that does not go together.
+        DataError: data that cannot be learned from.
+        Interrupted: on Ctrl-C or SIGTERM, after saving; :func:`resume` goes on.
+    """
+    where = available_device(device)
+    known = named(changes, objects, mnist)
+    with joined(where) as group:
+        report = _spokesman(report, group)
+        if run is not None:
+            group.once(Run(run).check_new)
+        plan = group.first(
+            lambda: planned(
+                data, tracker, preset, hints, objects, known, held_out, mnist, where, group, report
+            )
+        )
+        with _folder(run, runs, plan, machine_of(where, group), group) as made:
+            return conduct(made, plan.config, plan.splits, where, report, group)
+
+
+def resume(
+    run: File | Run,
+    data: Source | None = None,
+    *,
+    device: str = "auto",
+    report: Reporter | None = None,
+    changes: Changes | Iterable[str] = (),
+    held_out: Dataset | None = None,
+    mnist: File | None = None,
+) -> Fitted:
+    """Go on with a training where it was stopped, to the same result; one that is finished is left as it is.
+
+    Args:
+        run: its folder.
+        data: what it learns from, where that was moved or was no file; None: what its configuration names.
+        device: see :func:`fit`.
+        report: told what happens.
+        changes: that it was made with; others are refused.
+        held_out: see :func:`fit`; where ``data`` are in memory.
+        mnist: folder with MNIST's files.
+    """
+    where, run = available_device(device), run if isinstance(run, Run) else Run(run)
+    known = named(changes, None, mnist)
+    with joined(where) as group:
+        report = _spokesman(report, group)
+        config, splits = group.first(lambda: replanned(run, data, known, held_out, mnist, where, group))
+        if splits is None:
+            report.say(f"{run.folder}: finished already")
+            return finished(run, run.tracker(device=where), run.read_summary())
+        warn_of_changes(run, machine_of(where, group), report)
+        return conduct(run, config, splits, where, report, group, resume=True)
+
+
+def track(
+    tracker: AnyTracker,
+    data: Source,
+    *,
+    out: File | None = None,
+    device: str = "auto",
+    checkpoint: str = "last",
+    anew: bool = False,
+    rendered: bool | None = None,
+    appearance: bool = False,
+    film: bool = False,
+    report: Reporter | None = None,
+) -> Estimate:
+    """Tracks of all objects in all frames; ``track(run, "beads.mp4", out="tracks")`` is ``vtssi-pyro track``.
+
+    Args:
+        tracker: trained.
+        data: sequences; for a tracker that learned from a movie, one movie.
+        out: folder for ``tracks.csv``, ``tracks.json``, ``mot/`` and ``overlay.gif``; None: none is written.
+        device: of a tracker that is loaded.
+        checkpoint: of a run, ``last`` or ``best``.
+        anew: whether a movie is of another camera or place than the one learned from, and is prepared as suits it.
+        rendered: whether to return rendered frames, too; None: unless they are of a file, which may be large.
+        appearance: whether ``tracks.json`` holds a vector of each object's looks.
+        film: whether ``overlay.mp4`` is written, too.
+        report: told what happens.
+
+    Returns:
+        tracks in the pixels of the frames as they are stored, rendered frames (none where ``rendered`` says so), and
+        what each object looks like.
+    """
+    report = report or Silent()
+    if film:
+        writer()
+    loaded = at_hand(tracker, checkpoint, available_device(device))
+    frames = opened(data, loaded, report, anew)
+    warn_if_short(loaded, frames.data.length, report)
+    target = writable_folder(out) if out else None
+    if frames.movie:
+        found = read_movie(loaded, frames.movie, bool(rendered))
+    else:
+        how = partial(inference.track, loaded.tracker)
+        found = read_all(
+            frames, frames.data.length, loaded, report, lambda x, first: how(x), _kept(frames, rendered)
+        )
+    if target:
+        looks = found.appearance if appearance else None
+        paths = write_tracks(target, found.tracks, frames.frame_size, frames.rate, looks)
+        for path in (*paths, *tracked_pictures(target, frames, found, film)):
+            report.wrote(path)
+    return _returned(found, frames, rendered)
+
+
+def forecast(
+    tracker: AnyTracker,
+    data: Source,
+    horizon: int,
+    num_samples: int = 0,
+    *,
+    observe: int | None = None,
+    seed: int = 0,
+    temperature: float | None = None,
+    raw: bool = False,
+    out: File | None = None,
+    device: str = "auto",
+    checkpoint: str = "last",
+    anew: bool = False,
+    rendered: bool | None = None,
+    film: bool = False,
+    report: Reporter | None = None,
+) -> Estimate:
+    """Tracks of the frames seen and of ``horizon`` frames beyond them, calibrated where a calibration is at hand.
+
+    Args:
+        tracker: trained, with a model of motion.
+        data: sequences; for a tracker that learned from a movie, one movie.
+        horizon: frames to predict.
+        num_samples: futures to draw of each sequence.
+        observe: frames of each sequence that are seen; None: all.
+        seed: of the futures.
+        temperature: at which to draw them; None: the calibration's, without one 1.
+        raw: whether to leave a calibration out.
+        out: folder for ``predictions.csv``, the tracks of the frames seen, and pictures; None: none is written.
+        device: see :func:`track`, as all that follow.
+        checkpoint: of a run.
+        anew: whether a movie is prepared as suits it.
+        rendered: whether to return rendered frames, too.
+        film: whether ``overlay.mp4`` is written, too.
+        report: told what happens.
+
+    Returns:
+        as :func:`track`, with ``tracks.samples`` (num_samples, S, T + horizon, N, 2).
+    """
+    report = report or Silent()
+    if film:
+        writer()
+    loaded = at_hand(tracker, checkpoint, available_device(device))
+    frames = opened(data, loaded, report, anew)
+    loaded.needs_motion()
+    if observe is not None and frames.data.length < observe:
+        report.warn(
+            f"{called(data)} has {frames.data.length} frames a sequence, fewer than --observe {observe}: all are seen"
+        )
+    seen = min(observe or frames.data.length, frames.data.length)
+    warn_if_short(loaded, seen, report)
+    known = None
+    if not (raw or temperature is not None):
+        known = calibration_of(loaded, checkpoint, seen, num_samples, report)
+    target = writable_folder(out) if out else None
+    heat = temperature if temperature is not None else known.temperature if known else 1.0
+    ahead = partial(
+        inference.forecast, loaded.tracker, horizon=horizon, num_samples=num_samples, temperature=heat
+    )
+    told = read_all(
+        frames, seen, loaded, report, lambda x, first: ahead(x, seed=seed + first), _kept(frames, rendered)
+    )
+    tracks = known(told.tracks, seen) if known else told.tracks
+    told = told._replace(tracks=frames.to_source(tracks))
+    if target:
+        csv = target / "predictions.csv"
+        write_predictions_csv(csv, told.tracks, seen)
+        pictures = predicted_pictures(target, frames, told, seen, film)
+        observed = told.tracks.part(frames=slice(seen))
+        for path in (csv, *write_tracks(target, observed, frames.frame_size, frames.rate), *pictures):
+            report.wrote(path)
+    return _returned(told, frames, rendered)
+
+
+class Calibrated(NamedTuple):
+    """How honest sampled predictions are, and what makes them so; assessments by ``Assessment.as_dict``."""
+
+    calibration: Calibration | None
+    before: dict[str, Any] | None = None  # of other sequences; None where there are none to judge by
+    after: dict[str, Any] | None = None
+
+
+def calibrate(
+    tracker: AnyTracker,
+    data: Source | None = None,
+    *,
+    test: Source | None = None,
+    count: int = 1000,
+    observe: int | None = None,
+    samples: int = 50,
+    seed: int = 0,
+    mnist: File | None = None,
+    device: str = "auto",
+    checkpoint: str = "last",
+    report: Reporter | None = None,
+) -> Calibrated:
+    """Make sampled predictions honest, and tell how honest they are.
+
+    A run keeps its calibration, which :func:`forecast` then uses. Weights that ship have one, which is only judged.
+
+    Args:
+        tracker: trained, with a model of motion.
+        data: sequences to fit on, with positions; None: of a run on moving digits, its validation digits.
+        test: sequences to judge by, with positions; None: of such a run, test digits; else nothing is judged.
+        count: moving digits to fit on, and to judge by.
+        observe: frames seen before the rest is predicted; None: the run's own number.
+        samples: futures to draw of each sequence.
+        seed: of the draws.
+        mnist: folder with MNIST's files.
+        device: of a tracker that is loaded.
+        checkpoint: of a run.
+        report: told what happens.
+    """
+    report, where = report or Silent(), available_device(device)
+    kept = kept_by(tracker)
+    run, ships = kept if isinstance(kept, Run) else None, kept is not None and not isinstance(kept, Run)
+    name = (
+        os.fspath(tracker)
+        if isinstance(tracker, str | os.PathLike)
+        else kept.name
+        if kept
+        else "this tracker"
+    )
+    if data is not None and ships:
+        raise UsageError(f"--fit-on: {name} ships with the calibration it has; leave it out")
+    if _same_file(data, test):
+        raise UsageError(f"--fit-on: {data} also judges; fit on other sequences")
+    config = kept.config if kept else None
+    drawn = config is not None and is_flavour(config.data.source)
+    if not drawn and kept is not None and (test is None or (data is None and run is not None)):
+        raise UsageError(
+            f"{name}: was trained on a file; give DATA.npz and --fit-on FILE.npz, with positions"
+        )
+    if data is None and kept is None:
+        raise UsageError("a tracker without a run: give sequences to calibrate it on")
+    with run.lock() if run else nullcontext():
+        loaded = at_hand(tracker, checkpoint, where)
+        loaded.needs_motion()
+        seen = observe or loaded.observe
+
+        def either(source: Source | None, split: str, seed: int) -> Dataset | None:
+            if source is None and drawn and config is not None:
+                source = digits(config, mnist, split, count, seed)
+            return None if source is None else known_sequences(source, loaded, seen)
+
+        judged = either(test, "test", TABLE_SEED)
+        if ships:
+            calibration = loaded.calibration
+        else:
+            learned = either(data, "validation", CALIBRATION_SEED)
+            assert learned is not None
+            with report.watched(learned, "fitting") as known:
+                calibration = recalibrate(loaded.tracker, known, seen, samples, seed, known.truth)
+        before = after = None
+        if judged is not None:
+            with report.watched(judged, "judging", times=1 + bool(calibration)) as shown:
+                before, after = assessed(loaded.tracker, shown, calibration, seen, samples, seed + 1)
+        if run and calibration:
+            run.keep(calibration)
+            if before is not None:
+                reliability(run.figures / "reliability.png", before, after)
+            report.say(f"calibration kept in {run.calibration_file}; predict uses it")
+    return Calibrated(calibration, before, after)
+
+
+def track_live(
+    tracker: AnyTracker,
+    source: File | BinaryIO,
+    out: File,
+    *,
+    patience: float = 10.0,
+    size: tuple[int, int] | None = None,
+    device: str = "auto",
+    checkpoint: str = "last",
+    report: Reporter | None = None,
+) -> Path:
+    """Track frames as they come; every frame's rows are in ``tracks.csv`` before the next is read.
+
+    Args:
+        tracker: trained; frames go through its run's preparation, if it has one.
+        source: a folder that pictures are added to, or a pipe of raw frames in 8-bit grey.
+        out: folder for ``tracks.csv``.
+        patience: seconds to wait for another picture.
+        size: (H, W) of the frames in a pipe; None: what the preparation says.
+        device: of a tracker that is loaded.
+        checkpoint: of a run.
+        report: told how long the frames took, and the file.
+    """
+    report = report or Silent()
+    loaded = at_hand(tracker, checkpoint, available_device(device))
+    preparation = loaded.preparation or Preparation((Luminance(),))
+    path = writable_folder(out) / "tracks.csv"
+    if isinstance(source, str | os.PathLike):
+        if size is not None:
+            raise UsageError("--size is of frames on standard input: leave it out, pictures tell their own")
+        frames = growing_folder(source, patience)
+    else:
+        frames = piped_frames(source, size or stored_size(preparation, loaded.side), report.warn)
+    stream = Stream(loaded.tracker)
+    with Watch(frames) as watch, TracksWriter(path) as rows:
+
+        def write(reading: Estimate | None) -> None:
+            if reading is not None:
+                rows.append(to_source(reading.tracks, preparation))
+
+        try:
+            for frame in preparation(watch):
+                reading = stream.push(live_frame(frame, loaded.side).to(loaded.device))
+                write(reading)
+                if watch.number > stream.needed:  # the first frames wait for each other
+                    watch.done()
+        finally:  # whatever ends the stream, its first frames may still wait
+            write(stream.flush())
+            report.say(watch.told())
+    report.wrote(path)
+    return path
+
+
+def _spokesman(report: Reporter | None, group: Group) -> Reporter:
+    """Of several processes, the first tells."""
+    return report if report and group.rank == 0 else Silent()
+
+
+@contextmanager
+def _folder(
+    run: File | None, runs: File | None, plan: Plan, machine: dict[str, Any], group: Group
+) -> Iterator[Run]:
+    """A new run; a temporary one is removed when nobody has it any more, unless its training was interrupted."""
+
+    def create() -> Run:
+        start = plan.start.tracker().state_dict() if plan.start else None
+        kept: dict[str, Any] = {"machine": machine, "preparation": plan.preparation, "start": start}
+        if run is not None:
+            return Run.create(run, plan.config, **kept)
+        if runs is not None:
+            return numbered(runs, plan.config, **kept)
+        return Run.create(tempfile.mkdtemp(prefix="vtssi-pyro-"), plan.config, **kept)
+
+    made = group.once(create)
+    if run is not None or runs is not None or group.rank:
+        yield made
+        return
+    removed = weakref.finalize(made, shutil.rmtree, made.folder, ignore_errors=True)
+    try:
+        yield made
+    except Interrupted:
+        removed.detach()
+        raise
+
+
+def _kept(frames: Opened, rendered: bool | None) -> int | None:
+    """Of how many sequences rendered frames are kept: of all, or of those that a picture shows."""
+    return None if _wanted(frames, rendered) else SHOWN
+
+
+def _wanted(frames: Opened, rendered: bool | None) -> bool:
+    return frames.in_memory if rendered is None else rendered
+
+
+def _returned(reading: Estimate, frames: Opened, rendered: bool | None) -> Estimate:
+    """A reading without the rendered frames of some sequences alone."""
+    return reading if _wanted(frames, rendered) else reading._replace(frames=reading.frames[:0])
+
+
+def _same_file(one: object, other: object) -> bool:
+    if not (isinstance(one, str | os.PathLike) and isinstance(other, str | os.PathLike)):
+        return False
+    return Path(one).resolve() == Path(other).resolve()
 
 
 def judge(

@@ -20,10 +20,10 @@ from vtssi_pyro.inference import filter as predict
 from vtssi_pyro.model.blocks.template import TemplateConfig, kernel_side
 from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.train.config import Config
-from vtssi_pyro.train.fitting import check
 from vtssi_pyro.train.presets import PRESETS
 from vtssi_pyro.train.recipe import Stage
 from vtssi_pyro.train.trainer import Trainer
+from vtssi_pyro.train.training import check
 
 WARM_UP = 5  # calls before the clock runs: allocations, thread pools, the capture of CUDA graphs
 TRACKED = (64, 20)  # sequences and frames that are tracked offline

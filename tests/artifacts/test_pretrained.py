@@ -19,7 +19,7 @@ from vtssi_pyro.artifacts.packing import pack
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.artifacts.shipped import FORMAT, Card, Pretrained, available, card, load_pretrained
 from vtssi_pyro.config import from_dict
-from vtssi_pyro.data import VideoFile
+from vtssi_pyro.data import ArrayDataset
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.model.program import build
@@ -40,21 +40,21 @@ CONFIG = Config("vtssi", "test", 7, 3, DataConfig(source="/home/someone/movies.n
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     run = Run.create(tmp_path / "run", CONFIG)
-    checkpoint.save(run.checkpoint(), {"trained": build(CONFIG.variant, CONFIG.model).state_dict()})
+    checkpoint.save(run.checkpoint(), {"trained": build(CONFIG.model).state_dict()})
     run.append({"step": 1, "seconds": 90.0})
     return run
 
 
 @pytest.fixture(scope="module")
-def test() -> VideoFile:
+def test() -> ArrayDataset:
     """Held-out sequences with truth."""
     random = np.random.default_rng(0)
     frames = random.uniform(0, 1, (6, 6, SIDE, SIDE)).astype(np.float32)
-    return VideoFile("noise", frames, random.uniform(4, 16, (6, 6, 2, 2)).astype(np.float32))
+    return ArrayDataset("noise", frames, random.uniform(4, 16, (6, 6, 2, 2)).astype(np.float32))
 
 
 @pytest.fixture
-def folder(run: Run, test: VideoFile, tmp_path: Path) -> Path:
+def folder(run: Run, test: ArrayDataset, tmp_path: Path) -> Path:
     """A folder with weights named ``tiny`` and their card."""
     pack(run, "tiny", test, folder=tmp_path / "weights", **WORDS)
     return tmp_path / "weights"
@@ -76,7 +76,7 @@ def test_parameters_come_back_rounded_and_priors_exactly(run: Run, folder: Path)
         assert after.state_dict()[name].dtype == torch.float32
 
 
-def test_the_card_tells_everything(run: Run, folder: Path, test: VideoFile) -> None:
+def test_the_card_tells_everything(run: Run, folder: Path, test: ArrayDataset) -> None:
     found = card("tiny", folder)
     assert available(folder) == ("tiny",)
     assert {key: getattr(found, key) for key in WORDS} == WORDS
@@ -91,7 +91,7 @@ def test_the_card_tells_everything(run: Run, folder: Path, test: VideoFile) -> N
 
 
 def test_a_calibration_ships_with_the_weights_that_it_is_of(
-    run: Run, test: VideoFile, tmp_path: Path
+    run: Run, test: ArrayDataset, tmp_path: Path
 ) -> None:
     """It names them as they come back, rounded; one of others does not ship."""
     mine = digest(run.tracker().state_dict())
@@ -106,7 +106,7 @@ def test_a_calibration_ships_with_the_weights_that_it_is_of(
     assert available(tmp_path / "weights") == ("tiny",)
 
 
-def test_single_precision_on_request(run: Run, test: VideoFile, tmp_path: Path) -> None:
+def test_single_precision_on_request(run: Run, test: ArrayDataset, tmp_path: Path) -> None:
     found = pack(run, "tiny", test, dtype=torch.float32, folder=tmp_path / "exact", **WORDS)
     assert found.metrics.keys() == {"float32"}
     after = load_pretrained("tiny", folder=tmp_path / "exact").state_dict()
@@ -114,7 +114,7 @@ def test_single_precision_on_request(run: Run, test: VideoFile, tmp_path: Path) 
 
 
 def test_what_may_not_ship(
-    run: Run, test: VideoFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, test: ArrayDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "refused"
     with pytest.raises(UsageError, match="lower case"):
@@ -220,7 +220,7 @@ def test_a_run_tells_the_same_of_itself(run: Run, folder: Path) -> None:
 def test_files_hold_tensors_alone(folder: Path) -> None:
     """Half a byte count of the parameters, and nothing that runs."""
     weights = safetensors.torch.load_file(folder / "tiny.safetensors")
-    tracker = build(CONFIG.variant, CONFIG.model)
+    tracker = build(CONFIG.model)
     assert weights.keys() == tracker.state_dict().keys()
     parameters = sum(p.numel() for p in tracker.parameters())
     assert sum(w.numel() for w in weights.values() if w.dtype == torch.float16) == parameters

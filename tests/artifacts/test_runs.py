@@ -11,7 +11,7 @@ import torch
 
 from vtssi_pyro.artifacts.loading import load
 from vtssi_pyro.artifacts.run import Run
-from vtssi_pyro.config import ModelConfig
+from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.model.program import build
 from vtssi_pyro.system import checkpoint, machine

@@ -51,8 +51,8 @@ def test_digits_that_no_training_has_seen(name: str) -> None:
     digits = load_digits(config.data.digits if same else "embedded", "test")
     air = config.model.air
     test = moving_digits(
-        config.data.source, digits, sequences=100, seed=99, frame_size=air.frame_size,
-        objects=air.num_objects, blend=config.data.blend,
+        config.data.source, digits, sequences=100, seed=99, frame_size=model.frame_size,
+        objects=model.num_objects, blend=config.data.blend,
     )  # fmt: skip
     found = judge(shipped.tracker(), test, shipped.card.observe)
     assert found.count_accuracy is not None

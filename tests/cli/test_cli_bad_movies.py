@@ -27,7 +27,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = replace(model, air=replace(model.air, frame_size=SIDE))
     config = Config("vtssi", "test", 7, 3, DataConfig(source="/none.npz"), model)
     run = Run.create(tmp_path_factory.mktemp("bad") / "run", config)
-    checkpoint.save(run.checkpoint(), {"trained": build(config.variant, config.model).state_dict()})
+    checkpoint.save(run.checkpoint(), {"trained": build(config.model).state_dict()})
     return run.folder
 
 

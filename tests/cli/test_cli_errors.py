@@ -16,7 +16,7 @@ from vtssi_pyro.cli import failures
 
 from vtssi_pyro import load
 from vtssi_pyro.artifacts.run import Run
-from vtssi_pyro.train import fitting
+from vtssi_pyro.train import training
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +192,7 @@ def test_exit_codes(error: BaseException, code: int, run: Run, monkeypatch: pyte
     def fails(*args: Any, **kwargs: Any) -> None:
         raise error
 
-    monkeypatch.setattr(fitting, "fit", fails)
+    monkeypatch.setattr(training, "train", fails)
     summary = run.summary.read_bytes()
     run.summary.unlink()
     try:

@@ -17,15 +17,16 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 from tiny_run import call, process, refused
-from vtssi_pyro.cli import live
 from vtssi_pyro.cli.main import main
+from vtssi_pyro.cli.track import _size
 
+from vtssi_pyro.api import track_live
 from vtssi_pyro.artifacts.loading import find
 from vtssi_pyro.data import load_digits, moving_digits
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.inference.filter import Stream, track
-from vtssi_pyro.movies import Preparation
-from vtssi_pyro.movies.steps import Luminance, Resize, Shrink
+from vtssi_pyro.movies import Preparation, live
+from vtssi_pyro.movies.transforms import Luminance, Resize, Shrink
 from vtssi_pyro.tracks.export import TRACKS_HEADER, write_tracks_csv
 
 RUN, SIDE, LENGTH = "pretrained:moving-mnist", 50, 12
@@ -133,11 +134,11 @@ class Endless(io.RawIOBase):
 
 
 def test_memory_does_not_grow(frames: np.ndarray, tmp_path: Path) -> None:
-    pipe, trained = Endless(frames, (90, 140)), find(RUN)  # by then whatever is made once has been made
-    tracker = trained.tracker()
+    pipe = Endless(frames, (90, 140))  # by then whatever is made once has been made
+    tracker = find(RUN).tracker()
     tracemalloc.start()
     try:
-        live.follow(trained, tracker, "-", tmp_path, 0, pipe=pipe)
+        track_live(tracker, pipe, tmp_path)
     finally:
         tracemalloc.stop()
     before, after = pipe.used
@@ -197,10 +198,10 @@ def test_ctrl_c_while_a_frame_is_worked_on_waits_for_it() -> None:
 def test_the_size_of_frames_in_a_pipe() -> None:
     shrunk = Preparation((Luminance(), Shrink(2), Resize(240, 320, 64)))  # of 480 or 481 rows
     with pytest.raises(UsageError, match="--size WIDTHxHEIGHT"):
-        live._stored(shrunk, 64)
-    assert live._stored(Preparation((Luminance(), Resize(240, 320, 64))), 64) == (240, 320)
-    assert live._stored(Preparation((Luminance(),)), 64) == (64, 64)
-    assert live._size("641x481") == (481, 641)
+        live.stored_size(shrunk, 64)
+    assert live.stored_size(Preparation((Luminance(), Resize(240, 320, 64))), 64) == (240, 320)
+    assert live.stored_size(Preparation((Luminance(),)), 64) == (64, 64)
+    assert _size("641x481") == (481, 641)
 
 
 def test_what_cannot_be_streamed(frames: np.ndarray, tmp_path: Path) -> None:

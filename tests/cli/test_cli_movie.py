@@ -11,14 +11,14 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 from tiny_run import call, refused
-from vtssi_pyro.cli import reading
 from vtssi_pyro.cli.main import main
 
+from vtssi_pyro.artifacts import reading
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data.scenes import Drawn, scene
 from vtssi_pyro.inference.filter import Stream, track
 from vtssi_pyro.movies import Preparation
-from vtssi_pyro.movies.prepared import Footage
+from vtssi_pyro.movies.prepared import PreparedMovie
 
 # the objects' looks are learned a little, motion hardly: tracks must be right all the same
 BRIEF = ("--set", "train.budget=0.01", "--set", "train.stages.objects.steps=4000", "--threads", "1")
@@ -206,9 +206,9 @@ def test_frames_are_tracked_as_they_come(place: Path, drawn: Drawn, tmp_path: Pa
     assert piped.exit_code == 0, piped.output
     np.testing.assert_allclose(positions(tmp_path / "pipe" / "tracks.csv"), from_folder)
     run = Run(place / "run")
-    footage, tracker = Footage.of(place / "movie", run.preparation), run.tracker()
-    found = track(tracker, footage.frames[None].float() / 255, settle=Stream(tracker).needed).tracks
-    offline = footage.to_source(found).position[0].numpy()
+    movie, tracker = PreparedMovie.of(place / "movie", run.preparation), run.tracker()
+    found = track(tracker, movie.frames[None].float() / 255, settle=Stream(tracker).needed).tracks
+    offline = movie.to_source(found).position[0].numpy()
     np.testing.assert_allclose(from_folder, offline, atol=2e-3)
     assert "leave out --appearance" in refused(
         2, "track", place / "run", "-", *live, "--appearance", "--out", tmp_path

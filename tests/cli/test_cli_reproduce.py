@@ -12,20 +12,20 @@ import pytest
 import torch
 from PIL import Image
 from tiny_run import KEYS, STAGES, call, refused
-from vtssi_pyro.cli import paper_figures, reproducing, table1
-from vtssi_pyro.cli.paper_figures import FIGURES
 from vtssi_pyro.cli.reproduce import ITEMS, PRESETS
-from vtssi_pyro.cli.sources import TABLE_SEED
 
-from vtssi_pyro import judge
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import override
 from vtssi_pyro.data import load_digits, moving_digits
 from vtssi_pyro.paper import cells as reproduction
+from vtssi_pyro.paper import figures as paper_figures
+from vtssi_pyro.paper import reproducing, table1
 from vtssi_pyro.paper.cells import Cells, Key, tracker_of
+from vtssi_pyro.paper.figures import FIGURES
 from vtssi_pyro.paper.published import FLAVOURS, MODELS, TABLE1, WITHOUT_MOT
-from vtssi_pyro.train import fitting, presets
+from vtssi_pyro.train import presets, training
 from vtssi_pyro.train.config import Config
+from vtssi_pyro.train.splits import TABLE_SEED
 from vtssi_pyro.train.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -152,7 +152,7 @@ def test_what_is_finished_is_not_done_again(made: Path, monkeypatch: pytest.Monk
         raise AssertionError
 
     before = {path: path.read_bytes() for path in made.rglob("*") if path.is_file() and path.name != ".lock"}
-    monkeypatch.setattr(fitting, "fit", never)
+    monkeypatch.setattr(training, "train", never)
     monkeypatch.setattr(reproduction, "judge", never)
     result = call(*table(made, variants=f"air,vtssi,{WITHOUT_MOT}"))
     assert result.stderr.count("is there") == 3
@@ -160,7 +160,7 @@ def test_what_is_finished_is_not_done_again(made: Path, monkeypatch: pytest.Monk
 
 
 def test_other_sequences_are_judged_without_training(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "fit", None)
+    monkeypatch.setattr(training, "train", None)
     path = Cells(made).path(Key("air", "linear-overlap", 0))
     before = path.read_bytes()
     call(*table(made, "--sequences", 4, variants="air"))

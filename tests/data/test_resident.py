@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from vtssi_pyro.data import VideoFile, load_digits, moving_digits
+from vtssi_pyro.data import ArrayDataset, load_digits, moving_digits
 from vtssi_pyro.data.dataset import Dataset, split_tail
 
 
-def stored(dtype: str) -> VideoFile:
+def stored(dtype: str) -> ArrayDataset:
     values = np.random.default_rng(0).random((5, 4, 6, 7))
-    return VideoFile("frames", values.astype(dtype) if dtype[0] == "f" else (values * 250).astype(dtype))
+    return ArrayDataset("frames", values.astype(dtype) if dtype[0] == "f" else (values * 250).astype(dtype))
 
 
 @pytest.mark.parametrize(

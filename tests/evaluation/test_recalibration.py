@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vtssi_pyro.data import VideoFile
+from vtssi_pyro.data import ArrayDataset
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation import recalibration
 from vtssi_pyro.evaluation.calibration import assess
@@ -18,8 +18,8 @@ SEQUENCES, LENGTH, OBSERVED = 150, 6, 3
 
 
 @pytest.fixture
-def data() -> VideoFile:
-    return VideoFile("data", torch.zeros(SEQUENCES, LENGTH, 8, 8, dtype=torch.uint8).numpy())
+def data() -> ArrayDataset:
+    return ArrayDataset("data", torch.zeros(SEQUENCES, LENGTH, 8, 8, dtype=torch.uint8).numpy())
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def ten_times_too_wide(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.mark.parametrize("labelled", [True, False])
 def test_the_temperature_is_that_of_the_truth(
-    data: VideoFile, truth: Tracks, ten_times_too_wide: list[float], tiny: Callable[[], Tracker],
+    data: ArrayDataset, truth: Tracks, ten_times_too_wide: list[float], tiny: Callable[[], Tracker],
     monkeypatch: pytest.MonkeyPatch, labelled: bool,
 ) -> None:  # fmt: skip
     if not labelled:  # then what is found in the end stands for it
@@ -65,7 +65,7 @@ def test_the_temperature_is_that_of_the_truth(
 
 
 def test_what_is_found_is_as_far_off_as_it_says(
-    data: VideoFile, truth: Tracks, ten_times_too_wide: list[float], tiny: Callable[[], Tracker],
+    data: ArrayDataset, truth: Tracks, ten_times_too_wide: list[float], tiny: Callable[[], Tracker],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """A tracker's own tracks share their errors with its forecasts: standard deviations make up for them."""
@@ -78,7 +78,7 @@ def test_what_is_found_is_as_far_off_as_it_says(
 
 
 def test_too_few_objects_are_refused_before_anything_is_drawn(
-    data: VideoFile, truth: Tracks, ten_times_too_wide: list[float], tiny: Callable[[], Tracker]
+    data: ArrayDataset, truth: Tracks, ten_times_too_wide: list[float], tiny: Callable[[], Tracker]
 ) -> None:
     with pytest.raises(UsageError, match="10 objects"):
         recalibrate(tiny(), data, OBSERVED, truth=truth._replace(present=truth.present & False))
@@ -87,7 +87,7 @@ def test_too_few_objects_are_refused_before_anything_is_drawn(
 
 def test_futures_are_forecasts_at_a_temperature(tiny: Callable[[], Tracker], frames: Tensor) -> None:
     tracker = tiny().float()
-    some = VideoFile("data", (255 * frames).byte().numpy())
+    some = ArrayDataset("data", (255 * frames).byte().numpy())
     wide, narrow, again = (futures(tracker, some, OBSERVED, 6, t) for t in (1.0, 0.01, 1.0))
     assert wide.samples.shape == (6, len(some), some.length, *wide.position.shape[2:])
     assert torch.equal(wide.samples, again.samples)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vtssi_pyro.config import ModelConfig
+from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.data.clips import Clips
 from vtssi_pyro.data.dataset import spread
 from vtssi_pyro.evaluation import held_out as reconstruction

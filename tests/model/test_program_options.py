@@ -275,7 +275,7 @@ def test_predictions_stay_in_the_frame(residual: bool, tiny, config: ModelConfig
 @pytest.mark.parametrize("kind", [MOTConfig(M=3, motion=3), changing()], ids=["mot", "residual-mot"])
 @pytest.mark.parametrize(("shared", "draws"), [("none", 4), ("objects", 2), ("sequences", 1)])
 def test_what_shares_a_weight(shared: str, draws: int, kind, tiny, config: ModelConfig) -> None:
-    """Reading D2: among 2 sequences of 2 objects there are 4, 2 or 1 different weights a step."""
+    """Estimate D2: among 2 sequences of 2 objects there are 4, 2 or 1 different weights a step."""
     motion = tiny(config=replace(config, motion=replace(kind, weight_shared=shared))).motion
     weight = motion.weight(Anneal(fuse_low=0.1, fuse_high=0.9), 3)
     fn = torch.distributions.Normal(torch.zeros(2, 2, 2), 1.0)
@@ -295,7 +295,7 @@ def test_what_shares_a_weight(shared: str, draws: int, kind, tiny, config: Model
 
 
 def test_proposals_by_their_means(tiny, config: ModelConfig, frames: Tensor) -> None:
-    """Reading D5: with ``sample_intermediate`` off, only final variables are drawn."""
+    """Estimate D5: with ``sample_intermediate`` off, only final variables are drawn."""
     tracker = tiny(config=replace(config, sample_intermediate=False))
     hats = []
     for _ in range(2):

@@ -180,7 +180,7 @@ def test_log_q_is_algorithm_5(variant: str, finder: str, bounds, tiny, frames: T
 
 
 def test_weights_are_uniform_one_per_sequence_object_and_step(tiny, blobs, monkeypatch) -> None:
-    """Reading D2; 2,880 draws: mean and variance of U(0.2, 0.8) within 4 sigma (fails once in 8,000)."""
+    """Estimate D2; 2,880 draws: mean and variance of U(0.2, 0.8) within 4 sigma (fails once in 8,000)."""
     tracker = tiny()
     recorder = Recorder(tracker, monkeypatch)
     drawn = []

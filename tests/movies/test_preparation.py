@@ -10,7 +10,7 @@ from staged import H, W, blob, movie, paths, ring
 
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.movies import Movie, Preparation, inspect, suggested_preparation
-from vtssi_pyro.movies.steps import STEPS, Background, Crop, Luminance, Resize, Shrink
+from vtssi_pyro.movies.transforms import TRANSFORMS, Background, Crop, Luminance, Resize, Shrink
 
 MOVIES = {
     "bright": movie(blob),
@@ -63,8 +63,8 @@ def test_places_come_back() -> None:
 def test_it_is_kept_in_a_file(tmp_path: Path) -> None:
     made = MOVIES["growing light"]
     preparation = suggested_preparation(inspect(made), 40)
-    preparation.save(tmp_path / "steps.npz")
-    again = Preparation.load(tmp_path / "steps.npz")
+    preparation.save(tmp_path / "preparation.npz")
+    again = Preparation.load(tmp_path / "preparation.npz")
     for ours, theirs in zip(preparation(made), again(made), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert again.lines() == preparation.lines()
@@ -73,7 +73,11 @@ def test_it_is_kept_in_a_file(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert "kind=rolling" in again.lines()[1]
     np.savez(tmp_path / "other.npz", steps=np.zeros(3))
-    for content in (b"no", (tmp_path / "steps.npz").read_bytes()[:90], (tmp_path / "other.npz").read_bytes()):
+    for content in (
+        b"no",
+        (tmp_path / "preparation.npz").read_bytes()[:90],
+        (tmp_path / "other.npz").read_bytes(),
+    ):
         (tmp_path / "bad.npz").write_bytes(content)
         with pytest.raises(DataError, match=r"bad\.npz.* is (no|damaged)"):
             Preparation.load(tmp_path / "bad.npz")
@@ -94,23 +98,23 @@ class Upside:
     to_source = to_model
 
 
-def test_a_step_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transform_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = MOVIES["bright"]
     preparation = Preparation((Luminance(), Upside(H), Resize(H, W, W)))
     np.testing.assert_allclose(preparation.to_source(preparation.to_model([[3.0, 4.0]])), [[3, 4]])
     first = next(iter(made))
     np.testing.assert_allclose(next(preparation(made))[15 : 15 + H], first[::-1], atol=1e-6)
     assert preparation.lines()[1] == f"Upside height={H}"
-    path = tmp_path / "steps.npz"
-    with pytest.raises(UsageError, match=r'step Upside: .*STEPS\["upside"\] = Upside'):
+    path = tmp_path / "preparation.npz"
+    with pytest.raises(UsageError, match=r'transform Upside: .*TRANSFORMS\["upside"\] = Upside'):
         preparation.save(path)
     assert not path.exists()
-    monkeypatch.setitem(STEPS, "upside", Upside)
+    monkeypatch.setitem(TRANSFORMS, "upside", Upside)
     preparation.save(path)
     assert Preparation.load(path) == preparation
     assert preparation.lines()[1] == f"upside height={H}"
-    monkeypatch.delitem(STEPS, "upside")
-    with pytest.raises(DataError, match="holds a step called upside"):
+    monkeypatch.delitem(TRANSFORMS, "upside")
+    with pytest.raises(DataError, match="holds a transform called upside"):
         Preparation.load(path)
 
 
@@ -121,12 +125,12 @@ def test_a_step_that_no_file_can_hold(tmp_path: Path, monkeypatch: pytest.Monkey
         def __call__(self, frames):
             return frames
 
-    monkeypatch.setitem(STEPS, "bare", Bare)
-    monkeypatch.setitem(STEPS, "upside", Upside)
+    monkeypatch.setitem(TRANSFORMS, "bare", Bare)
+    monkeypatch.setitem(TRANSFORMS, "upside", Upside)
     assert Preparation((Bare(),)).lines() == ["bare"]
     for step, message in ((Bare(), "make it a dataclass"), (Upside(Path("a")), "neither plain nor an array")):
         with pytest.raises(UsageError, match=message):
-            Preparation((step,)).save(tmp_path / "steps.npz")
+            Preparation((step,)).save(tmp_path / "preparation.npz")
     assert not list(tmp_path.iterdir())
 
 

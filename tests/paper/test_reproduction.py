@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from vtssi_pyro.cli import markdown, table1
 
 from vtssi_pyro.evaluation.metrics import CLOSENESS, evaluate
 from vtssi_pyro.model.config import VARIANTS
+from vtssi_pyro.paper import markdown, table1
 from vtssi_pyro.paper.published import FLAVOURS, MODELS, TABLE1, WITHOUT_MOT
 from vtssi_pyro.system.provenance import commit, provenance
 from vtssi_pyro.tracks.tracks import Tracks

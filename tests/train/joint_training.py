@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from test_fitting import CPU, DATA, MODEL, STAGES, At, configuration
+from test_training import CPU, DATA, MODEL, STAGES, At, configuration
 from torch import Tensor
 
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config.schedules import Constant
-from vtssi_pyro.data import VideoFile
+from vtssi_pyro.data import ArrayDataset
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.train import fitting
+from vtssi_pyro.train import training
 from vtssi_pyro.train.group import Group, joined
 
 SHARED = tuple(replace(stage, batch=4, fuse_low=Constant(0.3), fuse_high=Constant(0.3)) for stage in STAGES)
 
 
-class Doubled(VideoFile):
+class Doubled(ArrayDataset):
     """Frames in float64."""
 
     def frames(self, *args: Any, **kwargs: Any) -> Tensor:
@@ -34,7 +34,7 @@ def train(folder: Path, group: Group) -> None:
     torch.set_default_dtype(torch.float64)
     try:
         with mode():
-            fitting.fit(config, data, data, run, CPU, At(), group=group)
+            training.train(config, data, data, run, CPU, At(), group=group)
     finally:
         torch.set_default_dtype(torch.float32)
 

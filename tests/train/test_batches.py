@@ -7,13 +7,13 @@ import torch
 from small_model import SIDE, small
 
 from vtssi_pyro.config.schedules import Constant
-from vtssi_pyro.data import VideoFile
+from vtssi_pyro.data import ArrayDataset
 from vtssi_pyro.model.program import build
 from vtssi_pyro.train.batches import position_batches
 from vtssi_pyro.train.recipe import Stage
 
 LENGTH = 6
-DATA = VideoFile("data", np.random.default_rng(0).random((8, LENGTH, SIDE, SIDE)).astype(np.float32))
+DATA = ArrayDataset("data", np.random.default_rng(0).random((8, LENGTH, SIDE, SIDE)).astype(np.float32))
 STAGE = Stage("motion", 5, "rollout", ("motion",), 3, cache=6)
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,9 +10,10 @@ import torch
 
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.artifacts.shipped import PREFIX, Pretrained, available
-from vtssi_pyro.errors import CheckpointError
+from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.config import ModelConfig
+from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.movies import Preparation
 from vtssi_pyro.train.config import Config
 
@@ -73,3 +75,101 @@ def load(
         CheckpointError: there is no such thing, or it is damaged.
     """
     return find(source).tracker(checkpoint_name, device)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained tracker and what is known of it.
+
+    Args:
+        tracker: ready to track.
+        metrics: of the held-out sequences, by ``Evaluation.as_dict``; of a movie, by ``reconstruct``; else empty.
+        calibration: of its sampled predictions; None where too little was held out.
+        run: the folder with everything the training left.
+    """
+
+    tracker: Tracker
+    metrics: dict[str, Any]
+    calibration: Calibration | None
+    run: Run
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A tracker at hand, and what is kept with it."""
+
+    tracker: Tracker
+    name: str  # as errors call it
+    source: Trained | None = None  # where it was loaded from
+
+    @property
+    def preparation(self) -> Preparation | None:
+        """How a movie's frames become those of the model; None where frames are read as they are."""
+        return self.source.preparation if self.source else None
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What makes sampled predictions honest; None where nothing is known of that."""
+        return self.source.calibration if self.source else None
+
+    @property
+    def observe(self) -> int:
+        """Frames seen before a prediction where nobody says how many."""
+        return (self.source.config if self.source else Config()).observe
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tracker is."""
+        return next(self.tracker.parameters()).device
+
+    @property
+    def side(self) -> int:
+        """Pixels a side of the frames that it reads."""
+        return self.tracker.picture.frame_size
+
+    def needs_motion(self) -> None:
+        """Refuse a tracker that cannot predict."""
+        if not self.tracker.motion.predicts:
+            raise UsageError(
+                f"{self.name}: has no model of motion, so it predicts nothing; variants find-mot and vtssi do"
+            )
+
+
+AnyTracker = Tracker | Fitted | Trained | Config | ModelConfig | str | os.PathLike[str]
+
+
+def at_hand(
+    source: AnyTracker,
+    checkpoint_name: str = "last",
+    device: str | torch.device = "cpu",
+) -> Loaded:
+    """A tracker, wherever it comes from.
+
+    Args:
+        source: a tracker, which stays where it is; what :func:`vtssi_pyro.fit` returned; a run or weights that ship,
+            themselves or by name or folder; or a configuration, of which a fresh tracker is built.
+        checkpoint_name: of a run, ``last`` or ``best``.
+        device: where a tracker that is loaded or built shall be.
+    """
+    if isinstance(source, Tracker):
+        return Loaded(source, "this tracker")
+    if isinstance(source, Fitted):
+        return Loaded(source.tracker, source.run.name, source.run)
+    if isinstance(source, ModelConfig):
+        source = Config(model=source)
+    if isinstance(source, Config):
+        return Loaded(build(source.model).to(device).eval(), f"variant {source.variant}")
+    if isinstance(source, str | os.PathLike):
+        trained, name = find(source), os.fspath(source)
+    else:
+        trained, name = source, source.name
+    return Loaded(trained.tracker(checkpoint_name, device), name, trained)
+
+
+def kept_by(tracker: AnyTracker) -> Trained | None:
+    """The run or the weights that a tracker comes from, if it comes from any."""
+    if isinstance(tracker, Tracker | Config | ModelConfig):
+        return None
+    if isinstance(tracker, Fitted):
+        return tracker.run
+    return find(tracker) if isinstance(tracker, str | os.PathLike) else tracker

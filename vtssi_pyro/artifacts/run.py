@@ -1,6 +1,5 @@
 """Run folders: everything a training leaves behind, in one place, never overwritten silently."""
 
-import errno
 import json
 import os
 import platform
@@ -20,7 +19,7 @@ from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.movies import Preparation
 from vtssi_pyro.system import checkpoint
-from vtssi_pyro.system.atomic import atomic_write, write_json
+from vtssi_pyro.system.atomic import FULL, atomic_write, write_json
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.system.provenance import versions
 from vtssi_pyro.train.config import Config
@@ -300,7 +299,7 @@ class Run:
         try:
             yield
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            if error.errno in FULL:
                 raise
             reason = error.strerror or error
             raise UsageError(f"{self.folder}: cannot be written ({reason}); choose another folder") from error

@@ -4,23 +4,23 @@ Everything here looks like a :class:`Dataset`. Positions are centres of tight bo
 continuous image plane: the frame spans [0, W] x [0, H], the centre of its top-left pixel is (0.5, 0.5).
 """
 
+from vtssi_pyro.data.array import ArrayDataset
 from vtssi_pyro.data.dataset import Dataset, Part, split_tail
 from vtssi_pyro.data.digits import SOURCES, SPLITS, Sprites, load_digits
 from vtssi_pyro.data.frames import open_frames
 from vtssi_pyro.data.moving_mnist import FLAVOURS, Flavour, MovingDigits, moving_digits
 from vtssi_pyro.data.store import read, write
-from vtssi_pyro.data.video import VideoFile
 
 __all__ = [
     "FLAVOURS",
     "SOURCES",
     "SPLITS",
+    "ArrayDataset",
     "Dataset",
     "Flavour",
     "MovingDigits",
     "Part",
     "Sprites",
-    "VideoFile",
     "load_digits",
     "moving_digits",
     "open_frames",

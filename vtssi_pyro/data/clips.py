@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vtssi_pyro.data.dataset import Index, rows, span, spread
 from vtssi_pyro.errors import DataError
+from vtssi_pyro.movies.prepared import PreparedMovie
 
 SYMMETRIES = 8  # of a square: four quarter turns, each mirrored or not
 
@@ -79,6 +80,21 @@ class Clips:
             if some.any():
                 frames[some] = turned(frames[some], symmetry)
         return frames
+
+
+def movie_clips(movie: PreparedMovie, length: int, held_out: int) -> tuple[Clips, Clips]:
+    """Clips to learn from, in all symmetries, and of the last frames, which are held out, to judge by.
+
+    Args:
+        movie: prepared.
+        length: frames of a clip.
+        held_out: frames at the movie's end that nothing is learned from.
+    """
+    begin, pixel = len(movie.frames) - held_out, 1 / movie.ratio
+    return (
+        Clips(movie.name, movie.frames[:begin], length, pixel=pixel),
+        Clips(movie.name, movie.frames[begin:], min(length, held_out), False, pixel),
+    )
 
 
 def turned(frames: Tensor, symmetry: int) -> Tensor:

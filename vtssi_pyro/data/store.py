@@ -4,7 +4,6 @@ It holds ``frames`` uint8 (S, T, H, W) and, where they are known, ``positions`` 
 in pixels with NaN where there is no object, ``boxes`` float32 (S, T, N, 2) and ``counts`` int64 (S,).
 """
 
-import errno
 import glob
 import os
 import zipfile
@@ -14,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from vtssi_pyro.data.array import ArrayDataset
 from vtssi_pyro.data.dataset import Dataset
-from vtssi_pyro.data.video import VideoFile
 from vtssi_pyro.errors import DataError, OutOfResources, UsageError
 from vtssi_pyro.movies.members import npy_array, npz_arrays
+from vtssi_pyro.system.atomic import FULL
 
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # in place of the time of writing: the same data give the same bytes
 
@@ -45,18 +45,18 @@ def write(path: Path | str, dataset: Dataset, chunk: int = 256) -> None:
             _add(archive, "counts", numbers.shape, numbers.dtype, [numbers])
 
 
-def read(path: Path | str) -> VideoFile:
+def read(path: Path | str) -> ArrayDataset:
     """Open a ``.npz`` or ``.npy`` file; its frames stay on disk until they are asked for."""
     path = Path(path)
     if not path.is_file():
         raise DataError(f"no file {path}: check the path")
     if path.suffix.lower() == ".npy":
-        return VideoFile(path, npy_array(path))
+        return ArrayDataset(path, npy_array(path))
     arrays = npz_arrays(path, ("frames", "positions", "counts", "boxes"))
     if "frames" not in arrays:
         raise DataError(f"{path} holds no array called frames: write it with numpy.savez(path, frames=...)")
     positions, counts, boxes = (arrays.get(name) for name in ("positions", "counts", "boxes"))
-    return VideoFile(path, arrays["frames"], positions, counts, boxes)
+    return ArrayDataset(path, arrays["frames"], positions, counts, boxes)
 
 
 def _pixels(dataset: Dataset, chunk: int) -> Iterator[np.ndarray]:
@@ -92,6 +92,6 @@ def _replacing(path: Path) -> Iterator[Path]:
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in FULL:
             raise OutOfResources(f"no room to write {path}: free some disk space") from error
         raise UsageError(f"cannot write {path}: {error.strerror or error}: choose another path") from error

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import film, pictures
-from vtssi_pyro.movies.arrays import array
+from vtssi_pyro.movies.arrays import array, array_movie
 from vtssi_pyro.movies.film import write_film
 from vtssi_pyro.movies.inspection import Hints, Inspection, inspect
 from vtssi_pyro.movies.movie import Movie, luminance
@@ -18,7 +18,9 @@ __all__ = [
     "Movie",
     "Preparation",
     "Thumbnails",
+    "array_movie",
     "inspect",
+    "is_movie",
     "luminance",
     "open_movie",
     "suggested_preparation",
@@ -49,3 +51,17 @@ def open_movie(path: Path | str) -> Movie:
     if suffix in film.SUFFIXES:
         return film.film(path)
     raise DataError(f"{path} is of no known kind: expected a folder of pictures or {', '.join(SUFFIXES)}")
+
+
+def is_movie(path: Path | str) -> bool:
+    """Whether there is one movie: neither a file of several sequences nor nothing at all."""
+    path = Path(path)
+    if not path.exists():
+        return False
+    if path.suffix.lower() not in (".npy", ".npz"):
+        return True
+    try:
+        array(path)
+    except DataError:  # of several sequences, or damaged, which reading it will tell
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""Movies in ``.npy`` and ``.npz`` files, mapped instead of read."""
+"""Movies that are arrays, in memory or mapped from ``.npy`` and ``.npz`` files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +15,16 @@ def array(path: Path) -> Movie:
     frames = npy_array(path) if path.suffix.lower() == ".npy" else npz_arrays(path, ("frames",)).get("frames")
     if frames is None:
         raise DataError(f"{path} holds no array called frames: write it with numpy.savez(path, frames=...)")
+    return array_movie(str(path), frames)
+
+
+def array_movie(name: str, frames: np.ndarray) -> Movie:
+    """Frames in an array as a movie.
+
+    Args:
+        name: as errors call it.
+        frames: (T, H, W), (T, H, W, 3) or (T, H, W, 4), also with an axis of length 1 in front.
+    """
     coloured = frames.ndim == 4 and frames.shape[-1] in (3, 4)
     if frames.ndim == 4 and not coloured and len(frames) == 1:
         frames = frames[0]
@@ -22,13 +32,13 @@ def array(path: Path) -> Movie:
         frames = frames[..., 0]
     if not coloured and frames.ndim != 3:
         raise DataError(
-            f"{path}: frames have shape {frames.shape}, expected one movie: (T, H, W) in grey or (T, H, W, 3); "
+            f"{name}: frames have shape {frames.shape}, expected one movie: (T, H, W) in grey or (T, H, W, 3); "
             "numpy.moveaxis(frames, 1, -1) puts channels last"
         )
     if 0 in frames.shape:
-        raise DataError(f"{path}: no frames, their shape is {frames.shape}")
+        raise DataError(f"{name}: no frames, their shape is {frames.shape}")
 
     def read() -> Iterator[np.ndarray]:
         return (np.asarray(frame) for frame in frames)
 
-    return Movie(str(path), (frames.shape[1], frames.shape[2]), len(frames), None, read)
+    return Movie(name, (frames.shape[1], frames.shape[2]), len(frames), None, read)

@@ -17,6 +17,7 @@ SIGMAS = 5.0  # above the noise: what is no background
 FAINTEST = 0.04  # of the range of intensities: what is no background where there is no noise
 ONE_SIDED = 0.2  # of all contrast: as much of the other sign is not told apart from noise and shadows
 FULL_CONTRAST = 0.9  # quantile, of all that stands out, of what is as bright as things are
+FEW = 10  # objects, up to which a fit takes minutes
 NOISY = 0.25  # of the pixels must differ from the background before the rest is taken to be cut off
 
 
@@ -58,6 +59,21 @@ class Inspection:
     def as_dict(self) -> dict[str, Any]:
         """The fields but the background, ready for JSON."""
         return {key: value for key, value in asdict(self).items() if key != "background_image"}
+
+    def lines(self) -> list[str]:
+        """The findings, for people."""
+        height, width = self.size
+        rate = f", {self.rate:g} frames per second" if self.rate else ""
+        scale = ", of full scale" if self.high <= 1 else ""  # floats are taken as they are
+        many = "those are many, and minutes grow with their number: --crop a part, or say --objects"
+        return [
+            f"{self.name}: {self.length} frames of {width}x{height} pixels{rate}",
+            f"intensities from {self.low:.3g} to {self.high:.3g}, noise {self.noise:.2g}{scale}; "
+            f"background: {self.background}",
+            f"moving things: {self.objects} at once, {self.polarity} before the background, about "
+            f"{self.object_size:.0f} pixels large, {self.speed:.2g} pixels a frame",
+            *([many] if self.objects > FEW else []),
+        ]
 
 
 class _Pair(NamedTuple):

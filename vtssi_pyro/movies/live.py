@@ -1,19 +1,24 @@
 """Frames that are still being made: a folder that grows, or a pipe."""
 
 import os
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from vtssi_pyro.errors import DataError
+from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.movies.pictures import is_picture, picture
+from vtssi_pyro.movies.preparation import Preparation
+from vtssi_pyro.movies.transforms import Background, Contrast, Luminance, Polarity, Resize
 from vtssi_pyro.system.naming import natural
 
 POLL = 0.02  # seconds between two looks at a folder
+LAST = 10_000  # frames whose times are remembered
 END = "end"  # the file that says that all pictures are there
 
 
@@ -134,3 +139,100 @@ def raw_frames(
         )
     if came and cut is not None:
         cut(len(came))
+
+
+def piped_frames(
+    pipe: BinaryIO, size: tuple[int, int], warn: Callable[[str], object]
+) -> Iterator[np.ndarray]:
+    """Frames of 8-bit grey (H, W) from standard input; see :func:`raw_frames`.
+
+    Args:
+        pipe: to read from.
+        size: (H, W), pixels.
+        warn: told where the last frame is cut off.
+
+    Raises:
+        UsageError: it is a terminal.
+    """
+    if pipe.isatty():
+        raise UsageError("- is standard input, which is a terminal: pipe frames into it")
+    height, width = size
+
+    def cut(count: int) -> None:
+        warn(
+            f"standard input ended {count} bytes into a frame: cut off, or not of {width}x{height} pixels (width x "
+            "height), 8-bit grey"
+        )
+
+    return raw_frames(pipe, size, cut)
+
+
+def stored_size(preparation: Preparation, side: int) -> tuple[int, int]:
+    """(H, W) of the frames that a preparation was made for; where it takes any, of the model's."""
+    for transform in preparation.transforms:
+        if isinstance(transform, Resize):
+            return transform.height, transform.width
+        if not isinstance(transform, Luminance | Background | Polarity | Contrast):  # which change no size
+            raise UsageError(
+                "standard input does not tell the size of its frames, nor does the run, which shrinks or crops "
+                "them: --size WIDTHxHEIGHT"
+            )
+    return side, side
+
+
+class Watch:
+    """Passes frames on until Ctrl-C, and notes how long each takes from its coming to :meth:`done`.
+
+    Ctrl-C ends the wait for a frame at once, but lets what is done with one be finished; a second one does not.
+    """
+
+    def __init__(self, source: Iterator[np.ndarray]) -> None:
+        self.number = 0
+        self.stopped = False
+        self._source = source
+        self._waiting = False
+        self._came = 0.0
+        self._times: deque[float] = deque(maxlen=LAST)  # ms
+        self._before: Any = None
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        while (frame := self._next()) is not None:
+            self.number, self._came = self.number + 1, time.perf_counter()
+            yield frame
+
+    def done(self) -> None:
+        """The last frame's rows are written."""
+        self._times.append(1000 * (time.perf_counter() - self._came))
+
+    def told(self) -> str:
+        """How many frames came and how long they took."""
+        lines = [f"{self.number} frames" + (", then Ctrl-C" if self.stopped else "")]
+        if self._times:
+            middle, slow = np.quantile(self._times, (0.5, 0.95))
+            lines.append(
+                f"from a frame's coming to its rows: median {middle:.1f} ms, 95 % within {slow:.1f} ms"
+            )
+        return "; ".join(lines)
+
+    def __enter__(self) -> "Watch":
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _next(self) -> np.ndarray | None:
+        try:
+            self._waiting = True
+            return None if self.stopped else next(self._source, None)
+        except KeyboardInterrupt:
+            return None
+        finally:
+            self._waiting = False
+
+    def _interrupt(self, number: int, frame: Any) -> None:
+        again, self.stopped = self.stopped, True
+        if self._waiting or again:
+            raise KeyboardInterrupt

@@ -4,6 +4,7 @@ Pictures count frames and identities from 1.
 """
 
 from vtssi_pyro.plots.calibration import reliability
+from vtssi_pyro.plots.contact_sheet import contact_sheet
 from vtssi_pyro.plots.curves import error_curves, learning_curves
 from vtssi_pyro.plots.fan import futures
 from vtssi_pyro.plots.film import film_strip
@@ -11,6 +12,7 @@ from vtssi_pyro.plots.overlay import Panel, overlay_film, overlay_gif
 
 __all__ = [
     "Panel",
+    "contact_sheet",
     "error_curves",
     "film_strip",
     "futures",

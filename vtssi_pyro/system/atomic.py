@@ -1,12 +1,18 @@
 """Files that are either whole or not there."""
 
+import errno
 import json
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
+
+from vtssi_pyro.errors import UsageError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors that another folder would not mend
 
 
 @contextmanager
@@ -39,6 +45,26 @@ def write_json(path: str | os.PathLike[str], value: Any, indent: int | None = 1)
     """Write a value as JSON, whole or not at all; NaN is refused (ValueError)."""
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(value, indent=indent, allow_nan=False) + "\n")
+
+
+def writable_folder(path: str | os.PathLike[str], option: str = "--out") -> Path:
+    """A folder for results, made if missing, in which something can be written.
+
+    Raises:
+        UsageError: it cannot be made or written; the message calls it by ``option``.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{option} {path}: cannot be made ({error.strerror}); choose another") from error
+    try:
+        with TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise UsageError(f"{option} {path}: cannot be written ({error.strerror}); choose another") from error
+    return Path(path)
 
 
 def _flush(path: Path) -> None:

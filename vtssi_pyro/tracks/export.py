@@ -55,6 +55,20 @@ def write_predictions_csv(path: str | Path, tracks: Tracks, observed: int) -> No
     _write_csv(path, PREDICTIONS_HEADER, columns)
 
 
+def write_tracks(
+    out: Path,
+    tracks: Tracks,
+    frame_size: tuple[int, int],
+    rate: float | None = None,
+    appearance: Tensor | None = None,
+) -> list[Path]:
+    """Write ``tracks.csv``, ``tracks.json`` and a MOTChallenge folder, ``mot/``; returns the files and the folder."""
+    write_tracks_csv(out / "tracks.csv", tracks)
+    write_tracks_json(out / "tracks.json", tracks, frame_size, rate, appearance)
+    write_mot_challenge(out / "mot", tracks, frame_size, rate)
+    return [out / "tracks.csv", out / "tracks.json", out / "mot"]
+
+
 class TracksWriter:
     """A ``tracks.csv`` that grows by the frames of one sequence, readable at any time; so it is not written atomically.
 

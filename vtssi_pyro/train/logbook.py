@@ -2,34 +2,41 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 
-from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.errors import Diverged
-from vtssi_pyro.evaluation.judge import judge
-from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.model.program import Tracker, at_once, evaluating
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.train.elbo import Elbo
+from vtssi_pyro.train.store import Store
 from vtssi_pyro.train.trainer import Trainer
 from vtssi_pyro.types import Anneal
 
-JUDGED = 200  # held-out sequences that the metrics see while training goes on
+# Metrics of a tracker on held-out sequences, added to every validation record.
+Judge = Callable[[Tracker, Dataset], Mapping[str, float | None]]
 
 
 class Logbook:
-    """What a training leaves in its run folder as it goes: records, checkpoints, and the time it took.
+    """What a training leaves in its store as it goes: records, checkpoints, and the time it took.
 
-    Each process of a group keeps one; only the first's gets to the folder.
+    Each process of a group keeps one; only the first's gets to the store.
+
+    Args:
+        store: to write to.
+        trainer: whose steps they are.
+        validation: held-out sequences.
+        judge: metrics of these; None: the ELBO alone.
     """
 
-    def __init__(self, run: Run, trainer: Trainer, validation: Dataset) -> None:
-        self.run, self.trainer, self.validation = run, trainer, validation
+    def __init__(
+        self, store: Store, trainer: Trainer, validation: Dataset, judge: Judge | None = None
+    ) -> None:
+        self.store, self.trainer, self.validation, self.judge = store, trainer, validation, judge
         self.group = trainer.group
         self.best = -float("inf")
         self.seconds, self.since = 0.0, time.monotonic()
@@ -78,7 +85,7 @@ class Logbook:
         record = {"kind": "train", "step": step, "stage": stage.name, "length": length}
         record |= {"seconds": round(self.elapsed(), 2), "bound": stage.is_bound(annealed)}
         record |= {"objective": sum(terms.values()), "terms": terms}
-        self.run.append(record)
+        self.store.append(record)
         tidy()
         return record
 
@@ -88,19 +95,17 @@ class Logbook:
         record["elbo"] = validation_elbo(tracker, data, self.trainer.device)
         if not math.isfinite(record["elbo"]):
             raise self._lost("the ELBO of held-out sequences is")
-        if data.truth is not None:
-            observe = self.trainer.config.observe
-            figures = judge(ModelTracker(tracker), data, observe, limit=JUDGED).as_dict()
-            record |= {k: figures[k] for k in ("count_accuracy", "inference_error", "prediction_error")}
+        if self.judge is not None:
+            record |= self.judge(tracker, data)
         record["seconds"] = round(self.elapsed(), 2)
         if record["elbo"] > self.best:
             self.best = record["elbo"]
-            checkpoint.save(self.run.checkpoint("best"), {"step": step, "trained": tracker.state_dict()})
-        self.run.append(record)
+            checkpoint.save(self.store.checkpoint("best"), {"step": step, "trained": tracker.state_dict()})
+        self.store.append(record)
         return record
 
     def _lost(self, what: str) -> Diverged:
-        stage, last = self.trainer.stage, self.run.checkpoint("last")
+        stage, last = self.trainer.stage, self.store.checkpoint("last")
         where = f"step {self.trainer.step}" + (f" (stage {stage.name})" if stage else "")
         kept = "the last checkpoint is good" if last.exists() else "there is no checkpoint yet"
         return Diverged(
@@ -122,20 +127,20 @@ class Logbook:
         state = self.trainer.state()
         state |= {"best": self.best, "seconds": self.elapsed()}
         state |= {"sums": self.sums, "count": self.count}
-        checkpoint.save(self.run.checkpoint("last"), state)
+        checkpoint.save(self.store.checkpoint("last"), state)
 
     def restore(self) -> None:
         """Go back to the last checkpoint, records included."""
-        path = self.run.checkpoint("last")
+        path = self.store.checkpoint("last")
         if not path.exists():  # killed before the first checkpoint: the first step is where it stopped
-            self.group.once(lambda: self.run.rewind(0))
+            self.group.once(lambda: self.store.rewind(0))
             return
-        state = self.run.load("last", self.trainer.device)
+        state = self.store.load("last", self.trainer.device)
         with checkpoint.fitting(path):
             self.trainer.restore(state)
             self.best, self.seconds = state["best"], state["seconds"]
             self.sums, self.count = state["sums"], state["count"]
-        self.group.once(lambda: self.run.rewind(self.trainer.step))
+        self.group.once(lambda: self.store.rewind(self.trainer.step))
 
 
 def validation_elbo(tracker: Tracker, data: Dataset, device: torch.device, limit: int = 128) -> float:

@@ -5,6 +5,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,23 @@ import numpy as np
 import pytest
 import torch
 
-from vtssi_pyro import judge
+from vtssi_pyro.artifacts.fitting import metrics_so_far, summarise
 from vtssi_pyro.artifacts.run import Run
-from vtssi_pyro.config import AIRConfig, ModelConfig, MOTConfig, RECTConfig, TemplateConfig, override
+from vtssi_pyro.config import override
+from vtssi_pyro.model.config import ModelConfig
+from vtssi_pyro.config import AIRConfig, MOTConfig, RECTConfig, TemplateConfig  # FIXME
 from vtssi_pyro.config.schedules import Constant, Linear, Staircase
-from vtssi_pyro.data import VideoFile
+from vtssi_pyro.data import ArrayDataset
 from vtssi_pyro.errors import CheckpointError, Diverged
+from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.model.program import build
 from vtssi_pyro.system import checkpoint
-from vtssi_pyro.train import fitting
+from vtssi_pyro.train import training
 from vtssi_pyro.train.batches import position_batches
 from vtssi_pyro.train.config import Config, DataConfig
 from vtssi_pyro.train.logbook import validation_elbo
 from vtssi_pyro.train.recipe import Stage, TrainConfig  # fmt: skip
+from vtssi_pyro.train.reporting import Silent
 from vtssi_pyro.train.trainer import Trainer
 
 # Every objective, and within each something that changes with the step.
@@ -56,21 +61,19 @@ class Killed(BaseException):
     """What no code catches, as close as an exception comes to a kill."""
 
 
-class At:
+class At(Silent):
     """A reporter that does something once a step is reached; step 0: when the training begins."""
 
     def __init__(self, step: int | None = None, do: Callable[[], None] | None = None) -> None:
         self.step, self.do = step, do
 
-    def begin(self, step: int, steps: int) -> None:
+    def begin(self, config: Config, step: int) -> None:
         if self.do and self.step == 0:
             self.do()
 
     def advance(self, step: int, stage: str) -> None:
         if self.do and step == self.step:
             self.do()
-
-    def record(self, record: dict[str, Any]) -> None: ...
 
 
 def kill() -> None:
@@ -86,7 +89,7 @@ def configuration(variant: str = "vtssi", stages: tuple[Stage, ...] = STAGES) ->
     return Config(variant, "test", 1, 3, DataConfig(length=8), MODEL, train)
 
 
-def videos() -> VideoFile:
+def videos() -> ArrayDataset:
     """Two soft blobs a sequence on straight paths."""
     random = np.random.default_rng(0)
     start, speed = random.uniform(6, 14, (10, 1, 2, 2)), random.uniform(-0.5, 0.5, (10, 1, 2, 2))
@@ -94,14 +97,15 @@ def videos() -> VideoFile:
     axis = np.arange(20) + 0.5
     x, y = (np.exp(-(((axis - path[..., i, None]) / 2) ** 2)) for i in (0, 1))  # (S, T, N, 20)
     frames = (y[..., :, None] * x[..., None, :]).sum(2).clip(0, 1)
-    return VideoFile("blobs", frames.astype(np.float32), path.astype(np.float32))
+    return ArrayDataset("blobs", frames.astype(np.float32), path.astype(np.float32))
 
 
 DATA = videos()
 
 
 def train(config: Config, run: Run, reporter: At, resume: bool = False) -> Any:
-    return fitting.fit(config, DATA, DATA, run, CPU, reporter, resume)
+    known = partial(metrics_so_far, observe=config.observe)
+    return training.train(config, DATA, DATA, run, CPU, reporter, resume, judge=known)
 
 
 def outcome(run: Run) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
@@ -164,7 +168,7 @@ def test_killed_at_any_step(step: int, whole: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize("step", [7, 15])
 def test_stopped_by_a_signal(step: int, whole: Run, tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", configuration())
-    with pytest.raises(fitting.Interrupted, match=r"SIGTERM after step \d+, saved.*--resume") as caught:
+    with pytest.raises(training.Interrupted, match=r"SIGTERM after step \d+, saved.*--resume") as caught:
         train(configuration(), run, At(step, interrupt))
     assert caught.value.exit_code == 143
     assert checkpoint.load(run.checkpoint())["step"] == step
@@ -175,12 +179,12 @@ def test_stopped_by_a_signal(step: int, whole: Run, tmp_path: Path) -> None:
 def test_resumed_again_and_again(whole: Run, tmp_path: Path) -> None:
     """Twice without a step in between, then for two steps."""
     run = Run.create(tmp_path / "run", configuration())
-    with pytest.raises(fitting.Interrupted):
+    with pytest.raises(training.Interrupted):
         train(configuration(), run, At(9, interrupt))
     for _ in range(2):
         with pytest.raises(Killed):
             train(configuration(), run, At(0, kill), resume=True)
-    with pytest.raises(fitting.Interrupted):
+    with pytest.raises(training.Interrupted):
         train(configuration(), run, At(11, interrupt), resume=True)
     train(configuration(), run, At(), resume=True)
     assert same(outcome(run), outcome(whole))
@@ -281,12 +285,12 @@ def test_a_checkpoint_of_another_model_is_refused(whole: Run, tmp_path: Path) ->
 def test_the_summary_says_what_was_reached(whole: Run) -> None:
     tracker = build("vtssi", MODEL)
     tracker.load_state_dict(checkpoint.load(whole.checkpoint())["trained"])
-    summary = fitting.summarise(configuration(), whole, tracker, DATA)
+    summary = summarise(configuration(), whole, tracker, DATA)
     judged = [r for r in whole.records() if r["kind"] == "validation"][-1]
     assert {k: summary["metrics"][k] for k in judged if k.endswith(("error", "accuracy"))} == {
         k: v for k, v in judged.items() if k.endswith(("error", "accuracy"))
     }
     assert (summary["seed"], summary["steps"]) == (1, STEPS)
     assert summary["minutes"] == round(judged["seconds"] / 60, 2)
-    without = VideoFile("no truth", np.zeros((2, 8, 20, 20), np.uint8))
-    assert fitting.summarise(configuration(), whole, tracker, without)["metrics"] is None
+    without = ArrayDataset("no truth", np.zeros((2, 8, 20, 20), np.uint8))
+    assert summarise(configuration(), whole, tracker, without)["metrics"] is None

@@ -7,14 +7,11 @@ from typing import Any
 
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.paper.cells import HORIZON, LONG_SEQUENCES, Cells, HeldOut, Key, measure
+from vtssi_pyro.paper.markdown import MEASURES, markdown
 from vtssi_pyro.paper.published import FLAVOURS, MODELS, TABLE1
+from vtssi_pyro.paper.reproducing import Order, starts, trained
 from vtssi_pyro.system.atomic import atomic_write, write_json
-
-from .markdown import MEASURES, markdown
-from .options import say
-from .progress import watched
-from .reproducing import Order, starts, trained
-from .sources import LONG_SEED, TABLE_SEED, digits
+from vtssi_pyro.train.splits import LONG_SEED, TABLE_SEED, digits
 
 
 def make(order: Order, keys: Sequence[Key], sequences: int) -> list[Path]:
@@ -30,15 +27,15 @@ def make(order: Order, keys: Sequence[Key], sequences: int) -> list[Path]:
     for number, key in enumerate(keys, start=1):
         where = f"cell {number} of {len(keys)}, {key.name}"
         if _has(order, cells, key, sequences):
-            say(f"{where}: is there")
+            order.report.say(f"{where}: is there")
             continue
-        say(where)
+        order.report.say(where)
         try:
             run = trained(order, key)
         except CheckpointError:
             if order.train:
                 raise
-            say(f"{where}: not trained, left out")
+            order.report.say(f"{where}: not trained, left out")
             continue
         cells.write(key, _measured(order, key, run, sequences))
         write(order.out, cells.all())
@@ -115,5 +112,6 @@ def _measured(order: Order, key: Key, run: Any, sequences: int) -> dict[str, Any
     test = digits(config, order.mnist, "test", sequences, TABLE_SEED)
     few = min(sequences, LONG_SEQUENCES)
     long = digits(config, order.mnist, "test", few, LONG_SEED, config.observe + HORIZON)
+    watched = order.report.watched
     with watched(test, "judging", times=2) as seen, watched(long, "predicting far") as far:
         return measure(key, run, HeldOut(seen, far), order.device, starts(run))

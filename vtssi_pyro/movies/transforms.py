@@ -13,7 +13,7 @@ from vtssi_pyro.movies.movie import cropped, luminance, shrink
 Frames = Iterator[np.ndarray]
 
 
-class Step(Protocol):
+class Transform(Protocol):
     """One change of all frames: a dataclass, whose fields are what a file of it holds.
 
     One of your own works in a :class:`~vtssi_pyro.movies.Preparation` as it is. That it can be kept in a file, too,
@@ -32,21 +32,21 @@ class Step(Protocol):
             to_source = to_model
 
 
-        STEPS["upside"] = Upside
+        TRANSFORMS["upside"] = Upside
     """
 
     def __call__(self, frames: Frames) -> Frames:
         """The frames, one by one."""
 
     def to_model(self, points: np.ndarray) -> np.ndarray:
-        """Where points (..., 2), (x, y) in pixels, are after the step."""
+        """Where points (..., 2), (x, y) in pixels, are after the transform."""
 
     def to_source(self, points: np.ndarray) -> np.ndarray:
         """Where points were before it."""
 
 
 class _InPlace:
-    """A step that leaves everything where it is."""
+    """A transform that leaves everything where it is."""
 
     def to_model(self, points: np.ndarray) -> np.ndarray:
         """The same."""
@@ -172,7 +172,7 @@ class Resize:
 
     @property
     def scale(self) -> float:
-        """Pixels after the step for one before it."""
+        """Pixels after the transform for one before it."""
         return self.side / max(self.height, self.width)
 
     @property
@@ -225,7 +225,7 @@ def _of_size(name: str, frames: Frames, size: tuple[int, ...]) -> Frames:
 
 
 # By the names that files of preparations call them; add your own.
-STEPS: dict[str, type] = {
+TRANSFORMS: dict[str, type] = {
     "luminance": Luminance,
     "shrink": Shrink,
     "background": Background,

@@ -1,4 +1,4 @@
-"""A training from its first step to its last, in a run folder, resumable at any moment."""
+"""A training from its first step to its last, resumable at any moment."""
 
 import shlex
 import signal
@@ -6,47 +6,28 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import pyro
 import torch
 
-from vtssi_pyro.artifacts.run import Run
-from vtssi_pyro.data.dataset import Dataset, Part
+from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.errors import DataError, PeerLost, UsageError, VtssiError
-from vtssi_pyro.evaluation.held_out import reconstruct
-from vtssi_pyro.evaluation.judge import judge
-from vtssi_pyro.evaluation.recalibration import recalibrate
-from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.system import checkpoint
-from vtssi_pyro.system.provenance import versions
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.elbo import ELBOS
 from vtssi_pyro.train.group import ALONE, Group
-from vtssi_pyro.train.logbook import Logbook
+from vtssi_pyro.train.logbook import Judge, Logbook
 from vtssi_pyro.train.objective import OBJECTIVES
+from vtssi_pyro.train.reporting import Reporter, Silent
+from vtssi_pyro.train.store import Store
 from vtssi_pyro.train.trainer import Trainer
-
-CALIBRATED = 150  # held-out sequences that predictions are calibrated on
-
-
-class Reporter(Protocol):
-    """What is told of a training as it goes."""
-
-    def begin(self, step: int, steps: int) -> None:
-        """The training starts, or goes on, at a step."""
-
-    def advance(self, step: int, stage: str) -> None:
-        """A step was made."""
-
-    def record(self, record: dict[str, Any]) -> None:
-        """A record was added to the metrics; ``kind`` is ``train`` or ``validation``."""
 
 
 class Interrupted(VtssiError):
-    """A signal asked for an end; the run was saved first."""
+    """A signal asked for an end; the training was saved first."""
 
     def __init__(self, number: int, step: int, again: str) -> None:
         super().__init__(
@@ -55,27 +36,29 @@ class Interrupted(VtssiError):
         self.exit_code = 128 + number
 
 
-def fit(
+def train(
     config: Config,
-    train: Dataset,
+    learned: Dataset,
     validation: Dataset,
-    run: Run,
+    store: Store,
     device: torch.device,
-    report: Reporter,
+    report: Reporter | None = None,
     resume: bool = False,
     group: Group = ALONE,
+    judge: Judge | None = None,
 ) -> Tracker:
-    """Train a tracker and leave everything in the run folder.
+    """Train a tracker and leave records and checkpoints in a store.
 
     Args:
-        config: what to train and how; with ``resume`` the run's own.
-        train: sequences to learn from; ground truth is not looked at.
-        validation: held-out sequences, for the ELBO and, where they have truth, the metrics.
-        run: the folder.
+        config: what to train and how; with ``resume`` the store's own.
+        learned: sequences to learn from; ground truth is not looked at.
+        validation: held-out sequences, for the ELBO and the metrics.
+        store: a new one, or with ``resume`` one that a training has begun in.
         device: to train on.
         report: told of every step and record.
-        resume: continue from ``checkpoints/last.pt``.
-        group: the processes that train together, all of which call this; the first alone writes to the folder.
+        resume: continue from the last checkpoint.
+        group: the processes that train together, all of which call this; the first alone writes to the store.
+        judge: metrics of the validation sequences; None: the ELBO alone.
 
     Returns:
         the trained tracker, on ``device``.
@@ -87,22 +70,25 @@ def fit(
         Interrupted: on SIGINT or SIGTERM, to any of the processes, after saving.
         PeerLost: another process has ended; the last checkpoint stays good.
     """
-    check(config, train, group)
-    again = f"{group.command} fit --out {shlex.quote(str(run.folder))} --resume"
+    report = report or Silent()
+    check(config, learned, group)
+    again = f"{group.command} fit --out {shlex.quote(str(store.folder))} --resume"
     with (
-        _lock(run, group),
+        _lock(store, group),
         _explained(again),
         pyro.get_param_store().scope(),
         pyro.validation_enabled(False),
         _signals(group) as caught,
+        ExitStack() as leaving,
     ):
         torch.manual_seed(config.seed)
-        resident = train if device.type == "cpu" else train.to(device)
-        trainer = Trainer(_untrained(config, run, device), config, resident, device, group)
-        history = Logbook(run, trainer, validation)
+        resident = learned if device.type == "cpu" else learned.to(device)
+        trainer = Trainer(_untrained(config, store, device), config, resident, device, group)
+        history = Logbook(store, trainer, validation, judge)
         if resume:
             history.restore()
-        report.begin(trainer.step, config.train.steps)
+        report.begin(config, trainer.step)
+        leaving.callback(report.end)
         while trainer.step < config.train.steps:
             terms = trainer.advance()
             history.add(terms)
@@ -117,7 +103,7 @@ def fit(
         return trainer.trained.eval()
 
 
-def check(config: Config, train: Dataset, group: Group = ALONE) -> None:
+def check(config: Config, learned: Dataset, group: Group = ALONE) -> None:
     """Refuse what cannot be trained, before anything is written."""
     for key in ("evaluate_every", "save_every", "log_every", "budget", "clip"):
         _positive(f"train.{key}", getattr(config.train, key))
@@ -158,59 +144,23 @@ def check(config: Config, train: Dataset, group: Group = ALONE) -> None:
     if min((stage.steps for stage in config.train.stages), default=0) < 0 or not config.train.steps:
         raise UsageError("train.stages: expected steps of 0 or more, and some of them above 0")
     side = config.model.frame_size
-    if train.frame_size != (side, side):
-        found = "x".join(str(pixels) for pixels in train.frame_size)
+    if learned.frame_size != (side, side):
+        found = "x".join(str(pixels) for pixels in learned.frame_size)
         raise DataError(f"frames have {found} pixels (H x W), the model's (model.frame_size) {side}x{side}")
-    if tracker.motion.predicts and train.length < 2:
+    if tracker.motion.predicts and learned.length < 2:
         raise DataError(
-            f"sequences have {train.length} frame: variant {config.variant} needs 2 or more to learn motion;"
+            f"sequences have {learned.length} frame: variant {config.variant} needs 2 or more to learn motion;"
             " give longer sequences or choose --variant air, find or rect-find"
         )
 
 
-def calibrate(config: Config, run: Run, tracker: Tracker, held_out: Dataset) -> str | None:
-    """Keep in a run what makes its sampled predictions honest; returns why not, where too little is held out.
-
-    What counts as true are the positions of the held-out sequences; where these have none, what the tracker finds once
-    it has seen all their frames.
-    """
-    if not (tracker.motion.predicts and config.calibration) or held_out.length <= config.observe:
-        return None
-    some = Part(held_out, 0, min(len(held_out), CALIBRATED))
-    try:
-        run.keep(recalibrate(tracker, some, config.observe, config.calibration, truth=some.truth))
-    except UsageError as error:
-        return str(error)
-    return None
-
-
-def summarise(config: Config, run: Run, tracker: Tracker, test: Any) -> dict[str, Any]:
-    """Judge a trained tracker on held-out sequences; write, and return, the run's ``summary.json``."""
-    judged = judge(ModelTracker(tracker), test, config.observe).as_dict() if test.truth is not None else None
-    summary = {
-        "variant": config.variant,
-        "preset": config.preset,
-        "seed": config.seed,
-        "steps": config.train.steps,
-        "minutes": run.minutes,
-        "observe": config.observe,
-        "predicts": tracker.motion.predicts,
-        "metrics": judged,
-        "held_out": reconstruct(tracker, test, config.observe) if config.data.movie else None,
-        "machine": run.machine,
-        "versions": versions(),
-    }
-    run.write_summary(summary)
-    return summary
-
-
-def _untrained(config: Config, run: Run, device: torch.device) -> Tracker:
+def _untrained(config: Config, store: Store, device: torch.device) -> Tracker:
     """The tracker before its first step; its priors are the configuration's, whatever weights it starts from."""
     tracker = build(config.model).to(device)
     if config.start is None:
         return tracker
-    path = run.checkpoint("start")
-    weights = run.load("start", device)
+    path = store.checkpoint("start")
+    weights = store.load("start", device)
     with checkpoint.fitting(path):
         tracker.load_state_dict(weights["trained"] | dict(tracker.named_buffers()))
     return tracker
@@ -226,9 +176,9 @@ def _interrupt(number: int, step: int, again: str) -> NoReturn:
 
 
 @contextmanager
-def _lock(run: Run, group: Group) -> Iterator[None]:
+def _lock(store: Store, group: Group) -> Iterator[None]:
     with ExitStack() as held:
-        group.once(lambda: held.enter_context(run.lock()))
+        group.once(lambda: held.enter_context(store.lock()))
         yield
 
 

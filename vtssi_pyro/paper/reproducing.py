@@ -8,19 +8,19 @@ from typing import Any, NamedTuple
 
 import torch
 
+from vtssi_pyro.artifacts.fitting import conduct, machine_of, warn_of_changes
+from vtssi_pyro.artifacts.planning import configured
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.paper.cells import Key
 from vtssi_pyro.system.machine import prepare
 from vtssi_pyro.system.provenance import provenance
-from vtssi_pyro.train import fitting
+from vtssi_pyro.train import training
 from vtssi_pyro.train.config import Config
-from vtssi_pyro.train.fitting import Interrupted
-from vtssi_pyro.train.group import ALONE
-
-from .options import say, warn
-from .sources import open_splits
-from .training import conduct, configured, machine_of, warn_of_changes
+from vtssi_pyro.train.presets import PRESETS
+from vtssi_pyro.train.reporting import Reporter, Silent
+from vtssi_pyro.train.splits import open_splits
+from vtssi_pyro.train.training import Interrupted
 
 
 class Order(NamedTuple):
@@ -33,6 +33,7 @@ class Order(NamedTuple):
     device: torch.device
     threads: int | None
     train: bool  # what is missing; False: refuse
+    report: Reporter = Silent()
 
     def folder(self, key: Key) -> Path:
         """Where a training of this order lies."""
@@ -40,8 +41,8 @@ class Order(NamedTuple):
 
     def config(self, key: Key) -> Config:
         """What a training of this order is made with."""
-        given = {"--seed": f"seed={key.seed}", "--digits": f'data.digits="{self.digits}"'}
-        return configured(key.flavour, key.variant, self.preset, given)
+        changes = {"--seed": f"seed={key.seed}", "--digits": f'data.digits="{self.digits}"'}
+        return configured(PRESETS[self.preset](key.variant), key.flavour, changes)
 
 
 def refuse_company() -> None:
@@ -67,7 +68,7 @@ def trained(order: Order, key: Key) -> Run:
     key = key.trained
     run, wanted = Run(order.folder(key)), order.config(key)
     if (run.folder / "config.json").exists():
-        _check_same(run, wanted)
+        _check_same(run, wanted, order.report)
         if run.read_summary():
             return run
     if not order.train:
@@ -84,7 +85,7 @@ def starts(run: Run) -> list[dict[str, Any]]:
     return found
 
 
-def _check_same(run: Run, wanted: Config) -> None:
+def _check_same(run: Run, wanted: Config, report: Reporter) -> None:
     found = run.config
     pairs = {
         "variant": (found.variant, wanted.variant),
@@ -97,7 +98,7 @@ def _check_same(run: Run, wanted: Config) -> None:
     if differing:
         raise UsageError(f"{run.folder}: was made with {', '.join(differing)}; choose another --out")
     if found != wanted:
-        warn(
+        report.warn(
             f"{run.folder}: was made with other numbers than preset {wanted.preset} now has; it is kept as it is"
         )
 
@@ -105,19 +106,21 @@ def _check_same(run: Run, wanted: Config) -> None:
 def _train(order: Order, run: Run, wanted: Config) -> Run:
     resume = (run.folder / "config.json").exists()
     config = run.config if resume else wanted
-    threads = prepare(order.threads or (run.machine.get("threads") if resume else None))
+    prepare(order.threads or (run.machine.get("threads") if resume else None))
     splits = open_splits(config, order.mnist, order.device)
-    fitting.check(config, splits.train)
-    machine = machine_of(threads, order.device, ALONE)
+    training.check(config, splits.train)
+    machine = machine_of(order.device)
     if resume:
-        warn_of_changes(run, machine)
+        warn_of_changes(run, machine, order.report)
     else:
         Run.create(run.folder, config, machine)
     with (run.folder / "starts.jsonl").open("a") as file:
         file.write(json.dumps(provenance(order.device)) + "\n")
     try:
-        conduct(run, config, splits, order.device, ALONE, resume)
+        conduct(run, config, splits, order.device, order.report, resume=resume)
     except Interrupted:
-        say("the same vtssi-pyro reproduce goes on from here; what is finished is not done again")
+        order.report.say(
+            "the same vtssi-pyro reproduce goes on from here; what is finished is not done again"
+        )
         raise
     return run

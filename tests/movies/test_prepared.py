@@ -7,20 +7,29 @@ import numpy as np
 import pytest
 import torch
 
+from vtssi_pyro.data.clips import movie_clips
 from vtssi_pyro.data.scenes import KINDS, scene
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.model.program import build
-from vtssi_pyro.movies import Hints, Preparation, inspect, open_movie, suggested_preparation, thumbnails
-from vtssi_pyro.movies.prepared import Footage, clip_length, held, model_side, to_source
-from vtssi_pyro.tracks.tracks import Tracks
+from vtssi_pyro.movies import (
+    Hints,
+    Preparation,
+    array_movie,
+    inspect,
+    open_movie,
+    suggested_preparation,
+    thumbnails,
+)
+from vtssi_pyro.movies.prepared import PreparedMovie, model_side, moved, to_source
+from vtssi_pyro.train.movies import clip_length, held, suited
 from vtssi_pyro.train.presets import quick
 
 
 @pytest.fixture(scope="module")
-def footage(tmp_path_factory: pytest.TempPathFactory) -> Footage:
-    path = tmp_path_factory.mktemp("footage") / "movie.npy"
+def movie(tmp_path_factory: pytest.TempPathFactory) -> PreparedMovie:
+    path = tmp_path_factory.mktemp("prepared") / "movie.npy"
     np.save(path, scene("rings", length=30, side=120, objects=2, size=30, seed=1).frames)
-    return Footage.suggested(path, inspect(open_movie(path)))
+    return PreparedMovie.suggested(path, inspect(open_movie(path)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -38,18 +47,18 @@ def test_scenes_are_what_they_say(kind: str) -> None:
     assert there[near].mean() > 1.5 * there[~near].mean(), "things are where the truth says"
 
 
-def test_the_model_suits_the_movie(footage: Footage) -> None:
-    config = footage.suited(quick("vtssi"))
-    side = footage.frames.shape[-1]
-    assert side == model_side(footage.found) == config.model.frame_size == 64
+def test_the_model_suits_the_movie(movie: PreparedMovie) -> None:
+    config = suited(quick("vtssi"), movie)
+    side = movie.frames.shape[-1]
+    assert side == model_side(movie.found) == config.model.frame_size == 64
     assert config.model.num_objects == 2
     window = config.model.size_loc[0] * 120
-    assert footage.found.object_size < window < 2 * footage.found.object_size
+    assert movie.found.object_size < window < 2 * movie.found.object_size
     assert config.model.finder.kernel_side % 2 == 1
     assert config.model.motion.inertia, "one movie is too little to learn from that things go on"
-    tracker = build(config.variant, config.model)
+    tracker = build(config.model)
     assert not any("locator" in name for name, _ in tracker.named_parameters()), "spots need no networks"
-    more = replace(footage, found=replace(footage.found, objects=8)).suited(quick("vtssi"))
+    more = suited(quick("vtssi"), replace(movie, found=replace(movie.found, objects=8)))
     for before, after in zip(config.train.stages, more.train.stages, strict=True):
         assert after.batch <= before.batch, "more objects, smaller batches"
         assert after.cache <= before.cache, "and no more paths to find"
@@ -57,9 +66,9 @@ def test_the_model_suits_the_movie(footage: Footage) -> None:
     assert steps["search"] < steps["motion"] / 10, "there is little to learn of how to follow"
 
 
-def test_things_that_stand_out_are_found(footage: Footage) -> None:
+def test_things_that_stand_out_are_found(movie: PreparedMovie) -> None:
     drawn = scene("rings", length=30, side=120, objects=2, size=30, seed=1)
-    there = to_source(footage.standing_out([0, 20]), footage.preparation)
+    there = to_source(movie.standing_out([0, 20]), movie.preparation)
     for index, time in enumerate((0, 20)):
         gap = np.linalg.norm(drawn.path[time][:, None] - there.position[0, index].numpy(), axis=-1)
         assert np.nanmin(gap, 1).max() < 3
@@ -70,8 +79,8 @@ def test_some_frames_are_held_out(total: int) -> None:
     assert 0 < held(total) <= total / 4 + 1
     assert 2 <= clip_length(total) <= total - held(total)
     frames = torch.arange(total, dtype=torch.uint8)[:, None, None].expand(total, 8, 8)
-    footage = Footage("movie", frames, Preparation(()), (8, 8))
-    learned, kept = footage.clips(clip_length(total))
+    movie = PreparedMovie(array_movie("movie", frames.numpy()), frames, Preparation(()))
+    learned, kept = movie_clips(movie, clip_length(total), held(total))
     last = round(255 * float(learned.frames(slice(len(learned) // 8 - 1, len(learned) // 8)).max()))
     first = round(255 * float(kept.frames(slice(0, 1)).min()))
     assert (first - last) % 256 == 1, "what is held out begins where the rest ends"
@@ -82,8 +91,8 @@ def test_few_frames_are_too_few() -> None:
         held(15)
 
 
-def test_points_and_lengths_come_back(footage: Footage) -> None:
-    preparation = footage.preparation
+def test_points_and_lengths_come_back(movie: PreparedMovie) -> None:
+    preparation = movie.preparation
     points = torch.tensor([[[[3.0, 5.0], [60.0, 100.0]]]])
     model = torch.as_tensor(preparation.to_model(points.numpy()), dtype=points.dtype)
     tracks = Tracks(
@@ -110,10 +119,10 @@ def test_thumbnails_are_small_and_show_the_whole_range(tmp_path: Path) -> None:
     assert small.frames.max() > 180, "3,000 of 65,535 is bright where nothing is brighter"
 
 
-def test_preparation_of_another_size_is_refused(footage: Footage, tmp_path: Path) -> None:
+def test_preparation_of_another_size_is_refused(movie: PreparedMovie, tmp_path: Path) -> None:
     np.save(tmp_path / "wide.npy", np.zeros((20, 60, 120), np.uint8))
     with pytest.raises(DataError, match="60x120"):
-        Footage.of(tmp_path / "wide.npy", suggested_preparation(footage.found, 64))
+        PreparedMovie.of(tmp_path / "wide.npy", suggested_preparation(movie.found, 64))
 
 
 def test_a_part_alone_is_looked_at_and_told_in_the_whole_frames_pixels(tmp_path: Path) -> None:
@@ -124,11 +133,11 @@ def test_a_part_alone_is_looked_at_and_told_in_the_whole_frames_pixels(tmp_path:
     np.save(tmp_path / "whole.npy", frames)
     found = inspect(open_movie(tmp_path / "whole.npy"), Hints(crop=(120, 40, 100, 100)))
     assert (found.objects, found.size) == (2, (100, 100))
-    footage = Footage.suggested(tmp_path / "whole.npy", found)
-    assert footage.size == (150, 240)
+    movie = PreparedMovie.suggested(tmp_path / "whole.npy", found)
+    assert movie.size == (150, 240)
     times = list(range(0, 30, 3))
-    seen = footage.to_source(footage.standing_out(times)).position[0].numpy()  # in no order
+    seen = movie.to_source(movie.standing_out(times)).position[0].numpy()  # in no order
     apart = np.linalg.norm(seen[:, :, None] - (drawn.path[times] + (120, 40))[:, None], axis=-1)
     assert np.median(apart.min(1)) < 1
-    model = footage.suited(quick("vtssi")).model
+    model = suited(quick("vtssi"), movie).model
     assert model.size_loc[0] == pytest.approx(1.3 * found.object_size / 100, rel=0.1)

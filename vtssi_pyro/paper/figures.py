@@ -14,15 +14,13 @@ from vtssi_pyro.data import MovingDigits
 from vtssi_pyro.inference.filter import Estimate, forecast, track
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.paper.cells import Key, tracker_of
+from vtssi_pyro.paper.markdown import NAMES
+from vtssi_pyro.paper.reproducing import Order, trained
 from vtssi_pyro.plots import film_strip
 from vtssi_pyro.plots.film import Row
+from vtssi_pyro.system.atomic import writable_folder
 from vtssi_pyro.tracks.tracks import concatenated
-
-from .markdown import NAMES
-from .options import say
-from .reading import folder
-from .reproducing import Order, trained
-from .sources import FIGURE_SEED, digits
+from vtssi_pyro.train.splits import FIGURE_SEED, digits
 
 POOL = 1000  # held-out sequences among which those to show are chosen
 COLUMNS, SCALE = 20, 2
@@ -85,7 +83,7 @@ def draw(item: str, order: Order, seed: int, samples: int) -> Path:
         the file.
     """
     film = FIGURES[item](Studio(order, seed, samples))
-    path = folder(str(order.out / "figures")) / f"{item}.png"
+    path = writable_folder(order.out / "figures") / f"{item}.png"
     film_strip(path, film.rows, film.observed, COLUMNS, SCALE, film.numbers)
     return path
 
@@ -100,7 +98,7 @@ def _figure3(studio: Studio) -> Film:
 
 def _figure4(studio: Studio) -> Film:
     """FIND and VTSSI on frames 1 to 10 of a sequence, and on frames 6 to 15, which begin cluttered."""
-    say("figure4: SQAIR's row is left out, there is no SQAIR here")
+    studio.order.report.say("figure4: SQAIR's row is left out, there is no SQAIR here")
     data = studio.sequences(FLAVOUR, 15)
     clean = (data.counts == 2) & ~_overlapping(data)[:, 0]
     near = (data.position[..., 0, :] - data.position[..., 1, :]).norm(dim=-1) < NEAR  # (S, 15)

@@ -1,21 +1,31 @@
-"""The pictures that a run leaves: curves, and held-out sequences as a film strip and an animation."""
+"""The pictures that a run and a tracking leave: curves, film strips, animations, futures."""
 
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from vtssi_pyro.artifacts.reading import LONGEST, Opened
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import Dataset
 from vtssi_pyro.inference.filter import Estimate, forecast, track
 from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.plots import Panel, error_curves, film_strip, learning_curves, overlay_gif
+from vtssi_pyro.plots import (
+    Panel,
+    error_curves,
+    film_strip,
+    futures,
+    learning_curves,
+    overlay_film,
+    overlay_gif,
+)
 from vtssi_pyro.tracks.matching import in_order
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.config import Config
 
 LOOKED_AT = 32  # sequences among which those to show are chosen
 ANIMATED, STRIPS = 3, 2  # sequences in the animation, in the film strip
+FANS = 8  # sequences in the picture of futures
 
 
 def curves(run: Run) -> list[Path]:
@@ -45,6 +55,61 @@ def pictures(run: Run, config: Config, tracker: Tracker, test: Dataset) -> list[
     paths = [run.figures / "film_strip.png", run.figures / "held_out.gif"]
     film_strip(paths[0], rows, panels[-1].observed)
     overlay_gif(paths[1], panels)
+    return paths
+
+
+def tracked_pictures(folder: Path, opened: Opened, found: Estimate, film: bool) -> list[Path]:
+    """Draw the first sequences, or a movie, with the tracks found in them; returns the files.
+
+    Args:
+        folder: to write to.
+        opened: the frames.
+        found: in them, in the pixels of the frames as they are stored.
+        film: whether to write the animation as an MP4, too.
+    """
+    seen, drawn = opened.shown(found.tracks, opened.data.length)
+    panels = [Panel("frames", seen), Panel("tracked", seen, drawn)]
+    if opened.movie is None:
+        panels.append(Panel("reconstruction", found.frames[: len(seen)]))
+    return _animation(folder, panels, film)
+
+
+def predicted_pictures(folder: Path, opened: Opened, told: Estimate, seen: int, film: bool) -> list[Path]:
+    """Draw what was seen and predicted, and the futures where some were sampled; returns the files.
+
+    Args:
+        folder: to write to.
+        opened: the frames.
+        told: of them, in the pixels of the frames as they are stored.
+        seen: frames before the prediction.
+        film: whether to write the animation as an MP4, too.
+    """
+    tracks = told.tracks
+    first = max(0, seen - LONGEST // 2) if opened.movie else 0  # of a long movie what leads to the futures
+    movie, drawn = opened.shown(tracks, tracks.present.shape[1], first)
+    expected = movie if opened.movie else told.frames[: len(movie)]
+    panels = [
+        Panel("frames", movie, first=first),
+        Panel("predicted", expected, drawn, seen - first, first),
+    ]
+    paths = _animation(folder, panels, film)
+    if tracks.samples is not None:
+        paths.append(folder / "futures.png")
+        if opened.movie:
+            last, fans, names = movie[:, seen - first - 1], drawn, [Path(opened.movie.name).name]
+        else:
+            last = opened.data.frames(slice(0, FANS), length=1, start=seen - 1)[:, 0]
+            fans, names = tracks.part(slice(FANS)), None
+        futures(paths[-1], last, fans, seen - first, names=names)
+    return paths
+
+
+def _animation(folder: Path, panels: list[Panel], film: bool) -> list[Path]:
+    paths = [folder / "overlay.gif"]
+    overlay_gif(paths[0], panels)
+    if film:
+        paths.append(folder / "overlay.mp4")
+        overlay_film(paths[-1], panels)
     return paths
 
 

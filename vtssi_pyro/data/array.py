@@ -17,8 +17,8 @@ _FULL = {"uint8": 255.0, "uint16": 65535.0, "bool": 1.0}  # what means white, by
 _CHUNK = 2**24  # numbers looked at in one go when floats are checked
 
 
-class VideoFile:
-    """Frames of a file, with truth if the file has any; a :class:`~vtssi_pyro.data.dataset.Dataset`.
+class ArrayDataset:
+    """Frames in an array, often a file's, with truth if there is any; a :class:`~vtssi_pyro.data.dataset.Dataset`.
 
     Intensities become float32 in [0, 1]: uint8 is divided by 255, uint16 by 65,535, bool becomes 0 and 1;
     floats stay as they are, or are divided by 255 if one is above 1. Frames (T, H, W) are one sequence.

@@ -1,0 +1,131 @@
+"""The door: one way for every input, and nothing said or left behind that nobody asked for."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from vtssi_pyro import forecast, load, load_digits, moving_digits, track
+from vtssi_pyro.data import MovingDigits, write
+from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.inference import filter as inference
+from vtssi_pyro.inference.filter import Estimate
+from vtssi_pyro.train.reporting import Silent
+
+NAME, SEEN = "moving-mnist", 5
+
+
+@pytest.fixture(scope="module")
+def digits() -> MovingDigits:
+    torch.set_num_threads(1)
+    return moving_digits("linear", load_digits("embedded", "test"), sequences=66, seed=1, length=8)
+
+
+@pytest.fixture(scope="module")
+def frames(digits: MovingDigits) -> Tensor:
+    """As files keep them, so that every way to bring them says the same."""
+    return digits.frames(slice(None)).mul(255).round() / 255
+
+
+def same(one: Estimate, other: Estimate) -> None:
+    for a, b in zip((*one.tracks, one.frames, one.appearance), (*other.tracks, other.frames, other.appearance),
+                    strict=True):  # fmt: skip
+        assert (a is None) == (b is None)
+        if a is not None:
+            torch.testing.assert_close(a, b, rtol=0, atol=0, equal_nan=True)
+
+
+def test_tensors_are_read_as_by_the_filter(frames: Tensor) -> None:
+    tracker = load(NAME)
+    same(track(tracker, frames), inference.track(tracker, frames))
+    told = forecast(tracker, frames[:, :SEEN], horizon=3, num_samples=2, seed=4)
+    same(told, inference.forecast(tracker, frames[:, :SEEN], 3, 2, seed=4))
+    same(forecast(tracker, frames, 3, 2, seed=4, observe=SEEN), told)
+    cool = forecast(tracker, frames, 3, 2, observe=SEEN, temperature=0.1)
+    same(cool, inference.forecast(tracker, frames[:, :SEEN], 3, 2, temperature=0.1))
+
+
+def test_every_input_is_read_alike(digits: MovingDigits, frames: Tensor, tmp_path: Path) -> None:
+    some, tracker = frames[:3], load(NAME)
+    expected = track(tracker, some)
+    bytes_ = (255 * some).round().byte()
+    np.save(tmp_path / "frames.npy", bytes_.numpy())
+    for data in (some.numpy(), some.double(), bytes_, bytes_.numpy(), 255 * some.numpy()):
+        same(track(tracker, data), expected)
+    alone = track(tracker, some[0].numpy())
+    same(alone, track(tracker, some[:1]))
+    from_file = track(NAME, tmp_path / "frames.npy")
+    same(from_file._replace(frames=expected.frames), expected)
+    assert from_file.frames.shape == (0, *expected.frames.shape[1:]), "a file's may be larger than memory"
+    same(track(NAME, tmp_path / "frames.npy", rendered=True), expected)
+    write(tmp_path / "digits.npz", digits)  # more than are read at a time
+    whole = track(tracker, str(tmp_path / "digits.npz"), rendered=True)
+    assert whole.frames.shape == frames.shape
+    torch.testing.assert_close(whole.tracks.position, track(tracker, frames).tracks.position, equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        (np.zeros((3, 4)), "expected"),
+        (torch.zeros(2, 40, 40), "40x40 pixels"),
+        (np.full((2, 50, 50), -1.0), "expected"),
+        (np.zeros((2, 50, 50), np.int64), "expected uint8"),
+    ],
+)
+def test_frames_that_make_no_sense_are_refused(frames: np.ndarray | Tensor, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        track(NAME, frames)
+
+
+class Heard(Silent):
+    """Keeps the warnings, and the names of files."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+        self.files: list[Path] = []
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+    def wrote(self, path: Path) -> None:
+        self.files.append(path)
+
+
+def test_weights_bring_their_calibration(frames: Tensor) -> None:
+    """A tracker alone has none; whoever wants other futures says so."""
+    some, heard = frames[:4, :SEEN], Heard()
+    calibrated = forecast(NAME, some, 3, 50, report=heard)
+    assert heard.warnings == []
+    assert load(NAME) is not load(NAME)
+    raw = forecast(NAME, some, 3, 50, raw=True)
+    same(raw, forecast(load(NAME), some, 3, 50))
+    assert calibrated.tracks.samples is not None
+    assert raw.tracks.samples is not None
+    present = raw.tracks.present[:, SEEN:]
+    tight, wide = (told.tracks.samples[:, :, SEEN:].std(0)[present].mean() for told in (calibrated, raw))
+    assert tight < wide / 2
+    forecast(NAME, some[:, :3], 3, 50, report=heard)
+    assert "was calibrated on" in heard.warnings[-1]
+    assert "counts will be less sure" in heard.warnings[0]
+
+
+def test_files_are_named_in_their_order(frames: Tensor, tmp_path: Path) -> None:
+    heard = Heard()
+    track(NAME, frames[:2], out=tmp_path / "t", report=heard)
+    assert [path.name for path in heard.files] == ["tracks.csv", "tracks.json", "mot", "overlay.gif"]
+    assert all(path.exists() for path in heard.files)
+    before = {path: path.read_bytes() for path in heard.files if path.is_file()}
+    track(NAME, frames[:2], out=tmp_path / "t", rendered=False)
+    assert before == {path: path.read_bytes() for path in before}
+
+
+def test_configurations_are_trackers_too(frames: Tensor) -> None:
+    from vtssi_pyro import Config, ModelConfig
+
+    for fresh in (Config(variant="find"), ModelConfig()):
+        assert track(fresh, frames[:1, :2]).tracks.present.shape[:2] == (1, 2)
+    with pytest.raises(UsageError, match="no model of motion"):
+        forecast(Config(variant="find"), frames[:1], 2)

@@ -1,0 +1,161 @@
+"""A training in a run folder: the tracker trained, calibrated, judged and drawn."""
+
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vtssi_pyro.artifacts.figures import curves, pictures
+from vtssi_pyro.artifacts.loading import Fitted
+from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.data import Dataset
+from vtssi_pyro.data.dataset import Part
+from vtssi_pyro.errors import UsageError
+from vtssi_pyro.evaluation.held_out import reconstruct
+from vtssi_pyro.evaluation.judge import judge
+from vtssi_pyro.evaluation.recalibration import recalibrate
+from vtssi_pyro.inference.model_tracker import ModelTracker
+from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.system.provenance import versions
+from vtssi_pyro.train import training
+from vtssi_pyro.train.config import Config
+from vtssi_pyro.train.group import ALONE, Group
+from vtssi_pyro.train.reporting import Reporter
+from vtssi_pyro.train.splits import Splits
+
+JUDGED = 200  # held-out sequences that the metrics see while training goes on
+CALIBRATED = 150  # held-out sequences that predictions are calibrated on
+
+
+def machine_of(device: torch.device, group: Group = ALONE) -> dict[str, Any]:
+    """What beside the configuration decides a run's last bits."""
+    return {"threads": torch.get_num_threads(), "device": device.type, "processes": group.size}
+
+
+def warn_of_changes(run: Run, machine: dict[str, Any], report: Reporter) -> None:
+    """Say what may make a resumed run another than an uninterrupted one."""
+    here, before = {**versions(), **machine}, {"processes": 1, **run.versions, **run.machine}
+    changed = [
+        f"{key} {before[key]} before, {here[key]} now"
+        for key in here
+        if before.get(key, here[key]) != here[key]
+    ]
+    if changed:
+        kind = "in noise" if before["processes"] != here["processes"] else "in the last bits"
+        report.warn(f"results may differ {kind} from an uninterrupted run ({'; '.join(changed)})")
+
+
+def numbered(parent: str | os.PathLike[str], config: Config, **kept: Any) -> Run:
+    """A new run in a folder of runs, named by variant and data and counted up; see :meth:`Run.create`."""
+    data = re.sub("[^A-Za-z0-9_.-]+", "_", Path(config.data.source).stem)
+    return Run.numbered(f"{config.variant}-{data}", config, parent, **kept)
+
+
+def conduct(
+    run: Run,
+    config: Config,
+    splits: Splits,
+    device: torch.device,
+    report: Reporter,
+    group: Group = ALONE,
+    resume: bool = False,
+) -> Fitted:
+    """Train in a run folder, calibrate, judge and draw.
+
+    Args:
+        run: made for this training.
+        config: the run's.
+        splits: the sequences.
+        device: to train on.
+        report: told of everything.
+        group: the processes that train together, all of which call this.
+        resume: whether to go on from the last checkpoint.
+    """
+    each = f"{group.size} processes, each on {device.type}" if group.size > 1 else str(device)
+    report.say(f"run folder: {run.folder} ({each}, {torch.get_num_threads()} threads)")
+    known = partial(metrics_so_far, observe=config.observe) if splits.validation.truth is not None else None
+    tracker = training.train(
+        config, splits.train, splits.validation, run, device, report, resume, group, known
+    )
+
+    def finish() -> dict[str, Any]:
+        with _told_how_to_go_on(run, group, report):
+            with report.watched(splits.calibration, "calibrating") as held_out:
+                why_not = calibrate(config, run, tracker, held_out)
+            if why_not:
+                report.say(f"predictions stay uncalibrated: {why_not}")
+            with report.watched(splits.test, "judging") as test:
+                summary = summarise(config, run, tracker, test)
+            curves(run)
+            pictures(run, config, tracker, splits.test)
+        return summary
+
+    return finished(run, tracker, group.once(finish))
+
+
+def finished(run: Run, tracker: Tracker, summary: Mapping[str, Any]) -> Fitted:
+    """A run that was trained to the end, with what its ``summary.json`` holds."""
+    return Fitted(tracker, summary["metrics"] or summary.get("held_out") or {}, run.calibration, run)
+
+
+def metrics_so_far(tracker: Tracker, validation: Dataset, observe: int) -> dict[str, float | None]:
+    """The figures of a validation record, of some held-out sequences."""
+    found = judge(ModelTracker(tracker), validation, observe, limit=JUDGED)
+    return {
+        "count_accuracy": found.count_accuracy,
+        "inference_error": found.inference_error,
+        "prediction_error": found.prediction_error,
+    }
+
+
+def calibrate(config: Config, run: Run, tracker: Tracker, held_out: Dataset) -> str | None:
+    """Keep in a run what makes its sampled predictions honest; returns why not, where too little is held out.
+
+    What counts as true are the positions of the held-out sequences; where these have none, what the tracker finds once
+    it has seen all their frames.
+    """
+    if not (tracker.motion.predicts and config.calibration) or held_out.length <= config.observe:
+        return None
+    some = Part(held_out, 0, min(len(held_out), CALIBRATED))
+    try:
+        run.keep(recalibrate(tracker, some, config.observe, config.calibration, truth=some.truth))
+    except UsageError as error:
+        return str(error)
+    return None
+
+
+def summarise(config: Config, run: Run, tracker: Tracker, test: Any) -> dict[str, Any]:
+    """Judge a trained tracker on held-out sequences; write, and return, the run's ``summary.json``."""
+    judged = judge(ModelTracker(tracker), test, config.observe).as_dict() if test.truth is not None else None
+    summary = {
+        "variant": config.variant,
+        "preset": config.preset,
+        "seed": config.seed,
+        "steps": config.train.steps,
+        "minutes": run.minutes,
+        "observe": config.observe,
+        "predicts": tracker.motion.predicts,
+        "metrics": judged,
+        "held_out": reconstruct(tracker, test, config.observe) if config.data.movie else None,
+        "machine": run.machine,
+        "versions": versions(),
+    }
+    run.write_summary(summary)
+    return summary
+
+
+@contextmanager
+def _told_how_to_go_on(run: Run, group: Group, report: Reporter) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, Exception):  # a signal
+            again = f"{group.command} fit --out {shlex.quote(str(run.folder))} --resume"
+            report.say(f"the trained weights are saved; finish with: {again}")
+        raise

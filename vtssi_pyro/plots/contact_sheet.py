@@ -1,0 +1,34 @@
+"""A movie before and after its preparation, on one page."""
+
+from pathlib import Path
+
+import numpy as np
+
+from vtssi_pyro.movies import Preparation
+from vtssi_pyro.movies.prepared import PreparedMovie
+from vtssi_pyro.movies.transforms import Background, Contrast, Polarity
+from vtssi_pyro.plots.film import film_strip
+
+SHOWN = 8  # frames of a contact sheet: as many as fit a page's width
+
+
+def contact_sheet(path: str | Path, movie: PreparedMovie) -> None:
+    """Draw frames from all over a movie, as they are and prepared, with a window around each object that stands out.
+
+    Args:
+        path: the file to write.
+        movie: inspected.
+    """
+    found, total = movie.inspected, len(movie.frames)
+    times = np.unique(np.linspace(0, total - 1, SHOWN).round().astype(int)).tolist()
+    geometry = Preparation(
+        tuple(t for t in movie.preparation.transforms if not isinstance(t, Background | Polarity | Contrast))
+    )
+    chosen = (frame for time, frame in enumerate(movie.movie) if time in set(times))
+    grey = np.stack(list(geometry(chosen)))
+    grey = ((grey - found.low) / max(found.high - found.low, 1e-9)).clip(0, 1)
+    rows = [
+        ("movie", grey, None),
+        ("prepared", movie.frames[times].numpy(), movie.standing_out(times)),
+    ]
+    film_strip(path, rows, columns=SHOWN, numbers=[time + 1 for time in times])

@@ -1,0 +1,197 @@
+"""Where a training's sequences come from: a flavour of moving digits, a file, or one movie."""
+
+import difflib
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from vtssi_pyro.data import (
+    FLAVOURS,
+    Dataset,
+    MovingDigits,
+    load_digits,
+    moving_digits,
+    open_frames,
+    split_tail,
+)
+from vtssi_pyro.data.clips import movie_clips
+from vtssi_pyro.data.dataset import Part
+from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.model.blocks.template import TemplateConfig, kernel_side
+from vtssi_pyro.model.config import ModelConfig
+from vtssi_pyro.movies.prepared import PreparedMovie
+from vtssi_pyro.train.config import Config
+from vtssi_pyro.train.movies import clip_length, held
+
+SMALLEST = 32  # pixels: what the convolutions of the networks leave something of
+_SHORT_CLIPS = (
+    48  # of a movie's held-out frames, that predictions are calibrated on; more would only overlap more
+)
+# The same held-out sequences whatever a training's seed: two splits of every run, and what the paper's table and
+# figures are made of, which no run has seen in any way.
+_VALIDATION_SEED, _TEST_SEED, TABLE_SEED, LONG_SEED, FIGURE_SEED, CALIBRATION_SEED = (
+    2**40 + i for i in range(1, 7)
+)
+
+
+class Splits(NamedTuple):
+    """The sequences of a training, each for its own purpose."""
+
+    train: Dataset  # learned from
+    validation: Dataset  # looked at meanwhile
+    test: Dataset  # judges in the end
+    calibration: (
+        Dataset  # of predictions; of a movie, shorter clips of the frames that judge: there are so few
+    )
+
+
+class Halves(NamedTuple):
+    """Sequences to learn from, and others of their kind that are held out."""
+
+    name: str  # a file's path, or what errors call them
+    train: Dataset
+    held_out: Dataset
+
+
+def open_splits(
+    config: Config,
+    mnist: str | os.PathLike[str] | None,
+    device: torch.device,
+    given: Halves | PreparedMovie | None = None,
+) -> Splits:
+    """The sequences of a configuration; digits that one split shows are in no other, nor frames of a movie.
+
+    Args:
+        config: resolved.
+        mnist: folder of MNIST's files.
+        device: that drawn sequences to learn from are to be on.
+        given: the movie, or the sequences, that the configuration is about; None: its source is opened.
+    """
+    data = config.data
+    if isinstance(given, PreparedMovie):
+        if len(given.frames) != data.sequences:
+            raise DataError(
+                f"{data.source}: has {len(given.frames)} frames, the run began with {data.sequences}: put the "
+                "old movie back"
+            )
+        clips, held_out = movie_clips(given, data.length, held(len(given.frames)))
+        short = held_out.cut((config.observe + held_out.length) // 2 + 1, _SHORT_CLIPS)
+        return Splits(clips, held_out, held_out, Part(short, 0, min(len(short), _SHORT_CLIPS)))
+    if given is not None or data.source not in FLAVOURS:
+        name, train, kept = given or open_file(data.source)
+        if (len(train), len(kept), train.length) != (
+            data.sequences,
+            data.validation_sequences,
+            data.length,
+        ):
+            raise DataError(
+                f"{name}: holds {len(train) + len(kept)} sequences of {train.length} frames, "
+                f"the run began "
+                f"with {data.sequences + data.validation_sequences} of {data.length}: put the old file back"
+            )
+        return Splits(train, kept, kept, kept)
+
+    validation = digits(config, mnist, "validation", data.validation_sequences, _VALIDATION_SEED)
+    return Splits(
+        digits(config, mnist, "train", data.sequences, config.seed).to(device),
+        validation,
+        digits(config, mnist, "test", data.test_sequences, _TEST_SEED),
+        validation,
+    )
+
+
+def is_flavour(source: str) -> bool:
+    """Whether sequences are drawn, not read from a file."""
+    return source in FLAVOURS
+
+
+def digits(
+    config: Config,
+    mnist: str | os.PathLike[str] | None,
+    split: str,
+    sequences: int,
+    seed: int,
+    length: int | None = None,
+) -> MovingDigits:
+    """Moving digits as a configuration has them, of a split; ``length`` in frames, None for the configuration's."""
+    data, model = config.data, config.model
+    sprites = load_digits(data.digits, split, Path(mnist) if mnist else None)
+    return moving_digits(
+        data.source, sprites, sequences=sequences, length=length or data.length, frame_size=model.frame_size,
+        objects=model.num_objects, seed=seed, blend=data.blend,
+    )  # fmt: skip
+
+
+def of_movie(movie: PreparedMovie) -> dict[str, object]:
+    """The keys of the configuration that follow from a movie; its sequences are counted in frames."""
+    total = len(movie.frames)
+    return {
+        "data.source": _place(movie.name),
+        "data.movie": True,
+        "data.sequences": total,
+        "data.validation_sequences": held(total),
+        "data.test_sequences": held(total),
+        "data.length": clip_length(total),
+    }
+
+
+def of_flavour(flavour: str) -> dict[str, object]:
+    """The keys of the configuration that follow from a flavour's name."""
+    return {"data.source": flavour, "data.length": FLAVOURS[flavour].length}
+
+
+def of_sequences(given: Halves, model: ModelConfig) -> dict[str, object]:
+    """The keys of a configuration, with some model, that follow from sequences."""
+    side = given.train.frame_size[0]
+    search = (
+        {"model.finder.kernel_side": kernel_side(side)} if isinstance(model.finder, TemplateConfig) else {}
+    )
+    return {
+        **search,
+        "data.source": _place(given.name),
+        "data.sequences": len(given.train),
+        "data.validation_sequences": len(given.held_out),
+        "data.test_sequences": len(given.held_out),
+        "data.length": given.train.length,
+        "model.frame_size": side,
+    }
+
+
+def open_file(source: str) -> Halves:
+    """A file or folder of sequences to learn from."""
+    path = Path(source)
+    if not path.exists():
+        near = difflib.get_close_matches(source, FLAVOURS, 1)
+        hint = f"did you mean {near[0]}?" if near else "check the path, or put the file back"
+        kind = UsageError if near else DataError
+        raise kind(f"{source}: neither a file nor a flavour ({', '.join(FLAVOURS)}); {hint}")
+    return halves(open_frames(path), source)
+
+
+def halves(data: Dataset, name: str = "sequences", held_out: Dataset | None = None) -> Halves:
+    """Sequences to learn from, and to judge by.
+
+    Args:
+        data: of square frames.
+        name: a file's path, or what errors shall call them.
+        held_out: to judge by; None: the last tenth of ``data``, which is not learned from.
+    """
+    height, width = data.frame_size
+    if height != width or height < SMALLEST:
+        raise DataError(
+            f"{name}: frames are {height}x{width} pixels (H x W), expected square ones "
+            f"of {SMALLEST}x{SMALLEST} or more: crop, pad or enlarge them"
+        )
+    if held_out is not None:
+        return Halves(name, data, held_out)
+    try:
+        return Halves(name, *split_tail(data))
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
+
+
+def _place(name: str) -> str:
+    """A file by its whole path, so that it is found from anywhere; any other name as it is."""
+    return str(Path(name).resolve()) if Path(name).exists() else name
