@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from vtssi_pyro import build
-from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.blocks import FIND
 from vtssi_pyro.model.blocks.find import per_object
+from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.ops.correlate import match
 from vtssi_pyro.ops.spatial import crop, paste

@@ -123,9 +123,9 @@ def test_files_are_named_in_their_order(frames: Tensor, tmp_path: Path) -> None:
 
 
 def test_configurations_are_trackers_too(frames: Tensor) -> None:
-    from vtssi_pyro import Config, ModelConfig
+    from vtssi_pyro import PRESETS, ModelConfig
 
-    for fresh in (Config(variant="find"), ModelConfig()):
+    for fresh in (PRESETS["paper"]("find"), ModelConfig()):
         assert track(fresh, frames[:1, :2]).tracks.present.shape[:2] == (1, 2)
     with pytest.raises(UsageError, match="no model of motion"):
-        forecast(Config(variant="find"), frames[:1], 2)
+        forecast(PRESETS["paper"]("find"), frames[:1], 2)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-
 from vtssi_pyro.calibration import (
     FLOOR,
     LEVELS,
@@ -17,6 +16,7 @@ from vtssi_pyro.calibration import (
     mahalanobis,
     moments,
 )
+
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.tracks.tracks import Tracks
 

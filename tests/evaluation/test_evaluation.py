@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import torch
 
-from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.evaluation.judge import as_published
 from vtssi_pyro.inference.filter import track
+from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.ops.gaussian import average
 from vtssi_pyro.ops.spatial import to_pixels

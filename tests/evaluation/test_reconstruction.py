@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.data.clips import Clips
 from vtssi_pyro.data.dataset import spread
 from vtssi_pyro.evaluation import held_out as reconstruction
 from vtssi_pyro.evaluation.held_out import reconstruct, straight_on
 from vtssi_pyro.inference.filter import forecast, track
 from vtssi_pyro.model import program as tracker
+from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.program import at_once, build
 
 

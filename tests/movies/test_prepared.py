@@ -20,7 +20,7 @@ from vtssi_pyro.movies import (
     suggested_preparation,
     thumbnails,
 )
-from vtssi_pyro.movies.prepared import PreparedMovie, model_side, moved, to_source
+from vtssi_pyro.movies.prepared import PreparedMovie, model_side, to_source
 from vtssi_pyro.train.movies import clip_length, held, suited
 from vtssi_pyro.train.presets import quick
 

@@ -15,13 +15,12 @@ import torch
 
 from vtssi_pyro.artifacts.fitting import metrics_so_far, summarise
 from vtssi_pyro.artifacts.run import Run
-from vtssi_pyro.config import override
-from vtssi_pyro.model.config import ModelConfig
-from vtssi_pyro.config import AIRConfig, MOTConfig, RECTConfig, TemplateConfig  # FIXME
+from vtssi_pyro.config import AIRConfig, MOTConfig, RECTConfig, TemplateConfig, override  # FIXME
 from vtssi_pyro.config.schedules import Constant, Linear, Staircase
 from vtssi_pyro.data import ArrayDataset
 from vtssi_pyro.errors import CheckpointError, Diverged
 from vtssi_pyro.evaluation.judge import judge
+from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.program import build
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.train import training

@@ -132,6 +132,8 @@ def _upgraded_stage(stage: Mapping[str, Any], refine: int) -> dict[str, Any]:
     blocks: list[str] = []
     for name in stage["blocks"]:
         blocks += _OBJECTS if name == "air" else [_renamed(name + ".").removesuffix(".")]
+    if blocks == [f"motion.{network}.body.scale" for network in ("readout", "position", "motion")]:
+        blocks = ["motion.scales"]
     trained = {name.partition(".")[0] for name in blocks}
     refined = bool(refine and blocks) and "finder" not in trained and stage["objective"] != "frames"
     return {**stage, "blocks": blocks, "refined": refined}

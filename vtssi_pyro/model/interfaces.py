@@ -4,6 +4,7 @@ A block is any Pyro module with these members; its configuration, a frozen datac
 (:func:`~vtssi_pyro.model.kinds.register`), and ``block.config`` is that configuration.
 """
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -189,6 +190,9 @@ class Predictive(Motion, Protocol):
 
     def infer(self, static: Tensor, position: Tensor, memory: Any = None) -> tuple[Independent, Any]:
         """q(m_t | p^_1:t), batch (..., T, N), from positions (..., T, N, 2); and what to remember."""
+
+    def scales(self) -> Iterable[Tensor]:
+        """The parameters on which only the widths of densities depend: all that a recipe's last stage trains."""
 
     def rollout(self, start: State, num_steps: int) -> State:
         """Modes of the next frames, (..., num_steps, N, dims), by site."""

@@ -12,7 +12,7 @@ from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
 from vtssi_pyro.model.blocks.template import TemplateConfig
 from vtssi_pyro.model.config import VARIANTS, ModelConfig, TestTime
 from vtssi_pyro.train.config import Config, DataConfig
-from vtssi_pyro.train.recipe import Stage, TrainConfig
+from vtssi_pyro.train.recipe import SCALES, Stage, TrainConfig
 
 PAPER_STEPS = 780_000  # 1k epochs of 50,000 sequences in batches of 64
 
@@ -98,9 +98,7 @@ FAST = ModelConfig(
     test_time=TestTime(hypotheses=4, refine=2, tight=True),
 )
 
-# MOT's scales, without its means: trained on the whole ELBO, these would give up long predictions for one-step terms.
 OBJECTS = ("scene", "attention", "picture")  # the slots that AIR fills
-SCALES = tuple(f"motion.{network}.body.scale" for network in ("readout", "position", "motion"))
 
 # Which stages a variant trains through: what objects look like, how to search for them, both together over time, how
 # they move, and where objects are and how they move at once.
@@ -183,7 +181,7 @@ def _moving(motion: int, joint: int, cache: int) -> tuple[Stage, ...]:
             "joint",
             joint,
             "full",
-            SCALES,
+            (SCALES,),  # trained on the whole ELBO, means would give up long predictions for one-step terms
             batch=32,
             learning_rate=Cosine(3e-3, 1e-4, 10, joint),
             step_weight=Constant(1.0),

@@ -17,6 +17,9 @@ class Scheduled(NamedTuple):
     decay: Scalar = 0.0  # of the weights' moving average
 
 
+SCALES = "motion.scales"  # of a stage's blocks: what only the widths of motion's densities depend on
+
+
 @dataclass(frozen=True)
 class Stage:
     """One stage of a training; schedules are functions of the stage's own step."""
@@ -24,9 +27,8 @@ class Stage:
     name: str
     steps: int
     objective: str = "full"  # a key of train.objective.OBJECTIVES
-    blocks: tuple[
-        str, ...
-    ] = ()  # the tracker's blocks, or dotted parts of them, that it trains; none named: all
+    # slots of the tracker, dotted parts of their blocks, or SCALES, that it trains; none named: all
+    blocks: tuple[str, ...] = ()
     batch: int = 64  # sequences; objects in a stage of its own for motion
     learning_rate: Schedule = Constant(1e-4)
     length: Schedule = Constant(20)  # frames of a training sequence; the least of one to be rolled out

@@ -9,8 +9,9 @@ from typing import Any
 
 import pyro
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from vtssi_pyro.model.interfaces import predictive
 from vtssi_pyro.model.nn import bfloat16_convolutions, unregistered
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.ops.compiled import compiled
@@ -18,7 +19,7 @@ from vtssi_pyro.train.batches import Positions
 from vtssi_pyro.train.elbo import Terms, make_elbo
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.objective import OBJECTIVES
-from vtssi_pyro.train.recipe import Scheduled, Stage, TrainConfig
+from vtssi_pyro.train.recipe import SCALES, Scheduled, Stage, TrainConfig
 from vtssi_pyro.train.svi import FusedAdam, StageSVI
 
 
@@ -37,8 +38,7 @@ class Step:
         self, tracker: Tracker, averaged: Tracker, config: TrainConfig, stage: Stage, group: Group = ALONE
     ) -> None:
         self.tracker, self.averaged, self.config, self.stage = tracker, averaged, config, stage
-        blocks = [tracker.get_submodule(name) for name in stage.blocks or ("",)]
-        parameters = [p for block in blocks for p in block.parameters()]
+        parameters = [p for name in stage.blocks or ("",) for p in parameters_of(tracker, name)]
         self.optim = FusedAdam(parameters, config.beta1, config.clip, group)
         self.objective = OBJECTIVES[stage.objective]
         self.svi: StageSVI | None = None
@@ -78,6 +78,22 @@ class Step:
         change = torch._foreach_sub(current, averaged)
         torch._foreach_mul_(change, 1 - now.decay)
         torch._foreach_add_(averaged, change)
+
+
+def parameters_of(tracker: Tracker, name: str) -> list[nn.Parameter]:
+    """The parameters that a stage means by a name.
+
+    Args:
+        tracker: whose.
+        name: of a slot or a dotted part of its block; ``motion.scales``: those that motion says densities' widths have;
+            the empty name: all.
+
+    Raises:
+        AttributeError: there is no such part.
+    """
+    if name == SCALES:
+        return list(predictive(tracker.motion).scales())
+    return list(tracker.get_submodule(name).parameters())
 
 
 def _sequences(batch: Tensor | Positions) -> int:

@@ -6,7 +6,7 @@ from the device at every step. Here the parameters are handed over, one fused Ad
 a step can be captured as a CUDA graph.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -66,7 +66,11 @@ class FusedAdam(PyroOptim):
             the averaged terms, and the gradient's norm before clipping.
         """
         terms = {name: value / per for name, value in terms.items()}
-        gradients = torch.autograd.grad(total_loss(terms), self.parameters, allow_unused=True)
+        loss = total_loss(terms)
+        # a roll-out, for one, may be of a motion whose means nothing is to be learned of
+        gradients: Sequence[Tensor | None] = [None] * len(self.parameters)
+        if loss.requires_grad:
+            gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
         norm = self(self.parameters)

@@ -14,6 +14,7 @@ import torch
 from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.errors import DataError, PeerLost, UsageError, VtssiError
 from vtssi_pyro.model.config import VARIANTS
+from vtssi_pyro.model.kinds import SLOTS
 from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.train.config import Config
@@ -21,7 +22,9 @@ from vtssi_pyro.train.elbo import ELBOS
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.logbook import Judge, Logbook
 from vtssi_pyro.train.objective import OBJECTIVES
+from vtssi_pyro.train.recipe import SCALES
 from vtssi_pyro.train.reporting import Reporter, Silent
+from vtssi_pyro.train.step import parameters_of
 from vtssi_pyro.train.store import Store
 from vtssi_pyro.train.trainer import Trainer
 
@@ -115,6 +118,11 @@ def check(config: Config, learned: Dataset, group: Group = ALONE) -> None:
     _positive("model.test_time.settled", config.model.test_time.settled)
     if config.variant not in VARIANTS:
         raise UsageError(f"variant: expected one of {', '.join(VARIANTS)}, found {config.variant!r}")
+    if VARIANTS[config.variant](config.model) != config.model:
+        raise UsageError(
+            f"variant: {config.variant} has null objects in slots that this model fills; a model of one's own "
+            "is of variant vtssi"
+        )
     try:
         tracker = build(config.model)
     except (RuntimeError, ValueError, KeyError, IndexError, ZeroDivisionError) as error:
@@ -134,10 +142,10 @@ def check(config: Config, learned: Dataset, group: Group = ALONE) -> None:
             raise UsageError(
                 f"{where}.objective: expected one of {', '.join(OBJECTIVES)}, found {stage.objective!r}"
             )
-        blocks, parts = [name for name, _ in tracker.named_children()], dict(tracker.named_modules())
-        for name in set(stage.blocks) - set(parts):
-            raise UsageError(f"{where}.blocks: expected some of {', '.join(blocks)}, found {name!r}")
-        if not any(True for name in stage.blocks or blocks for _ in parts[name].parameters()):
+        known = {*dict(tracker.named_modules()), *([SCALES] if tracker.motion.predicts else [])}
+        for name in set(stage.blocks) - known:
+            raise UsageError(f"{where}.blocks: expected some of {', '.join(SLOTS)}, found {name!r}")
+        if not any(parameters_of(tracker, name) for name in stage.blocks or ("",)):
             raise UsageError(
                 f"{where}: variant {config.variant} has nothing to train in {', '.join(stage.blocks)}"
             )

@@ -1,6 +1,6 @@
 """How objects move: MOT (section 3.2.3, App. B.2.3), its null object RandomWalk, and a base for one's own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,6 +133,10 @@ class StateSpace(RandomWalk):
         """
         raise NotImplementedError
 
+    def scales(self) -> Iterator[nn.Parameter]:
+        """The parameters on which only the widths of its densities depend; all, unless it says otherwise."""
+        return self.parameters()
+
     def model(self, t: int, previous: State | None, like: Tensor, warmup: int) -> State:
         """Sample position_t, and motion_t from t = M on; see :meth:`RandomWalk.model`."""
         if t > warmup and previous is not None and "motion" in previous:
@@ -243,12 +247,22 @@ class MOT(StateSpace):
         place = Normal(self.config.position_scale * position.loc, position.scale).to_event(1)
         return {"position": place, "motion": self.motion(state)}
 
+    def scales(self) -> Iterator[nn.Parameter]:
+        """Those of the networks' scale heads."""
+        return scale_heads(self.readout, self.position, self.motion)
+
     def infer(self, static: Tensor, position: Tensor, memory: Any = None) -> tuple[Independent, Any]:
         """LSTM_mot, see :meth:`StateSpace.infer`."""
         known = static.unsqueeze(-3).expand(*position.shape[:-1], -1)
         h = torch.cat([known, position], -1).transpose(-3, -2)  # (..., N, T, features)
         h, memory = self.lstm(h, memory)
         return self.readout(h.transpose(-3, -2)), memory
+
+
+def scale_heads(*networks: GaussianMLP) -> Iterator[nn.Parameter]:
+    """The parameters of the heads that make the networks' scales."""
+    for network in networks:
+        yield from network.get_submodule("body.scale").parameters()
 
 
 class LSTM(Network):

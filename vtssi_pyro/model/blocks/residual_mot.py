@@ -1,5 +1,6 @@
 """A motion that predicts changes, and sees velocities: it learns in minutes. Not in the paper."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -7,7 +8,7 @@ import torch
 from pyro.distributions import Independent, Normal
 from torch import Tensor, nn
 
-from vtssi_pyro.model.blocks.mot import LSTM, StateSpace
+from vtssi_pyro.model.blocks.mot import LSTM, StateSpace, scale_heads
 from vtssi_pyro.model.interfaces import Picture
 from vtssi_pyro.model.kinds import MOTIONS
 from vtssi_pyro.model.nn import GaussianMLP, Memory
@@ -96,6 +97,10 @@ class ResidualMOT(StateSpace):
             "position": Normal(place, _at_most(self.scale, unit / UNIT * position.scale)).to_event(1),
             "motion": Normal(pace, _at_most(1.0, motion.scale)).to_event(1),
         }
+
+    def scales(self) -> Iterator[nn.Parameter]:
+        """Those of the networks' scale heads."""
+        return scale_heads(self.readout, self.position, self.motion)
 
     def static(self, picture: Picture, objects: Objects, found: Detections) -> Tensor:
         """Size, description and perhaps the tight box, in steps; see :meth:`StateSpace.static`."""
