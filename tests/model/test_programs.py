@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyro
@@ -11,12 +12,12 @@ from pyro import poutine
 from pyro.distributions import Distribution, Normal
 from pyro.infer import SVI, Trace_ELBO
 from pyro.optim import Adam
-from small_model import positions
+from small_model import positions, small
 from torch import Tensor
 
 import vtssi_pyro.model.program
 from vtssi_pyro.model.handlers import mode, propose
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.program import ORDERS, Tracker
 from vtssi_pyro.ops.gaussian import product
 from vtssi_pyro.types import Anneal
 
@@ -153,9 +154,12 @@ def algorithm_5(tracker: Tracker, hats, weights, draws, length: int) -> Iterator
 @pytest.mark.parametrize("variant", ["find-mot", "vtssi"])
 @pytest.mark.parametrize("finder", ["learned", "template"])
 @pytest.mark.parametrize("bounds", [(0.5, 0.5), (0.01, 0.99)])
-def test_log_q_is_algorithm_5(variant: str, finder: str, bounds, tiny, frames: Tensor, monkeypatch) -> None:
+@pytest.mark.parametrize("order", ORDERS)
+def test_log_q_is_algorithm_5(
+    variant: str, finder: str, bounds, order: str, tiny, frames: Tensor, monkeypatch
+) -> None:
     """log q of a run of the guide, to 1e-9, against the loop above on the same proposals and weights."""
-    tracker = tiny(variant, finder)
+    tracker = tiny(variant, config=replace(small(finder), order=order))
     recorder = Recorder(tracker, monkeypatch)
     trace = poutine.trace(tracker.guide).get_trace(frames, Anneal(fuse_low=bounds[0], fuse_high=bounds[1]))
     draws = {name: trace.nodes[name]["value"] for name in latent(trace)}

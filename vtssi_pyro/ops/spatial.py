@@ -125,6 +125,6 @@ def rotate(glimpses: Tensor, angle: Tensor) -> Tensor:
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     # where a turned glimpse reads the unturned one: the inverse rotation
     theta = torch.stack([torch.stack([cos, sin, zero], -1), torch.stack([-sin, cos, zero], -1)], -2)
-    flat = glimpses.flatten(0, -4)
-    grid = torch.nn.functional.affine_grid(theta.flatten(0, -3), list(flat.shape), align_corners=False)
+    flat = glimpses.reshape(-1, *glimpses.shape[-3:])
+    grid = torch.nn.functional.affine_grid(theta.reshape(-1, 2, 3), list(flat.shape), align_corners=False)
     return torch.nn.functional.grid_sample(flat, grid, align_corners=False).view_as(glimpses)
