@@ -26,10 +26,8 @@ from vtssi_pyro.types import Anneal
 
 TRAINING = Anneal(count_shift=1.0, bell=0.3, fuse_low=0.1, fuse_high=0.9)
 RATE = 1e-3
-ROUNDING = {
-    "rtol": 0.0,
-    "atol": 0.01 * RATE,
-}  # Adam makes whole steps of gradients that are rounding errors, too
+# Adam makes whole steps of gradients that are rounding errors, too
+ROUNDING = {"rtol": 0.0, "atol": 0.01 * RATE}
 # what the steps compared here move: dense layers of every block with such, which both variants have
 BLOCKS = ("air.counter", "air.encoder", "air.decoder", "motion.readout", "motion.position", "motion.motion")
 
