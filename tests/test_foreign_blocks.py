@@ -285,7 +285,7 @@ def test_who_has_no_name_is_told_to_register(blobs: Any, tmp_path: Path) -> None
     class Nameless(GlideConfig):
         pass
 
-    with pytest.raises(UsageError, match="vtssi_pyro.register"):
+    with pytest.raises(UsageError, match=r"vtssi_pyro\.register"):
         fit(
             blobs(num_sequences=12, length=7, side=SIDE).float(),
             recipe(replace(SMALL, motion=Nameless())),

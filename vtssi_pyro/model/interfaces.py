@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, cast
 
 from pyro.distributions import Distribution, Independent
-from torch import Tensor
+from torch import Tensor, nn
 
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.model.sites import Moment
@@ -191,7 +191,7 @@ class Predictive(Motion, Protocol):
     def infer(self, static: Tensor, position: Tensor, memory: Any = None) -> tuple[Independent, Any]:
         """q(m_t | p^_1:t), batch (..., T, N), from positions (..., T, N, 2); and what to remember."""
 
-    def scales(self) -> Iterable[Tensor]:
+    def scales(self) -> Iterable[nn.Parameter]:
         """The parameters on which only the widths of densities depend: all that a recipe's last stage trains."""
 
     def rollout(self, start: State, num_steps: int) -> State:
