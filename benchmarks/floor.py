@@ -15,7 +15,7 @@ from vtssi_pyro.model.blocks import FIND
 from vtssi_pyro.model.blocks.find import per_object
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.ops.correlate import match
+from vtssi_pyro.ops.correlate import correlate_template
 from vtssi_pyro.ops.spatial import crop, paste
 
 
@@ -87,7 +87,7 @@ def _find(tracker: Tracker, frames: Tensor, drawn: dict[str, Tensor], paths: Ten
         return [output for x in steps for output in _bare(find.position.body, x)]
     small = nn.functional.avg_pool2d(frames, 2)
     side = find.config.kernel_side
-    maps = match(small, torch.rand(batch, num_objects, side, side))  # (B, T, N, h, w)
+    maps = correlate_template(small, torch.rand(batch, num_objects, side, side))  # (B, T, N, h, w)
     cells = maps.shape[-1]
     bump = torch.rand(batch, 1, num_objects, cells, cells)
     for _ in range(find.config.rounds):

@@ -13,7 +13,7 @@ from vtssi_pyro.model.kinds import FINDERS
 from vtssi_pyro.model.nn import MIN_SCALE
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops import counting
-from vtssi_pyro.ops.correlate import match
+from vtssi_pyro.ops.correlate import correlate_template
 from vtssi_pyro.ops.exclusion import exclude
 from vtssi_pyro.ops.spatial import SIZE_LIMITS, paste
 from vtssi_pyro.types import Detections, Objects
@@ -112,9 +112,9 @@ class TemplateFIND(FinderBase):
         return self.log_sharpness.exp() * own + self.rivalry * others
 
     def match(self, frames: Tensor, template: Tensor, norm: Tensor) -> Tensor:
-        """How well templates (..., N, C, h, w) of unit norm fit; see :func:`~vtssi_pyro.ops.correlate.match`."""
+        """Fit of templates (..., N, C, h, w) of unit norm; see :func:`~vtssi_pyro.ops.correlate.correlate_template`."""
         del norm
-        return match(frames, template)
+        return correlate_template(frames, template)
 
     def exclude(self, logits: Tensor, objects: Objects) -> Tensor:
         """The same with the objects keeping each other away."""
