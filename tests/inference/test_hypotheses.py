@@ -144,7 +144,7 @@ def test_two_as_one_are_described_where_both_are(tiny, blobs, config: ModelConfi
     tracker, frames = tiny(config=replace(config, num_objects=3)), channelled(blobs(1, 8))
     before = supposing([3.0], 3, config.description)
     path = torch.linspace(-0.4, 0.2, 8, dtype=torch.float64).view(1, 8, 1, 1).expand(1, 8, 3, 2)
-    position = path + torch.tensor([[0.0, 0.0], [0.3, 0.0], [0.0, 0.0]], dtype=torch.float64)
+    position = path + torch.tensor([[0.0, 0.0], [0.3, -0.5], [0.0, 0.0]], dtype=torch.float64)
     position[:, :, 2] += torch.randn(8, 2, dtype=torch.float64)
     box = torch.tensor([[[0.2, 0.4], [0.1, 0.2], [0.3, 0.3]]], dtype=torch.float64)
     found = Detections(position, Appearance(torch.zeros(1, 3, 1, 9, 9), (torch.zeros_like(box), box)))
@@ -153,10 +153,12 @@ def test_two_as_one_are_described_where_both_are(tiny, blobs, config: ModelConfi
     with evaluating(tracker):
         after = hypotheses._merged(tracker, frames, before, found)
     ((_, where, size),) = asked
-    middle = path[:, :3, 0] + torch.tensor([0.1, 0.0], dtype=torch.float64)  # between -0.2 and 0.4
+    middle = path[:, :3, 0] + torch.tensor([0.1, -0.15], dtype=torch.float64)  # x from -0.2 to 0.4
     torch.testing.assert_close(where, middle)
     windows = before.size.mode
-    wide = torch.maximum((windows[:, 0] + windows[:, 1]) / 2, torch.tensor([[0.3, 0.4]], dtype=torch.float64))
+    wide = torch.maximum(
+        (windows[:, 0] + windows[:, 1]) / 2, torch.tensor([[0.3, 0.55]], dtype=torch.float64)
+    )
     torch.testing.assert_close(size.squeeze(-2), wide)
     torch.testing.assert_close(after.size.mode[:, 0], wide)
     assert torch.equal(after.size.mode[:, 1], windows[:, 2])
