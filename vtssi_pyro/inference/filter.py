@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from threading import RLock
 from typing import NamedTuple
 
 import pyro
@@ -17,7 +16,7 @@ from vtssi_pyro.inference.hypotheses import Settled, select_hypothesis
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.model.handlers import fuse, mode, temper
 from vtssi_pyro.model.interfaces import predictive
-from vtssi_pyro.model.program import Tracker, at_once, channelled, evaluating, fold, stacked
+from vtssi_pyro.model.program import ONE_AT_A_TIME, Tracker, at_once, channelled, evaluating, fold, stacked
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.spatial import size_to_pixels, to_pixels
 from vtssi_pyro.system.machine import tidy
@@ -27,9 +26,6 @@ from vtssi_pyro.types import Appearance, Chain, Detections, Latents, Objects, Po
 WINDOW = 64  # frames that the model sees at a time at most; more would only take more memory
 TIDIED = 4  # batches after which freed memory is given back; each time costs as much as part of a batch
 RUNS = 8  # places of a longer sequence that tell together what the objects are
-_ONE_AT_A_TIME = (
-    RLock()
-)  # Pyro keeps its handlers in one stack for all threads: two programs at once would mix them
 
 
 class Belief(NamedTuple):
@@ -253,7 +249,7 @@ def forecast(
     if horizon:
         predictive(tracker.motion)
     filter_, parts = Filter(tracker, test_time), list[Estimate]()
-    with _ONE_AT_A_TIME, _seeded(seed):
+    with ONE_AT_A_TIME, _seeded(seed):
         for x in frames.split(batch or at_once(tracker, min(frames.shape[1], WINDOW))):
             if len(parts) % TIDIED == TIDIED - 1:
                 tidy()
@@ -356,7 +352,7 @@ def joined(parts: Sequence[Estimate], axis: int) -> Estimate:
 @contextmanager
 def _quiet(tracker: Tracker) -> Iterator[None]:
     """No gradients, no dropout, a parameter store of its own, validation off, and no other thread in a program."""
-    with _ONE_AT_A_TIME, evaluating(tracker), pyro.get_param_store().scope(), pyro.validation_enabled(False):
+    with evaluating(tracker), pyro.get_param_store().scope(), pyro.validation_enabled(False):
         yield
 
 

@@ -4,7 +4,7 @@ A block is any Pyro module with these members; its configuration, a frozen datac
 (:func:`~vtssi_pyro.model.kinds.register`), and ``block.config`` is that configuration.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -12,6 +12,8 @@ from pyro.distributions import Distribution, Independent
 from torch import Tensor, nn
 
 from vtssi_pyro.errors import UsageError
+from vtssi_pyro.model.handlers import Weight
+from vtssi_pyro.model.kinds import Buildable
 from vtssi_pyro.model.sites import Moment
 from vtssi_pyro.types import Anneal, Appearance, Detections, Objects, Plates, Pose, Scalar, Site, State
 
@@ -19,11 +21,11 @@ from vtssi_pyro.types import Anneal, Appearance, Detections, Objects, Plates, Po
 class Scene(Protocol):
     """What objects there are, before any frame was seen: p(c), p(s) and p(d)."""
 
-    config: Any
+    config: Buildable
     num_objects: int  # N, slots
-    count: Any  # prior module of c: called with the shift of its mean; event (1,)
-    size: Any  # prior module of s, event (2,)
-    description: Any  # prior module of d, event (D,)
+    count: Callable[..., Independent]  # prior of c: called with the shift of its mean; event (1,)
+    size: Callable[[], Independent]  # prior of s, event (2,)
+    description: Callable[[], Independent]  # prior of d, event (D,)
 
     def model(
         self, plates: Plates, anneal: Anneal, known: Objects | None = None
@@ -40,7 +42,7 @@ class Scene(Protocol):
 class Attention(Protocol):
     """What one frame says of the objects; called by the consensus. Frames are (..., C, H, W), intensities in [0, 1]."""
 
-    config: Any
+    config: Buildable
 
     def infer_count(self, frames: Tensor) -> Independent:
         """q(c | x): batch (...), event (1,)."""
@@ -55,7 +57,7 @@ class Attention(Protocol):
 class Picture(Protocol):
     """How objects look in frames; called by the likelihood, and by whoever compares objects with frames."""
 
-    config: Any
+    config: Buildable
     frame_size: int  # H = W, pixels
     channels: int  # C
     noise: float  # sigma_L, of full scale: what a squared error costs in the evidence
@@ -96,7 +98,7 @@ class Consensus(Protocol):
     """What the objects of a sequence are, from what attention says of its frames; called by the program."""
 
     @property
-    def config(self) -> Any:
+    def config(self) -> Buildable:
         """Its configuration, a registered one."""
 
     @property
@@ -148,7 +150,7 @@ class Finder(Protocol):
 class Motion(Protocol):
     """How objects move: the transition prior, and what it infers from positions."""
 
-    config: Any
+    config: Buildable
     sites: tuple[Site, ...]  # sampled in every frame, position first
     M: int  # frames before the transition prior takes over
     predicts: bool  # whether the transition says anything of frames that nobody has seen
@@ -175,7 +177,7 @@ class Motion(Protocol):
     def fused(self, at: Moment, warmup: int) -> bool:
         """Whether a site combines a proposal with the transition's prediction in a frame."""
 
-    def weight(self, anneal: Anneal, warmup: int) -> Any:
+    def weight(self, anneal: Anneal, warmup: int) -> Weight:
         """The weight of the prediction at a sample statement, by its message: (..., B, N), or None for no fusion."""
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from threading import RLock
 from typing import Any
 
 import pyro
@@ -25,6 +26,8 @@ from vtssi_pyro.types import Anneal, Chain, Detections, Latents, Objects, Plates
 
 TRAINED = Anneal()
 RULES: dict[str, Rule] = {"average": average, "product": product}
+# Pyro keeps its handlers in one stack for all threads: two programs at once would mix them
+ONE_AT_A_TIME = RLock()
 PIXELS = 2**22  # of frames, counted for every object, that are looked at together: some 300 MiB of memory
 
 
@@ -355,17 +358,21 @@ def build(variant: str | ModelConfig = "vtssi", config: ModelConfig | None = Non
 
 @contextmanager
 def evaluating(tracker: Tracker) -> Iterator[None]:
-    """No dropout and no gradients within; each module's mode is put back."""
-    blocks = (tracker, *tracker.children())  # to walk through all modules takes as long as to search a frame
-    training = [m for block in blocks if block.training for m in block.modules() if m.training]
-    if training:
-        tracker.eval()
-    try:
-        with torch.no_grad(), unregistered():
-            yield
-    finally:
-        for module in training:
-            module.training = True
+    """No dropout, no gradients and no other thread in a program within; each module's mode is put back."""
+    with ONE_AT_A_TIME:
+        blocks = (
+            tracker,
+            *tracker.children(),
+        )  # to walk through all modules takes as long as to search a frame
+        training = [m for block in blocks if block.training for m in block.modules() if m.training]
+        if training:
+            tracker.eval()
+        try:
+            with torch.no_grad(), unregistered():
+                yield
+        finally:
+            for module in training:
+                module.training = True
 
 
 def at_once(tracker: Tracker, length: int) -> int:

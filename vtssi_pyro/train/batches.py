@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.inference.confidence import explained_share
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.interfaces import predictive
@@ -31,7 +32,13 @@ SEEN = 0.5  # confidence from which on an object is taken to be seen
 
 
 def frame_batches(
-    tracker: Tracker, dataset: Any, stage: Stage, seed: int, budget: float, device: Any, group: Group = ALONE
+    tracker: Tracker,
+    dataset: Dataset,
+    stage: Stage,
+    seed: int,
+    budget: float,
+    device: torch.device,
+    group: Group = ALONE,
 ) -> Batches:
     """Random sequences by step; each process of a group takes its share of the batch."""
 
@@ -47,7 +54,13 @@ def frame_batches(
 
 
 def position_batches(
-    tracker: Tracker, dataset: Any, stage: Stage, seed: int, budget: float, device: Any, group: Group = ALONE
+    tracker: Tracker,
+    dataset: Dataset,
+    stage: Stage,
+    seed: int,
+    budget: float,
+    device: torch.device,
+    group: Group = ALONE,
 ) -> Batches:
     """Paths of objects, as the other blocks, which this stage leaves alone, find them once in some sequences.
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vtssi_pyro.model.interfaces import predictive
 from vtssi_pyro.model.nn import bfloat16_convolutions, unregistered
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.program import ONE_AT_A_TIME, Tracker
 from vtssi_pyro.ops.compiled import compiled
 from vtssi_pyro.train.batches import Positions
 from vtssi_pyro.train.elbo import Terms, make_elbo
@@ -59,6 +59,7 @@ class Step:
         extras = partial(self.objective.extras, self.tracker, batch, self.stage, now)
         self.optim.set_learning_rate(now.learning_rate)
         with (
+            ONE_AT_A_TIME,
             pyro.validation_enabled(False),  # it looks at every value, which halts a device
             unregistered(),
             bfloat16_convolutions(config.bfloat16),

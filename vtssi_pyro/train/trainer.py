@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.train.batches import Batches, mixed
 from vtssi_pyro.train.config import Config
@@ -32,7 +33,7 @@ class Trainer:
         self,
         tracker: Tracker,
         config: Config,
-        dataset: Any,
+        dataset: Dataset,
         device: torch.device,
         group: Group = ALONE,
     ) -> None:

@@ -1,6 +1,6 @@
 """How objects move: MOT (section 3.2.3, App. B.2.3), its null object RandomWalk, and a base for one's own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +10,13 @@ from pyro.nn import PyroModule
 from pyro.poutine.runtime import Message
 from torch import Tensor, nn
 
+from vtssi_pyro.model.handlers import Weight
 from vtssi_pyro.model.interfaces import Picture
-from vtssi_pyro.model.kinds import MOTIONS
+from vtssi_pyro.model.kinds import MOTIONS, Buildable
 from vtssi_pyro.model.nn import GaussianMLP, Memory, Network, recur
 from vtssi_pyro.model.sites import POSITION, Moment, draw, moment
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.types import Anneal, Detections, Objects, Pose, Site, State
-
-Weight = Callable[[Message], Tensor | None]
 
 
 @MOTIONS.register("random-walk")
@@ -44,7 +43,7 @@ class RandomWalk(PyroModule):
     def __init__(self, scale: float = 0.1) -> None:
         super().__init__()
         self.scale = scale
-        self.config: Any = RandomWalkConfig()
+        self.config: Buildable = RandomWalkConfig()
 
     def model(self, t: int, previous: State | None, like: Tensor, warmup: int) -> State:
         """Sample the sites of frame t.
@@ -224,6 +223,8 @@ class MOT(StateSpace):
 
     Reference: App. B.2.3, Alg. 5.
     """
+
+    config: MOTConfig
 
     def __init__(self, config: MOTConfig, sizes: Sizes) -> None:
         super().__init__(config.M, config.motion, sizes.walk_scale, config.weight_shared)

@@ -61,6 +61,8 @@ class ResidualMOT(StateSpace):
     the frame, and neither density is wider than the prior where nothing is known (App. B.2.3).
     """
 
+    config: ResidualMOTConfig
+
     def __init__(self, config: ResidualMOTConfig, sizes: Sizes) -> None:
         super().__init__(config.M, config.motion, sizes.walk_scale, config.weight_shared)
         if config.differences not in (0, 1, 2):
