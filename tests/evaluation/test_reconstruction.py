@@ -24,7 +24,7 @@ def clips(frames: Tensor) -> Clips:
 def test_what_is_explained_is_what_is_not_left_over(config: ModelConfig, clips: Clips) -> None:
     torch.manual_seed(0)
     model = build("vtssi", config).eval()
-    x = clips.frames(clips.apart)
+    x = clips.frames(clips.disjoint)
     found, later = track(model, x), forecast(model, x[:, :3], 2)
     made = reconstruct(model, clips, 3)
     assert (made["frames"], made["ahead"], len(made["drift"])) == (20, 2, 2)

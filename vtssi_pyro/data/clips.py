@@ -51,7 +51,7 @@ class Clips:
         return made
 
     @property
-    def apart(self) -> Tensor:
+    def disjoint(self) -> Tensor:
         """Clips that have no frame in common, as they are, one after the other."""
         return torch.arange(0, len(self._begins), self.length)
 
