@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 
-from vtssi_pyro.artifacts.loading import AnyTracker, Trained, kept_by
+from vtssi_pyro.artifacts.loading import AnyTracker, InMemory, Trained, kept_by, rebuildable
 from vtssi_pyro.artifacts.reading import File, Source, as_movie, called, dataset_of, movie_of
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import override
