@@ -12,6 +12,7 @@ from small_model import small
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.artifacts.shipped import card, load_pretrained
 from vtssi_pyro.config import override
+from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.model.program import build
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.train.config import Config, DataConfig
@@ -57,9 +58,9 @@ def test_a_run_is_made_to_ship(
 ) -> None:
     """Judged on the digits that its training never sees."""
     data = DataConfig(sequences=2, validation_sequences=2, test_sequences=5, length=6)
-    config = override(Config("find", data=data, model=small()), ["model.frame_size=32"])
+    config = override(Config("find", data=data, model=VARIANTS["find"](small())), ["model.frame_size=32"])
     run = Run.create(tmp_path / "run", config)
-    checkpoint.save(run.checkpoint(), {"trained": build("find", config.model).state_dict()})
+    checkpoint.save(run.checkpoint(), {"trained": build(config.model).state_dict()})
     words = [part for key in ("description", "data", "licence", "machine") for part in (f"--{key}", "words")]
     script.main(
         [str(run.folder), "tiny", *words, "--commit", "abc", "--folder", str(tmp_path), "--threads", "1"]

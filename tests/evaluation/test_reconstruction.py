@@ -60,7 +60,7 @@ def test_without_motion_nothing_is_foretold(config: ModelConfig, clips: Clips) -
 
 
 def test_large_frames_are_looked_at_few_at_a_time(config: ModelConfig) -> None:
-    large = replace(config, air=replace(config.air, frame_size=2 * config.air.frame_size))
+    large = replace(config, frame_size=2 * config.frame_size)
     assert at_once(build("vtssi", config), 10) == pytest.approx(4 * at_once(build("vtssi", large), 10), abs=3)
 
 

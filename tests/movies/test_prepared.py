@@ -21,6 +21,7 @@ from vtssi_pyro.movies import (
     thumbnails,
 )
 from vtssi_pyro.movies.prepared import PreparedMovie, model_side, to_source
+from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.movies import clip_length, held, suited
 from vtssi_pyro.train.presets import quick
 

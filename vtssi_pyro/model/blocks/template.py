@@ -52,6 +52,8 @@ class TemplateFIND(FinderBase):
     Not in the paper; stands in for :class:`FIND` without any other change.
     """
 
+    registers = True
+
     def __init__(self, config: TemplateConfig, sizes: Sizes) -> None:
         super().__init__()
         self.config = config
@@ -77,19 +79,6 @@ class TemplateFIND(FinderBase):
         del previous
         q: Normal = sight.evidence
         return Normal(q.loc[..., index, :, :], q.scale[..., index, :, :]).to_event(1)
-
-    def spread_of(
-        self,
-        frames: Tensor,
-        drawn: Tensor,
-        glimpses: Tensor,
-        position: Tensor,
-        objects: Objects,
-        searched: Tensor,
-    ) -> Tensor:
-        """Scales (..., B, T, N, 2) of registered positions: those they were ``searched`` with, which are learned."""
-        del frames, drawn, glimpses, position, objects
-        return searched
 
     def search(self, picture: Picture, frames: Tensor, objects: Objects) -> Tensor:
         """Where each object is in each frame: logits (..., B, T, N, h, w) of the cells of the halved frame.
