@@ -53,7 +53,7 @@ class Studio(NamedTuple):
     def sequences(self, flavour: str, length: int | None = None) -> MovingDigits:
         """Held-out sequences, of so many frames."""
         config = self.order.config(Key("vtssi", flavour, self.seed))
-        return digits(config, self.order.mnist, "test", POOL, FIGURE_SEED, length)
+        return digits(config, "test", POOL, FIGURE_SEED, length)
 
     @property
     def observe(self) -> int:
@@ -70,7 +70,7 @@ class Studio(NamedTuple):
         return forecast(tracker, frames[:, :seen], frames.shape[1] - seen, self.samples)
 
 
-def draw(item: str, order: Order, seed: int, samples: int) -> Path:
+def draw(item: str, order: Order, seed: int, samples: int = 0) -> Path:
     """Draw a figure, training what it needs.
 
     Args:
