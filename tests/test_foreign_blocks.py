@@ -13,7 +13,7 @@ from pyro.nn import PyroModule
 from small_model import M, small
 from torch import Tensor, nn
 
-from vtssi_pyro import fit, forecast, load, register, track
+from vtssi_pyro import DiagNormal, build, fit, forecast, load, register, track
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.model.blocks.air import AdditiveConfig, AdditivePicture, CountedScene, SceneConfig
 from vtssi_pyro.model.blocks.find import FinderBase
@@ -307,3 +307,39 @@ def test_an_unknown_kind_names_the_known_ones(tmp_path: Path, blobs: Any) -> Non
     assert caught.type.__name__ == "CheckpointError"
     with pytest.raises(UsageError, match="expected one of scene, attention"):
         register("transition", "glide")
+
+
+def test_a_recipe_leaves_out_a_stage_without_anything_to_learn(tmp_path: Path, blobs: Any) -> None:
+    """The motion of the README: it has no parameter, and a recipe all the same."""
+
+    class Fixed(Glide):
+        def __init__(self, config: GlideConfig, sizes: Sizes) -> None:
+            super().__init__(config, sizes)
+            del self.log_noise
+            self.log_noise = torch.full((2,), config.noise).log()
+
+    @dataclass(frozen=True)
+    class FixedConfig(GlideConfig):
+        def build(self, sizes: Sizes) -> Fixed:
+            return Fixed(self, sizes)
+
+    register("motion", "fixed")(FixedConfig)
+    frames = blobs(num_sequences=12, length=7, side=SIDE).float()
+    fitted = fit(frames, recipe(replace(SMALL, motion=FixedConfig())), run=tmp_path / "run")
+    assert [stage.name for stage in fitted.run.config.train.stages] == ["objects", "search"]
+    assert forecast(fitted, frames[:, :4], horizon=3).tracks.position.shape == (12, 7, 2, 2)
+
+
+def test_a_tracker_made_by_hand_is_fitted_from_where_it_is(tmp_path: Path, blobs: Any) -> None:
+    """Unless a run could not build it again."""
+    frames = blobs(num_sequences=12, length=7, side=SIDE).float()
+    tracker = build(replace(SMALL, motion=GlideConfig(noise=0.07)))
+    changes = ["train.stages.objects.steps=0", "train.stages.search.steps=0", "train.stages.motion.steps=0",
+               "train.stages.joint.steps=1", "train.stages.joint.batch=4", "calibration=0"]  # fmt: skip
+    fitted = fit(frames, tracker, changes=changes, run=tmp_path / "run")
+    for name, value in tracker.named_parameters():
+        assert torch.allclose(fitted.tracker.get_parameter(name), value, atol=0.02), name
+    assert load(tmp_path / "run").config == tracker.config
+    tracker.scene.size = DiagNormal((0.5, 0.5), 0.2)
+    with pytest.raises(UsageError, match="size"):
+        fit(frames, tracker, changes=changes, run=tmp_path / "other")

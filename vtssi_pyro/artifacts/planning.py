@@ -69,6 +69,10 @@ def planned(
     source = _learned(recipe.data.source if data is None else data, hints, objects, held_out, side, report)
     config = configured(recipe, source, changes, fixed)
     splits = open_splits(config, where, None if isinstance(source, str) else source)
+    if idle := training.idle_stages(config):
+        report.say(f"left out, for there is nothing to learn in them: stages {', '.join(idle)}")
+        stages = tuple(stage for stage in config.train.stages if stage.name not in idle)
+        config = replace(config, train=replace(config.train, stages=stages))
     training.check(config, splits.train, group)
     if start:
         check_start(start, config, changes)

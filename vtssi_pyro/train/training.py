@@ -13,6 +13,7 @@ import torch
 
 from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.errors import DataError, PeerLost, UsageError, VtssiError
+from vtssi_pyro.model.blocks import FirstFrame, NoFIND, RandomWalk
 from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.model.kinds import SLOTS
 from vtssi_pyro.model.program import Tracker, build
@@ -27,6 +28,8 @@ from vtssi_pyro.train.reporting import Reporter, Silent
 from vtssi_pyro.train.step import parameters_of
 from vtssi_pyro.train.store import Store
 from vtssi_pyro.train.trainer import Trainer
+
+NULL = (FirstFrame, NoFIND, RandomWalk)  # blocks that stand for none
 
 
 class Interrupted(VtssiError):
@@ -123,13 +126,7 @@ def check(config: Config, learned: Dataset, group: Group = ALONE) -> None:
             f"variant: {config.variant} has null objects in slots that this model fills; a model of one's own "
             "is of variant vtssi"
         )
-    try:
-        tracker = build(config.model)
-    except (RuntimeError, ValueError, KeyError, IndexError, ZeroDivisionError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UsageError(
-            f"model: these sizes or names do not make a model ({reason}); mend the model.* keys"
-        ) from error
+    tracker = _built(config)
     for stage in config.train.stages:
         where = f"train.stages.{stage.name}"
         for key in ("batch", "cache"):
@@ -142,8 +139,7 @@ def check(config: Config, learned: Dataset, group: Group = ALONE) -> None:
             raise UsageError(
                 f"{where}.objective: expected one of {', '.join(OBJECTIVES)}, found {stage.objective!r}"
             )
-        known = {*dict(tracker.named_modules()), *([SCALES] if tracker.motion.predicts else [])}
-        for name in set(stage.blocks) - known:
+        for name in set(stage.blocks) - _known(tracker):
             raise UsageError(f"{where}.blocks: expected some of {', '.join(SLOTS)}, found {name!r}")
         if not any(parameters_of(tracker, name) for name in stage.blocks or ("",)):
             raise UsageError(
@@ -160,6 +156,36 @@ def check(config: Config, learned: Dataset, group: Group = ALONE) -> None:
             f"sequences have {learned.length} frame: variant {config.variant} needs 2 or more to learn motion;"
             " give longer sequences or choose --variant air, find or rect-find"
         )
+
+
+def idle_stages(config: Config) -> list[str]:
+    """Names of stages for which blocks of one's own have nothing to learn: a recipe is as well without them.
+
+    What a variant leaves out, a null object, is no such block: a stage for that is a mistake.
+    """
+    tracker, idle = _built(config), []
+    for stage in config.train.stages:
+        blocks = [tracker._modules.get(name.partition(".")[0]) for name in stage.blocks]
+        own = any(block is not None and type(block) not in NULL for block in blocks)
+        known = set(stage.blocks) <= _known(tracker)
+        if own and known and not any(parameters_of(tracker, name) for name in stage.blocks):
+            idle.append(stage.name)
+    return idle
+
+
+def _known(tracker: Tracker) -> set[str]:
+    """What the blocks of a stage may be called."""
+    return {*dict(tracker.named_modules()), *([SCALES] if tracker.motion.predicts else [])}
+
+
+def _built(config: Config) -> Tracker:
+    try:
+        return build(config.model)
+    except (RuntimeError, ValueError, KeyError, IndexError, ZeroDivisionError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UsageError(
+            f"model: these sizes or names do not make a model ({reason}); mend the model.* keys"
+        ) from error
 
 
 def _untrained(config: Config, store: Store, device: torch.device) -> Tracker:
