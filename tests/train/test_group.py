@@ -59,7 +59,8 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     subprocess.run(
         [*launcher, str(Path(__file__).with_name("joint_training.py")), str(tmp_path / "two")],
-        check=True, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=True, timeout=240,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},  # for small_model
     )  # fmt: skip
     train(tmp_path / "one", ALONE)
     one, two = Run(tmp_path / "one"), Run(tmp_path / "two")
