@@ -59,7 +59,7 @@ class AIR(nn.Module):
             pyro.sample("x", Normal(canvas, NOISE).to_event(2), obs=frames)
 
     def guide(self, frames: Tensor) -> None:
-        """Infer step by step from the frame and earlier steps: is one more object present, where, and with which look."""
+        """Infer step by step from the frame and earlier steps if one more object is present, where, and its look."""
         pyro.module("air", self)
         batch, flat = len(frames), frames.flatten(1)
         present, where, what = flat.new_ones(batch, 1), flat.new_zeros(batch, 3), flat.new_zeros(batch, WHAT)

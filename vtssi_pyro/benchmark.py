@@ -248,9 +248,7 @@ def peak_memory(device: torch.device) -> int | None:
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
         return None
-    with suppress(
-        OSError, StopIteration
-    ):  # Linux's rusage starts from the peak of whoever started the process
+    with suppress(OSError, StopIteration):  # Linux's rusage starts from the peak of the parent process
         lines = Path("/proc/self/status").read_text().splitlines()
         return 1024 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
     import resource

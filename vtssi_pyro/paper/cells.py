@@ -24,7 +24,7 @@ from vtssi_pyro.system.provenance import provenance
 from vtssi_pyro.train.config import Config
 
 HORIZON = 100  # frames that the long predictions reach beyond the observed ones
-# Largest number predicted that far: enough for errors to a few percent, and five times the frames.
+# Largest number predicted that far: each has five times the frames of a sequence of the table.
 LONG_SEQUENCES = 1000
 _PLAIN = tuple(field.name for field in fields(Share))
 _LONG = (

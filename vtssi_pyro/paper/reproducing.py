@@ -119,8 +119,6 @@ def _train(order: Order, run: Run, wanted: Config) -> Run:
     try:
         conduct(run, config, splits, order.device, order.report, resume=resume)
     except Interrupted:
-        order.report.say(
-            "the same vtssi-pyro reproduce goes on from here; what is finished is not done again"
-        )
+        order.report.say("the same vtssi-pyro reproduce goes on from here; finished work is not done again")
         raise
     return run

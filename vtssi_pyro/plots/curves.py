@@ -14,7 +14,7 @@ from vtssi_pyro.plots.style import FAINT_INK, FONT_FAMILY, GRID, INFERENCE, INK,
 from vtssi_pyro.system.atomic import atomic_write
 
 LETTERS = 9  # points
-DOTS_PER_INCH = 160
+DOTS_PER_INCH = 160  # of figures written as PNG: sharp on a screen, small as a file
 FEW = 60  # values up to which a curve has a point for each; more would touch, and have a running mean instead
 # Of all records: width of the running mean; half of it is noisy, twice as much hides a stage's begin.
 WINDOW = 1 / 40

@@ -27,8 +27,8 @@ INK, FAINT_INK, GRID = "#222222", "#777777", "#e6e6e6"
 FONT_FAMILY = "DejaVu Sans"  # comes with matplotlib, so pictures look alike everywhere
 
 # Pictures of frames have 256 colours: a ramp of grey, then one from black to each identity's colour.
-GREYS = 64
-SHADES = 16
+GREYS = 64  # more than eyes tell apart in a frame, and a quarter of the palette
+SHADES = 16  # of each identity: with 8 identities they fill half of the palette
 PAGE, DIM, BRIGHT = 6, 36, 60  # greys of GREYS: around the frames, of captions, of emphasis
 
 

@@ -13,7 +13,7 @@ import torch
 from vtssi_pyro.errors import CheckpointError, VtssiError
 from vtssi_pyro.system.atomic import atomic_write
 
-FORMAT = 1
+FORMAT = 1  # of the envelope; a change of its keys needs another
 
 
 def save(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
