@@ -49,7 +49,7 @@ def main() -> None:
     found = {
         "comparisons": compared,
         "pyro": pyro_share.measure(repeats=chosen.repeats),
-        "presets": {preset: of_preset(preset, chosen.repeats, chosen.threads) for preset in PRESETS},
+        "presets": {preset: of_preset(preset, chosen.threads) for preset in PRESETS},
         "growth": growth.curves("standard", min(chosen.repeats, 5), chosen.threads),
     }
     folder = Path(chosen.out)
@@ -68,10 +68,10 @@ def over_floor(repeats: int, batch: int = 64, length: int = 10) -> dict[str, Any
     return found | {"batch": batch, "length": length}
 
 
-def of_preset(preset: str, repeats: int, threads: int) -> dict[str, Any]:
+def of_preset(preset: str, threads: int) -> dict[str, Any]:
     """Run ``vtssi-pyro benchmark`` in a process of its own, so that its memory is its own."""
     command = [sys.executable, "-m", "vtssi_pyro.cli", "benchmark", "--json", "--device", "cpu"]
-    command += ["--preset", preset, "--repeats", str(repeats), "--threads", str(threads)]
+    command += ["--preset", preset, "--threads", str(threads)]
     found: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return found
 

@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = parser().parse_args(arguments)
     run = Run(chosen.run)
     prepare(chosen.threads)
-    test = open_splits(run.config, chosen.mnist, torch.device("cpu")).test
+    test = open_splits(run.config, torch.device("cpu")).test
     words = {key: getattr(chosen, key) for key in ("description", "data", "licence", "machine")}
     card = pack(
         run, chosen.name, test, **words, commit=chosen.commit or head(), folder=chosen.folder,
@@ -45,7 +45,6 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--commit", help="of the code that trained them [default: the one checked out]")
     made.add_argument("--checkpoint", choices=("last", "best"), default="last")
     made.add_argument("--single", action="store_true", help="keep single precision")
-    made.add_argument("--mnist", help="folder with MNIST's files")
     made.add_argument("--folder", default=FOLDER, help="where to write [default: the package's]")
     made.add_argument("--threads", type=int)
     return made

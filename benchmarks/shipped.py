@@ -27,12 +27,11 @@ def main() -> None:
     parser.add_argument("source", help="name of weights that ship, or folder of a run")
     parser.add_argument("--sequences", type=int, default=10_000)
     parser.add_argument("--flavours", default=",".join(FLAVOURS))
-    parser.add_argument("--mnist", type=Path, help="folder with MNIST's files")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--json", type=Path, help="file for all metrics")
     options = parser.parse_args()
     prepare(options.threads)
-    tracker, digits = load(options.source), load_digits("mnist", "test", options.mnist)
+    tracker, digits = load(options.source), load_digits("mnist", "test")
     found = {}
     for flavour in options.flavours.split(","):
         data = moving_digits(flavour, digits, sequences=options.sequences, seed=TABLE_SEED)

@@ -5,15 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .arguments import RUNS
 from .options import (
-    DIGITS,
     POSITIVE,
     PRESETS,
     VARIANTS,
     command,
+    digits_option,
     machine_options,
-    mnist_option,
-    movie_options,
     option,
     say,
 )
@@ -25,19 +24,19 @@ if TYPE_CHECKING:
 @command(
     "vtssi-pyro fit",
     "vtssi-pyro fit movies.npz --objects 3 --preset standard",
-    "vtssi-pyro fit beads.mp4 --objects 5 --object-size 20",
+    "vtssi-pyro fit beads.mp4",
+    "vtssi-pyro fit --prepared looked",
     "vtssi-pyro fit --set train.budget=0.1 --out runs/trial",
     "vtssi-pyro fit --out runs/trial --resume",
     "vtssi-pyro fit movies.npz --from runs/trial",
 )
 @click.argument("data", required=False)
-@option(
-    "--digits", type=click.Choice(DIGITS), section="Data", help="Source of the digits.  [default: embedded]"
-)
-@mnist_option
+@digits_option
 @option("--objects", type=POSITIVE, section="Data",
         help="At most so many objects a sequence.  [default: 2; of a movie as many as are seen at once]")  # fmt: skip
-@movie_options
+@option("--prepared", metavar="LOOKED", type=click.Path(), section="Data",
+        help="Folder that vtssi-pyro inspect MOVIE --out LOOKED wrote: prepare its movie, "
+             "or DATA, as was said there.")  # fmt: skip
 @option(
     "--variant",
     type=click.Choice(VARIANTS),
@@ -50,31 +49,29 @@ if TYPE_CHECKING:
         help="Sizes, recipe and budget.  [default: quick, about five minutes]")  # fmt: skip
 @option("--set", "sets", multiple=True, metavar="KEY=VALUE", section="Training",
         help="Change any key of the configuration; repeatable.")  # fmt: skip
-@option("--seed", type=int, section="Training", help="Of data, weights and noise.  [default: 0]")
 @option("--out", metavar="RUN", type=click.Path(), section="Output",
         help="Folder of the run.  [default: runs/NAME-0001, counted up]")  # fmt: skip
 @option("--resume", is_flag=True, section="Output", help="Go on with the run in --out where it was stopped.")
 @machine_options
-@option("--compile", "compile_", is_flag=True, section="Machine",
-        help="Compile the renderer and the search: a tenth faster, after a minute or two.")  # fmt: skip
 def fit(
-    data: str | None, digits: str | None, mnist: str | None, objects: int | None, said: dict[str, Any],
-    variant: str | None, source: str | None, preset: str | None, sets: tuple[str, ...], seed: int | None,
-    out: str | None, resume: bool, device: str, threads: int | None, compile_: bool,
+    data: str | None, digits: str | None, objects: int | None, prepared: str | None, variant: str | None,
+    source: str | None, preset: str | None, sets: tuple[str, ...], out: str | None, resume: bool, device: str,
+    threads: int | None,
 ) -> None:  # fmt: skip
     """Train a tracker on DATA; metrics and pictures at the end.
 
     DATA is a flavour of moving digits (linear, linear-overlap, elliptic, elliptic-overlap, linear-wide, or
     mixed, which is the first four in turns; default: linear), a file of sequences (.npz, .npy), of which the
     last tenth is held out, or one movie: mp4, mov, avi, mkv, webm, GIF, WebP, TIFF stack, folder of pictures, or
-    an array (T, H, W). A movie is inspected first, see vtssi-pyro inspect; clips of it are learned from, in
+    an array (T, H, W). A movie is inspected first; where that sees it wrong, say how it is to vtssi-pyro inspect, and
+    --prepared takes it from there. Clips of it are learned from, in
     every symmetry of a square, and its last frames (a tenth; 20, or a quarter, of a short one) are held out.
     """
     from vtssi_pyro import api
     from vtssi_pyro.artifacts.loading import find
     from vtssi_pyro.artifacts.run import Run
     from vtssi_pyro.errors import UsageError
-    from vtssi_pyro.movies import Hints
+    from vtssi_pyro.movies.prepared import PreparedMovie
     from vtssi_pyro.system.machine import prepare
     from vtssi_pyro.train.presets import DEFAULT_VARIANTS
 
@@ -82,15 +79,13 @@ def fit(
     from .progress import reporter
 
     start = find(source) if source else None
-    changes = _assignments({
-        "--digits": ("data.digits", digits),
-        "--seed": ("seed", seed),
-        "--compile": ("train.compile", compile_ or None),
-    })  # fmt: skip
+    changes = _assignments({"--digits": ("data.digits", digits)})
     changes |= {f"--set {assignment}": assignment for assignment in sets}
     if resume:
         if out is None:
             raise UsageError("--resume: say which run to go on with: --out RUN")
+        if prepared is not None:
+            raise UsageError("--prepared: the run keeps how its movie is prepared; leave it out")
         prepare(threads or Run(out).machine.get("threads"))
         given = _assignments({
             "--variant": ("variant", variant),
@@ -98,7 +93,7 @@ def fit(
             "--preset": ("preset", preset),
             "--objects": ("model.num_objects", objects),
         })  # fmt: skip
-        fitted = api.resume(out, data, device=device, report=reporter(), changes=given | changes, mnist=mnist)
+        fitted = api.resume(out, data, device=device, report=reporter(), changes=given | changes)
     else:
         if start and variant not in (None, start.config.variant):
             raise UsageError(
@@ -106,9 +101,10 @@ def fit(
             )
         preset = preset or "quick"
         prepare(threads)
+        movie = PreparedMovie.load(prepared, data) if prepared and data else prepared
         fitted = api.fit(
-            data, start or variant or DEFAULT_VARIANTS.get(preset, "vtssi"), preset=preset, run=out, runs="runs",
-            device=device, report=reporter(), objects=objects, hints=Hints(**said), changes=changes, mnist=mnist,
+            movie or data, start or variant or DEFAULT_VARIANTS.get(preset, "vtssi"), preset=preset, run=out,
+            runs=RUNS, device=device, report=reporter(), objects=objects, changes=changes,
         )  # fmt: skip
     if speaks():
         _show(fitted)

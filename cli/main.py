@@ -1,29 +1,32 @@
 """The group of commands; each is imported on demand, every error ends in one line and an exit code."""
 
+import difflib
 import traceback
 from importlib import import_module
 from typing import Any
 
 import click
 
+from vtssi_pyro.errors import UsageError
 from vtssi_pyro.version import __version__
 
 from .failures import explain, terminable
-from .options import DEBUG, debug_option, speaks
+from .options import speaks
+from .removed import instead
 
 COMMANDS = (
     "generate",
     "inspect",
     "fit",
-    "evaluate",
     "track",
+    "live",
     "predict",
+    "evaluate",
     "calibrate",
-    "plot",
     "report",
-    "benchmark",
-    "reproduce",
     "info",
+    "reproduce",
+    "benchmark",
 )
 
 
@@ -38,6 +41,17 @@ class Commands(click.Group):
         """Import a command's module."""
         return getattr(import_module(f".{name}", __package__), name) if name in COMMANDS else None
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; one that once was is answered with another, a misspelt one with what was meant."""
+        if args[0] not in COMMANDS:
+            if line := instead(args[0]):
+                raise UsageError(line)
+            if near := difflib.get_close_matches(args[0], COMMANDS, 1):
+                ctx.fail(f"no such command {args[0]!r}: did you mean {near[0]}?")
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; click keeps its own errors, all others become a line on stderr."""
         try:
@@ -46,7 +60,7 @@ class Commands(click.Group):
         except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError, SystemExit):
             raise
         except BaseException as error:
-            if ctx.meta.get(DEBUG):
+            if ctx.params["debug"]:
                 traceback.print_exception(error)
             exit_code, line = explain(error)
             if line and (speaks() or exit_code < 128):  # all processes of a group get a signal, one says so
@@ -54,10 +68,14 @@ class Commands(click.Group):
             ctx.exit(exit_code)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@debug_option
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="vtssi-pyro reproduce and vtssi-pyro benchmark serve referees and developers.",
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(__version__, prog_name="vtssi-pyro")
-def main() -> None:
+def main(debug: bool) -> None:
     """Find, track and predict several moving objects, learned from unlabelled video alone.
 
     Start with "vtssi-pyro fit": it trains on moving digits, in minutes, and says how to go on.

@@ -3,21 +3,22 @@
 import os
 import sys
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 import click
+
+from vtssi_pyro.errors import UsageError
+
+from .removed import instead
 
 # Repeated here because importing them would import torch; a test compares them with the library's.
 VARIANTS = ("air", "find", "rect-find", "find-mot", "vtssi")
 PRESETS = ("quick", "standard", "paper", "paper-ddpae", "paper-sqair")
 FLAVOURS = ("linear", "linear-overlap", "elliptic", "elliptic-overlap", "linear-wide", "mixed")
 DIGITS = ("embedded", "mnist")
-SPLITS = ("train", "validation", "test")
 BACKGROUNDS = ("static", "smooth", "rolling", "none")
 POLARITIES = ("bright", "dark", "both")
 
-DEBUG = "vtssi_pyro.debug"  # key of click's Context.meta
 POSITIVE = click.IntRange(min=1)
 
 
@@ -34,6 +35,15 @@ class Command(click.Command):
 
     examples: tuple[str, ...] = ()
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse; an option that once was is answered with what to type instead."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if line := instead(str(self.name), error.option_name):
+                raise UsageError(line) from None
+            raise
+
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what the command is for, and examples as they are."""
         super().format_help_text(ctx, formatter)
@@ -45,7 +55,7 @@ class Command(click.Command):
         """Write the options, section by section."""
         sections: dict[str, list[tuple[str, str]]] = {}
         options = [p for p in self.get_params(ctx) if isinstance(p, click.Option)]
-        for option in sorted(options, key=lambda p: not isinstance(p, Option)):  # --debug and --help last
+        for option in sorted(options, key=lambda p: not isinstance(p, Option)):  # --help last
             if (record := option.get_help_record(ctx)) is not None:
                 sections.setdefault(getattr(option, "section", "Other"), []).append(record)
         for name, records in sections.items():
@@ -53,36 +63,22 @@ class Command(click.Command):
                 formatter.write_dl(records)
 
 
-def _remember(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
-    if value:
-        ctx.meta[DEBUG] = True
-
-
-debug_option = click.option(
-    "--debug", is_flag=True, expose_value=False, is_eager=True, callback=_remember,
-    help="Show the traceback of an error.",
+digits_option = click.option(
+    "--digits", type=click.Choice(DIGITS), cls=Option, section="Data",
+    help="Source of the digits; MNIST's files are in the folder that the variable VTSSI_MNIST names, or are "
+         "downloaded once.  [default: embedded]",
 )  # fmt: skip
-checkpoint_option = click.option(
-    "--checkpoint", type=click.Choice(["last", "best"]), default="last", show_default=True, cls=Option,
-    section="Model", help="Weights at the end, or where the held-out ELBO was highest.",
-)  # fmt: skip
-mnist_option = click.option(
-    "--mnist", metavar="DIR", type=click.Path(), cls=Option, section="Data",
-    help="Folder with MNIST's files; else the variable VTSSI_MNIST, else they are downloaded once.",
-)  # fmt: skip
-
-
 film_option = click.option(
     "--mp4", is_flag=True, cls=Option, section="Output",
     help="Also the animation as overlay.mp4; needs the extra named video.",
 )  # fmt: skip
 
 
-def command(*examples: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """Make a command with ``--debug``, named like its function."""
+def command(*examples: str, hidden: bool = False) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a command, named like its function; one that is hidden works, but is not on the first help screen."""
 
     def make(function: Callable[..., Any]) -> click.Command:
-        made = click.command(cls=Command, name=function.__name__)(debug_option(function))
+        made = click.command(cls=Command, name=function.__name__, hidden=hidden)(function)
         made.examples = examples
         return made
 
@@ -126,12 +122,6 @@ def is_terminal() -> bool:
     return os.get_terminal_size(sys.stderr.fileno()).columns > 0
 
 
-anew_option = option(
-    "--prepare-anew", is_flag=True, section="Movie",
-    help="FRAMES is a movie of another camera or place: prepare it as suits it, not as RUN's was.",
-)  # fmt: skip
-
-
 class Rectangle(click.ParamType):
     """A part of a frame, four whole numbers."""
 
@@ -152,34 +142,6 @@ class Rectangle(click.ParamType):
         return left, top, width, height
 
 
-_MOVIE_OPTIONS = (
-    option("--object-size", type=click.FloatRange(min=1), metavar="PIXELS", section="Movie",
-           help="Longer side of the box around a thing.  [default: as seen]"),
-    option("--background", type=click.Choice(BACKGROUNDS), section="Movie",
-           help="What is taken away: what stays (static), the light alone, so that what stays put is a thing, too "
-                "(smooth), what stays for a while (rolling), or nothing.  [default: static, rolling where the light "
-                "changes, none where it is black]"),
-    option("--polarity", type=click.Choice(POLARITIES), section="Movie",
-           help="Things are brighter than the background, darker, or both.  [default: as seen]"),
-    option("--crop", type=Rectangle(), metavar="LEFT,TOP,WIDTH,HEIGHT", section="Movie",
-           help="The part of every frame to look at, in pixels, that leaves out a time stamp, say.  [default: all]"),
-)  # fmt: skip
-
-
-def movie_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that say what a movie is like; those that were given are one argument, ``said``, by their names."""
-
-    @wraps(function)
-    def gathered(**arguments: Any) -> Any:
-        names = ("object_size", "background", "polarity", "crop")
-        said = {name: value for name in names if (value := arguments.pop(name)) is not None}
-        return function(said=said, **arguments)
-
-    for add in reversed(_MOVIE_OPTIONS):
-        gathered = add(gathered)
-    return gathered
-
-
 def spelled(said: dict[str, Any]) -> str:
     """What was said of a movie, as on a command line."""
     text = {
@@ -189,5 +151,6 @@ def spelled(said: dict[str, Any]) -> str:
         if isinstance(value, float)
         else value
         for name, value in said.items()
+        if value is not None
     }
     return "".join(f" --{name.replace('_', '-')} {value}" for name, value in text.items())

@@ -180,7 +180,7 @@ def next_commands(run: "Run") -> list[str]:
         lines.append(f"generate {data.source} --out {frames}{extra}")
     if summary["metrics"] is not None:
         lines.append(f"evaluate {folder} {frames}")
-    lines.append(f"track {folder} {frames} --out tracks")
+    lines.append(f"track {folder} {frames}")
     if summary["predicts"]:
-        lines.append(f"predict {folder} {frames} --observe {config.observe} --horizon 30 --out predictions")
+        lines.append(f"predict {folder} {frames} --observe {config.observe}")
     return [f"  vtssi-pyro {line}" for line in lines]

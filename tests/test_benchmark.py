@@ -39,6 +39,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark, "WARM_UP", 1)
 
 
+@pytest.mark.slow
 def test_every_variant_is_measured(variant: str) -> None:
     found = benchmark.measure(tiny_workload(variant), CPU, repeats=2)
     assert found["train_sequences_per_second"] == pytest.approx(2 / found["train_step_seconds"])

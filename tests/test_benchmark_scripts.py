@@ -26,6 +26,7 @@ def script(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> M
     return import_module(request.param)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["step"], indirect=True)
 def test_the_naive_organisation_has_the_same_elbo(script: ModuleType) -> None:
     found = script.compare(batch=2, length=6, repeats=1)
@@ -34,6 +35,7 @@ def test_the_naive_organisation_has_the_same_elbo(script: ModuleType) -> None:
     assert found["over_package"] == pytest.approx(found["seconds"]["naive"] / found["seconds"]["package"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["pyro_air"], indirect=True)
 def test_air_learns(script: ModuleType) -> None:
     """Pasting undoes cutting, and a few steps explain a square better."""

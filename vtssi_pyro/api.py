@@ -1,4 +1,4 @@
-"""The one door: fit a tracker, track with it, forecast, calibrate; the command line calls nothing else for these.
+"""The one door: fit a tracker, track with it, forecast, evaluate, calibrate; the command line calls nothing else.
 
 A *tracker* is a :class:`~vtssi_pyro.model.program.Tracker`, what :func:`fit` returned, a run or its folder, the name of
 weights that ship (``"moving-mnist"``), or a configuration. *Data* are tensors or arrays (S, T, H, W) or (T, H, W),
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from vtssi_pyro.artifacts.calibrating import assessed, calibration_of, known_sequences
-from vtssi_pyro.artifacts.figures import predicted_pictures, tracked_pictures
+from vtssi_pyro.artifacts.figures import curves, predicted_pictures, tracked_pictures
 from vtssi_pyro.artifacts.fitting import conduct, finished, machine_of, numbered, warn_of_changes
 from vtssi_pyro.artifacts.loading import AnyTracker, Fitted, at_hand, kept_by
 from vtssi_pyro.artifacts.planning import Changes, Plan, named, planned, replanned
@@ -26,19 +26,23 @@ from vtssi_pyro.artifacts.reading import (
     Opened,
     Source,
     called,
+    dataset_of,
     live_frame,
     opened,
     read_all,
     read_movie,
+    sequences,
     warn_if_short,
 )
+from vtssi_pyro.artifacts.report import write_report
 from vtssi_pyro.artifacts.run import Run
-from vtssi_pyro.data import Dataset
-from vtssi_pyro.errors import UsageError
+from vtssi_pyro.data import Dataset, MovingDigits, load_digits, moving_digits, write
+from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.evaluation import judge as judging
 from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.evaluation.judge import MultiObjectTracker
 from vtssi_pyro.evaluation.metrics import Evaluation
+from vtssi_pyro.evaluation.mot_metrics import library, mot_metrics
 from vtssi_pyro.evaluation.recalibration import recalibrate
 from vtssi_pyro.inference import filter as inference
 from vtssi_pyro.inference.filter import Estimate, Stream
@@ -50,14 +54,18 @@ from vtssi_pyro.movies.live import Watch, growing_folder, piped_frames, stored_s
 from vtssi_pyro.movies.prepared import PreparedMovie, look, to_source
 from vtssi_pyro.movies.transforms import Luminance
 from vtssi_pyro.plots import contact_sheet, reliability
-from vtssi_pyro.system.atomic import writable_folder, write_json
+from vtssi_pyro.system.atomic import writable_folder
 from vtssi_pyro.system.machine import available_device
-from vtssi_pyro.tracks.export import TracksWriter, write_predictions_csv, write_tracks
+from vtssi_pyro.tracks.export import TracksWriter, write_mot_challenge, write_predictions_csv, write_tracks
+from vtssi_pyro.tracks.importing import holds_tracks, read_tracks
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.group import Group, joined
 from vtssi_pyro.train.reporting import Reporter, Silent
 from vtssi_pyro.train.splits import CALIBRATION_SEED, TABLE_SEED, digits, is_flavour
 from vtssi_pyro.train.training import Interrupted
+
+HORIZON = 30  # frames predicted where nobody says how many: a second of most films
+OBSERVE = 5  # frames on which tracks that are made already are matched, as the paper's are
 
 
 def inspect(
@@ -68,20 +76,21 @@ def inspect(
     Args:
         movie: file, folder, or the movie itself.
         hints: what is known of it.
-        out: folder for ``contact_sheet.png`` and ``inspection.json``; None: none is written.
+        out: folder for ``contact_sheet.png`` and what says how the movie is prepared, ``inspection.json`` and
+            ``preparation.npz``: wherever a movie is asked for, this folder is the movie, prepared so. None: none.
         report: told the findings.
 
     Returns:
-        the movie as a model would see it, for :func:`fit`; its ``found`` is what was found.
+        the movie as a model would see it, for :func:`fit`, :func:`track` and :func:`forecast`; its ``found`` is what
+        was found.
     """
     report = report or Silent()
     target = writable_folder(out) if out else None
     prepared = look(movie, hints, tell=report.say)
     if target:
         contact_sheet(target / "contact_sheet.png", prepared)
-        write_json(target / "inspection.json", prepared.inspected.as_dict())
-        report.wrote(target / "contact_sheet.png")
-        report.wrote(target / "inspection.json")
+        for path in (target / "contact_sheet.png", *prepared.save(target)):
+            report.wrote(path)
     return prepared
 
 
@@ -98,7 +107,6 @@ def fit(
     hints: Hints = Hints(),
     changes: Changes | Iterable[str] = (),
     held_out: Dataset | None = None,
-    mnist: File | None = None,
 ) -> Fitted:
     """Train a tracker; ``fit("beads.mp4")`` is ``vtssi-pyro fit beads.mp4``.
 
@@ -115,7 +123,6 @@ def fit(
         hints: what is known of a movie.
         changes: to single keys of the configuration, such as ``"train.budget=0.1"``; by name, what errors call each.
         held_out: sequences to judge by, in place of the last tenth of ``data``, a data set.
-        mnist: folder with MNIST's files, whose digits then move.
 
     Returns:
         the tracker, metrics of what was held out, the calibration of its predictions, and the run.
@@ -126,15 +133,13 @@ def fit(
         Interrupted: on Ctrl-C or SIGTERM, after saving; :func:`resume` goes on.
     """
     where = available_device(device)
-    known = named(changes, objects, mnist)
+    known = named(changes, objects)
     with joined(where) as group:
         report = _spokesman(report, group)
         if run is not None:
             group.once(Run(run).check_new)
         plan = group.first(
-            lambda: planned(
-                data, tracker, preset, hints, objects, known, held_out, mnist, where, group, report
-            )
+            lambda: planned(data, tracker, preset, hints, objects, known, held_out, where, group, report)
         )
         with _folder(run, runs, plan, machine_of(where, group), group) as made:
             return conduct(made, plan.config, plan.splits, where, report, group)
@@ -148,7 +153,6 @@ def resume(
     report: Reporter | None = None,
     changes: Changes | Iterable[str] = (),
     held_out: Dataset | None = None,
-    mnist: File | None = None,
 ) -> Fitted:
     """Go on with a training where it was stopped, to the same result; one that is finished is left as it is.
 
@@ -159,13 +163,12 @@ def resume(
         report: told what happens.
         changes: that it was made with; others are refused.
         held_out: see :func:`fit`; where ``data`` are in memory.
-        mnist: folder with MNIST's files.
     """
     where, run = available_device(device), run if isinstance(run, Run) else Run(run)
-    known = named(changes, None, mnist)
+    known = named(changes, None)
     with joined(where) as group:
         report = _spokesman(report, group)
-        config, splits = group.first(lambda: replanned(run, data, known, held_out, mnist, where, group))
+        config, splits = group.first(lambda: replanned(run, data, known, held_out, where, group))
         if splits is None:
             report.say(f"{run.folder}: finished already")
             return finished(run, run.tracker(device=where), run.read_summary())
@@ -180,9 +183,7 @@ def track(
     out: File | None = None,
     device: str = "auto",
     checkpoint: str = "last",
-    anew: bool = False,
     rendered: bool | None = None,
-    appearance: bool = False,
     film: bool = False,
     report: Reporter | None = None,
 ) -> Estimate:
@@ -190,13 +191,12 @@ def track(
 
     Args:
         tracker: trained.
-        data: sequences; for a tracker that learned from a movie, one movie.
+        data: sequences; for a tracker that learned from a movie, one movie, which is prepared as that one was. One of
+            another camera or place is inspected first: :func:`inspect` returns it prepared by itself.
         out: folder for ``tracks.csv``, ``tracks.json``, ``mot/`` and ``overlay.gif``; None: none is written.
         device: of a tracker that is loaded.
         checkpoint: of a run, ``last`` or ``best``.
-        anew: whether a movie is of another camera or place than the one learned from, and is prepared as suits it.
         rendered: whether to return rendered frames, too; None: unless they are of a file, which may be large.
-        appearance: whether ``tracks.json`` holds a vector of each object's looks.
         film: whether ``overlay.mp4`` is written, too.
         report: told what happens.
 
@@ -208,7 +208,7 @@ def track(
     if film:
         writer()
     loaded = at_hand(tracker, checkpoint, available_device(device))
-    frames = opened(data, loaded, report, anew)
+    frames = opened(data, loaded)
     warn_if_short(loaded, frames.data.length, report)
     target = writable_folder(out) if out else None
     if frames.movie:
@@ -219,8 +219,7 @@ def track(
             frames, frames.data.length, loaded, report, lambda x, first: how(x), _kept(frames, rendered)
         )
     if target:
-        looks = found.appearance if appearance else None
-        paths = write_tracks(target, found.tracks, frames.frame_size, frames.rate, looks)
+        paths = write_tracks(target, found.tracks, frames.frame_size, frames.rate, found.appearance)
         for path in (*paths, *tracked_pictures(target, frames, found, film)):
             report.wrote(path)
     return _returned(found, frames, rendered)
@@ -229,7 +228,7 @@ def track(
 def forecast(
     tracker: AnyTracker,
     data: Source,
-    horizon: int,
+    horizon: int = HORIZON,
     num_samples: int = 0,
     *,
     observe: int | None = None,
@@ -239,7 +238,6 @@ def forecast(
     out: File | None = None,
     device: str = "auto",
     checkpoint: str = "last",
-    anew: bool = False,
     rendered: bool | None = None,
     film: bool = False,
     report: Reporter | None = None,
@@ -258,7 +256,6 @@ def forecast(
         out: folder for ``predictions.csv``, the tracks of the frames seen, and pictures; None: none is written.
         device: see :func:`track`, as all that follow.
         checkpoint: of a run.
-        anew: whether a movie is prepared as suits it.
         rendered: whether to return rendered frames, too.
         film: whether ``overlay.mp4`` is written, too.
         report: told what happens.
@@ -270,7 +267,7 @@ def forecast(
     if film:
         writer()
     loaded = at_hand(tracker, checkpoint, available_device(device))
-    frames = opened(data, loaded, report, anew)
+    frames = opened(data, loaded)
     loaded.needs_motion()
     if observe is not None and frames.data.length < observe:
         report.warn(
@@ -296,9 +293,144 @@ def forecast(
         write_predictions_csv(csv, told.tracks, seen)
         pictures = predicted_pictures(target, frames, told, seen, film)
         observed = told.tracks.part(frames=slice(seen))
-        for path in (csv, *write_tracks(target, observed, frames.frame_size, frames.rate), *pictures):
+        seen_in = write_tracks(target, observed, frames.frame_size, frames.rate, told.appearance)
+        for path in (csv, *seen_in, *pictures):
             report.wrote(path)
     return _returned(told, frames, rendered)
+
+
+class Judged(NamedTuple):
+    """How good tracks are."""
+
+    metrics: dict[
+        str, Any
+    ]  # by ``Evaluation.as_dict``; by ``mot``, metrics of the boxes, where they were asked for
+    observe: int  # frames on which objects were matched, before the rest was predicted
+
+
+def evaluate(
+    tracker: AnyTracker,
+    data: Source,
+    *,
+    observe: int | None = None,
+    mot: bool = False,
+    export: File | None = None,
+    device: str = "auto",
+    checkpoint: str = "last",
+    report: Reporter | None = None,
+) -> Judged:
+    """Judge a tracker, or tracks that any program has made, on sequences whose positions are known.
+
+    Args:
+        tracker: trained; or a file or folder of tracks, see :func:`vtssi_pyro.read_tracks`, which predict nothing.
+        data: sequences with positions.
+        observe: frames seen before the rest is predicted; None: the run's own number, of tracks OBSERVE.
+        mot: whether to judge boxes, too: HOTA, MOTA, IDF1.
+        export: folder for tracks and truth as TrackEval reads them; None: none is written.
+        device: of a tracker that is loaded.
+        checkpoint: of a run.
+        report: told how far it is.
+    """
+    if mot:
+        library()
+    report, where = report or Silent(), available_device(device)
+    path = os.fspath(tracker) if isinstance(tracker, str | os.PathLike) else ""
+    file = path if path and holds_tracks(path) else None
+    if file is not None and device != "auto":
+        raise UsageError(f"--device: {file} holds tracks, not a model; leave it out")
+    loaded = None if file is not None else at_hand(tracker, checkpoint, where)
+    dataset = sequences(data, loaded) if loaded else dataset_of(data)
+    if dataset.truth is None:
+        raise DataError(
+            f"{called(data)}: has no positions to judge by; expected an .npz file with positions (S, T, N, 2), as "
+            "vtssi-pyro generate writes it; vtssi-pyro track needs none"
+        )
+    if (mot or export) and dataset.truth.box is None:
+        raise DataError(
+            f"{called(data)}: --mot and an export need boxes; expected an array boxes (S, T, N, 2)"
+        )
+    judged: ModelTracker | Tracks
+    if loaded:
+        warn_if_short(loaded, dataset.length, report)
+        judged, usual = ModelTracker(loaded.tracker), loaded.observe
+    else:
+        assert file is not None
+        judged, usual = read_tracks(file, len(dataset), dataset.length), OBSERVE
+        if (mot or export) and judged.box is None:
+            raise DataError(f"{file}: --mot and an export need boxes; expected columns width and height")
+    observe = min(observe or usual, dataset.length)
+    target = writable_folder(export, "export") if export else None
+    with report.watched(dataset, "judging") as shown:
+        found = judging.find(judged, shown, observe)
+    metrics = judging.compare(dataset, found, observe).as_dict()
+    if mot:
+        metrics["mot"] = mot_metrics(dataset.truth, found.tracks)
+    if target:
+        write_mot_challenge(target, found.tracks, dataset.frame_size, truth=dataset.truth)
+    return Judged(metrics, observe)
+
+
+def generate(
+    flavour: str,
+    out: File,
+    *,
+    digits: str = "embedded",
+    split: str = "test",
+    sequences: int = 1000,
+    length: int | None = None,
+    frame_size: int = 50,
+    objects: int = 2,
+    seed: int = 0,
+    report: Reporter | None = None,
+) -> MovingDigits:
+    """Write moving digits, with their positions, to a file that is not there yet.
+
+    Args:
+        flavour: how they move; key of :data:`vtssi_pyro.data.FLAVOURS`.
+        out: the file, .npz by name.
+        digits: ``embedded`` or ``mnist``, whose files are in the folder that the environment variable VTSSI_MNIST
+            names, or else are downloaded once.
+        split: the digits that only ``train``, ``validation`` or ``test`` shows.
+        sequences: how many.
+        length: frames of each; None: the flavour's.
+        frame_size: side of the frames, px.
+        objects: at most so many digits.
+        seed: the same seed gives the same file.
+        report: told how far it is, and the file.
+    """
+    report, path = report or Silent(), Path(out)
+    if path.suffix.lower() != ".npz":
+        raise UsageError(f"--out {out}: expected a name that ends in .npz")
+    if path.exists():
+        raise UsageError(f"--out {out}: exists already; choose another name, or remove it first")
+    data = moving_digits(
+        flavour, load_digits(digits, split), sequences=sequences, length=length, frame_size=frame_size,
+        objects=objects, seed=seed,
+    )  # fmt: skip
+    with report.watched(data, "drawing") as drawn:
+        write(path, drawn)
+    report.say(
+        f"{len(data)} sequences of {data.length} frames, {frame_size}x{frame_size} px, 0 to {objects} digits"
+    )
+    report.wrote(path)
+    return data
+
+
+def page(run: File | Run, out: File | None = None) -> list[Path]:
+    """Draw the learning curves of a run and write all of it as one self-contained page, also while it trains.
+
+    Args:
+        run: its folder.
+        out: the page; None: ``report.html`` in the run's folder.
+
+    Returns:
+        the files, the page last.
+    """
+    run = run if isinstance(run, Run) else Run(run)
+    trains, path = run.config.train.steps, Path(out or run.folder / "report.html")
+    writable_folder(path.parent, "the page's folder")
+    drawn = curves(run) if trains and run.records() else []
+    return [*drawn, write_report(run, path)]
 
 
 class Calibrated(NamedTuple):
@@ -318,7 +450,6 @@ def calibrate(
     observe: int | None = None,
     samples: int = 50,
     seed: int = 0,
-    mnist: File | None = None,
     device: str = "auto",
     checkpoint: str = "last",
     report: Reporter | None = None,
@@ -335,7 +466,6 @@ def calibrate(
         observe: frames seen before the rest is predicted; None: the run's own number.
         samples: futures to draw of each sequence.
         seed: of the draws.
-        mnist: folder with MNIST's files.
         device: of a tracker that is loaded.
         checkpoint: of a run.
         report: told what happens.
@@ -369,7 +499,7 @@ def calibrate(
 
         def either(source: Source | None, split: str, seed: int) -> Dataset | None:
             if source is None and drawn and config is not None:
-                source = digits(config, mnist, split, count, seed)
+                source = digits(config, split, count, seed)
             return None if source is None else known_sequences(source, loaded, seen)
 
         judged = either(test, "test", TABLE_SEED)
@@ -500,7 +630,7 @@ def _same_file(one: object, other: object) -> bool:
 def judge(
     tracker: Tracker | MultiObjectTracker | Tracks,
     dataset: Dataset,
-    observe: int = 5,
+    observe: int = OBSERVE,
     limit: int | None = None,
 ) -> Evaluation:
     """Metrics of a tracker; it sees frames only, and the metrics see tracks only.

@@ -61,6 +61,7 @@ def test_one_process_at_a_time(run: Run) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_the_lock_of_a_killed_process_holds_nobody_up(run: Run) -> None:
     code = (
         "import os, signal; from vtssi_pyro.artifacts.run import Run\n"

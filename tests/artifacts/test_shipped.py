@@ -39,6 +39,7 @@ def test_half_precision_costs_nothing(name: str) -> None:
     assert half["inference_error"] == pytest.approx(full["inference_error"], rel=0.02)
 
 
+@pytest.mark.slow
 @SHIPPED
 def test_digits_that_no_training_has_seen(name: str) -> None:
     """Sensibly; and where the card's digits are at hand, as well as it says, by a smaller sample."""

@@ -12,7 +12,9 @@ from bad_movies import BAD, FRAMES, SIDE, animation, film
 from small_model import small
 from tiny_run import blobs, call, refused
 
+from vtssi_pyro import evaluate
 from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.evaluation import judge as evaluation
 from vtssi_pyro.inference import filter as predict
 from vtssi_pyro.model.program import build
@@ -24,7 +26,7 @@ from vtssi_pyro.train.config import Config, DataConfig
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was never trained, which no refusal needs."""
     model = small("template")
-    model = replace(model, air=replace(model.air, frame_size=SIDE))
+    model = replace(model, frame_size=SIDE)
     config = Config("vtssi", "test", 7, 3, DataConfig(source="/none.npz"), model)
     run = Run.create(tmp_path_factory.mktemp("bad") / "run", config)
     checkpoint.save(run.checkpoint(), {"trained": build(config.model).state_dict()})
@@ -138,16 +140,17 @@ def test_a_film_that_cannot_be_written_is_refused_at_once(
 
 
 @pytest.mark.usefixtures("nothing_computed")
-@pytest.mark.parametrize("command", ["track", "predict", "evaluate"])
+@pytest.mark.parametrize("command", ["track", "predict"])
 def test_a_folder_that_cannot_be_written_is_refused_at_once(command: str, run: Path, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
     data = boxed(tmp_path / "data.npz")
-    option = "--export" if command == "evaluate" else "--out"
     places = [file, file / "within", *([Path("/proc")] if Path("/proc/self").exists() else [])]
     for place in places:  # the last is a folder in which nobody may write, root neither
-        args = uses(run, data, place).get(command, ("evaluate", run, data, "--export", place))
-        assert refused(2, *args).startswith(f"error: {option} {place}: cannot be ")
+        line = refused(2, *uses(run, data, place)[command])
+        assert line.startswith(f"error: --out {place}: cannot be ")
+        with pytest.raises(UsageError, match=f"export {place}: cannot be "):
+            evaluate(run, data, export=place)
 
 
 def boxed(path: Path) -> Path:
@@ -164,9 +167,12 @@ def test_what_cannot_be_judged_is_refused_at_once(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, out = blobs(tmp_path / "data.npz"), tmp_path / "out"
-    assert "missing.npz" in refused(3, "evaluate", run, tmp_path / "missing.npz", "--export", out)
-    for options in (["--mot"], ["--export", out]):
-        assert "need boxes" in refused(3, "evaluate", run, data, *options)
+    assert "missing.npz" in refused(3, "evaluate", run, tmp_path / "missing.npz")
+    with pytest.raises(DataError, match=r"missing\.npz"):
+        evaluate(run, tmp_path / "missing.npz", export=out)
+    assert "need boxes" in refused(3, "evaluate", run, data, "--mot")
+    with pytest.raises(DataError, match="need boxes"):
+        evaluate(run, data, export=out)
     monkeypatch.setitem(sys.modules, "trackeval", None)
     assert "vtssi-pyro[mot]" in refused(2, "evaluate", run, boxed(data), "--mot")
     assert not out.exists()

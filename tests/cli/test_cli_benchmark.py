@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from tiny_run import call, refused
+from tiny_run import call, refused, sets
 
 from vtssi_pyro import benchmark
 
@@ -14,7 +14,9 @@ KEYS = {
     "peak_memory_bytes", "gflops", "variant", "preset", "batch", "length", "frame", "objects", "device",
     "threads", "torch", "repeats",
 }  # fmt: skip
-FAST = ("--batch", 1, "--length", 2, "--frame", 32, "--repeats", 1, "--threads", 1, "--device", "cpu")
+SMALL = sets(model__frame_size=32, data__length=2, train__stages__benchmark__batch=1,
+             train__stages__benchmark__length={"kind": "Constant", "value": 2})  # fmt: skip
+FAST = (*SMALL, "--threads", 1, "--device", "cpu")
 
 
 @pytest.fixture(autouse=True)
@@ -25,16 +27,16 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_object() -> None:
-    found = json.loads(call("benchmark", "--json", *FAST, "--objects", 3).stdout)
+    found = json.loads(call("benchmark", "--json", *FAST, "--set", "model.num_objects=3").stdout)
     assert set(found) == KEYS
     asked = {"variant": "vtssi", "preset": "standard", "batch": 1, "length": 2, "frame": 32, "objects": 3}
-    asked |= {"device": "cpu", "threads": 1, "torch": torch.__version__, "repeats": 1}
+    asked |= {"device": "cpu", "threads": 1, "torch": torch.__version__, "repeats": 10}
     assert asked.items() <= found.items()
 
 
 def test_a_table() -> None:
-    lines = call("benchmark", *FAST, "--variant", "air").stdout.splitlines()
-    assert lines[0] == "air, preset standard: batch 1, 2 frames of 32x32 px, at most 2 objects"
+    lines = call("benchmark", *FAST, "--set", "model.motion=random-walk").stdout.splitlines()
+    assert lines[0] == "vtssi, preset standard: batch 1, 2 frames of 32x32 px, at most 2 objects"
     assert lines[1].startswith("cpu, 1 thread, ")
     rows = {line.split("  ")[0]: line for line in lines[3:]}
     assert rows["sampled futures"].split()[-2:] == ["-", "frames/s"]
@@ -50,8 +52,8 @@ def test_the_default_variant_is_the_presets() -> None:
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
-        (["--length", 1], 3, "needs 2 or more"),
-        (["--objects", 1000], 2, "different digits"),
+        (["--set", "data.length=1"], 3, "needs 2 or more"),
+        (["--set", "model.num_objects=1000"], 2, "different digits"),
         (["--device", "cuda:77"], 2, "--device cuda:77"),
     ],
 )
@@ -59,6 +61,15 @@ def test_what_makes_no_sense(args: list[object], code: int, words: str) -> None:
     assert words in refused(code, "benchmark", *FAST, *args)
 
 
-@pytest.mark.parametrize("option", ["--batch", "--length", "--frame", "--objects", "--threads", "--repeats"])
-def test_numbers_out_of_range(option: str) -> None:
-    assert f"Invalid value for '{option}'" in call("benchmark", option, 0, code=2).stderr
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("train.stages.benchmark.batch", "batch: expected a number above 0"),
+        ("data.length", "length must be at least 1"),
+        ("model.frame_size", "frames of 0x0"),
+        ("model.num_objects", "objects must be at least 1"),
+    ],
+)
+def test_numbers_out_of_range(key: str, words: str) -> None:
+    assert words in refused(2, "benchmark", *FAST, "--set", f"{key}=0")
+    assert "Invalid value for '--threads'" in call("benchmark", "--threads", 0, code=2).stderr

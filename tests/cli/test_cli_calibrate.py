@@ -35,7 +35,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = Run(place / name).checkpoint()
         state = checkpoint.load(path)
         bias = next(
-            key for key in state["trained"] if key.startswith("air.counter") and key.endswith("loc.0.bias")
+            key
+            for key in state["trained"]
+            if key.startswith("attention.counter") and key.endswith("loc.0.bias")
         )
         state["trained"][bias].fill_(9.0)
         checkpoint.save(path, state)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_run import ON_FILE, blobs, call, process, refused
+from tiny_run import ON_FILE, blobs, call, on_file, process, refused
 from vtssi_pyro.cli import failures
 
 from vtssi_pyro import load
@@ -30,7 +30,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["--set", "model.attention.num_object=3"], "did you mean model.num_objects?"),
+        (["--set", "model.num_object=3"], "did you mean model.num_objects?"),
         (["--set", "train.stages.joint.bacth=3"], "did you mean train.stages.joint.batch?"),
         (["--set", "observe"], "KEY=VALUE"),
         (["--set", "observe=many"], "observe: expected int"),
@@ -40,7 +40,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         (["--device", "cuda:77"], "--device cuda:77"),
         (["--objects", "9", "--set", "model.frame_size=32"], "larger frame"),
         (["--resume"], "--out RUN"),
-        (["data.npy", "--digits", "mnist"], "leave them out"),
+        (["data.npy", "--digits", "mnist"], "leave it out"),
     ],
 )
 def test_options_that_make_no_sense(args: list[str], words: str, tmp_path: Path, monkeypatch: Any) -> None:
@@ -73,7 +73,7 @@ def test_what_does_not_fit_together(tmp_path: Path) -> None:
     line = refused(3, "fit", data, *ON_FILE, "--set", "model.frame_size=40", "--out", tmp_path / "run")
     assert "32x32" in line
     assert "40x40" in line
-    line = refused(2, "fit", data, *ON_FILE, "--variant", "find", "--out", tmp_path / "run")
+    line = refused(2, "fit", data, *on_file("find"), "--variant", "find", "--out", tmp_path / "run")
     assert "train.stages.motion: variant find has nothing to train in motion" in line
 
 
@@ -112,10 +112,10 @@ def test_a_run_in_use(run: Run) -> None:
 
 
 def test_resume_refuses_what_contradicts(run: Run) -> None:
-    args = ("--preset", "paper", "--seed", "5", "--set", "observe=3", "--set", "observe=2")
+    args = ("--preset", "paper", "--set", "seed=5", "--set", "observe=3", "--set", "observe=2")
     line = refused(2, "fit", "elliptic", "--out", run.folder, "--resume", *args)
-    assert "DATA elliptic, --preset, --seed, --set observe=2;" in line
-    same = ("--seed", "0", "--variant", "vtssi", "--threads", "2", "--device", "cpu")
+    assert "DATA elliptic, --preset, --set seed=5, --set observe=2;" in line
+    same = ("--set", "seed=0", "--variant", "vtssi", "--threads", "2", "--device", "cpu")
     assert (
         "finished already"
         in call("fit", run.config.data.source, "--out", run.folder, "--resume", *same).stderr
@@ -198,10 +198,9 @@ def test_exit_codes(error: BaseException, code: int, run: Run, monkeypatch: pyte
     try:
         result = call("fit", "--out", run.folder, "--resume", code=code)
         assert ("--debug" in result.stderr) == (code == 1)
-        for args in (("--debug", "fit"), ("fit", "--debug")):
-            debugged = failing(*args, "--out", run.folder, "--resume")
-            assert "Traceback" in debugged
-            assert "in fails" in debugged
+        debugged = failing("--debug", "fit", "--out", run.folder, "--resume")
+        assert "Traceback" in debugged
+        assert "in fails" in debugged
     finally:
         run.summary.write_bytes(summary)
 
@@ -232,5 +231,5 @@ def test_no_control_codes_without_a_terminal(run: Run) -> None:
 
 def test_digits_do_not_go_with_a_file(tmp_path: Path) -> None:
     np.save(tmp_path / "frames.npy", np.zeros((4, 5, 40, 40), np.uint8))
-    line = refused(2, "fit", tmp_path / "frames.npy", *ON_FILE, "--mnist", tmp_path)
+    line = refused(2, "fit", tmp_path / "frames.npy", *ON_FILE, "--digits", "embedded")
     assert "no flavour" in line

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,12 +11,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_run import FRAME, ON_DIGITS, ON_FILE, STAGES, STEPS, call, refused, sets
+from tiny_run import FRAME, ON_DIGITS, ON_FILE, STAGES, STEPS, call, on_file, refused, sets
 
-from vtssi_pyro import judge
+from vtssi_pyro import evaluate, forecast, judge, track
 from vtssi_pyro.artifacts.loading import load
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import open_frames
+from vtssi_pyro.errors import DataError
 from vtssi_pyro.evaluation.judge import find
 from vtssi_pyro.evaluation.mot_metrics import mot_metrics
 from vtssi_pyro.inference.model_tracker import ModelTracker
@@ -59,8 +61,10 @@ def test_generate(place: Path) -> None:
     again = ("generate", "linear-overlap", "--frame-size", FRAME, "--sequences", 9, "--length", 8, "--out")
     call(*again, place / "again.npz")
     assert (place / "again.npz").read_bytes() == (place / "data.npz").read_bytes()
-    assert "--force" in refused(2, *again, place / "again.npz")
-    call(*again, place / "again.npz", "--seed", 1, "--force")
+    assert "remove it first" in refused(2, *again, place / "again.npz")
+    assert (place / "again.npz").read_bytes() == (place / "data.npz").read_bytes()
+    (place / "again.npz").unlink()
+    call(*again, place / "again.npz", "--seed", 1)
     assert (place / "again.npz").read_bytes() != (place / "data.npz").read_bytes()
     assert ".npz" in refused(2, *again, place / "again.zip")
 
@@ -102,7 +106,8 @@ def test_evaluate_boxes(place: Path, tmp_path: Path) -> None:
     pytest.importorskip("trackeval", reason="needs TrackEval, the extra named mot")
     out = tmp_path / "challenge"
     args = ("evaluate", place / "run", place / "data.npz", "--mot")
-    metrics = json.loads(call(*args, "--json", "--export", out).stdout)["mot"]
+    metrics = json.loads(call(*args, "--json").stdout)["mot"]
+    assert metrics == evaluate(place / "run", place / "data.npz", mot=True, export=out).metrics["mot"]
     data = open_frames(place / "data.npz")
     assert metrics == mot_metrics(data.truth, find(ModelTracker(load(place / "run")), data).tracks)
     assert (out / "gt" / "sequence-0000" / "seqinfo.ini").read_text().count("=") == 7
@@ -111,8 +116,11 @@ def test_evaluate_boxes(place: Path, tmp_path: Path) -> None:
 
 
 def test_evaluate_without_mot(place: Path) -> None:
-    args = ("evaluate", place / "run", place / "data.npz", "--json")
-    with_mot, without = (json.loads(call(*args, *more).stdout) for more in ((), ("--without-mot",)))
+    data = place / "data.npz"
+    with_mot = json.loads(call("evaluate", place / "run", data, "--json").stdout)
+    tracker = load(place / "run")
+    tracker.motion = tracker.walk()
+    without = evaluate(tracker, data, observe=Run(place / "run").config.observe).metrics
     assert without["prediction_error"] is None
     assert without["prediction_error_by_frame"] == []
     assert with_mot["prediction_error"] is not None
@@ -147,11 +155,11 @@ def test_evaluate_refuses_tracks_that_do_not_fit(place: Path, tmp_path: Path) ->
     (tmp_path / "tracks.csv").write_text("sequence,frame,object,x,y\n0,0,0,1,1\n9,0,0,1,1\n")
     args = ("evaluate", tmp_path / "tracks.csv", place / "data.npz")
     assert "tracks.csv, line 3: sequence is '9', expected a whole number from 0 to 8" in refused(3, *args)
-    for option in (["--checkpoint", "last"], ["--without-mot"], ["--device", "cpu"]):
-        assert f"{option[0]}: {tmp_path / 'tracks.csv'} holds tracks" in refused(2, *args, *option)
+    assert f"--device: {tmp_path / 'tracks.csv'} holds tracks" in refused(2, *args, "--device", "cpu")
     (tmp_path / "tracks.csv").write_text("sequence,frame,object,x,y\n0,0,0,1,1\n")
     assert json.loads(call(*args, "--json").stdout)["sequences"] == 9
-    assert "need boxes" in refused(3, *args, "--export", tmp_path / "challenge")
+    with pytest.raises(DataError, match="need boxes"):
+        evaluate(*args[1:], export=tmp_path / "challenge")
     assert not (tmp_path / "challenge").exists()
     np.save(tmp_path / "bare.npy", np.zeros((9, 8, FRAME, FRAME), np.uint8))
     assert "positions" in refused(3, *args[:2], tmp_path / "bare.npy")
@@ -183,8 +191,6 @@ def test_track(place: Path) -> None:
 
 
 def load_tracks(place: Path) -> torch.Tensor:
-    from vtssi_pyro.inference.filter import track
-
     return track(load(place / "run"), open_frames(place / "data.npz").frames(slice(None))).tracks.present
 
 
@@ -228,7 +234,7 @@ def test_predict(place: Path) -> None:
     assert picture(out / "futures.png", "PNG") == 1
     call(*args, "--out", place / "same")
     assert (place / "same" / "predictions.csv").read_bytes() == (out / "predictions.csv").read_bytes()
-    call(*args, "--seed", 1, "--out", place / "other")
+    forecast(place / "run", place / "data.npz", horizon, 3, observe=4, seed=1, out=place / "other")
     assert (place / "other" / "predictions.csv").read_bytes() != (out / "predictions.csv").read_bytes()
 
 
@@ -293,12 +299,53 @@ def test_frames_of_another_size(place: Path) -> None:
     assert not (place / "x").exists()
 
 
-def test_plot(place: Path) -> None:
+def test_what_is_not_said(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a run, the newest; without --out, a folder of the results' name; several DATA, a folder each."""
+    monkeypatch.chdir(tmp_path)
+    data = (place / "data.npz").resolve()
+    for command in ("track", "predict"):
+        assert "pretrained:moving-mnist" in refused(2, command, data)
+        assert "what to track" in refused(2, command, place / "run")
+    for number, name in enumerate(("later", "earlier", "untrained")):
+        shutil.copytree(place / "run", tmp_path / "runs" / name)
+        os.utime(tmp_path / "runs" / name / "config.json", (10**9 - number, 10**9 - number))
+    (tmp_path / "runs" / "untrained" / "checkpoints" / "last.pt").unlink()
+    os.utime(tmp_path / "runs" / "untrained" / "config.json")
+    assert call("track", data).stderr == "with runs/later, the newest run\n"
+    call("track", place / "run", data, "--out", "said")
+    for name in ("tracks.csv", "tracks.json"):
+        assert Path("tracks", name).read_bytes() == Path("said", name).read_bytes()
+    assert "with runs/later" in call("predict", data, "--observe", 4, "--samples", 2).stderr
+    assert {int(row[1]) for row in rows(Path("predictions", "predictions.csv"))[1:]} <= set(range(4, 34))
+    shutil.copy(data, tmp_path / "more.npz")
+    call("track", place / "run", data, "more.npz")
+    for name in ("data", "more"):
+        assert Path("tracks", name, "tracks.csv").read_bytes() == Path("said", "tracks.csv").read_bytes()
+    assert "called data" in refused(2, "track", place / "run", data, data)
+
+
+def test_a_checkpoint_is_named_by_its_file(place: Path, tmp_path: Path) -> None:
+    data, found = place / "data.npz", {}
+    assert track(place / "run", data, checkpoint="best").tracks.position.shape[:2] == (9, 8)
+    for name in ("last", "best"):
+        call("track", place / "run" / "checkpoints" / f"{name}.pt", data, "--out", tmp_path / name)
+        track(place / "run", data, checkpoint=name, out=tmp_path / "door")
+        found[name] = (tmp_path / name / "tracks.csv").read_bytes()
+        assert found[name] == (tmp_path / "door" / "tracks.csv").read_bytes()
+    other = place / "run" / "checkpoints" / "none.pt"
+    assert "none.pt" in refused(4, "track", other, data, "--out", tmp_path / "none")
+    assert "none.pt" in refused(4, "evaluate", other, data)
+
+
+def test_report(place: Path) -> None:
     path = place / "run" / "figures" / "learning_curves.png"
     path.unlink()
-    assert str(path) in call("plot", place / "run").stdout.splitlines()
+    written = call("report", place / "run").stdout.splitlines()
+    assert str(path) in written
+    assert written[-1] == str(place / "run" / "report.html")
     assert picture(path, "PNG") == 1
-    assert "not a run folder" in refused(4, "plot", place)
+    assert "not a run folder" in refused(4, "report", place)
+    assert not (place / "report.html").exists()
 
 
 def test_fit_on_a_file(place: Path, tmp_path: Path) -> None:
@@ -312,7 +359,8 @@ def test_fit_on_a_file(place: Path, tmp_path: Path) -> None:
     assert json.loads((out / "summary.json").read_text())["metrics"]["sequences"] == 1
     assert "finished already" in call("fit", "--out", out, "--resume").stderr
     (out / "summary.json").unlink()
-    call("generate", "linear", "--out", tmp_path / "data.npz", "--force", "--sequences", 9, "--length", 7)
+    (tmp_path / "data.npz").unlink()
+    call("generate", "linear", "--out", tmp_path / "data.npz", "--sequences", 9, "--length", 7)
     assert "put the old file back" in refused(3, "fit", "--out", out, "--resume")
     (tmp_path / "data.npz").unlink()
     assert "neither a file" in refused(3, "fit", "--out", out, "--resume")
@@ -324,7 +372,7 @@ def test_fit_on_frames_alone(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     np.save(tmp_path / "frames.npy", random.integers(0, 255, (4, 5, 33, 33), np.uint8))
     keys = ["--variant", "find", *sets(train__stages=STAGES[:2], train__budget=0.2)]
-    result = call("fit", tmp_path / "frames.npy", *ON_FILE[2:], *keys, "--out", tmp_path / "run")
+    result = call("fit", tmp_path / "frames.npy", *on_file("find")[2:], *keys, "--out", tmp_path / "run")
     assert "no metrics" in result.stdout
     assert "held_out.gif" in result.stdout
     assert "evaluate" not in result.stderr

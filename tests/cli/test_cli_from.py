@@ -98,7 +98,7 @@ def test_from_what_ships(place: Path, tmp_path: Path, monkeypatch: pytest.Monkey
         Run(place / "source"), "blobs", open_frames(place / "data.npz"), folder=tmp_path / "weights", **words
     )
     monkeypatch.setattr(pretrained, "FOLDER", tmp_path / "weights")
-    chosen = sets(model__air__size_loc=[0.25, 0.2])
+    chosen = sets(model__size_loc=[0.25, 0.2])
     with pytest.MonkeyPatch.context() as patch:
         first = kill_at(0, patch)
         args = ("--from", "blobs", *RECIPE, *HERE, *chosen, "--out", tmp_path / "run")
@@ -107,18 +107,21 @@ def test_from_what_ships(place: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     assert run.config.start == "pretrained:blobs"
     shipped = load("blobs").state_dict()
     differing = {name for name, tensor in first[0].items() if not torch.equal(tensor, shipped[name])}
-    assert differing == {"air.size.loc"}
-    assert torch.equal(first[0]["air.size.loc"], torch.tensor([0.25, 0.2]))
+    assert differing == {"scene.size.loc"}
+    assert torch.equal(first[0]["scene.size.loc"], torch.tensor([0.25, 0.2]))
 
 
 @pytest.mark.parametrize(
     ("args", "words"),
     [
         (["--variant", "find"], "is of variant vtssi"),
-        (sets(model__rect__units=12, observe=4), "error: --set model.consensus.units=12: the weights of "),
+        (
+            sets(model__consensus__units=12, observe=4),
+            "error: --set model.consensus.units=12: the weights of ",
+        ),
         (["--objects", "3"], "would not fit (consensus.lstm.body.weight_ih_l0: "),
         (sets(start="elsewhere"), "start is chosen with --from"),
-        (sets(model__air__locator_units=-1), "do not make a model"),
+        (sets(model__attention__locator_units=-1), "do not make a model"),
     ],
 )
 def test_what_contradicts_is_refused(args: list[str], words: str, place: Path, tmp_path: Path) -> None:

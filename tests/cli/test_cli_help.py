@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 
+import click
 import pytest
-from tiny_run import call
-from vtssi_pyro.cli import options
-from vtssi_pyro.cli.main import COMMANDS
+from tiny_run import call, refused
+from vtssi_pyro.cli import options, removed
+from vtssi_pyro.cli.main import COMMANDS, main
 
-from vtssi_pyro.data import FLAVOURS, SOURCES, SPLITS
+from vtssi_pyro.data import FLAVOURS, SOURCES
 from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.movies import background, inspection
 from vtssi_pyro.train.presets import PRESETS
@@ -49,7 +50,6 @@ def test_choices_are_the_librarys() -> None:
     assert options.PRESETS == tuple(PRESETS)
     assert options.FLAVOURS == tuple(FLAVOURS)
     assert options.DIGITS == tuple(SOURCES)
-    assert options.SPLITS == tuple(SPLITS)
     assert options.BACKGROUNDS == background.KINDS
     assert options.POLARITIES == inspection.POLARITIES
 
@@ -58,9 +58,95 @@ def test_choices_are_the_librarys() -> None:
 def test_every_command_explains_itself(command: str) -> None:
     text = call(command, "-h").output
     assert text.startswith(f"Usage: vtssi-pyro {command}")
-    assert "--debug" in text
     assert "-h, --help" in text
     assert command in call("-h").output
+    assert "--debug" in call("-h").output
+
+
+HIDDEN = ("reproduce", "benchmark")
+
+
+def test_the_first_screen_lists_what_users_need() -> None:
+    text = call("-h").output
+    listed = text[text.index("Commands:") :].splitlines()
+    assert [line.split()[0] for line in listed[1:] if line.startswith("  ")][: len(COMMANDS) - 2] == [
+        name for name in COMMANDS if name not in HIDDEN
+    ]
+    assert "vtssi-pyro reproduce and vtssi-pyro benchmark serve referees and developers" in listed[-1]
+
+
+def declared() -> dict[str, list[str]]:
+    """The options of every command but --help, those of the group by the name of nothing."""
+    context = click.Context(main)
+    commands = {"": main} | {name: main.get_command(context, name) for name in COMMANDS}
+    return {
+        name: [p.opts[0] for p in command.params if isinstance(p, click.Option)]
+        for name, command in commands.items()
+    }
+
+
+def test_there_are_few_options() -> None:
+    assert sum(map(len, declared().values())) <= 64
+
+
+# All options of the commands before there were fewer; those of the group, --debug and --version, stay.
+BEFORE = {
+    "generate": "out force split digits mnist sequences length frame-size objects seed",
+    "inspect": "objects object-size background polarity crop out",
+    "fit": "digits mnist objects object-size background polarity crop variant from preset set seed out resume "
+    "device threads compile",
+    "evaluate": "observe mot json export checkpoint without-mot device threads",
+    "track": "out stream patience size appearance prepare-anew mp4 checkpoint device threads",
+    "predict": "observe horizon samples raw seed out prepare-anew mp4 checkpoint device threads",
+    "calibrate": "fit-on sequences mnist observe samples seed json checkpoint device threads",
+    "report": "out",
+    "benchmark": "variant preset batch length frame objects set device threads repeats json",
+    "reproduce": "preset no-training digits mnist variants flavours seeds sequences samples out device threads",
+    "info": "json",
+}
+
+
+def test_an_option_stays_or_is_told_of() -> None:
+    now = declared()
+    for command, names in BEFORE.items():
+        options = {f"--{name}" for name in ["debug", *names.split()]}
+        assert set(removed.OPTIONS[command]) == options - set(now[command]), command
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [(name, option) for name, gone in removed.OPTIONS.items() for option in gone]
+)
+def test_what_is_no_more_says_what_to_type(command: str, option: str) -> None:
+    """Whatever stands around it, and with a value or without."""
+    told = f"error: {option} is no more: {removed.OPTIONS[command][option]}"
+    for args in ([option], [option, "1"], [f"{option}=1"], ["linear", "x.npz", option]):
+        assert refused(2, command, *args) == told
+        assert len(call(command, *args, code=2).stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", removed.COMMANDS)
+def test_a_command_that_is_no_more_says_what_to_type(command: str) -> None:
+    assert refused(2, command, "runs/a") == f"error: {command} is no more: {removed.COMMANDS[command]}"
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("fti", "fit"), ("trak", "track"), ("benchmrk", "benchmark")])
+def test_misspelt_commands(typed: str, meant: str) -> None:
+    assert f"did you mean {meant}?" in call(typed, code=2).stderr
+    assert "did you mean" not in call("xyzzy", code=2).stderr
+
+
+def test_what_to_type_is_understood() -> None:
+    """Every command and option that a line names is one."""
+    known = declared()
+    for line in [
+        *removed.COMMANDS.values(),
+        *(t for gone in removed.OPTIONS.values() for t in gone.values()),
+    ]:
+        for part in line.split("vtssi-pyro ")[1:]:
+            words = part.split(",")[0].split()
+            command = words[words[0] == "--debug"]
+            named = {word for word in words if word.startswith("--")}
+            assert named <= {*known[command], "--debug"}, line
 
 
 def test_fit_offers_exactly_its_options() -> None:
@@ -68,10 +154,7 @@ def test_fit_offers_exactly_its_options() -> None:
     offered = {
         word.strip(",") for line in text.splitlines() for word in line.split()[:2] if word.startswith("--")
     }
-    wanted = (
-        "out variant from preset digits mnist objects device threads compile seed set resume debug".split()
-    )
-    wanted += "object-size background polarity crop".split()
+    wanted = "out variant from preset digits objects prepared device threads set resume".split()
     assert offered == {f"--{name}" for name in wanted} | {"--help"}
 
 
@@ -92,7 +175,7 @@ def test_info() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["fit", "track", "predict", "evaluate", "calibrate", "reproduce", "benchmark"]
+    "command", ["fit", "track", "live", "predict", "evaluate", "calibrate", "reproduce", "benchmark"]
 )
 def test_whatever_computes_can_be_told_on_what(command: str) -> None:
     text = call(command, "-h").output

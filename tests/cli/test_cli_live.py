@@ -17,8 +17,8 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 from tiny_run import call, process, refused
+from vtssi_pyro.cli.live import _shape
 from vtssi_pyro.cli.main import main
-from vtssi_pyro.cli.track import _size
 
 from vtssi_pyro.api import track_live
 from vtssi_pyro.artifacts.loading import find
@@ -59,7 +59,7 @@ def offline(frames: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> np.
 
 
 def piped(data: bytes, out: Path, *more: str) -> Result:
-    done = CliRunner().invoke(main, ["track", RUN, "-", "--stream", "--out", str(out), *more], input=data)
+    done = CliRunner().invoke(main, ["live", RUN, "-", "--out", str(out), *more], input=data)
     assert done.exit_code == 0, done.output
     return done
 
@@ -112,7 +112,7 @@ def test_rows_are_there_before_the_next_frame(
 
     adding = threading.Thread(target=add)
     adding.start()
-    call("track", RUN, folder, "--stream", "--patience", 100, "--out", tmp_path / "out")
+    call("live", RUN, folder, "--patience", 100, "--out", tmp_path / "out")
     adding.join()
     assert late == []
     np.testing.assert_allclose(rows(table), offline, atol=2e-3)
@@ -151,7 +151,7 @@ def test_ctrl_c_ends_it_well(frames: np.ndarray, offline: np.ndarray, tmp_path: 
     folder.mkdir()
     for number, frame in enumerate(frames):
         save(frame, folder, number)
-    child = process("track", RUN, folder, "--stream", "--patience", 100, "--out", out)
+    child = process("live", RUN, folder, "--patience", 100, "--out", out)
     until = time.monotonic() + 100
     while not ((out / "tracks.csv").exists() and f"\n0,{LENGTH - 1}," in (out / "tracks.csv").read_text()):
         assert child.poll() is None, child.communicate()
@@ -201,18 +201,19 @@ def test_the_size_of_frames_in_a_pipe() -> None:
         live.stored_size(shrunk, 64)
     assert live.stored_size(Preparation((Luminance(), Resize(240, 320, 64))), 64) == (240, 320)
     assert live.stored_size(Preparation((Luminance(),)), 64) == (64, 64)
-    assert _size("641x481") == (481, 641)
+    assert _shape("641x481") == (481, 641)
 
 
 def test_what_cannot_be_streamed(frames: np.ndarray, tmp_path: Path) -> None:
     Image.fromarray(frames[0][:40]).save(tmp_path / "0.png")
-    asked = ("track", RUN, tmp_path, "--stream", "--patience", 0.1, "--out", tmp_path / "out")
+    asked = ("live", RUN, tmp_path, "--patience", 0.1, "--out", tmp_path / "out")
     assert "frames have 40x50 pixels (H x W), the run's model expects 50x50" in refused(3, *asked)
     assert "pictures tell their own" in refused(2, *asked, "--size", "50x40")
-    assert "leave out --appearance" in refused(2, *asked, "--appearance")
-    assert "which --stream takes" in refused(2, "track", RUN, tmp_path, "--size", "5x5", "--out", tmp_path)
+    for option in ("--appearance", "--mp4"):  # of whole sequences
+        assert option in call(*asked, option, code=2).stderr
+    assert "vtssi-pyro live" in refused(2, "track", RUN, tmp_path, "--size", "5x5", "--out", tmp_path)
     Image.fromarray(2 * np.ones((SIDE, SIDE), np.float32)).save(tmp_path / "0.tif")
     (tmp_path / "0.png").unlink()
     assert "intensities from 2.0 to 2.0: expected [0, 1]" in refused(3, *asked)
-    line = refused(2, "track", RUN, "-", "--stream", "--size", "50", "--out", tmp_path / "out")
+    line = refused(2, "live", RUN, "-", "--size", "50", "--out", tmp_path / "out")
     assert "--size 50: expected WIDTHxHEIGHT" in line

@@ -13,11 +13,13 @@ from PIL import Image
 from tiny_run import call, refused
 from vtssi_pyro.cli.main import main
 
+from vtssi_pyro import fit
 from vtssi_pyro.artifacts import reading
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data.scenes import Drawn, scene
+from vtssi_pyro.errors import UsageError
 from vtssi_pyro.inference.filter import Stream, track
-from vtssi_pyro.movies import Preparation
+from vtssi_pyro.movies import Hints, Preparation
 from vtssi_pyro.movies.prepared import PreparedMovie
 
 # the objects' looks are learned a little, motion hardly: tracks must be right all the same
@@ -78,7 +80,7 @@ def test_the_run_tells_all_that_it_is_of(place: Path) -> None:
 
 
 def test_tracks_are_in_the_movies_own_pixels(place: Path, drawn: Drawn) -> None:
-    done = call("track", place / "run", place / "movie", "--appearance", "--out", place / "tracks")
+    done = call("track", place / "run", place / "movie", "--out", place / "tracks")
     assert str(place / "tracks" / "tracks.csv") in done.stdout
     found = np.full((40, 2, 2), np.nan)
     for row in rows(place / "tracks" / "tracks.csv"):
@@ -136,15 +138,17 @@ def test_another_movie_is_prepared_alike(place: Path, tmp_path: Path) -> None:
     done = call("track", run, tmp_path / "other.npy", "--out", tmp_path / "tracks")
     assert done.stderr == ""  # as the movie that was learned from: nothing is looked for
     assert len(rows(tmp_path / "tracks" / "tracks.csv")) == 48
-    done = call("track", run, tmp_path / "other.npy", "--prepare-anew", "--out", tmp_path / "anew")
-    assert "moving objects: 2" in done.stderr
+    looked = tmp_path / "looked"
+    assert "moving objects: 2" in call("inspect", tmp_path / "other.npy", "--out", looked).stdout
+    call("track", run, looked, "--out", tmp_path / "anew")
+    assert len(rows(tmp_path / "anew" / "tracks.csv")) == 48
     np.save(tmp_path / "smaller.npy", other.frames[:, :80, :80])
     message = refused(3, "track", run, tmp_path / "smaller.npy", "--out", tmp_path / "no")
     assert "96x96 pixels (H x W), found 80x80: prepare this movie anew" in message
-    call("track", run, tmp_path / "smaller.npy", "--prepare-anew", "--out", tmp_path / "small")
-    message = refused(
-        2, "track", "pretrained:moving-mnist", tmp_path / "other.npy", "--prepare-anew", "--out", tmp_path
-    )
+    call("inspect", tmp_path / "smaller.npy", "--out", tmp_path / "looked smaller")
+    call("track", run, tmp_path / "looked smaller", "--out", tmp_path / "small")
+    call("predict", run, tmp_path / "looked smaller", "--samples", 0, "--out", tmp_path / "small ahead")
+    message = refused(2, "track", "pretrained:moving-mnist", looked, "--out", tmp_path)
     assert "pretrained:moving-mnist did not learn from a movie" in message
 
 
@@ -193,15 +197,14 @@ def positions(path: Path) -> np.ndarray:
 
 
 def test_frames_are_tracked_as_they_come(place: Path, drawn: Drawn, tmp_path: Path) -> None:
-    live = ("--stream", "--patience", 0.1)
-    done = call("track", place / "run", place / "movie", *live, "--out", tmp_path / "folder")
+    done = call("live", place / "run", place / "movie", "--patience", 0.1, "--out", tmp_path / "folder")
     assert "40 frames; from a frame's coming to its rows: median" in done.stderr
     from_folder = positions(tmp_path / "folder" / "tracks.csv")
     error = np.linalg.norm(drawn.path[:, :, None] - from_folder[:, None], axis=-1).min(-1)
     assert error.mean() < 1
     bytes_ = drawn.frames.tobytes() + bytes(100)  # the last frame is cut off
     piped = CliRunner().invoke(
-        main, ["track", str(place / "run"), "-", "--stream", "--out", str(tmp_path / "pipe")], input=bytes_
+        main, ["live", str(place / "run"), "-", "--out", str(tmp_path / "pipe")], input=bytes_
     )
     assert piped.exit_code == 0, piped.output
     np.testing.assert_allclose(positions(tmp_path / "pipe" / "tracks.csv"), from_folder)
@@ -210,16 +213,13 @@ def test_frames_are_tracked_as_they_come(place: Path, drawn: Drawn, tmp_path: Pa
     found = track(tracker, movie.frames[None].float() / 255, settle=Stream(tracker).needed).tracks
     offline = movie.to_source(found).position[0].numpy()
     np.testing.assert_allclose(from_folder, offline, atol=2e-3)
-    assert "leave out --appearance" in refused(
-        2, "track", place / "run", "-", *live, "--appearance", "--out", tmp_path
-    )
 
 
 def test_what_is_seen_can_be_said(place: Path, tmp_path: Path) -> None:
     done = call(
         "inspect", place / "movie", "--objects", 3, "--object-size", 12.5, "--out", tmp_path / "looked"
     )
-    assert f"fit with: vtssi-pyro fit {place / 'movie'} --objects 3 --object-size 12.5" in done.stdout
+    assert f"fit with: vtssi-pyro fit --prepared {tmp_path / 'looked'}" in done.stdout
     assert "40 frames of 96x96 pixels" in done.stdout
     assert "prepared: luminance; background kind=static" in done.stdout
     found = json.loads((tmp_path / "looked" / "inspection.json").read_text())
@@ -232,14 +232,17 @@ def test_a_movie_is_looked_at_as_it_is_said_to_be(place: Path, tmp_path: Path) -
     given = ("--crop", "4,8,80,72", "--background", "smooth", "--polarity", "both")
     done = call("inspect", place / "movie", *given, "--out", tmp_path)
     assert "prepared: crop left=4 top=8 width=80 height=72; luminance; background kind=smooth" in done.stdout
-    assert "--background smooth --polarity both --crop 4,8,80,72" in done.stdout
+    said = "--background smooth --polarity both --crop 4,8,80,72 --out looked"
+    assert f"vtssi-pyro inspect {place / 'movie'} {said}" in call("inspect", place / "movie", *given).stdout
+    assert f"fit with: vtssi-pyro fit {place / 'movie'}\n" in call("inspect", place / "movie").stdout
     assert json.loads((tmp_path / "inspection.json").read_text())["crop"] == [4, 8, 80, 72]
     for bad in ("1,2,3", "a,b,c,d", "0,0,0,5"):
         assert f"'{bad}'" in call("inspect", place / "movie", "--crop", bad, code=2).stderr
     assert "not within" in refused(
-        3, "fit", place / "movie", "--crop", "90,0,20,20", "--out", tmp_path / "run"
+        3, "inspect", place / "movie", "--crop", "90,0,20,20", "--out", tmp_path / "looked"
     )
-    assert "--polarity: is of a movie" in refused(2, "fit", "linear", "--polarity", "dark")
+    with pytest.raises(UsageError, match="--polarity: is of a movie"):
+        fit("linear", hints=Hints(polarity="dark"))
 
 
 def test_what_can_be_told_at_once_is_told_before_a_movie_is_read(place: Path, tmp_path: Path) -> None:
@@ -262,5 +265,6 @@ def test_what_cannot_be_learned_from(place: Path, tmp_path: Path) -> None:
     assert "moving objects: 1 at once, bright" in seen
     np.save(tmp_path / "short.npy", scene("blobs", length=9, side=64, objects=1, size=12).frames)
     assert "9 frames is too short" in refused(3, "fit", tmp_path / "short.npy", "--out", tmp_path / "run")
-    assert "--object-size" in refused(2, "fit", "linear", "--object-size", 5, "--out", tmp_path / "run")
+    with pytest.raises(UsageError, match="--object-size"):
+        fit("linear", hints=Hints(object_size=5), run=tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -8,10 +8,12 @@ import pytest
 import torch
 from tiny_run import FRAME, ON_FILE, blobs, call, refused
 
+from vtssi_pyro import track
 from vtssi_pyro.artifacts import shipped as pretrained
 from vtssi_pyro.artifacts.packing import pack
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import open_frames
+from vtssi_pyro.errors import UsageError
 
 NAME = "pretrained:blobs"
 
@@ -70,8 +72,9 @@ def test_what_does_not_go(place: Path) -> None:
     data, out = place / "data.npz", place / "refused"
     assert f"did you mean {NAME}?" in refused(4, "track", "pretrained:blob", data, "--out", out)
     assert f"did you mean {NAME}?" in refused(4, "info", "pretrained:blob")
-    assert "leave --checkpoint out" in refused(2, "track", NAME, data, "--out", out, "--checkpoint", "best")
-    assert "not a run folder" in refused(4, "plot", NAME)
+    with pytest.raises(UsageError, match="has no checkpoint best"):
+        track(NAME, data, out=out, checkpoint="best")
+    assert "not a run folder" in refused(4, "report", NAME)
     np.save(place / "small.npy", np.zeros((1, 5, FRAME + 1, FRAME + 1), np.uint8))
     assert f"{FRAME}x{FRAME}" in refused(3, "track", NAME, place / "small.npy", "--out", out)
     assert not out.exists()

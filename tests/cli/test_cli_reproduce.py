@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_run import KEYS, STAGES, call, refused
+from tiny_run import STAGES, call, keys_of, refused
 from vtssi_pyro.cli.reproduce import ITEMS, PRESETS
 
+from vtssi_pyro import judge
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import override
 from vtssi_pyro.data import load_digits, moving_digits
+from vtssi_pyro.errors import CheckpointError
 from vtssi_pyro.paper import cells as reproduction
 from vtssi_pyro.paper import figures as paper_figures
 from vtssi_pyro.paper import reproducing, table1
@@ -25,6 +27,7 @@ from vtssi_pyro.paper.figures import FIGURES
 from vtssi_pyro.paper.published import FLAVOURS, MODELS, TABLE1, WITHOUT_MOT
 from vtssi_pyro.train import presets, training
 from vtssi_pyro.train.config import Config
+from vtssi_pyro.train.reporting import Silent
 from vtssi_pyro.train.splits import TABLE_SEED
 from vtssi_pyro.train.trainer import Trainer
 
@@ -41,7 +44,7 @@ _SIZES = {
 
 def tiny(variant: str) -> Config:
     """A preset whose trainings take a second."""
-    keys = {**KEYS, **_SIZES, "train.stages": _STAGES.get(variant, STAGES)}
+    keys = {**keys_of(variant), **_SIZES, "train.stages": _STAGES.get(variant, STAGES)}
     made = override(presets.quick(variant), [f"{key}={json.dumps(value)}" for key, value in keys.items()])
     return replace(made, preset="quick")
 
@@ -51,6 +54,16 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(presets.PRESETS, "quick", tiny)
     monkeypatch.setattr(table1, "HORIZON", 7)
     monkeypatch.setattr(paper_figures, "POOL", 40)
+
+
+class Heard(Silent):
+    """Keeps every message."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.lines.append(message)
 
 
 def asked(out: Path, *more: object) -> list[object]:
@@ -72,8 +85,8 @@ def asked(out: Path, *more: object) -> list[object]:
 def table(
     out: Path, *more: object, variants: str = "vtssi", flavours: str = "linear-overlap"
 ) -> list[object]:
-    which = ["--variants", variants, "--flavours", flavours, "--sequences", SEQUENCES]
-    return ["reproduce", "table1", *asked(out, *which, *more)]
+    cells = [f"{variant}-{flavours}-0" for variant in variants.split(",")]
+    return ["reproduce", *cells, *asked(out, "--sequences", SEQUENCES, *more)]
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +116,7 @@ def test_a_cell_is_what_judge_says(variant: str, made: Path) -> None:
     assert cell["metrics"]["sequences"] == cell["sequences"] == SEQUENCES
     assert (cell["variant"], cell["flavour"], cell["seed"], cell["observe"]) == (*key, 3)
     assert cell["command"] == (
-        f"vtssi-pyro reproduce table1 --preset quick --variants {variant} --flavours linear-overlap --seeds 0 "
-        f"--sequences {SEQUENCES} --digits embedded"
+        f"vtssi-pyro reproduce {variant}-linear-overlap-0 --preset quick --sequences {SEQUENCES} --digits embedded"
     )
     assert len(cell["training"]["starts"]) == 1
     assert cell["training"]["starts"][0]["hardware"]["threads"] == 1
@@ -200,12 +212,14 @@ def test_runs_and_cells_of_another_kind_are_refused(made: Path) -> None:
 
 
 def test_without_training_what_is_missing_is_left_out(made: Path, tmp_path: Path) -> None:
-    result = call(*table(tmp_path, "--no-training", variants="find,vtssi"))
-    assert result.stderr.count("not trained, left out") == 2
+    said = Heard()
+    order = reproducing.Order("quick", "embedded", tmp_path, CPU, 1, False, said)
+    table1.make(order, [Key(variant, "linear-overlap", 0) for variant in ("find", "vtssi")], SEQUENCES)
+    assert sum("not trained, left out" in line for line in said.lines) == 2
     assert not (tmp_path / "runs").exists()
     assert (tmp_path / "table1.md").exists()
-    line = refused(4, "reproduce", "figure4", *asked(tmp_path, "--no-training"))
-    assert "runs/find-linear-overlap-0: not trained" in line
+    with pytest.raises(CheckpointError, match="runs/find-linear-overlap-0: not trained"):
+        paper_figures.draw("figure4", order, 0)
 
 
 def test_a_damaged_cell_is_named(tmp_path: Path) -> None:
@@ -220,8 +234,8 @@ def test_torchrun_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    "args", [["table2"], [], ["table1", "--variants", "vtssi,sqair"], ["table1", "--seeds", "one"],
-             ["table1", "--flavours", "linear-wide"], ["table1", "--preset", "paper-sqair"]]
+    "args", [["table2"], [], ["vtssi-linear-0", "sqair-linear-0"], ["vtssi-linear-one"],
+             ["vtssi-linear-wide-0"], ["table1", "--preset", "paper-sqair"]]
 )  # fmt: skip
 def test_wrong_usage(args: list[str]) -> None:
     assert call("reproduce", *args, code=2).stderr.startswith("Usage: ")
@@ -275,7 +289,8 @@ def test_figures_show_something(item: str, of_one_flavour: Path) -> None:
 def test_sampled_futures_are_drawn(of_one_flavour: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
     monkeypatch.setattr(paper_figures, "film_strip", lambda path, rows, *more: drawn.append(rows))
-    call("reproduce", "figure3", *asked(of_one_flavour, "--samples", 4))
+    order = reproducing.Order("quick", "embedded", of_one_flavour, CPU, 1, False)
+    paper_figures.draw("figure3", order, 0, samples=4)
     samples = [tracks.samples for _, _, tracks in drawn[0]]
     assert samples[:2] == [None, None]
     assert samples[2].shape == (4, 1, 20, 2, 2)

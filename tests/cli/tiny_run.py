@@ -11,10 +11,11 @@ from click.testing import CliRunner, Result
 from vtssi_pyro.cli.main import main
 
 STAGES = [
-    {"name": "objects", "steps": 5, "objective": "frames", "blocks": ["air"], "batch": 3,
+    {"name": "objects", "steps": 5, "objective": "frames", "blocks": ["scene", "attention", "picture"], "batch": 3,
      "random_start": True, "length": {"kind": "Constant", "value": 1},
      "learning_rate": {"kind": "Constant", "value": 0.001}},
-    {"name": "places", "steps": 4, "objective": "walk", "blocks": ["air", "consensus", "find"], "batch": 3,
+    {"name": "places", "steps": 4, "objective": "walk", "batch": 3,
+     "blocks": ["scene", "attention", "picture", "consensus", "finder"],
      "length": {"kind": "Staircase", "start": 3, "rise": 1, "every": 2, "end": 5}},
     {"name": "motion", "steps": 4, "objective": "rollout", "blocks": ["motion"], "batch": 3, "cache": 6},
     {"name": "joint", "steps": 2, "batch": 3},
@@ -24,7 +25,7 @@ FRAME = 32
 KEYS = {
     "model.frame_size": FRAME,
     "model.glimpse": 9,
-    "model.scene.description": 4,
+    "model.description": 4,
     "model.attention.counter_filters": [[4, 5], [4, 4], [4, 3]],
     "model.attention.counter_dense": [16, 8],
     "model.attention.locator_filters": [[4, 3], [4, 3]],
@@ -46,6 +47,8 @@ KEYS = {
     "train.log_every": 5,
     "observe": 3,
 }
+# By variant, the slots whose block has none of these sizes.
+_BARE = {"air": ("consensus", "finder", "motion"), "find": ("consensus", "motion"), "rect-find": ("motion",)}
 _DATA = {"data.sequences": 12, "data.validation_sequences": 4, "data.test_sequences": 6, "data.length": 8}
 
 
@@ -67,7 +70,18 @@ def sets(**keys: object) -> list[str]:
     return [part for key, value in named.items() for part in ("--set", f"{key}={json.dumps(value)}")]
 
 
-ON_FILE = [*sets(**KEYS), "--threads", "1", "--device", "cpu"]
+def keys_of(variant: str) -> dict[str, object]:
+    """Those of KEYS that a variant has."""
+    bare = _BARE.get(variant, ())
+    return {key: value for key, value in KEYS.items() if not any(f".{slot}." in key for slot in bare)}
+
+
+def on_file(variant: str = "vtssi") -> list[str]:
+    """Options that make a fit tiny."""
+    return [*sets(**keys_of(variant)), "--threads", "1", "--device", "cpu"]
+
+
+ON_FILE = on_file()
 ON_DIGITS = ["linear-overlap", *ON_FILE, *sets(**_DATA)]
 
 

@@ -63,7 +63,19 @@ def brute_force(truth: Tracks, found: Tracks, prefix: int) -> list[list[int]]:
 
 
 @pytest.mark.parametrize(
-    ("N", "M"), [(1, 1), (2, 2), (2, 3), (3, 2), (4, 2), (1, 4), (5, 2), (2, 5), (0, 2), (2, 0)]
+    ("N", "M"),
+    [
+        (1, 1),
+        (2, 2),
+        (2, 3),
+        (3, 2),
+        (4, 2),
+        (1, 4),
+        (2, 5),
+        (0, 2),
+        (2, 0),
+        pytest.param(5, 2, marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("presence", [1.0, 0.6])
 def test_the_assignment_is_the_best_of_all_assignments(N: int, M: int, presence: float) -> None:

@@ -31,6 +31,7 @@ def test_what_moves_before_what(made: Movie, polarity: str, background: str, siz
     assert found.low < found.high
 
 
+@pytest.mark.slow
 def test_large_frames_are_seen_smaller_and_told_in_their_own_pixels() -> None:
     small = movie(blob)
     large = Movie(

@@ -151,6 +151,7 @@ def test_frames_of_another_size(step: Any, message: str) -> None:
         list(Preparation((step,))([np.zeros((24, 32), np.float32)]))
 
 
+@pytest.mark.slow
 def test_large_movies_are_shrunk_first() -> None:
     small = MOVIES["bright"]
     large = Movie("large", (8 * H, 8 * W), None, None, lambda: (x.repeat(8, 0).repeat(8, 1) for x in small))

@@ -135,6 +135,7 @@ def test_the_watch_sees_what_it_is_for() -> None:
     assert watched.found >= {"_local_scalar_dense", "lift_fresh"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("variant", "finder", "objective"), CASES)
 def test_scalars_on_the_device_make_the_same_steps(
     variant: str, finder: str, objective: str, tiny, frames: Tensor

@@ -135,6 +135,7 @@ def test_elbo_is_a_loss_for_pyros_svi(tiny, frames: Tensor) -> None:
     assert value == pytest.approx(Elbo().loss(tracker.model, tracker.guide, frames))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("elbo", [Elbo, Trace_ELBO])
 def test_two_trackers_train_side_by_side(elbo: Any, tiny, blobs) -> None:
     """In turns as alone, and the global store neither gets nor loses a parameter."""
@@ -161,6 +162,7 @@ SAME_AS_OURS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["find-mot", "vtssi"])
 @pytest.mark.parametrize(("name", "analytic"), SAME_AS_OURS.items())
 def test_stages_step_on_pyros_own_elbos(

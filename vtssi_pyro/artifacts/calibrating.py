@@ -27,7 +27,7 @@ def calibration_of(
     elif not found.is_of(digest(loaded.tracker.state_dict())):
         report.warn(
             f"{name}: its calibration is of other weights than checkpoint {checkpoint} and is left out; "
-            f"vtssi-pyro calibrate {name} --checkpoint {checkpoint} makes one"
+            f"vtssi-pyro calibrate {name}/checkpoints/{checkpoint}.pt makes one"
         )
         return None
     elif not found.fits(seen, samples):

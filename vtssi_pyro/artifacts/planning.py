@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 
 from vtssi_pyro.artifacts.loading import AnyTracker, InMemory, Trained, kept_by, rebuildable
-from vtssi_pyro.artifacts.reading import File, Source, as_movie, called, dataset_of, movie_of
+from vtssi_pyro.artifacts.reading import Source, as_movie, brought, called, dataset_of, movie_of
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import override
 from vtssi_pyro.data import FLAVOURS, Dataset
@@ -58,8 +58,7 @@ class Plan(NamedTuple):
 
 def planned(
     data: Source | None, tracker: AnyTracker, preset: str, hints: Hints, objects: int | None,
-    changes: Changes, held_out: Dataset | None, mnist: File | None, where: torch.device, group: Group,
-    report: Reporter,
+    changes: Changes, held_out: Dataset | None, where: torch.device, group: Group, report: Reporter,
 ) -> Plan:  # fmt: skip
     """All that a training is decided by; see :func:`vtssi_pyro.fit` for the arguments."""
     recipe, start = _recipe(tracker, preset)
@@ -69,7 +68,7 @@ def planned(
     side = recipe.model.frame_size if fixed else None
     source = _learned(recipe.data.source if data is None else data, hints, objects, held_out, side, report)
     config = configured(recipe, source, changes, fixed)
-    splits = open_splits(config, mnist, where, None if isinstance(source, str) else source)
+    splits = open_splits(config, where, None if isinstance(source, str) else source)
     training.check(config, splits.train, group)
     if start:
         check_start(start, config, changes)
@@ -81,7 +80,6 @@ def replanned(
     data: Source | None,
     changes: Changes,
     held_out: Dataset | None,
-    mnist: File | None,
     where: torch.device,
     group: Group,
 ) -> tuple[Config, Splits | None]:
@@ -92,7 +90,6 @@ def replanned(
         data: what it learns from, in place of what its configuration names.
         changes: that it is expected to be made with.
         held_out: of sequences in memory, those to judge by.
-        mnist: folder of MNIST's files.
         where: to train.
         group: the processes that will train.
     """
@@ -106,7 +103,7 @@ def replanned(
         given = PreparedMovie.of(movie_of(config.data.source if data is None else data), preparation)
     elif data is not None and path is None:
         given = halves(dataset_of(data), called(data), held_out)
-    splits = open_splits(config, mnist, where, given)
+    splits = open_splits(config, where, given)
     training.check(config, splits.train, group)
     return config, splits
 
@@ -141,10 +138,12 @@ def _learned(
 ) -> str | Halves | PreparedMovie:
     """What is learned from: a flavour or a file's path, sequences, or a movie, prepared."""
     flavour = isinstance(data, str) and data in FLAVOURS
+    data = brought(data)
     if isinstance(data, PreparedMovie):
-        return data
-    if held_out is None and not flavour and (movie := as_movie(data)):
-        return look(movie, replace(hints, objects=objects or hints.objects), side, report.say)
+        movie = data.sized(side) if side else data
+        return replace(movie, found=replace(movie.inspected, objects=objects)) if objects else movie
+    if held_out is None and not flavour and (found := as_movie(data)):
+        return look(found, replace(hints, objects=objects or hints.objects), side, report.say)
     said = next((field.name for field in fields(hints) if getattr(hints, field.name) is not None), None)
     if said:
         raise UsageError(f"--{said.replace('_', '-')}: is of a movie; leave it out")
@@ -153,15 +152,13 @@ def _learned(
     return halves(dataset_of(data), called(data), held_out)
 
 
-def named(changes: Changes | Iterable[str], objects: int | None, mnist: File | None) -> dict[str, str]:
+def named(changes: Changes | Iterable[str], objects: int | None) -> dict[str, str]:
     """Assignments by what errors call them."""
     named = (
         dict(changes) if isinstance(changes, Mapping) else {f"--set {change}": change for change in changes}
     )
     if objects is not None:
         named["--objects"] = f"model.num_objects={objects}"
-    if mnist is not None and not any(text.startswith("data.digits") for text in named.values()):
-        named["--digits"] = 'data.digits="mnist"'
     return named
 
 
@@ -184,9 +181,7 @@ def configured(
     digits = _naming(changes, ("data.digits",))
     if digits and not flavour:
         name = data if isinstance(data, str) else data.name
-        raise UsageError(
-            f"{digits}, --mnist: {name} is no flavour of moving digits but a file; leave them out"
-        )
+        raise UsageError(f"{digits}: {name} is no flavour of moving digits but a file; leave it out")
     if isinstance(data, PreparedMovie):
         config, keys = (recipe if fixed else suited(recipe, data)), of_movie(data)
     elif isinstance(data, str) and flavour:

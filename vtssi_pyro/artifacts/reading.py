@@ -15,7 +15,7 @@ from vtssi_pyro.data.frames import as_array
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.inference.filter import Estimate, estimates
 from vtssi_pyro.movies import Movie, array_movie, is_movie, open_movie, thumbnails
-from vtssi_pyro.movies.prepared import PreparedMovie, look
+from vtssi_pyro.movies.prepared import PreparedMovie, was_kept
 from vtssi_pyro.plots.style import Frames
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
 from vtssi_pyro.train.reporting import Reporter
@@ -63,6 +63,12 @@ class Opened(NamedTuple):
         return small.frames[None], tracks.moved(lambda points: points * small.ratio, small.ratio)
 
 
+def brought(source: Source) -> Source:
+    """The movie itself, prepared, where a source is a folder that :func:`vtssi_pyro.inspect` wrote; others stay."""
+    kept = isinstance(source, str | os.PathLike) and was_kept(source)
+    return PreparedMovie.load(source) if kept else source  # type: ignore[arg-type]
+
+
 def as_movie(source: Source) -> Movie | None:
     """One movie, where a source is one: a file or folder of one, or an array (T, H, W) or (T, H, W, 3)."""
     if isinstance(source, str | os.PathLike):
@@ -79,6 +85,7 @@ def movie_of(source: Source) -> Movie:
     Raises:
         DataError: it is none.
     """
+    source = brought(source)
     if isinstance(source, Movie | PreparedMovie):
         return source if isinstance(source, Movie) else source.movie
     if isinstance(source, str | os.PathLike):
@@ -101,27 +108,26 @@ def dataset_of(source: Source) -> Dataset:
     return source
 
 
-def opened(source: Source, loaded: Loaded, report: Reporter, anew: bool = False) -> Opened:
+def opened(source: Source, loaded: Loaded) -> Opened:
     """Frames for a tracker: sequences, or, where it learned from a movie, a movie prepared as that one was.
 
     Args:
-        source: sequences or a movie.
+        source: sequences or a movie; one that is prepared already, by itself, may be of another camera or place.
         loaded: the tracker.
-        report: told what is found in a movie that is inspected.
-        anew: whether the movie is of another camera or place, and is to be inspected and prepared by itself.
     """
-    if isinstance(source, PreparedMovie):
-        return _of_movie(source)
+    source = brought(source)
     preparation = loaded.preparation
+    if isinstance(source, PreparedMovie):
+        if loaded.source and preparation is None:
+            raise UsageError(
+                f"{loaded.name} did not learn from a movie, and prepares none: give frames of its own size"
+            )
+        return _of_movie(source.sized(loaded.side))
     if preparation is None:
-        if anew:
-            raise UsageError(f"--prepare-anew: {loaded.name} did not learn from a movie; leave it out")
         return Opened(sequences(source, loaded), None, not isinstance(source, str | os.PathLike))
     movie = as_movie(source)
     if movie is None:
         raise _sequences_for_a_movie(source, loaded)
-    if anew:
-        return _of_movie(look(movie, side=loaded.side, tell=report.say))
     return _of_movie(PreparedMovie.of(movie, preparation))
 
 

@@ -18,13 +18,12 @@ from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.movies import Preparation
+from vtssi_pyro.movies.preparation import FILE as PREPARATION
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.system.atomic import FULL, atomic_write, write_json
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.system.provenance import versions
 from vtssi_pyro.train.config import Config
-
-PREPARATION = "preparation.npz"
 
 
 class Run:
@@ -95,6 +94,13 @@ class Run:
                     number += 1
                     continue
             return cls.create(run.folder, config, machine, start, preparation)
+
+    @classmethod
+    def newest(cls, parent: str | os.PathLike[str] = "runs") -> "Run | None":
+        """Of the runs in a folder that have weights, the one that was begun last; None where there is none."""
+        made = [path.parent for path in Path(parent).glob("*/config.json")]
+        runs = [run for run in map(cls, made) if run.checkpoint().exists()]
+        return max(runs, key=lambda run: (run.folder / "config.json").stat().st_mtime_ns, default=None)
 
     def check_new(self) -> None:
         """Refuse a folder that holds a run."""

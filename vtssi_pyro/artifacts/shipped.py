@@ -98,7 +98,7 @@ class Pretrained:
             CheckpointError: no such weights, damaged ones, or such as their card does not fit.
         """
         if checkpoint_name != "last":
-            raise UsageError(f"{self.name}: has no checkpoint {checkpoint_name}; leave --checkpoint out")
+            raise UsageError(f"{self.name}: has no checkpoint {checkpoint_name}, but one that needs no name")
         card, path = self.card, self._folder / f"{self._name}.safetensors"
         config = self._config(card)
         try:

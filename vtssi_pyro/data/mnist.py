@@ -101,6 +101,6 @@ def _download(file: _File) -> Path:
 def _by_hand(file: _File) -> str:
     return (
         f"To place the files by hand: put {' and '.join(f'{f.name}.gz' for f in FILES.values())} into one "
-        f"folder and name it with --mnist DIR or the environment variable {FOLDER_VARIABLE}; "
+        f"folder and name it with the environment variable {FOLDER_VARIABLE}; "
         "or use the embedded digits, which need no download"
     )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from vtssi_pyro.movies.transforms import (
 )
 from vtssi_pyro.system.atomic import atomic_write
 
+FILE = "preparation.npz"  # by this name beside what a preparation is of
 QUIET = 2.0  # of the noise's standard deviation: what stays black
 LEARNING_RATE = 0.02  # of the contrast: by how much a rolling background follows a frame
 
@@ -53,6 +54,12 @@ class Preparation:
             lambda places, transform: transform.to_source(places),
             reversed(self.transforms),
             np.asarray(points, float),
+        )
+
+    def sized(self, side: int) -> "Preparation":
+        """The same for a model whose frames have ``side`` pixels a side."""
+        return Preparation(
+            tuple(replace(t, side=side) if isinstance(t, Resize) else t for t in self.transforms)
         )
 
     def lines(self) -> list[str]:

@@ -1,5 +1,6 @@
 """One movie of a user's, prepared for a model, and tracks in the movie's own pixels."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,12 +19,16 @@ from vtssi_pyro.movies import (
     open_movie,
     suggested_preparation,
 )
+from vtssi_pyro.movies.preparation import FILE
+from vtssi_pyro.movies.transforms import Background
 from vtssi_pyro.ops.peaks import peaks
 from vtssi_pyro.ops.spatial import to_pixels
+from vtssi_pyro.system.atomic import write_json
 from vtssi_pyro.tracks.tracks import Tracks
 
 WANTED, SMALLEST, LARGEST = 10, 64, 160  # px: of an object in the model's frames; of these frames
 SAMPLED = 64  # frames that tell how high peaks are
+FOUND = "inspection.json"  # what was found in a movie, beside its preparation
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,58 @@ class PreparedMovie:
         """A movie prepared as what was found in it suggests, in frames of ``side`` pixels; None: what suits it."""
         preparation = suggested_preparation(found, side or model_side(found))
         return replace(cls.of(source, preparation), found=found)
+
+    def save(self, folder: Path | str) -> list[Path]:
+        """Keep what was found in the movie and its preparation, but no frames; returns the files.
+
+        Args:
+            folder: that exists.
+        """
+        paths = [Path(folder) / FOUND, Path(folder) / FILE]
+        place = Path(self.name)
+        movie = str(place.resolve()) if place.exists() else None  # frames in memory are nowhere
+        self.preparation.save(paths[1])
+        write_json(paths[0], {"movie": movie, **self.inspected.as_dict()})
+        return paths
+
+    @classmethod
+    def load(cls, folder: Path | str, source: Movie | Path | str | None = None) -> "PreparedMovie":
+        """A movie prepared as :meth:`save` has kept it.
+
+        Args:
+            folder: that :meth:`save` wrote to.
+            source: another movie of the same camera; None: the one that was inspected.
+
+        Raises:
+            DataError: the folder is none of these; the movie is gone, of another size, or has changed.
+        """
+        path = Path(folder) / FOUND
+        preparation = Preparation.load(Path(folder) / FILE)
+        try:
+            kept = json.loads(path.read_text())
+            place = kept.pop("movie")
+            sizes = {key: tuple(kept[key]) for key in ("size", "crop") if kept[key]}
+            height, width = (side // kept["shrunk"] for side in kept["size"])
+            found = Inspection(**(kept | sizes), background_image=_background(preparation, (height, width)))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DataError(f"{path}: damaged, or not what vtssi-pyro inspect wrote ({error})") from error
+        if source is None and place is None:
+            raise DataError(f"{path}: is of frames that no file holds: give the movie, too")
+        movie = cls.of(place if source is None else source, preparation)
+        if source is None and len(movie.frames) != found.length:
+            raise DataError(
+                f"{place}: has {len(movie.frames)} frames, {found.length} when it was inspected: inspect it again"
+            )
+        return replace(
+            movie, found=replace(found, name=movie.name, length=len(movie.frames), rate=movie.rate)
+        )
+
+    def sized(self, side: int) -> "PreparedMovie":
+        """The same for a model whose frames have ``side`` pixels a side; the movie is read again where it differs."""
+        preparation = self.preparation.sized(side)
+        if preparation == self.preparation:
+            return self
+        return replace(self, frames=_prepared(self.movie, preparation), preparation=preparation)
 
     @property
     def name(self) -> str:
@@ -147,6 +204,11 @@ def look(
     return prepared
 
 
+def was_kept(folder: Path | str) -> bool:
+    """Whether :meth:`PreparedMovie.save` has written to a folder."""
+    return (Path(folder) / FOUND).is_file() and (Path(folder) / FILE).is_file()
+
+
 def to_source(tracks: Tracks, preparation: Preparation) -> Tracks:
     """Tracks in the frames that a model sees as tracks in the movie's own pixels."""
     zero, one = preparation.to_source(np.array([[0.0, 0.0], [1.0, 1.0]]))
@@ -157,6 +219,12 @@ def model_side(found: Inspection) -> int:
     """Pixels a side that a model's frames should have, so that objects are neither lost nor larger than needed."""
     wanted = WANTED * max(found.size) / max(found.object_size, 1.0)
     return int(min(max(wanted, SMALLEST), LARGEST, max(found.size, default=LARGEST) + 32)) // 8 * 8
+
+
+def _background(preparation: Preparation, shape: tuple[int, int]) -> np.ndarray:
+    """What a preparation takes away, (h, w); black where that is nothing."""
+    taken = (t.image for t in preparation.transforms if isinstance(t, Background))
+    return next(taken, np.zeros(shape, np.float32))
 
 
 def _prepared(movie: Movie, preparation: Preparation) -> Tensor:

@@ -112,8 +112,8 @@ def measure(
 def command(key: Key, config: Config, sequences: int) -> str:
     """Return the command that reproduces a cell; folders and threads are the reader's choice."""
     return (
-        f"vtssi-pyro reproduce table1 --preset {config.preset} --variants {key.variant} --flavours {key.flavour} "
-        f"--seeds {key.seed} --sequences {sequences} --digits {config.data.digits}"
+        f"vtssi-pyro reproduce {key.name} --preset {config.preset} --sequences {sequences} "
+        f"--digits {config.data.digits}"
     )
 
 

@@ -53,7 +53,7 @@ class Studio(NamedTuple):
     def sequences(self, flavour: str, length: int | None = None) -> MovingDigits:
         """Draw held-out sequences of ``length`` frames."""
         config = self.order.config(Key("vtssi", flavour, self.seed))
-        return digits(config, self.order.mnist, "test", POOL, FIGURE_SEED, length)
+        return digits(config, "test", POOL, FIGURE_SEED, length)
 
     @property
     def observe(self) -> int:
@@ -70,7 +70,7 @@ class Studio(NamedTuple):
         return forecast(tracker, frames[:, :observed], frames.shape[1] - observed, self.samples)
 
 
-def draw(item: str, order: Order, seed: int, samples: int) -> Path:
+def draw(item: str, order: Order, seed: int, samples: int = 0) -> Path:
     """Draw a figure, and train the runs that it needs.
 
     Args:

@@ -1,10 +1,17 @@
 """The paper's own numbers, for comparison; no model imports them."""
 
+import re
 from typing import NamedTuple
 
 WITHOUT_MOT = "vtssi-without-mot"  # vtssi's weights, positions read from FIND (section 5.2)
 MODELS = ("air", "find", "rect-find", "find-mot", "vtssi", WITHOUT_MOT)
 FLAVOURS = ("linear", "linear-overlap", "elliptic", "elliptic-overlap")  # the rows of Table 1
+
+
+def cell(name: str) -> tuple[str, str, int] | None:
+    """Variant, flavour and seed of the cell VARIANT-FLAVOUR-SEED; None where the table has no such cell."""
+    found = re.fullmatch(rf"({'|'.join(MODELS)})-({'|'.join(FLAVOURS)})-([0-9]+)", name)
+    return (found[1], found[2], int(found[3])) if found else None
 
 
 class Published(NamedTuple):

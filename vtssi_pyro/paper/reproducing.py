@@ -28,7 +28,6 @@ class Order(NamedTuple):
 
     preset: str
     digits: str
-    mnist: str | None
     out: Path
     device: torch.device
     threads: int | None
@@ -72,7 +71,7 @@ def trained(order: Order, key: Key) -> Run:
         if run.read_summary():
             return run
     if not order.train:
-        raise CheckpointError(f"{run.folder}: not trained, or not to the end; leave out --no-training")
+        raise CheckpointError(f"{run.folder}: not trained, or not to the end, and this order trains nothing")
     return _train(order, run, wanted)
 
 
@@ -92,7 +91,7 @@ def _check_same(run: Run, wanted: Config, report: Reporter) -> None:
         "--preset": (found.preset, wanted.preset),
         "flavour": (found.data.source, wanted.data.source),
         "--digits": (found.data.digits, wanted.data.digits),
-        "--seeds": (found.seed, wanted.seed),
+        "seed": (found.seed, wanted.seed),
     }
     differing = [f"{name} {was}, not {asked}" for name, (was, asked) in pairs.items() if was != asked]
     if differing:
@@ -107,7 +106,7 @@ def _train(order: Order, run: Run, wanted: Config) -> Run:
     resume = (run.folder / "config.json").exists()
     config = run.config if resume else wanted
     prepare(order.threads or (run.machine.get("threads") if resume else None))
-    splits = open_splits(config, order.mnist, order.device)
+    splits = open_splits(config, order.device)
     training.check(config, splits.train)
     machine = machine_of(order.device)
     if resume:

@@ -112,9 +112,9 @@ def _has(order: Order, cells: Cells, key: Key, sequences: int) -> bool:
 
 def _measured(order: Order, key: Key, run: Any, sequences: int) -> dict[str, Any]:
     config = run.config
-    test = digits(config, order.mnist, "test", sequences, TABLE_SEED)
+    test = digits(config, "test", sequences, TABLE_SEED)
     few = min(sequences, LONG_SEQUENCES)
-    long = digits(config, order.mnist, "test", few, LONG_SEED, config.observe + HORIZON)
+    long = digits(config, "test", few, LONG_SEED, config.observe + HORIZON)
     watched = order.report.watched
     with watched(test, "judging", times=2) as near, watched(long, "predicting far") as far:
         return measure(key, run, HeldOut(near, far), order.device, starts(run))

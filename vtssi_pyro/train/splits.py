@@ -1,7 +1,6 @@
 """Where a training's sequences come from: a flavour of moving digits, a file, or one movie."""
 
 import difflib
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,7 +56,6 @@ class Halves(NamedTuple):
 
 def open_splits(
     config: Config,
-    mnist: str | os.PathLike[str] | None,
     device: torch.device,
     given: Halves | PreparedMovie | None = None,
 ) -> Splits:
@@ -65,7 +63,6 @@ def open_splits(
 
     Args:
         config: resolved.
-        mnist: folder of MNIST's files.
         device: that drawn sequences to learn from are to be on.
         given: the movie, or the sequences, that the configuration is about; None: its source is opened.
     """
@@ -93,11 +90,11 @@ def open_splits(
             )
         return Splits(train, kept, kept, kept)
 
-    validation = digits(config, mnist, "validation", data.validation_sequences, _VALIDATION_SEED)
+    validation = digits(config, "validation", data.validation_sequences, _VALIDATION_SEED)
     return Splits(
-        digits(config, mnist, "train", data.sequences, config.seed).to(device),
+        digits(config, "train", data.sequences, config.seed).to(device),
         validation,
-        digits(config, mnist, "test", data.test_sequences, _TEST_SEED),
+        digits(config, "test", data.test_sequences, _TEST_SEED),
         validation,
     )
 
@@ -109,7 +106,6 @@ def is_flavour(source: str) -> bool:
 
 def digits(
     config: Config,
-    mnist: str | os.PathLike[str] | None,
     split: str,
     sequences: int,
     seed: int,
@@ -117,7 +113,7 @@ def digits(
 ) -> MovingDigits:
     """Moving digits as a configuration has them, of a split; ``length`` in frames, None for the configuration's."""
     data, model = config.data, config.model
-    sprites = load_digits(data.digits, split, Path(mnist) if mnist else None)
+    sprites = load_digits(data.digits, split)
     return moving_digits(
         data.source, sprites, sequences=sequences, length=length or data.length, frame_size=model.frame_size,
         objects=model.num_objects, seed=seed, blend=data.blend,

@@ -1,0 +1,60 @@
+"""``vtssi-pyro live``."""
+
+import sys
+
+import click
+
+from .options import command, machine_options, option
+
+
+@command(
+    "vtssi-pyro live runs/vtssi-beads-0001 pictures/ --out tracks",
+    "camera | vtssi-pyro live runs/vtssi-beads-0001 - --size 640x480 --out tracks",
+)
+@click.argument("run", type=click.Path())
+@click.argument("source", type=click.Path())
+@option("--out", default="tracks", show_default=True, metavar="DIR", type=click.Path(), section="Output",
+        help="Folder for tracks.csv.")  # fmt: skip
+@option("--patience", type=click.FloatRange(min=0), default=10.0, show_default=True, metavar="SECONDS",
+        section="Source", help="How long to wait for another picture.")  # fmt: skip
+@option("--size", metavar="WIDTHxHEIGHT", section="Source",
+        help="Of frames on standard input.  [default: as the run learned from]")  # fmt: skip
+@machine_options
+def live(
+    run: str, source: str, out: str, patience: float, size: str | None, device: str, threads: int | None
+) -> None:
+    """Track frames of SOURCE as they come, in constant memory, with the tracker of RUN.
+
+    RUN is the folder of a run, pretrained:NAME, or the file of a checkpoint, RUN/checkpoints/best.pt. A run of
+    vtssi-pyro fit MOVIE takes frames from the same camera.
+    SOURCE is a folder to which pictures are added, until a file called end is there or for --patience nothing comes, or
+    - for raw frames on standard input (8-bit grey). Ctrl-C ends either well.
+
+    Rows of tracks.csv, the only file, are written frame by frame, as vtssi-pyro track writes them but for the first
+    frames alone deciding how many objects there are; how long each frame took is told at the end.
+    """
+    from vtssi_pyro import api
+    from vtssi_pyro.system.machine import prepare
+
+    from .arguments import weights
+    from .progress import reporter
+
+    run, checkpoint = weights(run)
+    shape = _shape(size)
+    prepare(threads)
+    api.track_live(
+        run, sys.stdin.buffer if source == "-" else source, out, patience=patience, size=shape, device=device,
+        checkpoint=checkpoint, report=reporter(),
+    )  # fmt: skip
+
+
+def _shape(text: str | None) -> tuple[int, int] | None:
+    """(H, W) of WIDTHxHEIGHT."""
+    from vtssi_pyro.errors import UsageError
+
+    if text is None:
+        return None
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise UsageError(f"--size {text}: expected WIDTHxHEIGHT, such as 640x480")
+    return int(height), int(width)

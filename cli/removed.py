@@ -1,0 +1,85 @@
+"""Options and commands that are no more, and what to type instead."""
+
+from collections.abc import Mapping
+
+_MNIST = "export VTSSI_MNIST=FOLDER and say --digits mnist"
+_LOOKED = "say it to inspect: vtssi-pyro inspect MOVIE {} --out looked, then vtssi-pyro fit --prepared looked"
+_LIVE = "vtssi-pyro live RUN SOURCE --out tracks"
+_ANOTHER = "vtssi-pyro inspect MOVIE --out looked, then give looked in place of MOVIE"
+_WEIGHTS = "name the file in place of RUN: RUN/checkpoints/best.pt"
+_CELLS = "name the cells: vtssi-pyro reproduce vtssi-linear-0 air-elliptic-1"
+_WRITE = 'in Python: generate("linear", "FILE.npz", split="train")'
+
+_OWN: Mapping[str, Mapping[str, str]] = {
+    "generate": {
+        "--mnist": _MNIST,
+        "--force": "remove FILE.npz first",
+        "--split": _WRITE,
+    },
+    "inspect": {},
+    "fit": {
+        "--mnist": _MNIST,
+        "--object-size": _LOOKED.format("--object-size PIXELS"),
+        "--background": _LOOKED.format("--background KIND"),
+        "--polarity": _LOOKED.format("--polarity KIND"),
+        "--crop": _LOOKED.format("--crop LEFT,TOP,WIDTH,HEIGHT"),
+        "--seed": "--set seed=N",
+        "--compile": "--set train.compile=true",
+    },
+    "evaluate": {
+        "--export": 'in Python: evaluate("RUN", "DATA.npz", export="DIR")',
+        "--checkpoint": _WEIGHTS,
+        "--without-mot": 'in Python: tracker = load("RUN"); tracker.motion = tracker.walk(); judge(tracker, data)',
+    },
+    "track": {
+        "--stream": _LIVE,
+        "--patience": f"{_LIVE} --patience SECONDS",
+        "--size": f"{_LIVE} --size WIDTHxHEIGHT",
+        "--appearance": "leave it out: tracks.json holds what each object looks like",
+        "--prepare-anew": _ANOTHER,
+        "--checkpoint": _WEIGHTS,
+    },
+    "predict": {
+        "--raw": 'in Python: forecast("RUN", "DATA", raw=True, out="predictions")',
+        "--seed": 'in Python: forecast("RUN", "DATA", seed=N, out="predictions")',
+        "--prepare-anew": _ANOTHER,
+        "--checkpoint": _WEIGHTS,
+    },
+    "calibrate": {
+        "--mnist": "export VTSSI_MNIST=FOLDER; which digits is the run's to say",
+        "--sequences": 'in Python: calibrate("RUN", count=N)',
+        "--samples": 'in Python: calibrate("RUN", samples=N)',
+        "--seed": 'in Python: calibrate("RUN", seed=N)',
+        "--checkpoint": _WEIGHTS,
+    },
+    "report": {"--out": "copy RUN/report.html to where you want it"},
+    "info": {},
+    "benchmark": {
+        "--variant": "--set model.motion=random-walk, say; or in Python: measure(workload(VARIANT), device)",
+        "--batch": "--set train.stages.benchmark.batch=N",
+        "--length": "in Python: measure(workload(length=N), device)",
+        "--frame": "in Python: measure(workload(frame=N), device)",
+        "--objects": "--set model.num_objects=N",
+        "--repeats": "in Python: measure(workload(), device, repeats=N)",
+    },
+    "reproduce": {
+        "--mnist": "export VTSSI_MNIST=FOLDER",
+        "--variants": _CELLS,
+        "--flavours": _CELLS,
+        "--seeds": _CELLS,
+        "--no-training": "in Python: table1.make(Order(..., train=False), keys, sequences)",
+        "--samples": "in Python: figures.draw(ITEM, order, seed, samples)",
+    },
+}
+# By command and option; --debug once was an option of every command.
+OPTIONS: Mapping[str, Mapping[str, str]] = {
+    command: {"--debug": f"say it before the command: vtssi-pyro --debug {command}", **own}
+    for command, own in _OWN.items()
+}
+COMMANDS: Mapping[str, str] = {"plot": "vtssi-pyro report RUN"}
+
+
+def instead(command: str, option: str | None = None) -> str | None:
+    """The line that answers what once was an option of a command, or a command; None where it never was."""
+    typed = COMMANDS.get(command) if option is None else OPTIONS.get(command, {}).get(option)
+    return typed and f"{option or command} is no more: {typed}"
