@@ -1,4 +1,4 @@
-"""The least that a training step must compute: its convolutions, matrix products, crops and pastes, and nothing else.
+"""A lower bound of a training step: its convolutions, matrix products, crops and pastes alone.
 
 Bare tensor operations of a step's own sizes, forward and backward, in the organisation that is fastest: all frames at
 once, every object decoded once, inputs of recurrent nets projected once. No activation, no distribution, no sampling,
@@ -20,12 +20,15 @@ from vtssi_pyro.ops.spatial import crop, paste
 
 
 def floor_step(model: ModelConfig, batch: int, length: int) -> Callable[[], None]:
-    """A function that computes the floor of one step of the full VTSSI.
+    """Make a function that computes the floor of one step of the full VTSSI.
 
     Args:
-        model: sizes.
-        batch: sequences B.
-        length: frames T of each.
+        model: the sizes of the model.
+        batch: number of sequences B.
+        length: number of frames T of each.
+
+    Returns:
+        The function.
     """
     tracker = build(model)
     side, num_objects = model.frame_size, model.num_objects
@@ -117,7 +120,7 @@ def _rendered(tracker: Tracker, drawn: dict[str, Tensor], paths: Tensor) -> list
 
 
 def _bare(layers: nn.Module, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-    """Layers without their activations; of a network with two heads, both."""
+    """Apply layers without their activations; a network with two heads gives both outputs."""
     if hasattr(layers, "trunk"):
         x = _bare(layers.trunk, x)
         return _bare(layers.loc, x), _bare(layers.scale, x)
@@ -130,13 +133,13 @@ def _bare(layers: nn.Module, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
 
 
 def _thinned(x: Tensor) -> Tensor:
-    """As many pixels as pooling would leave."""
+    """Keep as many pixels as pooling would."""
     height, width = (side // 2 * 2 for side in x.shape[-2:])
     return x[..., :height:2, :width:2]
 
 
 def _recurrent(lstm: nn.LSTM, x: Tensor, reverse: bool = False) -> Tensor:
-    """The matrix products of an LSTM over (R, L, features), in one direction or in both: (R, L, units)."""
+    """Compute the matrix products of an LSTM over (R, L, features), in one direction or both: (R, L, units)."""
     directions = []
     for suffix in ("", "_reverse")[: 1 + reverse]:
         weight = getattr(lstm, f"weight_hh_l0{suffix}")

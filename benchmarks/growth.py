@@ -1,4 +1,4 @@
-"""How time and memory of a training step grow with length, objects, batch and frame side; and data with sequences.
+"""Growth of a training step's time and memory with length, objects, batch and frame side; of data with sequences.
 
 Every point is measured in a process of its own, because the peak of a process's memory never falls.
 
@@ -29,12 +29,14 @@ AXES = {
     "frame": (32, 50, 64, 96),
 }
 SEQUENCES = (1000, 5000, 20_000)
-DRAWN_AT_ONCE = 64  # sequences, as generate does; all frames together would need gigabytes
+DRAWN_AT_ONCE = 64  # sequences: all frames together would need gigabytes
 
 
 def main() -> None:
     parser = options.parser(__doc__, preset="standard", repeats=5, threads=1, out="growth")
-    parser.add_argument("--point", help=argparse.SUPPRESS)  # what a process of its own is to measure, as JSON
+    parser.add_argument(
+        "--point", help=argparse.SUPPRESS
+    )  # the point that a process of its own measures, as JSON
     chosen = parser.parse_args()
     if chosen.point:
         print(json.dumps(measured(**json.loads(chosen.point))))
@@ -45,46 +47,46 @@ def main() -> None:
 
 
 def write(found: dict[str, Any], folder: Path) -> None:
-    """Leave the numbers and their figure in a folder."""
+    """Write the numbers and their figure to a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "growth.json").write_text(json.dumps(found, indent=1) + "\n")
     pictures.growth(folder / "growth.png", found)
 
 
 def curves(preset: str, repeats: int, threads: int) -> dict[str, Any]:
-    """Points and exponents of every axis, all else as in BASE."""
+    """Measure points and exponents of every axis, with the other sizes of BASE."""
     shared = {"preset": preset, "repeats": repeats, "threads": threads}
     axes = {}
     for axis, values in AXES.items():
-        points = [apart(kind="step", **shared, **BASE | {axis: value}) for value in values]
+        points = [fresh(kind="step", **shared, **BASE | {axis: value}) for value in values]
         axes[axis] = {"values": values, "points": points} | {
             f"{key}_exponent": exponent(values, [point[key] for point in points])
             for key in ("seconds", "added_bytes")
         }
-    points = [apart(kind="data", **shared, sequences=number) for number in SEQUENCES]
+    points = [fresh(kind="data", **shared, sequences=number) for number in SEQUENCES]
     axes["sequences"] = {"values": SEQUENCES, "points": points}
     axes["sequences"]["seconds_exponent"] = exponent(SEQUENCES, [point["seconds"] for point in points])
     lean = [
-        apart(kind="step", **shared, **BASE, sequences=number) for number in (SEQUENCES[0], SEQUENCES[-1])
+        fresh(kind="step", **shared, **BASE, sequences=number) for number in (SEQUENCES[0], SEQUENCES[-1])
     ]
     return {"base": BASE, **shared, "axes": axes, "data_set": {"values": SEQUENCES[::2], "points": lean}}
 
 
-def apart(**point: Any) -> dict[str, Any]:
+def fresh(**point: Any) -> dict[str, Any]:
     """Measure a point in a fresh process."""
     command = [sys.executable, __file__, "--point", json.dumps(point)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found = json.loads(done.stdout)
-    told = {key: value for key, value in point.items() if key in (*BASE, "sequences")}
-    print(", ".join(f"{key} {value}" for key, value in told.items()), f"{found['seconds']:.3f} s", sep=": ",
+    sizes = {key: value for key, value in point.items() if key in (*BASE, "sequences")}
+    print(", ".join(f"{key} {value}" for key, value in sizes.items()), f"{found['seconds']:.3f} s", sep=": ",
           file=sys.stderr)  # fmt: skip
     return found
 
 
 def measured(kind: str, preset: str, repeats: int, threads: int, **sizes: int) -> dict[str, Any]:
-    """One point, in this process; bytes are the peak, and what the steps add to that of libraries and data.
+    """Measure one point in this process; bytes are the peak, and the share that the steps add to libraries and data.
 
-    The least possible step goes first: what libraries load and keep when they are first used is none of the step's.
+    The least possible step goes first, since memory that libraries keep from their first use is not the step's.
     """
     prepare(threads)
     if kind == "data":
@@ -108,7 +110,7 @@ def measured(kind: str, preset: str, repeats: int, threads: int, **sizes: int) -
 
 
 def generation(preset: str, sequences: int) -> dict[str, Any]:
-    """Seconds until sequences of 20 frames are chosen, which is all that training waits for, and drawn."""
+    """Time the choice of sequences of 20 frames, which is all that training waits for, and their drawing."""
     config = workload(preset=preset, sequences=sequences, length=20)
     digits(config, 2, 20)  # the digits themselves are read once
     start = time.perf_counter()
@@ -121,13 +123,13 @@ def generation(preset: str, sequences: int) -> dict[str, Any]:
 
 
 def exponent(x: Any, y: Any) -> float:
-    """Slope of the logarithms' least-squares line through the larger half of the points."""
+    """Fit the slope of the logarithms' least-squares line to the larger half of the points."""
     half = max(2, -(-len(x) // 2))
     return float(np.polyfit(np.log(x[-half:]), np.log(y[-half:]), 1)[0])
 
 
 def table(found: dict[str, Any]) -> list[str]:
-    """Lines of every axis: values, seconds, memory and exponents."""
+    """Write lines of every axis: values, seconds, memory and exponents."""
     base = ", ".join(f"{name} {value}" for name, value in found["base"].items())
     lines = [f"vtssi, preset {found['preset']}, threads {found['threads']}; unless said otherwise {base}", ""]
     for axis, curve in found["axes"].items():

@@ -1,4 +1,4 @@
-"""What ``fit MOVIE`` reaches: movies with truth are drawn, saved as a user would have them, learned from and tracked.
+"""Accuracy of ``fit MOVIE``: movies with truth are drawn, saved like a user's, fitted and tracked.
 
 python benchmarks/movies.py --out movies [--kinds blobs,rings,digits,beads] [--threads 1]
 """
@@ -17,7 +17,8 @@ from scipy.optimize import linear_sum_assignment
 from vtssi_pyro.data.scenes import Drawn, scene
 from vtssi_pyro.movies import write_film
 
-MOVIES = {  # kind of scene and its sizes, file, how near is tracked, in px or as a share of the size
+# Kind of scene and its sizes, file, largest error of a tracked object, px; None: a quarter of the size.
+MOVIES = {
     "blobs": ({"kind": "blobs", "side": 256, "size": 24}, "blobs.mp4", None),
     "rings": ({"kind": "rings", "side": 200, "size": 32}, "rings", None),
     "digits": ({"kind": "digits", "side": 100}, "digits.gif", None),
@@ -27,7 +28,7 @@ BAR = 1.645  # standard deviations either side: 90 % of a normal density
 
 
 def save(drawn: Drawn, path: Path) -> None:
-    """As an MP4, a GIF or a folder of PNG."""
+    """Save a movie as an MP4, a GIF or a folder of PNG."""
     if path.suffix == ".mp4":
         write_film(path, (frame[..., None].repeat(3, -1) for frame in drawn.frames), 25.0)
     elif path.suffix == ".gif":
@@ -39,19 +40,19 @@ def save(drawn: Drawn, path: Path) -> None:
             Image.fromarray(frame).save(path / f"{index}.png")
 
 
-def tracked(drawn: Drawn, path: Path, near: float) -> dict[str, float]:
-    """Figures of a tracks.csv: objects and tracks are paired frame by frame by least distance."""
+def tracked(drawn: Drawn, path: Path, tolerance: float) -> dict[str, float]:
+    """Compute figures of a tracks.csv: objects and tracks are paired frame by frame by least distance, px."""
     rows = list(csv.DictReader(path.read_text().splitlines()))
     names = sorted({row["object"] for row in rows})
     length, objects, _ = drawn.path.shape
-    shape = length, max(len(names), objects), 2  # an object without a track is nowhere
+    shape = length, max(len(names), objects), 2  # an object without a track is far away
     found, spread = (np.full(shape, unknown) for unknown in (1e6, np.nan))
     for row in rows:
-        here = int(row["frame"]), names.index(row["object"])
-        found[here] = float(row["x"]), float(row["y"])
-        spread[here] = float(row["x_std"]), float(row["y_std"])
+        cell = int(row["frame"]), names.index(row["object"])
+        found[cell] = float(row["x"]), float(row["y"])
+        spread[cell] = float(row["x_std"]), float(row["y_std"])
     distance = np.linalg.norm(drawn.path[:, :, None] - found[:, None], axis=-1)  # (T, N, tracks)
-    pairs = [linear_sum_assignment(np.minimum(d, 10 * near)) for d in distance]
+    pairs = [linear_sum_assignment(np.minimum(d, 10 * tolerance)) for d in distance]
     errors = np.array([d[i, j] for d, (i, j) in zip(distance, pairs, strict=True)])
     mine = np.array([j for _, j in pairs])
     own = np.take_along_axis(found, mine[..., None], 1), np.take_along_axis(spread, mine[..., None], 1)
@@ -62,17 +63,17 @@ def tracked(drawn: Drawn, path: Path, near: float) -> dict[str, float]:
     return {
         "objects": drawn.path.shape[1],
         "tracks": len(names),
-        "tracked": float((errors < near).mean(0).min()),  # of the worst object
+        "tracked": float((errors < tolerance).mean(0).min()),  # of the worst object
         "error_px": float(errors.mean()),
         "median_px": float(np.median(errors)),
         "switches_apart": int(switched.sum()),
         "std_px": float(np.nanmedian(own[1])),
-        "within_90": float((np.abs(own[0] - drawn.path) < BAR * own[1])[errors < near].mean()),
+        "within_90": float((np.abs(own[0] - drawn.path) < BAR * own[1])[errors < tolerance].mean()),
     }
 
 
 def main() -> None:
-    """Every movie in turn; a line each, and JSON."""
+    """Fit and judge every movie in turn; a line each, and JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--kinds", default=",".join(MOVIES))
@@ -82,8 +83,8 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     for kind in options.kinds.split(","):
-        asked, name, near = MOVIES[kind]
-        drawn = scene(**asked, seed=options.seed)
+        sizes, name, tolerance = MOVIES[kind]
+        drawn = scene(**sizes, seed=options.seed)
         path, run, out = (options.out / part for part in (name, f"run-{kind}", f"tracks-{kind}"))
         save(drawn, path)
         command = [sys.executable, "-m", "vtssi_pyro.cli"]
@@ -92,7 +93,7 @@ def main() -> None:
             fit = [*command, "fit", path, *begun, "--threads", options.threads, "--out", run]
             subprocess.run(fit, check=True)
         subprocess.run([*command, "track", run, path, "--out", out], check=True)
-        figures = tracked(drawn, out / "tracks.csv", near or drawn.size / 4)
+        figures = tracked(drawn, out / "tracks.csv", tolerance or drawn.size / 4)
         summary = json.loads((run / "summary.json").read_text())
         figures["minutes"] = summary["minutes"]
         for name in ("drift", "straight"):  # 15 frames ahead

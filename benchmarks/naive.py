@@ -1,4 +1,4 @@
-"""The model as one would first write it: a loop over frames, ``grid_sample``, one observed site a frame.
+"""The model in its naive organisation: a loop over frames, ``grid_sample``, one observed site a frame.
 
 It shares every weight with the package's tracker and computes the same ELBO; only the organisation differs. It is the
 reference that ``step.py`` measures against.
@@ -21,7 +21,7 @@ from vtssi_pyro.types import Anneal, Detections, Objects, Plates, Scalar, State
 
 
 def naive_program(tracker: Tracker) -> Program:
-    """The tracker's program, reorganised frame by frame."""
+    """Reorganise the tracker's program frame by frame."""
     return NaiveProgram(
         tracker.scene, _rebuilt(NaiveAIR, tracker.attention), _rebuilt(NaivePicture, tracker.picture),
         _rebuilt(NaiveRECT, tracker.consensus), _rebuilt(NaiveFIND, tracker.finder), tracker.motion,
@@ -29,7 +29,7 @@ def naive_program(tracker: Tracker) -> Program:
 
 
 def _rebuilt(kind: type, block: torch.nn.Module) -> torch.nn.Module:
-    """The same block, weights included, under another class."""
+    """Make the same block with the same weights under another class."""
     clone = kind.__new__(kind)
     clone.__dict__.update(block.__dict__)
     return clone
@@ -78,7 +78,7 @@ class NaivePicture(AdditivePicture):
     """Glimpses pasted by ``grid_sample``, object by object."""
 
     def render_frame(self, objects: Objects, position: Tensor, flatness: Scalar) -> Tensor:
-        """One frame's mean (B, C, H, W); every object is decoded again."""
+        """Render one frame's mean (B, C, H, W); every object is decoded again."""
         side, num_objects = self.frame_size, position.shape[-2]
         canvas = position.new_zeros(len(position), self.channels, side, side)
         steps = counting.steps(counting.expected_number(objects.count, num_objects), num_objects)
@@ -133,7 +133,7 @@ class NaiveFIND(FIND):
 
 
 def _theta(scale: Tensor, shift: Tensor) -> Tensor:
-    """Affine matrices (B, 2, 3) of axis-aligned maps."""
+    """Make affine matrices (B, 2, 3) of axis-aligned maps."""
     theta = scale.new_zeros(len(scale), 2, 3)
     theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = scale[:, 0], scale[:, 1], shift
     return theta

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def parser(description: str | None, **defaults: Any) -> argparse.ArgumentParser:
-    """A parser with an option for every default, of the default's type."""
+    """Make a parser with an option for every default, of the default's type."""
     made = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )

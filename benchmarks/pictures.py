@@ -22,7 +22,7 @@ TITLES = {
 
 
 def growth(path: Path, found: Mapping[str, Any]) -> None:
-    """Seconds above, memory below, one column an axis, both scales logarithmic; slopes are the exponents."""
+    """Draw seconds above, memory below, one column an axis, both scales logarithmic; slopes are the exponents."""
     axes = found["axes"]
     figure = Figure(figsize=(2.6 * len(axes), 5.2), layout="constrained")
     for column, (name, curve) in enumerate(axes.items(), start=1):
@@ -47,7 +47,7 @@ def growth(path: Path, found: Mapping[str, Any]) -> None:
 
 
 def report(path: Path, found: Mapping[str, Any]) -> None:
-    """What a step of the others takes beside one of the package's, and what each preset reaches."""
+    """Draw the time of other steps over one of the package's, and the speed of each preset."""
     figure = Figure(figsize=(11, 2.9), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     others = {row["title"]: row["over_package"] for row in found["comparisons"].values()}
@@ -66,7 +66,7 @@ def report(path: Path, found: Mapping[str, Any]) -> None:
 
 
 def _bars(axes: Axes, heights: Mapping[str, float], colour: str, number: str) -> None:
-    """Bars from left to right, the first on top, with their values at their ends."""
+    """Draw bars from left to right, the first on top, with their values at their ends."""
     bars = axes.barh(list(heights), list(heights.values()), color=colour, height=0.55)
     axes.bar_label(bars, [number.format(value) for value in heights.values()], padding=3, fontsize=LETTERS,
                    color=INK, family=FONT_FAMILY)  # fmt: skip

@@ -1,8 +1,8 @@
-"""A training step of AIR as everyone starts with it, on single frames, against a training step of this package.
+"""A training step of plain AIR on single frames against a training step of this package.
 
 AIR (Eslami et al., 2016) in plain Pyro: up to three discrete steps, a recurrent network that looks at the whole frame
-in every one, score-function gradients for the presence of objects. It is spared what would slow it: no baselines,
-frames drawn beforehand. It knows nothing of time; each frame is a scene of its own.
+in every one, score-function gradients for the presence of objects. Nothing slows it needlessly: it has no baselines,
+and its frames are drawn beforehand. It has no model of time; each frame is a scene of its own.
 
 python benchmarks/pyro_air.py --batch 16 --length 10 --threads 1
 """
@@ -24,8 +24,8 @@ from vtssi_pyro.benchmark import as_in_training, digits, trainer, workload
 from vtssi_pyro.system.machine import prepare
 
 STEPS, WINDOW, WHAT, UNITS, HIDDEN = 3, 28, 50, 256, 200
-PRESENT, NOISE = 0.5, 0.3  # probability of one more object; of a pixel
-SCALE = 2.0  # mean of the first number of z_where: how many windows fit into a frame's side
+PRESENT, NOISE = 0.5, 0.3  # probability of one more object; standard deviation of a pixel
+SCALE = 2.0  # mean of the first number of z_where, the number of windows along a frame's side
 
 
 class AIR(nn.Module):
@@ -44,7 +44,7 @@ class AIR(nn.Module):
         self.register_buffer("where_scale", torch.tensor([0.3, 1.0, 1.0]))
 
     def model(self, frames: Tensor) -> None:
-        """An object while the coin says so, each pasted onto the frame."""
+        """Draw objects until a coin ends it, and paste each onto the frame."""
         pyro.module("air", self)
         present, canvas = frames.new_ones(len(frames), 1), torch.zeros_like(frames)
         with pyro.plate("frames", len(frames)):
@@ -59,7 +59,7 @@ class AIR(nn.Module):
             pyro.sample("x", Normal(canvas, NOISE).to_event(2), obs=frames)
 
     def guide(self, frames: Tensor) -> None:
-        """Look at the frame and at what was found so far; say whether there is more, where, and what it is."""
+        """Infer step by step from the frame and earlier steps if one more object is present, where, and its look."""
         pyro.module("air", self)
         batch, flat = len(frames), frames.flatten(1)
         present, where, what = flat.new_ones(batch, 1), flat.new_zeros(batch, 3), flat.new_zeros(batch, WHAT)
@@ -75,31 +75,31 @@ class AIR(nn.Module):
                 what = pyro.sample(f"what_{t}", Normal(loc, softplus(scale)).mask(present).to_event(1))
 
     def cut(self, frames: Tensor, where: Tensor) -> Tensor:
-        """Windows (B, 28, 28) of frames (B, H, W); where is (B, 3), zoom and x and y of the shift."""
+        """Cut windows (B, 28, 28) out of frames (B, H, W); where is (B, 3), zoom and x and y of the shift."""
         zoom = where[:, :1].clamp_min(0.1)
         return _warp(frames, 1 / zoom, -where[:, 1:] / zoom, WINDOW)
 
     def paste(self, glimpses: Tensor, where: Tensor) -> Tensor:
-        """Windows back in frames (B, H, W)."""
+        """Paste windows into frames (B, H, W)."""
         return _warp(glimpses, where[:, :1].clamp_min(0.1), where[:, 1:], self.side)
 
 
 def _warp(images: Tensor, scale: Tensor, shift: Tensor, side: int) -> Tensor:
-    """Pixels of images (B, h, w) at scale * grid + shift, as (B, side, side)."""
+    """Sample images (B, h, w) at scale * grid + shift, as (B, side, side)."""
     theta = torch.cat([torch.diag_embed(scale.expand(-1, 2)), shift.unsqueeze(-1)], -1)  # (B, 2, 3)
     grid = affine_grid(theta, [len(images), 1, side, side], align_corners=False)
     return grid_sample(images.unsqueeze(1), grid, align_corners=False).squeeze(1)
 
 
 def stepper(frames: Tensor) -> Callable[[], float]:
-    """A function that makes one training step on frames (B, H, W) and returns the loss per frame."""
+    """Make a function that takes one training step on frames (B, H, W) and returns the loss per frame."""
     air = AIR(frames.shape[-1])
     svi = SVI(air.model, air.guide, pyro.optim.Adam({"lr": 1e-4}), TraceGraph_ELBO())
     return lambda: svi.step(frames) / len(frames)
 
 
 def compare(batch: int = 16, length: int = 10, repeats: int = 10) -> dict[str, Any]:
-    """Both steps in turn on as many frames; the package's are sequences, read as such."""
+    """Time both steps in turn on as many frames; the package reads them as sequences."""
     device = torch.device("cpu")
     config = workload(batch=batch, length=length)
     frames = digits(config, batch, length).frames(slice(None)).flatten(0, 1)

@@ -1,4 +1,4 @@
-"""How much of a training step is Pyro's: effect handlers, traces, distributions and the ELBO's bookkeeping.
+"""Pyro's share of a training step: effect handlers, traces, distributions and the ELBO's bookkeeping.
 
 Time spent in the Python code of Pyro, of ``torch.distributions`` and of the package's handlers and objective, not in
 the tensor operations they call, as a profiler counts it, against the step's time without the profiler. A profiler slows
@@ -25,7 +25,7 @@ PYRO = ("/pyro/", "/torch/distributions/", "contextlib.py", "model/handlers.py",
 
 
 def measure(batch: int = 32, length: int = 10, repeats: int = 10) -> dict[str, Any]:
-    """Seconds of a ``standard`` step, and Pyro's part of them."""
+    """Time a ``standard`` step, and Pyro's share of it."""
     with as_in_training():
         step = trainer(workload(batch=batch, length=length), torch.device("cpu")).advance
         for _ in range(WARM_UP):

@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def over_floor(repeats: int, batch: int = 64, length: int = 10) -> dict[str, Any]:
-    """The package's step beside the least that its arithmetic takes."""
+    """Time the package's step against the floor of its arithmetic."""
     config = workload(batch=batch, length=length)
     with as_in_training():
         own = trainer(config, torch.device("cpu")).advance
@@ -69,7 +69,7 @@ def over_floor(repeats: int, batch: int = 64, length: int = 10) -> dict[str, Any
 
 
 def of_preset(preset: str, threads: int) -> dict[str, Any]:
-    """What ``vtssi-pyro benchmark`` says, in a process of its own for the sake of its memory."""
+    """Run ``vtssi-pyro benchmark`` in a process of its own, so that its memory is its own."""
     command = [sys.executable, "-m", "vtssi_pyro.cli", "benchmark", "--json", "--device", "cpu"]
     command += ["--preset", preset, "--threads", str(threads)]
     found: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
@@ -77,7 +77,7 @@ def of_preset(preset: str, threads: int) -> dict[str, Any]:
 
 
 def table(found: dict[str, Any]) -> list[str]:
-    """Lines of the comparisons and of the presets."""
+    """Write lines of the comparisons and of the presets."""
     lines = [f"{'training step against':<24}{'batch':>8}{'frames':>8}{'it, s':>9}{'this, s':>9}{'ratio':>8}"]
     for row in found["comparisons"].values():
         own, other = (

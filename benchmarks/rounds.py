@@ -10,7 +10,7 @@ from vtssi_pyro.benchmark import alternating
 
 
 def against(own: Callable[[], Any], name: str, other: Callable[[], Any], repeats: int) -> dict[str, Any]:
-    """Median seconds of the package's step and another, and the median of their ratios round by round."""
+    """Measure the median seconds of the package's step and another, and the median of their ratios round by round."""
     seconds = alternating({"package": own, name: other}, repeats)
     ratios = [b / a for a, b in zip(seconds["package"], seconds[name], strict=True)]
     return {

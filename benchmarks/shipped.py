@@ -22,7 +22,7 @@ SHOWN = (
 
 
 def main() -> None:
-    """A line for each flavour, and all metrics as JSON."""
+    """Print a line for each flavour, and write all metrics as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", help="name of weights that ship, or folder of a run")
     parser.add_argument("--sequences", type=int, default=10_000)

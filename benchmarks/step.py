@@ -21,7 +21,7 @@ from vtssi_pyro.train.step import Step
 
 
 def compare(batch: int = 64, length: int = 20, repeats: int = 5, bfloat16: bool = False) -> dict[str, Any]:
-    """Both steps in turn, on the same frames and from the same weights."""
+    """Time both steps in turn on the same frames and from the same weights."""
     torch.manual_seed(0)
     tracker = build("vtssi").eval()  # no dropout, so that both can be compared
     frames = torch.rand(batch, length, 1, 50, 50)
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def package(tracker: Tracker, frames: torch.Tensor, bfloat16: bool) -> Callable[[], float]:
-    """The package's own training step, with a learning rate of 0; returns the ELBO."""
+    """Make the package's own training step, with a learning rate of 0; it returns the ELBO."""
     stage = Stage("full", 1)
     make = Step(tracker, tracker, TrainConfig((stage,), bfloat16=bfloat16), stage)
 
@@ -53,7 +53,7 @@ def package(tracker: Tracker, frames: torch.Tensor, bfloat16: bool) -> Callable[
 
 
 def first_written(tracker: Tracker, frames: torch.Tensor) -> Callable[[], float]:
-    """The naive organisation: Pyro's validation is on, as it is by default."""
+    """Make the naive step, under Pyro's validation as by default; it returns the ELBO."""
     program, parameters, elbo = naive_program(tracker), list(tracker.parameters()), Elbo(analytic=True)
     optimizer = torch.optim.Adam(parameters, lr=0.0, fused=True)
 

@@ -1,4 +1,4 @@
-"""How fast training, tracking and sampling are on this machine, and how much memory they take."""
+"""Speed and memory of training, tracking and sampling on this machine."""
 
 import statistics
 import sys
@@ -26,9 +26,12 @@ from vtssi_pyro.train.trainer import Trainer
 from vtssi_pyro.train.training import check
 
 WARM_UP = 5  # calls before the clock runs: allocations, thread pools, the capture of CUDA graphs
-TRACKED = (64, 20)  # sequences and frames that are tracked offline
-FUTURES = (16, 20, 10)  # sequences, frames ahead and samples of each
-PRODUCT = 1024  # side of the matrices that tell how fast the machine is
+# Sequences and frames that are tracked in one call: the batch that judges use, the paper's length.
+TRACKED = (64, 20)
+# Sequences, frames ahead and samples of each: a batch of forecasts as far as the paper's sequences.
+FUTURES = (16, 20, 10)
+# Side of the matrices that measure the machine's speed: large enough to keep a CPU's cores busy.
+PRODUCT = 1024
 
 
 def workload(
@@ -41,7 +44,7 @@ def workload(
     objects: int = 2,
     sequences: int = 1000,
 ) -> Config:
-    """A preset's model under a recipe of one stage: the full ELBO, every block trained.
+    """Configure a preset's model and a recipe of one stage: the full ELBO, every block trained.
 
     Args:
         variant: key of VARIANTS.
@@ -49,8 +52,11 @@ def workload(
         batch: sequences of a training step.
         length: frames of a sequence.
         frame: side of the frames, pixels; None: the preset's.
-        objects: at most so many in a frame.
-        sequences: of the data set.
+        objects: largest number of objects in a frame.
+        sequences: number of sequences of the data set.
+
+    Returns:
+        The configuration.
     """
     config = PRESETS[preset](variant)
     model, last = config.model, config.train.stages[-1]
@@ -60,13 +66,13 @@ def workload(
             model = replace(model, finder=replace(model.finder, kernel_side=kernel_side(frame)))
     model = replace(model, num_objects=objects)
     stage = Stage("benchmark", sys.maxsize, batch=batch, length=Constant(length), analytic=last.analytic)
-    source = "linear-overlap"  # frames need not have room for all objects apart
+    source = "linear-overlap"  # frames need not have room for all objects side by side
     data = replace(config.data, source=source, sequences=sequences, length=length)
     return replace(config, model=model, data=data, train=replace(config.train, stages=(stage,)))
 
 
 def digits(config: Config, sequences: int, length: int) -> MovingDigits:
-    """Moving digits of a configuration's flavour and size."""
+    """Draw moving digits of a configuration's flavour and size."""
     model, sprites = config.model, load_digits("embedded", "train")
     return moving_digits(
         config.data.source, sprites, sequences=sequences, length=length,
@@ -75,7 +81,7 @@ def digits(config: Config, sequences: int, length: int) -> MovingDigits:
 
 
 def trainer(config: Config, device: torch.device) -> Trainer:
-    """What ``fit`` would drive, one step a call of ``advance``.
+    """Make the trainer that ``fit`` drives; a call of ``advance`` is one step.
 
     Raises:
         UsageError: the configuration cannot be trained.
@@ -88,25 +94,25 @@ def trainer(config: Config, device: torch.device) -> Trainer:
 
 @contextmanager
 def as_in_training() -> Iterator[None]:
-    """What ``fit`` sets around its steps: validation off, a parameter store of its own, a seed."""
+    """Set the state of ``fit`` around its steps: validation off, a parameter store of its own, a seed."""
     with pyro.get_param_store().scope(), pyro.validation_enabled(False):
         torch.manual_seed(0)
         yield
 
 
 def measure(config: Config, device: torch.device, repeats: int = 10) -> dict[str, Any]:
-    """Time everything that a tracker does.
+    """Time training, tracking, streaming and sampling of a tracker.
 
     Args:
-        config: of :func:`workload`.
-        device: to run on.
-        repeats: of which the median counts.
+        config: a configuration of :func:`workload`.
+        device: the device to run on.
+        repeats: number of timings, of which the median counts.
 
     Returns:
-        what :func:`measure_training` returns and ``track_frames_per_second`` (TRACKED sequences in one call, observed
+        the values of :func:`measure_training` and ``track_frames_per_second`` (TRACKED sequences in one call, observed
         frames), ``stream_latency_seconds`` (see :func:`stream_latency`), ``sample_frames_per_second`` (see
-        :func:`sampling_speed`), ``peak_memory_bytes`` (of everything), ``gflops``, and what was measured. None where a
-        tracker cannot do what is timed.
+        :func:`sampling_speed`), ``peak_memory_bytes`` (of all of these), ``gflops``, and the sizes. A value is None if
+        the tracker cannot do its task.
 
     Raises:
         UsageError: the configuration cannot be trained.
@@ -142,7 +148,7 @@ def measure(config: Config, device: torch.device, repeats: int = 10) -> dict[str
 
 
 def measure_training(trained: Trainer, repeats: int) -> dict[str, Any]:
-    """Time whole training steps: frames drawn, ELBO, gradient, global-norm clip, optimiser, averaged weights.
+    """Time whole training steps: drawing of frames, ELBO, gradient, global-norm clip, optimiser, averaged weights.
 
     Returns:
         ``train_step_seconds``; ``train_sequences_per_second``; ``draw_seconds``, the share of a step in which its
@@ -163,14 +169,17 @@ def measure_training(trained: Trainer, repeats: int) -> dict[str, Any]:
 
 
 def stream_latency(tracker: Tracker, frames: Tensor, repeats: int) -> float:
-    """Seconds from a new frame to its tracks, for frames that come one at a time.
+    """Measure the seconds from a new frame to its tracks, for frames that come one at a time.
 
-    The median over all frames after the first reading, which waits for several frames and reads them at once.
+    It is the median over all frames after the first tracks, which wait for several frames.
 
     Args:
-        tracker: in evaluation mode.
-        frames: (B, T, H, W); T beyond what the stream's first reading waits for.
-        repeats: how often the sequences are streamed.
+        tracker: a tracker in evaluation mode.
+        frames: (B, T, H, W), more than the stream's first tracks wait for.
+        repeats: number of times that the sequences are streamed.
+
+    Returns:
+        seconds.
     """
     seconds = []
     for repeat in range(1 + repeats):  # the first one warms up
@@ -183,31 +192,33 @@ def stream_latency(tracker: Tracker, frames: Tensor, repeats: int) -> float:
     return statistics.median(seconds)
 
 
-def sampling_speed(tracker: Tracker, seen: Tensor, repeats: int) -> float | None:
-    """Sampled future frames per second of :func:`~vtssi_pyro.inference.filter.forecast`.
+def sampling_speed(tracker: Tracker, observed: Tensor, repeats: int) -> float | None:
+    """Measure the sampled future frames per second of :func:`~vtssi_pyro.inference.filter.forecast`.
 
     One sampled frame is the positions of all objects of one sequence, in one frame beyond the observed ones, in one
     sample; it is not rendered. The time is that of the whole call: besides the samples it infers the observed frames
     once a sample, and renders the modes.
 
     Args:
-        tracker: in evaluation mode.
-        seen: (S, T, H, W), the observed frames, S at least the sequences of FUTURES.
-        repeats: of which the median counts.
+        tracker: a tracker in evaluation mode.
+        observed: (S, T, H, W), the observed frames, S at least the sequences of FUTURES.
+        repeats: number of timings, of which the median counts.
 
     Returns:
-        frames per second; None where the tracker does not predict.
+        frames per second; None if the tracker does not predict.
     """
     if not tracker.motion.predicts:
         return None
     sequences, horizon, samples = FUTURES
-    seen = seen[:sequences]
-    took = median_seconds(lambda: predict.forecast(tracker, seen, horizon, samples), repeats, seen.device)
-    return len(seen) * horizon * samples / took
+    observed = observed[:sequences]
+    took = median_seconds(
+        lambda: predict.forecast(tracker, observed, horizon, samples), repeats, observed.device
+    )
+    return len(observed) * horizon * samples / took
 
 
 def matrix_speed(device: torch.device, repeats: int) -> float:
-    """The machine's own speed in fp32 matrix products of 1024 x 1024, GFLOP/s."""
+    """Measure the machine's own speed in fp32 matrix products of 1024 x 1024, GFLOP/s."""
     a, b = torch.rand(2, PRODUCT, PRODUCT, device=device)
     return 2 * PRODUCT**3 / median_seconds(lambda: a @ b, max(repeats, 10), device) / 1e9
 
@@ -215,7 +226,7 @@ def matrix_speed(device: torch.device, repeats: int) -> float:
 def alternating(
     steps: Mapping[str, Callable[[], Any]], repeats: int, device: torch.device | None = None
 ) -> dict[str, list[float]]:
-    """Seconds of each step in each round; one after the other, so that a busy machine slows all of them alike."""
+    """Time steps in turn, round by round, so that a busy machine slows all of them alike; seconds of each."""
     for step in steps.values():
         for _ in range(WARM_UP):
             step()
@@ -227,29 +238,27 @@ def alternating(
 
 
 def median_seconds(step: Callable[[], Any], repeats: int, device: torch.device | None = None) -> float:
-    """Median seconds of a call, after warm-up."""
+    """Measure the median seconds of a call after warm-up."""
     return statistics.median(alternating({"": step}, repeats, device)[""])
 
 
 def peak_memory(device: torch.device) -> int | None:
-    """Peak so far, bytes: on CUDA allocated by torch, else resident set of the process; None where unknown."""
+    """Return the peak memory so far, bytes: torch's on CUDA, else the process's resident set; None if unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
         return None
-    with suppress(
-        OSError, StopIteration
-    ):  # Linux's rusage starts from the peak of whoever started the process
+    with suppress(OSError, StopIteration):  # Linux's rusage starts from the peak of the parent process
         lines = Path("/proc/self/status").read_text().splitlines()
         return 1024 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak  # bytes there, kilobytes elsewhere
+    return peak if sys.platform == "darwin" else 1024 * peak  # bytes on macOS, kilobytes elsewhere
 
 
 def _timed(step: Callable[[], Any], device: torch.device | None) -> tuple[float, Any]:
-    """Seconds and result of a call; CUDA works on after a call returns, so it is waited for."""
+    """Return seconds and result of a call; CUDA works on after a call returns, so the device is synchronised."""
     cuda = device is not None and device.type == "cuda"
     if cuda:
         torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""How choices are written as data: kinds, schedules, and configurations to and from plain values."""
+"""Choices as data: kinds, schedules, and configurations to and from plain values."""
 
 from vtssi_pyro.config.kinds import Kinds
 from vtssi_pyro.config.serial import from_dict, override, to_dict

@@ -1,4 +1,4 @@
-"""Choices among kinds: a configuration names the kind of a part, and what that kind alone needs."""
+"""Kinds: a configuration names the kind of a part, and holds the keys of that kind alone."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -15,8 +15,8 @@ class Kinds:
     checkpoints read and write ``{"kind": NAME, ...}``, and a name alone stands for the kind with its defaults.
 
     Args:
-        what: what is chosen, for messages.
-        number: what a bare number stands for, if it may stand for one.
+        what: the name of the choice, for messages.
+        number: makes a configuration of a bare number; None: a number is refused.
     """
 
     def __init__(self, what: str, number: Callable[[float], Any] | None = None) -> None:
@@ -24,7 +24,7 @@ class Kinds:
         self._known: dict[str, type] = {}
 
     def register(self, kind: str) -> Callable[[C], C]:
-        """Make a frozen dataclass a kind; one that has the name already is replaced."""
+        """Register a frozen dataclass as a kind; an earlier one of the same name is replaced."""
 
         def keep(made: C) -> C:
             self._known[kind] = made
@@ -38,10 +38,10 @@ class Kinds:
         return tuple(self._known)
 
     def of(self, kind: str, where: str = "") -> type:
-        """The dataclass of a kind.
+        """Return the dataclass of a kind.
 
         Raises:
-            UsageError: nobody has registered it.
+            UsageError: the kind is not registered.
         """
         if kind not in self._known:
             raise UsageError(
@@ -51,10 +51,10 @@ class Kinds:
         return self._known[kind]
 
     def name(self, value: Any) -> str:
-        """The kind of a configuration.
+        """Return the kind of a configuration.
 
         Raises:
-            UsageError: its class was never registered, so that no file could name it.
+            UsageError: its class is not registered, so that no file could name it.
         """
         for kind, known in self._known.items():
             if type(value) is known:

@@ -1,4 +1,4 @@
-"""Pure functions of the training step (App. C); dataclasses, so that a configuration can hold and print them."""
+"""Schedules: pure functions of the training step (App. C), as dataclasses that a configuration holds and prints."""
 
 import math
 from collections.abc import Callable
@@ -104,7 +104,7 @@ class Flattening:
 
 
 def _stairs(step: float, every: float) -> int:
-    """How many stairs have been climbed; a scaled step may fall a rounding short of one."""
+    """Count the stairs climbed by a step; a scaled step may fall a rounding, less than 1e-9, short of one."""
     return math.floor(step / every + 1e-9)
 
 

@@ -1,4 +1,4 @@
-"""Configurations to and from plain values, and single keys changed by name."""
+"""Conversion of configurations to and from plain values, and changes of single keys by name."""
 
 import dataclasses
 import difflib
@@ -13,7 +13,7 @@ C = TypeVar("C")
 
 
 def to_dict(value: Any) -> Any:
-    """A configuration as nested dicts, lists and scalars, fit for JSON; what is one of several kinds says which."""
+    """Convert a configuration to nested dicts, lists and scalars for JSON; a choice among kinds holds its kind."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         hints = _hints(type(value))
         plain = {}
@@ -25,7 +25,19 @@ def to_dict(value: Any) -> Any:
 
 
 def from_dict(plain: Any, kind: Any, where: str = "") -> Any:
-    """The value of a type from :func:`to_dict`'s output; an unknown key or kind is a :class:`UsageError`."""
+    """Restore a value of a type from the output of :func:`to_dict`.
+
+    Args:
+        plain: nested dicts, lists and scalars.
+        kind: the type.
+        where: the key of the value, for messages.
+
+    Returns:
+        The value.
+
+    Raises:
+        UsageError: an unknown key or kind, or a value of another type.
+    """
     kinds = _kinds(kind)
     if kinds:
         return _chosen(plain, kinds, where)
@@ -51,7 +63,10 @@ def from_dict(plain: Any, kind: Any, where: str = "") -> Any:
 def override(config: C, assignments: list[str]) -> C:
     """Change single keys: ``model.num_objects=3``, ``train.stages.joint.learning_rate=1e-4``.
 
-    An entry of a tuple goes by its name, as a stage does; a schedule may be given as a number.
+    An entry of a tuple, such as a stage, goes by its name; a number stands for a constant schedule.
+
+    Raises:
+        UsageError: an unknown key, or a value of another type.
     """
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
@@ -82,8 +97,8 @@ def _replaced(node: Any, path: list[str], value: Any, key: str) -> Any:
 
 
 def _unknown(key: str, known: list[str]) -> UsageError:
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+    hint = f"; did you mean {close[0]}?" if close else ""
     return UsageError(f"unknown configuration key {key}{hint}")
 
 
@@ -95,7 +110,7 @@ def _parse(text: str) -> Any:
 
 
 def _chosen(plain: Any, kinds: Kinds, where: str) -> Any:
-    """A value of one of several kinds: by its kind's name alone, a number, or with all its keys."""
+    """Restore a value of one of several kinds from its kind's name alone, a number, or all its keys."""
     if kinds.number and isinstance(plain, int | float) and not isinstance(plain, bool):
         return kinds.number(float(plain))
     if isinstance(plain, str) and not kinds.number:
@@ -111,12 +126,12 @@ def _chosen(plain: Any, kinds: Kinds, where: str) -> Any:
 
 
 def _hints(kind: type) -> dict[str, Any]:
-    """The fields' types, with the kinds that they declare."""
+    """Return the fields' types with the kinds that they declare."""
     return get_type_hints(kind, include_extras=True)
 
 
 def _kinds(hint: Any) -> Kinds | None:
-    """The kinds that a field's type declares, if it does."""
+    """Return the kinds that a field's type declares, if any."""
     return next((extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, Kinds)), None)
 
 

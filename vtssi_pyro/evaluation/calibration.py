@@ -10,7 +10,7 @@ objects, frame by frame. Intervals of x and of y alone are not fitted, but they 
 Samples that are not finite are passed over. An object with fewer than two finite samples is in no region and in no
 interval.
 
-Statistics are in double precision, whatever the precision of the samples. Few samples lie on a line, or nearly; if it
+Statistics are in double precision, independent of that of the samples. Few samples lie on a line, or nearly; if it
 is a hundred pixels long, single precision loses the width :data:`FLOOR` that makes its covariance positive definite.
 """
 
@@ -32,9 +32,8 @@ FLOOR = 0.01  # px, added to every spread, since a cloud may collapse to a point
 # Of a cloud's extent, likewise added: ten times the width that rounding gives a line of 1,000 samples.
 GRAIN = 1e-6
 EQUAL = 1e-9  # of a cloud's spread: a smaller difference of distances is rounding
-FEWEST = (
-    10  # objects at a horizon: with fewer, the outer levels, 0.9 and above, all are the farthest object's
-)
+# Objects at a horizon: with fewer, the outer levels, 0.9 and above, all are the farthest object's.
+FEWEST = 10
 TOO_FEW = f"a calibration needs {FEWEST} objects that are predicted: give more sequences"
 
 

@@ -18,9 +18,8 @@ from vtssi_pyro.movies.transforms import Background, Contrast, Luminance, Polari
 from vtssi_pyro.system.naming import natural
 
 POLL = 0.02  # seconds between two readings of a folder: half the 40 ms of a frame at 25 a second
-LAST = (
-    10_000  # frames whose times are kept for the median and the 95 % quantile, so that memory stays constant
-)
+# Frames whose times are kept for the median and the 95 % quantile, so that memory stays constant.
+LAST = 10_000
 END = "end"  # the file that marks a folder as complete
 
 

@@ -1,1 +1,1 @@
-"""What the paper says, and what its tables and figures are made of."""
+"""The paper's numbers, tables and figures, and their reproduction."""

@@ -24,7 +24,8 @@ from vtssi_pyro.system.provenance import provenance
 from vtssi_pyro.train.config import Config
 
 HORIZON = 100  # frames that the long predictions reach beyond the observed ones
-LONG_SEQUENCES = 1000  # at most so many are predicted that far
+# Largest number predicted that far: each has five times the frames of a sequence of the table.
+LONG_SEQUENCES = 1000
 _PLAIN = tuple(field.name for field in fields(Share))
 _LONG = (
     "sequences",
@@ -36,7 +37,7 @@ _LONG = (
 
 
 class Key(NamedTuple):
-    """Which cell."""
+    """The name of a cell."""
 
     variant: str  # of MODELS
     flavour: str
@@ -44,24 +45,24 @@ class Key(NamedTuple):
 
     @property
     def trained(self) -> "Key":
-        """The training it is judged from: without MOT it is that of the whole."""
+        """The training of the judged weights; those without MOT are those of the whole model."""
         return self._replace(variant="vtssi") if self.variant == WITHOUT_MOT else self
 
     @property
     def name(self) -> str:
-        """Name of its run's folder and of its file."""
+        """Name of the cell's run and file."""
         return f"{self.variant}-{self.flavour}-{self.seed}"
 
 
 class HeldOut(NamedTuple):
-    """What a cell is judged on; digits that no training has seen."""
+    """The data sets that a cell is judged on, of digits outside every training."""
 
     test: Dataset
     long: Dataset  # the same kind of sequences, long enough to predict HORIZON frames
 
 
 def tracker_of(run: Run, variant: str, device: torch.device) -> Tracker:
-    """The tracker of a finished run; without MOT where the variant says so."""
+    """Load the tracker of a finished run, without MOT if the variant has none."""
     tracker = load(run.folder, device=device)
     if variant == WITHOUT_MOT:
         tracker.motion = tracker.walk()
@@ -75,14 +76,14 @@ def measure(
 
     Args:
         key: the cell.
-        run: finished.
-        data: held out.
-        device: to judge on.
+        run: its finished run.
+        data: held-out data sets.
+        device: the device to judge on.
         origin: the provenance of every start of the training.
 
     Returns:
-        what the cell's file holds: which cell, ``metrics`` on the test sequences, ``plain`` ones by the paper's own
-        procedure, ``long`` predictions (None for a variant without motion), the ``command`` that makes it again,
+        the content of the cell's file: its name, ``metrics`` on the test sequences, ``plain`` ones by the paper's own
+        procedure, ``long`` predictions (None for a variant without motion), the ``command`` that reproduces it,
         minutes, provenance.
     """
     config, since = run.config, time.monotonic()
@@ -109,7 +110,7 @@ def measure(
 
 
 def command(key: Key, config: Config, sequences: int) -> str:
-    """What makes this cell again, wherever; folders and threads are the reader's."""
+    """Return the command that reproduces a cell; folders and threads are the reader's choice."""
     return (
         f"vtssi-pyro reproduce {key.name} --preset {config.preset} --sequences {sequences} "
         f"--digits {config.data.digits}"
@@ -117,17 +118,17 @@ def command(key: Key, config: Config, sequences: int) -> str:
 
 
 class Cells:
-    """The cells there are, in the folder ``cells``."""
+    """The finished cells, in the folder ``cells``."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "cells"
 
     def path(self, key: Key) -> Path:
-        """The file of a cell."""
+        """Return the file of a cell."""
         return self.folder / f"{key.name}.json"
 
     def read(self, key: Key) -> dict[str, Any] | None:
-        """A cell, None if there is none.
+        """Read a cell; None if it is not finished.
 
         Raises:
             DataError: the file is damaged.
@@ -141,7 +142,7 @@ class Cells:
         write_json(self.path(key), cell)
 
     def all(self) -> Iterable[dict[str, Any]]:
-        """Every cell there is, by name."""
+        """Read every finished cell, in order of name."""
         return [_read(path) for path in sorted(self.folder.glob("*.json"))]
 
 

@@ -1,6 +1,6 @@
 """The paper's figures of sequences, drawn from the runs of its table.
 
-Which sequences are shown is decided by the truth alone, never by what a tracker makes of them.
+The truth alone decides which sequences are shown, never a tracker's result.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,13 +22,13 @@ from vtssi_pyro.system.atomic import writable_folder
 from vtssi_pyro.tracks.tracks import concatenated
 from vtssi_pyro.train.splits import FIGURE_SEED, digits
 
-POOL = 1000  # held-out sequences among which those to show are chosen
-COLUMNS, SCALE = 20, 2
+POOL = 1000  # held-out sequences among which the shown ones are chosen: rare overlaps need so many
+COLUMNS, SCALE = 20, 2  # frames of a row, as in the paper, and pixels of the picture for one of a frame
 FLAVOUR = "linear-overlap"  # of figures 3 and 4
 RANDOM = 12  # sequences of a flavour in figures 12 to 14
 BEGINNING = slice(0, 3)  # frames in which objects overlap, in figures 3 and 11
-CLUTTER = slice(5, 10)  # frames in which they are near each other, in figure 4
-NEAR = 10.0  # px between centres, half a digit
+CLUTTER = slice(5, 10)  # frames in which objects are close to each other, in figure 4
+CLOSE = 10.0  # px between centres, half a digit
 
 
 class Film(NamedTuple):
@@ -36,48 +36,48 @@ class Film(NamedTuple):
 
     rows: Sequence[Row]
     observed: int | None = None
-    numbers: Sequence[int] | None = None  # of the frames, if not 1, 2, ...
+    numbers: Sequence[int] | None = None  # of the frames; None: 1, 2, ...
 
 
 class Studio(NamedTuple):
-    """What figures are made from."""
+    """The source of figures: trackers and sequences."""
 
     order: Order
     seed: int
-    samples: int  # futures drawn as dots, 0: none
+    samples: int  # number of futures drawn as dots, 0: none
 
     def tracker(self, variant: str, flavour: str) -> Tracker:
-        """The trained tracker."""
+        """Return the trained tracker of a variant and flavour."""
         return tracker_of(trained(self.order, Key(variant, flavour, self.seed)), variant, self.order.device)
 
     def sequences(self, flavour: str, length: int | None = None) -> MovingDigits:
-        """Held-out sequences, of so many frames."""
+        """Draw held-out sequences of ``length`` frames."""
         config = self.order.config(Key("vtssi", flavour, self.seed))
         return digits(config, "test", POOL, FIGURE_SEED, length)
 
     @property
     def observe(self) -> int:
-        """Frames seen before a prediction."""
+        """Number of frames observed before a prediction."""
         return self.order.config(Key("vtssi", FLAVOUR, self.seed)).observe
 
     def frames(self, data: MovingDigits, chosen: Tensor) -> Tensor:
-        """Frames of the chosen sequences."""
+        """Draw frames (b, T, H, W) of the chosen sequences."""
         return data.frames(chosen).to(self.order.device)
 
     def predict(self, tracker: Tracker, frames: Tensor) -> Estimate:
-        """What a tracker predicts after the observed frames."""
-        seen = min(self.observe, frames.shape[1] - 1)
-        return forecast(tracker, frames[:, :seen], frames.shape[1] - seen, self.samples)
+        """Predict with a tracker after the observed frames."""
+        observed = min(self.observe, frames.shape[1] - 1)
+        return forecast(tracker, frames[:, :observed], frames.shape[1] - observed, self.samples)
 
 
 def draw(item: str, order: Order, seed: int, samples: int = 0) -> Path:
-    """Draw a figure, training what it needs.
+    """Draw a figure, and train the runs that it needs.
 
     Args:
         item: a key of FIGURES.
-        order: what to make it from.
-        seed: of the trainings.
-        samples: futures to draw as dots around predicted boxes, 0: none.
+        order: presets, folders and device of the runs.
+        seed: seed of the trainings.
+        samples: number of futures drawn as dots around predicted boxes, 0: none.
 
     Returns:
         the file.
@@ -89,7 +89,7 @@ def draw(item: str, order: Order, seed: int, samples: int = 0) -> Path:
 
 
 def _figure3(studio: Studio) -> Film:
-    """AIR and VTSSI on a sequence that begins with overlap, and VTSSI's prediction."""
+    """Show AIR and VTSSI on a sequence that begins with overlap, and VTSSI's prediction."""
     data = studio.sequences(FLAVOUR)
     overlap = _overlapping(data)
     x = studio.frames(data, _chosen(1, overlap[:, BEGINNING].all(1), overlap[:, 0], data.counts == 2))
@@ -97,12 +97,12 @@ def _figure3(studio: Studio) -> Film:
 
 
 def _figure4(studio: Studio) -> Film:
-    """FIND and VTSSI on frames 1 to 10 of a sequence, and on frames 6 to 15, which begin cluttered."""
+    """Show FIND and VTSSI on frames 1 to 10 of a sequence, and on frames 6 to 15, which begin cluttered."""
     studio.order.report.say("figure4: SQAIR's row is left out, there is no SQAIR here")
     data = studio.sequences(FLAVOUR, 15)
     clean = (data.counts == 2) & ~_overlapping(data)[:, 0]
-    near = (data.position[..., 0, :] - data.position[..., 1, :]).norm(dim=-1) < NEAR  # (S, 15)
-    x = studio.frames(data, _chosen(1, clean & near[:, CLUTTER].all(1), clean & near[:, 5], clean))
+    close = (data.position[..., 0, :] - data.position[..., 1, :]).norm(dim=-1) < CLOSE  # (S, 15)
+    x = studio.frames(data, _chosen(1, clean & close[:, CLUTTER].all(1), clean & close[:, 5], clean))
     halves = (x[:, :10], x[:, 5:])
     rows: list[Row] = []
     for variant in ("find", "vtssi"):
@@ -113,7 +113,7 @@ def _figure4(studio: Studio) -> Film:
 
 
 def _flavours(studio: Studio, flavours: Sequence[str]) -> Film:
-    """Every model on a sequence of each flavour, and VTSSI's prediction (figures 10 and 11)."""
+    """Show every model on a sequence of each flavour, and VTSSI's prediction (figures 10 and 11)."""
     rows: list[Row] = []
     for flavour in flavours:
         data = studio.sequences(flavour)
@@ -129,14 +129,14 @@ def _flavours(studio: Studio, flavours: Sequence[str]) -> Film:
 def _random(
     studio: Studio, show: Callable[[Studio, Tracker, Tensor], Estimate], observed: int | None
 ) -> Film:
-    """VTSSI on the first sequences of two flavours that hold an object (figures 12 to 14)."""
+    """Show VTSSI on the first sequences of two flavours that hold an object (figures 12 to 14)."""
     rows: list[Row] = []
     for flavour in ("elliptic", "linear"):
         data = studio.sequences(flavour)
         x = studio.frames(data, _chosen(RANDOM, data.counts > 0))
-        reading = show(studio, studio.tracker("vtssi", flavour), x)
+        estimate = show(studio, studio.tracker("vtssi", flavour), x)
         rows += [
-            (f"{flavour} {s + 1}", reading.frames[s], reading.tracks.part(slice(s, s + 1)))
+            (f"{flavour} {s + 1}", estimate.frames[s], estimate.tracks.part(slice(s, s + 1)))
             for s in range(RANDOM)
         ]
     return Film(rows, observed)
@@ -162,7 +162,7 @@ FIGURES: dict[str, Callable[[Studio], Film]] = {
 
 
 def _compared(studio: Studio, flavour: str, x: Tensor, variants: Sequence[str]) -> list[Row]:
-    """A row of each variant on the frames of one sequence (1, T, H, W), and generated ones of the last, vtssi."""
+    """Make a row of each variant on the frames of one sequence (1, T, H, W), and one of the last one's prediction."""
     rows: list[Row] = []
     for variant in variants:
         tracker = studio.tracker(variant, flavour)
@@ -172,15 +172,17 @@ def _compared(studio: Studio, flavour: str, x: Tensor, variants: Sequence[str]) 
 
 
 def _overlapping(data: MovingDigits) -> Tensor:
-    """In which frames the tight boxes of a sequence's two objects overlap, (S, T) bool."""
+    """Tell in which frames the tight boxes of a sequence's two objects overlap, (S, T) bool."""
     truth = data.truth
     assert truth.box is not None
-    apart = (truth.position[..., 0, :] - truth.position[..., 1, :]).abs()  # (S, T, 2), NaN with fewer objects
-    return (apart < truth.box.sum(-2) / 2).all(-1)
+    distance = (
+        truth.position[..., 0, :] - truth.position[..., 1, :]
+    ).abs()  # (S, T, 2), NaN with fewer objects
+    return (distance < truth.box.sum(-2) / 2).all(-1)
 
 
 def _chosen(number: int, *wishes: Tensor) -> Tensor:
-    """The first sequences that meet the first wish, should they be too few then those that meet the next, and so on."""
+    """Choose the first sequences that meet the first wish; if they are too few, those of the next wish follow."""
     rank = sum((~wish).long() * 2**level for level, wish in enumerate(reversed(wishes)))
     assert isinstance(rank, Tensor)
     return rank.argsort(stable=True)[:number].sort().values

@@ -1,4 +1,4 @@
-"""The paper's Table 1 in Markdown, and what lies behind its averages."""
+"""The paper's Table 1 in Markdown, with the details of its averages."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -30,27 +30,27 @@ Rows = Sequence[dict[str, Any]]
 
 
 def markdown(rows: Rows) -> str:
-    """The whole file, from the rows of ``table1.rows``."""
-    there = [row for row in rows if row["cells"]]
-    parts = ["# Table 1", _made_with(there), *_table(_HEAD, map(_row, rows)), _NOTES]
-    if there:
-        parts += ["## Behind the averages", "", *_behind(there), ""]
+    """Write the whole file from the rows of ``table1.rows``."""
+    made = [row for row in rows if row["cells"]]
+    parts = ["# Table 1", _made_with(made), *_table(_HEAD, map(_row, rows)), _NOTES]
+    if made:
+        parts += ["## Behind the averages", "", *_behind(made), ""]
         parts += ["## Without what is settled at test time", ""]
-        parts += [_PLAIN, "", *_plain(there), ""]
+        parts += [_PLAIN, "", *_plain(made), ""]
         parts += ["## Count by the smallest distance of two objects in the observed frames", ""]
         parts += ["Of sequences with two objects or more; distance between centres, px.", ""]
-        parts += [*_by_distance(there), "", "## Long predictions", ""]
+        parts += [*_by_distance(made), "", "## Long predictions", ""]
         parts += [
             "Error, px, so many frames after the last one that was seen, and the share of all predicted centres"
         ]
         parts += [
             "that lie outside the frame.",
             "",
-            *_far(there),
+            *_far(made),
             "",
             "## Where the cells come from",
             "",
-            *_origins(there),
+            *_origins(made),
         ]
     return "\n".join(parts).rstrip() + "\n"
 
@@ -173,13 +173,13 @@ def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _mean(cells: Sequence[dict[str, Any]], *path: Any) -> float | None:
-    """Mean over the cells of a number deep within; None where none has it."""
+    """Average a nested number over the cells; None if no cell has it."""
     values = [value for cell in cells if (value := _within(cell, path)) is not None]
     return sum(values) / len(values) if values else None
 
 
 def _within(value: Any, path: Sequence[Any]) -> Any:
-    """What lies at a path of keys and indices, None where it ends early."""
+    """Return the value at a path of keys and indices, None if the path ends early."""
     for step in path:
         if value is None:
             return None

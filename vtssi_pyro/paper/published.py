@@ -1,4 +1,4 @@
-"""The paper's own numbers, to compare with; nothing here is imported by a model."""
+"""The paper's own numbers, for comparison; no model imports them."""
 
 import re
 from typing import NamedTuple

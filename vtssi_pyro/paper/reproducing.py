@@ -1,4 +1,4 @@
-"""The trainings that a table or a figure of the paper is made from: found, continued or begun."""
+"""The trainings behind a table or a figure of the paper: found, continued or begun."""
 
 import json
 import os
@@ -24,28 +24,28 @@ from vtssi_pyro.train.training import Interrupted
 
 
 class Order(NamedTuple):
-    """What is asked for, whatever is made of it."""
+    """The options of a table or figure."""
 
     preset: str
     digits: str
     out: Path
     device: torch.device
     threads: int | None
-    train: bool  # what is missing; False: refuse
+    train: bool  # whether missing trainings are made; False: they are refused
     report: Reporter = Silent()
 
     def folder(self, key: Key) -> Path:
-        """Where a training of this order lies."""
+        """Return the folder of a training of this order."""
         return self.out / "runs" / key.name
 
     def config(self, key: Key) -> Config:
-        """What a training of this order is made with."""
+        """Return the configuration of a training of this order."""
         changes = {"--seed": f"seed={key.seed}", "--digits": f'data.digits="{self.digits}"'}
         return configured(PRESETS[self.preset](key.variant), key.flavour, changes)
 
 
 def refuse_company() -> None:
-    """One process reproduces; several may have trained before.
+    """Refuse to reproduce in several processes; single runs may be trained in several before.
 
     Raises:
         UsageError: ``torchrun`` started this process and others.
@@ -58,11 +58,11 @@ def refuse_company() -> None:
 
 
 def trained(order: Order, key: Key) -> Run:
-    """The finished run of a cell or figure; what is missing of it is trained now.
+    """Return the finished run of a cell or figure; a missing or unfinished one is trained first.
 
     Raises:
         UsageError: the folder holds a run of another kind.
-        CheckpointError: it is not finished, and the order is not to train.
+        CheckpointError: the run is not finished, and the order is not to train.
     """
     key = key.trained
     run, wanted = Run(order.folder(key)), order.config(key)
@@ -76,7 +76,7 @@ def trained(order: Order, key: Key) -> Run:
 
 
 def starts(run: Run) -> list[dict[str, Any]]:
-    """Code and machine of every start of a training, as far as they were written down."""
+    """Read code and machine of every recorded start of a training."""
     path, found = run.folder / "starts.jsonl", []
     for line in path.read_text().splitlines() if path.exists() else []:
         with suppress(ValueError):  # half a line, left by a kill
@@ -118,8 +118,6 @@ def _train(order: Order, run: Run, wanted: Config) -> Run:
     try:
         conduct(run, config, splits, order.device, order.report, resume=resume)
     except Interrupted:
-        order.report.say(
-            "the same vtssi-pyro reproduce goes on from here; what is finished is not done again"
-        )
+        order.report.say("the same vtssi-pyro reproduce goes on from here; finished work is not done again")
         raise
     return run

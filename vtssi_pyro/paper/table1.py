@@ -1,4 +1,4 @@
-"""The paper's Table 1: its cells made one after the other, and written as a table beside the paper's numbers."""
+"""The paper's Table 1: its cells, made one after the other, in a table beside the paper's numbers."""
 
 from collections.abc import Iterable, Sequence
 from itertools import product
@@ -15,12 +15,15 @@ from vtssi_pyro.train.splits import LONG_SEED, TABLE_SEED, digits
 
 
 def make(order: Order, keys: Sequence[Key], sequences: int) -> list[Path]:
-    """Make the cells that are missing, the table anew after each; returns the table's files.
+    """Make the missing cells, and the table anew after each.
 
     Args:
-        order: what to make them from.
-        keys: the cells asked for; others that there are stay in the table.
-        sequences: held-out sequences of each.
+        order: presets, folders and device of the runs.
+        keys: the cells to make; other finished cells stay in the table.
+        sequences: number of held-out sequences of each.
+
+    Returns:
+        The table's files.
     """
     cells = Cells(order.out)
     paths = write(order.out, cells.all())
@@ -43,12 +46,12 @@ def make(order: Order, keys: Sequence[Key], sequences: int) -> list[Path]:
 
 
 def keys(variants: Sequence[str], flavours: Sequence[str], seeds: Sequence[int]) -> list[Key]:
-    """The cells of a table, those of one training next to each other."""
+    """List the cells of a table, those of one training next to each other."""
     return [Key(variant, flavour, seed) for seed, flavour, variant in product(seeds, flavours, variants)]
 
 
 def write(out: Path, cells: Iterable[dict[str, Any]]) -> list[Path]:
-    """Write ``table1.json`` and ``table1.md`` from whatever cells there are."""
+    """Write ``table1.json`` and ``table1.md`` from the finished cells; returns both files."""
     table = rows(list(cells))
     paths = [out / "table1.md", out / "table1.json"]
     with atomic_write(paths[0]) as temporary:
@@ -62,10 +65,10 @@ def write(out: Path, cells: Iterable[dict[str, Any]]) -> list[Path]:
 
 
 def rows(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The table's rows in the paper's order: of each model on each flavour, our number and the paper's.
+    """Make the table's rows in the paper's order: for each model and flavour our numbers and the paper's.
 
     Returns:
-        rows; ``ours`` is None where there is no cell. A measure is its ``mean`` over the seeds, with the standard
+        rows; ``ours`` is None without a cell. A measure is its ``mean`` over the seeds, with the standard
         error ``sem`` over the sequences if there is one seed, else with the seeds' ``low`` and ``high``.
     """
     table = []
@@ -95,7 +98,7 @@ def _over_seeds(name: str, cells: Sequence[dict[str, Any]]) -> dict[str, float] 
 
 
 def _has(order: Order, cells: Cells, key: Key, sequences: int) -> bool:
-    """Whether a cell needs nothing; one that was judged on another number of sequences is judged again."""
+    """Tell whether a cell is finished; one judged on another number of sequences is judged again."""
     cell = cells.read(key)
     if cell is None:
         return False
@@ -113,5 +116,5 @@ def _measured(order: Order, key: Key, run: Any, sequences: int) -> dict[str, Any
     few = min(sequences, LONG_SEQUENCES)
     long = digits(config, "test", few, LONG_SEED, config.observe + HORIZON)
     watched = order.report.watched
-    with watched(test, "judging", times=2) as seen, watched(long, "predicting far") as far:
-        return measure(key, run, HeldOut(seen, far), order.device, starts(run))
+    with watched(test, "judging", times=2) as near, watched(long, "predicting far") as far:
+        return measure(key, run, HeldOut(near, far), order.device, starts(run))

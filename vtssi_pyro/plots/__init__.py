@@ -1,4 +1,4 @@
-"""Pictures of tracks and of training; they see tracks and numbers, whatever made them.
+"""Pictures of tracks and of training, drawn from tracks and numbers of any source.
 
 Pictures count frames and identities from 1.
 """

@@ -1,4 +1,4 @@
-"""How honest forecasts are."""
+"""Pictures of the calibration of forecasts."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,18 +10,19 @@ from matplotlib.figure import Figure
 from vtssi_pyro.plots.curves import LETTERS, dress, legend, line, save
 from vtssi_pyro.plots.style import FAINT_INK, FONT_FAMILY, INFERENCE, INK, PREDICTION
 
-SHOWN = (1, 5, 10, 15)  # horizons
+# Horizons, as many as a page is wide: the first, and others up to the 15 of the paper's sequences.
+SHOWN = (1, 5, 10, 15)
 
 
 def reliability(path: str | Path, before: Mapping[str, Any], after: Mapping[str, Any] | None) -> None:
     """Draw the share of the truth within regions against the share that they should hold, by horizon.
 
-    The same of intervals of x and y alone, of the forecasts that are used.
+    The shares of the intervals of x and y alone are those of the forecasts in use, calibrated if possible.
 
     Args:
         path: the file to write; its suffix chooses the format.
-        before: an assessment as a mapping, of forecasts as the model makes them.
-        after: of calibrated ones; None where there are none.
+        before: an assessment, as a mapping, of the model's own forecasts.
+        after: an assessment of calibrated forecasts; None without a calibration.
     """
     horizons = [h for h in SHOWN if h <= len(before["coverage"]) and before["coverage"][h - 1]]
     columns = max(1, len(horizons))

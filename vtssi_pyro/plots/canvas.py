@@ -10,17 +10,18 @@ from torch import Tensor
 from vtssi_pyro.plots.style import DIM, PAGE, SHADES, font, identity_base, palette
 from vtssi_pyro.tracks.tracks import Tracks
 
-SMOOTHING = 3  # trails and dots are drawn this much larger and shrunk
-VISIBLE = 100  # of 255: what a smooth edge must reach to cover a pixel
-LINE = 2  # px, boxes
+SMOOTHING = 3  # factor by which trails and dots are drawn larger and shrunk: at 1 their edges are jagged
+# Of 255: least opacity of a smooth edge that covers a pixel; far less makes lines a pixel wider.
+VISIBLE = 100
+LINE = 2  # px, width of a box's line
 RIM = 5  # of SMOOTHING pixels: an ellipse's line; a thinner one has holes where it is smoothed
 REGION = 2.146  # standard deviations: half axes of the ellipse that holds 90 % of a normal density
-SMALLEST = 3.0  # px: half an axis of an ellipse that can be seen
-SEEN = 0.5  # confidence below which an object is drawn as hidden
+SMALLEST = 3.0  # px: least half axis of an ellipse; a smaller one would be a dot
+HIDDEN = 0.5  # confidence below which an object is drawn as hidden; as where it counts as visible
 
 
 class Canvas:
-    """Draws in pixels from the top left; everything beyond the edge is cut."""
+    """A drawing in pixels from the top left, cut off at its edges."""
 
     def __init__(self, width: int, height: int) -> None:
         """Start with an empty page, px."""
@@ -28,7 +29,7 @@ class Canvas:
 
     @classmethod
     def of(cls, frame: np.ndarray, scale: int) -> "Canvas":
-        """A frame (H, W) of greys, each pixel ``scale`` pixels wide."""
+        """Make a canvas of a frame (H, W) of greys, each pixel ``scale`` pixels wide."""
         canvas = cls(frame.shape[1] * scale, frame.shape[0] * scale)
         canvas.pixels[:] = frame.repeat(scale, 0).repeat(scale, 1)
         return canvas
@@ -43,7 +44,7 @@ class Canvas:
         self.pixels[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = colour
 
     def dashes(self, left: int, top: int, right: int, bottom: int, colour: int, dash: int = 6) -> None:
-        """Fill the same pixels with holes along the longer side."""
+        """Fill the same pixels in dashes along the longer side."""
         along_x = right - left > bottom - top
         for begin in range(left if along_x else top, right if along_x else bottom, 2 * dash):
             end = min(begin + dash, right if along_x else bottom)
@@ -70,7 +71,7 @@ class Canvas:
         letters: int = 10,
         hidden: bool = False,
     ) -> None:
-        """Outline an area on the pixels just around it, kept within the canvas, and name it; dashed if ``hidden``."""
+        """Outline an area by the pixels just around it, within the canvas, and number it; dashed if ``hidden``."""
         height, width = self.pixels.shape
         if right <= 0 or bottom <= 0 or left >= width or top >= height:
             return
@@ -85,7 +86,7 @@ class Canvas:
         self._tab(l, t, b, identity, letters)
 
     def ring(self, x: float, y: float, across: float, down: float, identity: int) -> None:
-        """The outline of an ellipse with half axes ``across`` and ``down``, never too small to be seen."""
+        """Outline an ellipse with half axes ``across`` and ``down``, at least :data:`SMALLEST`."""
         mask = self._mask(SMOOTHING)
         a, b = (max(half, SMALLEST) * SMOOTHING for half in (across, down))
         x, y = x * SMOOTHING, y * SMOOTHING
@@ -99,7 +100,7 @@ class Canvas:
         self.fill(column - 1, row - arm, column + 1, row + arm, colour)
 
     def trail(self, points: np.ndarray, identity: int) -> None:
-        """A path (L, 2), oldest first, that fades into the past; NaN breaks it."""
+        """Draw a path (L, 2), oldest first, that fades into the past; NaN breaks it."""
         mask = self._mask(SMOOTHING)
         draw = ImageDraw.Draw(mask)
         for step, (a, b) in enumerate(pairwise(points), start=1):
@@ -109,7 +110,7 @@ class Canvas:
         self._stamp(mask, identity)
 
     def dots(self, points: np.ndarray, identity: int, radius: float = 1.4) -> None:
-        """Faint dots at points (S, 2)."""
+        """Draw faint dots at points (S, 2)."""
         mask = self._mask(SMOOTHING)
         draw = ImageDraw.Draw(mask)
         for x, y in points[np.isfinite(points).all(-1)] * SMOOTHING:
@@ -117,13 +118,13 @@ class Canvas:
         self._stamp(mask, identity)
 
     def image(self) -> Image.Image:
-        """The finished picture."""
+        """Return the finished picture."""
         image = Image.fromarray(self.pixels)
         image.putpalette(palette())
         return image
 
     def _tab(self, left: int, top: int, bottom: int, identity: int, size: int) -> None:
-        """An identity's number on its colour, above the box or, at the upper edge, below it."""
+        """Write an identity's number on its colour, above the box or, at the upper edge, below it."""
         name = str(identity + 1)
         width, height = 4 + round(font(size, bold=True).getlength(name)), size + 2
         left = min(left, self.pixels.shape[1] - width)
@@ -147,7 +148,7 @@ class Canvas:
 
 
 class Scene(NamedTuple):
-    """The tracks of one sequence in numbers of numpy; None where the tracks say nothing."""
+    """The tracks of one sequence as arrays; None for a field that the tracks lack."""
 
     position: np.ndarray  # (T, N, 2) px of the source
     present: np.ndarray  # (T, N)
@@ -176,8 +177,8 @@ class Scene(NamedTuple):
         """Draw sampled positions, trails of so many frames and boxes onto a frame's picture."""
         if frame >= len(self.present):
             return
-        there = self.present[frame] & np.isfinite(self.position[frame]).all(-1)
-        identities = there.nonzero()[0].tolist()
+        visible = self.present[frame] & np.isfinite(self.position[frame]).all(-1)
+        identities = visible.nonzero()[0].tolist()
         if self.samples is not None:
             for n in identities:
                 canvas.dots(self.samples[:, frame, n] * scale, n)
@@ -196,5 +197,5 @@ class Scene(NamedTuple):
                 canvas.ring(x, y, across, down, n)
 
     def _hidden(self, frame: int, n: int) -> bool:
-        """Whether the frame hardly shows the object."""
-        return self.confidence is not None and bool(self.confidence[frame, n] < SEEN)
+        """Tell whether the frame hardly shows the object."""
+        return self.confidence is not None and bool(self.confidence[frame, n] < HIDDEN)

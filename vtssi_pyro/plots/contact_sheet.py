@@ -9,15 +9,15 @@ from vtssi_pyro.movies.prepared import PreparedMovie
 from vtssi_pyro.movies.transforms import Background, Contrast, Polarity
 from vtssi_pyro.plots.film import film_strip
 
-SHOWN = 8  # frames of a contact sheet: as many as fit a page's width
+SHOWN = 8  # frames of a contact sheet, as many as fit a page's width
 
 
 def contact_sheet(path: str | Path, movie: PreparedMovie) -> None:
-    """Draw frames from all over a movie, as they are and prepared, with a window around each object that stands out.
+    """Draw evenly spread frames of a movie, as they are and prepared, with a window around each visible object.
 
     Args:
         path: the file to write.
-        movie: inspected.
+        movie: a prepared movie that was inspected.
     """
     found, total = movie.inspected, len(movie.frames)
     times = np.unique(np.linspace(0, total - 1, SHOWN).round().astype(int)).tolist()

@@ -1,4 +1,4 @@
-"""Numbers over training steps and over frames."""
+"""Curves over training steps and over frames."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle, pairwise
@@ -14,9 +14,10 @@ from vtssi_pyro.plots.style import FAINT_INK, FONT_FAMILY, GRID, INFERENCE, INK,
 from vtssi_pyro.system.atomic import atomic_write
 
 LETTERS = 9  # points
-DOTS_PER_INCH = 160
-FEW = 60  # values that are drawn as points; more are drawn as a curve and its running mean
-WINDOW = 1 / 40  # of all records: width of the running mean over a noisy curve
+DOTS_PER_INCH = 160  # of figures written as PNG: sharp on a screen, small as a file
+FEW = 60  # values up to which a curve has a point for each; more would touch, and have a running mean instead
+# Of all records: width of the running mean; half of it is noisy, twice as much hides a stage's begin.
+WINDOW = 1 / 40
 
 LABELS = {"x": "likelihood"}  # the frames' site is called x
 
@@ -24,7 +25,7 @@ Records = Sequence[Mapping[str, Any]]
 
 
 def learning_curves(path: str | Path, records: Records) -> None:
-    """Draw what training reached, from the lines of ``metrics.jsonl``; what no record holds is left out.
+    """Draw the course of training from the lines of ``metrics.jsonl``, without curves that no record holds.
 
     Args:
         path: the file to write; its suffix chooses the format.
@@ -79,7 +80,7 @@ def _holds(record: Mapping[str, Any], key: str) -> bool:
 
 
 def _series(records: Records, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and values of the records that hold a key."""
+    """Return steps and values of the records that hold a key."""
     kept = [record for record in records if _holds(record, key)]
     return np.array([record["step"] for record in kept]), _numbers([record[key] for record in kept])
 
@@ -109,7 +110,7 @@ def _draw_elbo(axes: Axes, records: Records) -> None:
         axes.plot(steps, values, color=INFERENCE, alpha=0.25, linewidth=0.8)
         axes.plot(steps, _smooth(values), color=INFERENCE, linewidth=1.6)
     known = values[np.isfinite(values)]
-    if known.size > 20:  # the first steps are far below everything that follows and would flatten it
+    if known.size > 20:  # the first steps are far below all others and would flatten them
         low, high = np.quantile(known, 0.03), known.max()
         axes.set_ylim(low - 0.1 * (high - low) - 1e-6, high + 0.1 * (high - low) + 1e-6)
 
@@ -150,20 +151,20 @@ PARTS: tuple[tuple[str, str, str, Callable[[Axes, Records], None]], ...] = (
 
 
 def _stages(records: Records) -> list[tuple[int, str]]:
-    """Steps at which another stage began, and its name."""
+    """Find the steps at which another stage begins, and its name."""
     named = [(record["step"], record["stage"]) for record in records if _holds(record, "stage")]
     return [(step, name) for (_, before), (step, name) in pairwise(named) if name != before]
 
 
 def line(axes: Axes, x: np.ndarray, y: np.ndarray, colour: str, name: str | None) -> None:
-    """A curve with a dot at every value."""
+    """Draw a curve with a dot at every value."""
     axes.plot(
         x, y, color=colour, linewidth=1.6, marker="o", markersize=3.5, label=name, clip_on=False, zorder=3
     )
 
 
 def _mark(axes: Axes, x: float, words: str, height: float, upright: bool = False) -> None:
-    """A vertical line with its meaning beside it, or along it where lines may be close."""
+    """Draw a vertical line with words beside it, or along it if lines may be close."""
     axes.axvline(x, color=FAINT_INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
     axes.annotate(
         words,
@@ -180,13 +181,13 @@ def _mark(axes: Axes, x: float, words: str, height: float, upright: bool = False
 
 
 def legend(axes: Axes, beside: bool = False) -> None:
-    """Names of the curves: where there is room, or to the right of the axes."""
+    """Name the curves, at the emptiest place of the axes or to their right."""
     looks = {"frameon": False, "labelcolor": INK, "prop": {"family": FONT_FAMILY, "size": LETTERS}}
     axes.legend(**looks, **({"loc": "center left", "bbox_to_anchor": (1, 0.5)} if beside else {}))
 
 
 def dress(axes: Axes, title: str, x: str, y: str) -> None:
-    """The looks all curves share: no frame, a faint grid, small letters."""
+    """Give axes the common looks of all curves: no frame, a faint grid, small letters."""
     axes.set_title(title, loc="left", fontsize=LETTERS + 2, color=INK, family=FONT_FAMILY, weight="bold")
     axes.set_xlabel(x, fontsize=LETTERS, color=FAINT_INK, family=FONT_FAMILY)
     axes.set_ylabel(y, fontsize=LETTERS, color=FAINT_INK, family=FONT_FAMILY)
@@ -199,6 +200,6 @@ def dress(axes: Axes, title: str, x: str, y: str) -> None:
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write a figure; a file that was there stays whole until the new one is."""
+    """Write a figure; an older file stays until the new one is complete."""
     with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=DOTS_PER_INCH, facecolor="white")

@@ -1,4 +1,4 @@
-"""Where objects may go: sampled futures over the last frame that was seen."""
+"""Fans of sampled futures over the last observed frame."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +15,9 @@ from vtssi_pyro.plots.curves import dress, save
 from vtssi_pyro.plots.style import IDENTITIES, Frames, to_greys
 from vtssi_pyro.tracks.tracks import Tracks
 
-SHOWN_FUTURES = 40  # of an object
-REGIONS = 4  # horizons whose regions are drawn, evenly spaced, the last among them
-LEVELS = ((0.9, 0.25), (0.5, 0.45))  # of regions, and their opacity
+SHOWN_FUTURES = 40  # of an object: more become one area
+REGIONS = 4  # horizons whose regions are drawn, evenly spaced, with the last; more regions overlap
+LEVELS = ((0.9, 0.25), (0.5, 0.45))  # of the regions that predictions.csv has, too, and their opacity
 
 
 def futures(
@@ -28,15 +28,15 @@ def futures(
     columns: int = 4,
     names: Sequence[str] | None = None,
 ) -> None:
-    """Draw what was seen of each path, the futures that were drawn, their mean, and regions of 50 % and 90 %.
+    """Draw each observed path, its sampled futures, their mean, and regions of 50 % and 90 %.
 
     Args:
         path: the file to write; its suffix chooses the format.
-        frames: (B, H, W) the last frames that were seen, uint8 or in [0, 1].
+        frames: (B, H, W), the last observed frames, uint8 or in [0, 1].
         tracks: (B, T, N, 2), px, with samples (S, B, T, N, 2); frames from ``observed`` on are predicted.
-        observed: number of frames that were seen.
-        columns: pictures side by side.
-        names: of the sequences; None: their numbers.
+        observed: number of observed frames.
+        columns: number of pictures side by side.
+        names: names of the sequences; None: their numbers.
     """
     greys = to_greys(frames)
     B, H, W = greys.shape
@@ -60,13 +60,13 @@ def futures(
 
 
 def _fan(axes: Axes, tracks: Tracks, b: int, n: int, observed: int, colour: tuple[float, ...]) -> None:
-    seen = tracks.position[b, :observed, n].detach().cpu().numpy()
-    axes.plot(*seen.T, color=colour, linewidth=2.2, solid_capstyle="round", zorder=4)
-    axes.plot(*seen[-1], color=colour, marker="o", markersize=5, zorder=5)
+    past = tracks.position[b, :observed, n].detach().cpu().numpy()
+    axes.plot(*past.T, color=colour, linewidth=2.2, solid_capstyle="round", zorder=4)
+    axes.plot(*past[-1], color=colour, marker="o", markersize=5, zorder=5)
     ahead = tracks.position[b, observed:, n].detach().cpu().numpy()
     if tracks.samples is not None and len(ahead):
         drawn = tracks.samples[:, b, observed:, n].detach().cpu().double()  # (S, horizon, 2)
-        start = np.repeat(seen[-1:][None], len(drawn), 0)
+        start = np.repeat(past[-1:][None], len(drawn), 0)
         for line in np.concatenate([start, drawn.numpy()], 1)[:SHOWN_FUTURES]:
             axes.plot(*line.T, color=colour, linewidth=0.5, alpha=0.35, zorder=2)
         ahead = drawn.nanmean(0).numpy()
@@ -75,12 +75,12 @@ def _fan(axes: Axes, tracks: Tracks, b: int, n: int, observed: int, colour: tupl
             if len(known) > 2:
                 _regions(axes, known, colour)
     axes.plot(
-        *np.concatenate([seen[-1:], ahead]).T, color=colour, linewidth=1.4, linestyle=(0, (3, 2)), zorder=4
+        *np.concatenate([past[-1:], ahead]).T, color=colour, linewidth=1.4, linestyle=(0, (3, 2)), zorder=4
     )
 
 
 def _regions(axes: Axes, points: Tensor, colour: tuple[float, ...]) -> None:
-    """Ellipses around points (S, 2) that hold the shares LEVELS of them."""
+    """Draw ellipses around points (S, 2) that hold the shares LEVELS of them."""
     mean, covariance = moments(points)
     variance, axis = torch.linalg.eigh(covariance)  # the longer axis is the last
     away = mahalanobis(points, points)

@@ -1,4 +1,4 @@
-"""One sequence as a strip of frames, for paper and README."""
+"""A strip of one sequence's frames, for paper and README."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +12,8 @@ from vtssi_pyro.tracks.tracks import Tracks
 
 TILE = 150  # px, about the width of a frame's picture
 MARGIN, GAP, HEADER = 16, 6, 34  # px
-HORIZON = 18  # px between the last frame seen and the first one predicted
-LETTERS, TAB = 18, 14  # px; an identity's is smaller where frames are small
+HORIZON = 18  # px between the last observed frame and the first predicted one
+LETTERS, TAB = 18, 14  # px; an identity's number is smaller on small frames
 
 Row = tuple[str, Frames, Tracks | None]  # label, (T, H, W), tracks of that one sequence
 
@@ -32,9 +32,9 @@ def film_strip(
         path: the file to write.
         rows: label, frames (T, H, W), uint8 or in [0, 1], and tracks (1, T, N, 2) or None.
         observed: number of frames after which the horizon is marked, None for no mark.
-        columns: at most so many frames, evenly spaced, the first and the last among them.
+        columns: largest number of frames, evenly spaced from the first to the last.
         scale: pixels of the picture per pixel of the frame, None for a pleasant size.
-        numbers: what every frame is called, None to count them from 1.
+        numbers: the number of each frame, None to count them from 1.
     """
     frames = [to_greys(row[1]) for row in rows]
     length, H, W = max(len(f) for f in frames), *frames[0].shape[1:]

@@ -1,4 +1,4 @@
-"""An animation of sequences with what a tracker says of them."""
+"""An animation of sequences and their tracks."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from vtssi_pyro.tracks.tracks import Tracks
 TILE = 200  # px, about the width of a frame's picture
 MARGIN, GAP, HEADER, FOOTER = 12, 8, 24, 26  # px
 LETTERS = 12  # px
-TRAIL = 8  # frames
+TRAIL = 8  # frames of a path that are drawn behind an object: long enough for a turn, too short for knots
 
 
 class Panel(NamedTuple):
@@ -25,8 +25,8 @@ class Panel(NamedTuple):
     title: str
     frames: Frames  # (B, T, H, W), uint8 or in [0, 1]; black once they end
     tracks: Tracks | None = None  # (B, T, N, 2)
-    observed: int | None = None  # frames that were seen; later ones are marked as predicted. None: all were
-    first: int = 0  # frames of the movie before these
+    observed: int | None = None  # number of observed frames; later ones are marked as predicted. None: all
+    first: int = 0  # number of the movie's frames before these
 
 
 def overlay_gif(
@@ -51,7 +51,7 @@ def overlay_gif(
 def overlay_film(
     path: str | Path, panels: Sequence[Panel], scale: int | None = None, rate: float = 5.0
 ) -> None:
-    """Write the same as an MP4; see :func:`overlay_gif`.
+    """Write the same animation as an MP4; see :func:`overlay_gif`.
 
     Raises:
         UsageError: PyAV is not installed.
@@ -60,7 +60,7 @@ def overlay_film(
 
 
 def _pages(panels: Sequence[Panel], scale: int | None) -> Iterator[Image.Image]:
-    """The animation, picture by picture."""
+    """Yield the animation picture by picture."""
     frames = [to_greys(panel.frames) for panel in panels]
     B, _, H, W = frames[0].shape
     scale = scale or max(1, TILE // W)
@@ -79,7 +79,7 @@ def _pages(panels: Sequence[Panel], scale: int | None) -> Iterator[Image.Image]:
 
 
 def _length(panels: Sequence[Panel]) -> int:
-    """Frames of the longest panel."""
+    """Return the number of frames of the longest panel."""
     return max(max(p.frames.shape[1], p.tracks.present.shape[1] if p.tracks else 0) for p in panels)
 
 
@@ -92,7 +92,7 @@ def _page(panels: Sequence[Panel], rows: int, width: int, height: int) -> Canvas
 
 
 def _tile(frames: np.ndarray, scene: Scene | None, panel: Panel, t: int, scale: int) -> Canvas:
-    """One frame of one sequence in one panel."""
+    """Draw one frame of one sequence in one panel."""
     tile = Canvas.of(frames[t] if t < len(frames) else np.zeros_like(frames[0]), scale)
     if scene is not None:
         scene.draw(tile, t, scale, TRAIL)
@@ -118,7 +118,7 @@ def _captions(page: Canvas, panels: Sequence[Panel], width: int, t: int) -> None
 
 
 def _timeline(page: Canvas, t: int, last: int, observed: int, first: int) -> None:
-    """The frame's number and a bar of all frames: seen, predicted, still to come."""
+    """Draw the frame's number and a bar of all frames: observed, predicted, still to come."""
     height, width = page.pixels.shape
     middle = height - FOOTER // 2
     page.text(MARGIN, middle, f"frame {first + t + 1} of {first + last}", LETTERS, DIM, "lm")

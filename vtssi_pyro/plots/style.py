@@ -10,7 +10,7 @@ from torch import Tensor
 
 Frames = Tensor | np.ndarray
 
-# Okabe and Ito's colours, which stay apart for colour-blind eyes, those that shine on black first.
+# Okabe and Ito's colours (2008), which colour-blind eyes can tell apart; those that shine on black come first.
 IDENTITIES = (
     (230, 159, 0),  # orange
     (86, 180, 233),  # sky blue
@@ -27,18 +27,18 @@ INK, FAINT_INK, GRID = "#222222", "#777777", "#e6e6e6"
 FONT_FAMILY = "DejaVu Sans"  # comes with matplotlib, so pictures look alike everywhere
 
 # Pictures of frames have 256 colours: a ramp of grey, then one from black to each identity's colour.
-GREYS = 64
-SHADES = 16
-PAGE, DIM, BRIGHT = 6, 36, 60  # greys: around the frames, captions, what matters
+GREYS = 64  # more than eyes tell apart in a frame, and a quarter of the palette
+SHADES = 16  # of each identity: with 8 identities they fill half of the palette
+PAGE, DIM, BRIGHT = 6, 36, 60  # greys of GREYS: around the frames, of captions, of emphasis
 
 
 def identity_base(identity: int) -> int:
-    """First colour of an identity's ramp; identities beyond the palette share colours."""
+    """Return the first colour of an identity's ramp; identities beyond the palette share colours."""
     return GREYS + SHADES * (identity % len(IDENTITIES))
 
 
 def palette() -> list[int]:
-    """Red, green and blue of all colours, one after the other, as Pillow takes them."""
+    """Return red, green and blue of all colours, one after the other, for Pillow."""
     grey = np.linspace(0, 255, GREYS).round()[:, None].repeat(3, 1)
     shades = np.arange(1, SHADES + 1)[:, None] / SHADES
     ramps = [(shades * np.array(colour)).round() for colour in IDENTITIES]
@@ -46,7 +46,7 @@ def palette() -> list[int]:
 
 
 def to_greys(frames: Frames) -> np.ndarray:
-    """Frames, uint8 or intensities in [0, 1], any shape, as colours of the grey ramp."""
+    """Convert frames of any shape, uint8 or intensities in [0, 1], to colours of the grey ramp."""
     array = frames.detach().cpu().numpy() if isinstance(frames, Tensor) else np.asarray(frames)
     if array.dtype == np.uint8:  # looked up: a film's frames as floats would take eight times as much memory
         return (np.arange(256) / 255 * (GREYS - 1)).round().astype(np.uint8)[array]
@@ -55,6 +55,6 @@ def to_greys(frames: Frames) -> np.ndarray:
 
 @cache
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """The letters of all pictures, ``size`` px."""
+    """Load the font of all pictures, ``size`` px."""
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)

@@ -1,1 +1,1 @@
-"""Files that are written whole or not at all, and what the machine has."""
+"""Atomic files, checkpoints, and the machine."""

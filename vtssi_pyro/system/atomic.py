@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Atomic files: complete, or absent."""
 
 import errno
 import json
@@ -17,11 +17,11 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors that another folder w
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path beside ``path``, which takes its place once the block has ended well.
+    """Yield a temporary path beside ``path``, which replaces ``path`` once the block has ended well.
 
     The temporary name is hidden, keeps the suffix (writers choose a format by it) and holds ``.tmp``, so that
-    leftovers of a killed process can be found with ``.*.tmp*``. When the block raises, it is removed and the
-    file that was there before stays as it was.
+    leftovers of a killed process can be found with ``.*.tmp*``. If the block raises, it is removed and an
+    older file stays as it was.
 
     Args:
         path: the file to write; its folder must exist.
@@ -42,16 +42,23 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_json(path: str | os.PathLike[str], value: Any, indent: int | None = 1) -> None:
-    """Write a value as JSON, whole or not at all; NaN is refused (ValueError)."""
+    """Write a value as JSON, atomically; NaN raises a ValueError."""
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(value, indent=indent, allow_nan=False) + "\n")
 
 
 def writable_folder(path: str | os.PathLike[str], option: str = "--out") -> Path:
-    """A folder for results, made if missing, in which something can be written.
+    """Make a folder for results if it is missing, and check that it can be written.
+
+    Args:
+        path: the folder.
+        option: the option that named it, for messages.
+
+    Returns:
+        The folder.
 
     Raises:
-        UsageError: it cannot be made or written; the message calls it by ``option``.
+        UsageError: the folder cannot be made or written.
     """
     try:
         Path(path).mkdir(parents=True, exist_ok=True)

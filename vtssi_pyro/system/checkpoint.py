@@ -13,11 +13,11 @@ import torch
 from vtssi_pyro.errors import CheckpointError, VtssiError
 from vtssi_pyro.system.atomic import atomic_write
 
-FORMAT = 1
+FORMAT = 1  # of the envelope; a change of its keys needs another
 
 
 def save(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
-    """Write tensors and plain values; the file appears whole or not at all."""
+    """Write tensors and plain values atomically."""
     payload = _packed(state)
     envelope = {
         "format": FORMAT,
@@ -29,7 +29,18 @@ def save(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
 
 
 def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> dict[str, Any]:
-    """Read a checkpoint of this format; anything else is a :class:`CheckpointError`."""
+    """Read a checkpoint of this format.
+
+    Args:
+        path: the file.
+        device: the device of its tensors.
+
+    Returns:
+        The tensors and plain values.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or of another format.
+    """
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(
@@ -56,7 +67,7 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> di
 
 
 def digest(weights: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 of the tensors themselves, whatever file and device they are on."""
+    """Compute the SHA-256 of the tensors themselves, independent of their file and device."""
     found = hashlib.sha256()
     for name, tensor in sorted(weights.items()):
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -66,7 +77,7 @@ def digest(weights: Mapping[str, torch.Tensor]) -> str:
 
 @contextmanager
 def fitting(path: Path) -> Iterator[None]:
-    """Within, a checkpoint is put to use: what goes wrong there is told as a :class:`CheckpointError`."""
+    """Turn errors of the block, which uses a checkpoint, into a :class:`CheckpointError`."""
     try:
         yield
     except (torch.OutOfMemoryError, VtssiError):

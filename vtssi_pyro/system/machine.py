@@ -1,4 +1,4 @@
-"""What a machine has, and what a process may set up for itself; the library leaves that of others alone."""
+"""The machine's resources, and the settings that a process makes for itself alone."""
 
 import ctypes
 import math
@@ -13,14 +13,14 @@ from vtssi_pyro.errors import UsageError
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 _NEVER = 2**31 - 1
-IDLE = 2**28  # bytes that may lie free
+IDLE = 2**28  # bytes (256 MiB) that may lie free: less is given back too often, and asked for again at a cost
 
 
 def prepare(threads: int | None = None) -> int:
-    """Set the number of CPU threads, and have freed memory kept for the next step.
+    """Set the number of CPU threads, and keep freed memory for the next step.
 
     Args:
-        threads: None for :func:`default_threads`.
+        threads: number of threads; None: :func:`default_threads`.
 
     Returns:
         the number of threads.
@@ -37,10 +37,10 @@ def prepare(threads: int | None = None) -> int:
 
 
 def tidy() -> None:
-    """Give freed memory back to the system all the same where it has become much: now and then, in what takes long.
+    """Give freed memory back to the system if it exceeds :data:`IDLE`; long computations call this now and then.
 
-    A small result that is kept may be put where a large block was freed, which then is too small for the next large
-    one: a movie's tracks, part by part, would take more memory than its frames.
+    A small result may take the place of a large freed block, which then is too small for the next large one: a movie's
+    tracks, part by part, would take more memory than its frames.
     """
     state = _glibc("mallinfo2", returns=_Mallinfo)
     if state is not None and state.fordblks > IDLE:
@@ -48,7 +48,11 @@ def tidy() -> None:
 
 
 def available_device(name: str = "auto") -> torch.device:
-    """The device of a name; ``auto`` is CUDA where there is one, and of several processes each has a GPU of its own."""
+    """Find the device of a name; ``auto`` is CUDA if available, and each of several processes has its own GPU.
+
+    Raises:
+        UsageError: torch cannot use the device.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and "LOCAL_RANK" in os.environ:  # torchrun's, counted per machine
@@ -63,9 +67,9 @@ def available_device(name: str = "auto") -> torch.device:
 
 
 def default_threads() -> int:
-    """Torch's own choice of threads, but no more than there are physical cores that nobody else keeps busy.
+    """Return torch's own choice of threads, at most the number of idle physical cores.
 
-    Two threads train 1.4 times as fast as one on two idle cores, and many times slower where one core is taken: every
+    Two threads train 1.4 times as fast as one on two idle cores, and many times slower if one core is busy: every
     operation then waits for the slower thread.
     """
     busy = math.floor(os.getloadavg()[0]) if hasattr(os, "getloadavg") else 0
@@ -73,7 +77,7 @@ def default_threads() -> int:
 
 
 def physical_cores() -> int:
-    """Cores this process may run on; the two threads of a core count once where the system says so."""
+    """Count the cores this process may run on; the two threads of a core count once if the system tells them."""
     if not hasattr(os, "sched_getaffinity"):
         return os.cpu_count() or 1
     cores = set()
@@ -87,7 +91,7 @@ def physical_cores() -> int:
 
 
 class _Mallinfo(ctypes.Structure):
-    """glibc's ``struct mallinfo2``; ``fordblks`` are bytes that are free."""
+    """glibc's ``struct mallinfo2``; ``fordblks`` is the number of free bytes."""
 
     _fields_ = tuple(
         (name, ctypes.c_size_t)
@@ -96,7 +100,7 @@ class _Mallinfo(ctypes.Structure):
 
 
 def _glibc(name: str, *arguments: int, returns: Any = ctypes.c_int) -> Any:
-    """Call a function of glibc's; other C libraries, and older ones, lack some of these and do without: None."""
+    """Call a function of glibc's; None for a C library that lacks it."""
     function = getattr(ctypes.CDLL(None), name, None) if sys.platform.startswith("linux") else None
     if function is None:
         return None

@@ -1,4 +1,4 @@
-"""Where a number comes from: the code, and the machine it ran on."""
+"""Provenance of a result: the code, and the machine it ran on."""
 
 import platform
 import subprocess
@@ -15,7 +15,7 @@ _CPUINFO = Path("/proc/cpuinfo")
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
-    """What to write beside a result: ``commit`` (None outside a git checkout), ``versions`` and ``hardware``."""
+    """Return ``commit`` (None outside a git checkout), ``versions`` and ``hardware``, to keep beside a result."""
     hardware = {
         "processor": _processor(),
         "cores": physical_cores(),
@@ -27,20 +27,20 @@ def provenance(device: torch.device) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what a run's result depends on."""
+    """Return the versions of Python and of the packages that determine a run's result."""
     packages = ("torch", "pyro-ppl", "numpy")
     found = {name: version(name) for name in packages}
     return {"python": platform.python_version(), "vtssi-pyro": __version__, **found}
 
 
 def commit(folder: Path | None = None) -> str | None:
-    """The commit checked out, with ``-dirty`` where tracked files differ from it.
+    """Return the checked-out commit, with ``-dirty`` if tracked files differ from it.
 
     Args:
-        folder: the top of a checkout; None: the one this package is used from.
+        folder: the top of a checkout; None: the checkout of this package.
 
     Returns:
-        the commit, or None for an installed package and where git cannot tell.
+        the commit, or None for an installed package and if git fails.
     """
     folder = folder or Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
@@ -55,7 +55,7 @@ def commit(folder: Path | None = None) -> str | None:
 
 
 def _processor() -> str:
-    """The processor's name, as the system has it."""
+    """Return the processor's name in the system's words."""
     try:
         lines = _CPUINFO.read_text().splitlines()
     except OSError:

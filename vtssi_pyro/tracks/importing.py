@@ -16,13 +16,8 @@ from vtssi_pyro.tracks.export import PREDICTIONS_HEADER, TRACKS_HEADER
 from vtssi_pyro.tracks.tracks import Tracks
 
 VALUES = TRACKS_HEADER[3:]  # x and y, which every row has, and columns that may be empty
-IDENTITIES = (
-    "object",
-    "particle",
-    "track",
-    "track_id",
-    "id",
-)  # names of the column; the first present counts
+# Names of the column; the first present counts.
+IDENTITIES = ("object", "particle", "track", "track_id", "id")
 PREDICTED = set(PREDICTIONS_HEADER) - set(TRACKS_HEADER)  # columns of a file of predictions alone
 
 Identity = int | str

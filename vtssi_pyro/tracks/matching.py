@@ -59,8 +59,8 @@ def in_order(tracks: Tracks, reference: Tracks, prefix: int) -> Tracks:
     Returns:
         tracks (B, T, N, 2), px.
     """
-    seen = slice(prefix)
-    slots = assign(reference.part(frames=seen), tracks.part(frames=seen), prefix)
+    observed = slice(prefix)
+    slots = assign(reference.part(frames=observed), tracks.part(frames=observed), prefix)
     for b in (slots < 0).any(1).nonzero()[:, 0].tolist():
         used = set(slots[b].tolist())
         slots[b, slots[b] < 0] = torch.tensor([n for n in range(slots.shape[1]) if n not in used])
