@@ -15,7 +15,7 @@ from vtssi_pyro.model.blocks import FIND
 from vtssi_pyro.model.blocks.find import per_object
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.ops.correlate import match
+from vtssi_pyro.ops.correlate import correlate_template
 from vtssi_pyro.ops.spatial import crop, paste
 
 
@@ -27,10 +27,10 @@ def floor_step(model: ModelConfig, batch: int, length: int) -> Callable[[], None
         batch: sequences B.
         length: frames T of each.
     """
-    tracker = build("vtssi", model)
+    tracker = build(model)
     side, num_objects = model.frame_size, model.num_objects
-    frames = torch.rand(batch, length, side, side)
-    places = {"position": 2, "size": 2, "description": model.scene.description}
+    frames = torch.rand(batch, length, model.channels, side, side)
+    places = {"position": 2, "size": 2, "description": model.description}
     drawn = {
         name: torch.rand(batch, num_objects, width, requires_grad=True) for name, width in places.items()
     }
@@ -51,19 +51,19 @@ def floor_step(model: ModelConfig, batch: int, length: int) -> Callable[[], None
 
 
 def _air(tracker: Tracker, frames: Tensor, drawn: dict[str, Tensor]) -> list[Tensor]:
-    air, images = tracker.air, frames.flatten(0, 1).unsqueeze(1)
+    air, images = tracker.attention, frames.flatten(0, 1)
     counted = _bare(air.counter.body, _bare(air.counter_features.body, images))
     features = _bare(air.locator_features.body, images)
     lstm = air.locator.body.lstm
     h = features @ lstm.weight_ih_l0.T
     outputs = [h[:, : lstm.hidden_size]]
-    for _ in range(air.config.num_objects - 1):
+    for _ in range(tracker.scene.num_objects - 1):
         outputs.append((outputs[-1] @ lstm.weight_hh_l0.T + h)[:, : lstm.hidden_size])
     h = torch.stack(outputs, 1)
     located = [*_bare(air.locator.size.body, h), *_bare(air.locator.position.body, h)]
     size, position = (drawn[name].unsqueeze(1) for name in ("size", "position"))
-    glimpses = crop(frames.unsqueeze(2), position, size, air.config.glimpse)
-    return [*counted, *located, *_bare(air.encoder.body, glimpses.flatten(-2))]
+    glimpses = crop(frames.unsqueeze(2), position, size, air.glimpse)  # (B, K, N, C, G, G)
+    return [*counted, *located, *_bare(air.encoder.body, glimpses.flatten(-3))]
 
 
 def _consensus(tracker: Tracker, batch: int) -> list[Tensor]:
@@ -74,20 +74,20 @@ def _consensus(tracker: Tracker, batch: int) -> list[Tensor]:
 
 def _find(tracker: Tracker, frames: Tensor, drawn: dict[str, Tensor], paths: Tensor) -> list[Tensor]:
     find, batch = tracker.finder, len(frames)
-    num_objects, length = tracker.air.config.num_objects, frames.shape[1]
+    num_objects, (length, channels) = tracker.scene.num_objects, frames.shape[1:3]
     if isinstance(find, FIND):
         side, count = find.config.kernel_side, find.config.num_kernels
-        kernels = _bare(find.kernels.body, drawn["description"]).unflatten(-1, (count, side, side))
-        responses = per_object(frames, kernels, stride=2 if find.config.stride else 1).flatten(0, 2)
-        if not find.config.stride:
+        kernels = _bare(find.kernels.body, drawn["description"]).unflatten(-1, (count, channels, side, side))
+        responses = per_object(frames, kernels, stride=2 if find.stride else 1).flatten(0, 2)
+        if not find.stride:
             responses = _thinned(responses)
         features = _bare(find.readout.body, _bare(find.features.body, responses))
         features = features.view(batch, length, num_objects, -1)
         steps = (torch.cat([features[:, t], paths[:, t]], -1) for t in range(length))
         return [output for x in steps for output in _bare(find.position.body, x)]
-    small = nn.functional.avg_pool2d(frames, 2)
+    small = nn.functional.avg_pool2d(frames.flatten(0, 1), 2).unflatten(0, (batch, length))
     side = find.config.kernel_side
-    maps = match(small, torch.rand(batch, num_objects, side, side))  # (B, T, N, h, w)
+    maps = correlate_template(small, torch.rand(batch, num_objects, channels, side, side))  # (B, T, N, h, w)
     cells = maps.shape[-1]
     bump = torch.rand(batch, 1, num_objects, cells, cells)
     for _ in range(find.config.rounds):
@@ -110,10 +110,10 @@ def _motion(tracker: Tracker, drawn: dict[str, Tensor], paths: Tensor) -> list[T
 
 
 def _rendered(tracker: Tracker, drawn: dict[str, Tensor], paths: Tensor) -> list[Tensor]:
-    air = tracker.air
-    side = air.config.glimpse
-    glimpses = _bare(air.decoder.body, drawn["description"]).unflatten(-1, (side, side))
-    return [paste(glimpses, paths, drawn["size"], (air.config.frame_size,) * 2)]
+    picture, side = tracker.picture, tracker.picture.glimpse
+    glimpses = _bare(picture.decoder.body, drawn["description"])
+    glimpses = glimpses.unflatten(-1, (picture.channels, side, side))
+    return [paste(glimpses, paths, drawn["size"], (picture.frame_size,) * 2)]
 
 
 def _bare(layers: nn.Module, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:

@@ -20,7 +20,8 @@ import torch
 from vtssi_pyro.benchmark import WARM_UP, as_in_training, trainer, workload
 from vtssi_pyro.system.machine import prepare
 
-PYRO = ("/pyro/", "/torch/distributions/", "contextlib.py", "vtssi_pyro/handlers.py", "train/objective.py")
+PYRO = ("/pyro/", "/torch/distributions/", "contextlib.py", "model/handlers.py", "model/sites.py", "train/elbo.py",
+        "train/objective.py", "train/svi.py")  # fmt: skip
 
 
 def measure(batch: int = 32, length: int = 10, repeats: int = 10) -> dict[str, Any]:

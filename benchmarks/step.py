@@ -24,7 +24,7 @@ def compare(batch: int = 64, length: int = 20, repeats: int = 5, bfloat16: bool 
     """Both steps in turn, on the same frames and from the same weights."""
     torch.manual_seed(0)
     tracker = build("vtssi").eval()  # no dropout, so that both can be compared
-    frames = torch.rand(batch, length, 50, 50)
+    frames = torch.rand(batch, length, 1, 50, 50)
     own, naive = package(tracker, frames, bfloat16), first_written(tracker, frames)
     objective = {"package": own() / batch, "naive": naive() / batch}  # proof that both compute the same
     found = {"batch": batch, "length": length, "objective_per_sequence": objective}

@@ -8,12 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from small_model import small
+from small_model import FINDERS, small
 from torch import Tensor
 
 from vtssi_pyro import benchmark
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.inference import filter as predict
+from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.presets import PRESETS
@@ -26,8 +27,9 @@ FRAME = 32  # pixels: embedded digits need more than the small trackers' 20
 def tiny_workload(variant: str = "vtssi", preset: str = "standard", **sizes: int) -> Config:
     """A workload with networks as small as their convolutions allow."""
     config = benchmark.workload(variant, preset, **{"batch": 2, "length": 4, "sequences": 4, **sizes})
-    model = small(config.model.finder, config.model.num_objects)
-    return replace(config, model=replace(model, air=replace(model.air, frame_size=FRAME)))
+    kinds = {type(finder): name for name, finder in FINDERS.items()}
+    model = small(kinds.get(type(config.model.finder), "learned"), config.model.num_objects)
+    return replace(config, model=VARIANTS[variant](replace(model, frame_size=FRAME)))
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +39,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark, "WARM_UP", 1)
 
 
+@pytest.mark.slow
 def test_every_variant_is_measured(variant: str) -> None:
     found = benchmark.measure(tiny_workload(variant), CPU, repeats=2)
     assert found["train_sequences_per_second"] == pytest.approx(2 / found["train_step_seconds"])
@@ -66,11 +69,11 @@ def test_all_blocks_are_trained_on_the_batch_asked_for() -> None:
         before = {name: p.clone() for name, p in trained.tracker.named_parameters()}
         for _ in range(3):
             trained.advance()
-        assert trained.batches(3).shape == (2, 4, FRAME, FRAME)
+        assert trained.batches(3).shape == (2, 4, 1, FRAME, FRAME)
     moved = {
         name.split(".")[0] for name, p in trained.tracker.named_parameters() if not p.equal(before[name])
     }
-    assert moved == {"air", "consensus", "find", "motion"}
+    assert moved == {"attention", "picture", "consensus", "finder", "motion"}
 
 
 def test_another_frame_scales_the_template() -> None:

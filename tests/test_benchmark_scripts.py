@@ -12,6 +12,7 @@ from small_model import small
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.artifacts.shipped import card, load_pretrained
 from vtssi_pyro.config import override
+from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.model.program import build
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.train.config import Config, DataConfig
@@ -25,6 +26,7 @@ def script(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> M
     return import_module(request.param)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["step"], indirect=True)
 def test_the_naive_organisation_has_the_same_elbo(script: ModuleType) -> None:
     found = script.compare(batch=2, length=6, repeats=1)
@@ -33,6 +35,7 @@ def test_the_naive_organisation_has_the_same_elbo(script: ModuleType) -> None:
     assert found["over_package"] == pytest.approx(found["seconds"]["naive"] / found["seconds"]["package"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["pyro_air"], indirect=True)
 def test_air_learns(script: ModuleType) -> None:
     """Pasting undoes cutting, and a few steps explain a square better."""
@@ -57,9 +60,9 @@ def test_a_run_is_made_to_ship(
 ) -> None:
     """Judged on the digits that its training never sees."""
     data = DataConfig(sequences=2, validation_sequences=2, test_sequences=5, length=6)
-    config = override(Config("find", data=data, model=small()), ["model.frame_size=32"])
+    config = override(Config("find", data=data, model=VARIANTS["find"](small())), ["model.frame_size=32"])
     run = Run.create(tmp_path / "run", config)
-    checkpoint.save(run.checkpoint(), {"trained": build("find", config.model).state_dict()})
+    checkpoint.save(run.checkpoint(), {"trained": build(config.model).state_dict()})
     words = [part for key in ("description", "data", "licence", "machine") for part in (f"--{key}", "words")]
     script.main(
         [str(run.folder), "tiny", *words, "--commit", "abc", "--folder", str(tmp_path), "--threads", "1"]

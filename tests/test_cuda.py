@@ -13,6 +13,7 @@ from vtssi_pyro.benchmark import alternating, as_in_training, trainer, workload
 from vtssi_pyro.config.schedules import Linear
 from vtssi_pyro.inference.filter import track
 from vtssi_pyro.model.handlers import mode
+from vtssi_pyro.model.program import channelled
 from vtssi_pyro.train.elbo import Elbo
 from vtssi_pyro.train.graph import EAGER_STEPS, Captured
 from vtssi_pyro.train.recipe import Stage, TrainConfig
@@ -61,7 +62,7 @@ def test_captured_steps_are_the_eager_ones(finder: str, tiny, blobs) -> None:
         found = runs[kind] = []
         for i in range(10 + 2 * EAGER_STEPS):
             torch.manual_seed(i)
-            x = blobs(4, 6 + i % 2).cuda()
+            x = channelled(blobs(4, 6 + i % 2)).cuda()
             torch.manual_seed(100 + i)
             with pyro.validation_enabled(False):
                 terms, norm = make(x, config.scheduled(STAGE, i, i))
@@ -99,7 +100,7 @@ def test_a_failed_capture_is_one_warning_and_eager_steps(
         return terms, norm
 
     monkeypatch.setattr(Step, "__call__", looks)
-    make, x = Captured(step), blobs(2, 6).cuda()
+    make, x = Captured(step), channelled(blobs(2, 6)).cuda()
     with pytest.warns(UserWarning, match="not captured") as caught:
         steps = [make(x, config.scheduled(STAGE, i, i)) for i in range(EAGER_STEPS + 3)]
     assert len(caught) == 1

@@ -84,6 +84,22 @@ def test_parts_look_down(path: Path) -> None:
         assert top != "cli"
 
 
+def test_contributing_shows_these_floors() -> None:
+    """The picture is the built one: the same rooms, the same rows, the highest first."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    picture = text.partition("## The house")[2].partition("In `model`:")[0]
+    rows = [
+        {name.strip(",") for line in row.splitlines() if line.startswith("    ") for name in names(line)}
+        for row in picture.split("-" * 84)
+    ]
+    assert [row - {"cli"} for row in rows] == [set(floor) for floor in reversed(FLOORS)]
+
+
+def names(line: str) -> list[str]:
+    """The rooms that a line of the picture names: in front of their question, or all there are."""
+    return [line.split()[0]] if "   " in line.strip() else line.split()
+
+
 # The blocks of ours, and the block of the paper's in whose slot each stands.
 OURS = {"template": "find", "following": "find", "registered": "find", "residual_mot": "mot", "spots": "air"}
 

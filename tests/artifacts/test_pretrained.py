@@ -124,9 +124,9 @@ def test_what_may_not_ship(
         with pytest.raises(UsageError, match="MB at most"):
             pack(run, "tiny", test, folder=target, **WORDS)
     weights = run.tracker().state_dict()
-    weights["air.counter.body.loc.0.weight"].fill_(1e6)
+    weights["attention.counter.body.loc.0.weight"].fill_(1e6)
     checkpoint.save(run.checkpoint(), {"trained": weights})
-    with pytest.raises(UsageError, match=r"air\.counter.*another precision"):
+    with pytest.raises(UsageError, match=r"attention\.counter.*another precision"):
         pack(run, "tiny", test, folder=target, **WORDS)
     assert not target.exists()
 
@@ -153,7 +153,7 @@ def test_damaged_cards(content: bytes, folder: Path) -> None:
 def test_cards_that_disagree(folder: Path) -> None:
     good = (folder / "tiny.json").read_text()
     recipe = json.loads(good)["recipe"]
-    other = recipe | {"model": recipe["model"] | {"rect": recipe["model"]["rect"] | {"units": 12}}}
+    other = recipe | {"model": recipe["model"] | {"consensus": recipe["model"]["consensus"] | {"units": 12}}}
     for changes, words in (
         ({"format": FORMAT + 1}, f"format {FORMAT + 1}, this version reads format {FORMAT}"),
         ({"name": "other"}, "is the card of other"),

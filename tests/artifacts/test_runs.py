@@ -12,7 +12,7 @@ import torch
 from vtssi_pyro.artifacts.loading import load
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.errors import CheckpointError, UsageError
-from vtssi_pyro.model.config import ModelConfig
+from vtssi_pyro.model.config import VARIANTS, ModelConfig
 from vtssi_pyro.model.program import build
 from vtssi_pyro.system import checkpoint, machine
 from vtssi_pyro.system.machine import available_device, default_threads, physical_cores
@@ -61,6 +61,7 @@ def test_one_process_at_a_time(run: Run) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_the_lock_of_a_killed_process_holds_nobody_up(run: Run) -> None:
     code = (
         "import os, signal; from vtssi_pyro.artifacts.run import Run\n"
@@ -108,7 +109,7 @@ def test_no_run_folder(tmp_path: Path) -> None:
 
 
 def test_load_gives_the_trained_weights(tmp_path: Path, config: ModelConfig) -> None:
-    run = Run.create(tmp_path / "run", Config("find", model=config))
+    run = Run.create(tmp_path / "run", Config("find", model=VARIANTS["find"](config)))
     tracker = build("find", config)
     checkpoint.save(run.checkpoint("best"), {"trained": tracker.state_dict()})
     loaded = load(run.folder, "best")

@@ -46,7 +46,7 @@ def place(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
     saved(drawn, place / "movie")
     done = call("fit", place / "movie", *BRIEF, "--out", place / "run")
     assert "held-out frames: 2 objects of 2 at most explain" in done.stdout
-    assert "moving things: 2 at once, bright before the background" in done.stderr
+    assert "moving objects: 2 at once, bright before the background" in done.stderr
     return place
 
 
@@ -139,7 +139,7 @@ def test_another_movie_is_prepared_alike(place: Path, tmp_path: Path) -> None:
     assert done.stderr == ""  # as the movie that was learned from: nothing is looked for
     assert len(rows(tmp_path / "tracks" / "tracks.csv")) == 48
     looked = tmp_path / "looked"
-    assert "moving things: 2" in call("inspect", tmp_path / "other.npy", "--out", looked).stdout
+    assert "moving objects: 2" in call("inspect", tmp_path / "other.npy", "--out", looked).stdout
     call("track", run, looked, "--out", tmp_path / "anew")
     assert len(rows(tmp_path / "anew" / "tracks.csv")) == 48
     np.save(tmp_path / "smaller.npy", other.frames[:, :80, :80])
@@ -280,12 +280,12 @@ def test_a_movie_is_looked_at_as_it_is_said_to_be(place: Path, tmp_path: Path) -
 def test_what_can_be_told_at_once_is_told_before_a_movie_is_read(place: Path, tmp_path: Path) -> None:
     message = refused(2, "fit", place / "movie", "--set", "train.budgt=1", "--out", tmp_path / "run")
     assert "budgt" in message
-    assert "moving things" not in message
+    assert "moving objects" not in message
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text("{}")
     message = refused(2, "fit", place / "movie", "--out", tmp_path / "run")
     assert "holds a run already" in message
-    assert "moving things" not in message
+    assert "moving objects" not in message
 
 
 def test_what_cannot_be_learned_from(place: Path, tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_what_cannot_be_learned_from(place: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "still.npy", still)
     assert "nothing is seen to move" in refused(3, "fit", tmp_path / "still.npy", "--out", tmp_path / "run")
     seen = call("inspect", tmp_path / "still.npy", "--background", "smooth").stdout
-    assert "moving things: 1 at once, bright" in seen
+    assert "moving objects: 1 at once, bright" in seen
     np.save(tmp_path / "short.npy", scene("blobs", length=9, side=64, objects=1, size=12).frames)
     assert "9 frames is too short" in refused(3, "fit", tmp_path / "short.npy", "--out", tmp_path / "run")
     with pytest.raises(UsageError, match="--object-size"):

@@ -67,6 +67,7 @@ def test_unknown_names_are_usage_errors(source: str, split: str) -> None:
         load_digits(source, split)
 
 
+@pytest.mark.slow
 @needs_mnist
 def test_mnist_splits() -> None:
     splits = [load_digits("mnist", split) for split in SPLITS]

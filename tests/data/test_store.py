@@ -155,6 +155,7 @@ write(sys.argv[2], whole, chunk=1)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_write_leaves_no_file_and_the_next_one_tidies_up(tmp_path: Path) -> None:
     source, out = saved(tmp_path, frames=FRAMES), tmp_path / "out" / "a.npz"
     done = subprocess.run(

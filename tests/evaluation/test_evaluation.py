@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import torch
+from small_model import FINDERS, positions
 
-from vtssi_pyro.evaluation.judge import as_published
 from vtssi_pyro.inference.filter import track
-from vtssi_pyro.model.config import ModelConfig
+from vtssi_pyro.model.blocks.mot import MOTConfig
+from vtssi_pyro.model.config import PUBLISHED, ModelConfig, TestTime
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.ops.gaussian import average
 from vtssi_pyro.ops.spatial import to_pixels
@@ -16,10 +17,9 @@ from vtssi_pyro.train.presets import PRESETS
 def eager(config: ModelConfig) -> ModelConfig:
     return replace(
         config,
-        finder="template",
+        finder=FINDERS["template"],
         fusion="product",
-        template=replace(config.template, refinement=2),
-        rect=replace(config.rect, tries=3),
+        test_time=TestTime(hypotheses=3, refine=2, tight=True),
     )
 
 
@@ -27,34 +27,28 @@ def test_the_published_procedure_is_that_of_a_tracker_built_without_more(
     tiny, blobs, config: ModelConfig
 ) -> None:
     frames, tracker = blobs(2, 8), tiny(config=eager(config))
-    plain = tiny(config=replace(config, finder="template"))
+    plain = tiny(config=replace(config, finder=FINDERS["template"], test_time=TestTime()))
     plain.load_state_dict(tracker.state_dict())
-    plain.tight = False
-    with as_published(tracker):
-        found = track(tracker, frames)
+    found = track(tracker, frames, test_time=PUBLISHED)
     torch.testing.assert_close(found.tracks.position, track(plain, frames).tracks.position, equal_nan=True)
-    more = track(tracker, frames)  # put back
+    more = track(tracker, frames)  # what the tracker was made for
     assert not torch.allclose(more.tracks.position, found.tracks.position, equal_nan=True)
-    assert (tracker.rule is average, tracker.tight, tracker.finder.refinement) == (False, True, 2)
+    asked = tracker.test_time
+    assert (tracker.rule is average, asked.tight, asked.refine) == (False, True, 2)
 
 
-def test_untight_tracks_are_the_centres_of_attention_windows(tiny, blobs) -> None:
-    frames, tracker = blobs(1, 6), tiny()
-    tracker.tight = False
+def test_untight_tracks_are_the_centres_of_attention_windows(tiny, blobs, config: ModelConfig) -> None:
+    frames, tracker = blobs(1, 6), tiny(config=replace(config, test_time=TestTime(tight=False)))
     side = frames.shape[-1]
     found = track(tracker, frames).tracks
     with torch.no_grad():
         with mode():
             latents = tracker.guide(frames)
-    torch.testing.assert_close(found.position, to_pixels(latents.position, (side, side)))
+    torch.testing.assert_close(found.position, to_pixels(positions(latents), (side, side)))
     torch.testing.assert_close(found.box[:, 0], latents.objects.size * side)
 
 
 def test_the_papers_preset_does_nothing_more() -> None:
     model = PRESETS["paper"]("vtssi").model
-    assert (model.test_time.hypotheses, model.test_time.refine, model.fusion, model.motion.extents) == (
-        1,
-        0,
-        "average",
-        False,
-    )
+    assert (model.test_time.hypotheses, model.test_time.refine, model.fusion) == (1, 0, "average")
+    assert type(model.motion) is MOTConfig, "the residual one, which sees extents, is not the paper's"

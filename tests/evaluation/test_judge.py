@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import vtssi_pyro
-from vtssi_pyro.data import VideoFile
+from vtssi_pyro.data import ArrayDataset
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.evaluation import judge as judging
 from vtssi_pyro.evaluation.judge import MultiObjectTracker, compare, find, judge
@@ -20,7 +20,7 @@ from vtssi_pyro.tracks.tracks import Tracks
 S, T, N, SIDE, OBSERVE = 70, 7, 3, 24, 3  # more sequences than are judged at a time
 
 
-def blobs(objects: int) -> VideoFile:
+def blobs(objects: int) -> ArrayDataset:
     """A bright dot for every object; the first pixel tells the number of the sequence."""
     position = SIDE * (0.2 + 0.6 * torch.rand(S, T, objects, 2))
     missing = torch.rand(S, 1, objects, 1) > 0.7
@@ -30,7 +30,7 @@ def blobs(objects: int) -> VideoFile:
     x, y = ((-((axis - position[..., i, None]) ** 2) / 2).exp().nan_to_num(0.0) for i in (0, 1))
     frames = 255 * (y[..., :, None] * x[..., None, :]).sum(2).clamp(0, 1)
     frames[..., 0, 0] = torch.arange(S)[:, None]
-    return VideoFile("dots", frames.byte().numpy(), position.numpy())
+    return ArrayDataset("dots", frames.byte().numpy(), position.numpy())
 
 
 @dataclass
@@ -165,7 +165,7 @@ def test_the_models_tracker_is_one_of_them(kind: str, tiny, frames: Tensor) -> N
     else:
         assert later is None
     position = torch.rand(*frames.shape[:2], 2, 2).numpy()
-    data = VideoFile("dots", frames.numpy(), position)
+    data = ArrayDataset("dots", frames.numpy(), position)
     found = find(judged, data, OBSERVE)
     assert found.per_frame_count == judged.per_frame_count
     assert found.ahead.present.shape[1] == (data.length if kind == "vtssi" else OBSERVE)

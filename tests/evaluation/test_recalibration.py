@@ -54,7 +54,7 @@ def test_the_temperature_is_that_of_the_truth(
 ) -> None:  # fmt: skip
     if not labelled:  # then what is found in the end stands for it
         sure = truth._replace(scale=torch.full_like(truth.position, 1e-3))
-        monkeypatch.setattr(recalibration, "found", lambda tracker, dataset: sure)
+        monkeypatch.setattr(recalibration, "tracked", lambda tracker, dataset: sure)
     found = recalibrate(tiny(), data, OBSERVED, 40, truth=truth if labelled else None)
     assert found.temperature == 0.1
     assert ten_times_too_wide == [1.0, 0.4, 0.2, 0.1, 0.05, 0.1]
@@ -70,7 +70,7 @@ def test_what_is_found_is_as_far_off_as_it_says(
 ) -> None:  # fmt: skip
     """A tracker's own tracks share their errors with its forecasts: standard deviations make up for them."""
     unsure = truth._replace(scale=torch.full_like(truth.position, 3.0))
-    monkeypatch.setattr(recalibration, "found", lambda tracker, dataset: unsure)
+    monkeypatch.setattr(recalibration, "tracked", lambda tracker, dataset: unsure)
     found = recalibrate(tiny(), data, OBSERVED, 40)
     drawn = found(recalibration.futures(None, data, OBSERVED, 40, found.temperature, seed=7), OBSERVED)
     spread = (1 + 3.0**2) ** 0.5  # of the truth, given what was found a frame ahead

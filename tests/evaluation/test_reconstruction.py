@@ -24,7 +24,7 @@ def clips(frames: Tensor) -> Clips:
 def test_what_is_explained_is_what_is_not_left_over(config: ModelConfig, clips: Clips) -> None:
     torch.manual_seed(0)
     model = build("vtssi", config).eval()
-    x = clips.frames(clips.apart)
+    x = clips.frames(clips.disjoint)
     found, later = track(model, x), forecast(model, x[:, :3], 2)
     made = reconstruct(model, clips, 3)
     assert (made["frames"], made["ahead"], len(made["drift"])) == (20, 2, 2)
@@ -60,7 +60,7 @@ def test_without_motion_nothing_is_foretold(config: ModelConfig, clips: Clips) -
 
 
 def test_large_frames_are_looked_at_few_at_a_time(config: ModelConfig) -> None:
-    large = replace(config, air=replace(config.air, frame_size=2 * config.air.frame_size))
+    large = replace(config, frame_size=2 * config.frame_size)
     assert at_once(build("vtssi", config), 10) == pytest.approx(4 * at_once(build("vtssi", large), 10), abs=3)
 
 

@@ -14,6 +14,7 @@ from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.program import channelled, evaluating
 from vtssi_pyro.ops.spatial import paste
+from vtssi_pyro.types import Appearance, Detections
 
 
 def supposing(numbers: list[float], num_objects: int = 2, description: int = 4) -> Hypothesis:
@@ -136,3 +137,29 @@ def test_a_settled_consensus_is_a_consensus(tiny, blobs, config: ModelConfig) ->
     trace = poutine.trace(program.guide).get_trace(blobs(2, 6))
     model = poutine.trace(poutine.replay(program.model, trace)).get_trace(blobs(2, 6))
     assert torch.isfinite(model.log_prob_sum() - trace.log_prob_sum())
+
+
+def test_two_as_one_are_described_where_both_are(tiny, blobs, config: ModelConfig, monkeypatch) -> None:
+    """In the tight box of both, around the first one's path; the slots behind the second move up."""
+    tracker, frames = tiny(config=replace(config, num_objects=3)), channelled(blobs(1, 8))
+    before = supposing([3.0], 3, config.description)
+    path = torch.linspace(-0.4, 0.2, 8, dtype=torch.float64).view(1, 8, 1, 1).expand(1, 8, 3, 2)
+    position = path + torch.tensor([[0.0, 0.0], [0.3, -0.5], [0.0, 0.0]], dtype=torch.float64)
+    position[:, :, 2] += torch.randn(8, 2, dtype=torch.float64)
+    box = torch.tensor([[[0.2, 0.4], [0.1, 0.2], [0.3, 0.3]]], dtype=torch.float64)
+    found = Detections(position, Appearance(torch.zeros(1, 3, 1, 9, 9), (torch.zeros_like(box), box)))
+    asked, describe = [], tracker.attention.describe
+    monkeypatch.setattr(tracker.attention, "describe", lambda *args: asked.append(args) or describe(*args))
+    with evaluating(tracker):
+        after = hypotheses._merged(tracker, frames, before, found)
+    ((_, where, size),) = asked
+    middle = path[:, :3, 0] + torch.tensor([0.1, -0.15], dtype=torch.float64)  # x from -0.2 to 0.4
+    torch.testing.assert_close(where, middle)
+    windows = before.size.mode
+    wide = torch.maximum(
+        (windows[:, 0] + windows[:, 1]) / 2, torch.tensor([[0.3, 0.55]], dtype=torch.float64)
+    )
+    torch.testing.assert_close(size.squeeze(-2), wide)
+    torch.testing.assert_close(after.size.mode[:, 0], wide)
+    assert torch.equal(after.size.mode[:, 1], windows[:, 2])
+    assert torch.equal(after.description.mode[:, 1], before.description.mode[:, 2])

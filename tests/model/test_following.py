@@ -11,6 +11,7 @@ from vtssi_pyro.data.clips import SYMMETRIES, Clips, turned
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.inference.filter import Stream, track
 from vtssi_pyro.model.blocks.air import SolidConfig
+from vtssi_pyro.model.blocks.following import FollowingFIND, Heading
 from vtssi_pyro.model.blocks.rect import ClearestFrameConfig
 from vtssi_pyro.model.blocks.spots import SpotsConfig
 from vtssi_pyro.model.config import ModelConfig, TestTime
@@ -237,6 +238,55 @@ def test_empty_slots_keep_nobody_away(follower: Tracker) -> None:
     apart = (place[:2, None] - to_frame(path[0], (SIDE, SIDE))).norm(dim=-1)
     assert apart.min(-1).values.max() < 0.05, "the third slot, which is empty, took a place"
     assert set(apart.argmin(-1).tolist()) == {0, 1}, "one place, one object"
+
+
+def headed(seen: float, place: tuple[float, float] = (0.2, -0.1)) -> Heading:
+    """After a frame that shows an object, so much of it, from the origin where it moved by 0.1 to the right."""
+    before = Heading(torch.zeros(1, 2), torch.tensor([[0.1, 0.0]]), torch.ones(1))
+    return FollowingFIND._headed(before, torch.tensor([place]), torch.tensor([seen]))
+
+
+def test_half_of_the_old_velocity_stays_where_an_object_is_seen() -> None:
+    after = headed(seen=1.0)
+    torch.testing.assert_close(after.place, torch.tensor([[0.2, -0.1]]))
+    torch.testing.assert_close(after.velocity, torch.tensor([[0.15, -0.05]]))
+    first = FollowingFIND._headed(None, torch.ones(1, 2), torch.ones(1))
+    assert first.velocity.eq(0).all()
+
+
+def test_an_object_that_is_not_seen_slows_down_by_a_tenth() -> None:
+    """Wherever the search thinks it is; one half seen counts for a quarter."""
+    torch.testing.assert_close(headed(seen=0.0).velocity, torch.tensor([[0.09, 0.0]]))
+    quarter = 0.25 * headed(seen=1.0).velocity + 0.75 * headed(seen=0.0).velocity
+    torch.testing.assert_close(headed(seen=0.5).velocity, quarter)
+
+
+def test_the_gate_is_a_gaussian_on_a_floor(follower: Tracker) -> None:
+    """Around where the object moves to; anywhere else costs 0.45 of what an object that is seen in full offers."""
+    heading = Heading(torch.tensor([[0.1, -0.2]]), torch.tensor([[0.0, 0.05]]), torch.ones(1))
+    with torch.no_grad():
+        gate = follower.finder._gate(heading, torch.zeros(1, 20, 20))[0]
+        floor = -0.45 * follower.finder.log_sharpness.exp()
+    grid = 2 * (2 * torch.arange(20) + 1.0) / SIDE - 1
+    squares = (grid - 0.1).square() + (grid + 0.15).square()[:, None]
+    torch.testing.assert_close(gate, torch.logaddexp(-squares / (2 * 0.1**2), floor), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(gate[0, 0], floor, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize(("shade", "told"), [(0.5, 1), (0.42, 1), (0.38, 0), (0.25, 0)])
+def test_less_than_two_fifths_of_an_object_is_none(follower: Tracker, shade: float, told: int) -> None:
+    """The evidence counts an object in a frame that shows more, and no empty slot in any."""
+    path = straight([[10.3, 12.8], [30.2, 9.6]], [[0.7, 0.3], [0.0, 0.4]], 4)
+    frames = channelled(shown(path, bright=shade))
+    two = Objects(torch.tensor([[0.6]]), torch.full((1, 3, 2), SIZE / SIDE), torch.zeros(1, 3, 4))
+    place = to_frame(path, (SIDE, SIDE))
+    place = torch.cat([place, place[:, :1]], 1).unsqueeze(0)  # an empty slot, where there is something
+    with torch.no_grad():
+        glimpses = follower.picture.decode(two.description)
+        visible = follower.finder.visible(frames, glimpses, place, two)
+    assert visible.shape == (1, 4, 3)
+    assert visible[..., :2].eq(told).all()
+    assert visible[..., 2].eq(0).all()
 
 
 def test_clips_overlap_and_turn() -> None:

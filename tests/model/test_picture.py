@@ -7,7 +7,7 @@ import pytest
 import torch
 from pyro import poutine
 from pyro.infer import Trace_ELBO
-from small_model import positions, small
+from small_model import small
 from torch import Tensor
 
 from vtssi_pyro.inference.confidence import explained_share
@@ -293,9 +293,43 @@ def test_an_object_is_found_by_its_colour(search: str, tiny, frames: Tensor) -> 
     x = channelled(frames) * COLOUR
     with mode(), torch.no_grad():
         objects = tracker.guide(x).objects
-        sight = tracker.finder.look(tracker.picture, x, objects)
-        moved = tracker.finder.look(tracker.picture, x.flip(2), objects)
-        first, other = (tracker.finder.step(s, 2, 0 * objects.size).mean for s in (sight, moved))
-    assert not torch.allclose(first, other)
+
+        def found(seen: Tensor) -> Tensor:
+            sight = tracker.finder.look(tracker.picture, seen, objects)
+            return tracker.finder.step(sight, 2, 0 * objects.size).mean
+
+        before = found(x)
+        for channel in range(3):
+            changed = x.clone()
+            changed[:, :, channel] = changed[:, :, channel].flip(-1)
+            assert (found(changed) - before).abs().max() > 1e-6, channel
     assert counting.present(objects.count, 2).all()
-    assert positions(tracker.guide(x)).isfinite().all()
+
+
+@pytest.mark.parametrize("bright", [0.25, 0.5, 0.7, 1.0, 1.9, 2.0, 4.0])
+def test_light_may_change_by_a_factor_of_two(bright: float) -> None:
+    """Beyond that, an object explains as much of its pixels as it may be brighter, or dimmer."""
+    picture = made()
+    objects, pose = some()
+    pose = pose._replace(presence=torch.tensor([1.0, 0.0, 0.0], dtype=F64).expand(B, 1, N))
+    with torch.no_grad():
+        frames = bright * picture.draw(pose, objects)
+        sure = explained_share(frames, picture, pose, objects)[1][..., 0]
+    allowed = min(max(bright, 0.5), 2.0)
+    expected = max(1 - ((bright - allowed) / bright) ** 2, 0.0)
+    torch.testing.assert_close(sure, torch.full_like(sure, expected))
+
+
+@pytest.mark.parametrize("settled", [2, 4])
+def test_looks_are_settled_on_the_first_frames(settled: int, tiny, frames: Tensor) -> None:
+    """Each of these tells, and no later one."""
+    tracker, x = tiny("vtssi", "template"), channelled(frames)
+    search = tracker.refined(TestTime(refine=1, settled=settled)).finder
+    with mode(), torch.no_grad():
+        objects = tracker.guide(x).objects
+        before = search.look(tracker.picture, x, objects).appearance.glimpses
+        for t in range(6):
+            changed = x.clone()
+            changed[:, t] = 0.5
+            after = search.look(tracker.picture, changed, objects).appearance.glimpses
+            assert torch.equal(after, before) == (t >= settled), t

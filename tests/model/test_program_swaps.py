@@ -123,7 +123,7 @@ def test_swapping_a_block(name: str, after_a_run: bool, tiny, config: ModelConfi
     unused = tiny()
     unused.load_state_dict(tracker.state_dict())
     blocks = {s: getattr(unused, s) for s in SLOTS}
-    fresh = Tracker(**(blocks | {slot: deepcopy(block)})).eval()
+    fresh = Tracker(**(blocks | {slot: deepcopy(block)}), config=tracker.config).eval()
     setattr(tracker, slot, block)
     pyro.clear_param_store()
     found = elbo(tracker, frames)

@@ -1,5 +1,6 @@
 """A motion of a user's own: what it believes and what it sees, in two methods."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pyro
@@ -12,11 +13,13 @@ from pyro.optim import Adam
 from small_model import positions
 from torch import Tensor, nn
 
-from vtssi_pyro.inference.filter import forecast, track
-from vtssi_pyro.model.blocks import StateSpace
+from vtssi_pyro.inference.filter import Stream, forecast, track
+from vtssi_pyro.model.blocks import RandomWalk, StateSpace
+from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.types import State
+from vtssi_pyro.model.program import ORDERS, Tracker
+from vtssi_pyro.model.sites import POSITION, draw
+from vtssi_pyro.types import Pose, Site, State
 
 M = 3
 
@@ -109,3 +112,62 @@ def test_a_rollout_is_the_repeated_transition(gliding: Tracker) -> None:
 def test_unknown_sharing_of_weights_is_refused() -> None:
     with pytest.raises(ValueError, match="weight_shared"):
         StateSpace(M=3, dims=2, weight_shared="all")
+
+
+ANGLE = Site("angle", 1)
+
+
+class Spinning(RandomWalk):
+    """Objects that turn by about as much in every frame: a variable of one's own, and what the picture makes of it."""
+
+    sites = (POSITION, ANGLE)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.speed = nn.Parameter(torch.tensor(0.3, dtype=torch.float64))
+
+    def model(self, t: int, previous: State | None, like: Tensor, warmup: int) -> State:
+        state = super().model(t, previous, like, warmup)
+        before = torch.zeros_like(like[..., :1]) if previous is None else previous["angle"]
+        return {**state, "angle": draw(ANGLE, t, Normal(before, 1.0).to_event(1))}
+
+    def guide(self, picture, objects, found, first: int, warmup: int, memory: int | None) -> int:
+        seen = memory or 0
+        for t in range(first, first + found.position.shape[-3]):
+            seen += 1
+            turned = (self.speed * seen).expand_as(objects.size[..., :1])
+            draw(ANGLE, t, Normal(turned, 0.01).to_event(1))
+        return seen
+
+    def pose(self, objects, states: State, presence: Tensor) -> Pose:
+        return super().pose(objects, states, presence)._replace(angle=states["angle"].squeeze(-1))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_variable_of_ones_own_reaches_the_picture(
+    order: str, tiny, config: ModelConfig, frames: Tensor
+) -> None:
+    """Sampled, inferred, rendered, learned and filtered, without a line outside the motion."""
+    tracker = tiny(config=replace(config, order=order))
+    tracker.motion = Spinning()
+    with mode():
+        guided = poutine.trace(tracker.guide).get_trace(frames)
+        model = poutine.trace(poutine.replay(tracker.model, trace=guided)).get_trace(frames)
+    assert {ANGLE.at(t) for t in range(1, 7)} <= set(guided.stochastic_nodes)
+    latents, angle = guided.nodes["_RETURN"]["value"], 0.3 * torch.arange(1, 7, dtype=torch.float64)
+    objects = latents.objects
+    presence = tracker.scene.presence(objects).unsqueeze(-2)
+    pose = Pose(positions(latents), objects.size, presence, angle=angle.view(1, 6, 1).expand(2, 6, 2))
+    drawn = tracker.picture.draw(pose, objects)
+    torch.testing.assert_close(model.nodes["x"]["fn"].mean, drawn)
+    assert not torch.allclose(drawn, tracker.picture.draw(pose._replace(angle=None), objects))
+    shown = track(tracker, frames).frames
+    present = tracker.picture.draw(pose._replace(presence=presence.round()), objects)
+    torch.testing.assert_close(shown, present.squeeze(2).detach())
+    stream = Stream(tracker)
+    parts = [stream.push(frames[:, t : t + 1]) for t in range(6)]
+    streamed = torch.cat([part.frames for part in parts if part is not None], 1)
+    torch.testing.assert_close(streamed, shown)
+    loss = Trace_ELBO().differentiable_loss(tracker.model, tracker.guide, frames)
+    (gradient,) = torch.autograd.grad(loss, tracker.motion.speed)
+    assert gradient.abs() > 1e-3

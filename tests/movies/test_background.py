@@ -1,4 +1,4 @@
-"""What rests for a while is a thing; what never moves is behind it."""
+"""An object may rest for a while; the background never moves."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from staged import COLUMN, ROW, H, T, W, blob, movie
 
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import Hints, Movie, inspect, suggested_preparation
-from vtssi_pyro.movies.background import KINDS, smooth, without_things
+from vtssi_pyro.movies.background import KINDS, smooth, without_objects
 from vtssi_pyro.movies.inspection import POLARITIES
 
 START = np.array([(30.0, 25.0), (60.0, 60.0), (95.0, 30.0)])
@@ -43,18 +43,18 @@ def test_what_passes_over_dirt_does_not_take_it_along() -> None:
     made, _ = lingering(4.0)
     frames = np.stack(list(made))
     image = np.median(frames, 0)
-    mended = without_things(image, frames, 0.05)
+    mended = without_objects(image, frames, 0.05)
     near = np.hypot(COLUMN - DIRT[0], ROW - DIRT[1]) < 5
     np.testing.assert_array_equal(mended[near], image[near])
     x, y = START[0].astype(int)
-    assert image[y, x] - smooth(image)[y, x] > 0.15  # the median holds a thing
+    assert image[y, x] - smooth(image)[y, x] > 0.15  # the median holds an object
     assert abs(mended[y, x] - smooth(image)[y, x]) < 0.05
 
 
-def test_a_median_without_things_stays_as_it_is() -> None:
+def test_a_median_without_objects_stays_as_it_is() -> None:
     frames = np.stack(list(movie(blob)))
     image = np.median(frames, 0)
-    assert without_things(image, frames, 0.1) is image
+    assert without_objects(image, frames, 0.1) is image
 
 
 def test_before_the_light_alone_what_never_moves_is_a_thing() -> None:

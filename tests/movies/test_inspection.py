@@ -31,6 +31,7 @@ def test_what_moves_before_what(made: Movie, polarity: str, background: str, siz
     assert found.low < found.high
 
 
+@pytest.mark.slow
 def test_large_frames_are_seen_smaller_and_told_in_their_own_pixels() -> None:
     small = movie(blob)
     large = Movie(
@@ -69,7 +70,7 @@ def test_noise_alone_holds_no_objects() -> None:
 
 
 def test_black_that_is_cut_off_hides_half_of_the_noise() -> None:
-    """One small bright thing, far less than a thousandth of the frame, before noise of which only half is seen."""
+    """One small bright object, far less than a thousandth of the frame, before noise of which only half is seen."""
     random = np.random.default_rng(2)
     frames = np.clip(random.normal(0, 0.01, (20, 256, 256)), 0, None).astype(np.float32)
     for time in range(20):

@@ -1,4 +1,4 @@
-"""Whatever the movie, the model sees bright things on black, and places come back to where they were."""
+"""Whatever the movie, the model sees bright objects on black, and places come back to where they were."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,13 +36,13 @@ def test_things_are_bright_on_black(name: str, side: int) -> None:
     assert 0 <= frames.min() <= frames.max() <= 1
     scale = side / W
     radius = (9 if name == "rings" else 3) * scale
-    things, elsewhere = [], []
+    objects, elsewhere = [], []
     for frame, places in zip(frames[5:], preparation.to_model(paths())[5:], strict=True):
         inside = [disc(frame, x, y, radius) for x, y in places]
         near = np.any([disc(frame, x, y, 15 * scale) for x, y in places], 0)
-        things += [frame[one].mean() for one in inside]
+        objects += [frame[one].mean() for one in inside]
         elsewhere.append(frame[~near].mean())
-    assert np.median(things) > (0.25 if name == "rings" else 0.7)
+    assert np.median(objects) > (0.25 if name == "rings" else 0.7)
     assert np.mean(elsewhere) < 0.06
 
 
@@ -151,6 +151,7 @@ def test_frames_of_another_size(step: Any, message: str) -> None:
         list(Preparation((step,))([np.zeros((24, 32), np.float32)]))
 
 
+@pytest.mark.slow
 def test_large_movies_are_shrunk_first() -> None:
     small = MOVIES["bright"]
     large = Movie("large", (8 * H, 8 * W), None, None, lambda: (x.repeat(8, 0).repeat(8, 1) for x in small))

@@ -21,6 +21,7 @@ from vtssi_pyro.movies import (
     thumbnails,
 )
 from vtssi_pyro.movies.prepared import PreparedMovie, model_side, to_source
+from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.movies import clip_length, held, suited
 from vtssi_pyro.train.presets import quick
 
@@ -44,7 +45,7 @@ def test_scenes_are_what_they_say(kind: str) -> None:
     y, x = np.mgrid[0.5:100, 0.5:100]
     near = np.min([np.hypot(x - px, y - py) for px, py in drawn.path[0]], 0) < drawn.size
     assert there[near].max() > 3 * there[~near].mean()
-    assert there[near].mean() > 1.5 * there[~near].mean(), "things are where the truth says"
+    assert there[near].mean() > 1.5 * there[~near].mean(), "objects are where the truth says"
 
 
 def test_the_model_suits_the_movie(movie: PreparedMovie) -> None:
@@ -55,7 +56,7 @@ def test_the_model_suits_the_movie(movie: PreparedMovie) -> None:
     window = config.model.size_loc[0] * 120
     assert movie.found.object_size < window < 2 * movie.found.object_size
     assert config.model.finder.kernel_side % 2 == 1
-    assert config.model.motion.inertia, "one movie is too little to learn from that things go on"
+    assert config.model.motion.inertia, "one movie is too little to learn from that objects go on"
     tracker = build(config.model)
     assert not any("locator" in name for name, _ in tracker.named_parameters()), "spots need no networks"
     more = suited(quick("vtssi"), replace(movie, found=replace(movie.found, objects=8)))
@@ -129,7 +130,7 @@ def test_a_part_alone_is_looked_at_and_told_in_the_whole_frames_pixels(tmp_path:
     drawn = scene("blobs", length=30, side=100, objects=2, size=16, seed=3)
     frames = np.full((30, 150, 240), 60, np.uint8)
     frames[:, 40:140, 120:220] = drawn.frames
-    frames[::2, 5:25, 5:60] = 255  # what blinks beside it is no thing
+    frames[::2, 5:25, 5:60] = 255  # a blinking region beside it is no object
     np.save(tmp_path / "whole.npy", frames)
     found = inspect(open_movie(tmp_path / "whole.npy"), Hints(crop=(120, 40, 100, 100)))
     assert (found.objects, found.size) == (2, (100, 100))

@@ -13,11 +13,11 @@ from vtssi_pyro.ops.exclusion import exclude
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_a_compiled_function_and_its_gradient_are_the_same() -> None:
     logits = torch.randn(3, 2, 7, 6, requires_grad=True)
-    grid, reach, there = (torch.arange(7.0), torch.arange(6.0)), torch.ones(3, 2, 2), torch.ones(3, 2)
+    grid, reach, active = (torch.arange(7.0), torch.arange(6.0)), torch.ones(3, 2, 2), torch.ones(3, 2)
     results = []
     for on in (False, True):
         with compiled(on):
-            found = exclude(logits, grid, reach, torch.tensor(2.0), there, 2)
+            found = exclude(logits, grid, reach, torch.tensor(2.0), active, 2)
         results.append((found, torch.autograd.grad(found.square().sum(), logits)[0]))
     torch.testing.assert_close(*results)
 

@@ -7,7 +7,7 @@ from vtssi_pyro.ops.exclusion import exclude
 
 GRID = torch.linspace(-1, 1, 9, dtype=torch.float64), torch.linspace(-1, 1, 11, dtype=torch.float64)
 REACH = torch.full((2, 2), 0.2, dtype=torch.float64)
-THERE = torch.ones(2, dtype=torch.float64)
+ACTIVE = torch.ones(2, dtype=torch.float64)
 
 
 def peaks(*places: tuple[int, int, float]) -> Tensor:
@@ -17,8 +17,8 @@ def peaks(*places: tuple[int, int, float]) -> Tensor:
     return logits
 
 
-def excluded(logits: Tensor, there: Tensor = THERE, strength: float = 8.0, rounds: int = 8) -> Tensor:
-    return exclude(logits, GRID, REACH, torch.tensor(strength), there, rounds)
+def excluded(logits: Tensor, active: Tensor = ACTIVE, strength: float = 8.0, rounds: int = 8) -> Tensor:
+    return exclude(logits, GRID, REACH, torch.tensor(strength), active, rounds)
 
 
 def best(logits: Tensor) -> list[int]:
@@ -75,9 +75,9 @@ def test_gradients_take_the_others_as_they_are() -> None:
     logits = torch.randn(2, 9, 11, dtype=torch.float64, requires_grad=True)
     strength = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
     by_logits, by_strength = torch.autograd.grad(
-        exclude(logits, GRID, REACH, strength, THERE, 1)[0].sum(), (logits, strength)
+        exclude(logits, GRID, REACH, strength, ACTIVE, 1)[0].sum(), (logits, strength)
     )
     torch.testing.assert_close(by_logits, torch.stack([torch.ones(9, 11), torch.zeros(9, 11)]).double())
     with torch.no_grad():
-        kept_away = (logits - exclude(logits, GRID, REACH, strength, THERE, 1))[0].sum() / strength
+        kept_away = (logits - exclude(logits, GRID, REACH, strength, ACTIVE, 1))[0].sum() / strength
     torch.testing.assert_close(by_strength, -kept_away)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vtssi_pyro.ops.correlate import match
-from vtssi_pyro.ops.explaining import Placed, crosstalk, explain
+from vtssi_pyro.ops.correlate import correlate_template
+from vtssi_pyro.ops.explaining import Placed, crosstalk, matching_pursuit
 
 SIDE = 32
 
@@ -18,18 +18,18 @@ def blobs(places: Tensor, bright: Tensor, side: int = SIDE) -> Tensor:
 
 
 def looked_for(places: Tensor, bright: Tensor) -> tuple[Tensor, ...]:
-    """What :func:`explain` is given of a frame with all of these blobs: share, mixed, energy; of one sequence."""
+    """Arguments of :func:`matching_pursuit` for a frame with all of these blobs: share, mixed and energy."""
     pictures = blobs(torch.full_like(places, 6.0), bright, 13).unsqueeze(0)
     energy = pictures.square().sum((-3, -2, -1))
     templates = pictures / energy[..., None, None, None]
     frame = blobs(places, bright).sum(0)[None, None]
-    return match(frame, templates)[:, 0], crosstalk(pictures, templates), energy
+    return correlate_template(frame, templates)[:, 0], crosstalk(pictures, templates), energy
 
 
-def explained(places: Tensor, bright: Tensor, before: Placed | None = None, there: Tensor | None = None):
+def explained(places: Tensor, bright: Tensor, before: Placed | None = None, active: Tensor | None = None):
     share, mixed, energy = looked_for(places, bright)
-    there = torch.ones_like(energy, dtype=torch.bool) if there is None else there
-    explained, placed = explain(share, torch.zeros_like(share), mixed, energy, there, before)
+    active = torch.ones_like(energy, dtype=torch.bool) if active is None else active
+    explained, placed = matching_pursuit(share, torch.zeros_like(share), mixed, energy, active, before)
     return share, explained, placed
 
 
@@ -45,7 +45,7 @@ def test_crosstalk_is_how_each_template_fits_the_others_pictures() -> None:
 
 @pytest.mark.parametrize("bright", [(1.0, 1.0), (0.5, 1.0), (1.0, 0.4)])
 @pytest.mark.parametrize("apart", [4.0, 6.5, 14.0])
-def test_overlapping_things_leave_each_other_what_is_theirs(
+def test_overlapping_objects_leave_each_other_what_is_theirs(
     bright: tuple[float, float], apart: float
 ) -> None:
     places = torch.tensor([[16.0, 16.0 - apart / 2], [15.3, 16.0 + apart / 2]])
@@ -54,22 +54,22 @@ def test_overlapping_things_leave_each_other_what_is_theirs(
     if bright[0] == bright[1]:  # then either may be the other
         cells = cells[cells[:, 1].argsort()]
     assert (cells - places).norm(dim=-1).max() < 0.7
-    assert placed.seen.min() > 0.75
+    assert placed.visible.min() > 0.75
     left = (share - others)[0]
     rows, columns = cells.round().long().unbind(-1)
     assert left[[0, 1], rows, columns].sub(1).abs().max() < 0.25 or bright[0] == bright[1]
 
 
-def test_what_is_hidden_is_not_seen() -> None:
+def test_a_hidden_object_is_not_visible() -> None:
     place = torch.tensor([[16.0, 16.4]])
     share = looked_for(place, torch.ones(1))[0].expand(-1, 2, -1, -1)  # one is shown
     _, mixed, energy = looked_for(place.expand(2, -1), torch.ones(2))
-    _, placed = explain(share, torch.zeros_like(share), mixed, energy, torch.ones(1, 2) > 0)
-    assert sorted(placed.seen[0].tolist()) == pytest.approx([0, 1], abs=0.1)
+    _, placed = matching_pursuit(share, torch.zeros_like(share), mixed, energy, torch.ones(1, 2) > 0)
+    assert sorted(placed.visible[0].tolist()) == pytest.approx([0, 1], abs=0.1)
 
 
 @pytest.mark.parametrize("swapped", [False, True])
-def test_things_that_look_alike_are_where_they_were_expected(swapped: bool) -> None:
+def test_objects_that_look_alike_are_where_they_were_expected(swapped: bool) -> None:
     places = torch.tensor([[16.0, 14.0], [16.0, 18.0]])
     order = [1, 0] if swapped else [0, 1]
     away = torch.tensor([[1.0, 0.0], [0.0, 1.0]])  # expected where they are not quite
@@ -77,11 +77,11 @@ def test_things_that_look_alike_are_where_they_were_expected(swapped: bool) -> N
     near = -0.05 * torch.stack([(torch.arange(SIDE) - at).square() for at in places[order, 1]])
     prior = near[None, :, None, :].expand_as(share)
     expected = Placed((places + away)[order][None], torch.ones(1, 2))
-    _, placed = explain(share, prior, mixed, energy, torch.ones(1, 2) > 0, expected)
+    _, placed = matching_pursuit(share, prior, mixed, energy, torch.ones(1, 2) > 0, expected)
     assert (placed.cell[0] - places[order]).norm(dim=-1).max() < 1
 
 
-def test_two_faint_things_do_not_stand_in_for_a_bright_one() -> None:
+def test_two_faint_objects_do_not_stand_in_for_a_bright_one() -> None:
     bright = torch.tensor([1.0, 0.5, 0.5])
     places = torch.tensor([[16.0, 16.0], [6.0, 26.0], [26.0, 6.0]])
     share, mixed, energy = looked_for(places, bright)
@@ -90,15 +90,15 @@ def test_two_faint_things_do_not_stand_in_for_a_bright_one() -> None:
     )
     squares = [(torch.arange(SIDE) - at).square() for at in expected.cell[0].T.unsqueeze(-1)]
     prior = (-0.02 * (squares[0].unsqueeze(-1) + squares[1].unsqueeze(-2))).clamp_min(-0.45).unsqueeze(0)
-    _, placed = explain(share, prior, mixed, energy, torch.ones(1, 3) > 0, expected)
+    _, placed = matching_pursuit(share, prior, mixed, energy, torch.ones(1, 3) > 0, expected)
     assert (placed.cell[0, 0] - places[0]).norm() < 0.5
-    assert placed.seen[0, 0] > 0.9
+    assert placed.visible[0, 0] > 0.9
 
 
 def test_empty_slots_explain_nothing() -> None:
     places = torch.tensor([[16.0, 14.0], [16.0, 17.0]])
-    there = torch.tensor([[True, False]])
+    active = torch.tensor([[True, False]])
     for before in (None, Placed(places[None], torch.ones(1, 2))):
-        _, others, placed = explained(places, torch.ones(2), before, there)
+        _, others, placed = explained(places, torch.ones(2), before, active)
         assert others[0, 0].abs().max() == 0
-        assert placed.seen[0, 1] == 0
+        assert placed.visible[0, 1] == 0

@@ -1,4 +1,4 @@
-"""Where a thing is in its glimpse."""
+"""Where an object is in its glimpse."""
 
 import torch
 from torch import Tensor
@@ -27,14 +27,14 @@ def test_the_middle_is_between_what_little_is_cut_off() -> None:
     assert torch.isfinite(middle(torch.zeros(1, 1, 41, 41), size)).all()
 
 
-def test_faint_things_apart_are_a_halo() -> None:
-    thing, halo, part = spots((-0.3, 0)), spots((0.6, 0), high=0.4), spots((0.6, 0), high=0.7)
-    near = torch.where(thing > 0.25, thing, 0)
-    assert torch.equal(without_halo((thing + halo)[None, None])[0, 0] > 0.2, near > 0.2)
-    assert (without_halo((thing + part)[None])[0] > 0.25).sum() > 1.3 * (
+def test_faint_separate_regions_are_a_halo() -> None:
+    ink, halo, part = spots((-0.3, 0)), spots((0.6, 0), high=0.4), spots((0.6, 0), high=0.7)
+    near = torch.where(ink > 0.25, ink, 0)
+    assert torch.equal(without_halo((ink + halo)[None, None])[0, 0] > 0.2, near > 0.2)
+    assert (without_halo((ink + part)[None])[0] > 0.25).sum() > 1.3 * (
         near > 0.25
     ).sum()  # too bright for that
     bridge = torch.zeros(41, 41)
     bridge[20, 14:33] = 0.3
-    kept = without_halo(torch.maximum(thing + halo, bridge)[None])[0]
-    assert kept[20, 32] > 0.25  # hangs together with what surely is the thing
+    kept = without_halo(torch.maximum(ink + halo, bridge)[None])[0]
+    assert kept[20, 32] > 0.25  # hangs together with ink that surely is the object

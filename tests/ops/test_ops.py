@@ -10,7 +10,7 @@ from torch.nn.functional import affine_grid, conv2d, grid_sample
 from vtssi_pyro.model.nn import RepeatedInputLSTM
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.bell import bell_mask
-from vtssi_pyro.ops.correlate import correlate, match
+from vtssi_pyro.ops.correlate import correlate, correlate_template
 from vtssi_pyro.ops.gaussian import average, product, weighted_average
 from vtssi_pyro.ops.pixels import PixelNormal
 from vtssi_pyro.ops.spatial import SIZE_LIMITS, crop, paste, size_to_pixels, to_frame, to_pixels
@@ -265,7 +265,7 @@ def test_matching_is_convolution(
         torch.rand(2, 3, channels, height, width, dtype=dtype),
         torch.rand(4, 2, 2, channels, side, side, dtype=dtype),
     )
-    found = match(frames, templates)
+    found = correlate_template(frames, templates)
     for s in range(4):
         for b in range(2):
             expected = conv2d(frames[b], templates[s, b], padding=side // 2)

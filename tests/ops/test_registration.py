@@ -95,15 +95,15 @@ def blurred(glimpses: Tensor) -> Tensor:
 def test_what_objects_look_like_is_read_off_the_frames() -> None:
     truth = places(*APART) + 0.2 * torch.rand(3, 4, 1, 2, dtype=torch.float64)
     frames, glimpses, size = scene(truth)
-    dull, there = blurred(glimpses), torch.ones(3, 1, 2, dtype=torch.float64)
-    sharp = sharpened(frames, dull, truth, size, there)
+    dull, visible = blurred(glimpses), torch.ones(3, 1, 2, dtype=torch.float64)
+    sharp = sharpened(frames, dull, truth, size, visible)
     assert (sharp - glimpses).square().mean() < 0.25 * (dull - glimpses).square().mean()
 
 
 def test_what_is_not_there_looks_as_it_did() -> None:
     frames, glimpses, size = scene(places(*OVERLAPPING))
-    there = torch.tensor([1.0, 0.0], dtype=torch.float64).expand(3, 1, 2)
-    sharp = sharpened(frames, blurred(glimpses), places(*OVERLAPPING), size, there)
+    visible = torch.tensor([1.0, 0.0], dtype=torch.float64).expand(3, 1, 2)
+    sharp = sharpened(frames, blurred(glimpses), places(*OVERLAPPING), size, visible)
     assert torch.equal(sharp[:, 1], blurred(glimpses)[:, 1])
     assert not torch.equal(sharp[:, 0], blurred(glimpses)[:, 0])
 

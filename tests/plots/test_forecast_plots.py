@@ -17,6 +17,7 @@ from vtssi_pyro.plots.style import IDENTITIES
 from vtssi_pyro.tracks.tracks import Tracks
 
 
+@pytest.mark.slow
 def test_futures_fan_out_from_what_was_seen(tmp_path: Path) -> None:
     """Paths of two objects and an empty slot; pixels of an identity's colour lie where its futures do."""
     B, seen, horizon = 3, 4, 6
@@ -63,6 +64,7 @@ def test_regions_hold_their_share_and_are_those_of_the_calibration() -> None:
         assert (inside == (away <= away.quantile(level)).numpy()).mean() > 0.995
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [0.0, 1e-3, 100.0, 1e7])
 @pytest.mark.parametrize("number", [3, 50])
 def test_regions_of_samples_in_line_lie_along_it(length: float, number: int) -> None:

@@ -272,6 +272,7 @@ def test_a_failed_picture_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(draws, "old")
 
 
+@pytest.mark.slow
 def test_pyplot_is_never_touched(tmp_path: Path) -> None:
     script = (
         "import sys; from vtssi_pyro.plots import learning_curves, error_curves\n"

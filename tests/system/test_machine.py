@@ -7,6 +7,8 @@ import pytest
 
 from vtssi_pyro.system import machine
 
+pytestmark = pytest.mark.slow  # every test starts a process that loads torch
+
 FAULTS = """
 import resource, torch
 from vtssi_pyro.system.machine import prepare

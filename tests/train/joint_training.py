@@ -28,7 +28,8 @@ class Doubled(ArrayDataset):
 
 def train(folder: Path, group: Group) -> None:
     """Train in a new run folder, or with the others in that of the first."""
-    config = replace(configuration(stages=SHARED), model=replace(MODEL, air=replace(MODEL.air, dropout=0.0)))
+    model = replace(MODEL, attention=replace(MODEL.attention, dropout=0.0))
+    config = replace(configuration(stages=SHARED), model=model)
     run = group.once(lambda: Run.create(folder, config))
     data = Doubled("blobs", DATA.frames(torch.arange(len(DATA))).numpy())
     torch.set_default_dtype(torch.float64)

@@ -25,6 +25,7 @@ from vtssi_pyro.types import Anneal
 TRAINING = Anneal(count_shift=1.0, bell=0.3, fuse_low=0.1, fuse_high=0.9)
 
 
+@pytest.mark.slow
 def test_sampled_elbo_is_trace_elbo(variant: str, finder: str, tiny, frames: Tensor) -> None:
     """Loss and gradients of the same draws, to float64's last digits; the terms sum to minus the loss."""
     tracker = tiny(variant, finder, count=0.0).train()
@@ -45,6 +46,7 @@ def test_sampled_elbo_is_trace_elbo(variant: str, finder: str, tiny, frames: Ten
             torch.testing.assert_close(first, second, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vectorize", [False, True])
 def test_particles_are_those_of_trace_elbo(vectorize: bool, tiny, frames: Tensor) -> None:
     """Three draws, one after the other or at once: loss, its value alone, and what is added to gradients."""
@@ -113,6 +115,7 @@ def test_analytic_elbo_is_mean_field_elbo(variant: str, finder: str, tiny, frame
     assert all(value < 0 for name, value in terms.items() if name != "x")  # negative KLs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["find", "vtssi"])
 def test_analytic_and_sampled_agree_in_expectation(variant: str, tiny, blobs) -> None:
     """Per term, over 60 draws of 16 copies: means within 4.5 sigma (fails once in 10,000), less variance."""
@@ -172,7 +175,7 @@ def test_airs_own_elbo_joins_with_its_weight(variant: str, tiny, frames: Tensor)
     torch.manual_seed(1)
     Elbo().terms(tracker.model, tracker.guide, frames, TRAINING)  # the same draws are used up
     read = frames[:, : 3 if "rect" in variant or variant == "vtssi" else 1]
-    alone = tracker.program(consensus=FirstFrame(), find=NoFIND(), motion=RandomWalk())
+    alone = tracker.program(consensus=FirstFrame(), finder=NoFIND(), motion=RandomWalk())
     own = Elbo().terms(alone.model, alone.guide, read.reshape(-1, 1, 20, 20), TRAINING)
     torch.testing.assert_close(terms["air"], 0.5 * sum(own.values()).detach() / len(frames))
     assert OBJECTIVES["full"].extras(tracker, frames, stage, now)["air"].requires_grad
@@ -360,6 +363,7 @@ def test_scoring_the_proposals_too_would_be_noticed() -> None:
     assert (wrong.mean() - log_evidence(x)).abs() > 4 * wrong.std() / 2000**0.5
 
 
+@pytest.mark.slow
 def test_a_guide_with_random_proposals_still_bounds_a_tracker(tiny, blobs) -> None:
     """Importance weights of a tracker: their log-mean is not below the mean of their logs (Jensen)."""
     tracker, frames = tiny("vtssi"), blobs(1, 4)

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.program import Tracker, channelled
 from vtssi_pyro.train.batches import Positions
 from vtssi_pyro.train.graph import numbers, on_device
 from vtssi_pyro.train.objective import OBJECTIVES
 from vtssi_pyro.train.recipe import Scheduled, Stage, TrainConfig
 from vtssi_pyro.train.step import Step
-from vtssi_pyro.types import Anneal, State
+from vtssi_pyro.types import Anneal
 
 NOW = Scheduled(Anneal(0.5, 0.3, 0.2, 0.8, 0.5), 0.7, 0.4, 1e-3, 0.9)
 ASKS = (
@@ -53,12 +53,12 @@ def steps(tracker: Tracker, stage: Stage) -> tuple[Step, Step]:
 
 def batch(stage: Stage, frames: Tensor, tracker: Tracker) -> Any:
     if stage.objective != "rollout":
-        return frames
-    config = tracker.air.config
-    here = torch.ones(2, config.num_objects, dtype=torch.bool)
+        return channelled(frames)
+    config = tracker.config
+    present = torch.ones(2, config.num_objects, dtype=torch.bool)
     static = torch.randn(2, config.num_objects, 2 + config.description, dtype=frames.dtype)
     position = torch.rand(2, 6, config.num_objects, 2).to(frames)
-    return Positions(here, static, position, torch.ones(position.shape[:-1], dtype=torch.bool))
+    return Positions(present, static, position, torch.ones(position.shape[:-1], dtype=torch.bool))
 
 
 def scheduled(tracker: Tracker) -> Scheduled:
@@ -73,10 +73,11 @@ def test_overshooting_pulls_predicted_motions_alone(tiny, frames: Tensor) -> Non
     terms = OBJECTIVES["rollout"].extras(tracker, x, Stage("any", 1, "rollout", overshooting=0.5), NOW)
     torch.testing.assert_close(terms["rollout"], plain["rollout"])
     inferred, start = motion.infer(x.static, x.position)[0].mean, motion.M
-    ahead = motion.rollout(State(x.position[:, start - 1], inferred[:, start - 1]), 6 - start)
-    expected = -0.5 * (ahead.motion - inferred[:, start:]).square().sum()
+    known = {"position": x.position[:, start - 1], "motion": inferred[:, start - 1]}
+    ahead = motion.rollout(known, 6 - start)
+    expected = -0.5 * (ahead["motion"] - inferred[:, start:]).square().sum()
     torch.testing.assert_close(terms["overshooting"], expected)
-    alone = x._replace(here=torch.zeros_like(x.here))
+    alone = x._replace(present=torch.zeros_like(x.present))
     absent = OBJECTIVES["rollout"].extras(tracker, alone, Stage("any", 1, "rollout", overshooting=0.5), NOW)
     assert absent["overshooting"] == 0
     later = x._replace(position=x.position.clone().requires_grad_())  # frames that are predicted
@@ -134,6 +135,7 @@ def test_the_watch_sees_what_it_is_for() -> None:
     assert watched.found >= {"_local_scalar_dense", "lift_fresh"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("variant", "finder", "objective"), CASES)
 def test_scalars_on_the_device_make_the_same_steps(
     variant: str, finder: str, objective: str, tiny, frames: Tensor

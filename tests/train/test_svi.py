@@ -10,13 +10,13 @@ import pytest
 import torch
 from pyro.infer import SVI, Trace_ELBO
 from pyro.optim import Adam, PyroOptim
-from test_fitting import CPU, DATA, STAGES, At, Killed, configuration, kill, outcome, same, train
+from test_training import CPU, DATA, STAGES, At, Killed, configuration, kill, outcome, same, train
 from torch import Tensor, nn
 
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.train import fitting
+from vtssi_pyro.model.program import Tracker, channelled
+from vtssi_pyro.train import training
 from vtssi_pyro.train.elbo import ELBOS, Elbo
 from vtssi_pyro.train.recipe import Scheduled, Stage, TrainConfig
 from vtssi_pyro.train.step import Step
@@ -29,7 +29,14 @@ RATE = 1e-3
 # Adam makes whole steps of gradients that are rounding errors, too
 ROUNDING = {"rtol": 0.0, "atol": 0.01 * RATE}
 # what the steps compared here move: dense layers of every block with such, which both variants have
-BLOCKS = ("air.counter", "air.encoder", "air.decoder", "motion.readout", "motion.position", "motion.motion")
+BLOCKS = (
+    "attention.counter",
+    "attention.encoder",
+    "picture.decoder",
+    "motion.readout",
+    "motion.position",
+    "motion.motion",
+)
 
 
 def handed(tracker: Tracker) -> list[nn.Parameter]:
@@ -116,6 +123,7 @@ def test_pyros_svi_with_pyros_adam_makes_the_same_steps(tiny, frames: Tensor) ->
     assert moved(ours, start) == len(handed(ours))
 
 
+@pytest.mark.slow
 def test_elbo_is_a_loss_for_pyros_svi(tiny, frames: Tensor) -> None:
     tracker = tiny(count=0.0).train()
     plain = SVI(tracker.model, tracker.guide, Adam({"lr": 3e-3}), Elbo())
@@ -127,6 +135,7 @@ def test_elbo_is_a_loss_for_pyros_svi(tiny, frames: Tensor) -> None:
     assert value == pytest.approx(Elbo().loss(tracker.model, tracker.guide, frames))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("elbo", [Elbo, Trace_ELBO])
 def test_two_trackers_train_side_by_side(elbo: Any, tiny, blobs) -> None:
     """In turns as alone, and the global store neither gets nor loses a parameter."""
@@ -153,6 +162,7 @@ SAME_AS_OURS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["find-mot", "vtssi"])
 @pytest.mark.parametrize(("name", "analytic"), SAME_AS_OURS.items())
 def test_stages_step_on_pyros_own_elbos(
@@ -166,7 +176,7 @@ def test_stages_step_on_pyros_own_elbos(
     found = []
     for tracker, elbo in zip(trackers, ("Elbo", name), strict=True):
         step = Step(tracker, tracker, TrainConfig((stage,), elbo=elbo, particles=1), stage)
-        three_steps(lambda x, _, step=step: found.append(step(x, now)[0]), frames)
+        three_steps(lambda x, _, step=step: found.append(step(channelled(x), now)[0]), frames)
     same_weights(*trackers)
     assert moved(trackers[0], start) == len(handed(start))
     for ours, theirs in zip(found[:3], found[3:], strict=True):
@@ -239,7 +249,7 @@ def test_pyros_own_elbos_are_not_captured(tiny) -> None:
 def test_an_unknown_elbo_is_refused_first(change: Any, reason: str, tmp_path: Path) -> None:
     config = replace(configuration(), train=replace(configuration().train, **change))
     with pytest.raises(UsageError, match=reason):
-        fitting.fit(config, DATA, DATA, Run(tmp_path / "run"), CPU, At())
+        training.train(config, DATA, DATA, Run(tmp_path / "run"), CPU, At())
     assert not (tmp_path / "run").exists()
 
 

@@ -12,47 +12,41 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from small_model import small
 
+from vtssi_pyro.api import judge
 from vtssi_pyro.artifacts.fitting import metrics_so_far, summarise
 from vtssi_pyro.artifacts.run import Run
-from vtssi_pyro.config import AIRConfig, MOTConfig, RECTConfig, TemplateConfig, override  # FIXME
+from vtssi_pyro.config import override
 from vtssi_pyro.config.schedules import Constant, Linear, Staircase
 from vtssi_pyro.data import ArrayDataset
 from vtssi_pyro.errors import CheckpointError, Diverged
-from vtssi_pyro.evaluation.judge import judge
-from vtssi_pyro.model.config import ModelConfig
+from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.model.program import build
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.train import training
 from vtssi_pyro.train.batches import position_batches
 from vtssi_pyro.train.config import Config, DataConfig
 from vtssi_pyro.train.logbook import validation_elbo
-from vtssi_pyro.train.recipe import Stage, TrainConfig  # fmt: skip
+from vtssi_pyro.train.presets import OBJECTS
+from vtssi_pyro.train.recipe import Stage, TrainConfig
 from vtssi_pyro.train.reporting import Silent
 from vtssi_pyro.train.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 # Every objective, and within each something that changes with the step.
 STAGES = (
-    Stage("objects", 5, "frames", ("air",), 3, Linear(1e-3, 1e-4, 0, 5), Constant(1), True,
+    Stage("objects", 5, "frames", OBJECTS, 3, Linear(1e-3, 1e-4, 0, 5), Constant(1), True,
           bell=Linear(0, 1, 0, 5)),
-    Stage("places", 5, "walk", ("air", "consensus", "find"), 3, Constant(1e-3), Staircase(3, 1, 2, 5),
+    Stage("places", 5, "walk", (*OBJECTS, "consensus", "finder"), 3, Constant(1e-3), Staircase(3, 1, 2, 5),
           air_weight=Linear(1, 0, 1, 3), step_weight=Linear(0, 1, 0, 5)),
     Stage("motion", 5, "rollout", ("motion",), 3, Constant(1e-3), cache=6),
     Stage("joint", 4, "full", (), 3, Constant(1e-3), Constant(6), rollout_weight=Constant(1.0),
           analytic=False),
 )  # fmt: skip
 STEPS = 19
-MODEL = ModelConfig(
-    air=AIRConfig(
-        frame_size=20, glimpse=9, description=4, counter_filters=((4, 3), (4, 3), (4, 3)),
-        counter_dense=(16, 8), locator_filters=((4, 3), (4, 3)),
-        locator_units=16, locator_head=8, vae_dense=(16, 8),
-    ),
-    template=TemplateConfig(kernel_side=5),
-    rect=RECTConfig(K=3, units=8, dense=(8, 8)),
-    mot=MOTConfig(M=3, motion=3, units=8, heads=(8,), transition=(8, 8)),
-    finder="template",
-)  # fmt: skip
+MODEL = small("template")
 CPU = torch.device("cpu")
 
 
@@ -85,7 +79,7 @@ def interrupt() -> None:
 
 def configuration(variant: str = "vtssi", stages: tuple[Stage, ...] = STAGES) -> Config:
     train = TrainConfig(stages, average=0.9, evaluate_every=6, save_every=4, log_every=3)
-    return Config(variant, "test", 1, 3, DataConfig(length=8), MODEL, train)
+    return Config(variant, "test", 1, 3, DataConfig(length=8), VARIANTS[variant](MODEL), train)
 
 
 def videos() -> ArrayDataset:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vtssi_pyro.artifacts.reading import LONGEST, Opened
+from vtssi_pyro.artifacts.reading import Opened
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import Dataset
 from vtssi_pyro.inference.filter import Estimate, forecast, track
@@ -85,7 +85,7 @@ def predicted_pictures(folder: Path, opened: Opened, told: Estimate, seen: int, 
         film: whether to write the animation as an MP4, too.
     """
     tracks = told.tracks
-    first = max(0, seen - LONGEST // 2) if opened.movie else 0  # of a long movie what leads to the futures
+    first = opened.lead(seen)
     movie, drawn = opened.shown(tracks, tracks.present.shape[1], first)
     expected = movie if opened.movie else told.frames[: len(movie)]
     panels = [

@@ -10,6 +10,7 @@ import torch
 
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.artifacts.shipped import PREFIX, Pretrained, available
+from vtssi_pyro.config import to_dict
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.model.config import ModelConfig
@@ -42,6 +43,50 @@ class Trained(Protocol):
 
     def about(self) -> dict[str, Any]:
         """What it is and how good it is, ready for JSON."""
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """A tracker made in Python, as something that a training can start from."""
+
+    own: Tracker
+    config: Config
+    name: str = "a tracker in memory"
+    calibration: Calibration | None = None
+    preparation: Preparation | None = None
+
+    def tracker(self, checkpoint_name: str = "last", device: str | torch.device = "cpu") -> Tracker:
+        """The tracker itself, wherever it is."""
+        del checkpoint_name, device
+        return self.own
+
+    def about(self) -> dict[str, Any]:
+        """Its recipe."""
+        return {"name": self.name, "recipe": to_dict(self.config)}
+
+
+def rebuildable(tracker: Tracker) -> ModelConfig:
+    """The configuration of a tracker, from which it can be built again.
+
+    Raises:
+        UsageError: something in it was swapped that its configuration does not tell of.
+    """
+    config = tracker.config
+    again = build(config)
+    for (name, own), (_, built) in zip(tracker.named_modules(), again.named_modules(), strict=False):
+        if type(own) is not type(built):
+            raise UsageError(
+                f"{name}: a run could not build this {type(own).__name__} again; give the block it is in a "
+                "configuration of its own, see vtssi_pyro.register, or train this tracker with SVI(tracker.model, "
+                "tracker.guide, optimizer, Trace_ELBO())"
+            )
+    built_buffers = dict(again.named_buffers())
+    for name, own in tracker.named_buffers():
+        if name not in built_buffers or not torch.equal(own.cpu(), built_buffers[name].to(own.dtype)):
+            raise UsageError(
+                f"{name}: was changed, and a run would not keep it; change its key in the configuration"
+            )
+    return config
 
 
 def find(source: str | os.PathLike[str]) -> Trained:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 
-from vtssi_pyro.artifacts.loading import AnyTracker, Trained, kept_by
+from vtssi_pyro.artifacts.loading import AnyTracker, InMemory, Trained, kept_by, rebuildable
 from vtssi_pyro.artifacts.reading import Source, as_movie, brought, called, dataset_of, movie_of
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import override
@@ -113,21 +113,19 @@ def _recipe(tracker: AnyTracker, preset: str) -> tuple[Config, Trained | None]:
     if preset not in PRESETS:
         raise UsageError(f"unknown preset {preset!r}: expected one of {', '.join(PRESETS)}")
     if isinstance(tracker, Tracker):
-        raise UsageError(
-            "fit builds the tracker it trains, so that its run can be loaded again: give a configuration, or train "
-            "this tracker with SVI(tracker.model, tracker.guide, optimizer, Trace_ELBO())"
-        )
+        start = InMemory(tracker, replace(PRESETS[preset]("vtssi"), model=rebuildable(tracker)))
+        return replace(start.config, start=start.name), start
     if isinstance(tracker, Config):
         return tracker, None
     if isinstance(tracker, ModelConfig):
         return replace(PRESETS[preset]("vtssi"), model=tracker), None
     if isinstance(tracker, str) and tracker in VARIANTS:
         return PRESETS[preset](tracker), None
-    start = kept_by(tracker)
-    assert start is not None
-    before = start.config
+    kept = kept_by(tracker)
+    assert kept is not None
+    before = kept.config
     fresh = PRESETS[preset](before.variant)
-    return replace(fresh, model=before.model, observe=before.observe, start=start.name), start
+    return replace(fresh, model=before.model, observe=before.observe, start=kept.name), kept
 
 
 def _learned(

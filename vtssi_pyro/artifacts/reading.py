@@ -49,6 +49,10 @@ class Opened(NamedTuple):
         """Tracks in the pixels of the frames as they are stored."""
         return self.movie.to_source(tracks) if self.movie else tracks
 
+    def lead(self, seen: int) -> int:
+        """The first frame to show where what comes after the ``seen`` ones matters, of a long movie a late one."""
+        return max(0, seen - LONGEST // 2) if self.movie else 0
+
     def shown(self, tracks: Tracks, frames: int, first: int = 0) -> tuple[Frames, Tracks]:
         """The first sequences, or frames of a movie from ``first`` on, for a picture; and tracks, in its pixels."""
         if self.movie is None:

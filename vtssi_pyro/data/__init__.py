@@ -1,6 +1,6 @@
-"""Frames and what is known about them: generated digits, files, folders of pictures.
+"""Data sets, frames with their truth if it is known: generated digits, files, folders of pictures.
 
-Everything here looks like a :class:`Dataset`. Positions are centres of tight boxes in pixels of the
+Each data set has the interface of :class:`Dataset`. Positions are centres of tight boxes in pixels of the
 continuous image plane: the frame spans [0, W] x [0, H], the centre of its top-left pixel is (0.5, 0.5).
 """
 

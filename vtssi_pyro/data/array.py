@@ -1,4 +1,4 @@
-"""Frames that lie in an array, most often one mapped from a file, as a data set."""
+"""A data set of frames in an array, most often one mapped from a file."""
 
 import copy
 from collections.abc import Iterator
@@ -13,20 +13,20 @@ from vtssi_pyro.data.dataset import Index, rows, span
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.tracks.tracks import Tracks
 
-_FULL = {"uint8": 255.0, "uint16": 65535.0, "bool": 1.0}  # what means white, by dtype
-_CHUNK = 2**24  # numbers looked at in one go when floats are checked
+_FULL = {"uint8": 255.0, "uint16": 65535.0, "bool": 1.0}  # the value of white, by dtype
+_CHUNK = 2**24  # numbers checked at a time: 64 MiB of single-precision floats, whatever the size of the file
 
 
 class ArrayDataset:
-    """Frames in an array, often a file's, with truth if there is any; a :class:`~vtssi_pyro.data.dataset.Dataset`.
+    """Frames in an array, often a file's, with truth if it is known; a :class:`~vtssi_pyro.data.dataset.Dataset`.
 
     Intensities become float32 in [0, 1]: uint8 is divided by 255, uint16 by 65,535, bool becomes 0 and 1;
     floats stay as they are, or are divided by 255 if one is above 1. Frames (T, H, W) are one sequence.
 
     Args:
-        name: the file, as errors call it.
+        name: the file's name in error messages.
         frames: (S, T, H, W) or (T, H, W), intensities.
-        position: (S, T, N, 2) centres in pixels, NaN where there is no object; without S for one sequence.
+        position: (S, T, N, 2) centres in pixels, NaN for an absent object; without S for one sequence.
         counts: (S,) numbers of objects; None: those present in the first frame.
         boxes: (S, T, N, 2) width and height of the tight boxes, pixels.
     """
@@ -39,7 +39,7 @@ class ArrayDataset:
         counts: np.ndarray | None = None,
         boxes: np.ndarray | None = None,
     ) -> None:
-        """Check everything once; only floats have to be read for it."""
+        """Check all values once; only floats have to be read for this."""
         self.name = str(name)
         single = frames.ndim == 3
         self._frames = frames[None] if single else frames
@@ -53,7 +53,7 @@ class ArrayDataset:
         self._resident: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Self:
-        """The same data with its frames, as they are stored, in a device's memory; where they find room there."""
+        """Copy the stored frames to a device's memory; frames that fill more than half of a GPU's free memory stay."""
         device, made = torch.device(device), copy.copy(self)
         if device.type == "cuda" and self._frames.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
             return made
@@ -84,15 +84,15 @@ class ArrayDataset:
 
     @property
     def counts(self) -> Tensor | None:
-        """Number of objects (S,) int64; None if the file says nothing about objects."""
+        """Number of objects (S,) int64; None if it is not known."""
         return self._counts
 
     def frames(self, index: Index, length: int | None = None, start: int = 0) -> Tensor:
-        """Read frames (b, t, H, W) in [0, 1]; only what is asked for is read."""
+        """Read frames (b, t, H, W) in [0, 1], and no others; see :meth:`Dataset.frames`."""
         chosen, times = rows(index, len(self)).cpu(), span(length, start, self.length)
         if self._resident is not None:
-            there = chosen.to(self._resident.device)
-            return self._resident[there, times.start : times.stop].float().div_(self._full)
+            chosen = chosen.to(self._resident.device)
+            return self._resident[chosen, times.start : times.stop].float().div_(self._full)
         picked = self._frames[chosen.numpy()[:, None], np.arange(times.start, times.stop)]  # (b, t, H, W)
         return torch.from_numpy(picked.astype(np.float32)).div_(self._full)
 
@@ -133,24 +133,24 @@ class ArrayDataset:
             for t in range(0, length, long):
                 yield (s, t), np.asarray(self._frames[s : s + many, t : t + long])
 
-    def _truth(self, what: str, values: np.ndarray | None, single: bool) -> Tensor | None:
+    def _truth(self, name: str, values: np.ndarray | None, single: bool) -> Tensor | None:
         if values is None:
             return None
         shape = values.shape
         values = values[None] if single and values.ndim == 3 else values
         if values.ndim != 4 or values.shape[:2] != self._frames.shape[:2] or values.shape[3] != 2:
             raise DataError(
-                f"{self.name}: {what} have shape {shape}, frames {self._frames.shape}: expected {what} "
+                f"{self.name}: {name} have shape {shape}, frames {self._frames.shape}: expected {name} "
                 "(S, T, N, 2) with the S and T of the frames"
             )
         if values.dtype.kind != "f":
-            raise DataError(f"{self.name}: {what} are {values.dtype}, expected float32")
+            raise DataError(f"{self.name}: {name} are {values.dtype}, expected float32")
         out = torch.from_numpy(values.astype(np.float32))
         wrong = out.isinf().any(-1) | (out.isnan().any(-1) != out.isnan().all(-1))
         if wrong.any():
             s, t, n = (int(i) for i in wrong.nonzero()[0])
             raise DataError(
-                f"{self.name}: {what} of sequence {s}, frame {t}, object {n} are {out[s, t, n].tolist()}: "
+                f"{self.name}: {name} of sequence {s}, frame {t}, object {n} are {out[s, t, n].tolist()}: "
                 "expected two numbers, or two NaN where there is no object"
             )
         return out

@@ -1,4 +1,4 @@
-"""One movie as many sequences: clips that overlap in time, turned and mirrored."""
+"""Clips, many sequences of one movie: they overlap in time, and are turned and mirrored."""
 
 import copy
 from typing import Self
@@ -16,14 +16,14 @@ SYMMETRIES = 8  # of a square: four quarter turns, each mirrored or not
 class Clips:
     """Every clip of a movie, in every symmetry of a square; a :class:`~vtssi_pyro.data.dataset.Dataset`.
 
-    Clip ``i`` begins at place ``i mod C`` of the C where one can, and is turned and mirrored by symmetry ``i div C``.
+    Clip ``i`` begins at place ``i mod C`` of the C possible ones, and is turned and mirrored by symmetry ``i div C``.
 
     Args:
-        name: the movie, as errors call it.
+        name: the movie's name in error messages.
         movie: frames (T, S, S), uint8 or floats in [0, 1].
         length: frames of a clip.
-        turned: whether things may as well be seen turned and mirrored; False: as they are only.
-        pixel: pixels of the movie as it was stored that one of these is wide.
+        turned: whether clips come in all symmetries; False: only as they are.
+        pixel: width of a pixel in pixels of the stored movie.
     """
 
     truth = None
@@ -45,14 +45,14 @@ class Clips:
         return len(self._begins) * (SYMMETRIES if self._turned else 1)
 
     def cut(self, length: int, places: int) -> Self:
-        """Clips of at most that many frames from some places all over the same movie, in every symmetry."""
+        """Cut clips of at most ``length`` frames from ``places`` evenly spread places, in every symmetry."""
         made = type(self)(self.name, self._movie, min(length, len(self._movie)), pixel=self.pixel)
         made._begins = made._begins[spread(len(made._begins), places).to(made._begins.device)]
         return made
 
     @property
-    def apart(self) -> Tensor:
-        """Clips that have no frame in common, as they are, one after the other."""
+    def disjoint(self) -> Tensor:
+        """Indices (n,) of clips without a common frame, one after another, neither turned nor mirrored."""
         return torch.arange(0, len(self._begins), self.length)
 
     @property
@@ -61,7 +61,7 @@ class Clips:
         return self._movie.shape[1], self._movie.shape[2]
 
     def to(self, device: torch.device | str) -> Self:
-        """The same clips of a movie in a device's memory."""
+        """Copy the movie of the clips to a device's memory."""
         made = copy.copy(self)
         made._movie, made._begins = self._movie.to(device), self._begins.to(device)
         return made
@@ -83,12 +83,15 @@ class Clips:
 
 
 def movie_clips(movie: PreparedMovie, length: int, held_out: int) -> tuple[Clips, Clips]:
-    """Clips to learn from, in all symmetries, and of the last frames, which are held out, to judge by.
+    """Split a movie into clips for training, in all symmetries, and held-out clips of the last frames.
 
     Args:
-        movie: prepared.
+        movie: a prepared movie.
         length: frames of a clip.
-        held_out: frames at the movie's end that nothing is learned from.
+        held_out: number of held-out frames at the movie's end.
+
+    Returns:
+        The training clips and the held-out ones.
     """
     begin, pixel = len(movie.frames) - held_out, 1 / movie.ratio
     return (
@@ -98,6 +101,6 @@ def movie_clips(movie: PreparedMovie, length: int, held_out: int) -> tuple[Clips
 
 
 def turned(frames: Tensor, symmetry: int) -> Tensor:
-    """Square frames (..., S, S) in one of the :data:`SYMMETRIES`; 0 leaves them as they are."""
+    """Turn and mirror square frames (..., S, S) by one of the :data:`SYMMETRIES`; 0 leaves them as they are."""
     frames = torch.rot90(frames, symmetry % 4, (-2, -1))
     return frames.flip(-1) if symmetry >= 4 else frames

@@ -1,4 +1,4 @@
-"""What every source of frames looks like to training, evaluation and export."""
+"""The interface of every source of frames for training, evaluation and export."""
 
 from typing import Protocol, Self
 
@@ -12,7 +12,7 @@ Index = Tensor | slice
 
 
 class Dataset(Protocol):
-    """Sequences of frames of one size and length, with whatever is known about the objects in them."""
+    """Sequences of frames of one size and length, and their truth if it is known."""
 
     def __len__(self) -> int:
         """Number of sequences S."""
@@ -30,21 +30,21 @@ class Dataset(Protocol):
 
     @property
     def truth(self) -> Tracks | None:
-        """Where the objects are: position (S, T, N, 2) in pixels; None where it is not known."""
+        """True tracks, position (S, T, N, 2) in pixels; None if they are not known."""
         ...
 
     @property
     def counts(self) -> Tensor | None:
-        """Number of objects (S,) int64; None where it is not known."""
+        """Number of objects (S,) int64; None if it is not known."""
         ...
 
     def frames(self, index: Index, length: int | None = None, start: int = 0) -> Tensor:
-        """Frames ``start`` to ``start + length`` of some sequences.
+        """Read frames ``start`` to ``start + length`` of some sequences.
 
         Args:
-            index: which sequences, (b,) int64 or a slice.
+            index: the sequences, (b,) int64 or a slice.
             length: number of frames t; None: all from ``start`` on.
-            start: the first frame.
+            start: the first frame, counted from 0.
 
         Returns:
             frames (b, t, H, W) float32 in [0, 1].
@@ -52,7 +52,7 @@ class Dataset(Protocol):
         ...
 
     def to(self, device: torch.device | str) -> Self:
-        """The same data, its frames kept or drawn in a device's memory."""
+        """Return the same data with frames that are kept or drawn in a device's memory."""
         ...
 
 
@@ -80,7 +80,7 @@ class Part:
 
     @property
     def truth(self) -> Tracks | None:
-        """Where the objects of this part are."""
+        """True tracks of this part's objects."""
         truth = self.whole.truth
         return None if truth is None else truth.part(self._rows)
 
@@ -91,11 +91,11 @@ class Part:
         return None if counts is None else counts[self._rows]
 
     def to(self, device: torch.device | str) -> Self:
-        """This part of the same data in a device's memory."""
+        """Return this part of the data with frames in a device's memory."""
         return type(self)(self.whole.to(device), self._rows.start, self._rows.stop)
 
     def frames(self, index: Index, length: int | None = None, start: int = 0) -> Tensor:
-        """Frames of some sequences of this part, (b, t, H, W) in [0, 1]."""
+        """Read frames of some sequences of this part, (b, t, H, W) in [0, 1]."""
         return self.whole.frames(rows(index, len(self)) + self._rows.start, length, start)
 
 
@@ -112,7 +112,7 @@ def split_tail(dataset: Dataset, fraction: float = 0.1) -> tuple[Part, Part]:
 
 
 def rows(index: Index, total: int) -> Tensor:
-    """The sequences that ``index`` names, (b,) int64 in 0..total-1; negative ones count from the end."""
+    """Resolve an index to sequences, (b,) int64 in 0..total-1; negative ones count from the end."""
     if isinstance(index, slice):
         return torch.arange(total)[index]
     if index.dtype == torch.bool or index.is_floating_point():
@@ -124,12 +124,12 @@ def rows(index: Index, total: int) -> Tensor:
 
 
 def spread(total: int, most: int) -> Tensor:
-    """At most ``most`` of 0..total-1, evenly spread, (b,) int64."""
+    """Choose at most ``most`` of 0..total-1, evenly spread, (b,) int64."""
     return torch.linspace(0, total - 1, min(most, total), dtype=torch.float64).long()
 
 
 def span(length: int | None, start: int, total: int) -> slice:
-    """Frames ``start`` to ``start + length`` of sequences of ``total`` frames."""
+    """Return the slice of frames ``start`` to ``start + length`` of sequences of ``total`` frames."""
     stop = total if length is None else start + length
     if not 0 <= start < stop <= total:
         raise DataError(

@@ -15,10 +15,10 @@ SOURCES = ("embedded", "mnist")
 SPLITS = ("train", "validation", "test")
 SIDE = 28  # pixels, of the images sprites are cut from
 
-# How 8x8 digits become 28x28 ones; chosen by eye and by the ink, height, width and stroke of MNIST's digits.
+# The conversion of 8x8 digits to 28x28; chosen by eye and by the ink, height, width and stroke of MNIST's digits.
 _HEIGHT, _WIDTH = 30, 34  # pixels of 12 cells (8 and a border of 2): digits 20 px tall, and widened a little
-_REACH = 3  # pixels around a point whose brightest one counts as "full ink" there
-_FULL = 0.5  # ink fainter than this anywhere near is background, not a thin stroke
+_REACH = 3  # pixels around a point whose brightest one counts as its "full ink": about the width of a stroke
+_FULL = 0.5  # least full ink: a neighbourhood without brighter ink is background, not a thin stroke
 _DARK, _BRIGHT = 0.5, 0.85  # fractions of full ink that become 0 and 1
 
 
@@ -30,7 +30,7 @@ class Sprites(NamedTuple):
 
 
 def load_digits(source: str, split: str, folder: Path | None = None) -> Sprites:
-    """Sprites of one split; two splits of a source never share an image.
+    """Load the sprites of one split; two splits of a source never share an image.
 
     ``embedded``: the 1,797 8x8 digits of scikit-learn, scaled up; image i belongs to split i mod 3.
     ``mnist``: test is its own test set, validation the last 5,000 of its 60,000 training images.
@@ -38,8 +38,15 @@ def load_digits(source: str, split: str, folder: Path | None = None) -> Sprites:
     Args:
         source: ``embedded`` or ``mnist``.
         split: ``train``, ``validation`` or ``test``.
-        folder: where the IDX files of MNIST lie; None: the folder that the environment variable VTSSI_MNIST
+        folder: the folder of MNIST's IDX files; None: the folder that the environment variable VTSSI_MNIST
             names, else they are downloaded once.
+
+    Returns:
+        The sprites.
+
+    Raises:
+        UsageError: unknown split or source.
+        DataError: MNIST's files are missing or damaged.
     """
     if split not in SPLITS:
         raise UsageError(f"unknown split {split!r}: expected one of {', '.join(SPLITS)}")
@@ -60,7 +67,7 @@ def tight(images: np.ndarray) -> Sprites:
     pixels = pixels[(pixels > 0).flatten(1).any(1)]
     top, height = _extent((pixels > 0).any(2))
     left, width = _extent((pixels > 0).any(1))
-    # What is rolled past an edge is background: nothing lies before the first or after the last inked pixel.
+    # Only background rolls past an edge: no ink lies before the first or after the last inked pixel.
     rows = (torch.arange(SIDE) + top[:, None]) % SIDE  # (num, 28)
     columns = (torch.arange(SIDE) + left[:, None]) % SIDE
     pixels = pixels.gather(1, rows[:, :, None].expand_as(pixels))
@@ -69,7 +76,7 @@ def tight(images: np.ndarray) -> Sprites:
 
 
 def _extent(inked: Tensor) -> tuple[Tensor, Tensor]:
-    """First inked index and number of indices up to the last one, of flags (num, 28)."""
+    """Find the first inked index, and the number of indices up to the last one, of flags (num, 28)."""
     first = inked.int().argmax(1)
     last = SIDE - 1 - inked.flip(1).int().argmax(1)
     return first, last - first + 1
@@ -77,10 +84,10 @@ def _extent(inked: Tensor) -> tuple[Tensor, Tensor]:
 
 @cache
 def _embedded() -> np.ndarray:
-    """scikit-learn's digits as images (1797, 28, 28) uint8 that look like MNIST's.
+    """Convert scikit-learn's digits to images (1797, 28, 28) uint8 that look like MNIST's.
 
-    Cubic interpolation gives smooth strokes; dividing by the brightest ink near by keeps thin strokes, which
-    are grey in 8x8 cells, from fading; the contrast curve then gives saturated ink on a black background.
+    Cubic interpolation gives smooth strokes; division by the brightest ink of the neighbourhood keeps thin strokes,
+    which are grey in 8x8 cells, from fading; the contrast curve then gives saturated ink on a black background.
     """
     from scipy import ndimage
     from sklearn.datasets import load_digits as load_cells

@@ -1,4 +1,4 @@
-"""Frames that users bring as a data set: arrays, ``.npz`` and ``.npy``, and movies that fit into memory."""
+"""Data sets of users' frames: arrays, ``.npz`` and ``.npy``, and movies that fit into memory."""
 
 import os
 from pathlib import Path
@@ -11,14 +11,23 @@ from vtssi_pyro.data.store import read
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import Movie, luminance, open_movie
 
-MAX_PIXELS = 2**31  # of all frames of a movie together; they are held in memory
+MAX_PIXELS = 2**31  # of all frames of a movie, which are held in memory: 2 GiB of bytes
 
 
 def open_frames(source: str | os.PathLike[str] | np.ndarray | Tensor) -> ArrayDataset:
     """Open an array, or a file or folder of frames; a movie is one sequence, without truth.
 
-    Colour and more than 8 bits become luminance in steps of 1/255, what is transparent becomes black; floating point
-    numbers stay as they are, in [0, 1] or 0 to 255.
+    Colour and more than 8 bits become luminance in steps of 1/255, and transparent pixels black; floating point numbers
+    stay as they are, in [0, 1] or 0 to 255.
+
+    Args:
+        source: frames (S, T, H, W) or (T, H, W), or the path of a file or folder.
+
+    Returns:
+        The data set.
+
+    Raises:
+        DataError: the source cannot be read as frames, or is too large for memory.
     """
     if isinstance(source, Tensor):
         source = as_array(source)
@@ -31,13 +40,13 @@ def open_frames(source: str | os.PathLike[str] | np.ndarray | Tensor) -> ArrayDa
 
 
 def as_array(frames: Tensor) -> np.ndarray:
-    """A tensor's numbers; those of half precision become single, which numpy knows and files hold."""
+    """Convert a tensor to an array; half precision becomes single, which numpy and files have."""
     frames = frames.detach().cpu()
     return (frames.float() if frames.is_floating_point() else frames).numpy()
 
 
 def _stack(movie: Movie) -> np.ndarray:
-    """All frames (T, H, W)."""
+    """Read all frames (T, H, W)."""
     frames: list[np.ndarray] = []
     pixels = movie.size[0] * movie.size[1]
     if pixels * (movie.length or 1) > MAX_PIXELS:

@@ -37,11 +37,11 @@ FILES = {
 
 
 def read_mnist(part: str, folder: Path | None = None) -> np.ndarray:
-    """Images (num, 28, 28) uint8 of MNIST's ``train`` or ``test`` set.
+    """Read the images (num, 28, 28) uint8 of MNIST's ``train`` or ``test`` set.
 
     Args:
         part: ``train`` or ``test``.
-        folder: with the IDX file, gzipped or not; None: the folder that VTSSI_MNIST names, else the cache,
+        folder: the folder of the IDX file, gzipped or not; None: the folder that VTSSI_MNIST names, else the cache,
             into which the file is downloaded once.
     """
     file = FILES[part]
@@ -64,7 +64,7 @@ def _find(folder: Path, file: _File) -> Path:
 
 
 def _unpack(path: Path, file: _File) -> bytes:
-    """The file's bytes, at most one more than expected, so that no archive can fill the memory."""
+    """Read the file's bytes, at most one more than expected, so that no archive can fill the memory."""
     limit = _HEADER + file.images * 28 * 28 + 1
     try:
         if path.suffix == ".gz":

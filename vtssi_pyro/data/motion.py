@@ -1,6 +1,6 @@
-"""Where sprites go: centres of tight boxes over time, for many sequences at once.
+"""Motions of sprites: centres of tight boxes over time, for many sequences at once.
 
-A motion is a function of the boxes and a generator; everything is in pixels of the continuous image plane, in
+A motion is a function of the boxes and a generator; lengths are in pixels of the continuous image plane, in
 which the frame spans [0, W] x [0, H].
 """
 
@@ -20,7 +20,7 @@ ANGULAR_SPEED = (0.10, 0.35)  # radians per frame, of either sign (reading D22)
 def linear(
     boxes: Tensor, frame_size: tuple[int, int], length: int, generator: torch.Generator, margin: float = 0.0
 ) -> Tensor:
-    """Straight paths of constant speed that bounce off the walls; what overshoots a wall is reflected.
+    """Draw straight paths of constant speed; an overshoot of a wall is reflected.
 
     A reflected path is a straight path folded at the walls, so all frames come from one formula. Starts are
     uniform inside the frame, wherever the walls are.
@@ -30,7 +30,7 @@ def linear(
         frame_size: (H, W), pixels.
         length: number of frames T.
         generator: source of all randomness.
-        margin: how far outside the frame the walls stand, pixels.
+        margin: distance of the walls outside the frame, pixels.
 
     Returns:
         centres (S, T, N, 2), pixels.
@@ -49,7 +49,7 @@ def linear(
 
 
 def elliptic(boxes: Tensor, frame_size: tuple[int, int], length: int, generator: torch.Generator) -> Tensor:
-    """Ellipses inside the frame, run through at a constant angular speed.
+    """Draw ellipses inside the frame, passed through at a constant angular speed.
 
     Args:
         boxes: (S, N, 2) width and height of the tight boxes, pixels.
@@ -75,7 +75,7 @@ def elliptic(boxes: Tensor, frame_size: tuple[int, int], length: int, generator:
 
 
 def _room(boxes: Tensor, frame_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Half a box, and how far its centre can move within the frame, (S, N, 2) float64 each."""
+    """Return half of each box, and the range of its centre within the frame, (S, N, 2) float64 each."""
     height, width = frame_size
     boxes = boxes.double()
     return boxes / 2, boxes.new_tensor([width, height]) - boxes

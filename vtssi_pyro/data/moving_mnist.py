@@ -16,18 +16,18 @@ from vtssi_pyro.data.render import draw
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.tracks.tracks import Tracks
 
-MAX_REDRAWS = 1000  # of the starts that share a pixel; with two digits in 50x50 a handful of rounds is enough
-_CHUNK = 1024  # sequences drawn at a time in the search for shared pixels
+MAX_REDRAWS = 1000  # rounds of new paths for starts that share a pixel; two digits in 50x50 need a handful
+_CHUNK = 1024  # sequences drawn at a time in the search for shared pixels: two digits in 50x50 take 20 MB
 
 
 @dataclass(frozen=True)
 class Flavour:
-    """How digits move, and whether they may overlap in the first frame."""
+    """A kind of motion of the digits, and whether they may overlap in the first frame."""
 
     motion: Literal["linear", "elliptic"]
     overlap: bool = False
-    margin: float = 0.0  # how far outside the frame the walls stand, pixels
-    length: int = 20  # frames, unless asked for otherwise
+    margin: float = 0.0  # distance of the walls outside the frame, pixels
+    length: int = 20  # frames of a sequence by default
     parts: tuple[str, ...] = ()  # of a mixture: the flavours that take turns
 
 
@@ -45,7 +45,7 @@ FLAVOURS["mixed"] = Flavour("linear", overlap=True, parts=tuple(FLAVOURS)[:4])
 class MovingDigits:
     """Sequences of moving digits, with truth; a :class:`~vtssi_pyro.data.dataset.Dataset`.
 
-    Object slots are filled from the front: slot i holds an object where i < count.
+    Object slots are filled from the front: slot i holds an object if i < count.
     """
 
     sprites: Sprites
@@ -53,7 +53,7 @@ class MovingDigits:
     position: Tensor  # (S, T, N, 2) centres of the tight boxes, pixels; of unused slots too
     counts: Tensor  # (S,) int64
     frame_size: tuple[int, int]  # (H, W)
-    blend: str = "sum"  # or "max": what a pixel of two digits shows (reading D23)
+    blend: str = "sum"  # or "max": the intensity of a pixel of two digits (reading D23)
 
     def __len__(self) -> int:
         """Number of sequences S."""
@@ -66,16 +66,16 @@ class MovingDigits:
 
     @property
     def truth(self) -> Tracks:
-        """Centres and tight boxes in pixels; NaN where there is no object."""
+        """Centres and tight boxes in pixels; NaN for an absent object."""
         slots = torch.arange(self.which.shape[1], device=self.counts.device)
         present = (slots < self.counts[:, None]).unsqueeze(1).expand(self.position.shape[:-1])  # (S, T, N)
-        nowhere = ~present.unsqueeze(-1)
+        absent = ~present.unsqueeze(-1)
         box = self.sprites.sizes[self.which].float().unsqueeze(1).expand_as(self.position)
         nan = float("nan")
-        return Tracks(self.position.masked_fill(nowhere, nan), present, box.masked_fill(nowhere, nan))
+        return Tracks(self.position.masked_fill(absent, nan), present, box.masked_fill(absent, nan))
 
     def frames(self, index: Index, length: int | None = None, start: int = 0) -> Tensor:
-        """Draw frames (b, t, H, W) in [0, 1]; where digits overlap they add up, cut off at 1, or the brighter shows."""
+        """Draw frames (b, t, H, W) in [0, 1]; overlapping digits add up, cut off at 1, or the brighter shows."""
         chosen = rows(index, len(self)).to(self.counts.device)
         position = self.position[chosen][:, span(length, start, self.length)]
         which, counts = self.which[chosen], self.counts[chosen]
@@ -89,7 +89,7 @@ class MovingDigits:
         return torch.stack(list(drawn)).amax(0)
 
     def to(self, device: torch.device | str) -> Self:
-        """The same data on another device, where frames are then drawn."""
+        """Copy the data to another device, where frames are then drawn."""
         sprites = Sprites(*(x.to(device) for x in self.sprites))
         which, position, counts = (x.to(device) for x in (self.which, self.position, self.counts))
         return replace(self, sprites=sprites, which=which, position=position, counts=counts)
@@ -111,12 +111,18 @@ def moving_digits(
     Args:
         flavour: a key of ``FLAVOURS``.
         sprites: the digits to choose from.
-        sequences: how many sequences S.
-        length: frames of each; None: the flavour's.
+        sequences: number of sequences S.
+        length: frames of each sequence; None: the flavour's.
         frame_size: side of square frames, or (H, W), pixels.
         objects: largest number of objects N; the number is uniform on 0..N.
-        seed: of all choices.
-        blend: of pixels that two digits cover, ``sum`` (cut off at 1) or ``max``.
+        seed: seed of all draws.
+        blend: intensity of a pixel that two digits cover, ``sum`` (cut off at 1) or ``max``.
+
+    Returns:
+        The sequences.
+
+    Raises:
+        UsageError: an unknown flavour or blend, or digits that do not fit into the frame.
 
     Reference: App. D.1.
     """
@@ -145,7 +151,7 @@ def moving_digits(
 def _in_turns(
     flavours: tuple[str, ...], sequences: int, seed: int, make: Callable[..., MovingDigits]
 ) -> MovingDigits:
-    """A mixture in which sequence i is of flavour i modulo their number."""
+    """Mix flavours in turns: sequence i is of flavour i modulo their number."""
     each = -(-sequences // len(flavours))
     parts = [make(name, sequences=each, seed=seed + 1_000_003 * i) for i, name in enumerate(flavours)]
     mixed = (
@@ -174,7 +180,7 @@ def _separate(data: MovingDigits, motion: Motion, generator: torch.Generator) ->
 
 
 def _sharing(data: MovingDigits, suspects: Tensor) -> Tensor:
-    """Which suspects have a pixel that two objects cover in the first frame: bool (len(suspects),)."""
+    """Tell which suspects have a pixel that two objects cover in the first frame: bool (len(suspects),)."""
     height, width = data.frame_size
     shared = []
     for chosen in suspects.split(_CHUNK):
@@ -189,7 +195,7 @@ def _sharing(data: MovingDigits, suspects: Tensor) -> Tensor:
 
 
 def _different(num: int, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Rows of different numbers below ``num``, (S, N), uniform over all such rows."""
+    """Draw rows of different numbers below ``num``, (S, N), uniform over all such rows."""
     sequences, objects = shape
     chosen = torch.empty(sequences, 0, dtype=torch.int64)
     for taken in range(objects):
@@ -203,15 +209,15 @@ def _different(num: int, shape: tuple[int, int], generator: torch.Generator) -> 
 def _flavour(name: str) -> Flavour:
     if name in FLAVOURS:
         return FLAVOURS[name]
-    near = difflib.get_close_matches(name, FLAVOURS, 1)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    close = difflib.get_close_matches(name, FLAVOURS, 1)
+    hint = f"; did you mean {close[0]}?" if close else ""
     raise UsageError(f"unknown flavour {name!r}: expected one of {', '.join(FLAVOURS)}{hint}")
 
 
 def _check(sprites: Sprites, sequences: int, length: int, size: tuple[int, int], objects: int) -> None:
-    for what, value in (("sequences", sequences), ("length", length), ("objects", objects)):
+    for name, value in (("sequences", sequences), ("length", length), ("objects", objects)):
         if value < 1:
-            raise UsageError(f"{what} must be at least 1, found {value}")
+            raise UsageError(f"{name} must be at least 1, found {value}")
     if len(sprites.sizes) < objects:
         raise UsageError(f"{objects} different digits a sequence asked for, there are {len(sprites.sizes)}")
     width, height = (int(x) for x in sprites.sizes.amax(0))

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def draw(images: Tensor, boxes: Tensor, position: Tensor, frame_size: tuple[int, int]) -> Tensor:
-    """Sum of the objects' sprites, each with its tight box centred on its position; not clipped to [0, 1].
+    """Sum the objects' sprites, each with its tight box centred on its position; not clipped to [0, 1].
 
     A sprite is only translated, so each axis is one matrix of at most two weights per row.
 
@@ -16,7 +16,7 @@ def draw(images: Tensor, boxes: Tensor, position: Tensor, frame_size: tuple[int,
         frame_size: (H, W), pixels.
 
     Returns:
-        frames (B, T, H, W); what lies outside the frame is cut off.
+        frames (B, T, H, W), cut off at their edges.
     """
     height, width = frame_size
     side, num_frames = images.shape[-1], position.shape[1]

@@ -1,4 +1,4 @@
-"""Movies such as scientists have, drawn with their truth: blobs, rings darker and brighter than the rest, digits."""
+"""Drawn movies with truth, similar to scientists': blobs, rings darker and brighter than the background, digits."""
 
 from typing import NamedTuple
 
@@ -11,28 +11,31 @@ KINDS = ("blobs", "rings", "digits")
 
 
 class Drawn(NamedTuple):
-    """A movie and what is true of it."""
+    """A movie and its truth."""
 
     frames: np.ndarray  # (T, H, W) uint8
     path: np.ndarray  # (T, N, 2) centres, (x, y) in pixels
-    size: float  # of the things, longer side, pixels
+    size: float  # longer side of the objects, pixels
 
 
 def scene(
     kind: str, length: int = 120, side: int = 200, objects: int = 3, size: float = 20.0, noise: float = 0.03,
     seed: int = 0,
 ) -> Drawn:  # fmt: skip
-    """Draw a movie of things that move straight ahead and bounce off the borders.
+    """Draw a movie of objects that move straight ahead and bounce off the borders.
 
     Args:
         kind: ``blobs``, bright on a noisy, unevenly lit background; ``rings``, darker and brighter than a grey one;
             ``digits``, which differ from each other, on black.
-        length: frames T.
-        side: pixels of a square frame; digits' frames are at most as large as the flavour's box of motion allows.
-        objects: N.
-        size: of blobs and rings, pixels.
-        noise: standard deviation, of full scale.
+        length: number of frames T.
+        side: side of the square frames, pixels.
+        objects: number of objects N.
+        size: size of blobs and rings, pixels.
+        noise: standard deviation of the noise, of full scale.
         seed: the same seed draws the same movie.
+
+    Returns:
+        The movie and its truth.
     """
     if kind == "digits":
         return _digits(length, side, objects, seed)
@@ -61,7 +64,7 @@ def _ring(distance: np.ndarray, size: float) -> np.ndarray:
 
 
 def _bounced(rng: np.random.Generator, length: int, side: int, objects: int, size: float) -> np.ndarray:
-    """Paths (T, N, 2) at about a seventh of the things' size a frame, which begin apart."""
+    """Draw paths (T, N, 2) from separate starts at a seventh of the objects' size a frame."""
     low, high = 0.6 * size, side - 0.6 * size
     place = rng.uniform(low, high, (objects, 2))
     while objects > 1 and _nearest(place) < 1.5 * size:
@@ -75,13 +78,13 @@ def _bounced(rng: np.random.Generator, length: int, side: int, objects: int, siz
 
 
 def _nearest(place: np.ndarray) -> float:
-    apart = np.linalg.norm(place[:, None] - place[None], axis=-1)
-    return float(apart[~np.eye(len(place), dtype=bool)].min())
+    distance = np.linalg.norm(place[:, None] - place[None], axis=-1)
+    return float(distance[~np.eye(len(place), dtype=bool)].min())
 
 
 def _digits(length: int, side: int, objects: int, seed: int) -> Drawn:
     sprites = load_digits("embedded", "test")
-    for attempt in range(100):  # a sequence holds at most so many digits; one with all of them is wanted
+    for attempt in range(100):  # a sequence holds at most so many digits; the movie must hold them all
         data = moving_digits(
             "linear",
             sprites,

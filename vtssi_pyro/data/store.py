@@ -1,7 +1,7 @@
 """The file format: an uncompressed ``.npz`` that is written in chunks and mapped when read.
 
-It holds ``frames`` uint8 (S, T, H, W) and, where they are known, ``positions`` float32 (S, T, N, 2) as (x, y)
-in pixels with NaN where there is no object, ``boxes`` float32 (S, T, N, 2) and ``counts`` int64 (S,).
+It holds ``frames`` uint8 (S, T, H, W) and, if they are known, ``positions`` float32 (S, T, N, 2) as (x, y)
+in pixels with NaN for an absent object, ``boxes`` float32 (S, T, N, 2) and ``counts`` int64 (S,).
 """
 
 import glob
@@ -19,7 +19,8 @@ from vtssi_pyro.errors import DataError, OutOfResources, UsageError
 from vtssi_pyro.movies.members import npy_array, npz_arrays
 from vtssi_pyro.system.atomic import FULL
 
-_LONG_AGO = (1980, 1, 1, 0, 0, 0)  # in place of the time of writing: the same data give the same bytes
+# Zip's earliest date, not the time of writing: the same data give the same bytes.
+_LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
 def write(path: Path | str, dataset: Dataset, chunk: int = 256) -> None:
@@ -27,8 +28,12 @@ def write(path: Path | str, dataset: Dataset, chunk: int = 256) -> None:
 
     Args:
         path: the file; a missing parent folder is created, an existing file replaced.
-        dataset: what to write; intensities are rounded to multiples of 1/255.
-        chunk: sequences held in memory at a time.
+        dataset: the data set; intensities are rounded to multiples of 1/255.
+        chunk: number of sequences held in memory at a time.
+
+    Raises:
+        OutOfResources: the disk is full.
+        UsageError: the file cannot be written.
     """
     shape = (len(dataset), dataset.length, *dataset.frame_size)
     truth, counts = dataset.truth, dataset.counts
@@ -46,7 +51,11 @@ def write(path: Path | str, dataset: Dataset, chunk: int = 256) -> None:
 
 
 def read(path: Path | str) -> ArrayDataset:
-    """Open a ``.npz`` or ``.npy`` file; its frames stay on disk until they are asked for."""
+    """Open a ``.npz`` or ``.npy`` file; its frames stay on disk until they are read.
+
+    Raises:
+        DataError: the file is missing, damaged, or holds no frames.
+    """
     path = Path(path)
     if not path.is_file():
         raise DataError(f"no file {path}: check the path")
@@ -78,7 +87,7 @@ def _add(
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
-    """A file beside ``path`` to write to, which takes its place in the end and is removed on any failure."""
+    """Yield a file beside ``path``, which replaces ``path`` in the end and is removed on any failure."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,17 +1,17 @@
-"""How honest sampled forecasts are, and how to make them so.
+"""Calibration of sampled forecasts: the assessment of their regions, and the mending of them.
 
 A forecast of an object's position is a cloud of samples. Its region of level p is the ellipse around their mean, shaped
 as their covariance, that holds the share p of them. A :class:`Calibration` makes two changes. Futures are drawn at a
-temperature, which makes whole paths as sharp as they can be (least CRPS). Where the regions then hold more or less of
-the truth than p, it says by how much they must shrink or grow, horizon by horizon, and moves the samples themselves
-(quantile recalibration of the Mahalanobis distance). What is read off the samples moves with them, but what was
-calibrated are regions of objects that are found, frame by frame. Intervals of x and of y alone are not fitted; that
-they hold what they say, too, is assessed. Whole paths are not.
+temperature, which makes whole paths as sharp as possible (least CRPS; Gneiting and Raftery 2007). If the regions then
+hold more or less of the truth than p, factors for each horizon shrink or widen them, and the samples move with them
+(quantile recalibration, Kuleshov et al. 2018, of the Mahalanobis distance). The fit concerns the regions of found
+objects, frame by frame. Intervals of x and of y alone are not fitted, but they are assessed; whole paths are neither.
 
-Samples that are not finite are passed over. An object of fewer than two others is in no region and in no interval.
+Samples that are not finite are passed over. An object with fewer than two finite samples is in no region and in no
+interval.
 
-Statistics are in double precision, whatever that of the samples. Few samples lie on a line, or nearly; where it is a
-hundred pixels long, single precision loses the width :data:`FLOOR` that makes its covariance positive definite.
+Statistics are in double precision, whatever the precision of the samples. Few samples lie on a line, or nearly; if it
+is a hundred pixels long, single precision loses the width :data:`FLOOR` that makes its covariance positive definite.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,14 +22,19 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.tracks.matching import crop, match
+from vtssi_pyro.tracks.matching import assign, crop
 from vtssi_pyro.tracks.tracks import Tracks
 
-LEVELS = tuple(round(0.05 * i, 2) for i in range(1, 20))
-FLOOR = 0.01  # px, added to every spread: clouds may collapse to a point
-GRAIN = 1e-6  # of a cloud's extent, added likewise: ten times the width that rounding gives a line of 1,000 samples
-EQUAL = 1e-9  # of a cloud's spread: distances that differ by less are equal but for rounding
-FEWEST = 10  # objects at a horizon that tell anything about it
+LEVELS = tuple(
+    round(0.05 * i, 2) for i in range(1, 20)
+)  # 0.5 and 0.9, which are written and drawn, among them
+FLOOR = 0.01  # px, added to every spread, since a cloud may collapse to a point: no registration is as exact
+# Of a cloud's extent, likewise added: ten times the width that rounding gives a line of 1,000 samples.
+GRAIN = 1e-6
+EQUAL = 1e-9  # of a cloud's spread: a smaller difference of distances is rounding
+FEWEST = (
+    10  # objects at a horizon: with fewer, the outer levels, 0.9 and above, all are the farthest object's
+)
 TOO_FEW = f"a calibration needs {FEWEST} objects that are predicted: give more sequences"
 
 
@@ -39,13 +44,13 @@ class Calibration:
 
     levels: tuple[float, ...]
     factors: tuple[tuple[float, ...], ...]  # by horizon 1, 2, ... and by level; the last also holds beyond
-    observed: int  # frames seen before the predictions that it was fitted on
-    samples: int  # of each; the spread of few says less than that of many
-    weights: str | None = None  # SHA-256 of what made them, see checkpoint.digest; None where nobody said
-    temperature: float = 1.0  # that the samples were, and are to be, drawn at; see handlers.temper
+    observed: int  # observed frames of the forecasts that it was fitted on
+    samples: int  # of each of these forecasts; few samples tell their spread less well than many
+    weights: str | None = None  # SHA-256 of the weights of the model, see checkpoint.digest; None: unknown
+    temperature: float = 1.0  # at which the samples were, and are to be, drawn; see handlers.temper
 
     def __post_init__(self) -> None:
-        """Refuse what is no calibration."""
+        """Refuse values that are no calibration."""
         rows = [len(row) for row in self.factors]
         if not rows or set(rows) != {len(self.levels)} or len(self.levels) < 2:
             raise ValueError(f"expected rows of {len(self.levels)} factors, found {rows}")
@@ -55,15 +60,23 @@ class Calibration:
             raise ValueError(f"expected a temperature that is positive and finite, found {self.temperature}")
 
     def is_of(self, weights: str) -> bool:
-        """Whether it may be used with these weights, named by their digest."""
+        """Tell whether it may be used with these weights, named by their digest."""
         return self.weights in (None, weights)
 
     def fits(self, observed: int, samples: int) -> bool:
-        """Whether it says something about forecasts of that kind: as many frames seen, about as many samples."""
+        """Tell whether it suits forecasts of as many observed frames and about as many samples."""
         return observed == self.observed and self.samples / 2 <= samples <= 2 * self.samples
 
     def __call__(self, tracks: Tracks, observed: int) -> Tracks:
-        """Tracks whose samples of the frames after the ``observed`` ones are moved, and their scales with them."""
+        """Move the samples of the frames after the ``observed`` ones, and their scales with them.
+
+        Args:
+            tracks: (B, T, N, 2), px, with samples (S, B, T, N, 2).
+            observed: number of frames that the tracker saw.
+
+        Returns:
+            tracks (B, T, N, 2), px.
+        """
         if tracks.samples is None or len(tracks.samples) < 2:
             return tracks
         samples, scale = tracks.samples.clone(), None if tracks.scale is None else tracks.scale.clone()
@@ -74,7 +87,7 @@ class Calibration:
         return tracks._replace(samples=samples, scale=scale)
 
     def _moved(self, samples: Tensor, horizon: int) -> Tensor:
-        """Samples (S, ..., 2) of one frame."""
+        """Move the samples (S, ..., 2), px, of one frame."""
         samples, factors = _known(samples).double(), self.factors[min(horizon, len(self.factors) - 1)]
         mean = samples.nanmean(0)
         # Two samples are equally far from their mean, and so are three but for the floor. In single precision they are
@@ -86,20 +99,20 @@ class Calibration:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Calibration":
-        """What :meth:`as_dict` was given."""
+        """Restore a calibration from the fields of :meth:`as_dict`."""
         factors = tuple(tuple(map(float, row)) for row in values["factors"])
         levels, weights = tuple(map(float, values["levels"])), values.get("weights")
         kind = int(values["observed"]), int(values["samples"]), weights and str(weights)
         return cls(levels, factors, *kind, float(values.get("temperature", 1.0)))
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields, ready for JSON."""
+        """Return the fields, ready for JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """How well sampled forecasts tell where objects are that were found; by horizon 1, 2, ..., None where none were."""
+    """Scores of sampled forecasts of found objects, by horizon 1, 2, ...; None at a horizon without an object."""
 
     objects: list[int]
     levels: tuple[float, ...]
@@ -110,52 +123,58 @@ class Assessment:
     nll: list[float | None]  # of the normal density with the samples' mean and covariance, nats per object
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields, ready for JSON."""
+        """Return the fields, ready for JSON."""
         return asdict(self)
 
 
 def assess(truth: Tracks, tracks: Tracks, observed: int) -> Assessment:
-    """Compare sampled forecasts with what came.
+    """Compare sampled forecasts with the truth.
 
     Args:
         truth: (B, T, N, 2), px.
-        tracks: over the same frames, with samples (S, B, T, M, 2) of S >= 2; matched on the observed ones.
+        tracks: over the same frames, with samples (S, B, T, M, 2), S >= 2; assigned on the observed frames.
         observed: number of frames that the tracker saw.
+
+    Returns:
+        The scores by horizon.
     """
     levels = torch.tensor(LEVELS, dtype=torch.float64)
     rows = list(_rows(truth, tracks, observed))
-    seen = [row if len(row.truth) else None for row in rows]
-    told = [row if row and len(row.truth) else None for row in map(_Row.told, rows)]
-    intervals = [row and row.within(levels).double().mean(1) for row in seen]  # (L, 2)
+    matched = [row if len(row.truth) else None for row in rows]
+    forecast = [row if row and len(row.truth) else None for row in map(_Row.forecast, rows)]
+    intervals = [row and row.within(levels).double().mean(1) for row in matched]  # (L, 2)
     return Assessment(
         [len(row.truth) for row in rows],
         LEVELS,
-        [row and (row.distance <= row.radius(levels)).double().mean(-1).tolist() for row in seen],
+        [row and (row.distance <= row.radius(levels)).double().mean(-1).tolist() for row in matched],
         [None if share is None else share[:, 0].tolist() for share in intervals],
         [None if share is None else share[:, 1].tolist() for share in intervals],
-        [row and _crps(row.samples, row.truth) for row in told],
-        [row and _nll(row.samples, row.truth) for row in told],
+        [row and _crps(row.samples, row.truth) for row in forecast],
+        [row and _nll(row.samples, row.truth) for row in forecast],
     )
 
 
 def calibrate(
     truth: Tracks, tracks: Tracks, observed: int, weights: str | None = None, temperature: float = 1.0
 ) -> Calibration:
-    """The calibration after which regions hold as much of the truth as they say.
+    """Fit the calibration after which regions of level p hold the share p of the truth.
 
     Args:
         truth: see :func:`assess`.
         tracks: see :func:`assess`.
         observed: number of frames that the tracker saw.
-        weights: the digest of what made the forecasts.
-        temperature: that they were drawn at.
+        weights: the digest of the weights that made the forecasts.
+        temperature: the temperature of the forecasts.
+
+    Returns:
+        The calibration.
 
     Raises:
-        UsageError: too few objects to tell.
+        UsageError: fewer objects than :data:`FEWEST`.
     """
     levels = torch.tensor(LEVELS, dtype=torch.float64)
     factors = []
-    for row in map(_Row.told, _rows(truth, tracks, observed)):
+    for row in map(_Row.forecast, _rows(truth, tracks, observed)):
         number = len(row.truth)
         if number < FEWEST:
             break
@@ -180,41 +199,41 @@ class _Row(NamedTuple):
 
     @property
     def distance(self) -> Tensor:
-        """Of the truth from the mean, in units of the samples' spread, (R,)."""
+        """Mahalanobis distance of the truth from the samples' mean, (R,)."""
         return mahalanobis(self.truth.unsqueeze(0), self.samples)[0].clamp_min(EQUAL)
 
     def radius(self, levels: Tensor) -> Tensor:
-        """That holds these shares of the samples, (L, R)."""
+        """Return the Mahalanobis distances that hold these shares of the samples, (L, R)."""
         away = mahalanobis(self.samples, self.samples).nanquantile(levels, 0).clamp_min(EQUAL)
         return away * (1 + EQUAL)
 
     def within(self, levels: Tensor) -> Tensor:
-        """Whether x and y are within the central intervals that hold these shares of the samples, (L, R, 2)."""
+        """Tell whether x and y are within the central intervals that hold these shares of the samples, (L, R, 2)."""
         low, high = (self.samples.nanquantile(q, 0) for q in ((1 - levels) / 2, (1 + levels) / 2))
         slack = EQUAL * (high - low)
         return (low - slack <= self.truth) & (self.truth <= high + slack)
 
-    def told(self) -> "_Row":
-        """Without the objects of which nothing is told."""
+    def forecast(self) -> "_Row":
+        """Return the row without the objects that have fewer than two finite samples."""
         some = _number(self.samples) > 1
         return _Row(self.truth[some], self.samples[:, some])
 
 
 def _rows(truth: Tracks, tracks: Tracks, observed: int) -> Iterator[_Row]:
-    """Frame by frame after the observed ones, on which objects are matched."""
+    """Yield the matched objects frame by frame after the observed ones, on which they are assigned."""
     if tracks.samples is None or len(tracks.samples) < 2:
         raise UsageError("regions need samples: draw 2 futures or more")
-    slots = match(truth, tracks, observed)  # (B, N)
-    there, drawn = crop(truth, 0), _known(tracks.samples.cpu().double())
+    slots = assign(truth, tracks, observed)  # (B, N)
+    true, drawn = crop(truth, 0), _known(tracks.samples.cpu().double())
     for t in range(observed, truth.present.shape[1]):
-        b, n = (there.present[:, t] & (slots >= 0)).nonzero(as_tuple=True)
-        yield _Row(there.position[b, t, n], drawn[:, b, t, slots[b, n]])
+        b, n = (true.present[:, t] & (slots >= 0)).nonzero(as_tuple=True)
+        yield _Row(true.position[b, t, n], drawn[:, b, t, slots[b, n]])
 
 
 def moments(samples: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (..., 2), px, and positive definite covariance (..., 2, 2), px^2, of samples (S, ..., 2), in float64.
+    """Compute mean (..., 2), px, and covariance (..., 2, 2), px^2, of samples (S, ..., 2), in float64.
 
-    Samples that are not finite are passed over.
+    The covariance is positive definite. Samples that are not finite are passed over.
     """
     samples = _known(samples).double()
     mean = samples.nanmean(0)
@@ -227,9 +246,9 @@ def moments(samples: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def mahalanobis(points: Tensor, samples: Tensor) -> Tensor:
-    """Mahalanobis distances (K, ...), float64, of points (K, ..., 2) from clouds (S, ..., 2).
+    """Compute Mahalanobis distances (K, ...), float64, of points (K, ..., 2) from clouds (S, ..., 2).
 
-    They are NaN of points that are not finite.
+    A point that is not finite has the distance NaN.
     """
     mean, covariance = moments(samples)
     away = (_known(points) - mean).unsqueeze(-1)
@@ -239,17 +258,17 @@ def mahalanobis(points: Tensor, samples: Tensor) -> Tensor:
 
 
 def _known(points: Tensor) -> Tensor:
-    """Points (..., 2), NaN in both coordinates where either is not finite."""
+    """Set points (..., 2) to NaN in both coordinates if either is not finite."""
     return points.where(points.isfinite().all(-1, keepdim=True), torch.nan)
 
 
 def _number(samples: Tensor) -> Tensor:
-    """Of samples (S, ..., 2) that are finite, (...)."""
+    """Count the finite samples of (S, ..., 2): (...)."""
     return samples[..., 0].isfinite().sum(0)
 
 
 def _spread(samples: Tensor) -> Tensor:
-    """Standard deviation (..., 2) of samples (S, ..., 2), float64; NaN of fewer than two."""
+    """Standard deviation (..., 2) of samples (S, ..., 2), float64; NaN for fewer than two."""
     samples = samples.double()
     square = (samples - samples.nanmean(0)).square().nansum(0)
     number = _number(samples).unsqueeze(-1)
@@ -265,7 +284,7 @@ def _between(level: Tensor, levels: tuple[float, ...], factors: tuple[float, ...
 
 
 def _crps(samples: Tensor, truth: Tensor) -> float:
-    """The fair estimator of E|s - y| - E|s - s'| / 2."""
+    """Estimate the CRPS E|s - y| - E|s - s'| / 2 (Gneiting and Raftery 2007) without bias, px."""
     number = samples.isfinite().sum(0)  # (R, 2)
     place = torch.arange(len(samples))[:, None, None]
     weight = 2.0 * place - (number - 1)

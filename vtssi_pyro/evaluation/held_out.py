@@ -1,4 +1,4 @@
-"""A tracker judged without truth: by the frames that it was kept from, and by what it says of them later."""
+"""Evaluation without truth, on held-out frames: how well a tracker explains them, and how well it predicts them."""
 
 from typing import Any
 
@@ -12,51 +12,56 @@ from vtssi_pyro.model.program import Tracker, at_once
 from vtssi_pyro.tracks.matching import in_order
 from vtssi_pyro.tracks.tracks import concatenated
 
-VISIBLE = 0.5  # confidence from which on an object is taken to be seen
-MOST = 64  # clips looked at; of a longer movie, from all over its held-out frames
+# Confidence of a visible object: the object then removes half of the squared error that it covers.
+VISIBLE = 0.5
+# Clips, spread evenly over the held-out frames: the time grows with their number, not with the movie's length.
+MOST = 64
 
 
 def reconstruct(tracker: Tracker, clips: Clips, observe: int = 5) -> dict[str, Any]:
-    """How well a movie's held-out frames are explained, and foretold.
+    """Measure how well a movie's held-out frames are explained and predicted.
 
-    ``explained`` is the share of the frames' squared intensities that the objects account for, of which background is
-    none, so that an empty scene explains nothing; ``visible`` the share of objects and frames that show the object
-    (confidence above :data:`VISIBLE`). With MOT also ``explained_ahead``, the same share for frames that are predicted,
-    ``ahead`` frames after ``observe``, and ``drift``, how far predicted positions are from those inferred once the
-    frames are seen, pixels of the movie, the mean by frame; and ``straight``, how far things would be had they gone
-    straight on.
+    The values by name: ``explained`` is the share of the frames' squared intensities that the objects account for; the
+    prepared background is black, so an empty scene explains nothing. ``visible`` is the share of objects and frames
+    that show the object (confidence above :data:`VISIBLE`). For a motion that predicts, ``explained_ahead`` is the same
+    share of the ``ahead`` predicted frames after ``observe``, and ``drift`` is the mean distance by frame between
+    predicted positions and those inferred from all frames, in pixels of the movie; ``straight`` is the same distance
+    for objects that go straight on.
 
     Args:
         tracker: trained.
-        clips: held out; those that overlap are left out, and of many all but :data:`MOST`.
-        observe: frames seen before the rest is predicted.
+        clips: held-out clips; overlapping ones are left out, and at most :data:`MOST` are used.
+        observe: number of frames observed before the rest is predicted.
+
+    Returns:
+        The values by name, ready for JSON.
     """
     device, ahead = next(tracker.parameters()).device, clips.length - observe
     predicts = tracker.motion.predicts and ahead > 0
-    apart = clips.apart[spread(len(clips.apart), MOST)]
-    found, told, left, left_ahead = [], [], torch.zeros(2), torch.zeros(2)
-    for index in apart.split(at_once(tracker, clips.length)):
+    disjoint = clips.disjoint[spread(len(clips.disjoint), MOST)]
+    found, predicted, residual, residual_ahead = [], [], torch.zeros(2), torch.zeros(2)
+    for index in disjoint.split(at_once(tracker, clips.length)):
         x = clips.frames(index).to(device)
-        seen = track(tracker, x)
-        found.append(seen.tracks.cpu())
-        left += _squares(x, seen.frames)
+        inferred = track(tracker, x)
+        found.append(inferred.tracks.cpu())
+        residual += _squares(x, inferred.frames)
         if predicts:
             later = forecast(tracker, x[:, :observe], ahead)
-            told.append(later.tracks.cpu())
-            left_ahead += _squares(x[:, observe:], later.frames[:, observe:])
+            predicted.append(later.tracks.cpu())
+            residual_ahead += _squares(x[:, observe:], later.frames[:, observe:])
     tracks = concatenated(found)
     assert tracks.confidence is not None
-    here = tracks.present
+    present = tracks.present
     made: dict[str, Any] = {
-        "frames": len(apart) * clips.length,
-        "objects": here[:, 0].sum(-1).float().mean().item(),
-        "most": here.shape[-1],
-        "explained": _share(left),
-        "visible": (tracks.confidence[here] > VISIBLE).float().mean().item() if here.any() else 0.0,
+        "frames": len(disjoint) * clips.length,
+        "objects": present[:, 0].sum(-1).float().mean().item(),
+        "most": present.shape[-1],
+        "explained": _share(residual),
+        "visible": (tracks.confidence[present] > VISIBLE).float().mean().item() if present.any() else 0.0,
     }
     if predicts:
-        forecasts = concatenated(told)
-        # what is decided later may be in another order
+        forecasts = concatenated(predicted)
+        # all frames may put the objects in another order than the observed ones do
         known = in_order(tracks, forecasts, observe).position
         guesses = {
             "drift": forecasts.position[:, observe:],
@@ -64,7 +69,7 @@ def reconstruct(tracker: Tracker, clips: Clips, observe: int = 5) -> dict[str, A
         }
         made |= {
             "ahead": ahead,
-            "explained_ahead": _share(left_ahead),
+            "explained_ahead": _share(residual_ahead),
         }
         for name, guess in guesses.items():
             distance = (guess - known[:, observe:]).norm(dim=-1)  # (B, ahead, N)
@@ -73,20 +78,20 @@ def reconstruct(tracker: Tracker, clips: Clips, observe: int = 5) -> dict[str, A
 
 
 def straight_on(position: Tensor, ahead: int) -> Tensor:
-    """Where things (B, T, N, 2) are in the next frames at the pace of their last two steps, (B, ahead, N, 2)."""
+    """Extrapolate positions (B, T, N, 2) at the mean velocity of their last two steps, (B, ahead, N, 2)."""
     last, steps = position[:, -1:], min(2, position.shape[1] - 1)
-    pace = (last - position[:, -1 - steps, None]) / max(steps, 1)
-    return last + pace * torch.arange(1, ahead + 1, device=position.device).view(-1, 1, 1)
+    velocity = (last - position[:, -1 - steps, None]) / max(steps, 1)
+    return last + velocity * torch.arange(1, ahead + 1, device=position.device).view(-1, 1, 1)
 
 
 def _squares(x: Tensor, mean: Tensor) -> Tensor:
-    """Sums of squares (2,) of what a mean leaves of frames, and of these."""
+    """Sums of squares (2,) of the residual of frames, and of the frames."""
     return torch.stack([(x - mean).square().sum(), x.square().sum()]).cpu()
 
 
 def _share(squares: Tensor) -> float:
-    left, whole = squares
-    return 1 - (left / whole.clamp_min(1e-9)).item()
+    residual, whole = squares
+    return 1 - (residual / whole.clamp_min(1e-9)).item()
 
 
 def _mean(values: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""Anything that tracks, judged on a data set with truth by the paper's procedure (App. D.2)."""
+"""Evaluation of any tracker on a data set with truth by the paper's procedure (App. D.2)."""
 
 from typing import NamedTuple, Protocol
 
@@ -13,15 +13,15 @@ PART = 64  # sequences at a time: their frames and tracks are held at once
 
 
 class MultiObjectTracker(Protocol):
-    """Anything that tracks, whatever it is made of: frames go in, tracks come out."""
+    """The interface of any tracker: frames go in, tracks come out."""
 
     @property
     def per_frame_count(self) -> bool:
-        """Whether it counts objects in every frame anew, and is judged so; else a count holds for its sequence."""
+        """Whether the tracker counts objects, and is judged, frame by frame; else one count holds for a sequence."""
         ...
 
     def track(self, frames: Tensor) -> Tracks:
-        """Tracks of the frames.
+        """Track the objects of the frames.
 
         Args:
             frames: (B, T, H, W), intensities in [0, 1].
@@ -32,12 +32,12 @@ class MultiObjectTracker(Protocol):
         ...
 
     def forecast(self, frames: Tensor, horizon: int, samples: int) -> Tracks | None:
-        """Tracks of the frames and of those that follow, unseen; None, always, of a tracker that cannot predict.
+        """Track the frames and predict those that follow; a tracker that cannot predict always returns None.
 
         Args:
             frames: (B, T, H, W), intensities in [0, 1].
             horizon: frames to predict, 1 or more.
-            samples: of the positions, to be drawn; 0: none.
+            samples: number of sampled futures; 0: none.
 
         Returns:
             tracks (B, T + horizon, N, 2), px.
@@ -45,54 +45,57 @@ class MultiObjectTracker(Protocol):
         ...
 
 
-class Found(NamedTuple):
+class Tracked(NamedTuple):
     """The tracks that a tracker is judged by."""
 
     tracks: Tracks  # (S, T, N, 2), of all frames
-    ahead: Tracks  # begun on the first ``observe`` frames alone, and predicted from there if the tracker predicts
+    ahead: Tracks  # from the first ``observe`` frames alone, followed by the predicted frames if the tracker predicts
     per_frame_count: bool = False
 
 
 def judge(
     tracker: MultiObjectTracker | Tracks, dataset: Dataset, observe: int = 5, limit: int | None = None
 ) -> Evaluation:
-    """Metrics of a tracker; it sees frames only, and the metrics see tracks only.
+    """Evaluate a tracker; it sees frames only, and the metrics see tracks only.
 
     Args:
-        tracker: anything that tracks, or tracks (S, T, N, 2), px, that something has made of the data set.
-        dataset: with truth.
-        observe: frames seen before the rest is predicted; objects are matched on them.
-        limit: sequences used; None: all.
+        tracker: any tracker, or tracks (S, T, N, 2), px, that one has made of the data set.
+        dataset: a data set with truth.
+        observe: number of frames observed before the rest is predicted; objects are assigned on them.
+        limit: number of sequences used; None: all.
+
+    Returns:
+        The metrics.
     """
     return compare(dataset, find(tracker, dataset, observe, limit), observe)
 
 
 def find(
     tracker: MultiObjectTracker | Tracks, dataset: Dataset, observe: int = 5, limit: int | None = None
-) -> Found:
-    """The tracks that a tracker is judged by; see :func:`judge`.
+) -> Tracked:
+    """Collect the tracks that a tracker is judged by; see :func:`judge`.
 
-    Of tracks that are made already nobody knows how they would have begun without the later frames: they begin as
-    they are, and predict nothing.
+    Finished tracks do not tell how they would have begun without the later frames, so their own beginning is used, and
+    they predict nothing.
     """
     total = min(len(dataset), limit or len(dataset))
     observe = min(observe, dataset.length)
     if isinstance(tracker, Tracks):
         tracks = tracker.part(slice(total)).cpu()
-        return Found(tracks, tracks.part(frames=slice(observe)))
+        return Tracked(tracks, tracks.part(frames=slice(observe)))
     horizon = dataset.length - observe
     found, ahead = [], []
     for index in torch.arange(total).split(PART):
         frames = dataset.frames(index)
         found.append(tracker.track(frames).cpu())
-        seen = frames[:, :observe]
-        later = tracker.forecast(seen, horizon, 0) if horizon else None
-        ahead.append((tracker.track(seen) if later is None else later).cpu())
-    return Found(concatenated(found), concatenated(ahead), tracker.per_frame_count)
+        observed = frames[:, :observe]
+        later = tracker.forecast(observed, horizon, 0) if horizon else None
+        ahead.append((tracker.track(observed) if later is None else later).cpu())
+    return Tracked(concatenated(found), concatenated(ahead), tracker.per_frame_count)
 
 
-def compare(dataset: Dataset, found: Found, observe: int = 5) -> Evaluation:
-    """The metrics of what :func:`find` found."""
+def compare(dataset: Dataset, found: Tracked, observe: int = 5) -> Evaluation:
+    """Compute the metrics of the tracks of :func:`find`."""
     truth = dataset.truth
     assert truth is not None, "a data set without truth has no metrics"
     observe = min(observe, dataset.length)

@@ -1,4 +1,4 @@
-"""How good tracks are: count accuracy and position errors in pixels, from tracks alone (App. D.2)."""
+"""Metrics of tracks: count accuracy and position errors in pixels, from tracks alone (App. D.2)."""
 
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -7,15 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vtssi_pyro.tracks.matching import crop, match
+from vtssi_pyro.tracks.matching import assign, crop
 from vtssi_pyro.tracks.tracks import Tracks
 
-CLOSENESS = (0.0, 5.0, 10.0, 15.0, 20.0)  # px; where the bins of the smallest distance between objects begin
+# Lower edges of the bins of the smallest distance between objects, px; digits are up to 20 px wide.
+CLOSENESS = (0.0, 5.0, 10.0, 15.0, 20.0)
 
 
 @dataclass(frozen=True)
 class Share:
-    """The numbers of some of the sequences; errors in pixels, None where there is nothing to average."""
+    """The numbers of some of the sequences; errors in pixels, None if no value is known."""
 
     sequences: int
     count_accuracy: float | None
@@ -28,7 +29,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Evaluation(Share):
-    """The numbers of one evaluation; errors in pixels, None where there is nothing to average."""
+    """The numbers of one evaluation; errors in pixels, None if no value is known."""
 
     inference_error_by_frame: list[float | None]  # frames 1..T
     prediction_error_by_frame: list[float | None]  # frames observe+1..T; empty when nothing was predicted
@@ -59,34 +60,34 @@ def evaluate(
     begun: Tracks | None = None,
     frame_size: tuple[int, int] | None = None,
 ) -> Evaluation:
-    """Compare tracks with the truth; each kind is matched on its own first ``observe`` frames.
+    """Compare tracks with the truth; each kind is assigned on its own first ``observe`` frames.
 
     Errors are averaged over all matched objects and the frames where both are present, so sequences with more
     objects weigh more. Truth with a known count but unknown (NaN) positions takes part in the count only.
 
     Args:
-        truth: what there is, (B, T, N, 2), px.
-        inferred: tracks that have seen all T frames.
-        predicted: tracks over T frames of which only the first ``observe`` were seen, or None.
+        truth: true tracks, (B, T, N, 2), px.
+        inferred: tracks from all T frames, (B, T, M, 2), px.
+        predicted: tracks over T frames of which only the first ``observe`` were observed, or None.
         observe: number of observed frames.
         per_frame_count: the count is right or wrong frame by frame, for trackers without a count per
             sequence; a sequence then counts as right when all its frames do.
-        begun: tracks that have seen no more than the first ``observe`` frames, and hold at least these; None:
+        begun: tracks from the first ``observe`` frames alone, which hold at least these; None:
             ``predicted`` or, without it, the beginning of ``inferred``.
-        frame_size: (H, W) px, to tell which predictions leave the frame; None: not told.
+        frame_size: (H, W), px, to tell which predictions leave the frame; None: these metrics are None.
 
     Returns:
         The evaluation; standard errors are over sequences.
     """
     inference = _distances(truth, inferred, observe, first=0)
-    nothing = inference.new_empty(len(inference), 0, 0)
-    prediction = nothing if predicted is None else _distances(truth, predicted, observe, first=observe)
+    empty = inference.new_empty(len(inference), 0, 0)
+    prediction = empty if predicted is None else _distances(truth, predicted, observe, first=observe)
     right = _counts_agree(truth, inferred, per_frame_count)  # (B, 1) or (B, T)
-    seen, beginning = (
+    observed, beginning = (
         tracks.part(frames=slice(observe)) for tracks in (truth, begun or predicted or inferred)
     )
-    right_at_once = _counts_agree(seen, beginning, per_frame_count)
-    outside = nothing if predicted is None or not frame_size else _outside(predicted, observe, frame_size)
+    right_at_once = _counts_agree(observed, beginning, per_frame_count)
+    outside = empty if predicted is None or not frame_size else _outside(predicted, observe, frame_size)
     wholly = right.all(-1)
 
     def share(chosen: Tensor) -> Share:
@@ -107,16 +108,16 @@ def evaluate(
         predictions_outside=_mean(outside),
         predictions_outside_by_frame=[_mean(frame) for frame in outside.unbind(1)],
         by_objects={name: share(chosen) for name, chosen in _by_objects(truth).items()},
-        by_distance={name: share(chosen) for name, chosen in _by_distance(seen).items()},
+        by_distance={name: share(chosen) for name, chosen in _by_distance(observed).items()},
     )
 
 
 def _distances(truth: Tracks, found: Tracks, observe: int, first: int) -> Tensor:
-    """Distance of each object to its slot from frame ``first`` on, (B, T - first, N); NaN where none."""
-    slots = match(truth, found, observe)
+    """Distance of each object to its slot from frame ``first`` on, px, (B, T - first, N); NaN without a slot."""
+    slots = assign(truth, found, observe)
     truth, found = crop(truth, first), crop(found, first)
     B, T, N = truth.present.shape
-    # One absent slot at the end is what an unmatched object is compared with.
+    # An unmatched object is compared with one more slot, which is absent.
     position = torch.cat([found.position, found.position.new_full((B, T, 1, 2), torch.nan)], -2)
     present = torch.cat([found.present, found.present.new_zeros(B, T, 1)], -1)
     slots = slots.where(slots >= 0, torch.full_like(slots, present.shape[-1] - 1))
@@ -136,12 +137,12 @@ def _counts_agree(truth: Tracks, found: Tracks, per_frame: bool) -> Tensor:
 def _switches(truth: Tracks, found: Tracks, prefix: int) -> float | None:
     """Share of sequences whose best assignment on the last frames contradicts that on the first."""
     last = max(truth.position.shape[1] - prefix, 0)
-    before, after = match(truth, found, prefix), match(crop(truth, last), crop(found, last), prefix)
+    before, after = assign(truth, found, prefix), assign(crop(truth, last), crop(found, last), prefix)
     return _mean(((before != after) & (before >= 0) & (after >= 0)).any(-1).double())
 
 
 def _outside(predicted: Tracks, observe: int, frame_size: tuple[int, int]) -> Tensor:
-    """1 where a predicted centre is outside the frame, 0 inside, NaN where there is none, (B, T - observe, M)."""
+    """1 where a predicted centre is outside the frame, 0 inside, NaN without an object, (B, T - observe, M)."""
     tracks = crop(predicted, observe)
     height, width = frame_size
     edge = torch.tensor([width, height], dtype=tracks.position.dtype)
@@ -150,20 +151,20 @@ def _outside(predicted: Tracks, observe: int, frame_size: tuple[int, int]) -> Te
 
 
 def _by_objects(truth: Tracks) -> dict[str, Tensor]:
-    """For 0 to N objects, which sequences begin with so many, (B,) bool."""
+    """Tell for 0 to N which sequences begin with so many objects, (B,) bool."""
     count = truth.present[:, 0].sum(-1).cpu()
     return {str(number): count == number for number in range(truth.present.shape[-1] + 1)}
 
 
 def _by_distance(observed: Tracks) -> dict[str, Tensor]:
-    """By bins of the smallest distance of two objects in any of these frames, which sequences, (B,) bool.
+    """Tell which sequences fall into each bin of the smallest distance of two objects in any frame, (B,) bool.
 
     Sequences that never show two objects at once are in no bin.
     """
     tracks = crop(observed, 0)
-    here, there = tracks.present[..., :, None], tracks.present[..., None, :]
+    first, second = tracks.present[..., :, None], tracks.present[..., None, :]
     distance = (tracks.position[..., :, None, :] - tracks.position[..., None, :, :]).norm(dim=-1)
-    pairs = (here & there).triu(1)  # (B, T, N, N)
+    pairs = (first & second).triu(1)  # (B, T, N, N)
     distance = distance.where(pairs, torch.full_like(distance, torch.inf)).flatten(1)
     if not distance.shape[1]:
         distance = distance.new_full((len(distance), 1), torch.inf)
@@ -173,7 +174,7 @@ def _by_distance(observed: Tracks) -> dict[str, Tensor]:
 
 
 def _means(right: Tensor, inference: Tensor, prediction: Tensor) -> dict[str, Any]:
-    """The fields of :class:`Share`, from what is known of some sequences, each (B, ...)."""
+    """Return the fields of :class:`Share` from the values of some sequences, each (B, ...)."""
     values = {
         "count_accuracy": right.double(),
         "inference_error": inference,

@@ -8,7 +8,7 @@ from torch import Tensor
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.tracks.tracks import Tracks
 
-# Our names, and under which metric and field TrackEval has them; HOTA's are means over its thresholds.
+# Our names for TrackEval's metrics and fields; those of HOTA are means over its thresholds.
 FIELDS = {
     "hota": ("HOTA", "HOTA"),
     "detection_accuracy": ("HOTA", "DetA"),
@@ -24,8 +24,8 @@ FIELDS = {
 def mot_metrics(truth: Tracks, tracks: Tracks) -> dict[str, float]:
     """Compare boxes with the true ones, over all sequences together.
 
-    Boxes are compared by intersection over union; CLEAR MOT and IDF1 call one half a match. An object is what a slot
-    holds throughout its sequence.
+    Boxes are compared by intersection over union; CLEAR MOT and IDF1 count one half and more as a match. Each slot is
+    one object throughout its sequence.
 
     Args:
         truth: boxes (B, T, N, 2), px.
@@ -33,10 +33,10 @@ def mot_metrics(truth: Tracks, tracks: Tracks) -> dict[str, float]:
 
     Returns:
         ``hota``, ``detection_accuracy``, ``association_accuracy``, ``mota``, ``motp`` and ``idf1``, of which 1 is best;
-        ``identity_switches`` and ``fragmentations``, numbers.
+        ``identity_switches`` and ``fragmentations``, which are counts.
 
     Raises:
-        DataError: there are no boxes to compare.
+        DataError: the truth or the tracks have no boxes.
         UsageError: TrackEval is not installed.
     """
     metrics = library()
@@ -50,7 +50,11 @@ def mot_metrics(truth: Tracks, tracks: Tracks) -> dict[str, float]:
 
 
 def library() -> dict[str, Any]:
-    """TrackEval's metrics by name; a :class:`UsageError` says how to get them, before anything is computed."""
+    """Return TrackEval's metrics by name.
+
+    Raises:
+        UsageError: TrackEval is not installed; the message tells how to install it.
+    """
     try:
         from trackeval import metrics
     except ImportError as error:
@@ -69,8 +73,8 @@ def _boxes(tracks: Tracks, b: int, what: str) -> list[tuple[np.ndarray, np.ndarr
         raise DataError(f"{what} has no boxes, which these metrics compare")
     position, box = _numpy(tracks.position[b]), _numpy(tracks.box[b])
     corners = np.concatenate([position - box / 2, position + box / 2], -1)  # (T, N, 4)
-    here = tracks.present[b].cpu().numpy() & np.isfinite(corners).all(-1)
-    return [(frame.nonzero()[0], corners[t, frame]) for t, frame in enumerate(here)]
+    present = tracks.present[b].cpu().numpy() & np.isfinite(corners).all(-1)
+    return [(frame.nonzero()[0], corners[t, frame]) for t, frame in enumerate(present)]
 
 
 def _numpy(values: Tensor) -> np.ndarray:
@@ -78,7 +82,7 @@ def _numpy(values: Tensor) -> np.ndarray:
 
 
 def _sequence(truth: list[tuple[np.ndarray, np.ndarray]], tracks: list[tuple[np.ndarray, np.ndarray]]) -> Any:
-    """A sequence as TrackEval's metrics take it; identities count up from 0 without a gap."""
+    """Convert a sequence to the form of TrackEval's metrics; identities count up from 0 without a gap."""
     data: dict[str, Any] = {"num_timesteps": len(truth)}
     for name, frames in (("gt", truth), ("tracker", tracks)):
         known = np.unique(np.concatenate([identity for identity, _ in frames]))

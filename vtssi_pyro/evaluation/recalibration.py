@@ -1,4 +1,4 @@
-"""From a tracker and sequences that it has not learned from to a calibration of its forecasts."""
+"""Recalibration of a tracker's forecasts on sequences that it was not trained on."""
 
 import torch
 
@@ -11,9 +11,12 @@ from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
 
-TEMPERATURES = (1.0, 0.4, 0.2, 0.1, 0.05, 0.025)  # tried until one is worse than the one before
-FEW, DRAWS = 80, 20  # sequences and futures of each that tell temperatures apart
-PART = 64  # sequences at a time
+# Tried in this order until one is worse than the one before; each is about half of the one before.
+TEMPERATURES = (1.0, 0.4, 0.2, 0.1, 0.05, 0.025)
+# Sequences, and futures of each, that rank temperatures: twice as many take twice as long, half may rank them by
+# chance.
+FEW, DRAWS = 80, 20
+PART = 64  # sequences at a time, whose frames and samples are held at once
 
 
 def recalibrate(
@@ -24,21 +27,24 @@ def recalibrate(
     seed: int = 0,
     truth: Tracks | None = None,
 ) -> Calibration:
-    """The temperature of the least CRPS, then the regions that hold what they say.
+    """Find the temperature of the least CRPS, then fit the factors of the regions (Kuleshov et al. 2018).
 
     Args:
-        tracker: trained, with a model of motion.
-        dataset: not learned from, longer than ``observed``.
-        observed: frames seen before the rest is predicted.
-        samples: futures drawn of each sequence, 2 or more.
-        seed: of the draws.
-        truth: where the objects are, (B, T, N, 2), px; None: where the tracker itself finds them once it has seen all
-            frames, give or take its own standard deviations, for the truth is that far from what it finds.
+        tracker: trained, with a motion that predicts.
+        dataset: held-out sequences, longer than ``observed``.
+        observed: number of frames observed before the rest is predicted.
+        samples: futures of each sequence, 2 or more.
+        seed: seed of the draws.
+        truth: true tracks, (B, T, N, 2), px; None: the tracker's own, inferred from all frames, plus noise of their own
+            standard deviations, since the truth is that far from them.
+
+    Returns:
+        The calibration, with the digest of the tracker's weights.
 
     Raises:
-        UsageError: too few objects to tell.
+        UsageError: fewer objects than a calibration needs.
     """
-    truth = _give_or_take(found(tracker, dataset), seed) if truth is None else truth
+    truth = _perturbed(tracked(tracker, dataset), seed) if truth is None else truth
     if int(truth.present[:, observed].sum()) < FEWEST:
         raise UsageError(TOO_FEW)
     some = Part(dataset, 0, min(len(dataset), FEW))
@@ -57,7 +63,19 @@ def recalibrate(
 def futures(
     tracker: Tracker, dataset: Dataset, observed: int, samples: int, temperature: float = 1.0, seed: int = 0
 ) -> Tracks:
-    """Forecasts, on the CPU, of all frames of a data set after the first ``observed`` ones."""
+    """Forecast all frames of a data set after the first ``observed`` ones.
+
+    Args:
+        tracker: trained, with a motion that predicts.
+        dataset: sequences longer than ``observed``.
+        observed: number of observed frames.
+        samples: futures of each sequence.
+        temperature: factor on the deviations of draws from their means.
+        seed: seed of the draws.
+
+    Returns:
+        tracks (B, T, N, 2), px, with samples (S, B, T, N, 2), on the CPU.
+    """
     device, horizon = next(tracker.parameters()).device, dataset.length - observed
     parts = []
     for index in torch.arange(len(dataset)).split(PART):
@@ -67,16 +85,16 @@ def futures(
     return concatenated(parts)
 
 
-def found(tracker: Tracker, dataset: Dataset) -> Tracks:
-    """What a tracker finds in all frames of a data set, on the CPU."""
+def tracked(tracker: Tracker, dataset: Dataset) -> Tracks:
+    """Track all frames of a data set; the tracks (B, T, N, 2), px, are on the CPU."""
     device, parts = next(tracker.parameters()).device, []
     for index in torch.arange(len(dataset)).split(PART):
         parts.append(track(tracker, dataset.frames(index).to(device)).tracks.cpu())
     return concatenated(parts)
 
 
-def _give_or_take(tracks: Tracks, seed: int) -> Tracks:
-    """Tracks as far off as their standard deviations say."""
+def _perturbed(tracks: Tracks, seed: int) -> Tracks:
+    """Add noise of the tracks' own standard deviations to their positions."""
     assert tracks.scale is not None
     noise = torch.randn(tracks.position.shape, generator=torch.Generator().manual_seed(seed))
     return tracks._replace(position=tracks.position + tracks.scale * noise.to(tracks.position.dtype))

@@ -17,6 +17,7 @@ from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.model.handlers import fuse, mode, temper
 from vtssi_pyro.model.interfaces import predictive
 from vtssi_pyro.model.program import ONE_AT_A_TIME, Tracker, at_once, channelled, evaluating, fold, stacked
+from vtssi_pyro.model.sites import POSITION
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.spatial import size_to_pixels, to_pixels
 from vtssi_pyro.system.machine import tidy
@@ -121,7 +122,7 @@ class Filter:
             rendered = self.tracker.picture.draw(pose, chain.objects)
             position = pose.position
             unknown = position.new_full(position.shape[:-1], torch.nan)
-            scale = torch.stack([record.densities[f"position_{t + 1}"].stddev for t in range(horizon)], -3)
+            scale = torch.stack([record.densities[POSITION.at(t + 1)].stddev for t in range(horizon)], -3)
             tracks = self._tracks(chain.objects, position, scale, chain.found, unknown)
             if num_samples:
                 with temper(temperature):
@@ -150,17 +151,17 @@ class Filter:
         pose = self._pose(objects, stacked(latents.states), chain.found)
         observed = fold(x) if self.tracker.per_frame else x
         rendered, confidence = explained_share(observed, self.tracker.picture, pose, objects)
-        densities = (latents.densities[f"position_{t + 1}"] for t in range(pose.position.shape[-3]))
+        densities = (latents.densities[POSITION.at(t + 1)] for t in range(pose.position.shape[-3]))
         scale = torch.stack([q.stddev for q in densities], -3)
         tracks = self._tracks(objects, pose.position, scale, chain.found, confidence)
-        batch, num_objects = x.shape[0], pose.position.shape[-2]
         if self.tracker.per_frame:  # every frame was a sequence of its own
             tracks = Tracks._make(
                 value if value is None else value.reshape(*x.shape[:2], *value.shape[2:]) for value in tracks
             )
-        return Estimate(
-            tracks, rendered.reshape(x.shape), objects.description.reshape(batch, num_objects, -1)
-        )
+        looks = objects.description.unflatten(0, (len(x), -1))[
+            :, 0
+        ]  # of its first frame where each is by itself
+        return Estimate(tracks, rendered.reshape(x.shape), looks)
 
     def _tracks(
         self, objects: Objects, position: Tensor, scale: Tensor, found: Detections, confidence: Tensor
@@ -183,6 +184,8 @@ class Filter:
         """Where the objects are that are counted, with glimpses as they are known best."""
         present = counting.present(objects.count, objects.size.shape[-2]).to(objects.size)
         pose = self.tracker.motion.pose(objects, states, present)
+        if pose.appearance is not None:  # the motion says how looks change
+            return pose
         return pose._replace(appearance=self._appearance(objects, found).glimpses.unsqueeze(-5))
 
     def _appearance(self, objects: Objects, found: Detections) -> Appearance:

@@ -99,13 +99,15 @@ def select_hypothesis(
     starts = sorted({round(last * i / max(number - 1, 1)) for i in range(number)})
     with poutine.block(), mode():
         read, first = zip(*(_read(program, frames[:, start : start + K]) for start in starts), strict=True)
+        if first[0] is not None:  # it speaks of the first frame alone: no other frames could tell it better
+            return Settled(read[0], first[0])
         numbers = torch.stack([hypothesis.number for hypothesis in read])
         unsure = (numbers != numbers[0]).any(0) | (numbers[0] > 1)
         best = read[0]
         if number > 1 and unsure.any():
             tried = [hypothesis[unsure] for hypothesis in read]
             best = best.put(unsure, _best(tracker, program, frames[unsure], tried, run))
-    return Settled(best, first[0])
+    return Settled(best)
 
 
 def _best(

@@ -143,6 +143,30 @@ class Finder(Protocol):
                 frame; 0 before the first.
         """
 
+    @property
+    def registers(self) -> bool:
+        """Whether ``look`` gives q(p_t) of all frames at once, as a normal, so that test time can refine it."""
+
+    def spread_of(
+        self,
+        frames: Tensor,
+        drawn: Tensor,
+        glimpses: Tensor,
+        position: Tensor,
+        objects: Objects,
+        searched: Tensor,
+    ) -> Tensor:
+        """Scales (..., B, T, N, 2) of refined positions; called by refinement where the finder ``registers``.
+
+        Args:
+            frames: (B, T, C, H, W).
+            drawn: the frames with all objects where they were refined to be, (..., B, T, C, H, W).
+            glimpses: (..., B, N, C, G, G).
+            position: refined, (..., B, T, N, 2), frame coordinates.
+            objects: draws.
+            searched: scales before, (..., B, T, N, 2).
+        """
+
     def visible(self, frames: Tensor, glimpses: Tensor, position: Tensor, objects: Objects) -> Tensor:
         """Visibility of each object in each frame, in [0, 1], (..., B, T, N); called by the evidence of hypotheses."""
 

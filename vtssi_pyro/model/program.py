@@ -14,13 +14,12 @@ from torch import Tensor
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.model.blocks.mot import RandomWalk
 from vtssi_pyro.model.blocks.registered import Registered
-from vtssi_pyro.model.blocks.template import TemplateFIND
 from vtssi_pyro.model.config import VARIANTS, ModelConfig, TestTime
 from vtssi_pyro.model.handlers import Rule, fuse, mode, propose
-from vtssi_pyro.model.interfaces import Attention, Consensus, Finder, Motion, Picture, Scene, Sight
+from vtssi_pyro.model.interfaces import Attention, Consensus, Finder, Motion, Picture, Scene
 from vtssi_pyro.model.kinds import SLOTS
 from vtssi_pyro.model.nn import unregistered
-from vtssi_pyro.model.sites import POSITION, draw, moment
+from vtssi_pyro.model.sites import POSITION, draw, is_intermediate, moment
 from vtssi_pyro.ops.gaussian import average, product
 from vtssi_pyro.types import Anneal, Chain, Detections, Latents, Objects, Plates, State
 
@@ -60,8 +59,7 @@ class Program:
         frames = self._scenes(frames)
         observed, warmup = frames.shape[1], self.warmup(frames, chain)
         plates = self.plates(frames)
-        make = ProposalsFirst if self.order == "proposals-first" else FrameByFrame
-        proposals = make(self, plates, frames, warmup, chain)
+        proposals = ORDERS[self.order](self, plates, frames, warmup, chain)
         with fuse(proposals.sites, self.motion.weight(anneal, warmup), self.rule) as final:
             objects, states = self.prior(
                 plates, range(1, observed + horizon + 1), warmup, anneal, chain, proposals.before
@@ -140,80 +138,96 @@ class Program:
 
         def fused(msg: Any) -> bool:
             at = moment(msg)
-            return self.motion.fused(at, warmup) if at else str(msg["name"]).endswith("_hat")
+            return self.motion.fused(at, warmup) if at else is_intermediate(msg)
 
         return mode(only=fused)
 
 
-class ProposalsFirst:
-    """Proposals of all frames before the first final state is drawn (Alg. 6, l. 1-5)."""
+class Proposals:
+    """What the blocks propose for the sites of a program: drawn, never scored.
+
+    Args:
+        program: whose blocks propose.
+        plates: of this run of it.
+        frames: (B, T, C, H, W), intensities in [0, 1].
+        warmup: frames before the transition takes over.
+        chain: of the frames before these.
+    """
 
     def __init__(
         self, program: Program, plates: Plates, frames: Tensor, warmup: int, chain: Chain | None
     ) -> None:
-        self.program, self.plates, self.frames, self.warmup = program, plates, frames, warmup
-        self.before_frames = chain and chain.found
-        self.memory: Any = chain and chain.memory
-        with propose() as proposed, program.averaged(warmup):
-            objects, first = (chain.objects, None) if chain else self._objects()
-            self.sites = proposed.sites
-            self.objects, self.first = objects, first
-            self.sight: Sight = program.finder.look(program.picture, frames, objects, self.before_frames)
-            self.found = self._all()
-
-    def _objects(self) -> tuple[Objects, Tensor | None]:
-        return self.program.consensus.guide(self.program.attention, self.frames, self.plates)
-
-    def _all(self) -> Detections:
-        """Positions and motions of all frames; a frame's position sees the one proposed for the frame before."""
-        finder, sight, observed = self.program.finder, self.sight, self.frames.shape[1]
-        positions = [] if self.first is None else [self.first]
-        previous = positions[0] if positions else self._start()
-        with self.plates.sequences, self.plates.objects:
-            for t in range(len(positions) + 1, observed + 1):
-                previous = draw(POSITION, t, finder.step(sight, t - 1, previous))
-                positions.append(previous)
-            found = Detections(torch.stack(positions, -3), sight.appearance, sight.memory)
-            self.memory = self.program.motion.guide(
-                self.program.picture, self.objects, found, 1, self.warmup, self.memory
-            )
-        return found._replace(position=positions[-1].unsqueeze(-3))
-
-    def _start(self) -> Tensor:
-        """Where the chain of proposals starts: where the finder last saw the objects, or in the middle."""
-        if self.before_frames is not None:
-            return self.before_frames.position[..., -1, :, :]
-        return torch.zeros_like(self.objects.size)
+        self.program, self.plates, self.warmup, self.observed = program, plates, warmup, frames.shape[1]
+        with self._proposing() as proposed:
+            if chain is None:
+                self.objects, self.first = program.consensus.guide(program.attention, frames, plates)
+                start, before = torch.zeros_like(self.objects.size), None
+            else:
+                self.objects, self.first, before = chain.objects, None, chain.found
+                start = before.position[..., -1, :, :]
+            self.sight = program.finder.look(program.picture, frames, self.objects, before)
+        self.sites = proposed.sites  # by name
+        self.start = start  # where the chain of positions starts: where they were last, or in the middle
+        self.found = Detections(
+            start.unsqueeze(-3), self.sight.appearance, self.sight.memory
+        )  # in the last frame
+        self.memory: Any = chain and chain.memory  # of the motion block
 
     def before(self, t: int, state: State | None) -> None:
-        """Nothing is left to propose."""
+        """Propose what frame t, counted from 1, is sampled from, given the final state of the frame before."""
+        raise NotImplementedError
+
+    def position(self, t: int, previous: Tensor) -> Tensor:
+        """Propose the position of frame t, unless the consensus has done so."""
+        if t == 1 and self.first is not None:
+            return self.first
+        return draw(POSITION, t, self.program.finder.step(self.sight, t - 1, previous))
+
+    def motions(self, found: Detections, first: int) -> None:
+        """Propose what positions tell of motion, in frames from number ``first`` on."""
+        program = self.program
+        self.memory = program.motion.guide(
+            program.picture, self.objects, found, first, self.warmup, self.memory
+        )
+
+    @contextmanager
+    def _proposing(self) -> Iterator[propose]:
+        with propose() as proposed, self.program.averaged(self.warmup):
+            yield proposed
 
 
-class FrameByFrame(ProposalsFirst):
+class ProposalsFirst(Proposals):
+    """Proposals of all frames before the first final state is drawn (Alg. 6, l. 1-5)."""
+
+    def before(self, t: int, state: State | None) -> None:
+        """Nothing, once all have been made."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        positions, previous = [], self.start
+        with self._proposing() as proposed, self.plates.sequences, self.plates.objects:
+            for t in range(1, self.observed + 1):
+                previous = self.position(t, previous)
+                positions.append(previous)
+            self.motions(self.found._replace(position=torch.stack(positions, -3)), 1)
+        self.sites |= proposed.sites
+        self.found = self.found._replace(position=previous.unsqueeze(-3))
+
+
+class FrameByFrame(Proposals):
     """Proposals of a frame once the final variables of the one before are drawn (App. A, reading D1)."""
 
-    def _all(self) -> Detections:
-        """Nothing yet; :meth:`before` proposes."""
-        sight = self.sight
-        start = self._start().unsqueeze(-3) if self.first is None else self.first.unsqueeze(-3)
-        return Detections(start, sight.appearance, sight.memory)
-
     def before(self, t: int, state: State | None) -> None:
-        """Propose position and motion of frame t, where it is observed."""
-        program = self.program
-        if t > self.frames.shape[1]:
-            return
-        with propose() as proposed, program.averaged(self.warmup):
-            if t == 1 and self.first is not None:
-                position = self.first
-            else:
-                previous = self._start() if state is None else state["position"]
-                position = draw(POSITION, t, program.finder.step(self.sight, t - 1, previous))
-            self.found = self.found._replace(position=position.unsqueeze(-3))
-            self.memory = program.motion.guide(
-                program.picture, self.objects, self.found, t, self.warmup, self.memory
-            )
-        self.sites.update(proposed.sites)
+        """Position and motion of frame t, where it is observed; plates are open."""
+        if t <= self.observed:
+            with self._proposing() as proposed:
+                position = self.position(t, self.start if state is None else state["position"])
+                self.found = self.found._replace(position=position.unsqueeze(-3))
+                self.motions(self.found, t)
+            self.sites |= proposed.sites
+
+
+ORDERS: dict[str, type[Proposals]] = {"proposals-first": ProposalsFirst, "frame-by-frame": FrameByFrame}
 
 
 class Tracker(PyroModule):
@@ -233,12 +247,12 @@ class Tracker(PyroModule):
         consensus: Consensus,
         finder: Finder,
         motion: Motion,
-        config: ModelConfig | None = None,
+        config: ModelConfig,
     ) -> None:
         super().__init__()
         self.scene, self.attention, self.picture = scene, attention, picture
         self.consensus, self.finder, self.motion = consensus, finder, motion
-        self._config = config or ModelConfig()
+        self._config = config
         if self._config.fusion not in RULES:
             raise UsageError(f"model.fusion: expected {' or '.join(RULES)}, found {self._config.fusion!r}")
         if self._config.order not in ORDERS:
@@ -326,16 +340,13 @@ class Tracker(PyroModule):
         """
         asked = test_time or self.test_time
         program = self.program(rule=RULES[asked.fusion] if asked.fusion else self.rule)
-        if asked.refine and isinstance(self.finder, TemplateFIND):
+        if asked.refine and self.finder.registers:
             program = replace(program, finder=Registered(self.finder, asked.refine, asked.settled))
         return program
 
     def walk(self) -> RandomWalk:
         """A random walk of the tracker's own scale, in place of its motion where that must not matter."""
         return RandomWalk(self.motion.scale)
-
-
-ORDERS = ("proposals-first", "frame-by-frame")
 
 
 def build(variant: str | ModelConfig = "vtssi", config: ModelConfig | None = None) -> Tracker:

@@ -25,6 +25,17 @@ def draw(site: Site, t: int, density: Distribution) -> Tensor:
     return value
 
 
+def draw_intermediate(name: str, density: Distribution) -> Tensor:
+    """Sample a proposal that other proposals are made of, and that is no final variable (reading D5)."""
+    value: Tensor = pyro.sample(name, density, infer={"intermediate": True})
+    return value
+
+
+def is_intermediate(msg: Message) -> bool:
+    """Whether a sample statement is that of :func:`draw_intermediate`."""
+    return bool((msg["infer"] or {}).get("intermediate"))
+
+
 def moment(msg: Message) -> Moment | None:
     """The variable and frame of a sample statement; None of what belongs to no frame."""
     found: Moment | None = (msg["infer"] or {}).get("moment")

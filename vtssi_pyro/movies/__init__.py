@@ -1,4 +1,4 @@
-"""Movies that users bring, whatever they are stored in, as streams of frames."""
+"""Users' movies of any file format, as streams of frames."""
 
 from pathlib import Path
 
@@ -34,8 +34,14 @@ SUFFIXES = (*film.SUFFIXES, *pictures.ANIMATIONS, ".npy", ".npz")
 def open_movie(path: Path | str) -> Movie:
     """Open a movie file, an animation, a TIFF stack, an array or a folder of pictures; nothing is held in memory.
 
+    Args:
+        path: the file or folder.
+
+    Returns:
+        The movie.
+
     Raises:
-        DataError: there is nothing that can be read.
+        DataError: the path does not exist, or cannot be read as a movie.
         UsageError: it needs PyAV, which is not installed.
     """
     path = Path(path)
@@ -54,7 +60,7 @@ def open_movie(path: Path | str) -> Movie:
 
 
 def is_movie(path: Path | str) -> bool:
-    """Whether there is one movie: neither a file of several sequences nor nothing at all."""
+    """Tell whether a path holds one movie; a file of several sequences does not, nor does a missing path."""
     path = Path(path)
     if not path.exists():
         return False
@@ -62,6 +68,6 @@ def is_movie(path: Path | str) -> bool:
         return True
     try:
         array(path)
-    except DataError:  # of several sequences, or damaged, which reading it will tell
+    except DataError:  # several sequences, or a damaged file, which reading it will report
         return False
     return True

@@ -11,7 +11,7 @@ from vtssi_pyro.movies.movie import Movie
 
 
 def array(path: Path) -> Movie:
-    """The array of a ``.npy`` file, or the one called ``frames`` of an ``.npz`` file."""
+    """Open the array of a ``.npy`` file, or the array ``frames`` of an ``.npz`` file, as a movie."""
     frames = npy_array(path) if path.suffix.lower() == ".npy" else npz_arrays(path, ("frames",)).get("frames")
     if frames is None:
         raise DataError(f"{path} holds no array called frames: write it with numpy.savez(path, frames=...)")
@@ -19,11 +19,14 @@ def array(path: Path) -> Movie:
 
 
 def array_movie(name: str, frames: np.ndarray) -> Movie:
-    """Frames in an array as a movie.
+    """Make a movie of frames in an array.
 
     Args:
-        name: as errors call it.
+        name: the movie's name in error messages.
         frames: (T, H, W), (T, H, W, 3) or (T, H, W, 4), also with an axis of length 1 in front.
+
+    Raises:
+        DataError: the shape is another, or has no frames.
     """
     coloured = frames.ndim == 4 and frames.shape[-1] in (3, 4)
     if frames.ndim == 4 and not coloured and len(frames) == 1:

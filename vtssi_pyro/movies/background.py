@@ -1,44 +1,47 @@
-"""What is behind the moving things of a movie, told from some of its frames."""
+"""The background behind the moving objects of a movie, estimated from some of its frames."""
 
 import numpy as np
 from scipy import ndimage
 
 KINDS = ("static", "smooth", "rolling", "none")
-NEIGHBOURS = 11  # pairs of frames whose median is the background of the middle one, where it changes
-STEADIER = 0.7  # of the noise must be left where a background follows the light
-GRAINS, SPAN = (
-    48,
-    15,
-)  # squares that the longer side is divided into, and how many of them a smooth background spans
-SELDOM = 0.1  # of the frames: less is no more than noise, or something that passes by
-LEFT = 0.5  # of a region must be seen to be like its surroundings now and then, if a thing rests there
-SPECK = 9  # pixels of a region that is none
+# Sampled frames whose median is the changing background of the middle one: half of them keep a resting object in it,
+# twice as many lag behind the light.
+NEIGHBOURS = 11
+# A background that follows the light must lower the residual to this share, since it costs resting objects.
+STEADIER = 0.7
+# Squares along the longer side, and the width in squares of the median filter: details narrower than about a
+# fifth of the frame vanish from a smooth background.
+GRAINS, SPAN = 48, 15
+SELDOM = 0.1  # share of the frames: less may be noise, or another object that passes by
+# Share of a region that must look like its surroundings now and then if the region is an object at rest.
+LEFT = 0.5
+SPECK = 9  # pixels: a region smaller than 3 x 3 is noise
 
 
 def suited(frames: np.ndarray) -> str:
-    """None, the same all along, or a light that changes: whatever leaves the least of frames (n, H, W)."""
+    """Choose the kind of background, ``none``, ``static`` or ``rolling``, that suits frames (n, H, W) best."""
     static = np.median(frames, 0)
     if not np.abs(static - np.median(static)).any() and np.median(static) == frames.min():
         return "none"
     levelled = np.stack([level(frame) for frame in frames])
-    left = [np.median(np.abs(some - np.median(some, 0))) for some in (frames, levelled)]
-    return "rolling" if left[1] < STEADIER * left[0] else "static"
+    residual = [np.median(np.abs(some - np.median(some, 0))) for some in (frames, levelled)]
+    return "rolling" if residual[1] < STEADIER * residual[0] else "static"
 
 
 def level(frame: np.ndarray) -> np.ndarray:
-    """A frame less its median: where the light of all of it changes, that is no thing's."""
+    """Subtract a frame's median: a change of the light of the whole frame is no object's."""
     return frame - np.median(frame)
 
 
 def around(frames: np.ndarray) -> list[np.ndarray]:
-    """The background at the time of each frame: the median of those next to it."""
+    """Estimate the background at the time of each of the frames (n, H, W): the median of its neighbours."""
     span = min(NEIGHBOURS, len(frames))
     firsts = np.clip(np.arange(len(frames)) - span // 2, 0, len(frames) - span)
     return [np.median(frames[first : first + span], 0) for first in firsts]
 
 
 def smooth(image: np.ndarray) -> np.ndarray:
-    """The light alone: an image (H, W) without whatever is much smaller than it."""
+    """Estimate the light alone: the image (H, W) without any detail much smaller than it."""
     from PIL import Image
 
     height, width = image.shape
@@ -49,31 +52,34 @@ def smooth(image: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def without_things(image: np.ndarray, frames: np.ndarray, least: float) -> np.ndarray:
-    """A median of frames without the things in it: what stays for half of a movie is in its median, too.
+def without_objects(image: np.ndarray, frames: np.ndarray, least: float) -> np.ndarray:
+    """Remove objects from a median of frames: an object that rests for half of a movie is in its median, too.
 
-    A region that stands out of the median's light by ``least`` is such a thing if it is now and then no different from
-    its surroundings: dirt never is, nor is it while something else passes by.
+    A region that differs from the median's light by ``least`` is an object if it sometimes looks like its surroundings;
+    dirt never does, not even while another object passes by.
 
     Args:
         image: (H, W), the median.
-        frames: (n, H, W), some of those that it is of.
-        least: what is more than noise.
+        frames: (n, H, W), some of the frames of the median.
+        least: least contrast that exceeds noise, units of intensity.
+
+    Returns:
+        image (H, W).
     """
     light = smooth(image)
     structure = image - light
     gone = (np.abs(frames - light) < np.abs(structure) / 2).mean(0) > SELDOM
-    things = np.zeros(image.shape, bool)
+    objects = np.zeros(image.shape, bool)
     for side in (structure, -structure):
         labels, number = ndimage.label(side > least)
         index = np.arange(1, number + 1)
-        left, area = ndimage.mean(gone, labels, index), ndimage.sum(labels > 0, labels, index)
-        things |= np.isin(labels, index[(left > LEFT) & (area >= SPECK)])
-    if not things.any():
+        absent, area = ndimage.mean(gone, labels, index), ndimage.sum(labels > 0, labels, index)
+        objects |= np.isin(labels, index[(absent > LEFT) & (area >= SPECK)])
+    if not objects.any():
         return image
-    # their faint edges, too: as far again as half of them is wide
-    reach = ndimage.distance_transform_edt(things).max() / 2 + 1
-    things = ndimage.distance_transform_edt(~things) <= reach
-    known = ndimage.gaussian_filter((~things).astype(float), reach) + 1e-3
-    rest = ndimage.gaussian_filter(np.where(things, 0.0, structure), reach) / known
-    return np.where(things, light + rest, image).astype(image.dtype)
+    # faint edges go, too: the mask grows by half of the widest object's width
+    reach = ndimage.distance_transform_edt(objects).max() / 2 + 1
+    objects = ndimage.distance_transform_edt(~objects) <= reach
+    known = ndimage.gaussian_filter((~objects).astype(float), reach) + 1e-3
+    rest = ndimage.gaussian_filter(np.where(objects, 0.0, structure), reach) / known
+    return np.where(objects, light + rest, image).astype(image.dtype)

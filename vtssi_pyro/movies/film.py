@@ -1,4 +1,4 @@
-"""Movies that PyAV reads and writes: mp4, mov, avi, mkv, webm. An extra; without it nothing here works."""
+"""Movies that PyAV reads and writes: mp4, mov, avi, mkv, webm. PyAV is an extra; errors tell if it is missing."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,11 +13,11 @@ from vtssi_pyro.movies.movie import Movie
 from vtssi_pyro.system.atomic import atomic_write
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ogv")
-SLACK = 5  # frames, or a fiftieth: that many a sound film may have beyond those it shows
+SLACK = 5  # frames, or a fiftieth: an intact film may announce so many more than it shows
 
 
 def film(path: Path) -> Movie:
-    """A movie file."""
+    """Open a movie file."""
     with _opened(path) as stream:
         size = stream.codec_context.height, stream.codec_context.width
         first = next(stream.container.decode(stream), None)
@@ -34,7 +34,7 @@ def write_film(path: Path | str, frames: Iterable[np.ndarray], rate: float) -> N
 
     Args:
         path: the file, .mp4 by name.
-        frames: (H, W, 3) uint8, all of one size; an odd side gets another line of pixels, which the format asks for.
+        frames: (H, W, 3) uint8, all of one size; an odd side gets another line of pixels, as the format requires.
         rate: frames per second.
 
     Raises:
@@ -81,13 +81,13 @@ def _frames(path: Path) -> Iterator[np.ndarray]:
 
 
 def _upright(frame: Any) -> np.ndarray:
-    """A frame as it is to be shown: cameras say how they were held."""
+    """Turn a frame upright, as the camera's note of its rotation demands."""
     turns = round((getattr(frame, "rotation", 0) or 0) / 90)
     return np.rot90(frame.to_ndarray(format=_format(frame.format)), turns)
 
 
 def _format(stored: Any) -> str:
-    """The pixels to ask for: grey where the film is, 16 bits where it has more than 8."""
+    """Choose the pixel format to decode to: grey for a grey film, 16 bits for more than 8."""
     deep = any(component.bits > 8 for component in stored.components)
     if len(stored.components) < 3:
         return "gray16le" if deep else "gray"
@@ -113,7 +113,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def writer() -> Any:
-    """The library, able to write; :func:`write_film` needs it, and who computes for long may ask first."""
+    """Import PyAV and check that it can write; a long computation calls this before it starts."""
     av = pyav()
     if "libx264" not in av.codecs_available:
         raise UsageError("this PyAV cannot write H.264: pip install --force-reinstall 'vtssi-pyro[video]'")
@@ -121,7 +121,7 @@ def writer() -> Any:
 
 
 def pyav() -> Any:
-    """The library, or how to get it."""
+    """Import PyAV; the error tells how to install it."""
     try:
         import av
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""What a movie looks like before anything is learned from it: its background, and what moves before that."""
+"""Inspection of a movie before any training: its background, and the objects that move in front of it."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
@@ -11,14 +11,19 @@ from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import background
 from vtssi_pyro.movies.movie import Movie, luminance, shrink
 
-PAIRS = 32  # of neighbouring frames that are looked at, spread over the movie
-WIDEST = 512  # px; larger frames are averaged down to look at them
-SIGMAS = 5.0  # above the noise: what is no background
-FAINTEST = 0.04  # of the range of intensities: what is no background where there is no noise
-ONE_SIDED = 0.2  # of all contrast: as much of the other sign is not told apart from noise and shadows
-FULL_CONTRAST = 0.9  # quantile, of all that stands out, of what is as bright as things are
-FEW = 10  # objects, up to which a fit takes minutes
-NOISY = 0.25  # of the pixels must differ from the background before the rest is taken to be cut off
+# Of neighbouring frames, spread over the movie: the median of half as many is noisier, of twice as many slower.
+PAIRS = 32
+WIDEST = 512  # px: larger frames are averaged down for the inspection, which bounds its memory and time
+# Noise's standard deviations to the threshold: at half, a frame of 512 x 512 pixels exceeds it in over
+# 1,000 pixels by chance.
+SIGMAS = 5.0
+FAINTEST = 0.04  # threshold without noise, share of the range of intensities: ten grey levels of 8 bits
+ONE_SIDED = 0.2  # share of all contrast: so little of the other sign may be noise and shadows
+# Quantile of the residual above the threshold that counts as the objects' brightness; edges are below.
+FULL_CONTRAST = 0.9
+FEW = 10  # objects: a fit of more takes longer than minutes, since its time grows with their number
+# Share of pixels that differ from the background above which the others count as cut off at black.
+NOISY = 0.25
 
 
 POLARITIES = ("bright", "dark", "both")
@@ -26,42 +31,42 @@ POLARITIES = ("bright", "dark", "both")
 
 @dataclass(frozen=True)
 class Hints:
-    """What is known of a movie beforehand; None: as it is seen."""
+    """A user's knowledge of a movie; a None is estimated from the frames."""
 
     objects: int | None = None
     object_size: float | None = None  # px
     background: str | None = None  # of background.KINDS
     polarity: str | None = None  # of POLARITIES
-    crop: tuple[int, int, int, int] | None = None  # left, top, width, height: what alone is looked at, px
+    crop: tuple[int, int, int, int] | None = None  # left, top, width, height of the inspected part, px
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found; lengths in pixels of the movie."""
+    """The findings of an inspection; lengths in pixels of the movie."""
 
     name: str
-    size: tuple[int, int]  # (H, W), of the part that is looked at
+    size: tuple[int, int]  # (H, W) of the inspected part
     length: int  # frames
     rate: float | None  # frames per second
     low: float  # 1st and 99.99th percentile of intensity, in units of the movie's own full scale
     high: float
     noise: float  # standard deviation about the background, likewise
     background: str  # of background.KINDS
-    polarity: str  # of moving things before it, of POLARITIES
-    objects: int  # moving things that are seen at once, at most
+    polarity: str  # of POLARITIES, of moving objects before the background
+    objects: int  # largest number of moving objects visible at once
     object_size: float  # the longer side of the box around one, median
     speed: float  # per frame, median
-    contrast: float  # by how much moving things stand out, in units of full scale
+    contrast: float  # of moving objects to the background, in units of full scale
     background_image: np.ndarray = field(repr=False, compare=False)  # (h, w), in units of full scale
-    shrunk: int  # pixels of the movie, a side, that one of ``background_image`` is made of
-    crop: tuple[int, int, int, int] | None = None  # the part that is looked at: left, top, width, height
+    shrunk: int  # side in pixels of the movie of one pixel of ``background_image``
+    crop: tuple[int, int, int, int] | None = None  # left, top, width, height of the inspected part
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields but the background, ready for JSON."""
+        """Return the fields except the background image, ready for JSON."""
         return {key: value for key, value in asdict(self).items() if key != "background_image"}
 
     def lines(self) -> list[str]:
-        """The findings, for people."""
+        """Describe the findings, line by line, for people."""
         height, width = self.size
         rate = f", {self.rate:g} frames per second" if self.rate else ""
         scale = ", of full scale" if self.high <= 1 else ""  # floats are taken as they are
@@ -70,7 +75,7 @@ class Inspection:
             f"{self.name}: {self.length} frames of {width}x{height} pixels{rate}",
             f"intensities from {self.low:.3g} to {self.high:.3g}, noise {self.noise:.2g}{scale}; "
             f"background: {self.background}",
-            f"moving things: {self.objects} at once, {self.polarity} before the background, about "
+            f"moving objects: {self.objects} at once, {self.polarity} before the background, about "
             f"{self.object_size:.0f} pixels large, {self.speed:.2g} pixels a frame",
             *([many] if self.objects > FEW else []),
         ]
@@ -83,14 +88,17 @@ class _Pair(NamedTuple):
 
 
 def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
-    """Look at a movie once, from end to end, holding no more of it than a few dozen frames.
+    """Inspect a movie in one pass that holds a few dozen frames at most.
 
     Args:
-        movie: any.
-        hints: what is known of it.
+        movie: any movie.
+        hints: known properties, which are not estimated.
+
+    Returns:
+        The findings.
 
     Raises:
-        DataError: a movie of fewer than two frames, or one in which every pixel always is the same.
+        DataError: a movie of fewer than two frames, or a movie whose pixels are all the same.
     """
     if hints.crop:
         movie = movie.cropped(*hints.crop)
@@ -104,26 +112,26 @@ def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
     if high - low <= 0 and frames.min() == frames.max():
         raise DataError(f"{movie.name}: every pixel is {frames.min():g} in every frame: nothing to see")
     kind = hints.background or background.suited(frames)
-    if kind == "rolling":  # the light of the whole frame is no thing's
+    if kind == "rolling":  # the light of the whole frame is no object's
         level = background.level
         pairs = [pair._replace(frame=level(pair.frame), following=level(pair.following)) for pair in pairs]
         frames = np.stack([pair.frame for pair in pairs])
     behind = _behind(frames, kind, FAINTEST * (high - low))
     around = background.around(frames) if kind == "rolling" else [behind] * len(pairs)
     residual = [(pair.frame - b, pair.following - b) for pair, b in zip(pairs, around, strict=True)]
-    noise = float(np.median([_noise(here) for here, _ in residual]))
+    noise = float(np.median([_noise(first) for first, _ in residual]))
     threshold = max(SIGMAS * noise, FAINTEST * (high - low))
-    polarity = hints.polarity or _polarity(np.stack([here for here, _ in residual]), threshold)
-    standing = np.concatenate([signed(here, polarity).ravel() for here, _ in residual])
+    polarity = hints.polarity or _polarity(np.stack([first for first, _ in residual]), threshold)
+    standing = np.concatenate([signed(first, polarity).ravel() for first, _ in residual])
     standing = standing[standing > threshold]
-    seen = [[_things(frame, threshold, polarity) for frame in pair] for pair in residual]
-    usual = _usual(np.concatenate([here.size for here, _ in seen]))
+    regions = [[_regions(frame, threshold, polarity) for frame in pair] for pair in residual]
+    usual = _usual(np.concatenate([first.size for first, _ in regions]))
     if hints.object_size is not None:
         usual = hints.object_size / shrunk
-    # what is much smaller than the rest is a speck, or an edge of something larger
-    seen = [[things.of(usual / 3) for things in pair] for pair in seen]
-    objects = round(float(np.quantile([len(here.size) for here, _ in seen], 0.95)))
-    steps = [step for here, then in seen if len(step := _step(here.centre, then.centre))]
+    # a region much smaller than the others is a speck, or an edge of a larger object
+    regions = [[found.above(usual / 3) for found in pair] for pair in regions]
+    objects = round(float(np.quantile([len(first.size) for first, _ in regions], 0.95)))
+    steps = [step for first, second in regions if len(step := _step(first.centre, second.centre))]
     return Inspection(
         movie.name, movie.size, length, movie.rate, low, high, noise, kind, polarity,
         objects if hints.objects is None else hints.objects, usual * shrunk,
@@ -134,7 +142,7 @@ def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
 
 
 def _behind(frames: np.ndarray, kind: str, faintest: float) -> np.ndarray:
-    """The background (H, W) of frames (n, H, W), as that kind has it."""
+    """Estimate the background (H, W) of a kind from frames (n, H, W)."""
     image = np.median(frames, 0)
     if kind == "none":
         return np.full_like(image, np.median(frames))
@@ -142,12 +150,12 @@ def _behind(frames: np.ndarray, kind: str, faintest: float) -> np.ndarray:
         return background.smooth(image)
     if kind == "static":
         noise = float(np.median([_noise(frame - image) for frame in frames]))
-        return background.without_things(image, frames, max(SIGMAS * noise, faintest))
+        return background.without_objects(image, frames, max(SIGMAS * noise, faintest))
     return image
 
 
 def _sampled(movie: Movie) -> tuple[list[_Pair], int, int]:
-    """Pairs of neighbouring frames spread evenly, the number of frames, and how many pixels became one a side."""
+    """Sample pairs of neighbouring frames evenly; also the number of frames, and the factor of their reduction."""
     shrunk = max(1, -(-max(movie.size) // WIDEST))
     pairs: list[_Pair] = []
     stride, before, wanted, number = 1, None, False, 0
@@ -156,7 +164,7 @@ def _sampled(movie: Movie) -> tuple[list[_Pair], int, int]:
         small = luminance(shrink(frame, shrunk)) if wanted or time % stride == 0 else None
         if wanted and before is not None and small is not None:
             pairs.append(_Pair(time - 1, before, small))
-        if len(pairs) > PAIRS:  # every second is enough
+        if len(pairs) > PAIRS:  # every second pair is enough
             stride *= 2
             pairs = [pair for pair in pairs if pair.time % stride == 0]
         wanted = time % stride == 0
@@ -165,14 +173,17 @@ def _sampled(movie: Movie) -> tuple[list[_Pair], int, int]:
 
 
 def _noise(residual: np.ndarray) -> float:
-    """Standard deviation of what is no object; black may be cut off at 0, which hides half of the noise."""
+    """Estimate the background's standard deviation by the median absolute deviation (Hampel 1974).
+
+    Black may be cut off at 0, which hides half of the noise, so that pixels of no residual do not count then.
+    """
     away = np.abs(residual)
     moving = away[away > 0]
     return float(1.4826 * np.median(moving if len(moving) > NOISY * away.size else away))
 
 
 def _usual(sizes: np.ndarray) -> float:
-    """The median size, weighted by area: specks are many, and do not count."""
+    """Return the median size weighted by area, in which many specks count little."""
     if not len(sizes):
         return 0.0
     ordered = np.sort(sizes)
@@ -189,33 +200,35 @@ def _polarity(residual: np.ndarray, threshold: float) -> str:
 
 
 def signed(residual: np.ndarray, polarity: str) -> np.ndarray:
-    """What stands out of a background as something bright."""
+    """Return the residual of a background with the polarity's sign, so that objects are bright."""
     return {"bright": residual, "dark": -residual, "both": np.abs(residual)}[polarity]
 
 
-class _Things(NamedTuple):
+class _Regions(NamedTuple):
+    """Connected regions of one frame that differ from the background."""
+
     centre: np.ndarray  # (n, 2) x, y
     size: np.ndarray  # (n,) longer side of the box
 
-    def of(self, least: float) -> "_Things":
-        """Those that are so large."""
+    def above(self, least: float) -> "_Regions":
+        """Keep the regions of at least that size, px."""
         large = self.size >= least
-        return _Things(self.centre[large], self.size[large])
+        return _Regions(self.centre[large], self.size[large])
 
 
-def _things(residual: np.ndarray, threshold: float, polarity: str) -> _Things:
-    """Connected regions that stand out; holes within one, as rings have, are part of it."""
+def _regions(residual: np.ndarray, threshold: float, polarity: str) -> _Regions:
+    """Find connected regions above the threshold; a hole within one, as rings have, belongs to it."""
     outside = signed(residual, polarity) > threshold
     out = ndimage.binary_closing(outside, iterations=2) | outside
     labels, number = ndimage.label(ndimage.binary_fill_holes(out), np.ones((3, 3)))
     boxes = [box for box in ndimage.find_objects(labels, number) if box is not None]
     spans = np.array([[(s.start, s.stop) for s in box] for box in boxes], float).reshape(-1, 2, 2)
     size = (spans[..., 1] - spans[..., 0]).max(-1) if len(spans) else np.zeros(0)
-    return _Things(spans.mean(-1)[:, ::-1], size).of(2)  # a single pixel is noise
+    return _Regions(spans.mean(-1)[:, ::-1], size).above(2)  # a single pixel is noise
 
 
-def _step(here: np.ndarray, then: np.ndarray) -> np.ndarray:
-    """Distances from things to the nearest of the next frame."""
-    if not len(here) or not len(then):
+def _step(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Measure the distance from each region's centre to the nearest centre of the next frame, (n,)."""
+    if not len(first) or not len(second):
         return np.zeros(0)
-    return cKDTree(then).query(here)[0]
+    return cKDTree(second).query(first)[0]

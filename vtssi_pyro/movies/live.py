@@ -1,4 +1,4 @@
-"""Frames that are still being made: a folder that grows, or a pipe."""
+"""Live frames: a folder that grows, or a pipe."""
 
 import os
 import signal
@@ -17,15 +17,17 @@ from vtssi_pyro.movies.preparation import Preparation
 from vtssi_pyro.movies.transforms import Background, Contrast, Luminance, Polarity, Resize
 from vtssi_pyro.system.naming import natural
 
-POLL = 0.02  # seconds between two looks at a folder
-LAST = 10_000  # frames whose times are remembered
-END = "end"  # the file that says that all pictures are there
+POLL = 0.02  # seconds between two readings of a folder: half the 40 ms of a frame at 25 a second
+LAST = (
+    10_000  # frames whose times are kept for the median and the 95 % quantile, so that memory stays constant
+)
+END = "end"  # the file that marks a folder as complete
 
 
 def growing_folder(
     path: Path | str, patience: float, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[np.ndarray]:
-    """The pictures of a folder in natural order, as they come, until one called ``end`` does or none for long.
+    """Yield the pictures of a folder in natural order as they appear, until a file ``end`` does or none for long.
 
     A picture is read once it can be decoded as a whole. Names with a dot in front are left out, so that pictures can be
     written under such names and renamed. Only names are kept in memory.
@@ -33,11 +35,14 @@ def growing_folder(
     Args:
         path: the folder.
         patience: seconds without a new picture after which no more is waited for.
-        sleep: waits so many seconds.
+        sleep: a function that waits so many seconds.
+
+    Yields:
+        frames (H, W), (H, W, 3) or (H, W, 4).
 
     Raises:
-        DataError: no folder, no picture came, one that stays cut off, one of another size, or one whose name is before
-            that of one that was read already.
+        DataError: no folder, no picture in time, a picture that stays cut off, one of another size, or one whose name
+            precedes that of a picture that was read already.
     """
     names, size, since = _Names(Path(path)), None, time.monotonic()
     while True:
@@ -53,7 +58,7 @@ def growing_folder(
                 )
             names.take()
             yield frame
-            since = time.monotonic()  # what was done with the frame is not waiting
+            since = time.monotonic()  # the time of the frame's processing is no waiting
         elif late or (over and not names.waiting):
             break
         else:
@@ -63,7 +68,7 @@ def growing_folder(
 
 
 class _Names:
-    """What is in a folder and has not been read; looked at again only as often as need be."""
+    """The unread pictures of a folder, which is listed again every POLL seconds at most."""
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
@@ -75,14 +80,14 @@ class _Names:
         self._looked = -POLL
 
     def look(self) -> bool:
-        """Find out what is waiting; returns whether nothing more will come.
+        """List the unread pictures; return whether no more will come.
 
         Raises:
             DataError: a picture came too late.
         """
         if self.waiting and time.monotonic() - self._looked < POLL:
             return False
-        over = (self._folder / END).exists()  # before names are read: all pictures were there before it
+        over = (self._folder / END).exists()  # before names are read: all pictures precede it
         names = set(os.listdir(self._folder))
         if names != self._known:
             fresh = [self._folder / name for name in names - self._known if is_picture(name)]
@@ -99,12 +104,12 @@ class _Names:
         return over
 
     def take(self) -> None:
-        """The first that waits has been read."""
+        """Mark the first unread picture as read."""
         self._last = self.waiting.popleft()
 
 
 def _whole(file: Path, patient: bool) -> np.ndarray | None:
-    """The picture; None while it is still being written."""
+    """Read a picture; None while it is still being written."""
     try:
         return picture(file)
     except DataError:
@@ -116,12 +121,15 @@ def _whole(file: Path, patient: bool) -> np.ndarray | None:
 def raw_frames(
     source: BinaryIO, size: tuple[int, int], cut: Callable[[int], None] | None = None
 ) -> Iterator[np.ndarray]:
-    """Frames of 8-bit grey (H, W), row by row and nothing between them, as they come through a pipe.
+    """Yield frames (H, W) of 8-bit grey from a pipe, row by row without anything between them.
 
     Args:
         source: the pipe.
         size: (H, W), pixels.
         cut: called at the end with the number of bytes behind the last whole frame, if any.
+
+    Yields:
+        frames (H, W) uint8.
 
     Raises:
         DataError: not even one frame came.
@@ -144,15 +152,15 @@ def raw_frames(
 def piped_frames(
     pipe: BinaryIO, size: tuple[int, int], warn: Callable[[str], object]
 ) -> Iterator[np.ndarray]:
-    """Frames of 8-bit grey (H, W) from standard input; see :func:`raw_frames`.
+    """Yield frames (H, W) of 8-bit grey from standard input; see :func:`raw_frames`.
 
     Args:
-        pipe: to read from.
+        pipe: the standard input.
         size: (H, W), pixels.
-        warn: told where the last frame is cut off.
+        warn: called with a message if the last frame is cut off.
 
     Raises:
-        UsageError: it is a terminal.
+        UsageError: the pipe is a terminal.
     """
     if pipe.isatty():
         raise UsageError("- is standard input, which is a terminal: pipe frames into it")
@@ -168,7 +176,7 @@ def piped_frames(
 
 
 def stored_size(preparation: Preparation, side: int) -> tuple[int, int]:
-    """(H, W) of the frames that a preparation was made for; where it takes any, of the model's."""
+    """Return (H, W) of the frames that a preparation was made for, or that of the model's if it takes any size."""
     for transform in preparation.transforms:
         if isinstance(transform, Resize):
             return transform.height, transform.width
@@ -181,9 +189,12 @@ def stored_size(preparation: Preparation, side: int) -> tuple[int, int]:
 
 
 class Watch:
-    """Passes frames on until Ctrl-C, and notes how long each takes from its coming to :meth:`done`.
+    """Pass frames on until Ctrl-C, and time each from its arrival to :meth:`done`.
 
-    Ctrl-C ends the wait for a frame at once, but lets what is done with one be finished; a second one does not.
+    Ctrl-C ends the wait for a frame at once, but lets the processing of a frame finish; a second Ctrl-C does not.
+
+    Args:
+        source: the frames.
     """
 
     def __init__(self, source: Iterator[np.ndarray]) -> None:
@@ -201,11 +212,11 @@ class Watch:
             yield frame
 
     def done(self) -> None:
-        """The last frame's rows are written."""
+        """Note that the last frame's rows are written."""
         self._times.append(1000 * (time.perf_counter() - self._came))
 
     def told(self) -> str:
-        """How many frames came and how long they took."""
+        """Describe how many frames came and how long they took."""
         lines = [f"{self.number} frames" + (", then Ctrl-C" if self.stopped else "")]
         if self._times:
             middle, slow = np.quantile(self._times, (0.5, 0.95))

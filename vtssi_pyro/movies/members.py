@@ -11,7 +11,7 @@ import numpy as np
 
 from vtssi_pyro.errors import DataError
 
-MAX_UNPACKED = 2**32  # bytes of one compressed member; uncompressed ones are mapped and need no limit
+MAX_UNPACKED = 2**32  # bytes (4 GiB) of one compressed member, held in memory; uncompressed ones are mapped
 _LOCAL_HEADER = 30  # bytes of a zip member's local header before its name
 _DAMAGED = (
     *(OSError, EOFError, ValueError, SyntaxError, struct.error, zipfile.BadZipFile, zlib.error),
@@ -31,7 +31,7 @@ class _Header(NamedTuple):
 
 
 def npy_array(path: Path) -> np.ndarray:
-    """The array of a ``.npy`` file, memory-mapped."""
+    """Map the array of a ``.npy`` file into memory."""
     with _opened(path) as stream:
         header = _header(stream, str(path))
         room = path.stat().st_size - header.size
@@ -39,7 +39,7 @@ def npy_array(path: Path) -> np.ndarray:
 
 
 def npz_arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Those of the named arrays that a ``.npz`` file holds; uncompressed ones are memory-mapped."""
+    """Read those of the named arrays that a ``.npz`` file holds; uncompressed ones are memory-mapped."""
     with _opened(path) as stream:
         try:
             archive = zipfile.ZipFile(stream)
@@ -87,7 +87,7 @@ def _header(stream: IO[bytes], where: str) -> _Header:
 
 
 def _offset(path: Path, info: zipfile.ZipInfo) -> int:
-    """Where a member's bytes start; only its local header knows, the directory's may differ in length."""
+    """Find where a member's bytes start; only its local header tells, since the directory's may differ in length."""
     with path.open("rb") as stream:
         stream.seek(info.header_offset)
         name, extra = struct.unpack("<HH", stream.read(_LOCAL_HEADER)[26:30])

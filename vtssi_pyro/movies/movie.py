@@ -1,4 +1,4 @@
-"""A movie as a stream of frames, whatever it is stored in."""
+"""A movie of any file format as a stream of frames."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -8,8 +8,9 @@ import numpy as np
 
 from vtssi_pyro.errors import DataError
 
-MAX_FRAME = 2**28  # pixels of one frame; a file that says more is refused before it is decoded
-FULL = {"uint8": 255.0, "uint16": 65535.0, "bool": 1.0}  # what means white, by dtype
+# Pixels of one frame, 1 GiB as float32; a file that claims more is refused before it is decoded.
+MAX_FRAME = 2**28
+FULL = {"uint8": 255.0, "uint16": 65535.0, "bool": 1.0}  # the value of white, by dtype
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (Rec. 601)
 
 Reader = Callable[[], Iterator[np.ndarray]]
@@ -17,13 +18,13 @@ Reader = Callable[[], Iterator[np.ndarray]]
 
 @dataclass(frozen=True)
 class Movie:
-    """Frames of one size, read from the start whenever asked for; only one is held at a time.
+    """Frames of one size, read anew from the start by each iteration; only one is held at a time.
 
     Args:
-        name: the file or folder, as errors call it.
+        name: the file or folder in error messages.
         size: (H, W), pixels.
-        length: number of frames T, of films about that; None where only reading them tells.
-        rate: frames per second; None where the file does not say. Of animations, that of the first frame.
+        length: number of frames T, of films about that; None if only reading them tells.
+        rate: frames per second; None if the file does not tell. Of animations, that of the first frame.
         reader: opens the movie and gives its frames: (H, W), (H, W, 3) or (H, W, 4) with opacity; of any real dtype.
     """
 
@@ -34,7 +35,7 @@ class Movie:
     reader: Reader
 
     def __post_init__(self) -> None:
-        """Refuse what no machine should decode."""
+        """Refuse frames too large to decode."""
         height, width = self.size
         if height * width > MAX_FRAME:
             raise DataError(
@@ -43,7 +44,7 @@ class Movie:
             )
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """The frames as they are stored, checked one by one."""
+        """Yield the frames as they are stored, checked one by one."""
         number = 0
         for number, frame in enumerate(self.reader(), 1):
             self._check(frame, number - 1)
@@ -52,15 +53,15 @@ class Movie:
             raise DataError(f"{self.name}: no frames")
 
     def luminance(self) -> Iterator[np.ndarray]:
-        """The frames in grey, (H, W) float32; those of 8 and 16 bits without sign are scaled to [0, 1], others stay."""
+        """Yield the frames in grey, (H, W) float32; unsigned 8 and 16 bits are scaled to [0, 1], others stay."""
         for frame in self:
             yield luminance(frame)
 
     def cropped(self, left: int, top: int, width: int, height: int) -> "Movie":
-        """A part of every frame.
+        """Return the movie of a part of every frame; lengths in pixels.
 
         Raises:
-            DataError: while it is read, where frames have no such part.
+            DataError: while it is read, if frames have no such part.
         """
         part = (left, top, width, height)
         return replace(self, size=(height, width), reader=lambda: (cropped(f, *part) for f in self.reader()))
@@ -83,9 +84,9 @@ class Movie:
 
 
 def luminance(frame: np.ndarray) -> np.ndarray:
-    """A frame (H, W), (H, W, 3) or (H, W, 4) in grey, (H, W) float32; what is transparent becomes black.
+    """Convert a frame (H, W), (H, W, 3) or (H, W, 4) to grey, (H, W) float32; transparent pixels become black.
 
-    Those of 8 and 16 bits without sign are scaled to [0, 1], others stay.
+    Unsigned 8 and 16 bits are scaled to [0, 1], others stay.
     """
     grey = frame.astype(np.float32)
     if grey.ndim == 3:
@@ -99,10 +100,10 @@ def luminance(frame: np.ndarray) -> np.ndarray:
 
 
 def cropped(frame: np.ndarray, left: int, top: int, width: int, height: int) -> np.ndarray:
-    """A part of a frame (H, W) or (H, W, C), px.
+    """Cut a part out of a frame (H, W) or (H, W, C); lengths in pixels.
 
     Raises:
-        DataError: there is no such part.
+        DataError: the frame has no such part.
     """
     bottom, right = top + height, left + width
     if min(top, left) < 0 or bottom > frame.shape[0] or right > frame.shape[1]:
@@ -114,10 +115,10 @@ def cropped(frame: np.ndarray, left: int, top: int, width: int, height: int) -> 
 
 
 def shrink(frame: np.ndarray, factor: int) -> np.ndarray:
-    """Means of squares of ``factor`` pixels a side, (H // factor, W // factor), float32, in colour where it is.
+    """Average squares of ``factor`` pixels a side: (H // factor, W // factor), float32; colours stay.
 
-    Those of 8 and 16 bits without sign are scaled to [0, 1], others stay. Large frames are faster shrunk
-    than made grey: shrink first.
+    Unsigned 8 and 16 bits are scaled to [0, 1], others stay. A large frame is shrunk faster than it is
+    made grey: shrink first.
     """
     if factor == 1:
         return frame

@@ -25,7 +25,7 @@ PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 
 
 def animation(path: Path) -> Movie:
-    """A GIF, WebP, APNG or TIFF of several frames."""
+    """Open a GIF, WebP, APNG or TIFF of several frames."""
     with _opened(path) as opened:
         with _decoding(path):
             size, length = _array(opened).shape[:2], getattr(opened, "n_frames", 1)
@@ -35,7 +35,7 @@ def animation(path: Path) -> Movie:
 
 
 def _one_stack(path: Path, opened: "Image") -> None:
-    """Refuse what ImageJ writes of several channels or depths, one after another as if they were frames."""
+    """Refuse a stack of ImageJ with several channels or depths, stored one after another like frames."""
     told = str(getattr(opened, "tag_v2", {}).get(IMAGE_DESCRIPTION, ""))
     if not told.startswith("ImageJ="):
         return
@@ -48,7 +48,7 @@ def _one_stack(path: Path, opened: "Image") -> None:
 
 
 def folder(path: Path) -> Movie:
-    """Pictures of a folder, in natural order (2 before 10)."""
+    """Open the pictures of a folder as a movie, in natural order (2 before 10)."""
     files = sorted((file for file in path.iterdir() if is_picture(file.name)), key=natural)
     if not files:
         raise DataError(f"no pictures in {path}: expected {', '.join(PICTURES)}")
@@ -57,15 +57,15 @@ def folder(path: Path) -> Movie:
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file's name is a picture's; those with a dot in front are of programs, half written or their own."""
+    """Tell whether a file's name is a picture's; a dot in front marks files that programs keep or still write."""
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURES
 
 
 def picture(path: Path) -> np.ndarray:
-    """One picture, upright.
+    """Read one picture, upright.
 
     Raises:
-        DataError: it cannot be decoded, or is cut off.
+        DataError: the picture cannot be decoded, or is cut off.
     """
     with _opened(path) as opened, _decoding(path):
         return _array(opened)
@@ -107,7 +107,7 @@ def _opened(path: Path) -> "Iterator[Image]":
 
 @contextmanager
 def _decoding(path: Path) -> Iterator[None]:
-    """Around Pillow's own work alone: what it warns of is a matter of the whole process."""
+    """Turn Pillow's errors and warnings into a :class:`DataError`; it surrounds Pillow's own work alone."""
     from PIL import Image
 
     bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -124,7 +124,7 @@ def _decoding(path: Path) -> Iterator[None]:
 
 
 def _array(picture: "Image") -> np.ndarray:
-    """The present frame of a picture, upright."""
+    """Return the present frame of a picture, upright."""
     from PIL import ImageOps
 
     if not getattr(picture, "is_animated", False):

@@ -163,7 +163,7 @@ class PreparedMovie:
         return to_source(tracks, self.preparation)
 
     def _peaks(self, times: Sequence[int]) -> tuple[Tensor, Tensor]:
-        frames = self.frames[list(times)].float() / 255
+        frames = self.frames[list(times)].unsqueeze(1).float() / 255  # (t, C, S, S) of one channel
         extent = torch.full((2,), self.inspected.object_size * self.ratio / frames.shape[-1])
         return peaks(frames, extent, max(self.inspected.objects, 1))
 

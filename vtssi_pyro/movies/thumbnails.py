@@ -1,4 +1,4 @@
-"""A movie's frames as pictures show them: grey, small, and with the contrast that eyes need."""
+"""A movie's frames for pictures: grey, small, and of a contrast that suits eyes."""
 
 from itertools import islice
 from typing import NamedTuple
@@ -7,18 +7,29 @@ import numpy as np
 
 from vtssi_pyro.movies.movie import Movie
 
-DARK, LIGHT = 0.001, 0.999  # quantiles that become black and white
+# Quantiles that become black and white, so that single hot pixels do not take the contrast.
+DARK, LIGHT = 0.001, 0.999
 
 
 class Thumbnails(NamedTuple):
-    """Some frames of a movie, and how much smaller they are."""
+    """Some frames of a movie, and the factors of their reduction."""
 
     frames: np.ndarray  # (t, h, w) uint8
     ratio: np.ndarray  # (2,) pixels of a picture for one of the movie's, along x and y
 
 
 def thumbnails(movie: Movie, widest: int, most: int, first: int = 0) -> Thumbnails:
-    """At most ``most`` frames from frame ``first`` on, counted from 0, their longer side at most ``widest`` pixels."""
+    """Make thumbnails of a movie.
+
+    Args:
+        movie: any movie.
+        widest: largest longer side of a thumbnail, px.
+        most: largest number of frames.
+        first: the first frame, counted from 0.
+
+    Returns:
+        The thumbnails.
+    """
     from PIL import Image
 
     height, width = movie.size

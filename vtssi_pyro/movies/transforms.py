@@ -1,4 +1,4 @@
-"""What can be done to the frames of a movie, and where that takes places in them."""
+"""Transforms of a movie's frames, and of points in them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ Frames = Iterator[np.ndarray]
 
 
 class Transform(Protocol):
-    """One change of all frames: a dataclass, whose fields are what a file of it holds.
+    """One change of all frames: a dataclass, whose fields are kept in a preparation's file.
 
-    One of your own works in a :class:`~vtssi_pyro.movies.Preparation` as it is. That it can be kept in a file, too,
-    give it a name::
+    A transform of your own works in a :class:`~vtssi_pyro.movies.Preparation` as it is. To keep it in a file, give it a
+    name::
 
         @dataclass(frozen=True)
         class Upside:
@@ -36,30 +36,30 @@ class Transform(Protocol):
     """
 
     def __call__(self, frames: Frames) -> Frames:
-        """The frames, one by one."""
+        """Transform the frames one by one."""
 
     def to_model(self, points: np.ndarray) -> np.ndarray:
-        """Where points (..., 2), (x, y) in pixels, are after the transform."""
+        """Map points (..., 2), (x, y) in pixels, from before the transform to after it."""
 
     def to_source(self, points: np.ndarray) -> np.ndarray:
-        """Where points were before it."""
+        """Map points (..., 2), (x, y) in pixels, from after the transform to before it."""
 
 
 class _InPlace:
-    """A transform that leaves everything where it is."""
+    """A transform that moves no point."""
 
     def to_model(self, points: np.ndarray) -> np.ndarray:
-        """The same."""
+        """Return the points unchanged."""
         return points
 
     def to_source(self, points: np.ndarray) -> np.ndarray:
-        """The same."""
+        """Return the points unchanged."""
         return points
 
 
 @dataclass(frozen=True)
 class Luminance(_InPlace):
-    """Colours, and numbers of any depth, become grey values (H, W) float32."""
+    """Convert colours, and numbers of any depth, to grey values (H, W) float32."""
 
     def __call__(self, frames: Frames) -> Frames:
         """See :func:`vtssi_pyro.movies.luminance`."""
@@ -68,32 +68,31 @@ class Luminance(_InPlace):
 
 @dataclass(frozen=True)
 class Shrink:
-    """Squares of ``factor`` pixels a side become one, their mean; colours stay."""
+    """Average squares of ``factor`` pixels a side to one pixel; colours stay."""
 
     factor: int
 
     def __call__(self, frames: Frames) -> Frames:
-        """What does not fill a square at the right and at the bottom is left out."""
+        """Leave out rows at the bottom and columns at the right that fill no square."""
         return (shrink(frame, self.factor) for frame in frames)
 
     def to_model(self, points: np.ndarray) -> np.ndarray:
-        """Smaller."""
+        """Divide by the factor."""
         return points / self.factor
 
     def to_source(self, points: np.ndarray) -> np.ndarray:
-        """Larger."""
+        """Multiply by the factor."""
         return points * self.factor
 
 
 @dataclass(frozen=True)
 class Background(_InPlace):
-    """What stays is taken away.
+    """Subtract the background.
 
-    ``static``: the median over the movie, but for things that rested in it. ``smooth``: its light alone, so that what
-    stays put is a thing, too. ``rolling``: the median of frames less their own medians, moved by ``learning_rate``, in
-    units of intensity, towards every frame, which makes it follow the median of the last frames (McFarlane and
-    Schofield, 1995). ``none``: the level of nearly all pixels. Frames of another size than ``image`` are a
-    :class:`DataError`.
+    ``static``: the median over the movie without objects that rested in it. ``smooth``: the light alone, so that
+    objects at rest stay, too. ``rolling``: the median of frames less their own medians, moved by ``learning_rate``, in
+    units of intensity, towards every frame, so that it follows the median of the last frames (McFarlane and Schofield
+    1995). ``none``: the level of nearly all pixels. Frames of another size than ``image`` raise a :class:`DataError`.
     """
 
     kind: str
@@ -101,7 +100,7 @@ class Background(_InPlace):
     learning_rate: float = 0.0
 
     def __call__(self, frames: Frames) -> Frames:
-        """The difference, which may be negative."""
+        """Return the differences, which may be negative."""
         frames = _of_size("background", frames, self.image.shape)
         if self.kind != "rolling":
             yield from (frame - self.image for frame in frames)
@@ -115,31 +114,31 @@ class Background(_InPlace):
 
 @dataclass(frozen=True)
 class Polarity(_InPlace):
-    """What is looked for becomes bright: it is ``bright``, ``dark`` or ``both``."""
+    """Make objects bright that are ``bright``, ``dark`` or ``both``."""
 
     kind: str
 
     def __call__(self, frames: Frames) -> Frames:
-        """As they are, negated, or without sign."""
+        """Return the frames as they are, negated, or without sign."""
         return (signed(frame, self.kind) for frame in frames)
 
 
 @dataclass(frozen=True)
 class Contrast(_InPlace):
-    """Intensities from ``black`` to ``white`` become 0 to 1; what is beyond is cut off."""
+    """Scale intensities from ``black`` to ``white`` to [0, 1], and cut off values beyond."""
 
     black: float
     white: float
 
     def __call__(self, frames: Frames) -> Frames:
-        """Scaled."""
+        """Scale the frames."""
         span = max(self.white - self.black, 1e-9)
         return (((frame - self.black) / span).clip(0, 1) for frame in frames)
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A part of every frame; a frame that has no such part is a :class:`DataError`."""
+    """Cut out a part of every frame; a frame without such a part raises a :class:`DataError`."""
 
     left: int
     top: int
@@ -147,23 +146,23 @@ class Crop:
     height: int
 
     def __call__(self, frames: Frames) -> Frames:
-        """Cut out."""
+        """Cut the part out of the frames."""
         return (cropped(frame, self.left, self.top, self.width, self.height) for frame in frames)
 
     def to_model(self, points: np.ndarray) -> np.ndarray:
-        """From the part's corner."""
+        """Count from the part's corner."""
         return points - np.array((self.left, self.top))
 
     def to_source(self, points: np.ndarray) -> np.ndarray:
-        """From the frame's corner."""
+        """Count from the frame's corner."""
         return points + np.array((self.left, self.top))
 
 
 @dataclass(frozen=True)
 class Resize:
-    """Frames of some size in the middle of a square one, as large as it takes them; the rest is black.
+    """Fit frames of one size into the middle of a black square, as large as possible.
 
-    Frames of another size are a :class:`DataError`.
+    Frames of another size raise a :class:`DataError`.
     """
 
     height: int
@@ -184,7 +183,7 @@ class Resize:
         return (self.side - self._inner[0]) // 2, (self.side - self._inner[1]) // 2
 
     def __call__(self, frames: Frames) -> Frames:
-        """Averaged where they shrink, interpolated where they grow."""
+        """Average pixels to shrink frames, and interpolate them to enlarge frames."""
         from PIL import Image
 
         height, width = self._inner
@@ -198,22 +197,22 @@ class Resize:
             yield made
 
     def to_model(self, points: np.ndarray) -> np.ndarray:
-        """Within the square."""
+        """Convert to pixels of the square."""
         return points * self._ratio + self._corner[::-1]
 
     def to_source(self, points: np.ndarray) -> np.ndarray:
-        """Within the frame."""
+        """Convert to pixels of the frame."""
         return (points - self._corner[::-1]) / self._ratio
 
     @property
     def _ratio(self) -> np.ndarray:
-        """Of widths and of heights, which rounding to whole pixels lets differ a little."""
+        """Factors on x and on y, (2,), which differ a little by rounding to whole pixels."""
         height, width = self._inner
         return np.array([width / self.width, height / self.height])
 
 
 def _of_size(name: str, frames: Frames, size: tuple[int, ...]) -> Frames:
-    """The frames, whose size (H, W) is looked at."""
+    """Yield the frames after a check of their size (H, W)."""
     for frame in frames:
         if frame.shape != size:
             found, expected = ("x".join(map(str, shape)) for shape in (frame.shape, size))
@@ -224,7 +223,7 @@ def _of_size(name: str, frames: Frames, size: tuple[int, ...]) -> Frames:
         yield frame
 
 
-# By the names that files of preparations call them; add your own.
+# By the names of the transforms in files of preparations; add your own.
 TRANSFORMS: dict[str, type] = {
     "luminance": Luminance,
     "shrink": Shrink,

@@ -7,7 +7,7 @@ from vtssi_pyro.types import Scalar
 
 
 def bell_mask(glimpse: int, sigma: float, flatness: Scalar, like: Tensor) -> Tensor:
-    """A Gaussian bump with maximum 1 on the glimpse grid [-1, 1]^2, flattened towards 1.
+    """Return a Gaussian bump with maximum 1 on the glimpse grid [-1, 1]^2, flattened towards 1.
 
     The paper writes K(t) = (K + p) / (1 + p) with p growing; with flatness f = p / (1 + p) that is
     1 - (1 - f) (1 - K), in which "fully flat" is the number 1 (reading D7 for the grid).
@@ -20,6 +20,8 @@ def bell_mask(glimpse: int, sigma: float, flatness: Scalar, like: Tensor) -> Ten
 
     Returns:
         mask (G, G), in (0, 1].
+
+    Reference: section 3.1, App. B.1, Alg. 2.
     """
     axis = torch.linspace(-1, 1, glimpse, dtype=like.dtype, device=like.device)
     bump = torch.exp(-0.5 * (axis / sigma) ** 2)

@@ -14,7 +14,7 @@ _ON = ContextVar("compiled", default=False)
 
 @contextmanager
 def compiled(on: bool = True) -> Iterator[None]:
-    """Within, :func:`compilable` functions run compiled; each takes half a minute at first."""
+    """Run :func:`compilable` functions compiled within the block; the first call of each takes half a minute."""
     token = _ON.set(on)
     try:
         yield
@@ -23,7 +23,7 @@ def compiled(on: bool = True) -> Iterator[None]:
 
 
 def compilable(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A pure function of tensors that may be compiled; where that fails, it warns once and goes on as it is."""
+    """Mark a pure function of tensors as one that may be compiled; if that fails, it warns once and runs uncompiled."""
     fast: Callable[..., Any] | None = None
 
     @wraps(function)

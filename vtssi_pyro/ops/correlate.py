@@ -33,14 +33,15 @@ def correlate(frames: Tensor, kernels: Tensor, stride: int = 1) -> Tensor:
     return out.unflatten(1, (batch, number)).transpose(0, 1)
 
 
-def match(frames: Tensor, templates: Tensor) -> Tensor:
-    """How well each object's one, large template fits at every pixel: correlation with zeros around the frame.
+def correlate_template(frames: Tensor, templates: Tensor) -> Tensor:
+    """Correlate every frame with each object's one, large template; zeros surround the frame.
 
-    By Fourier transforms, several times faster on a CPU than convolutions of a single channel.
+    The correlation theorem turns it into products of Fourier transforms, which on a CPU are several times faster than
+    convolutions of a single channel.
 
     Args:
         frames: (B, T, C, H, W).
-        templates: (..., B, N, C, h, w), odd h and w; centred on the pixel they are compared with.
+        templates: (..., B, N, C, h, w), odd h and w; a response at a pixel is that of a template centred on it.
 
     Returns:
         responses (..., B, T, N, H, W).
@@ -50,12 +51,12 @@ def match(frames: Tensor, templates: Tensor) -> Tensor:
     scene = torch.fft.rfft2(frames, s=size).unsqueeze(-4)  # (B, T, 1, C, H', W'/2)
     spectra = torch.fft.rfft2(templates, s=size).conj().unsqueeze(-5)  # (..., B, 1, N, C, H', W'/2)
     product = scene * spectra
-    # a sum over one channel would copy what is the largest tensor of the search
-    together = product.squeeze(-3) if product.shape[-3] == 1 else product.sum(-3)
-    responses = torch.fft.irfft2(together, s=size).roll(middle, (-2, -1))
+    # a sum over one channel would copy the largest tensor of the search
+    summed = product.squeeze(-3) if product.shape[-3] == 1 else product.sum(-3)
+    responses = torch.fft.irfft2(summed, s=size).roll(middle, (-2, -1))
     return responses[..., : frames.shape[-2], : frames.shape[-1]]
 
 
 def _fast(length: int) -> int:
-    """The next 2^a or 3 * 2^a, lengths that transforms like."""
+    """The next 2^a or 3 * 2^a, lengths of which fast Fourier transforms are fast."""
     return min(base * 2 ** max(0, math.ceil(math.log2(length / base))) for base in (1, 3))

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def expected_number(count: Tensor, num_objects: int) -> Tensor:
-    """n~ = N sigmoid(c), the real-valued number of objects."""
+    """Return n~ = N sigmoid(c), the real-valued number of objects, (..., 1) from c (..., 1)."""
     return num_objects * torch.sigmoid(count)
 
 
@@ -23,15 +23,15 @@ def steps(number: Tensor, num_objects: int) -> Tensor:
 
 
 def active(number: Tensor, num_objects: int) -> Tensor:
-    """Which of the N slots hold an object, i <= ceil(n~): bool (..., N)."""
+    """Tell which of the N slots hold an object in training, i <= ceil(n~): bool (..., N) from n~ (..., 1)."""
     return number > torch.arange(num_objects, device=number.device, dtype=number.dtype)
 
 
 def present(count: Tensor, num_objects: int) -> Tensor:
-    """Which of the N slots hold an object at test time: bool (..., N) from c (..., 1)."""
+    """Tell which of the N slots hold an object at test time: bool (..., N) from c (..., 1)."""
     return torch.arange(num_objects, device=count.device) < counted(count, num_objects).unsqueeze(-1)
 
 
 def counted(count: Tensor, num_objects: int) -> Tensor:
-    """The test-time number of objects, round(N sigmoid(c)): int64 (...,) from c (..., 1)."""
+    """Count the objects at test time, round(N sigmoid(c)): int64 (...,) from c (..., 1)."""
     return expected_number(count, num_objects).round().long().squeeze(-1)

@@ -1,4 +1,4 @@
-"""What one object explains of a frame is no evidence for another: matching pursuit with the objects' pictures."""
+"""Explaining away: matching pursuit (Mallat and Zhang 1993) with the objects' own pictures as its dictionary."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,69 +6,77 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vtssi_pyro.ops.correlate import match
+from vtssi_pyro.ops.correlate import correlate_template
 from vtssi_pyro.ops.peaks import summit
 
-ROUNDS = 2  # of placing all objects, where nothing is known of them
-FAINT = 0.4  # of an object's energy: what has less waits for it, and does not explain it away by where it is expected
+# Placements of every object without an expectation: the second corrects those that the first made too early.
+ROUNDS = 2
+FAINT = 0.4  # share of an object's energy below which another must not explain it away by a mere expectation
 
 
 class Placed(NamedTuple):
-    """Where objects are in a frame."""
+    """Objects' places in a frame, and how visible each is."""
 
     cell: Tensor  # (..., N, 2) rows and columns of the maps, not rounded
-    seen: Tensor  # (..., N) how much of each there is to be seen, from 0 to 1
+    visible: Tensor  # (..., N) share of each object's picture that the frame shows, in [0, 1]
 
 
 def crosstalk(pictures: Tensor, templates: Tensor) -> Tensor:
-    """How well each object's template fits around the others' pictures, where there is nothing else.
+    """Correlate each object's template with each other object's picture alone on black.
 
     Args:
-        pictures: what the objects look like, (..., N, C, h, w), odd h and w.
-        templates: what they are looked for with, (..., N, C, h, w); see :func:`~vtssi_pyro.ops.correlate.match`.
+        pictures: the objects' looks, (..., N, C, h, w), intensities, odd h and w.
+        templates: the filters that find them, (..., N, C, h, w); see
+            :func:`~vtssi_pyro.ops.correlate.correlate_template`.
 
     Returns:
-        responses (..., N, N, 2h - 1, 2w - 1) by picture, template and displacement; 0 of an object's own picture, which
-        it shares with nobody.
+        responses (..., N, N, 2h - 1, 2w - 1) by picture, template and displacement; 0 for an object's own picture.
     """
     height, width = pictures.shape[-2:]
     alone = torch.nn.functional.pad(pictures, (width // 2,) * 2 + (height // 2,) * 2)
     others = 1 - torch.eye(pictures.shape[-4], device=pictures.device)
-    return match(alone, templates) * others[..., None, None]
+    return correlate_template(alone, templates) * others[..., None, None]
 
 
-def explain(
-    share: Tensor, prior: Tensor, mixed: Tensor, energy: Tensor, there: Tensor, before: Placed | None = None
+def matching_pursuit(
+    share: Tensor,
+    prior: Tensor,
+    mixed: Tensor,
+    energy: Tensor,
+    active: Tensor,
+    expected: Placed | None = None,
 ) -> tuple[Tensor, Placed]:
-    """How much of each object's match the others explain.
+    """Place the objects greedily, and tell how much of each object's match the others explain.
 
-    The objects are placed one by one, with all the others where they are so far; the one that explains most of what is
-    left of the frame comes first. Each takes as much as it is there to be seen, and no more than its picture has.
+    The objects are placed one by one while all others stay at their places so far; the object that explains most of the
+    residual frame comes first. Each takes the share of its picture that the residual shows, and at most all of it.
 
     Args:
-        share: how much of each object's picture the frame has, by place, 1 for all of it; (..., N, h, w).
-        prior: what else speaks for places, in units of the faintest one's share; 0 or less, (..., N, h, w).
-        mixed: see :func:`crosstalk`.
-        energy: of the pictures, sums of squares, (..., N).
-        there: whether there is such an object, (..., N).
-        before: where they are expected; None: they are placed from nothing, twice.
+        share: share of each object's picture that the frame shows, by place, 1 for all of it, (..., N, h, w).
+        prior: log prior of the places in units of the faintest object's share, at most 0, (..., N, h, w).
+        mixed: responses by picture, template and displacement (:func:`crosstalk`), (..., N, N, h', w').
+        energy: sums of the pictures' squares, (..., N).
+        active: whether a slot holds an object, bool (..., N).
+        expected: expected places; None: the objects are placed from nothing, :data:`ROUNDS` times.
 
     Returns:
-        explained shares (..., N, h, w), and where the objects are.
+        the shares that other objects explain, (..., N, h, w), and the objects' places.
+
+    Reference: Mallat and Zhang, Matching pursuits with time-frequency dictionaries, 1993.
     """
     num_objects, *size = share.shape[-3:]
     slots = torch.arange(num_objects, device=share.device)
-    faintest = energy.masked_fill(~there, torch.inf).amin(-1, keepdim=True)
-    # the brighter an object, the more the frame tells beside the prior
+    faintest = energy.masked_fill(~active, torch.inf).amin(-1, keepdim=True)
+    # evidence grows with an object's energy, so the prior counts less for a bright one
     prior = prior * (faintest / energy).clamp(max=1)[..., None, None]
-    heeded = energy.unsqueeze(-1) > FAINT * energy.unsqueeze(-2)  # (..., N, N), by whom first
-    if before is None:
+    heeded = energy.unsqueeze(-1) > FAINT * energy.unsqueeze(-2)  # (..., N, N), the explaining object first
+    if expected is None:
         placed = Placed(share.new_zeros(*share.shape[:-2], 2), share.new_zeros(share.shape[:-2]))
     else:
-        placed = before._replace(seen=before.seen * there)
-    by = placed.seen[..., None, None, None] * _around(mixed, placed.cell, size)  # (..., N, N, h, w)
-    for _ in range(1 if before else ROUNDS):
-        waiting = there
+        placed = expected._replace(visible=expected.visible * active)
+    by = placed.visible[..., None, None, None] * _around(mixed, placed.cell, size)  # (..., N, N, h, w)
+    for _ in range(1 if expected else ROUNDS):
+        waiting = active
         for _ in range(num_objects):
             counts = heeded | ~waiting.unsqueeze(-1)
             left = share - (by * counts[..., None, None]).sum(-4)
@@ -76,15 +84,15 @@ def explain(
             gain = (energy * (2 * height - 1)).masked_fill(~waiting, -torch.inf)
             chosen = gain.argmax(-1, keepdim=True)  # (..., 1)
             cell = cell.take_along_dim(chosen.unsqueeze(-1), -2).squeeze(-2)  # (..., 2)
-            seen = _at(left.take_along_dim(chosen[..., None, None], -3).squeeze(-3), cell).clamp(0, 1)
+            visible = _at(left.take_along_dim(chosen[..., None, None], -3).squeeze(-3), cell).clamp(0, 1)
             responses = mixed.take_along_dim(chosen[..., None, None, None], -4).squeeze(-4)
-            now = seen[..., None, None, None] * _around(responses, cell, size)
+            now = visible[..., None, None, None] * _around(responses, cell, size)
 
             mine = (slots == chosen) & waiting
             by = torch.where(mine[..., None, None, None], now.unsqueeze(-4), by)
             placed = Placed(
                 torch.where(mine.unsqueeze(-1), cell.unsqueeze(-2), placed.cell),
-                torch.where(mine, seen.unsqueeze(-1), placed.seen),
+                torch.where(mine, visible.unsqueeze(-1), placed.visible),
             )
             waiting = waiting & ~mine
     return by.sum(-4), placed
@@ -110,7 +118,8 @@ def _at(maps: Tensor, cell: Tensor) -> Tensor:
 
 
 def _cubic(place: Tensor, grid: Tensor) -> Tensor:
-    """Weights (..., L, G) of the points of a grid (G,), 1 apart, in what is interpolated at places (..., L)."""
-    far = (place.unsqueeze(-1) - grid).abs()
-    near, tail = ((1.5 * far - 2.5) * far) * far + 1, ((2.5 - 0.5 * far) * far - 4) * far + 2
-    return near.where(far < 1, tail.where(far < 2, torch.zeros_like(far)))
+    """Keys' cubic weights (..., L, G) of a grid's points (G,), 1 apart, for interpolation at places (..., L)."""
+    distance = (place.unsqueeze(-1) - grid).abs()
+    inner = ((1.5 * distance - 2.5) * distance) * distance + 1
+    outer = ((2.5 - 0.5 * distance) * distance - 4) * distance + 2
+    return inner.where(distance < 1, outer.where(distance < 2, torch.zeros_like(distance)))

@@ -1,4 +1,4 @@
-"""Averages of independent normal variables: of the variables, not of their draws."""
+"""Averages and products of independent normal distributions, in closed form."""
 
 import torch
 from pyro.distributions import Independent, Normal
@@ -6,12 +6,15 @@ from torch import Tensor
 
 
 def average(prediction: Independent, inference: Independent, weight: Tensor) -> Independent:
-    """W X + (1 - w) Y of two diagonal normals, the fusion of App. B.2.3, Alg. 5, l. 8-9.
+    """Average two independent diagonal normal variables: w X + (1 - w) Y, the fusion of App. B.2.3, Alg. 5, l. 8-9.
 
     Args:
         prediction: p~, batch (..., N), event (E,).
         inference: p^, the same shapes.
-        weight: w, batch shape (..., N).
+        weight: w in [0, 1], batch shape (..., N).
+
+    Returns:
+        Normal with batch shape (..., N) and event (E,).
     """
     w = weight.unsqueeze(-1)
     p, q = prediction.base_dist, inference.base_dist
@@ -20,9 +23,10 @@ def average(prediction: Independent, inference: Independent, weight: Tensor) -> 
 
 
 def product(prediction: Independent, inference: Independent, weight: Tensor) -> Independent:
-    """The product of the two densities, p~^2w p^^2(1-w), as a normal: each counts by its precision.
+    """Multiply the two densities, p~^2w p^^2(1-w), and normalise: each counts by its precision.
 
-    At w = 1/2 it is Bayes' rule for two independent measurements. An alternative to :func:`average`.
+    At w = 1/2 it is Bayes' rule for two independent measurements (the update of a Kalman filter). An alternative to
+    :func:`average`, with the same arguments and shapes.
     """
     w = weight.unsqueeze(-1)
     p, q = prediction.base_dist, inference.base_dist
@@ -32,11 +36,11 @@ def product(prediction: Independent, inference: Independent, weight: Tensor) -> 
 
 
 def weighted_average(loc: Tensor, scale: Tensor, weight: Tensor) -> Normal:
-    """sum_k w_k X_k of independent normals, RECT's consensus (App. B.2.2, Alg. 4, l. 3-7).
+    """Average K independent normal variables, sum_k w_k X_k: RECT's consensus (App. B.2.2, Alg. 4, l. 3-7).
 
     Args:
-        loc: (..., K, E).
-        scale: (..., K, E).
+        loc: means (..., K, E).
+        scale: standard deviations (..., K, E).
         weight: (..., K), summing to 1.
 
     Returns:

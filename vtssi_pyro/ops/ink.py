@@ -1,18 +1,22 @@
-"""The tight box of what a glimpse shows, which the attention window only encloses."""
+"""The tight box and the centre of the object in a glimpse, which the attention window only encloses."""
 
 import torch
 from torch import Tensor
 
-INK = 0.25  # a glimpse pixel at least this bright, relative to its brightest, belongs to the object
-SURE = 0.5  # this bright, it does so even by itself
-TAIL = 0.02  # of the ink
+# Share of a glimpse's brightest pixel from which on a pixel is the object's: at half of it a decoder's halo widens the
+# box, at twice it the faint ends of strokes are lost.
+INK = 0.25
+# The upper threshold of the hysteresis: a pixel this bright is the object's even if no neighbour is
+SURE = 0.5
+# Share of the ink beyond each edge: noise has less; much more would cut off a stroke that sticks out.
+TAIL = 0.02
 
 
 def tight_box(glimpses: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the object is inside its glimpse, to a fraction of a pixel.
+    """Find the object's tight box inside its glimpse, to a fraction of a pixel.
 
     Args:
-        glimpses: (..., N, C, G, G).
+        glimpses: (..., N, C, G, G), intensities.
         size: of the attention window, (..., N, 2), fractions of the frame.
 
     Returns:
@@ -37,9 +41,9 @@ def tight_box(glimpses: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def without_halo(glimpses: Tensor) -> Tensor:
-    """Glimpses (..., C, G, G) less what is faint and apart: halos, and bits of neighbours.
+    """Clear glimpses (..., C, G, G) of faint, separate regions: halos, and bits of neighbours.
 
-    Hysteresis: ink stays where it hangs together with a pixel that surely is the object's (:data:`SURE`).
+    Hysteresis thresholding (Canny 1986): ink above :data:`INK` stays if it is connected to a pixel above :data:`SURE`.
     """
     brightest = glimpses.amax(-3, keepdim=True)  # of the channels
     share = brightest / brightest.amax((-2, -1), keepdim=True).clamp_min(1e-9)
@@ -50,12 +54,13 @@ def without_halo(glimpses: Tensor) -> Tensor:
 
 
 def middle(glimpses: Tensor, size: Tensor) -> Tensor:
-    """The middle between the lines that cut off the same little of the ink (:data:`TAIL`) on either side.
+    """Find the middle between the lines that cut off a share :data:`TAIL` of the ink on either side.
 
-    For strokes that is the tight box's centre, nearly, for a blob that of mass: noise at the edges hardly moves it.
+    For strokes it is nearly the centre of the tight box, for a blob nearly the centre of mass; noise at the edges
+    hardly moves it.
 
     Args:
-        glimpses: (..., N, C, G, G).
+        glimpses: (..., N, C, G, G), intensities.
         size: of the attention window, (..., N, 2), fractions of the frame.
 
     Returns:
@@ -67,7 +72,7 @@ def middle(glimpses: Tensor, size: Tensor) -> Tensor:
     total = along.sum(-1, keepdim=True).clamp_min(1e-9)
     before = (
         torch.nn.functional.pad(along.cumsum(-1), (1, 0)) / total
-    )  # of the ink, left of each pixel's edges
+    )  # the share of the ink left of each pixel's edges
     lines = torch.tensor([TAIL, 1 - TAIL], dtype=along.dtype, device=along.device)
     beyond = torch.searchsorted(before, lines.expand(*before.shape[:-1], 2).contiguous()).clamp(1, side)
     low, high = before.gather(-1, beyond - 1), before.gather(-1, beyond)

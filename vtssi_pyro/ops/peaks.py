@@ -1,21 +1,24 @@
-"""Bright things of about one size, found without having learned anything: the highest peaks of a blurred frame."""
+"""Bright objects of about one size, found without learning: the highest peaks of a blurred frame."""
 
 import torch
 from torch import Tensor
 
 from vtssi_pyro.ops.spatial import centres, to_frame
 
-BLUR = 0.25  # of the things' size: standard deviation, which makes one peak of one thing
-APART = 0.5  # of the size: standard deviation of the hole that a peak leaves, so that it is found once
+# Both are standard deviations in units of the objects' size. In 100 drawn scenes of three discs one diameter apart, all
+# are found; with twice the blur 23 scenes lose one. Three quarters of a diameter apart, all are still found; with twice
+# the hole 28 scenes lose one. Half of either does as well on such noiseless scenes.
+BLUR = 0.25  # of the frame before its peaks are sought, so that one object has one peak
+HOLE = 0.5  # of the hole that a found peak leaves, so that no object is found twice
 
 
 def peaks(frames: Tensor, size: Tensor, number: int) -> tuple[Tensor, Tensor]:
-    """The places of the highest peaks, the highest first.
+    """Find the places of the highest peaks, the highest first.
 
     Args:
         frames: (..., C, H, W), intensities, objects bright on black; channels count alike.
-        size: of the things, width and height, (2,), fractions of the frame.
-        number: N, how many to find; where there are fewer things, the last peaks are low.
+        size: of the objects, width and height, (2,), fractions of the frame.
+        number: N, how many to find; if the frame has fewer objects, the last peaks are low.
 
     Returns:
         places (..., N, 2), frame coordinates, and heights (..., N), the mean intensity around each, weighted by a
@@ -31,8 +34,8 @@ def peaks(frames: Tensor, size: Tensor, number: int) -> tuple[Tensor, Tensor]:
         for _ in range(number):
             height, cell = blurred.flatten(-2).amax(-1), summit(blurred)[1]
             place = to_frame(cell.flip(-1) + 0.5, (frames.shape[-2], frames.shape[-1]))
-            hole = bump(place[..., 1:], grid[0], 2 * APART * size[1]).mT @ bump(
-                place[..., :1], grid[1], 2 * APART * size[0]
+            hole = bump(place[..., 1:], grid[0], 2 * HOLE * size[1]).mT @ bump(
+                place[..., :1], grid[1], 2 * HOLE * size[0]
             )
             blurred = blurred * (1 - hole)
             places.append(place)
@@ -41,20 +44,24 @@ def peaks(frames: Tensor, size: Tensor, number: int) -> tuple[Tensor, Tensor]:
 
 
 def summit(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """How high the highest peaks of maps (..., h, w) are, (...,), and where, rows and columns (..., 2), not rounded.
+    """Find the highest peak of each map, to a fraction of a cell: the vertex of a parabola through its neighbours.
 
-    They are those of parabolas through the highest cell and its neighbours.
+    Args:
+        maps: (..., h, w).
+
+    Returns:
+        the peaks' heights (...,), and their rows and columns (..., 2), in cells.
     """
     height, width = maps.shape[-2:]
     values = maps.flatten(-2)
-    here, cell = values.max(-1)
-    top, places = here, []
+    highest, cell = values.max(-1)
+    top, places = highest, []
     for index, last, stride in ((cell // width, height - 1, width), (cell % width, width - 1, 1)):
         before, after = (
             values.gather(-1, (cell + stride * step).unsqueeze(-1)).squeeze(-1)
             for step in (-(index > 0).long(), (index < last).long())
         )
-        bend = (2 * here - before - after).clamp_min(1e-9)
+        bend = (2 * highest - before - after).clamp_min(1e-9)
         shift = ((after - before) / (2 * bend)).clamp(-0.5, 0.5)
         top = top + bend * shift.square() / 2
         places.append(index + shift)
@@ -62,7 +69,7 @@ def summit(maps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def bump(centre: Tensor, grid: Tensor, width: Tensor) -> Tensor:
-    """exp(-d^2 / 2 width^2) between centres (..., C) and an axis's coordinates (L,), (..., C, L)."""
+    """Evaluate exp(-d^2 / 2 width^2) between centres (..., C) and an axis's coordinates (L,), (..., C, L)."""
     return torch.exp(-0.5 * ((centre.unsqueeze(-1) - grid) / width).square())
 
 

@@ -10,14 +10,14 @@ from torch import Tensor
 
 
 class PixelNormal(TorchDistribution):
-    """Images with independent pixels N(mean, scale), all of one scale.
+    """Distribution of images with independent pixels N(mean, scale), all of one scale.
 
-    The density of ``Normal(mean, scale).to_event(3)`` in a third of its passes over the pixels, and without a tensor
-    made of the number ``scale``, which would halt a captured step.
+    Its density is that of ``Normal(mean, scale).to_event(3)``, computed in a third of the passes over the pixels and
+    without a tensor made of the number ``scale``, which would halt a captured step.
 
     Args:
-        mean: (..., C, H, W).
-        scale: standard deviation of every pixel.
+        mean: (..., C, H, W), intensities.
+        scale: standard deviation of every pixel, intensity.
     """
 
     arg_constraints: ClassVar[dict[str, Any]] = {}
@@ -29,7 +29,7 @@ class PixelNormal(TorchDistribution):
         super().__init__(mean.shape[:-3], mean.shape[-3:], validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log density of images (..., C, H, W): (...)."""
+        """Return the log density (...) of images (..., C, H, W), nats."""
         pixels = math.prod(self.event_shape)
         squares = (value - self.loc).square().sum((-3, -2, -1))
         return squares * (-0.5 / self.scale**2) - pixels * (
@@ -37,12 +37,12 @@ class PixelNormal(TorchDistribution):
         )
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """Images (*sample_shape, ..., C, H, W)."""
+        """Draw images (*sample_shape, ..., C, H, W)."""
         loc = self.loc.expand(*sample_shape, *self.loc.shape)
         return loc + self.scale * torch.randn_like(loc)
 
     def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> "PixelNormal":
-        """The same with more batch axes."""
+        """Return the same distribution with more batch axes."""
         return PixelNormal(self.loc.expand(*batch_shape, *self.event_shape), self.scale)
 
     @property
@@ -54,5 +54,5 @@ class PixelNormal(TorchDistribution):
 
     @property
     def variance(self) -> Tensor:
-        """Of every pixel."""
+        """The variance of every pixel, (..., C, H, W)."""
         return torch.full_like(self.loc, self.scale**2)

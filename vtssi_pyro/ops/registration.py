@@ -1,4 +1,4 @@
-"""Positions made exact: each object's glimpse is slid to where it leaves least of the frame unexplained."""
+"""Registration (Lucas and Kanade 1981): each object's glimpse moves to the place that leaves the least residual."""
 
 from collections.abc import Callable
 
@@ -7,11 +7,16 @@ from torch import Tensor
 
 from vtssi_pyro.ops.spatial import SIZE_LIMITS, crop
 
-FARTHEST = 2.0  # pixels of the glimpse that one step may move
-INTERPOLATED = 0.05  # pixels: what glimpses on a grid leave open, however little noise there is
-RIDGE = 1e-3  # of the normal equations, relative: a glimpse without edges stays where it is
-FAINTEST = 0.01  # noise, of full scale, that is taken to be there at least
-PRIOR = 0.3  # frames that a glimpse counts for beside those it is averaged with
+# Pixels of the glimpse that one step may move: a linearised image is no guide beyond its own edges' width.
+FARTHEST = 2.0
+# Px: the standard deviation that interpolation on the glimpse's grid leaves in a noiseless frame
+INTERPOLATED = 0.05
+# Of the normal equations, relative: a glimpse without edges stays in place, one with edges is slowed by 0.1 %.
+RIDGE = 1e-3
+# Least standard deviation of a pixel's noise, of full scale: a frame of 8 bits never has much less
+FAINTEST = 0.01
+# Weight of the former glimpse in frames: below one frame, so that few clear ones suffice to replace it.
+PRIOR = 0.3
 
 
 def register(
@@ -22,21 +27,23 @@ def register(
     size: Tensor,
     steps: int,
 ) -> Tensor:
-    """Gauss-Newton steps on the squared error of the rendered frames, in the objects' positions alone.
+    """Take Gauss-Newton steps on the squared error of the rendered frames, in the objects' positions alone.
 
-    Every object is moved to explain what all of them together have left over around it, so that overlapping ones do not
-    drag each other along. Nothing is learned and no gradient goes through.
+    Each object is fitted to the residual that all objects together leave around it, so that overlapping objects do not
+    drag each other along. Nothing is learned, and no gradient passes.
 
     Args:
         frames: (B, T, C, H, W), intensities.
         draw: frames (..., B, T, C, H, W) with the objects at positions (..., B, T, N, 2).
-        glimpses: what the objects look like, scaled by their step values, (..., B, N, C, G, G).
-        position: where they are to a few pixels, (..., B, T, N, 2), frame coordinates.
+        glimpses: the objects' looks, scaled by their step values, (..., B, N, C, G, G).
+        position: initial places, right to a few pixels, (..., B, T, N, 2), frame coordinates.
         size: (..., B, N, 2), fractions of the frame.
         steps: number of steps; two leave hundredths of a pixel.
 
     Returns:
-        positions (..., B, T, N, 2).
+        positions (..., B, T, N, 2), frame coordinates.
+
+    Reference: Lucas and Kanade, An iterative image registration technique, 1981.
     """
     side = glimpses.shape[-1]
     with torch.no_grad():
@@ -53,35 +60,41 @@ def register(
         solve = inverse @ slope.mT  # (..., N, 2, C G G)
         pixel = 2 * size.unsqueeze(-3) / side  # of the glimpse, frame coordinates: (..., 1, N, 2)
         for _ in range(steps):
-            left = (frames - draw(position)).unsqueeze(-4)
-            around = crop(left, position, size.unsqueeze(-3).expand_as(position), side).flatten(-3)
+            residual = (frames - draw(position)).unsqueeze(-4)
+            around = crop(residual, position, size.unsqueeze(-3).expand_as(position), side).flatten(-3)
             moved = (solve.unsqueeze(-4) @ around.unsqueeze(-1)).squeeze(-1)  # (..., T, N, 2)
             position = position - moved.clamp(-FARTHEST, FARTHEST) * pixel
     return position
 
 
-def precision(left: Tensor, glimpses: Tensor, position: Tensor, size: Tensor) -> Tensor:
-    """Standard deviations of registered positions (..., B, T, N, 2), frame coordinates.
+def precision(residual: Tensor, glimpses: Tensor, position: Tensor, size: Tensor) -> Tensor:
+    """Estimate the standard deviations of registered positions.
 
-    The sandwich estimate of least squares: what all objects together leave over around each one pulls at the slopes of
-    its glimpse as it would by chance, displaced anywhere. What is left over may be of any strength and grain, noise of
-    single pixels or a wrong shape; the longer its reach, the further it can move an object.
+    The sandwich estimator of least squares (White 1980). Its middle factor is the mean square of the pull of the
+    residual around an object on the slopes of the glimpse, over all displacements of the residual. The residual may be
+    of any strength and grain, noise of single pixels or an error of shape; the longer its correlation, the further it
+    can move an object.
 
     Args:
-        left: what all objects together leave of the frames, (..., B, T, C, H, W).
+        residual: the frames less all objects, (..., B, T, C, H, W), intensities.
         glimpses: (..., B, N, C, G, G).
         position: (..., B, T, N, 2), registered.
         size: (..., B, N, 2), fractions of the frame.
+
+    Returns:
+        standard deviations (..., B, T, N, 2), frame coordinates.
+
+    Reference: White, A heteroskedasticity-consistent covariance matrix estimator, 1980.
     """
-    side, (height, width) = glimpses.shape[-1], left.shape[-2:]
+    side, (height, width) = glimpses.shape[-1], residual.shape[-2:]
     with torch.no_grad():
         size = size.clamp(*SIZE_LIMITS)
         sizes = size.unsqueeze(-3).expand_as(position)
-        around = crop(left.unsqueeze(-4), position, sizes, side)  # (..., T, N, C, G, G)
+        around = crop(residual.unsqueeze(-4), position, sizes, side)  # (..., T, N, C, G, G)
         along_y, along_x = torch.gradient(glimpses, dim=(-2, -1))
         slope = torch.stack([along_x, along_y], -4).unsqueeze(-6)  # (..., 1, N, 2, C, G, G)
         curvature = slope.square().sum((-3, -2, -1))  # (..., 1, N, 2)
-        # all displacements at once, by Parseval's theorem: the mean square of what is left times the slopes
+        # Parseval's theorem gives the mean square of residual times slope over all displacements at once
         powers = [
             torch.fft.fft2(x, s=(2 * side, 2 * side)).abs().square() for x in (slope, around.unsqueeze(-4))
         ]
@@ -102,26 +115,28 @@ def sharpen(
     position: Tensor,
     size: Tensor,
 ) -> Tensor:
-    """Glimpses by the frames themselves: as they were, plus what they leave over around them, on average.
+    """Sharpen glimpses by the frames: add the mean residual around each object to its glimpse.
 
-    A pixel counts by how far no other object covers it, and the glimpse as it was like :data:`PRIOR` frames.
+    A pixel's weight falls as other objects cover it; the former glimpse weighs as much as :data:`PRIOR` frames.
 
     Args:
         frames: (B, T, C, H, W), intensities.
-        drawn: the frames with all objects, (..., B, T, C, H, W).
-        others: the frames as they would be without each object, (..., B, T, N, C, H, W).
-        visible: weights (..., B, T, N) of frames; an object that is never seen keeps its glimpse.
+        drawn: the rendering of all objects, (..., B, T, C, H, W).
+        others: the rendering without each object, (..., B, T, N, C, H, W).
+        visible: weight of each object in each frame, (..., B, T, N); an object that is never visible keeps its glimpse.
         glimpses: (..., B, N, C, G, G).
         position: (..., B, T, N, 2), exact to a fraction of a pixel.
         size: (..., B, N, 2), fractions of the frame.
 
     Returns:
-        glimpses (..., B, N, C, G, G).
+        glimpses (..., B, N, C, G, G), in [0, 1].
     """
     side = glimpses.shape[-1]
     with torch.no_grad():
         free = (1 - others.clamp(0, 1)).square() * visible[..., None, None, None]
-        left = (frames - drawn).unsqueeze(-4) * free
+        residual = (frames - drawn).unsqueeze(-4) * free
         sizes = size.unsqueeze(-3).expand_as(position)
-        change, weight = (crop(x, position, sizes, side).sum(-5) for x in (left, free))  # (..., N, C, G, G)
+        change, weight = (
+            crop(x, position, sizes, side).sum(-5) for x in (residual, free)
+        )  # (..., N, C, G, G)
         return (glimpses + change / (weight + PRIOR)).clamp(0, 1)

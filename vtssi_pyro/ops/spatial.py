@@ -1,4 +1,4 @@
-"""The spatial transformer and the pixel convention; the only file that knows either.
+"""The spatial transformer (Jaderberg et al. 2015) and the pixel convention; the only file that knows either.
 
 Both transforms are axis-aligned, so each is two small matrix products, one per axis, instead of a sampling grid;
 they equal ``torch.nn.functional.grid_sample(..., align_corners=False, padding_mode="zeros")``.
@@ -13,17 +13,17 @@ SIZE_LIMITS = (0.02, 1.5)  # a drawn size may be negative or huge; the transform
 
 
 def to_pixels(position: Tensor, frame_size: tuple[int, int]) -> Tensor:
-    """Frame coordinates (..., 2) to pixels of the continuous image plane; ``frame_size`` is (H, W)."""
+    """Convert frame coordinates (..., 2) to pixels of the continuous image plane; ``frame_size`` is (H, W)."""
     return (position + 1) / 2 * _extent(position, frame_size)
 
 
 def to_frame(position: Tensor, frame_size: tuple[int, int]) -> Tensor:
-    """Pixels (..., 2) to frame coordinates; the inverse of :func:`to_pixels`."""
+    """Convert pixels (..., 2) to frame coordinates; the inverse of :func:`to_pixels`."""
     return 2 * position / _extent(position, frame_size) - 1
 
 
 def size_to_pixels(size: Tensor, frame_size: tuple[int, int]) -> Tensor:
-    """Sizes (..., 2) as fractions of the frame to (width, height) in pixels."""
+    """Convert sizes (..., 2) as fractions of the frame to (width, height) in pixels."""
     return size * _extent(size, frame_size)
 
 
@@ -65,7 +65,7 @@ def paste(
         position: (..., T, N, 2), frame coordinates.
         size: (..., N, 2), fractions of the frame.
         frame_size: (H, W) of the frames.
-        weight: of each object in each frame, (..., T, N); None: 1.
+        weight: weight of each object in each frame, (..., T, N); None: 1.
 
     Returns:
         frames (..., T, C, H, W).
@@ -118,7 +118,7 @@ def rotate(glimpses: Tensor, angle: Tensor) -> Tensor:
         angle: (...), radians, from x towards y; broadcast against the glimpses.
 
     Returns:
-        glimpses (..., C, G, G), zeros where nothing is known.
+        glimpses (..., C, G, G), zeros outside the unturned ones.
     """
     lead = torch.broadcast_shapes(glimpses.shape[:-3], angle.shape)
     glimpses, angle = glimpses.expand(*lead, *glimpses.shape[-3:]), angle.expand(lead)

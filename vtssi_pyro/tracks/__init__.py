@@ -1,1 +1,1 @@
-"""What a track is: its matching to others, and how it is written."""
+"""Tracks: their type, their assignment to the truth, and the files that hold them."""

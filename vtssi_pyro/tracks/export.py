@@ -19,15 +19,15 @@ PREDICTIONS_HEADER = [
     *"x_median y_median x_mean y_mean".split(),
 ]
 QUANTILES = (0.25, 0.75, 0.05, 0.95, 0.5)  # ends of the 50 % and of the 90 % interval, and the median
-DECIMALS = 4  # of a pixel: finer than any tracker, short enough to read
-BUFFER = 2**20  # bytes, more than the rows of some frames: who reads along then meets no half line
-CHUNK_ROWS = 20_000  # rows whose samples are sorted at a time
+DECIMALS = 4  # of a pixel: far finer than any registration (0.05 px), short enough to read
+BUFFER = 2**20  # bytes, more than one append writes, so that another reader never meets half a line
+CHUNK_ROWS = 20_000  # rows whose samples are sorted at a time: 100 samples of each, x and y, take 32 MB
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]  # sequence, frame and object of each row
 
 
 def write_tracks_csv(path: str | Path, tracks: Tracks) -> None:
-    """Write one row per object and frame; indices count from 0, unknown values are empty cells.
+    """Write one row per object and frame; indices count from 0, and unknown values are empty cells.
 
     Args:
         path: the file to write.
@@ -62,7 +62,18 @@ def write_tracks(
     rate: float | None = None,
     appearance: Tensor | None = None,
 ) -> list[Path]:
-    """Write ``tracks.csv``, ``tracks.json`` and a MOTChallenge folder, ``mot/``; returns the files and the folder."""
+    """Write ``tracks.csv``, ``tracks.json`` and a MOTChallenge folder, ``mot/``.
+
+    Args:
+        out: the folder to write to.
+        tracks: (B, T, N, 2), px.
+        frame_size: (H, W), px.
+        rate: frames per second; None if it is not known.
+        appearance: (B, N, D), a vector of each object's looks; None: none is written.
+
+    Returns:
+        The two files and the folder.
+    """
     write_tracks_csv(out / "tracks.csv", tracks)
     write_tracks_json(out / "tracks.json", tracks, frame_size, rate, appearance)
     write_mot_challenge(out / "mot", tracks, frame_size, rate)
@@ -70,7 +81,7 @@ def write_tracks(
 
 
 class TracksWriter:
-    """A ``tracks.csv`` that grows by the frames of one sequence, readable at any time; so it is not written atomically.
+    """A ``tracks.csv`` that grows by the frames of one sequence, readable at any time and therefore not atomic.
 
     Args:
         path: the file; one that exists is replaced.
@@ -106,13 +117,13 @@ def write_tracks_json(
     rate: float | None = None,
     appearance: Tensor | None = None,
 ) -> None:
-    """Write what :func:`write_tracks_csv` does, object by object, with columns as lists and null for what is not known.
+    """Write the columns of :func:`write_tracks_csv` as JSON, object by object, with null for unknown values.
 
     Args:
         path: the file to write.
         tracks: (B, T, N, 2), px; absent objects are left out.
         frame_size: (H, W), px.
-        rate: frames per second; None where it is not known.
+        rate: frames per second; None if it is not known.
         appearance: (B, N, D), a vector of each object's looks; None: none is written.
     """
     sequence, frame, slot = rows = _rows(tracks)
@@ -137,10 +148,10 @@ def write_tracks_json(
 def write_mot(folder: str | Path, tracks: Tracks, name: str) -> list[Path]:
     """Write MOTChallenge text, one file a sequence: frame, id, left, top, width, height, conf, -1, -1, -1.
 
-    Frames, identities and the pixel grid count from 1 there, so a box at the very left has ``left`` 1.
+    MOTChallenge counts frames, identities and pixels from 1, so a box at the very left has ``left`` 1.
 
     Args:
-        folder: where to; made if missing.
+        folder: the folder to write to; made if missing.
         tracks: (B, T, N, 2), px, with boxes; a missing confidence is written as 1.
         name: the files become ``name-0000.txt`` and so on, numbered as sequences are in the CSV files.
 
@@ -159,7 +170,7 @@ def write_mot(folder: str | Path, tracks: Tracks, name: str) -> list[Path]:
 
 
 def _mot_columns(tracks: Tracks, rest: tuple[Any, ...]) -> list[np.ndarray]:
-    """Frame, identity, left, top, width and height of each object, all counted from 1, and what follows them."""
+    """Frame, identity, left, top, width and height of each object, all counted from 1, and the columns ``rest``."""
     _, frame, slot = rows = _rows(tracks)
     position, box = np.stack(_pair(tracks.position, rows), -1), np.stack(_pair(tracks.box, rows), -1)
     if not np.isfinite(position + box).all():
@@ -180,13 +191,13 @@ def write_mot_challenge(
 ) -> None:
     """Write a folder that TrackEval reads as it is: ``trackers/vtssi-pyro/data``, ``gt`` and ``seqmap.txt``.
 
-    Sequences that an earlier call wrote there go; other files stay.
+    Sequences of an earlier call are removed; other files stay.
 
     Args:
-        folder: where to; made if missing.
+        folder: the folder to write to; made if missing.
         tracks: (B, T, N, 2), px, with boxes.
         frame_size: (H, W), px.
-        rate: frames per second; None where it is not known, which is written as 1.
+        rate: frames per second; None, written as 1, if it is not known.
         truth: (B, T, N, 2), px, with boxes; None: ``gt`` only tells the sequences' lengths and sizes.
     """
     folder = Path(folder)
@@ -271,7 +282,7 @@ def _intervals(samples: Tensor | None, rows: Rows) -> Iterable[np.ndarray]:
 def _quantiles(values: np.ndarray) -> np.ndarray:
     """Linearly interpolated quantiles along the first axis that pass over NaN.
 
-    ``np.nanquantile`` says the same, one Python call per column.
+    ``np.nanquantile`` gives the same with one Python call per column.
     """
     known = np.isfinite(values).sum(0)  # (R, 2)
     ordered = np.sort(values, axis=0)  # NaN last
@@ -294,7 +305,7 @@ def _write_csv(path: str | Path, header: list[str], columns: Iterable[np.ndarray
 
 
 def _cells(column: np.ndarray) -> list[Any]:
-    """Python values of a column; None, an empty cell, for what is not finite."""
+    """Python values of a column; None, an empty cell, for values that are not finite."""
     if column.dtype.kind != "f":
         return column.tolist()
     finite = np.isfinite(column).tolist()

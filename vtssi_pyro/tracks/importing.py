@@ -15,8 +15,14 @@ from vtssi_pyro.system.naming import natural
 from vtssi_pyro.tracks.export import PREDICTIONS_HEADER, TRACKS_HEADER
 from vtssi_pyro.tracks.tracks import Tracks
 
-VALUES = TRACKS_HEADER[3:]  # x and y, which every row has, and what may be known besides
-IDENTITIES = ("object", "particle", "track", "track_id", "id")  # names of the column, the first that is there
+VALUES = TRACKS_HEADER[3:]  # x and y, which every row has, and columns that may be empty
+IDENTITIES = (
+    "object",
+    "particle",
+    "track",
+    "track_id",
+    "id",
+)  # names of the column; the first present counts
 PREDICTED = set(PREDICTIONS_HEADER) - set(TRACKS_HEADER)  # columns of a file of predictions alone
 
 Identity = int | str
@@ -33,7 +39,7 @@ class _Row(NamedTuple):
 
 
 def holds_tracks(path: str | Path) -> bool:
-    """Whether a path looks like tracks: a CSV or text file, or a folder of MOTChallenge text and no run."""
+    """Tell whether a path looks like tracks: a CSV or text file, or a folder of MOTChallenge text and no run."""
     path = Path(path)
     if not path.is_dir():
         return path.suffix.lower() in (".csv", ".txt")
@@ -41,7 +47,7 @@ def holds_tracks(path: str | Path) -> bool:
 
 
 def read_tracks(path: str | Path, sequences: int | None = None, length: int | None = None) -> Tracks:
-    """Read tracks of either kind: a ``.csv`` as :func:`read_tracks_csv` does, all else as :func:`read_mot`."""
+    """Read tracks of either kind: a ``.csv`` by :func:`read_tracks_csv`, any other path by :func:`read_mot`."""
     read = read_tracks_csv if Path(path).suffix.lower() == ".csv" else read_mot
     return read(path, sequences, length)
 
@@ -55,15 +61,15 @@ def read_tracks_csv(path: str | Path, sequences: int | None = None, length: int 
 
     Args:
         path: the file; ``x`` and ``y`` in pixels, with (0.5, 0.5) the centre of the top-left one.
-        sequences: how many there are; None: as many as have rows.
-        length: frames of each; None: as many as have rows.
+        sequences: number of sequences; None: as many as have rows.
+        length: frames of each sequence; None: as many as have rows.
 
     Returns:
         Tracks (B, T, N, 2), px, float64. Slots are dealt in the order in which objects first appear, those of one
         frame in the order of their identities. Fields that no row knows are None.
 
     Raises:
-        DataError: the table is empty or damaged, or goes beyond the sequences and frames there are.
+        DataError: the table is empty or damaged, or goes beyond ``sequences`` or ``length``.
     """
     with _opened(path) as file:
         reader = csv.reader(file)
@@ -82,20 +88,20 @@ def read_tracks_csv(path: str | Path, sequences: int | None = None, length: int 
 def read_mot(path: str | Path, sequences: int | None = None, length: int | None = None) -> Tracks:
     """Read MOTChallenge text, one file a sequence: frame, id, left, top, width, height and, if known, confidence.
 
-    Frames and the pixel grid count from 1 there, see :func:`~vtssi_pyro.tracks.export.write_mot`; further columns are
+    MOTChallenge counts frames and pixels from 1, see :func:`~vtssi_pyro.tracks.export.write_mot`; further columns are
     passed over. A file without a line is a sequence without objects.
 
     Args:
         path: a file, a folder of files (sequences in the order of their names, 2 before 10), or one that holds the
             files of one tracker as TrackEval expects them, such as ``mot/`` of ``vtssi-pyro track``.
-        sequences: how many there must be; None: any number.
-        length: frames of each; None: up to the last that has a line.
+        sequences: expected number of sequences; None: any number.
+        length: frames of each sequence; None: up to the last that has a line.
 
     Returns:
         See :func:`read_tracks_csv`. Confidences outside [0, 1] are scores of another kind, and unknown.
 
     Raises:
-        DataError: a file is damaged or goes beyond the frames there are, or there are not as many files as sequences.
+        DataError: a file is damaged or goes beyond ``length``, or the number of files is not ``sequences``.
     """
     files = _mot_files(Path(path))
     if sequences not in (None, len(files)):
@@ -123,7 +129,7 @@ def _opened(path: str | Path) -> Iterator[IO[str]]:
 
 
 def _columns(where: str, header: list[str], sequences: int | None) -> dict[str, int]:
-    """The place of each known column."""
+    """Find the index of each known column."""
     if PREDICTED & set(header):
         raise DataError(f"{where}: predictions, expected tracks of frames that were seen, such as tracks.csv")
     columns = {name: header.index(name) for name in ("sequence", "frame", *VALUES) if name in header}
@@ -167,7 +173,7 @@ def _mot_row(where: str, sequence: int, line: str, length: int | None) -> _Row:
 
 
 def _index(where: str, name: str, text: str, first: int, number: int | None) -> int:
-    """A place counted from ``first``, of so many, as one counted from 0."""
+    """Parse an index that counts from ``first``, below ``first + number``, as one that counts from 0."""
     try:
         value = float(text)
     except ValueError:
@@ -180,7 +186,7 @@ def _index(where: str, name: str, text: str, first: int, number: int | None) -> 
 
 
 def _identity(where: str, text: str) -> Identity:
-    """A number where the text is one, so that 7 and 7.0 are the same."""
+    """Parse an identity, a number if the text is one, so that 7 and 7.0 are the same."""
     if not text:
         raise DataError(f"{where}: an object without identity, expected a number or a name")
     try:
@@ -191,7 +197,7 @@ def _identity(where: str, text: str) -> Identity:
 
 
 def _number(where: str, name: str, text: str) -> float:
-    """A finite number; NaN, where a value need not be known, for an empty cell."""
+    """Parse a finite number; an empty cell of a column other than x and y is NaN."""
     needed = name in ("x", "y")
     try:
         value = float(text or math.nan)
@@ -205,7 +211,7 @@ def _number(where: str, name: str, text: str) -> float:
 
 
 def _tracks(rows: list[_Row], sequences: int | None, length: int | None, first: int) -> Tracks:
-    """Rows as tracks; ``first`` is the number of the first frame in the file."""
+    """Collect rows as tracks; ``first`` is the number of the first frame in the file."""
     if sequences is None:
         sequences = 1 + max((row.sequence for row in rows), default=-1)
     if length is None:
@@ -232,7 +238,7 @@ def _tracks(rows: list[_Row], sequences: int | None, length: int | None, first: 
 
 
 def _slots(rows: list[_Row]) -> dict[int, dict[Identity, int]]:
-    """Of each sequence, the slots of its objects."""
+    """Deal slots to the objects of each sequence."""
     begin: dict[int, dict[Identity, int]] = {}
     for row in rows:
         own = begin.setdefault(row.sequence, {})
@@ -245,12 +251,12 @@ def _slots(rows: list[_Row]) -> dict[int, dict[Identity, int]]:
 
 
 def _mot_folders(path: Path) -> list[Path]:
-    """Where a folder for TrackEval holds the files of each tracker."""
+    """Find the folders in which a folder for TrackEval holds the files of each tracker."""
     return sorted(path.glob("trackers/*/data"))
 
 
 def _mot_files(path: Path) -> list[Path]:
-    """The files of a tracker, sequence by sequence."""
+    """List the files of a tracker, sequence by sequence."""
     if not path.is_dir():
         return [path]
     folders = _mot_folders(path) or [path]

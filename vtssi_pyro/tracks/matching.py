@@ -1,4 +1,4 @@
-"""Which track is which object: assignments of least summed distance on a prefix (App. D.2)."""
+"""Assignment of tracks to objects by the least summed distance on a prefix (App. D.2)."""
 
 from itertools import permutations
 
@@ -8,49 +8,59 @@ from torch import Tensor
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.tracks.tracks import Tracks
 
-ENUMERATED_SLOTS = 4  # 4! = 24 assignments are tried at once; beyond that, one linear program a sequence
-EQUAL = 1e-12  # relative: sums of distances that differ by less are equal but for the order in which they are added
+# All 4! = 24 assignments of a batch are tried at once; twice as many slots have 40,320, so the Hungarian method takes
+# over.
+ENUMERATED_SLOTS = 4
+# Relative: sums that differ by less, thousands of roundings, are equal but for the order of addition.
+EQUAL = 1e-12
 
 
-def match(truth: Tracks, found: Tracks, prefix: int) -> Tensor:
-    """Which slot is which object: the assignment of least summed distance on the first frames.
+def assign(truth: Tracks, found: Tracks, prefix: int) -> Tensor:
+    """Assign slots to objects with the least summed distance on the first frames (Kuhn 1955).
 
     As many pairs as possible, min(n, n_found), are made of objects and slots that share a frame of the
-    prefix. A frame in which only one of a pair is there costs as much as the largest distance in the
-    sequence's prefix, so that a slot does not look near for being seldom there.
+    prefix. A frame in which only one of a pair is present costs as much as the largest distance in the
+    sequence's prefix, so that a slot does not seem close because it is seldom present.
 
     Args:
         truth: N objects, (B, T, N, 2), px.
         found: M slots, (B, T, M, 2), px.
-        prefix: number of frames to match on; fewer where the tracks are shorter.
+        prefix: number of frames to assign on; fewer if the tracks are shorter.
 
     Returns:
         For each object its slot, -1 if unmatched, (B, N), int64; it holds for the whole sequence.
 
-    Reference: App. D.2.
+    Raises:
+        UsageError: a prefix without a frame.
+        DataError: tracks of other frames than the truth, or an object that is present without a position.
+
+    Reference: App. D.2; Kuhn, The Hungarian method for the assignment problem, 1955.
     """
     _check(truth, found, prefix)
     cost, feasible = _costs(crop(truth, 0, prefix), crop(found, 0, prefix))
     _, N, M = feasible.shape
-    assign = _by_enumeration if max(N, M) <= ENUMERATED_SLOTS else _by_linear_program
-    slots = assign(cost)  # (B, N), M and above: padding
+    solve = _by_enumeration if max(N, M) <= ENUMERATED_SLOTS else _by_hungarian
+    slots = solve(cost)  # (B, N), M and above: padding
     padded = torch.cat([feasible, feasible.new_zeros(*feasible.shape[:2], 1)], -1)  # (B, N, M + 1)
     kept = padded.gather(-1, slots.clamp(max=M)[..., None])[..., 0]
     return slots.where(kept, torch.full_like(slots, -1))
 
 
 def in_order(tracks: Tracks, reference: Tracks, prefix: int) -> Tracks:
-    """Tracks with each object in the slot that it has in a reference.
+    """Reorder the slots of tracks as in a reference.
 
-    Things that look alike may be dealt to slots in another order each time they are looked for.
+    Objects that look alike may come in another order each time they are tracked.
 
     Args:
         tracks: (B, T, N, 2), px.
-        reference: of the same frames and as many slots.
-        prefix: number of frames to match on.
+        reference: tracks of the same frames with as many slots, (B, T, N, 2), px.
+        prefix: number of frames to assign on.
+
+    Returns:
+        tracks (B, T, N, 2), px.
     """
-    here, there = (t.part(frames=slice(prefix)) for t in (reference, tracks))
-    slots = match(here, there, prefix)
+    seen = slice(prefix)
+    slots = assign(reference.part(frames=seen), tracks.part(frames=seen), prefix)
     for b in (slots < 0).any(1).nonzero()[:, 0].tolist():
         used = set(slots[b].tolist())
         slots[b, slots[b] < 0] = torch.tensor([n for n in range(slots.shape[1]) if n not in used])
@@ -67,7 +77,7 @@ def in_order(tracks: Tracks, reference: Tracks, prefix: int) -> Tracks:
 
 
 def crop(tracks: Tracks, first: int, last: int | None = None) -> Tracks:
-    """Positions of some frames, present only where they are known."""
+    """Cut out the positions of some frames, float64 on the CPU, present only if they are finite."""
     position = tracks.position[:, first:last].detach().double().cpu()
     return Tracks(position, tracks.present[:, first:last].cpu() & position.isfinite().all(-1))
 
@@ -91,7 +101,7 @@ def _check(truth: Tracks, found: Tracks, prefix: int) -> None:
 
 
 def _costs(truth: Tracks, found: Tracks) -> tuple[Tensor, Tensor]:
-    """Cost of each pair on these frames, and whether it shares one; both (B, N, M)."""
+    """Return the cost of each pair on these frames, and whether it shares one; both (B, N, M)."""
     a, b = truth.present[..., :, None], found.present[..., None, :]
     shared = a & b  # (B, T, N, M)
     distance = (truth.position[..., :, None, :] - found.position[..., None, :, :]).norm(dim=-1)
@@ -106,7 +116,7 @@ def _costs(truth: Tracks, found: Tracks) -> tuple[Tensor, Tensor]:
 
 
 def _by_enumeration(cost: Tensor) -> Tensor:
-    """Least assignment of each object to a slot or to padding, (B, N), by trying all; of equals the first."""
+    """Find the least assignment of objects to slots or padding, (B, N), by trying all; of equal ones the first."""
     B, N, M = cost.shape
     size = max(N, M)
     square = cost.new_zeros(B, size, size)
@@ -117,8 +127,8 @@ def _by_enumeration(cost: Tensor) -> Tensor:
     return orders[least.int().argmax(-1), :N]
 
 
-def _by_linear_program(cost: Tensor) -> Tensor:
-    """The same for many slots."""
+def _by_hungarian(cost: Tensor) -> Tensor:
+    """Find the same for many slots by the Hungarian method, sequence by sequence."""
     from scipy.optimize import linear_sum_assignment
 
     B, N, M = cost.shape

@@ -1,4 +1,4 @@
-"""Tracks, whatever tracker made them; how they are joined, cut and moved."""
+"""The tracks of any tracker; how they are joined, cut and moved."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -21,11 +21,11 @@ class Tracks(NamedTuple):
     samples: Tensor | None = None  # (S, B, T, N, 2) sampled positions, of every slot
 
     def cpu(self) -> "Tracks":
-        """The same in the memory of the CPU."""
+        """Copy the tracks to the memory of the CPU."""
         return Tracks._make(None if field is None else field.cpu() for field in self)
 
     def part(self, sequences: slice = EVERY, frames: slice = EVERY) -> "Tracks":
-        """The tracks of some sequences in some frames; both axes stay."""
+        """Cut out the tracks of some sequences in some frames; both axes stay."""
         samples = None if self.samples is None else self.samples[:, sequences, frames]
         fields = (
             None if field is None else field[sequences, frames] for field in self._replace(samples=None)
@@ -33,11 +33,11 @@ class Tracks(NamedTuple):
         return Tracks._make(fields)._replace(samples=samples)
 
     def moved(self, points: Callable[[np.ndarray], np.ndarray], ratio: np.ndarray) -> "Tracks":
-        """The tracks in other pixels, on the CPU.
+        """Convert the tracks to other pixels, on the CPU.
 
         Args:
-            points: from points (..., 2), x and y in these pixels, to points in the others.
-            ratio: (2,) of the others for one of these: factors on width and height, and on standard deviations.
+            points: maps points (..., 2), x and y in these pixels, to points in the other pixels.
+            ratio: (2,) other pixels for one of these along x and y: factors on boxes and on standard deviations.
         """
 
         def point(values: Tensor | None) -> Tensor | None:
@@ -56,7 +56,7 @@ class Tracks(NamedTuple):
 
 
 def concatenated(parts: Sequence[Tracks], axis: int = 0) -> Tracks:
-    """Tracks one after another as one, by sequences (0) or by frames (1)."""
+    """Join tracks one after another, along sequences (axis 0) or frames (axis 1)."""
     columns = zip(Tracks._fields, zip(*parts, strict=True), strict=True)
     return Tracks._make(
         None if c[0] is None else torch.cat(c, axis + (name == "samples")) for name, c in columns

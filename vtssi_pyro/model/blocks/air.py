@@ -253,9 +253,9 @@ class AdditivePicture(PyroModule):
 
     def render(self, objects: Objects, pose: Pose, flatness: Scalar = 1.0) -> Tensor:
         """Mean of the likelihood, (..., T, C, H, W), under a bell-curve mask of some ``flatness``, 1 at test."""
-        glimpses = self.decode(objects.description)  # (..., N, C, G, G)
+        glimpses = self._glimpses(pose, objects)
         mask = bell_mask(self.glimpse, self.config.bell_sigma, flatness, glimpses)
-        return self.draw(pose._replace(appearance=(glimpses * mask).unsqueeze(-5)), objects)
+        return self.draw(pose._replace(appearance=glimpses * mask), objects)
 
     def draw(self, pose: Pose, objects: Objects) -> Tensor:
         """``compose(layers(pose, objects))`` without the layers where glimpses are the same in all frames."""

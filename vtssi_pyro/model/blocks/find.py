@@ -20,6 +20,20 @@ class FinderBase(PyroModule):
     """What most finders share: they need one frame at a time, and take objects to be seen in all frames."""
 
     K = 1  # frames that must be seen at once
+    registers = False  # a position depends on draws of the one before
+
+    def spread_of(
+        self,
+        frames: Tensor,
+        drawn: Tensor,
+        glimpses: Tensor,
+        position: Tensor,
+        objects: Objects,
+        searched: Tensor,
+    ) -> Tensor:
+        """Scales (..., B, T, N, 2) of registered positions: those they were ``searched`` with, which are learned."""
+        del frames, drawn, glimpses, position, objects
+        return searched
 
     def visible(self, frames: Tensor, glimpses: Tensor, position: Tensor, objects: Objects) -> Tensor:
         """Visibility of each object in each frame, in [0, 1], (..., B, T, N); here every present object is visible.

@@ -12,7 +12,7 @@ from vtssi_pyro.model.interfaces import Picture, Sight
 from vtssi_pyro.model.kinds import FINDERS
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops import counting
-from vtssi_pyro.ops.explaining import Placed, crosstalk, explain
+from vtssi_pyro.ops.explaining import Placed, crosstalk, matching_pursuit
 from vtssi_pyro.ops.peaks import bump
 from vtssi_pyro.ops.registration import precision
 from vtssi_pyro.ops.spatial import SIZE_LIMITS, crop, to_pixels
@@ -49,8 +49,8 @@ class FollowingFIND(TemplateFIND):
 
     q(p_t | p_{t-1}, x_t, s, d) as in the paper: a Gaussian gate around p_{t-1} + v_{t-1} on a floor, so that an object
     that was lost is found again. What an object explains is no evidence for the others
-    (:func:`~vtssi_pyro.ops.explaining.explain`): objects that look alike are told apart by where they were, objects
-    that overlap by what they leave each other. An object of which nothing is left to be seen keeps away
+    (:func:`~vtssi_pyro.ops.explaining.matching_pursuit`): objects that look alike are told apart by where they
+    were, objects that overlap by what they leave each other. An object of which nothing is left to be seen keeps away
     from those that are.
     Not in the paper.
     """
@@ -71,13 +71,13 @@ class FollowingFIND(TemplateFIND):
             gate = torch.zeros_like(own) if heading is None else self._gate(heading, own)
             with torch.no_grad():
                 expected = None if heading is None else self._expected(heading)
-                explained, placed = explain(
+                explained, placed = matching_pursuit(
                     own / sharpness, gate / sharpness, mixed, energy, active, expected
                 )
                 near = self._near(placed, objects, own)
-                kept_away = (1 - placed.seen)[..., None, None] * (near - explained).relu()
+                kept_away = (1 - placed.visible)[..., None, None] * (near - explained).relu()
             q = self.locate(own + gate - sharpness * explained - strength * kept_away)
-            heading = self._headed(heading, q.loc.detach(), placed.seen)
+            heading = self._headed(heading, q.loc.detach(), placed.visible)
             loc.append(q.loc)
             scale.append(q.scale)
         return Sight(Normal(torch.stack(loc, -3), torch.stack(scale, -3)), memory=heading)
@@ -126,7 +126,7 @@ class FollowingFIND(TemplateFIND):
                 like.shape[-2:], placed.cell.unbind(-1), reach.flip(-1).unbind(-1), strict=True
             )
         )
-        each = placed.seen[..., None, None] * down.unsqueeze(-1) * across.unsqueeze(-2)
+        each = placed.visible[..., None, None] * down.unsqueeze(-1) * across.unsqueeze(-2)
         return each.sum(-3, keepdim=True) - each
 
     def _gate(self, heading: Heading, like: Tensor) -> Tensor:

@@ -24,9 +24,11 @@ from vtssi_pyro.types import Anneal, Detections, Objects, Pose, Site, State
 class RandomWalkConfig:
     """See :class:`RandomWalk`."""
 
+    scale: float | None = None  # of a step, frame coordinates; None: the model's walk_scale
+
     def build(self, sizes: Sizes) -> "RandomWalk":
         """See :class:`RandomWalk`."""
-        return RandomWalk(sizes.walk_scale)
+        return RandomWalk(sizes.walk_scale if self.scale is None else self.scale, self)
 
 
 class RandomWalk(PyroModule):
@@ -40,10 +42,10 @@ class RandomWalk(PyroModule):
     interacts = False
     sites: tuple[Site, ...] = (POSITION,)
 
-    def __init__(self, scale: float = 0.1) -> None:
+    def __init__(self, scale: float = 0.1, config: RandomWalkConfig | None = None) -> None:
         super().__init__()
         self.scale = scale
-        self.config: Buildable = RandomWalkConfig()
+        self.config: Buildable = config or RandomWalkConfig(scale)
 
     def model(self, t: int, previous: State | None, like: Tensor, warmup: int) -> State:
         """Sample the sites of frame t.

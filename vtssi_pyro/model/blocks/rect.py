@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from vtssi_pyro.model.interfaces import Attention
 from vtssi_pyro.model.kinds import CONSENSUSES
 from vtssi_pyro.model.nn import MLP, Network, recur
-from vtssi_pyro.model.sites import POSITION, draw
+from vtssi_pyro.model.sites import POSITION, draw, draw_intermediate
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops.gaussian import weighted_average
 from vtssi_pyro.types import Objects, Plates
@@ -104,8 +104,10 @@ class RECT(PyroModule):
             q_size, q_position = (q.base_dist for q in attention.locate(frames))  # (B, K, N, 2)
             with plates.objects:
                 # the K frames are an event axis: a plate at -3 would collide with vectorised particles
-                size = pyro.sample("size_hat", _frames_last(q_size)).transpose(-3, -2)  # (..., B, K, N, 2)
-                position = pyro.sample("position_hat", _frames_last(q_position)).transpose(-3, -2)
+                size = draw_intermediate("size_hat", _frames_last(q_size)).transpose(
+                    -3, -2
+                )  # (..., B, K, N, 2)
+                position = draw_intermediate("position_hat", _frames_last(q_position)).transpose(-3, -2)
             d = attention.describe(frames.unsqueeze(-4), position, size).base_dist  # (..., B, K, N, D)
             w = self._weights(c, q_size, d)  # (..., B, K)
             count = pyro.sample("count", _per_sequence(weighted_average(c.loc, c.scale, w).to_event(1)))
@@ -185,7 +187,7 @@ class ClearestFrame(PyroModule):
             q_size, q_position = attention.locate(clearest)
             with plates.objects:
                 size = pyro.sample("size", q_size)
-                position = pyro.sample("position_hat", q_position)
+                position = draw_intermediate("position_hat", q_position)
                 description = pyro.sample(
                     "description", attention.describe(clearest.unsqueeze(-4), position, size)
                 )

@@ -7,8 +7,7 @@ import torch
 from pyro.distributions import Independent, Normal
 from torch import Tensor
 
-from vtssi_pyro.model.blocks.template import TemplateFIND
-from vtssi_pyro.model.interfaces import Picture, Sight
+from vtssi_pyro.model.interfaces import Finder, Picture, Sight
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.registration import register, sharpen
 from vtssi_pyro.types import Appearance, Detections, Objects, Pose
@@ -18,17 +17,19 @@ STEPS = 2  # of a registration; they leave hundredths of a pixel
 
 @dataclass(frozen=True)
 class Registered:
-    """A template search whose positions are registered on the frames, and whose looks its first frames settle.
+    """A finder whose positions are registered on the frames, and whose looks its first frames settle.
 
     Args:
-        finder: searches.
+        finder: one that ``registers``.
         rounds: in which positions and looks are settled in turns.
         settled: frames that settle looks, the first ones; all later ones, in other calls too, go by that.
     """
 
-    finder: TemplateFIND
+    finder: Finder
     rounds: int
     settled: int
+
+    registers = False  # once is enough
 
     @property
     def K(self) -> int:
@@ -38,7 +39,7 @@ class Registered:
     def look(
         self, picture: Picture, frames: Tensor, objects: Objects, before: Detections | None = None
     ) -> Sight:
-        """See :meth:`TemplateFIND.look`."""
+        """See :class:`~vtssi_pyro.model.interfaces.Finder`."""
         sight = self.finder.look(picture, frames, objects, before)
         q: Normal = sight.evidence
         if before is not None and before.appearance is not None:
@@ -53,12 +54,24 @@ class Registered:
         return Sight(Normal(position, scale), appearance, sight.memory)
 
     def step(self, sight: Sight, index: int, previous: Tensor) -> Independent:
-        """See :meth:`TemplateFIND.step`."""
+        """See :class:`~vtssi_pyro.model.interfaces.Finder`."""
         return self.finder.step(sight, index, previous)
 
     def visible(self, frames: Tensor, glimpses: Tensor, position: Tensor, objects: Objects) -> Tensor:
-        """See :meth:`TemplateFIND.visible`."""
+        """See :class:`~vtssi_pyro.model.interfaces.Finder`."""
         return self.finder.visible(frames, glimpses, position, objects)
+
+    def spread_of(
+        self,
+        frames: Tensor,
+        drawn: Tensor,
+        glimpses: Tensor,
+        position: Tensor,
+        objects: Objects,
+        searched: Tensor,
+    ) -> Tensor:
+        """See :class:`~vtssi_pyro.model.interfaces.Finder`."""
+        return self.finder.spread_of(frames, drawn, glimpses, position, objects, searched)
 
     def _settled(self, picture: Picture, frames: Tensor, objects: Objects, position: Tensor) -> Appearance:
         """What the objects look like by some frames (B, T, C, H, W), in which they are near ``position``."""

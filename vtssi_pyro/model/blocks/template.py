@@ -13,7 +13,7 @@ from vtssi_pyro.model.kinds import FINDERS
 from vtssi_pyro.model.nn import MIN_SCALE
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops import counting
-from vtssi_pyro.ops.correlate import match
+from vtssi_pyro.ops.correlate import correlate_template
 from vtssi_pyro.ops.exclusion import exclude
 from vtssi_pyro.ops.spatial import SIZE_LIMITS, paste
 from vtssi_pyro.types import Detections, Objects
@@ -52,6 +52,8 @@ class TemplateFIND(FinderBase):
     Not in the paper; stands in for :class:`FIND` without any other change.
     """
 
+    registers = True
+
     def __init__(self, config: TemplateConfig, sizes: Sizes) -> None:
         super().__init__()
         self.config = config
@@ -78,19 +80,6 @@ class TemplateFIND(FinderBase):
         q: Normal = sight.evidence
         return Normal(q.loc[..., index, :, :], q.scale[..., index, :, :]).to_event(1)
 
-    def spread_of(
-        self,
-        frames: Tensor,
-        drawn: Tensor,
-        glimpses: Tensor,
-        position: Tensor,
-        objects: Objects,
-        searched: Tensor,
-    ) -> Tensor:
-        """Scales (..., B, T, N, 2) of registered positions: those they were ``searched`` with, which are learned."""
-        del frames, drawn, glimpses, position, objects
-        return searched
-
     def search(self, picture: Picture, frames: Tensor, objects: Objects) -> Tensor:
         """Where each object is in each frame: logits (..., B, T, N, h, w) of the cells of the halved frame.
 
@@ -112,9 +101,9 @@ class TemplateFIND(FinderBase):
         return self.log_sharpness.exp() * own + self.rivalry * others
 
     def match(self, frames: Tensor, template: Tensor, norm: Tensor) -> Tensor:
-        """How well templates (..., N, C, h, w) of unit norm fit; see :func:`~vtssi_pyro.ops.correlate.match`."""
+        """Fit of templates (..., N, C, h, w) of unit norm; see :func:`~vtssi_pyro.ops.correlate.correlate_template`."""
         del norm
-        return match(frames, template)
+        return correlate_template(frames, template)
 
     def exclude(self, logits: Tensor, objects: Objects) -> Tensor:
         """The same with the objects keeping each other away."""
