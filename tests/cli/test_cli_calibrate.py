@@ -112,9 +112,7 @@ def test_its_numbers_are_those_of_the_library(place: Path, monkeypatch: pytest.M
     assert before != after
 
 
-def test_it_is_fitted_kept_and_used(
-    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_fitted_kept_and_used(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("samples", SAMPLES), ("count", 30)):
         monkeypatch.setitem(api.calibrate.__kwdefaults__, name, value)
     run, data = Run(place / "digits"), place / "data.npz"

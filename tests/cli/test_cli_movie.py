@@ -264,7 +264,7 @@ def test_a_movie_is_looked_at_as_it_is_said_to_be(place: Path, tmp_path: Path) -
     given = ("--crop", "4,8,80,72", "--background", "smooth", "--polarity", "both")
     done = call("inspect", place / "movie", *given, "--out", tmp_path)
     assert "prepared: crop left=4 top=8 width=80 height=72; luminance; background kind=smooth" in done.stdout
-    said = "--background smooth --polarity both --crop 4,8,80,72 --out looked"
+    said = "--crop 4,8,80,72 --background smooth --polarity both --out looked"
     assert f"vtssi-pyro inspect {place / 'movie'} {said}" in call("inspect", place / "movie", *given).stdout
     assert f"fit with: vtssi-pyro fit {place / 'movie'}\n" in call("inspect", place / "movie").stdout
     assert json.loads((tmp_path / "inspection.json").read_text())["crop"] == [4, 8, 80, 72]
