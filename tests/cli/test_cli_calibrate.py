@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from tiny_run import FRAME, ON_DIGITS, ON_FILE, blobs, call, refused
 
+from vtssi_pyro import Silent, api
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import open_frames
 from vtssi_pyro.evaluation.calibration import assess, calibrate
@@ -44,7 +45,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-TO = ("--observe", OBSERVE, "--samples", 10)
+TO = ("--observe", OBSERVE)
+SAMPLES = 10
+
+
+class Heard(Silent):
+    """Keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
 
 
 def futures(run: Run, data: Path, seed: int, temperature: float = 1.0) -> tuple[Tracks, Tracks]:
@@ -55,7 +67,7 @@ def futures(run: Run, data: Path, seed: int, temperature: float = 1.0) -> tuple[
     return video.truth, drawn.tracks
 
 
-def test_its_numbers_are_those_of_the_library(place: Path) -> None:
+def test_its_numbers_are_those_of_the_library(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is printed is what it finds, of futures that the test draws itself; and so is what is kept."""
     run, fit_on, data = Run(place / "file"), place / "fit.npz", place / "data.npz"
     blobs(fit_on, sequences=25)
@@ -70,6 +82,7 @@ def test_its_numbers_are_those_of_the_library(place: Path) -> None:
     _, drawn = futures(run, data, 1, best)
     after = assess(truth, calibration(drawn, OBSERVE), OBSERVE)
 
+    monkeypatch.setitem(api.calibrate.__kwdefaults__, "samples", SAMPLES)  # fifty of them take long
     result = call("calibrate", run.folder, data, "--fit-on", fit_on, *TO, "--json")
     assert json.loads(result.stdout) == json.loads(
         json.dumps({"before": before.as_dict(), "after": after.as_dict()})
@@ -99,28 +112,37 @@ def test_its_numbers_are_those_of_the_library(place: Path) -> None:
     assert before != after
 
 
-def test_it_is_fitted_kept_and_used(place: Path, tmp_path: Path) -> None:
+def test_it_is_fitted_kept_and_used(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("samples", SAMPLES), ("count", 30)):
+        monkeypatch.setitem(api.calibrate.__kwdefaults__, name, value)
     run, data = Run(place / "digits"), place / "data.npz"
     assert run.calibration is None
-    result = call("calibrate", run.folder, *TO, "--sequences", 30)
+    result = call("calibrate", run.folder, *TO)
     assert "predict uses it" in result.stderr
     calibration = run.calibration
     assert calibration is not None
     assert len(calibration.factors) == 8 - OBSERVE
     with Image.open(run.figures / "reliability.png") as image:
         assert image.format == "PNG"
-    call("calibrate", run.folder, data, *TO, "--sequences", 30)
+    call("calibrate", run.folder, data, *TO)
     assert run.calibration == calibration  # the same seed, the same sequences to fit on
 
     to = (data, "--observe", OBSERVE, "--horizon", 5, "--samples", 10)
     tables, messages = {}, {}
 
-    def predicted(name: str, *args: object) -> None:
-        messages[name] = call("predict", run.folder, *to, "--out", tmp_path / name, *args).stderr
+    def predicted(name: str, checkpoint: str = "last", raw: bool = False) -> None:
+        if raw:
+            heard = Heard()
+            api.forecast(run, data, 5, SAMPLES, observe=OBSERVE, out=tmp_path / name, checkpoint=checkpoint,
+                         raw=True, report=heard)  # fmt: skip
+            messages[name] = "".join(f"warning: {line}" for line in heard.warnings)
+        else:
+            file = run.checkpoint(checkpoint)
+            messages[name] = call("predict", file, *to, "--out", tmp_path / name).stderr
         with (tmp_path / name / "predictions.csv").open(newline="") as file:
             tables[name] = list(csv.DictReader(file))
 
-    predicted("raw", "--raw")
+    predicted("raw", raw=True)
     predicted("mended")
     _, drawn = futures(run, data, 0, calibration.temperature)
     expected = calibration(drawn, OBSERVE).samples.quantile(0.95, 0)  # (B, T, N, 2)
@@ -132,10 +154,11 @@ def test_it_is_fitted_kept_and_used(place: Path, tmp_path: Path) -> None:
     other = checkpoint.load(run.checkpoint())
     next(iter(other["trained"].values())).add_(1e-6)
     checkpoint.save(run.checkpoint("best"), other)
-    predicted("other", "--checkpoint", "best")
+    predicted("other", "best")
     assert messages["other"].count("warning:") == 1
     assert "its calibration is of other weights than checkpoint best" in messages["other"]
-    predicted("other raw", "--checkpoint", "best", "--raw")
+    assert f"vtssi-pyro calibrate {run.checkpoint('best')} makes one" in messages["other"]
+    predicted("other raw", "best", raw=True)
     assert tables["other"] == tables["other raw"]
     assert "warning" not in messages["mended"] + messages["other raw"]
 
@@ -165,8 +188,8 @@ def test_what_cannot_be_is_refused_at_once(place: Path, monkeypatch: pytest.Monk
 
 def test_a_run_on_a_file_is_told_what_to_fit_on(place: Path) -> None:
     run = Run(place / "file")
-    assert "--fit-on FILE.npz" in refused(2, "calibrate", run.folder, "--samples", 10)
-    to = ("--fit-on", place / "other.npz", "--samples", 10, "--observe", OBSERVE)
+    assert "--fit-on FILE.npz" in refused(2, "calibrate", run.folder)
+    to = ("--fit-on", place / "other.npz", "--observe", OBSERVE)
     blobs(place / "other.npz", sequences=25)
     assert "also judges" in refused(2, "calibrate", run.folder, place / "other.npz", *to)
     call("calibrate", run.folder, place / "data.npz", *to)

@@ -228,11 +228,43 @@ def test_what_is_seen_can_be_said(place: Path, tmp_path: Path) -> None:
         assert sheet.width > 8 * 64
 
 
+def test_what_was_said_to_inspect_is_not_said_to_fit(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder of inspect, the movie with it, and hints in Python make the same run."""
+    movie, looked = place / "movie", tmp_path / "looked"
+    hints = Hints(objects=3, object_size=14.0, background="smooth", crop=(4, 8, 80, 72))
+    said = ("--objects", 3, "--object-size", 14, "--background", "smooth", "--crop", "4,8,80,72")
+    call("inspect", movie, *said, "--out", looked)
+    tiny = ("--set", "train.budget=0.0002", "--threads", "1", "--device", "cpu")
+    call("fit", "--prepared", looked, *tiny, "--out", tmp_path / "alone")
+    monkeypatch.chdir(place)
+    call("fit", "movie", "--prepared", looked, *tiny, "--out", tmp_path / "with it")
+    fit(movie, hints=hints, changes=["train.budget=0.0002"], device="cpu", run=tmp_path / "told")
+    told = Run(tmp_path / "told")
+    for name in ("alone", "with it"):
+        run = Run(tmp_path / name)
+        assert run.config == told.config
+        assert (run.folder / "preparation.npz").read_bytes() == (told.folder / "preparation.npz").read_bytes()
+        one, other = run.tracker().state_dict(), told.tracker().state_dict()
+        assert all(torch.equal(one[key], other[key]) for key in other)
+    assert told.config.model.num_objects == 3
+    more = fit(looked, objects=4, changes=["train.budget=0.0002"], device="cpu")
+    assert more.run.config.model.num_objects == 4
+    more = fit(looked, told, changes=["train.budget=0.0002"], device="cpu")  # in frames of the run's size
+    assert more.run.config.model == told.config.model
+    assert "keeps how its movie is prepared" in refused(
+        2, "fit", "--prepared", looked, "--out", told.folder, "--resume"
+    )
+    call("fit", looked, "--out", told.folder, "--resume")
+    assert "damaged, or not" in refused(3, "fit", "--prepared", place, "--out", tmp_path / "no")
+
+
 def test_a_movie_is_looked_at_as_it_is_said_to_be(place: Path, tmp_path: Path) -> None:
     given = ("--crop", "4,8,80,72", "--background", "smooth", "--polarity", "both")
     done = call("inspect", place / "movie", *given, "--out", tmp_path)
     assert "prepared: crop left=4 top=8 width=80 height=72; luminance; background kind=smooth" in done.stdout
-    said = "--background smooth --polarity both --crop 4,8,80,72 --out looked"
+    said = "--crop 4,8,80,72 --background smooth --polarity both --out looked"
     assert f"vtssi-pyro inspect {place / 'movie'} {said}" in call("inspect", place / "movie", *given).stdout
     assert f"fit with: vtssi-pyro fit {place / 'movie'}\n" in call("inspect", place / "movie").stdout
     assert json.loads((tmp_path / "inspection.json").read_text())["crop"] == [4, 8, 80, 72]

@@ -196,7 +196,9 @@ def _untrained(config: Config, store: Store, device: torch.device) -> Tracker:
     path = store.checkpoint("start")
     weights = store.load("start", device)
     with checkpoint.fitting(path):
-        tracker.load_state_dict(weights["trained"] | dict(tracker.named_buffers()))
+        buffers = {name for name, _ in tracker.named_buffers()}  # some of which no checkpoint holds
+        priors = {name: value for name, value in tracker.state_dict().items() if name in buffers}
+        tracker.load_state_dict(weights["trained"] | priors)
     return tracker
 
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from vtssi_pyro.calibration import (
+
+from vtssi_pyro.errors import UsageError
+from vtssi_pyro.evaluation.calibration import (
     FLOOR,
     LEVELS,
     Calibration,
@@ -16,8 +18,6 @@ from vtssi_pyro.calibration import (
     mahalanobis,
     moments,
 )
-
-from vtssi_pyro.errors import UsageError
 from vtssi_pyro.tracks.tracks import Tracks
 
 CLOUDS = 300  # of each kind: rounding spoils some, not all
