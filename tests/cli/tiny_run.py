@@ -48,7 +48,12 @@ KEYS = {
     "observe": 3,
 }
 # By variant, the slots whose block has none of these sizes.
-_BARE = {"air": ("consensus", "finder", "motion"), "find": ("consensus", "motion"), "rect-find": ("motion",)}
+_BARE = {
+    "air": ("consensus", "finder", "motion"),
+    "find": ("consensus", "motion"),
+    "rect-find": ("motion",),
+    "find-mot": ("consensus",),
+}
 _DATA = {"data.sequences": 12, "data.validation_sequences": 4, "data.test_sequences": 6, "data.length": 8}
 
 
