@@ -12,7 +12,7 @@ import pytest
 import torch
 from tiny_run import KEYS, ON_FILE, blobs, call
 
-from vtssi_pyro import Fitted, Run, Silent, calibrate, fit, load, resume, track
+from vtssi_pyro import FirstFrame, Fitted, Run, Silent, calibrate, fit, load, resume, track
 from vtssi_pyro.config import override
 from vtssi_pyro.data import open_frames
 from vtssi_pyro.errors import UsageError
@@ -153,7 +153,9 @@ def test_a_tracker_is_calibrated_on_what_is_given(place: Path, fitted: Fitted) -
 
 
 def test_what_fit_cannot_build_again_is_refused(fitted: Fitted, place: Path) -> None:
+    swapped = load(fitted.run.folder)
+    swapped.consensus = FirstFrame()
     with pytest.raises(UsageError, match="SVI"):
-        fit(place / "data.npz", fitted.tracker)
+        fit(place / "data.npz", swapped)
     with pytest.raises(UsageError, match="unknown preset"):
         fit(preset="quik")
