@@ -149,7 +149,7 @@ def unseen(held_out: dict[str, Any], observe: int) -> list[str]:
         lines.append(
             f"{held_out['ahead']} frames ahead, after {observe}: {held_out['explained_ahead']:.1%} explained, "
             f"predictions {drift[0]:.2f} px off after 1 frame, {drift[-1]:.2f} px after {len(drift)}"
-            + (f" ({straight[-1]:.2f} px had things gone straight on)" if straight else "")
+            + (f" ({straight[-1]:.2f} px had objects gone straight on)" if straight else "")
         )
     return lines
 

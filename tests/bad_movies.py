@@ -134,7 +134,7 @@ BAD: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "an empty film": ("a.mp4", lambda path: film(path, FRAMES[:0]), "holds no video"),
     "a film without a frame": ("a.avi", lambda path: film(path, FRAMES[:0]), "no frames"),
     "no frames": ("a.npy", array(FRAMES[:0]), "no frames"),
-    "no such thing": ("a.gif", lambda path: None, "check the path"),
+    "no such file": ("a.gif", lambda path: None, "check the path"),
     "sizes that change in a folder": ("a", sizes_in_folder, r"7.png has 20x32 pixels \(H x W\), 0.png 32x32"),
     "sizes that change in a TIFF": ("a.tif", sizes_in_tiff, r"frame 1 has 20x32 pixels \(H x W\), the first 32x32"),
     "NaN": ("a.npy", array(np.where(FRAMES == FRAMES[3, 4, 5], np.nan, FRAMES / 255)), "intensity nan"),

@@ -76,14 +76,14 @@ def test_a_run_is_made_to_ship(
 @pytest.mark.parametrize("script", ["movies"], indirect=True)
 @pytest.mark.parametrize("lost", [False, True])
 def test_movies_are_judged_by_their_truth(script: ModuleType, tmp_path: Path, lost: bool) -> None:
-    """Three things a movie's width apart; the tracks of two change places once, that of the third may be missing."""
+    """Three objects a movie's width apart; the tracks of two change places once, that of the third may be missing."""
     path = np.array([[50.0, 50.0], [100.0, 50.0], [150.0, 50.0]])[None].repeat(10, 0)
     rows = ["sequence,frame,object,x,y,x_std,y_std"]
     for t in range(10):
-        for slot, thing in enumerate([0, 1, 2] if t < 6 else [1, 0, 2]):
-            if not (lost and thing == 2):
+        for slot, n in enumerate([0, 1, 2] if t < 6 else [1, 0, 2]):
+            if not (lost and n == 2):
                 off = 3.0 if t == 9 else 0.5  # 3 px: beyond what counts as tracked
-                rows.append(f"0,{t},{slot},{path[t, thing, 0] + off},{path[t, thing, 1]},1.0,1.0")
+                rows.append(f"0,{t},{slot},{path[t, n, 0] + off},{path[t, n, 1]},1.0,1.0")
     table = tmp_path / "tracks.csv"
     table.write_text("\n".join(rows))
     found = script.tracked(script.Drawn(np.zeros((10, 9, 9), np.uint8), path, 10.0), table, 2.5)

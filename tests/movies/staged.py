@@ -39,7 +39,7 @@ def blob(x: float, y: float) -> np.ndarray:
 def movie(
     draw: Callable[..., np.ndarray], sign: float = 1.0, noise: float = 0.02, light: float = 0.0
 ) -> Movie:
-    """Things on a noisy, unevenly lit background, whose light may grow."""
+    """Objects on a noisy, unevenly lit background, whose light may grow."""
     random = np.random.default_rng(1)
     uneven = 0.3 + 0.2 * COLUMN / W + 0.1 * np.sin(ROW / 20)
     frames = []

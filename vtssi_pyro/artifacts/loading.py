@@ -117,7 +117,7 @@ def load(
         device: where it shall be.
 
     Raises:
-        CheckpointError: there is no such thing, or it is damaged.
+        CheckpointError: there is none of that name, or it is damaged.
     """
     return find(source).tracker(checkpoint_name, device)
 

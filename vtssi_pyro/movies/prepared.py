@@ -197,7 +197,7 @@ def look(
     if found.objects == 0 or found.object_size <= 0:
         raise DataError(
             f"{movie.name}: nothing is seen to move (colours count by their brightness alone); if there is something, "
-            "say what: --objects 3 --object-size 20, or --background smooth where things stay put"
+            "say what: --objects 3 --object-size 20, or --background smooth where objects stay put"
         )
     prepared = PreparedMovie.suggested(movie, found, side)
     tell("prepared: " + "; ".join(prepared.preparation.lines()))
