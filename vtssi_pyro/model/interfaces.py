@@ -150,7 +150,7 @@ class Finder(Protocol):
     def spread_of(
         self,
         frames: Tensor,
-        drawn: Tensor,
+        draw: Callable[[Tensor], Tensor],
         glimpses: Tensor,
         position: Tensor,
         objects: Objects,
@@ -160,7 +160,7 @@ class Finder(Protocol):
 
         Args:
             frames: (B, T, C, H, W).
-            drawn: the frames with all objects where they were refined to be, (..., B, T, C, H, W).
+            draw: frames (..., B, T, C, H, W) with all objects at positions; drawn only where that is needed.
             glimpses: (..., B, N, C, G, G).
             position: refined, (..., B, T, N, 2), frame coordinates.
             objects: draws.

@@ -1,5 +1,6 @@
 """Where known objects are, frame by frame: FIND (section 3.2.1, App. B.2.1) and its null object NoFIND."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -25,14 +26,14 @@ class FinderBase(PyroModule):
     def spread_of(
         self,
         frames: Tensor,
-        drawn: Tensor,
+        draw: Callable[[Tensor], Tensor],
         glimpses: Tensor,
         position: Tensor,
         objects: Objects,
         searched: Tensor,
     ) -> Tensor:
         """Scales (..., B, T, N, 2) of registered positions: those they were ``searched`` with, which are learned."""
-        del frames, drawn, glimpses, position, objects
+        del frames, draw, glimpses, position, objects
         return searched
 
     def visible(self, frames: Tensor, glimpses: Tensor, position: Tensor, objects: Objects) -> Tensor:

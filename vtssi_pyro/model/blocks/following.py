@@ -1,5 +1,6 @@
 """A template search that follows objects, near where each moves to, less what the others explain. Not in the paper."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -89,7 +90,7 @@ class FollowingFIND(TemplateFIND):
     def spread_of(
         self,
         frames: Tensor,
-        drawn: Tensor,
+        draw: Callable[[Tensor], Tensor],
         glimpses: Tensor,
         position: Tensor,
         objects: Objects,
@@ -97,7 +98,9 @@ class FollowingFIND(TemplateFIND):
     ) -> Tensor:
         """What the frames leave open of objects that they show; of others how far the search may have gone astray."""
         visible = self.visible(frames, glimpses, position, objects).unsqueeze(-1)
-        return precision(frames - drawn, glimpses, position, objects.size).where(visible > 0, searched)
+        return precision(frames - draw(position), glimpses, position, objects.size).where(
+            visible > 0, searched
+        )
 
     def visible(self, frames: Tensor, glimpses: Tensor, position: Tensor, objects: Objects) -> Tensor:
         """1 where the frame has what the object offers, in full or in part: it may be away for some frames."""

@@ -1,5 +1,6 @@
 """Positions and looks made exact on the frames themselves, at test time. Not in the paper."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -50,7 +51,7 @@ class Registered:
         glimpses = appearance.glimpses
         draw = partial(_drawn, picture, objects, glimpses)
         position = register(frames, draw, glimpses, q.loc, objects.size, STEPS)
-        scale = self.finder.spread_of(frames, draw(position), glimpses, position, objects, q.scale)
+        scale = self.finder.spread_of(frames, draw, glimpses, position, objects, q.scale)
         return Sight(Normal(position, scale), appearance, sight.memory)
 
     def step(self, sight: Sight, index: int, previous: Tensor) -> Independent:
@@ -64,14 +65,14 @@ class Registered:
     def spread_of(
         self,
         frames: Tensor,
-        drawn: Tensor,
+        draw: Callable[[Tensor], Tensor],
         glimpses: Tensor,
         position: Tensor,
         objects: Objects,
         searched: Tensor,
     ) -> Tensor:
         """See :class:`~vtssi_pyro.model.interfaces.Finder`."""
-        return self.finder.spread_of(frames, drawn, glimpses, position, objects, searched)
+        return self.finder.spread_of(frames, draw, glimpses, position, objects, searched)
 
     def _settled(self, picture: Picture, frames: Tensor, objects: Objects, position: Tensor) -> Appearance:
         """What the objects look like by some frames (B, T, C, H, W), in which they are near ``position``."""
