@@ -69,7 +69,8 @@ class FusedAdam(PyroOptim):
         loss = total_loss(terms)
         # Known flaw, kept so that seeds go on to give the weights that the published figures are of: autograd lays a
         # convolution's gradient out channels-last, which torch 2.13's fused Adam on a CPU takes for the parameter's own
-        # order, and gives an LSTM's two biases one gradient, which is clipped twice. loss.backward(inputs=...) mends both.
+        # order, and gives an LSTM's two biases one gradient, which is clipped twice. loss.backward(inputs=...) would
+        # mend both.
         # A roll-out may be of a motion whose means nothing is to be learned of.
         gradients: Sequence[Tensor | None] = [None] * len(self.parameters)
         if loss.requires_grad:
