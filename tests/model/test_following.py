@@ -172,6 +172,7 @@ def test_confidence_stays_where_the_light_fades(follower: Tracker) -> None:
     assert found.confidence[0, 8:13, slot].max() < 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("away", [(0, 5), (5, 40), (60, 100), (20, 100), (0, 90)])
 def test_an_object_that_comes_late_or_leaves_is_told_as_it_is(
     follower: Tracker, away: tuple[int, int]

@@ -177,6 +177,7 @@ def test_mode_leaves_subsampling_alone() -> None:
     assert torch.equal(trace.nodes["z"]["value"], index.double())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("w", [None, 0.4])
 def test_under_an_outer_vectorising_plate(w: float | None) -> None:
     """Five particles at once: five different draws, and the loss that sequential particles estimate."""

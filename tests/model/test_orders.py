@@ -165,6 +165,7 @@ def test_a_chain_goes_on_frame_by_frame(search: str, kind: str, cut: int, tiny, 
         torch.testing.assert_close(rest.chain.state[name], value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search", SEARCHES)
 def test_it_trains_and_forecasts_frame_by_frame(search: str, tiny, frames: Tensor) -> None:
     tracker = tiny(config=replace(small(), finder=SEARCHES[search], order="frame-by-frame")).train()

@@ -164,6 +164,7 @@ def test_vectorised_particles_are_particles(variant: str, finder: str, tiny, fra
     assert guided.nodes["position_1"]["value"].flatten(1).unique(dim=0).shape[0] == 4
 
 
+@pytest.mark.slow
 def test_vectorised_and_sequential_particles_agree(variant: str, finder: str, tiny, blobs) -> None:
     """Mean losses within 4 sigma, and of an average of 20 sequential ones (fails once in 8,000 each)."""
     tracker, frames = tiny(variant, finder), blobs(2, 5)
@@ -198,6 +199,7 @@ def test_predictive_extends_the_sequence(
     assert drawn["position_9"].flatten(1).unique(dim=0).shape[0] == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["find", "vtssi"])
 def test_predictive_conditions_on_the_frames(name: str, tiny, frames: Tensor) -> None:
     """Its observed prefix is the posterior: moments of 200 draws agree within 5 sigma (1 in 20,000)."""

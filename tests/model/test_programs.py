@@ -102,6 +102,7 @@ def test_plain_svi_moves_every_parameter(variant: str, finder: str, tiny, frames
     assert all(torch.isfinite(p).all() for p in tracker.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["find", "vtssi"])
 def test_plain_svi_learns(objective: str, tiny, frames: Tensor) -> None:
     """Sixty steps on two sequences halve the excess of the loss over the noise's entropy."""

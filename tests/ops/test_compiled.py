@@ -9,6 +9,7 @@ from vtssi_pyro.ops.compiled import compilable, compiled
 from vtssi_pyro.ops.exclusion import exclude
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, of its compiler
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_a_compiled_function_and_its_gradient_are_the_same() -> None:
