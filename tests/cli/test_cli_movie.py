@@ -228,6 +228,8 @@ def test_what_is_seen_can_be_said(place: Path, tmp_path: Path) -> None:
         assert sheet.width > 8 * 64
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # six short trainings of a movie
 def test_what_was_said_to_inspect_is_not_said_to_fit(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,11 +238,17 @@ def test_what_was_said_to_inspect_is_not_said_to_fit(
     hints = Hints(objects=3, object_size=14.0, background="smooth", crop=(4, 8, 80, 72))
     said = ("--objects", 3, "--object-size", 14, "--background", "smooth", "--crop", "4,8,80,72")
     call("inspect", movie, *said, "--out", looked)
-    tiny = ("--set", "train.budget=0.0002", "--threads", "1", "--device", "cpu")
+    tiny = ("--set", "train.budget=0.0002", "--set", "calibration=0", "--threads", "1", "--device", "cpu")
     call("fit", "--prepared", looked, *tiny, "--out", tmp_path / "alone")
     monkeypatch.chdir(place)
     call("fit", "movie", "--prepared", looked, *tiny, "--out", tmp_path / "with it")
-    fit(movie, hints=hints, changes=["train.budget=0.0002"], device="cpu", run=tmp_path / "told")
+    fit(
+        movie,
+        hints=hints,
+        changes=["train.budget=0.0002", "calibration=0"],
+        device="cpu",
+        run=tmp_path / "told",
+    )
     told = Run(tmp_path / "told")
     for name in ("alone", "with it"):
         run = Run(tmp_path / name)
@@ -249,9 +257,11 @@ def test_what_was_said_to_inspect_is_not_said_to_fit(
         one, other = run.tracker().state_dict(), told.tracker().state_dict()
         assert all(torch.equal(one[key], other[key]) for key in other)
     assert told.config.model.num_objects == 3
-    more = fit(looked, objects=4, changes=["train.budget=0.0002"], device="cpu")
+    more = fit(looked, objects=4, changes=["train.budget=0.0002", "calibration=0"], device="cpu")
     assert more.run.config.model.num_objects == 4
-    more = fit(looked, told, changes=["train.budget=0.0002"], device="cpu")  # in frames of the run's size
+    more = fit(
+        looked, told, changes=["train.budget=0.0002", "calibration=0"], device="cpu"
+    )  # in frames of the run's size
     assert more.run.config.model == told.config.model
     assert "keeps how its movie is prepared" in refused(
         2, "fit", "--prepared", looked, "--out", told.folder, "--resume"
