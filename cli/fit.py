@@ -71,7 +71,7 @@ def fit(
     from vtssi_pyro.artifacts.loading import find
     from vtssi_pyro.artifacts.run import Run
     from vtssi_pyro.errors import UsageError
-    from vtssi_pyro.movies.prepared import PreparedMovie
+    from vtssi_pyro.movies.prepared import PreparedMovie, was_kept
     from vtssi_pyro.system.machine import prepare
     from vtssi_pyro.train.presets import DEFAULT_VARIANTS
 
@@ -101,7 +101,10 @@ def fit(
             )
         preset = preset or "quick"
         prepare(threads)
-        movie = PreparedMovie.load(prepared, data) if prepared and data else prepared
+        read = prepared and (
+            data or not was_kept(prepared)
+        )  # else it is read where options have been checked
+        movie = PreparedMovie.load(prepared, data) if read else prepared
         fitted = api.fit(
             movie or data, start or variant or DEFAULT_VARIANTS.get(preset, "vtssi"), preset=preset, run=out,
             runs=RUNS, device=device, report=reporter(), objects=objects, changes=changes,

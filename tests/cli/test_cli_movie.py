@@ -267,7 +267,7 @@ def test_what_was_said_to_inspect_is_not_said_to_fit(
         2, "fit", "--prepared", looked, "--out", told.folder, "--resume"
     )
     call("fit", looked, "--out", told.folder, "--resume")
-    assert "damaged, or not" in refused(3, "fit", "--prepared", place, "--out", tmp_path / "no")
+    assert "cannot read" in refused(3, "fit", "--prepared", place, "--out", tmp_path / "no")
 
 
 def test_a_movie_is_looked_at_as_it_is_said_to_be(place: Path, tmp_path: Path) -> None:
