@@ -117,7 +117,7 @@ class Filter:
         size = (self.tracker.picture.frame_size,) * 2
         with _quiet(self.tracker):
             with mode(), fuse({}, lambda msg: None, self.program.rule) as record:
-                states = self._transitions(chain, chain.state, horizon)
+                states = self._transitions(chain.state, horizon)
             pose = self._pose(chain.objects, stacked(states), chain.found)
             rendered = self.tracker.picture.draw(pose, chain.objects)
             position = pose.position
@@ -130,7 +130,7 @@ class Filter:
                         name: pyro.sample(name, q.expand((num_samples, *q.batch_shape)))
                         for name, q in chain.q.items()
                     }
-                    paths = self._transitions(chain, drawn, horizon)
+                    paths = self._transitions(drawn, horizon)
                 path = torch.stack([state["position"] for state in paths], -3)
                 samples = to_pixels(path + self._offset(chain).unsqueeze(-3), size)
                 tracks = tracks._replace(
@@ -138,7 +138,7 @@ class Filter:
                 )
         return Estimate(tracks, rendered, chain.objects.description)
 
-    def _transitions(self, chain: Chain, start: State, horizon: int) -> list[State]:
+    def _transitions(self, start: State, horizon: int) -> list[State]:
         """The states of the frames behind one, as the motion draws them under whatever handlers there are."""
         state, states = start, []
         for t in range(1, horizon + 1):
@@ -158,9 +158,8 @@ class Filter:
             tracks = Tracks._make(
                 value if value is None else value.reshape(*x.shape[:2], *value.shape[2:]) for value in tracks
             )
-        looks = objects.description.unflatten(0, (len(x), -1))[
-            :, 0
-        ]  # of its first frame where each is by itself
+        # Where every frame stands by itself, the looks are those of a sequence's first frame.
+        looks = objects.description.unflatten(0, (len(x), -1))[:, 0]
         return Estimate(tracks, rendered.reshape(x.shape), looks)
 
     def _tracks(
