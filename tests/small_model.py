@@ -9,8 +9,10 @@ from vtssi_pyro.model.blocks.mot import MOTConfig
 from vtssi_pyro.model.blocks.rect import RECTConfig
 from vtssi_pyro.model.blocks.template import TemplateConfig
 from vtssi_pyro.model.config import ModelConfig
-from vtssi_pyro.model.program import stacked
-from vtssi_pyro.types import Latents
+from vtssi_pyro.model.handlers import mode
+from vtssi_pyro.model.interfaces import Motion
+from vtssi_pyro.model.program import ahead, stacked
+from vtssi_pyro.types import Latents, State
 
 K = M = 3
 SIDE = 20  # of the frames, pixels
@@ -46,3 +48,9 @@ def small(finder: str = "learned", num_objects: int = 2) -> ModelConfig:
 def positions(latents: Latents) -> Tensor:
     """Final positions (..., B, T, N, 2) of all frames."""
     return stacked(latents.states)["position"]
+
+
+def rolled_out(motion: Motion, start: State, horizon: int) -> State:
+    """Modes of the next frames, (..., horizon, N, dims), by site."""
+    with mode():
+        return stacked(ahead(motion, start, horizon))

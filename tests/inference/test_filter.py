@@ -6,7 +6,7 @@ from dataclasses import replace
 import pyro
 import pytest
 import torch
-from small_model import positions, small
+from small_model import positions, rolled_out, small
 from torch import Tensor
 
 from vtssi_pyro.errors import UsageError
@@ -121,7 +121,7 @@ def test_the_modes_ahead_are_those_of_the_guide_and_of_the_rollout(tiny, frames:
     assert torch.equal(torch.get_rng_state(), state)  # what is drawn within is none of the caller's business
     with mode(), torch.no_grad():
         latents = tracker.guide(frames, horizon=4)
-        rolled = tracker.motion.rollout(latents.chain.state, 4)["position"]
+        rolled = rolled_out(tracker.motion, latents.chain.state, 4)["position"]
     torch.testing.assert_close(told.position, to_pixels(positions(latents), (SIDE, SIDE)))
     torch.testing.assert_close(told.position[:, 6:], to_pixels(rolled, (SIDE, SIDE)))
     for t in range(7, 11):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pyro import poutine
 from pyro.infer import Trace_ELBO
-from small_model import FINDERS, positions
+from small_model import FINDERS, positions, rolled_out
 from torch import Tensor
 
 from vtssi_pyro.model.blocks.air import StridedAIRConfig
@@ -204,11 +204,11 @@ def test_what_has_not_learned_to_turn_goes_straight_on(tiny, config: ModelConfig
     static = torch.zeros(1, 2, motion.lstm.body.input_size - 6, dtype=torch.float64)
     m = motion.infer(static, path[:, :5])[0].mean[:, -1]
     start = {"position": path[:, 4], "motion": m}
-    found = motion.rollout(start, 4)["position"]
+    found = rolled_out(motion, start, 4)["position"]
     torch.testing.assert_close(found, path[:, 5:], atol=0.01, rtol=0)
     with torch.no_grad():  # and what has, does not
         motion.motion.body.loc[-1].bias[0] = -0.5
-    assert (motion.rollout(start, 4)["position"] - path[:, 5:])[:, -1, :, 0].max() < -0.1
+    assert (rolled_out(motion, start, 4)["position"] - path[:, 5:])[:, -1, :, 0].max() < -0.1
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_a_rollout_is_the_repeated_transition(residual: bool, tiny, config: Mode
     static, position = moving(tracker)
     motion = tracker.motion.infer(static, position)[0].mean
     start = {"position": position[:, 2].clamp(-1, 1), "motion": motion[:, 2]}
-    found = tracker.motion.rollout(start, 3)
+    found = rolled_out(tracker.motion, start, 3)
     assert found["position"].shape == (2, 3, 2, 2)
     assert found["motion"].shape == (2, 3, *motion.shape[2:])
     state = start
@@ -255,7 +255,7 @@ def test_a_rollout_is_the_repeated_transition(residual: bool, tiny, config: Mode
         with torch.no_grad():
             for parameter in tracker.motion.position.body.loc.parameters():
                 parameter.zero_()
-        still = tracker.motion.rollout(start, 3)["position"]
+        still = rolled_out(tracker.motion, start, 3)["position"]
         torch.testing.assert_close(still, start["position"].unsqueeze(1).expand_as(still))
 
 
@@ -267,7 +267,9 @@ def test_predictions_stay_in_the_frame(residual: bool, tiny, config: ModelConfig
         tracker.motion.position.body.loc[-1].bias.fill_(5.0)  # ever on, to the right and down
     _, position = moving(tracker)
     motion = torch.zeros(2, 2, tracker.motion.dims, dtype=torch.float64)
-    path = tracker.motion.rollout({"position": position[:, 0].clamp(-1, 1), "motion": motion}, 40)["position"]
+    path = rolled_out(tracker.motion, {"position": position[:, 0].clamp(-1, 1), "motion": motion}, 40)[
+        "position"
+    ]
     assert path.abs().max() <= 1
     assert path[:, -1].min() > 0.9
 

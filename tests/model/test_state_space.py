@@ -10,7 +10,7 @@ from pyro import poutine
 from pyro.distributions import Independent, Normal
 from pyro.infer import SVI, Trace_ELBO
 from pyro.optim import Adam
-from small_model import positions
+from small_model import positions, rolled_out
 from torch import Tensor, nn
 
 from vtssi_pyro.inference.filter import Stream, forecast, track
@@ -103,7 +103,7 @@ def test_it_goes_on_where_it_stopped(gliding: Tracker, frames: Tensor) -> None:
 def test_a_rollout_is_the_repeated_transition(gliding: Tracker) -> None:
     motion = torch.tensor([0.1, -0.2]).double().expand(1, 2, 2)
     start = {"position": torch.zeros(1, 2, 2).double(), "motion": motion}
-    ahead = gliding.motion.rollout(start, 3)
+    ahead = rolled_out(gliding.motion, start, 3)
     steps = torch.arange(1, 4).double().view(3, 1, 1)
     torch.testing.assert_close(ahead["position"], steps * motion.unsqueeze(-3))
     assert ahead["motion"].shape == (1, 3, 2, 2)

@@ -6,6 +6,7 @@ from typing import Any
 import pyro
 import pytest
 import torch
+from small_model import rolled_out
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -74,7 +75,7 @@ def test_overshooting_pulls_predicted_motions_alone(tiny, frames: Tensor) -> Non
     torch.testing.assert_close(terms["rollout"], plain["rollout"])
     inferred, start = motion.infer(x.static, x.position)[0].mean, motion.M
     known = {"position": x.position[:, start - 1], "motion": inferred[:, start - 1]}
-    ahead = motion.rollout(known, 6 - start)
+    ahead = rolled_out(motion, known, 6 - start)
     expected = -0.5 * (ahead["motion"] - inferred[:, start:]).square().sum()
     torch.testing.assert_close(terms["overshooting"], expected)
     alone = x._replace(present=torch.zeros_like(x.present))

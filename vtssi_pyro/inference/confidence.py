@@ -2,11 +2,33 @@
 
 from torch import Tensor
 
-from vtssi_pyro.model.interfaces import Picture
-from vtssi_pyro.types import Objects, Pose
+from vtssi_pyro.model.interfaces import Motion, Picture
+from vtssi_pyro.ops import counting
+from vtssi_pyro.types import Appearance, Detections, Objects, Pose, State
 
 # that an object may be in a frame, beside its brightness on the whole: light changes and dyes bleach, by up to a half
 DIMMEST, BRIGHTEST = 0.5, 2.0
+
+
+def looks(picture: Picture, objects: Objects, found: Detections) -> Appearance:
+    """Glimpses and tight boxes of the objects: settled on frames by the finder, or else by their descriptions."""
+    return found.appearance or picture.appearance(objects)
+
+
+def counted_pose(motion: Motion, objects: Objects, states: State, appearance: Appearance) -> Pose:
+    """Pose of the objects that are counted, each wholly present.
+
+    Args:
+        motion: says what its states mean, and perhaps how looks change.
+        objects: draws.
+        states: (..., T, N, dims) by site.
+        appearance: of the objects, where the motion does not say it.
+    """
+    present = counting.present(objects.count, objects.size.shape[-2]).to(objects.size)
+    pose = motion.pose(objects, states, present)
+    if pose.appearance is not None:
+        return pose
+    return pose._replace(appearance=appearance.glimpses.unsqueeze(-5))
 
 
 def explained_share(x: Tensor, picture: Picture, pose: Pose, objects: Objects) -> tuple[Tensor, Tensor]:

@@ -11,18 +11,27 @@ from pyro.distributions import Normal
 from torch import Tensor
 
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.inference.confidence import explained_share
+from vtssi_pyro.inference.confidence import counted_pose, explained_share, looks
 from vtssi_pyro.inference.hypotheses import Settled, select_hypothesis
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.model.handlers import fuse, mode, temper
 from vtssi_pyro.model.interfaces import predictive
-from vtssi_pyro.model.program import ONE_AT_A_TIME, Tracker, at_once, channelled, evaluating, fold, stacked
+from vtssi_pyro.model.program import (
+    ONE_AT_A_TIME,
+    Tracker,
+    ahead,
+    at_once,
+    channelled,
+    evaluating,
+    fold,
+    stacked,
+)
 from vtssi_pyro.model.sites import POSITION
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.spatial import size_to_pixels, to_pixels
 from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
-from vtssi_pyro.types import Appearance, Chain, Detections, Latents, Objects, Pose, State
+from vtssi_pyro.types import Appearance, Chain, Latents, Objects
 
 WINDOW = 64  # frames that the model sees at a time at most; more would only take more memory
 TIDIED = 4  # batches after which freed memory is given back; each time costs as much as part of a batch
@@ -117,57 +126,53 @@ class Filter:
         size = (self.tracker.picture.frame_size,) * 2
         with _quiet(self.tracker):
             with mode(), fuse({}, lambda msg: None, self.program.rule) as record:
-                states = self._transitions(chain.state, horizon)
-            pose = self._pose(chain.objects, stacked(states), chain.found)
-            rendered = self.tracker.picture.draw(pose, chain.objects)
+                states = ahead(self.tracker.motion, chain.state, horizon)
+            picture, motion, objects = self.tracker.picture, self.tracker.motion, chain.objects
+            appearance = looks(picture, objects, chain.found)
+            pose = counted_pose(motion, objects, stacked(states), appearance)
+            rendered = picture.draw(pose, objects)
             position = pose.position
             unknown = position.new_full(position.shape[:-1], torch.nan)
             scale = torch.stack([record.densities[POSITION.at(t + 1)].stddev for t in range(horizon)], -3)
-            tracks = self._tracks(chain.objects, position, scale, chain.found, unknown)
+            tracks = self._tracks(objects, position, scale, appearance, unknown)
             if num_samples:
                 with temper(temperature):
                     drawn = {
                         name: pyro.sample(name, q.expand((num_samples, *q.batch_shape)))
                         for name, q in chain.q.items()
                     }
-                    paths = self._transitions(drawn, horizon)
+                    paths = ahead(self.tracker.motion, drawn, horizon)
                 path = torch.stack([state["position"] for state in paths], -3)
-                samples = to_pixels(path + self._offset(chain).unsqueeze(-3), size)
+                samples = to_pixels(path + self._box(objects, appearance)[0].unsqueeze(-3), size)
                 tracks = tracks._replace(
                     samples=samples, scale=samples.std(0) if num_samples > 1 else tracks.scale
                 )
         return Estimate(tracks, rendered, chain.objects.description)
 
-    def _transitions(self, start: State, horizon: int) -> list[State]:
-        """The states of the frames behind one, as the motion draws them under whatever handlers there are."""
-        state, states = start, []
-        for t in range(1, horizon + 1):
-            state = self.tracker.motion.model(t, state, state["position"], 0)
-            states.append(state)
-        return states
-
     def _estimate(self, x: Tensor, latents: Latents) -> Estimate:
-        objects, chain = latents.objects, latents.chain
-        pose = self._pose(objects, stacked(latents.states), chain.found)
+        objects = latents.objects
+        picture, motion = self.tracker.picture, self.tracker.motion
+        appearance = looks(picture, objects, latents.chain.found)
+        pose = counted_pose(motion, objects, stacked(latents.states), appearance)
         observed = fold(x) if self.tracker.per_frame else x
-        rendered, confidence = explained_share(observed, self.tracker.picture, pose, objects)
+        rendered, confidence = explained_share(observed, picture, pose, objects)
         densities = (latents.densities[POSITION.at(t + 1)] for t in range(pose.position.shape[-3]))
         scale = torch.stack([q.stddev for q in densities], -3)
-        tracks = self._tracks(objects, pose.position, scale, chain.found, confidence)
+        tracks = self._tracks(objects, pose.position, scale, appearance, confidence)
         if self.tracker.per_frame:  # every frame was a sequence of its own
             tracks = Tracks._make(
                 value if value is None else value.reshape(*x.shape[:2], *value.shape[2:]) for value in tracks
             )
         # Where every frame stands by itself, the looks are those of a sequence's first frame.
-        looks = objects.description.unflatten(0, (len(x), -1))[:, 0]
-        return Estimate(tracks, rendered.reshape(x.shape), looks)
+        descriptions = objects.description.unflatten(0, (len(x), -1))[:, 0]
+        return Estimate(tracks, rendered.reshape(x.shape), descriptions)
 
     def _tracks(
-        self, objects: Objects, position: Tensor, scale: Tensor, found: Detections, confidence: Tensor
+        self, objects: Objects, position: Tensor, scale: Tensor, appearance: Appearance, confidence: Tensor
     ) -> Tracks:
         """Tracks (b, T, N, ...) in pixels of positions (b, T, N, 2) in frame coordinates."""
         size = (self.tracker.picture.frame_size,) * 2
-        offset, box = self._box(objects, found)
+        offset, box = self._box(objects, appearance)
         present = counting.present(objects.count, position.shape[-2])
         present = present.unsqueeze(-2).expand(position.shape[:-1])
         centre = to_pixels(position + offset.unsqueeze(-3), size)
@@ -179,25 +184,11 @@ class Filter:
             confidence=confidence,
         )
 
-    def _pose(self, objects: Objects, states: State, found: Detections) -> Pose:
-        """Where the objects are that are counted, with glimpses as they are known best."""
-        present = counting.present(objects.count, objects.size.shape[-2]).to(objects.size)
-        pose = self.tracker.motion.pose(objects, states, present)
-        if pose.appearance is not None:  # the motion says how looks change
-            return pose
-        return pose._replace(appearance=self._appearance(objects, found).glimpses.unsqueeze(-5))
-
-    def _appearance(self, objects: Objects, found: Detections) -> Appearance:
-        return found.appearance or self.tracker.picture.appearance(objects)
-
-    def _box(self, objects: Objects, found: Detections) -> tuple[Tensor, Tensor]:
+    def _box(self, objects: Objects, appearance: Appearance) -> tuple[Tensor, Tensor]:
         """Offset and size of what tracks are read off: tight boxes, or attention windows."""
         if self.asked.tight:
-            return self._appearance(objects, found).box
+            return appearance.box
         return torch.zeros_like(objects.size), objects.size
-
-    def _offset(self, chain: Chain) -> Tensor:
-        return self._box(chain.objects, chain.found)[0]
 
 
 def track(
@@ -263,10 +254,10 @@ def forecast(
             if num_samples:
                 estimate = _with_samples(estimate, num_samples, temperature)
             if horizon:
-                ahead = filter_.ahead(belief, horizon, num_samples, temperature)
+                later = filter_.ahead(belief, horizon, num_samples, temperature)
                 if x.dim() == 4:
-                    ahead = ahead._replace(frames=ahead.frames.squeeze(2))
-                estimate = joined([estimate, ahead], 1)
+                    later = later._replace(frames=later.frames.squeeze(2))
+                estimate = joined([estimate, later], 1)
             parts.append(estimate)
     return joined(parts, 0)
 
@@ -345,9 +336,11 @@ def windows(filter_: Filter, x: Tensor) -> Iterator[Tensor]:
 def joined(parts: Sequence[Estimate], axis: int) -> Estimate:
     """Estimates one after another as one, by sequences (0) or by frames (1)."""
     tracks = concatenated([part.tracks for part in parts], axis)
-    looks = [part.appearance for part in parts]
+    descriptions = [part.appearance for part in parts]
     return Estimate(
-        tracks, torch.cat([part.frames for part in parts], axis), looks[0] if axis else torch.cat(looks)
+        tracks,
+        torch.cat([part.frames for part in parts], axis),
+        descriptions[0] if axis else torch.cat(descriptions),
     )
 
 

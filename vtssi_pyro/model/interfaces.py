@@ -220,9 +220,6 @@ class Predictive(Motion, Protocol):
     def scales(self) -> Iterable[nn.Parameter]:
         """The parameters on which only the widths of densities depend: all that a recipe's last stage trains."""
 
-    def rollout(self, start: State, num_steps: int) -> State:
-        """Modes of the next frames, (..., num_steps, N, dims), by site."""
-
 
 def predictive(motion: Motion) -> Predictive:
     """A motion, as one that predicts.

@@ -402,6 +402,21 @@ def channelled(frames: Tensor) -> Tensor:
     return frames.unsqueeze(2) if frames.dim() == 4 else frames
 
 
+def ahead(motion: Motion, start: State, horizon: int) -> list[State]:
+    """The states of the frames behind one, by the transition prior, under the handlers at hand.
+
+    Args:
+        motion: a motion that predicts.
+        start: state (..., N, dims) of the last frame before these, by site.
+        horizon: frames to predict; sites count them from 1.
+    """
+    state, states = start, []
+    for t in range(1, horizon + 1):
+        state = motion.model(t, state, state["position"], 0)
+        states.append(state)
+    return states
+
+
 def stacked(states: list[State]) -> State:
     """States frame by frame as one, (..., T, N, dims), of the sites that all of them have."""
     common = [name for name in states[0] if all(name in state for state in states)]

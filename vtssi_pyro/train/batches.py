@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.data.dataset import Dataset
-from vtssi_pyro.inference.confidence import explained_share
+from vtssi_pyro.inference.confidence import counted_pose, explained_share, looks
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.interfaces import predictive
 from vtssi_pyro.model.program import Program, Tracker, at_once, channelled, evaluating, stacked
@@ -99,9 +99,7 @@ def positions(tracker: Tracker, program: Program, frames: Tensor) -> Positions:
     objects, states = found.objects, stacked(found.states)
     static = motion.static(picture, objects, found.chain.found)
     present = counting.present(objects.count, objects.size.shape[-2])
-    appearance = found.chain.found.appearance or picture.appearance(objects)
-    pose = motion.pose(objects, states, present.to(objects.size))
-    pose = pose._replace(appearance=appearance.glimpses.unsqueeze(-5))
+    pose = counted_pose(motion, objects, states, looks(picture, objects, found.chain.found))
     _, confidence = explained_share(frames, picture, pose, objects)
     return Positions(present, static, states["position"], confidence > SEEN)
 

@@ -13,7 +13,7 @@ from vtssi_pyro.model.blocks.mot import RandomWalk
 from vtssi_pyro.model.blocks.rect import FirstFrame
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.interfaces import predictive
-from vtssi_pyro.model.program import Program, Tracker
+from vtssi_pyro.model.program import Program, Tracker, ahead, stacked
 from vtssi_pyro.train.batches import Batches, Positions, frame_batches, position_batches, positions
 from vtssi_pyro.train.elbo import Elbo, Terms
 from vtssi_pyro.train.recipe import Scheduled, Stage
@@ -53,8 +53,8 @@ def extras(tracker: Tracker, x: Tensor, stage: Stage, now: Scheduled) -> Terms:
         # from modes, as predictions start at test time
         with torch.no_grad(), poutine.block(), mode():
             found = positions(tracker, program_of(tracker, stage), x)
-        ahead = rollout(tracker, found, stage, now)
-        terms |= {name: now.rollout_weight * value for name, value in ahead.items()}
+        later = rollout(tracker, found, stage, now)
+        terms |= {name: now.rollout_weight * value for name, value in later.items()}
     return terms
 
 
@@ -74,12 +74,13 @@ def rollout(tracker: Tracker, batch: Positions, stage: Stage, now: Scheduled) ->
     seen = position if stage.overshooting else position[..., :start, :, :]
     inferred = motion.infer(batch.static, seen)[0].mean
     known = {"position": position[..., start - 1, :, :], "motion": inferred[..., start - 1, :, :]}
-    ahead = motion.rollout(known, last - start)
-    error = ahead["position"] - position[..., start:, :, :]
+    with mode():
+        later = stacked(ahead(motion, known, last - start))
+    error = later["position"] - position[..., start:, :, :]
     distance = (error.square().sum(-1) + 1e-4).sqrt()  # (..., B, T - start, N)
     terms = {"rollout": -(distance * counts).sum() / ROLLOUT_SCALE}
     if stage.overshooting:
-        stray = (ahead["motion"] - inferred[..., start:, :, :].detach()).square().sum(-1)
+        stray = (later["motion"] - inferred[..., start:, :, :].detach()).square().sum(-1)
         terms["overshooting"] = -stage.overshooting * (stray * counts).sum()
     return terms
 

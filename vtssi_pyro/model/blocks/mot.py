@@ -171,14 +171,6 @@ class StateSpace(RandomWalk):
             draw(self.sites[1], t, Normal(*now).to_event(1))
         return memory
 
-    def rollout(self, start: State, num_steps: int) -> State:
-        """Modes of the next frames given a state (..., N, dims): (..., num_steps, N, dims), by site."""
-        state, states = start, []
-        for _ in range(num_steps):
-            state = {name: q.base_dist.loc for name, q in self.transition(state).items()}
-            states.append(state)
-        return {name: torch.stack([state[name] for state in states], -3) for name in start}
-
     def fused(self, at: Moment, warmup: int) -> bool:
         """Whether a site combines a proposal with a prediction: all do beyond M."""
         return at.site in self.sites and at.t > warmup
