@@ -15,7 +15,8 @@ from vtssi_pyro.model.blocks.following import FollowingFIND, Heading
 from vtssi_pyro.model.blocks.rect import ClearestFrameConfig
 from vtssi_pyro.model.blocks.spots import SpotsConfig
 from vtssi_pyro.model.config import ModelConfig, TestTime
-from vtssi_pyro.model.program import Tracker, build, channelled
+from vtssi_pyro.model.program import Tracker, build
+from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.ops.peaks import peaks, summit
 from vtssi_pyro.ops.spatial import to_frame
 from vtssi_pyro.types import Objects

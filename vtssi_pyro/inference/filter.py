@@ -16,9 +16,10 @@ from vtssi_pyro.inference.hypotheses import Settled, select_hypothesis
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.model.handlers import fuse, mode, temper
 from vtssi_pyro.model.interfaces import predictive
-from vtssi_pyro.model.program import ONE_AT_A_TIME, Tracker, at_once, channelled, evaluating, fold, stacked
+from vtssi_pyro.model.program import ONE_AT_A_TIME, Tracker, at_once, evaluating, fold, stacked
 from vtssi_pyro.model.sites import POSITION
 from vtssi_pyro.ops import counting
+from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.ops.spatial import size_to_pixels, to_pixels
 from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.tracks.tracks import Tracks, concatenated

@@ -11,8 +11,9 @@ from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.inference.confidence import explained_share
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.interfaces import predictive
-from vtssi_pyro.model.program import Program, Tracker, at_once, channelled, evaluating, stacked
+from vtssi_pyro.model.program import Program, Tracker, at_once, evaluating, stacked
 from vtssi_pyro.ops import counting
+from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.recipe import Stage
