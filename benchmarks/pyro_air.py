@@ -102,7 +102,7 @@ def compare(batch: int = 16, length: int = 10, repeats: int = 10) -> dict[str, A
     """Time both steps in turn on as many frames; the package reads them as sequences."""
     device = torch.device("cpu")
     config = workload(batch=batch, length=length)
-    frames = digits(config, batch, length).frames(slice(None)).flatten(0, 1)
+    frames = digits(config, batch, length).frames(slice(None)).flatten(0, 2)  # (B T, H, W): one channel
     with as_in_training():
         found = against(trainer(config, device).advance, "air", stepper(frames), repeats)
     speed = {name: len(frames) / seconds for name, seconds in found["seconds"].items()}

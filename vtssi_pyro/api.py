@@ -1,8 +1,8 @@
 """The one door: fit a tracker, track with it, forecast, evaluate, calibrate; the command line calls nothing else.
 
 A *tracker* is a :class:`~vtssi_pyro.model.program.Tracker`, what :func:`fit` returned, a run or its folder, the name of
-weights that ship (``"moving-mnist"``), or a configuration. *Data* are tensors or arrays (S, T, H, W) or (T, H, W),
-uint8 or floats in [0, 1], a file of them, a movie's file or folder, or a data set.
+weights that ship (``"moving-mnist"``), or a configuration. *Data* are tensors or arrays in grey, (S, T, H, W),
+(T, H, W) or (S, T, 1, H, W), uint8 or floats in [0, 1], a file of them, a movie's file or folder, or a data set.
 """
 
 import os

@@ -175,7 +175,7 @@ def stream_latency(tracker: Tracker, frames: Tensor, repeats: int) -> float:
 
     Args:
         tracker: a tracker in evaluation mode.
-        frames: (B, T, H, W), more than the stream's first tracks wait for.
+        frames: (B, T, C, H, W), more than the stream's first tracks wait for.
         repeats: number of times that the sequences are streamed.
 
     Returns:
@@ -201,7 +201,7 @@ def sampling_speed(tracker: Tracker, observed: Tensor, repeats: int) -> float | 
 
     Args:
         tracker: a tracker in evaluation mode.
-        observed: (S, T, H, W), the observed frames, S at least the sequences of FUTURES.
+        observed: (S, T, C, H, W), the observed frames, S at least the sequences of FUTURES.
         repeats: number of timings, of which the median counts.
 
     Returns:

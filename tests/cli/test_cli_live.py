@@ -38,7 +38,7 @@ def frames() -> np.ndarray:
     digits = moving_digits("linear", load_digits("embedded", "test"), sequences=8, seed=3, length=LENGTH)
     assert digits.counts is not None
     chosen = int((digits.counts == 2).nonzero()[0])
-    return (255 * digits.frames(torch.tensor([chosen]))[0]).round().byte().numpy()
+    return (255 * digits.frames(torch.tensor([chosen]))[0, :, 0]).round().byte().numpy()
 
 
 def rows(path: Path) -> np.ndarray:

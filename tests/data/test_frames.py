@@ -23,7 +23,7 @@ def pixels(path: Path) -> torch.Tensor:
     assert len(video) == 1
     assert video.truth is None
     assert video.counts is None
-    return (video.frames(slice(None))[0] * 255).round().byte()
+    return (video.frames(slice(None))[0, :, 0] * 255).round().byte()
 
 
 def test_pngs_in_natural_order(tmp_path: Path) -> None:

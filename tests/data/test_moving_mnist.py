@@ -35,7 +35,8 @@ def single(data: MovingDigits, slot: int) -> MovingDigits:
 def placed(sprites: Sprites, centres: Tensor, frame_size: tuple[int, int]) -> Tensor:
     """One sequence (T, H, W) of the first sprite at centres (T, 2)."""
     which, counts = torch.zeros(1, 1, dtype=torch.long), torch.ones(1, dtype=torch.long)
-    return MovingDigits(sprites, which, centres[None, :, None], counts, frame_size).frames(slice(None))[0]
+    data = MovingDigits(sprites, which, centres[None, :, None], counts, frame_size)
+    return data.frames(slice(None))[0, :, 0]
 
 
 def chi_square(observed: Tensor) -> float:
@@ -154,7 +155,7 @@ def test_sub_pixel_drawing_equals_bilinear_interpolation(shapes: Sprites) -> Non
 def test_truth_is_the_middle_of_what_is_drawn(embedded: dict[str, Sprites]) -> None:
     """Of the first and last inked column and row, to within half a pixel."""
     data = moving_digits("linear", embedded["test"], sequences=60, length=8, objects=1)
-    inked = data.frames(slice(None))[data.counts == 1] > 0  # (b, T, 50, 50)
+    inked = data.frames(slice(None))[data.counts == 1, :, 0] > 0  # (b, T, 50, 50)
     truth = data.truth.position[data.counts == 1, :, 0]  # (b, T, 2)
     for axis, ink in enumerate((inked.any(-2), inked.any(-1))):
         first = ink.int().argmax(-1)
@@ -233,7 +234,7 @@ def test_the_interface(frame_size: int | tuple[int, int], shapes: Sprites) -> No
     whole = data.frames(slice(None))
     assert (len(data), data.length) == (30, 7)
     assert (height, width) == ((50, 50) if frame_size == 50 else frame_size)
-    assert whole.shape == (30, 7, height, width)
+    assert whole.shape == (30, 7, 1, height, width)
     assert whole.dtype == torch.float32
     index = torch.tensor([4, 29, 4, -1])
     assert torch.equal(data.frames(index, 3, start=2), whole[index, 2:5])

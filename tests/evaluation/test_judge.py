@@ -42,7 +42,7 @@ class Oracle:
     per_frame_count: bool = False
 
     def track(self, frames: Tensor) -> Tracks:
-        index = (255 * frames[:, 0, 0, 0]).round().long()
+        index = (255 * frames[:, 0, 0, 0, 0]).round().long()
         position, present = self.truth.position[index], self.truth.present[index]
         if self.permuted:
             order = torch.rand(len(index), N).argsort(-1)[:, None].expand(-1, T, -1)
@@ -52,7 +52,7 @@ class Oracle:
 
     def forecast(self, frames: Tensor, horizon: int, samples: int) -> Tracks | None:
         length = frames.shape[1] + horizon
-        return self.track(frames[:, :1].expand(-1, length, -1, -1))
+        return self.track(frames[:, :1].expand(-1, length, -1, -1, -1))
 
 
 class CentreOfMass:
@@ -61,7 +61,7 @@ class CentreOfMass:
     per_frame_count = False
 
     def track(self, frames: Tensor) -> Tracks:
-        frames = frames.clone()
+        frames = frames[:, :, 0].clone()
         frames[..., 0, 0] = 0
         axis = torch.arange(SIDE) + 0.5
         light = frames.sum((-2, -1))

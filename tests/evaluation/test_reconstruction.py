@@ -14,11 +14,13 @@ from vtssi_pyro.inference.filter import forecast, track
 from vtssi_pyro.model import program as tracker
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.program import at_once, build
+from vtssi_pyro.ops.channels import channelled
 
 
 @pytest.fixture
 def clips(frames: Tensor) -> Clips:
-    return Clips("movie", frames.flatten(0, 1).repeat(3, 1, 1)[:23], 5, turned=False, pixel=2.0)
+    movie = channelled(frames).flatten(0, 1).repeat(3, 1, 1, 1)[:23]
+    return Clips("movie", movie, 5, turned=False, pixel=2.0)
 
 
 def test_what_is_explained_is_what_is_not_left_over(config: ModelConfig, clips: Clips) -> None:

@@ -15,7 +15,8 @@ from vtssi_pyro.model.blocks.following import FollowingFIND, Heading
 from vtssi_pyro.model.blocks.rect import ClearestFrameConfig
 from vtssi_pyro.model.blocks.spots import SpotsConfig
 from vtssi_pyro.model.config import ModelConfig, TestTime
-from vtssi_pyro.model.program import Tracker, build, channelled
+from vtssi_pyro.model.program import Tracker, build
+from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.ops.peaks import peaks, summit
 from vtssi_pyro.ops.spatial import to_frame
 from vtssi_pyro.types import Objects
@@ -291,7 +292,7 @@ def test_less_than_two_fifths_of_an_object_is_none(follower: Tracker, shade: flo
 
 
 def test_clips_overlap_and_turn() -> None:
-    movie = torch.randint(0, 256, (12, 6, 6), dtype=torch.uint8)
+    movie = torch.randint(0, 256, (12, 1, 6, 6), dtype=torch.uint8)
     clips = Clips("movie", movie, 5)
     assert (len(clips), clips.length, clips.frame_size) == (8 * SYMMETRIES, 5, (6, 6))
     torch.testing.assert_close(clips.frames(slice(3, 4))[0], movie[3:8].float() / 255)

@@ -20,7 +20,8 @@ from vtssi_pyro.model.blocks.rect import ClearestFrameConfig, CountRECTConfig, F
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.handlers import mode, propose
-from vtssi_pyro.model.program import ORDERS, Tracker, build, channelled
+from vtssi_pyro.model.program import ORDERS, Tracker, build
+from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.types import Anneal, Detections
 
 M = 3

@@ -79,8 +79,8 @@ def test_things_that_stand_out_are_found(movie: PreparedMovie) -> None:
 def test_some_frames_are_held_out(total: int) -> None:
     assert 0 < held(total) <= total / 4 + 1
     assert 2 <= clip_length(total) <= total - held(total)
-    frames = torch.arange(total, dtype=torch.uint8)[:, None, None].expand(total, 8, 8)
-    movie = PreparedMovie(array_movie("movie", frames.numpy()), frames, Preparation(()))
+    frames = torch.arange(total, dtype=torch.uint8)[:, None, None, None].expand(total, 1, 8, 8)
+    movie = PreparedMovie(array_movie("movie", frames[:, 0].numpy()), frames, Preparation(()))
     learned, kept = movie_clips(movie, clip_length(total), held(total))
     last = round(255 * float(learned.frames(slice(len(learned) // 8 - 1, len(learned) // 8)).max()))
     first = round(255 * float(kept.frames(slice(0, 1)).min()))

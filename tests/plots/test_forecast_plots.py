@@ -32,7 +32,7 @@ def test_futures_fan_out_from_what_was_seen(tmp_path: Path) -> None:
     )
     tracks = Tracks(position.where(present[..., None], torch.nan), present, samples=samples)
     path = tmp_path / "futures.png"
-    futures(path, torch.zeros(B, 50, 50), tracks, seen)
+    futures(path, torch.zeros(B, 1, 50, 50), tracks, seen)
     with Image.open(path) as image:
         colours = np.asarray(image.convert("RGB")).astype(int)
     orange, blue = ((np.abs(colours - np.array(c)).sum(-1) < 60) for c in IDENTITIES[:2])
@@ -40,12 +40,12 @@ def test_futures_fan_out_from_what_was_seen(tmp_path: Path) -> None:
     assert blue.sum() > 100
     assert orange.nonzero()[0].mean() < blue.nonzero()[0].mean()  # above
     bare = tracks._replace(samples=None)
-    futures(tmp_path / "modes.png", torch.zeros(B, 50, 50), bare, seen)
+    futures(tmp_path / "modes.png", torch.zeros(B, 1, 50, 50), bare, seen)
     assert (tmp_path / "modes.png").read_bytes() != path.read_bytes()
     holed = samples.clone()
     holed[::2, :, seen:] = torch.nan
     holed[:, :, -2:, 1] = torch.nan  # of one object nothing is left in the end
-    futures(tmp_path / "holed.png", torch.zeros(B, 50, 50), tracks._replace(samples=holed), seen)
+    futures(tmp_path / "holed.png", torch.zeros(B, 1, 50, 50), tracks._replace(samples=holed), seen)
     assert (tmp_path / "holed.png").read_bytes() != path.read_bytes()
 
 

@@ -23,13 +23,13 @@ WIDTH, HEIGHT = W * SCALE, H * SCALE
 
 def squares(boxes: bool = True) -> tuple[np.ndarray, Tracks]:
     """White squares, 10 px wide, one moving right and one down; the second sequence has the first only."""
-    frames = np.zeros((B, T, H, W), np.uint8)
+    frames = np.zeros((B, T, 1, H, W), np.uint8)
     position = torch.full((B, T, N, 2), torch.nan)
     for b in range(B):
         for t in range(T):
             for n in range(N - b):
                 x, y = (4 + 3 * t, 15) if n == 0 else (36, 12 + 2 * t)
-                frames[b, t, y : y + 10, x : x + 10] = 255
+                frames[b, t, 0, y : y + 10, x : x + 10] = 255
                 position[b, t, n] = torch.tensor([x + 5.0, y + 5.0])
     present = position.isfinite().all(-1)
     return frames, Tracks(position, present, torch.full((B, T, N, 2), 10.0) if boxes else None)
@@ -63,7 +63,7 @@ def test_boxes_sit_just_around_their_objects(tmp_path: Path) -> None:
     assert {picture.shape for picture in pictures} == {expected}
     for t, picture in enumerate(pictures):
         for b in range(B):
-            shown = frames[b, t].repeat(SCALE, 0).repeat(SCALE, 1)
+            shown = frames[b, t, 0].repeat(SCALE, 0).repeat(SCALE, 1)
             assert (tile(picture, 0, b) == shown[..., None]).all()  # no tracks: the frame, pixel by pixel
             drawn = tile(picture, 1, b)
             left, right = (4 + 3 * t) * SCALE, (14 + 3 * t) * SCALE
@@ -138,7 +138,7 @@ def test_an_animation_stays_small(tmp_path: Path) -> None:
     ramp = torch.linspace(0, 50, 20)
     y, x = torch.meshgrid(torch.arange(50.0), torch.arange(50.0), indexing="ij")
     blobs = torch.exp(-((x - ramp[:, None, None]) ** 2 + (y - 25) ** 2) / 60).expand(3, 20, 50, 50)
-    blobs = (blobs + 0.02 * torch.rand(3, 20, 50, 50)).clamp(0, 1)
+    blobs = (blobs + 0.02 * torch.rand(3, 20, 50, 50)).clamp(0, 1).unsqueeze(2)
     overlay_gif(tmp_path / "a.gif", [Panel(str(n), blobs) for n in range(4)])
     assert (tmp_path / "a.gif").stat().st_size < 1_500_000
     assert len(read_gif(tmp_path / "a.gif")) == 20
@@ -194,9 +194,16 @@ def test_the_palette_holds_every_identity_exactly() -> None:
 
 
 def test_frames_of_bytes_and_of_intensities_look_alike() -> None:
-    frames = torch.randint(0, 256, (3, 5, 5), dtype=torch.uint8)
+    frames = torch.randint(0, 256, (3, 1, 5, 5), dtype=torch.uint8)
     assert (to_greys(frames) == to_greys(frames.double() / 255)).all()
-    assert to_greys(torch.tensor([-1.0, 2.0, torch.nan])).tolist() == [0, GREYS - 1, 0]
+    assert to_greys(torch.tensor([[[-1.0, 2.0, torch.nan]]])).tolist() == [[0, GREYS - 1, 0]]
+
+
+def test_of_several_channels_the_brightest_shows() -> None:
+    frames = torch.zeros(2, 3, 4, 5)
+    frames[0, 1], frames[1, 2] = 1.0, 0.5
+    assert to_greys(frames).shape == (2, 4, 5)
+    assert (to_greys(frames) == to_greys(frames.amax(1, keepdim=True))).all()
 
 
 def test_a_running_mean_passes_over_gaps_and_keeps_lines() -> None:

@@ -10,7 +10,8 @@ from small_model import rolled_out
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vtssi_pyro.model.program import Tracker, channelled
+from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.train.batches import Positions
 from vtssi_pyro.train.graph import numbers, on_device
 from vtssi_pyro.train.objective import OBJECTIVES

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.model.program import Tracker, channelled
+from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.train import training
 from vtssi_pyro.train.elbo import ELBOS, Elbo
 from vtssi_pyro.train.recipe import Scheduled, Stage, TrainConfig

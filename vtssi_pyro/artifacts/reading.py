@@ -60,7 +60,7 @@ class Opened(NamedTuple):
             return seen, tracks.part(slice(SHOWN))
         small = thumbnails(self.movie.movie, WIDEST, min(frames - first, LONGEST), first)
         tracks = tracks.part(frames=slice(first, first + LONGEST))
-        return small.frames[None], tracks.moved(lambda points: points * small.ratio, small.ratio)
+        return small.frames[None, :, None], tracks.moved(lambda points: points * small.ratio, small.ratio)
 
 
 def brought(source: Source) -> Source:
@@ -146,7 +146,7 @@ def sequences(source: Source, loaded: Loaded) -> Dataset:
 
 
 def _of_movie(movie: PreparedMovie) -> Opened:
-    return Opened(ArrayDataset(movie.name, movie.frames.numpy()), movie)
+    return Opened(ArrayDataset(movie.name, movie.frames[None].numpy()), movie)
 
 
 def called(source: Source) -> str:
@@ -204,7 +204,7 @@ def read_all(
         length: frames.
         loaded: the tracker.
         report: told how far it is.
-        read: what to do with frames (b, length, H, W), the first of which is of the sequence of that number.
+        read: what to do with frames (b, length, C, H, W), the first of which is of the sequence of that number.
         rendered: sequences whose rendered frames are kept; None: all.
     """
     tracks: list[Tracks] = []
@@ -223,10 +223,10 @@ def read_all(
 
 
 def live_frame(frame: np.ndarray, side: int) -> Tensor:
-    """A frame (1, 1, S, S) in steps of 1/255, as frames of files are kept."""
+    """A frame (1, 1, 1, S, S) in steps of 1/255, as frames of files are kept."""
     if frame.shape != (side, side):
         height, width = frame.shape
         raise DataError(f"frames have {height}x{width} pixels (H x W), the run's model expects {side}x{side}")
     if not (0 <= frame.min() and frame.max() <= 1):
         raise DataError(f"a frame has intensities from {frame.min()} to {frame.max()}: expected [0, 1]")
-    return torch.from_numpy(np.round(255 * frame).astype(np.float32) / 255)[None, None]
+    return torch.from_numpy(np.round(255 * frame).astype(np.float32) / 255)[None, None, None]

@@ -1,6 +1,7 @@
 """A data set of frames in an array, most often one mapped from a file."""
 
 import copy
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from vtssi_pyro.data.dataset import Index, rows, span
 from vtssi_pyro.errors import DataError
+from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.tracks.tracks import Tracks
 
 _FULL = {"uint8": 255.0, "uint16": 65535.0, "bool": 1.0}  # the value of white, by dtype
@@ -21,11 +23,12 @@ class ArrayDataset:
     """Frames in an array, often a file's, with truth if it is known; a :class:`~vtssi_pyro.data.dataset.Dataset`.
 
     Intensities become float32 in [0, 1]: uint8 is divided by 255, uint16 by 65,535, bool becomes 0 and 1;
-    floats stay as they are, or are divided by 255 if one is above 1. Frames (T, H, W) are one sequence.
+    floats stay as they are, or are divided by 255 if one is above 1.
 
     Args:
         name: the file's name in error messages.
-        frames: (S, T, H, W) or (T, H, W), intensities.
+        frames: (S, T, 1, H, W), intensities in grey; (S, T, H, W) get their channel axis here, and (T, H, W), which
+            are one sequence, that of sequences, too.
         position: (S, T, N, 2) centres in pixels, NaN for an absent object; without S for one sequence.
         counts: (S,) numbers of objects; None: those present in the first frame.
         boxes: (S, T, N, 2) width and height of the tight boxes, pixels.
@@ -42,8 +45,8 @@ class ArrayDataset:
         """Check all values once; only floats have to be read for this."""
         self.name = str(name)
         single = frames.ndim == 3
-        self._frames = frames[None] if single else frames
-        self._check_frames()
+        self._frames = channelled(frames[None] if single else frames)
+        self._check_frames(frames.shape)
         self._full = _FULL.get(frames.dtype.name) or self._full_of_floats()
         self._position = self._truth("positions", position, single)
         self._boxes = self._truth("boxes", boxes, single)
@@ -73,7 +76,7 @@ class ArrayDataset:
     @property
     def frame_size(self) -> tuple[int, int]:
         """(H, W) in pixels."""
-        return self._frames.shape[2], self._frames.shape[3]
+        return self._frames.shape[-2], self._frames.shape[-1]
 
     @property
     def truth(self) -> Tracks | None:
@@ -88,22 +91,23 @@ class ArrayDataset:
         return self._counts
 
     def frames(self, index: Index, length: int | None = None, start: int = 0) -> Tensor:
-        """Read frames (b, t, H, W) in [0, 1], and no others; see :meth:`Dataset.frames`."""
+        """Read frames (b, t, C, H, W) in [0, 1], and no others; see :meth:`Dataset.frames`."""
         chosen, times = rows(index, len(self)).cpu(), span(length, start, self.length)
         if self._resident is not None:
             chosen = chosen.to(self._resident.device)
             return self._resident[chosen, times.start : times.stop].float().div_(self._full)
-        picked = self._frames[chosen.numpy()[:, None], np.arange(times.start, times.stop)]  # (b, t, H, W)
+        picked = self._frames[chosen.numpy()[:, None], np.arange(times.start, times.stop)]  # (b, t, C, H, W)
         return torch.from_numpy(picked.astype(np.float32)).div_(self._full)
 
-    def _check_frames(self) -> None:
+    def _check_frames(self, given: tuple[int, ...]) -> None:
+        """Refuse what makes no sense as frames, which had some shape when they were given."""
         frames = self._frames
-        if frames.ndim != 4:
+        if frames.ndim != 5 or frames.shape[2] != 1:
             raise DataError(
-                f"{self.name}: frames have shape {frames.shape}, expected (S, T, H, W) or (T, H, W) in grey"
+                f"{self.name}: frames have shape {given}, expected (S, T, H, W), (T, H, W) or (S, T, 1, H, W) in grey"
             )
         if 0 in frames.shape:
-            raise DataError(f"{self.name}: no frames, their shape is {frames.shape}")
+            raise DataError(f"{self.name}: no frames, their shape is {given}")
         if frames.dtype.name not in _FULL and frames.dtype.kind != "f":
             raise DataError(
                 f"{self.name}: frames are {frames.dtype}, expected uint8, uint16, bool, or floats in [0, 1] "
@@ -116,18 +120,18 @@ class ArrayDataset:
         for first, frames in self._chunks():
             valid = np.isfinite(frames) & (frames >= 0) & (frames <= 255)
             if not valid.all():
-                s, t, y, x = (int(i) for i in np.argwhere(~valid)[0])
+                s, t, c, y, x = (int(i) for i in np.argwhere(~valid)[0])
                 raise DataError(
                     f"{self.name}: sequence {first[0] + s}, frame {first[1] + t} has the intensity "
-                    f"{frames[s, t, y, x]} at row {y}, column {x}: expected [0, 1] or 0 to 255"
+                    f"{frames[s, t, c, y, x]} at row {y}, column {x}: expected [0, 1] or 0 to 255"
                 )
             highest = max(highest, float(frames.max()))
         return 255.0 if highest > 1 else 1.0
 
     def _chunks(self) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
         """Blocks of frames with the sequence and frame they start at, so that the memory stays bounded."""
-        sequences, length, height, width = self._frames.shape
-        at_once = max(1, _CHUNK // (height * width))  # frames
+        sequences, length = self._frames.shape[:2]
+        at_once = max(1, _CHUNK // math.prod(self._frames.shape[2:]))  # frames
         many, long = max(1, at_once // length), min(length, at_once)
         for s in range(0, sequences, many):
             for t in range(0, length, long):

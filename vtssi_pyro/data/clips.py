@@ -20,7 +20,7 @@ class Clips:
 
     Args:
         name: the movie's name in error messages.
-        movie: frames (T, S, S), uint8 or floats in [0, 1].
+        movie: frames (T, C, S, S), uint8 or floats in [0, 1].
         length: frames of a clip.
         turned: whether clips come in all symmetries; False: only as they are.
         pixel: width of a pixel in pixels of the stored movie.
@@ -58,7 +58,7 @@ class Clips:
     @property
     def frame_size(self) -> tuple[int, int]:
         """(H, W) in pixels."""
-        return self._movie.shape[1], self._movie.shape[2]
+        return self._movie.shape[-2], self._movie.shape[-1]
 
     def to(self, device: torch.device | str) -> Self:
         """Copy the movie of the clips to a device's memory."""
@@ -67,7 +67,7 @@ class Clips:
         return made
 
     def frames(self, index: Index, length: int | None = None, start: int = 0) -> Tensor:
-        """Frames (b, t, H, W) in [0, 1] of some clips; see :meth:`Dataset.frames`."""
+        """Frames (b, t, C, H, W) in [0, 1] of some clips; see :meth:`Dataset.frames`."""
         chosen, times = rows(index, len(self)).to(self._movie.device), span(length, start, self.length)
         first, ahead = self._begins[chosen % len(self._begins)], torch.arange(times.start, times.stop)
         when = first[:, None] + ahead.to(first.device)

@@ -47,7 +47,7 @@ class Dataset(Protocol):
             start: the first frame, counted from 0.
 
         Returns:
-            frames (b, t, H, W) float32 in [0, 1].
+            frames (b, t, C, H, W) float32 in [0, 1]; C is 1 for grey.
         """
         ...
 
@@ -95,7 +95,7 @@ class Part:
         return type(self)(self.whole.to(device), self._rows.start, self._rows.stop)
 
     def frames(self, index: Index, length: int | None = None, start: int = 0) -> Tensor:
-        """Read frames of some sequences of this part, (b, t, H, W) in [0, 1]."""
+        """Read frames of some sequences of this part, (b, t, C, H, W) in [0, 1]."""
         return self.whole.frames(rows(index, len(self)) + self._rows.start, length, start)
 
 

@@ -21,7 +21,7 @@ def open_frames(source: str | os.PathLike[str] | np.ndarray | Tensor) -> ArrayDa
     stay as they are, in [0, 1] or 0 to 255.
 
     Args:
-        source: frames (S, T, H, W) or (T, H, W), or the path of a file or folder.
+        source: frames in grey, (S, T, H, W), (T, H, W) or (S, T, 1, H, W), or the path of a file or folder.
 
     Returns:
         The data set.

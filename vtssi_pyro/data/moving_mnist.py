@@ -75,7 +75,7 @@ class MovingDigits:
         return Tracks(self.position.masked_fill(absent, nan), present, box.masked_fill(absent, nan))
 
     def frames(self, index: Index, length: int | None = None, start: int = 0) -> Tensor:
-        """Draw frames (b, t, H, W) in [0, 1]; overlapping digits add up, cut off at 1, or the brighter shows."""
+        """Draw frames (b, t, 1, H, W) in [0, 1]; overlapping digits add up, cut off at 1, or the brighter shows."""
         chosen = rows(index, len(self)).to(self.counts.device)
         position = self.position[chosen][:, span(length, start, self.length)]
         which, counts = self.which[chosen], self.counts[chosen]
@@ -83,10 +83,10 @@ class MovingDigits:
         images = self.sprites.images[which].float() / 255 * present[..., None, None]  # (b, N, G, G)
         boxes = self.sprites.sizes[which].float()
         if self.blend == "sum":
-            return draw(images, boxes, position, self.frame_size).clamp_(0, 1)
+            return draw(images, boxes, position, self.frame_size).clamp_(0, 1).unsqueeze(2)
         singles = (images[:, [i]] for i in range(images.shape[1]))
         drawn = (draw(x, boxes[:, [i]], position[:, :, [i]], self.frame_size) for i, x in enumerate(singles))
-        return torch.stack(list(drawn)).amax(0)
+        return torch.stack(list(drawn)).amax(0).unsqueeze(2)
 
     def to(self, device: torch.device | str) -> Self:
         """Copy the data to another device, where frames are then drawn."""

@@ -99,6 +99,6 @@ def _digits(length: int, side: int, objects: int, seed: int) -> Drawn:
     truth = data.truth
     assert truth is not None
     assert truth.box is not None
-    frames = (255 * data.frames(slice(0, 1))[0]).round().byte().numpy()
+    frames = (255 * data.frames(slice(0, 1))[0, :, 0]).round().byte().numpy()
     path = truth.position[0].numpy()
     return Drawn(frames, path, float(truth.box[0, 0].max()))

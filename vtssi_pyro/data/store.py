@@ -33,7 +33,7 @@ def write(path: Path | str, dataset: Dataset, chunk: int = 256) -> None:
 
     Raises:
         OutOfResources: the disk is full.
-        UsageError: the file cannot be written.
+        UsageError: the file cannot be written, or the frames are not grey.
     """
     shape = (len(dataset), dataset.length, *dataset.frame_size)
     truth, counts = dataset.truth, dataset.counts
@@ -71,6 +71,8 @@ def read(path: Path | str) -> ArrayDataset:
 def _pixels(dataset: Dataset, chunk: int) -> Iterator[np.ndarray]:
     for first in range(0, len(dataset), chunk):
         frames = dataset.frames(slice(first, first + chunk))
+        if frames.shape[2] != 1:
+            raise UsageError(f"files hold frames in grey, these have {frames.shape[2]} channels")
         yield frames.mul_(255).round_().byte().cpu().numpy()
 
 

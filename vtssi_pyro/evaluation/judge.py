@@ -24,7 +24,7 @@ class MultiObjectTracker(Protocol):
         """Track the objects of the frames.
 
         Args:
-            frames: (B, T, H, W), intensities in [0, 1].
+            frames: (B, T, C, H, W), intensities in [0, 1].
 
         Returns:
             tracks (B, T, N, 2), px, of any number of slots.
@@ -35,7 +35,7 @@ class MultiObjectTracker(Protocol):
         """Track the frames and predict those that follow; a tracker that cannot predict always returns None.
 
         Args:
-            frames: (B, T, H, W), intensities in [0, 1].
+            frames: (B, T, C, H, W), intensities in [0, 1].
             horizon: frames to predict, 1 or more.
             samples: number of sampled futures; 0: none.
 

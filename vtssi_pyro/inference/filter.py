@@ -21,13 +21,13 @@ from vtssi_pyro.model.program import (
     Tracker,
     ahead,
     at_once,
-    channelled,
     evaluating,
     fold,
     stacked,
 )
 from vtssi_pyro.model.sites import POSITION
 from vtssi_pyro.ops import counting
+from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.ops.spatial import size_to_pixels, to_pixels
 from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
@@ -49,7 +49,7 @@ class Estimate(NamedTuple):
     """What is told of frames."""
 
     tracks: Tracks
-    frames: Tensor  # (B, T, C, H, W) rendered means; without C where the frames had none
+    frames: Tensor  # (B, T, C, H, W) rendered means
     appearance: Tensor  # (B, N, D) what each object looks like: d at its mode
 
 
@@ -80,7 +80,8 @@ class Filter:
         """Decide what the objects are.
 
         Args:
-            frames: (B, T, C, H, W), in [0, 1] or uint8; of many, some from all over them are looked at.
+            frames: (B, T, C, H, W) or, in grey, (B, T, H, W), in [0, 1] or uint8; of many, some from all over them are
+                looked at.
             settle: first frames that may tell; never fewer than ``needed``. None: all. Only where several hypotheses
                 are tried; otherwise the consensus looks at the first K.
         """
@@ -95,7 +96,12 @@ class Filter:
             return Belief(select_hypothesis(self.tracker, self.program, _floats(some), number, run))
 
     def step(self, belief: Belief, frames: Tensor) -> tuple[Belief, Estimate]:
-        """Read the next frames: (B, T, C, H, W), in [0, 1] or uint8; the first time ``needed`` at least."""
+        """Read the next frames, the first time ``needed`` at least.
+
+        Args:
+            belief: of the frames before.
+            frames: (B, T, C, H, W) or, in grey, (B, T, H, W), in [0, 1] or uint8.
+        """
         x = _floats(channelled(frames))
         program = self.program
         if belief.consensus is not None and belief.chain is None:
@@ -104,8 +110,6 @@ class Filter:
         with _quiet(self.tracker), mode():
             latents = program.guide(x, chain=chain)
             estimate = self._estimate(x, latents)
-        if frames.dim() == 4:
-            estimate = estimate._replace(frames=estimate.frames.squeeze(2))
         return belief._replace(chain=latents.chain), estimate
 
     def ahead(self, belief: Belief, horizon: int, num_samples: int = 0, temperature: float = 1.0) -> Estimate:
@@ -255,8 +259,6 @@ def forecast(
                 estimate = _with_samples(estimate, num_samples, temperature)
             if horizon:
                 later = filter_.ahead(belief, horizon, num_samples, temperature)
-                if x.dim() == 4:
-                    later = later._replace(frames=later.frames.squeeze(2))
                 estimate = joined([estimate, later], 1)
             parts.append(estimate)
     return joined(parts, 0)

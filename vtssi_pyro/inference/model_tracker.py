@@ -28,7 +28,7 @@ class ModelTracker:
         return self.tracker.per_frame
 
     def track(self, frames: Tensor) -> Tracks:
-        """Tracks (B, T, N, 2), px, of frames (B, T, H, W), every variable at its mode."""
+        """Tracks (B, T, N, 2), px, of frames (B, T, C, H, W), every variable at its mode."""
         return track(self.tracker, self._near(frames), test_time=self.test_time).tracks
 
     def forecast(self, frames: Tensor, horizon: int, samples: int) -> Tracks | None:

@@ -20,6 +20,7 @@ from vtssi_pyro.model.interfaces import Attention, Consensus, Finder, Motion, Pi
 from vtssi_pyro.model.kinds import SLOTS
 from vtssi_pyro.model.nn import unregistered
 from vtssi_pyro.model.sites import POSITION, draw, is_intermediate, moment
+from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.ops.gaussian import average, product
 from vtssi_pyro.types import Anneal, Chain, Detections, Latents, Objects, Plates, State
 
@@ -395,11 +396,6 @@ def at_once(tracker: Tracker, length: int) -> int:
 def fold(frames: Tensor) -> Tensor:
     """Sequences (B, T, ...) as single frames (B T, 1, ...)."""
     return frames.flatten(0, 1).unsqueeze(1)
-
-
-def channelled(frames: Tensor) -> Tensor:
-    """Frames (B, T, C, H, W); those without a channel axis are grey."""
-    return frames.unsqueeze(2) if frames.dim() == 4 else frames
 
 
 def ahead(motion: Motion, start: State, horizon: int) -> list[State]:

@@ -23,11 +23,14 @@ def array_movie(name: str, frames: np.ndarray) -> Movie:
 
     Args:
         name: the movie's name in error messages.
-        frames: (T, H, W), (T, H, W, 3) or (T, H, W, 4), also with an axis of length 1 in front.
+        frames: (T, H, W), (T, H, W, 3) or (T, H, W, 4), also with an axis of length 1 in front; or one sequence as data
+            sets give it, (1, T, 1, H, W).
 
     Raises:
         DataError: the shape is another, or has no frames.
     """
+    if frames.ndim == 5 and frames.shape[2] == 1:
+        frames = frames[:, :, 0]  # a movie's frames are pictures
     coloured = frames.ndim == 4 and frames.shape[-1] in (3, 4)
     if frames.ndim == 4 and not coloured and len(frames) == 1:
         frames = frames[0]

@@ -37,7 +37,7 @@ class PreparedMovie:
 
     Args:
         movie: as it is stored.
-        frames: (T, S, S) uint8, objects bright on black.
+        frames: (T, C, S, S) uint8 in grey, objects bright on black.
         preparation: made them.
         found: what was seen in the movie before it was prepared; None where it was prepared as another one was.
     """
@@ -163,7 +163,7 @@ class PreparedMovie:
         return to_source(tracks, self.preparation)
 
     def _peaks(self, times: Sequence[int]) -> tuple[Tensor, Tensor]:
-        frames = self.frames[list(times)].unsqueeze(1).float() / 255  # (t, C, S, S) of one channel
+        frames = self.frames[list(times)].float() / 255
         extent = torch.full((2,), self.inspected.object_size * self.ratio / frames.shape[-1])
         return peaks(frames, extent, max(self.inspected.objects, 1))
 
@@ -232,4 +232,4 @@ def _prepared(movie: Movie, preparation: Preparation) -> Tensor:
     for frame in preparation(movie):
         pixels += np.round(255 * frame).astype(np.uint8).tobytes()
         side = frame.shape[-1]
-    return torch.frombuffer(pixels, dtype=torch.uint8).view(-1, side, side)
+    return torch.frombuffer(pixels, dtype=torch.uint8).view(-1, 1, side, side)

@@ -61,7 +61,7 @@ class Studio(NamedTuple):
         return self.order.config(Key("vtssi", FLAVOUR, self.seed)).observe
 
     def frames(self, data: MovingDigits, chosen: Tensor) -> Tensor:
-        """Draw frames (b, T, H, W) of the chosen sequences."""
+        """Draw frames (b, T, C, H, W) of the chosen sequences."""
         return data.frames(chosen).to(self.order.device)
 
     def predict(self, tracker: Tracker, frames: Tensor) -> Estimate:
@@ -162,7 +162,7 @@ FIGURES: dict[str, Callable[[Studio], Film]] = {
 
 
 def _compared(studio: Studio, flavour: str, x: Tensor, variants: Sequence[str]) -> list[Row]:
-    """Make a row of each variant on the frames of one sequence (1, T, H, W), and one of the last one's prediction."""
+    """Make a row of each variant on one sequence's frames (1, T, C, H, W), and one of the last one's prediction."""
     rows: list[Row] = []
     for variant in variants:
         tracker = studio.tracker(variant, flavour)

@@ -28,7 +28,7 @@ def contact_sheet(path: str | Path, movie: PreparedMovie) -> None:
     grey = np.stack(list(geometry(chosen)))
     grey = ((grey - found.low) / max(found.high - found.low, 1e-9)).clip(0, 1)
     rows = [
-        ("movie", grey, None),
+        ("movie", grey[:, None], None),
         ("prepared", movie.frames[times].numpy(), movie.standing_out(times)),
     ]
     film_strip(path, rows, columns=SHOWN, numbers=[time + 1 for time in times])

@@ -32,7 +32,7 @@ def futures(
 
     Args:
         path: the file to write; its suffix chooses the format.
-        frames: (B, H, W), the last observed frames, uint8 or in [0, 1].
+        frames: (B, C, H, W), the last observed frames, uint8 or in [0, 1].
         tracks: (B, T, N, 2), px, with samples (S, B, T, N, 2); frames from ``observed`` on are predicted.
         observed: number of observed frames.
         columns: number of pictures side by side.

@@ -15,7 +15,7 @@ MARGIN, GAP, HEADER = 16, 6, 34  # px
 HORIZON = 18  # px between the last observed frame and the first predicted one
 LETTERS, TAB = 18, 14  # px; an identity's number is smaller on small frames
 
-Row = tuple[str, Frames, Tracks | None]  # label, (T, H, W), tracks of that one sequence
+Row = tuple[str, Frames, Tracks | None]  # label, (T, C, H, W), tracks of that one sequence
 
 
 def film_strip(
@@ -30,7 +30,7 @@ def film_strip(
 
     Args:
         path: the file to write.
-        rows: label, frames (T, H, W), uint8 or in [0, 1], and tracks (1, T, N, 2) or None.
+        rows: label, frames (T, C, H, W), uint8 or in [0, 1], and tracks (1, T, N, 2) or None.
         observed: number of frames after which the horizon is marked, None for no mark.
         columns: largest number of frames, evenly spaced from the first to the last.
         scale: pixels of the picture per pixel of the frame, None for a pleasant size.

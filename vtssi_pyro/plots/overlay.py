@@ -23,7 +23,7 @@ class Panel(NamedTuple):
     """A column of the animation: frames and, if given, tracks drawn on them."""
 
     title: str
-    frames: Frames  # (B, T, H, W), uint8 or in [0, 1]; black once they end
+    frames: Frames  # (B, T, C, H, W), uint8 or in [0, 1]; black once they end
     tracks: Tracks | None = None  # (B, T, N, 2)
     observed: int | None = None  # number of observed frames; later ones are marked as predicted. None: all
     first: int = 0  # number of the movie's frames before these

@@ -46,8 +46,11 @@ def palette() -> list[int]:
 
 
 def to_greys(frames: Frames) -> np.ndarray:
-    """Convert frames of any shape, uint8 or intensities in [0, 1], to colours of the grey ramp."""
-    array = frames.detach().cpu().numpy() if isinstance(frames, Tensor) else np.asarray(frames)
+    """Convert frames (..., C, H, W), uint8 or intensities in [0, 1], to colours (..., H, W) of the grey ramp.
+
+    Of several channels the brightest shows.
+    """
+    array = (frames.detach().cpu().numpy() if isinstance(frames, Tensor) else np.asarray(frames)).max(-3)
     if array.dtype == np.uint8:  # looked up: a film's frames as floats would take eight times as much memory
         return (np.arange(256) / 255 * (GREYS - 1)).round().astype(np.uint8)[array]
     return np.clip(np.nan_to_num(array) * (GREYS - 1), 0, GREYS - 1).round().astype(np.uint8)

@@ -11,7 +11,7 @@ from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.inference.confidence import counted_pose, explained_share, looks
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.interfaces import predictive
-from vtssi_pyro.model.program import Program, Tracker, at_once, channelled, evaluating, stacked
+from vtssi_pyro.model.program import Program, Tracker, at_once, evaluating, stacked
 from vtssi_pyro.ops import counting
 from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.train.group import ALONE, Group
@@ -48,7 +48,7 @@ def frame_batches(
         length = min(round(stage.length(step / budget)), dataset.length)
         spare = dataset.length - length if stage.random_start else 0
         start = int(torch.randint(spare + 1, (), generator=generator))
-        return channelled(dataset.frames(group.share(index), length=length, start=start).to(device))
+        return dataset.frames(group.share(index), length=length, start=start).to(device)
 
     return batch
 
@@ -73,7 +73,7 @@ def position_batches(
     parts, program = [], tracker.refined() if stage.refined else tracker.program()
     with evaluating(tracker), mode():
         for index in chosen.split(at_once(tracker, dataset.length)):
-            parts.append(positions(tracker, program, channelled(dataset.frames(index).to(device))))
+            parts.append(positions(tracker, program, dataset.frames(index).to(device)))
             tidy()
     cached = Positions(*map(torch.cat, zip(*parts, strict=True)))
     if not tracker.motion.interacts:

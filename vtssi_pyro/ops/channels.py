@@ -1,0 +1,13 @@
+"""The channel axis: frames have one, and grey ones that are given without it get it here."""
+
+from typing import TypeVar
+
+import numpy as np
+from torch import Tensor
+
+Frames = TypeVar("Frames", Tensor, np.ndarray)
+
+
+def channelled(frames: Frames) -> Frames:
+    """Frames (B, T, C, H, W); those without a channel axis, (B, T, H, W), are grey."""
+    return frames[:, :, None] if frames.ndim == 4 else frames
