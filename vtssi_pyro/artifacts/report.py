@@ -1,4 +1,4 @@
-"""A run as one page that needs nothing but itself: no server, no network, no script."""
+"""A run as one self-contained page, without server, network or script."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import to_dict
 from vtssi_pyro.system.atomic import atomic_write
 
-# File, heading and what it shows, in the order of the page; what a run does not have is left out.
+# File, heading and caption, in the order of the page; files that a run lacks are left out.
 PICTURES = (
     ("held_out.gif", "Tracks and forecasts",
      "Held-out sequences: the frames, what the model reconstructs, the boxes it infers, and what it predicts."),
@@ -47,7 +47,7 @@ def write_report(run: Run, path: str | Path | None = None) -> Path:
     """Write the page of a run.
 
     Args:
-        run: trained, or still training.
+        run: a finished run, or one that still trains.
         path: the file; None: ``report.html`` in the run's folder.
 
     Returns:
@@ -108,7 +108,7 @@ def _figures(metrics: Mapping[str, Any], observe: int) -> str:
 
 
 def _unseen(held_out: Mapping[str, Any], observe: int) -> str:
-    """How a movie's held-out frames were explained and foretold."""
+    """Metrics of a movie's held-out frames: shares explained and predicted."""
     if not held_out:
         return ""
     drift, straight = (held_out.get(name) or [None] for name in ("drift", "straight"))
