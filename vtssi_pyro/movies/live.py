@@ -17,7 +17,7 @@ from vtssi_pyro.movies.preparation import Preparation
 from vtssi_pyro.movies.transforms import Background, Contrast, Luminance, Polarity, Resize
 from vtssi_pyro.system.naming import natural
 
-POLL = 0.02  # seconds between two readings of a folder: half the 40 ms of a frame at 25 a second
+POLL = 0.02  # seconds between two listings of a folder: half the 40 ms of a frame at 25 frames per second
 # Frames whose times are kept for the median and the 95 % quantile, so that memory stays constant.
 LAST = 10_000
 END = "end"  # the file that marks a folder as complete
@@ -26,14 +26,14 @@ END = "end"  # the file that marks a folder as complete
 def growing_folder(
     path: Path | str, patience: float, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[np.ndarray]:
-    """Yield the pictures of a folder in natural order as they appear, until a file ``end`` does or none for long.
+    """Yield the pictures of a folder in natural order as they appear, until a file ``end`` appears or patience ends.
 
     A picture is read once it can be decoded as a whole. Names with a dot in front are left out, so that pictures can be
     written under such names and renamed. Only names are kept in memory.
 
     Args:
         path: the folder.
-        patience: seconds without a new picture after which no more is waited for.
+        patience: seconds without a new picture after which the wait ends.
         sleep: a function that waits so many seconds.
 
     Yields:
@@ -57,7 +57,7 @@ def growing_folder(
                 )
             names.take()
             yield frame
-            since = time.monotonic()  # the time of the frame's processing is no waiting
+            since = time.monotonic()  # the time of the frame's processing does not count as a wait
         elif late or (over and not names.waiting):
             break
         else:
