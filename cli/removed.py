@@ -35,7 +35,7 @@ _OWN: Mapping[str, Mapping[str, str]] = {
         "--stream": _LIVE,
         "--patience": f"{_LIVE} --patience SECONDS",
         "--size": f"{_LIVE} --size WIDTHxHEIGHT",
-        "--appearance": "leave it out: tracks.json holds what each object looks like",
+        "--appearance": "leave it out: tracks.json holds a vector of each object's looks",
         "--prepare-anew": _ANOTHER,
         "--checkpoint": _WEIGHTS,
     },

@@ -34,7 +34,7 @@ def growing_folder(
     Args:
         path: the folder.
         patience: seconds without a new picture after which the wait ends.
-        sleep: a function that waits so many seconds.
+        sleep: a function that waits for a number of seconds.
 
     Yields:
         frames (H, W), (H, W, 3) or (H, W, 4).
@@ -215,7 +215,7 @@ class Watch:
         self._times.append(1000 * (time.perf_counter() - self._came))
 
     def told(self) -> str:
-        """Describe how many frames came and how long they took."""
+        """Describe the number of frames and their times."""
         lines = [f"{self.number} frames" + (", then Ctrl-C" if self.stopped else "")]
         if self._times:
             middle, slow = np.quantile(self._times, (0.5, 0.95))

@@ -175,7 +175,7 @@ class Scene(NamedTuple):
         return cls(position, tracks.present[sequence].cpu().numpy(), box, numbers(drawn), scale, sure)
 
     def draw(self, canvas: Canvas, frame: int, scale: int, trail: int = 0, letters: int = 10) -> None:
-        """Draw sampled positions, trails of so many frames and boxes onto a frame's picture."""
+        """Draw sampled positions, trails of ``trail`` frames and boxes onto a frame's picture."""
         if frame >= len(self.present):
             return
         visible = self.present[frame] & np.isfinite(self.position[frame]).all(-1)

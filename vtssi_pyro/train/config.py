@@ -22,7 +22,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """A run, resolved: everything but the data itself that its result depends on."""
+    """A run, resolved: all conditions of its result except the data themselves."""
 
     variant: str = "vtssi"
     preset: str = "quick"

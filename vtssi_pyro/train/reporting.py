@@ -43,7 +43,7 @@ class Reporter(Protocol):
 
 
 class Silent:
-    """A reporter that ignores everything."""
+    """A reporter that ignores all messages."""
 
     def say(self, message: str) -> None:
         """Nothing."""
