@@ -139,7 +139,7 @@ class Filter:
         return Estimate(tracks, rendered, chain.objects.description)
 
     def _transitions(self, start: State, horizon: int) -> list[State]:
-        """The states of the next frames, drawn by the motion under the active handlers."""
+        """The states of the frames behind one, as the motion draws them under whatever handlers there are."""
         state, states = start, []
         for t in range(1, horizon + 1):
             state = self.tracker.motion.model(t, state, state["position"], 0)
@@ -158,7 +158,7 @@ class Filter:
             tracks = Tracks._make(
                 value if value is None else value.reshape(*x.shape[:2], *value.shape[2:]) for value in tracks
             )
-        # If each frame is a scene of its own, the looks are those of a sequence's first frame.
+        # Where every frame stands by itself, the looks are those of a sequence's first frame.
         looks = objects.description.unflatten(0, (len(x), -1))[:, 0]
         return Estimate(tracks, rendered.reshape(x.shape), looks)
 
@@ -180,10 +180,10 @@ class Filter:
         )
 
     def _pose(self, objects: Objects, states: State, found: Detections) -> Pose:
-        """The pose of the counted objects, with the glimpses settled on frames if there are any."""
+        """Where the objects are that are counted, with glimpses as they are known best."""
         present = counting.present(objects.count, objects.size.shape[-2]).to(objects.size)
         pose = self.tracker.motion.pose(objects, states, present)
-        if pose.appearance is not None:  # the motion changes the looks
+        if pose.appearance is not None:  # the motion says how looks change
             return pose
         return pose._replace(appearance=self._appearance(objects, found).glimpses.unsqueeze(-5))
 
@@ -191,7 +191,7 @@ class Filter:
         return found.appearance or self.tracker.picture.appearance(objects)
 
     def _box(self, objects: Objects, found: Detections) -> tuple[Tensor, Tensor]:
-        """Offset and size of the boxes in tracks: tight boxes, or attention windows."""
+        """Offset and size of what tracks are read off: tight boxes, or attention windows."""
         if self.asked.tight:
             return self._appearance(objects, found).box
         return torch.zeros_like(objects.size), objects.size

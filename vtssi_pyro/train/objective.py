@@ -63,7 +63,8 @@ def rollout(tracker: Tracker, batch: Positions, stage: Stage, now: Scheduled) ->
     """The roll-out from frame M, and the distance of its motions from those inferred from the same frames; no bound.
 
     The second term, latent overshooting, pulls predicted motions towards inferred ones, which the transitions can
-    continue. Predictions then stay sensible far beyond the frames of training.
+    continue. Predictions then stay sensible far beyond the frames of training. The error of a position is its distance,
+    smoothed below 0.01 frame coordinates, a quarter of a pixel of 50, to have a gradient at 0.
     """
     motion, position = predictive(tracker.motion), batch.position
     last = position.shape[-3]
@@ -77,7 +78,6 @@ def rollout(tracker: Tracker, batch: Positions, stage: Stage, now: Scheduled) ->
     known = {"position": position[..., start - 1, :, :], "motion": inferred[..., start - 1, :, :]}
     ahead = motion.rollout(known, last - start)
     error = ahead["position"] - position[..., start:, :, :]
-    # 0.01 squared, a quarter of a pixel of 50: below it the distance is smooth, with a gradient at 0
     distance = (error.square().sum(-1) + 1e-4).sqrt()  # (..., B, T - start, N)
     terms = {"rollout": -(distance * counts).sum() / ROLLOUT_SCALE}
     if stage.overshooting:
