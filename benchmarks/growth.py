@@ -21,6 +21,7 @@ import torch
 from vtssi_pyro.benchmark import as_in_training, digits, measure_training, trainer, workload
 from vtssi_pyro.system.machine import prepare
 
+# Half of the paper's length, a quarter of its batch, its objects and frames; axes in factors of about two.
 BASE = {"length": 10, "objects": 2, "batch": 16, "frame": 50}
 AXES = {
     "length": (5, 10, 20, 40),
@@ -29,14 +30,14 @@ AXES = {
     "frame": (32, 50, 64, 96),
 }
 SEQUENCES = (1000, 5000, 20_000)
-DRAWN_AT_ONCE = 64  # sequences: all frames together would need gigabytes
+DRAWN_AT_ONCE = 64  # sequences; all frames together would need gigabytes
 
 
 def main() -> None:
     parser = options.parser(__doc__, preset="standard", repeats=5, threads=1, out="growth")
     parser.add_argument(
         "--point", help=argparse.SUPPRESS
-    )  # the point that a process of its own measures, as JSON
+    )  # the point that a separate process measures, as JSON
     chosen = parser.parse_args()
     if chosen.point:
         print(json.dumps(measured(**json.loads(chosen.point))))
@@ -86,7 +87,7 @@ def fresh(**point: Any) -> dict[str, Any]:
 def measured(kind: str, preset: str, repeats: int, threads: int, **sizes: int) -> dict[str, Any]:
     """Measure one point in this process; bytes are the peak, and the share that the steps add to libraries and data.
 
-    The least possible step goes first, since memory that libraries keep from their first use is not the step's.
+    The smallest step runs first, since memory that libraries keep from their first use does not belong to the step.
     """
     prepare(threads)
     if kind == "data":
@@ -110,7 +111,7 @@ def measured(kind: str, preset: str, repeats: int, threads: int, **sizes: int) -
 
 
 def generation(preset: str, sequences: int) -> dict[str, Any]:
-    """Time the choice of sequences of 20 frames, which is all that training waits for, and their drawing."""
+    """Time the choice of sequences of 20 frames, for which training waits, and their drawing."""
     config = workload(preset=preset, sequences=sequences, length=20)
     digits(config, 2, 20)  # the digits themselves are read once
     start = time.perf_counter()

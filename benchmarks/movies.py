@@ -17,7 +17,8 @@ from scipy.optimize import linear_sum_assignment
 from vtssi_pyro.data.scenes import Drawn, scene
 from vtssi_pyro.movies import write_film
 
-# Kind of scene and its sizes, file, largest error of a tracked object, px; None: a quarter of the size.
+# Kind of scene and its sizes, file, largest error of a tracked object, px; None: a quarter of the size, by which a
+# point is still well inside the object.
 MOVIES = {
     "blobs": ({"kind": "blobs", "side": 256, "size": 24}, "blobs.mp4", None),
     "rings": ({"kind": "rings", "side": 200, "size": 32}, "rings", None),
@@ -45,7 +46,7 @@ def tracked(drawn: Drawn, path: Path, tolerance: float) -> dict[str, float]:
     rows = list(csv.DictReader(path.read_text().splitlines()))
     names = sorted({row["object"] for row in rows})
     length, objects, _ = drawn.path.shape
-    shape = length, max(len(names), objects), 2  # an object without a track is far away
+    shape = length, max(len(names), objects), 2  # a missing track is 1e6 px away, farther than any other
     found, spread = (np.full(shape, unknown) for unknown in (1e6, np.nan))
     for row in rows:
         cell = int(row["frame"]), names.index(row["object"])
@@ -63,7 +64,7 @@ def tracked(drawn: Drawn, path: Path, tolerance: float) -> dict[str, float]:
     return {
         "objects": drawn.path.shape[1],
         "tracks": len(names),
-        "tracked": float((errors < tolerance).mean(0).min()),  # of the worst object
+        "tracked": float((errors < tolerance).mean(0).min()),  # share of the worst object's frames
         "error_px": float(errors.mean()),
         "median_px": float(np.median(errors)),
         "switches_apart": int(switched.sum()),

@@ -1,7 +1,7 @@
-"""The model in its naive organisation: a loop over frames, ``grid_sample``, one observed site a frame.
+"""The model in its naive organisation: a loop over frames, ``grid_sample``, and one observed site per frame.
 
 It shares every weight with the package's tracker and computes the same ELBO; only the organisation differs. It is the
-reference that ``step.py`` measures against.
+reference of ``step.py``.
 """
 
 import pyro

@@ -22,7 +22,7 @@ TITLES = {
 
 
 def growth(path: Path, found: Mapping[str, Any]) -> None:
-    """Draw seconds above, memory below, one column an axis, both scales logarithmic; slopes are the exponents."""
+    """Draw seconds above and memory below, one column per axis, on logarithmic scales; slopes are the exponents."""
     axes = found["axes"]
     figure = Figure(figsize=(2.6 * len(axes), 5.2), layout="constrained")
     for column, (name, curve) in enumerate(axes.items(), start=1):
@@ -77,7 +77,7 @@ def _bars(axes: Axes, heights: Mapping[str, float], colour: str, number: str) ->
 def _loglog(
     axes: Axes, values: Sequence[float], heights: Sequence[float], colour: str, slope: float | None
 ) -> None:
-    """A curve on logarithmic scales whose ticks are the values themselves, and its slope."""
+    """Draw a curve on logarithmic scales, with the values themselves as ticks, and write its slope."""
     axes.set_xscale("log")
     axes.set_yscale("log")
     line(axes, np.array(values), np.array(heights), colour, None)
@@ -95,7 +95,7 @@ def _loglog(
 
 
 def write(axes: Axes, x: float, y: float, words: str) -> None:
-    """A remark, in fractions of the axes."""
+    """Write a remark at a place in fractions of the axes."""
     axes.text(
         x, y, words, transform=axes.transAxes, fontsize=LETTERS, color=INK, family=FONT_FAMILY, va="top",
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},

@@ -1,8 +1,8 @@
 """A training step of plain AIR on single frames against a training step of this package.
 
-AIR (Eslami et al., 2016) in plain Pyro: up to three discrete steps, a recurrent network that looks at the whole frame
-in every one, score-function gradients for the presence of objects. Nothing slows it needlessly: it has no baselines,
-and its frames are drawn beforehand. It has no model of time; each frame is a scene of its own.
+This is AIR (Eslami et al., 2016) in plain Pyro: up to three discrete steps, a recurrent network that sees the whole
+frame in each of them, and score-function gradients for the presence of objects. Nothing slows it needlessly: it has no
+baselines, and its frames are drawn beforehand. It has no model of time; each frame is a scene of its own.
 
 python benchmarks/pyro_air.py --batch 16 --length 10 --threads 1
 """
@@ -23,9 +23,11 @@ from torch.nn.functional import affine_grid, grid_sample, softplus
 from vtssi_pyro.benchmark import as_in_training, digits, trainer, workload
 from vtssi_pyro.system.machine import prepare
 
+# The sizes of Pyro's AIR example: steps, side of a window in pixels, dimensions of z_what, units of the LSTM, hidden
+# units of the VAE.
 STEPS, WINDOW, WHAT, UNITS, HIDDEN = 3, 28, 50, 256, 200
-PRESENT, NOISE = 0.5, 0.3  # probability of one more object; standard deviation of a pixel
-SCALE = 2.0  # mean of the first number of z_where, the number of windows along a frame's side
+PRESENT, NOISE = 0.5, 0.3  # probability of one more object; the paper's standard deviation of a pixel
+SCALE = 2.0  # mean of the first number of z_where, the number of windows along a frame's side: about 50 / 28
 
 
 class AIR(nn.Module):
@@ -41,6 +43,7 @@ class AIR(nn.Module):
             nn.Linear(WHAT, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, WINDOW**2), nn.Sigmoid()
         )
         self.register_buffer("where_loc", torch.tensor([SCALE, 0.0, 0.0]))
+        # windows of similar sizes, anywhere in the frame
         self.register_buffer("where_scale", torch.tensor([0.3, 1.0, 1.0]))
 
     def model(self, frames: Tensor) -> None:
@@ -76,7 +79,7 @@ class AIR(nn.Module):
 
     def cut(self, frames: Tensor, where: Tensor) -> Tensor:
         """Cut windows (B, 28, 28) out of frames (B, H, W); where is (B, 3), zoom and x and y of the shift."""
-        zoom = where[:, :1].clamp_min(0.1)
+        zoom = where[:, :1].clamp_min(0.1)  # a draw near 0 would make the window infinite
         return _warp(frames, 1 / zoom, -where[:, 1:] / zoom, WINDOW)
 
     def paste(self, glimpses: Tensor, where: Tensor) -> Tensor:
@@ -99,7 +102,7 @@ def stepper(frames: Tensor) -> Callable[[], float]:
 
 
 def compare(batch: int = 16, length: int = 10, repeats: int = 10) -> dict[str, Any]:
-    """Time both steps in turn on as many frames; the package reads them as sequences."""
+    """Time both steps in turn on the same number of frames; the package reads them as sequences."""
     device = torch.device("cpu")
     config = workload(batch=batch, length=length)
     frames = digits(config, batch, length).frames(slice(None)).flatten(0, 2)  # (B T, H, W): one channel

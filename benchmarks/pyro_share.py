@@ -1,8 +1,8 @@
 """Pyro's share of a training step: effect handlers, traces, distributions and the ELBO's bookkeeping.
 
-Time spent in the Python code of Pyro, of ``torch.distributions`` and of the package's handlers and objective, not in
-the tensor operations they call, as a profiler counts it, against the step's time without the profiler. A profiler slows
-Python code and so overstates the share.
+A profiler counts the time in the Python code of Pyro, of ``torch.distributions`` and of the package's handlers and
+objective, without the tensor operations that they call. The share is that time over the step's time without the
+profiler. A profiler slows Python code, and so overstates the share.
 
 python benchmarks/pyro_share.py --batch 32 --length 10 --repeats 10 --threads 1
 """

@@ -1,6 +1,6 @@
 """All comparisons and measurements, as one table, one file of numbers and one figure.
 
-Comparisons are ratios of steps that alternate in one run, so that a busy machine slows both. It takes some minutes.
+Comparisons are ratios of steps that alternate in one run, so that a busy machine slows both. A run takes some minutes.
 
 python benchmarks/report.py --threads 1 --out report
 """
@@ -69,7 +69,7 @@ def over_floor(repeats: int, batch: int = 64, length: int = 10) -> dict[str, Any
 
 
 def of_preset(preset: str, threads: int) -> dict[str, Any]:
-    """Run ``vtssi-pyro benchmark`` in a process of its own, so that its memory is its own."""
+    """Run ``vtssi-pyro benchmark`` in a separate process, so that its memory is its own."""
     command = [sys.executable, "-m", "vtssi_pyro.cli", "benchmark", "--json", "--device", "cpu"]
     command += ["--preset", preset, "--threads", str(threads)]
     found: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)

@@ -23,10 +23,10 @@ from vtssi_pyro.train.step import Step
 def compare(batch: int = 64, length: int = 20, repeats: int = 5, bfloat16: bool = False) -> dict[str, Any]:
     """Time both steps in turn on the same frames and from the same weights."""
     torch.manual_seed(0)
-    tracker = build("vtssi").eval()  # no dropout, so that both can be compared
+    tracker = build("vtssi").eval()  # without dropout, both objectives are equal
     frames = torch.rand(batch, length, 1, 50, 50)
     own, naive = package(tracker, frames, bfloat16), first_written(tracker, frames)
-    objective = {"package": own() / batch, "naive": naive() / batch}  # proof that both compute the same
+    objective = {"package": own() / batch, "naive": naive() / batch}  # both must compute the same value
     found = {"batch": batch, "length": length, "objective_per_sequence": objective}
     return found | against(own, "naive", naive, repeats)
 
@@ -64,7 +64,7 @@ def first_written(tracker: Tracker, frames: torch.Tensor) -> Callable[[], float]
         total = sum(terms.values()) / len(frames)
         optimizer.zero_grad()
         (-total).backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 5.0)
+        torch.nn.utils.clip_grad_norm_(parameters, 5.0)  # the paper's
         optimizer.step()
         return float(total.detach()) * len(frames)
 

@@ -1,4 +1,4 @@
-"""Arguments that may be left out, or be one of several kinds: ``[RUN] DATA...``."""
+"""Arguments that are optional, or one of several kinds: ``[RUN] DATA...``."""
 
 from collections import Counter
 from pathlib import Path
@@ -7,11 +7,11 @@ from vtssi_pyro.errors import UsageError
 
 from .options import say
 
-RUNS = "runs"  # where fit makes runs that nobody gives a folder
+RUNS = "runs"  # the folder of runs that fit makes without --out
 
 
 def weights(run: str) -> tuple[str, str]:
-    """A run and the name of its checkpoint, from the run or from RUN/checkpoints/NAME.pt."""
+    """Split a run or RUN/checkpoints/NAME.pt into the run and the name of its checkpoint."""
     path = Path(run)
     if path.suffix == ".pt" and path.parent.name == "checkpoints":
         return str(path.parent.parent), path.stem
@@ -19,9 +19,9 @@ def weights(run: str) -> tuple[str, str]:
 
 
 def run_and_data(arguments: tuple[str, ...]) -> tuple[str, str, tuple[str, ...]]:
-    """A run, its checkpoint and what to track, from ``[RUN] DATA...``; without a run, the newest there is.
+    """Split ``[RUN] DATA...`` into a run, its checkpoint and the data; without a run, the newest one is taken.
 
-    The first argument is a run if it is a name of weights that ship, a folder with config.json, or a checkpoint in one.
+    The first argument is a run if it names weights that ship, a folder with config.json, or a checkpoint in one.
     """
     from vtssi_pyro.artifacts.run import Run
     from vtssi_pyro.artifacts.shipped import PREFIX, available
@@ -43,7 +43,7 @@ def run_and_data(arguments: tuple[str, ...]) -> tuple[str, str, tuple[str, ...]]
 
 
 def results(out: str, data: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Each of several data and the folder for what is found in it: of one ``out``, else OUT/NAME-OF-DATA."""
+    """Pair each of the data with the folder of its results: ``out`` for one, OUT/NAME-OF-DATA for several."""
     if len(data) == 1:
         return [(data[0], out)]
     names = [path.name if path.is_dir() else path.stem for path in map(Path, data)]

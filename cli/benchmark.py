@@ -18,11 +18,12 @@ from .options import PRESETS, command, machine_options, option
 @machine_options
 @option("--json", "as_json", is_flag=True, section="Output", help="Print one JSON object instead of a table.")
 def benchmark(preset: str, sets: tuple[str, ...], device: str, threads: int | None, as_json: bool) -> None:
-    """Measure how fast this machine trains, tracks and predicts.
+    """Measure the speed of training, tracking and prediction on this machine.
 
-    Training steps of the full ELBO on moving digits that are drawn as in vtssi-pyro fit, 16 sequences of 10 frames a
-    step; tracking of whole sequences and frame by frame; sampled futures; the peak of memory; and, to compare machines
-    by, the speed of matrix products; medians of ten times. A figure that cannot be measured is null, or "-".
+    The command times training steps of the full ELBO on moving digits, drawn as in vtssi-pyro fit, 16 sequences of 10
+    frames per step; tracking of whole sequences and frame by frame; sampled futures; and, for the comparison of
+    machines, matrix products. Times are medians of ten. It also measures the peak of memory. A value that cannot be
+    measured is null, or "-".
     """
     import json
 

@@ -12,7 +12,7 @@ from .options import POSITIVE, command, machine_options, option
 @click.argument("run", type=click.Path())
 @click.argument("data", type=click.Path(), metavar="[DATA.npz]", required=False)
 @option("--fit-on", metavar="FILE.npz", type=click.Path(), section="Data",
-        help="Sequences to fit on.  [default: of a run on moving digits, its validation digits]")  # fmt: skip
+        help="Sequences to fit on.  [default: for a run on moving digits, its validation digits]")  # fmt: skip
 @option("--observe", type=POSITIVE, section="Prediction",
         help="Frames seen before the rest is predicted.  [default: the run's, 5]")  # fmt: skip
 @option("--json", "as_json", is_flag=True, section="Output", help="Print one JSON object instead of a table.")
@@ -21,16 +21,16 @@ def calibrate(
     run: str, data: str | None, fit_on: str | None, observe: int | None, as_json: bool, device: str,
     threads: int | None,
 ) -> None:  # fmt: skip
-    """Tell how honest the sampled predictions of RUN are, and mend them.
+    """Calibrate the sampled predictions of RUN, and assess them before and after.
 
-    RUN is the folder of a run, or pretrained:NAME, whose calibration is only judged; RUN/checkpoints/best.pt is
+    RUN is the folder of a run, or pretrained:NAME, whose calibration is only assessed. RUN/checkpoints/best.pt selects
     another checkpoint than the last.
 
-    The share of the objects that are found within the regions that should hold 50 % and 90 % of them, the continuous
-    ranked probability score (px) and the negative log-likelihood (nats), horizon by horizon, before and
-    after; then the share of their x and of their y within the intervals that predict writes. The calibration is
-    fitted on sequences other than those that judge it, is kept in RUN with the weights' SHA-256, and is used by
-    predict from then on; figures/reliability.png shows the shares at all levels.
+    The output holds, by horizon, before and after: the share of found objects within the regions that should hold
+    50 % and 90 % of them, the continuous ranked probability score (px) and the negative log-likelihood (nats). The
+    shares of x and of y within the intervals of predict follow. The calibration is fitted on other sequences than
+    those of the assessment, is kept in RUN with the weights' SHA-256, and is used by predict from then on.
+    figures/reliability.png shows the shares at all levels.
     """
     import json
 

@@ -22,16 +22,16 @@ from .options import POSITIVE, command, machine_options, option
 def evaluate(
     source: str, data: str, observe: int | None, mot: bool, as_json: bool, device: str, threads: int | None
 ) -> None:
-    """Judge a tracker, or tracks that any program has made, on sequences whose positions are known.
+    """Evaluate a tracker, or tracks of any program, on sequences with known positions.
 
-    RUN_OR_TRACKS is the folder of a run, pretrained:NAME (vtssi-pyro info lists what ships), or the file of a
-    checkpoint, RUN/checkpoints/best.pt; or a table of tracks, .csv with the columns frame, object, x, y and whatever
-    more tracks.csv of vtssi-pyro track has; or MOTChallenge text, a file .txt for each sequence, or a folder of these.
-    Objects are matched on the frames of --observe; tracks that are made already predict nothing.
+    RUN_OR_TRACKS is the folder of a run, pretrained:NAME (vtssi-pyro info lists the names), or the file of a
+    checkpoint, RUN/checkpoints/best.pt; or a table of tracks, .csv with the columns frame, object, x, y and perhaps
+    further columns of tracks.csv; or MOTChallenge text, a file .txt for each sequence, or a folder of these. Objects
+    are matched on the frames of --observe. Finished tracks predict nothing.
 
-    The share of sequences whose objects are counted right, and the mean distance in pixels between objects
-    and tracks, of frames that were seen and of frames that were predicted; overall and frame by frame. --mot
-    adds metrics of the boxes of all frames.
+    The output holds the share of sequences with the right count, and the mean distance in pixels between objects and
+    tracks in observed and in predicted frames, overall and frame by frame. --mot adds metrics of the boxes in all
+    frames.
     """
     import json
 

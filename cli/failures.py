@@ -1,4 +1,4 @@
-"""Which exit code and which line an error deserves."""
+"""The exit code and the message of an error."""
 
 import signal
 import sys
@@ -12,7 +12,7 @@ from vtssi_pyro.system.atomic import FULL
 
 
 class Terminated(BaseException):
-    """SIGTERM, raised where the program is, so that half-written files are removed on the way out."""
+    """SIGTERM as an exception, so that half-written files are removed on the way out."""
 
 
 @contextmanager
@@ -29,14 +29,14 @@ def terminable() -> Iterator[None]:
     try:
         yield
     except PeerLost:
-        before = signal.SIG_IGN  # torchrun now ends the others, which do so by themselves and say why
+        before = signal.SIG_IGN  # torchrun ends the other processes, which report the reason
         raise
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
 def explain(error: BaseException) -> tuple[int, str]:
-    """Exit code and message of an error, by the table in ``vtssi-pyro --help``; no message where it is told."""
+    """The exit code of an error by the table in ``vtssi-pyro --help``, and its message, empty if already printed."""
     if isinstance(error, Told):
         return error.exit_code, ""
     if isinstance(error, VtssiError):
@@ -62,7 +62,7 @@ def explain(error: BaseException) -> tuple[int, str]:
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    torch = sys.modules.get("torch")  # an error of torch's cannot come before torch
+    torch = sys.modules.get("torch")  # without torch there is no error of torch
     if isinstance(error, MemoryError) or (torch and isinstance(error, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

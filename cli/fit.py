@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 @click.argument("data", required=False)
 @digits_option
 @option("--objects", type=POSITIVE, section="Data",
-        help="At most so many objects a sequence.  [default: 2; of a movie as many as are seen at once]")  # fmt: skip
+        help="Largest number of objects in a sequence.  [default: 2; for a movie, the most seen at once]")  # fmt: skip
 @option("--prepared", metavar="LOOKED", type=click.Path(), section="Data",
         help="Folder that vtssi-pyro inspect MOVIE --out LOOKED wrote: prepare its movie, "
-             "or DATA, as was said there.")  # fmt: skip
+             "or DATA, accordingly.")  # fmt: skip
 @option(
     "--variant",
     type=click.Choice(VARIANTS),
     section="Model",
-    help="Which blocks.  [default: vtssi; find-mot for paper-sqair]",
+    help="The blocks of the model.  [default: vtssi; find-mot for paper-sqair]",
 )
 @option("--from", "source", metavar="RUN", type=click.Path(), section="Model",
         help="Start from the weights, variant and sizes of a run's folder or of pretrained:NAME.")  # fmt: skip
@@ -51,21 +51,21 @@ if TYPE_CHECKING:
         help="Change any key of the configuration; repeatable.")  # fmt: skip
 @option("--out", metavar="RUN", type=click.Path(), section="Output",
         help="Folder of the run.  [default: runs/NAME-0001, counted up]")  # fmt: skip
-@option("--resume", is_flag=True, section="Output", help="Go on with the run in --out where it was stopped.")
+@option("--resume", is_flag=True, section="Output", help="Continue the interrupted run in --out.")
 @machine_options
 def fit(
     data: str | None, digits: str | None, objects: int | None, prepared: str | None, variant: str | None,
     source: str | None, preset: str | None, sets: tuple[str, ...], out: str | None, resume: bool, device: str,
     threads: int | None,
 ) -> None:  # fmt: skip
-    """Train a tracker on DATA; metrics and pictures at the end.
+    """Train a tracker on DATA, and write metrics and pictures at the end.
 
-    DATA is a flavour of moving digits (linear, linear-overlap, elliptic, elliptic-overlap, linear-wide, or
-    mixed, which is the first four in turns; default: linear), a file of sequences (.npz, .npy), of which the
-    last tenth is held out, or one movie: mp4, mov, avi, mkv, webm, GIF, WebP, TIFF stack, folder of pictures, or
-    an array (T, H, W). A movie is inspected first; where that sees it wrong, say how it is to vtssi-pyro inspect, and
-    --prepared takes it from there. Clips of it are learned from, in
-    every symmetry of a square, and its last frames (a tenth; 20, or a quarter, of a short one) are held out.
+    DATA is a flavour of moving digits (linear, linear-overlap, elliptic, elliptic-overlap, linear-wide, or mixed, which
+    is the first four in turns; default: linear), a file of sequences (.npz, .npy), of which the last tenth is held
+    out, or one movie: mp4, mov, avi, mkv, webm, GIF, WebP, TIFF stack, folder of pictures, or an array (T, H, W). A
+    movie is inspected first. If the findings are wrong, correct them with options of vtssi-pyro inspect, and pass its
+    folder as --prepared. The training uses clips of the movie in every symmetry of a square. Its last frames (a tenth,
+    but at least 20, or a quarter of a short movie) are held out.
     """
     from vtssi_pyro import api
     from vtssi_pyro.artifacts.loading import find
@@ -103,7 +103,7 @@ def fit(
         prepare(threads)
         read = prepared and (
             data or not was_kept(prepared)
-        )  # else it is read where options have been checked
+        )  # other data are read after the options have been checked
         movie = PreparedMovie.load(prepared, data) if read else prepared
         fitted = api.fit(
             movie or data, start or variant or DEFAULT_VARIANTS.get(preset, "vtssi"), preset=preset, run=out,
@@ -114,12 +114,12 @@ def fit(
 
 
 def _assignments(options: dict[str, tuple[str, Any]]) -> dict[str, str]:
-    """By the option's name, the assignment to a key of the configuration that it stands for."""
+    """Convert given options, by name, to assignments to keys of the configuration."""
     return {name: f"{key}={json.dumps(value)}" for name, (key, value) in options.items() if value is not None}
 
 
 def _show(fitted: "Fitted") -> None:
-    """Metrics and files to stdout; what to try next to stderr."""
+    """Print metrics and files to stdout, and the next commands to stderr."""
     from .tables import next_commands, reached
 
     click.echo("\n".join(reached(fitted.run)))

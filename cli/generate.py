@@ -20,7 +20,7 @@ from .options import FLAVOURS, POSITIVE, command, digits_option, option
 @option("--length", type=POSITIVE, section="Data", help="Frames of each.  [default: 20, of linear-wide 10]")
 @option("--frame-size", type=POSITIVE, default=50, show_default=True, section="Data", help="Side, pixels.")
 @option(
-    "--objects", type=POSITIVE, default=2, show_default=True, section="Data", help="At most so many digits."
+    "--objects", type=POSITIVE, default=2, show_default=True, section="Data", help="Largest number of digits."
 )
 @option(
     "--seed",

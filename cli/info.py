@@ -11,9 +11,9 @@ from .options import command, option
 @click.argument("run", type=click.Path(), required=False)
 @option("--json", "as_json", is_flag=True, section="Output", help="Print one JSON object.")
 def info(run: str | None, as_json: bool) -> None:
-    """Print versions, devices, the extras found and the weights that ship; or what RUN is.
+    """Print versions, devices, extras and the weights that ship; or describe RUN.
 
-    RUN is the folder of a run, or pretrained:NAME: what was trained, how, and how good it is.
+    RUN is the folder of a run, or pretrained:NAME. The description holds its training and its metrics.
     """
     import json
 
@@ -65,7 +65,7 @@ def _rows(found: dict[str, Any]) -> list[str]:
 
 
 def _extras() -> dict[str, list[str]]:
-    """By extra, the packages it names that are not installed."""
+    """The missing packages of each extra."""
     import re
     from importlib.metadata import PackageNotFoundError, metadata, version
 

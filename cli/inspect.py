@@ -15,29 +15,30 @@ from .options import BACKGROUNDS, POLARITIES, POSITIVE, Rectangle, command, opti
     "vtssi-pyro fit --prepared looked",
 )
 @click.argument("movie", type=click.Path())
-@option("--objects", type=POSITIVE, section="Movie", help="How many there are at most.  [default: as seen]")
+@option("--objects", type=POSITIVE, section="Movie", help="Largest number of objects.  [default: as found]")
 @option("--object-size", type=click.FloatRange(min=1), metavar="PIXELS", section="Movie",
-        help="Longer side of the box around an object.  [default: as seen]")  # fmt: skip
+        help="Longer side of the box around an object.  [default: as found]")  # fmt: skip
 @option("--background", type=click.Choice(BACKGROUNDS), section="Movie",
-        help="Is taken away: all that stays (static), the light alone, so that what stays put is an object, too "
-             "(smooth), all that stays for a while (rolling), or nothing.  [default: static, rolling where the light "
-             "changes, none where it is black]")  # fmt: skip
+        help="The subtracted background: the static part of the movie (static), the light alone, which keeps objects "
+             "at rest (smooth), the part that stays for a while (rolling), or none.  [default: static; rolling if the "
+             "light changes, none if the background is black]")  # fmt: skip
 @option("--polarity", type=click.Choice(POLARITIES), section="Movie",
-        help="Objects are brighter than the background, darker, or both.  [default: as seen]")  # fmt: skip
+        help="Objects are brighter than the background, darker, or both.  [default: as found]")  # fmt: skip
 @option("--crop", type=Rectangle(), metavar="LEFT,TOP,WIDTH,HEIGHT", section="Movie",
-        help="The part of every frame to look at, in pixels, that leaves out a time stamp, say.  "
+        help="The part of every frame to use, in pixels, for example without a time stamp.  "
              "[default: all]")  # fmt: skip
 @option("--out", metavar="DIR", type=click.Path(), section="Output",
-        help="Folder for contact_sheet.png and for how to prepare the movie so again.  [default: none]")  # fmt: skip
+        help="Folder for contact_sheet.png and for the preparation of the movie.  [default: none]")  # fmt: skip
 def inspect(movie: str, out: str | None, **hints: Any) -> None:
-    """Look at MOVIE: what it holds, what moves in it, and how vtssi-pyro fit would learn from it.
+    """Inspect MOVIE for moving objects, and show the preparation of its frames for vtssi-pyro fit.
 
     MOVIE is mp4, mov, avi, mkv, webm, GIF, WebP, a TIFF stack, a folder of pictures or an array (.npy, .npz).
-    Tells its size, length and rate, the range of intensities, the background, the number, size and speed of the
-    moving objects, and the steps that prepare its frames; the contact sheet shows frames before and after these,
-    with a window around each object that stands out, counted anew in each frame. Where it sees objects wrong, say
-    how they are. fit --prepared takes the folder of --out, and so do track and predict in place of a movie, which
-    then is prepared as is said here, not as the one that the run learned from.
+
+    The findings are its size, length and rate, the range of intensities, the background, the number, size and speed of
+    the moving objects, and the steps that prepare its frames. The contact sheet shows frames before and after these
+    steps, with a window around each visible object, numbered anew in each frame. Options replace wrong findings. fit
+    --prepared takes the folder of --out. track and predict take it in place of a movie, which then has this preparation
+    and not that of the run.
     """
     from vtssi_pyro import api
     from vtssi_pyro.movies import Hints

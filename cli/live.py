@@ -16,9 +16,9 @@ from .options import command, machine_options, option
 @option("--out", default="tracks", show_default=True, metavar="DIR", type=click.Path(), section="Output",
         help="Folder for tracks.csv.")  # fmt: skip
 @option("--patience", type=click.FloatRange(min=0), default=10.0, show_default=True, metavar="SECONDS",
-        section="Source", help="How long to wait for another picture.")  # fmt: skip
+        section="Source", help="Time to wait for another picture.")  # fmt: skip
 @option("--size", metavar="WIDTHxHEIGHT", section="Source",
-        help="Of frames on standard input.  [default: as the run learned from]")  # fmt: skip
+        help="Size of frames on standard input.  [default: that of the run's movie]")  # fmt: skip
 @machine_options
 def live(
     run: str, source: str, out: str, patience: float, size: str | None, device: str, threads: int | None
@@ -27,11 +27,11 @@ def live(
 
     RUN is the folder of a run, pretrained:NAME, or the file of a checkpoint, RUN/checkpoints/best.pt. A run of
     vtssi-pyro fit MOVIE takes frames from the same camera.
-    SOURCE is a folder to which pictures are added, until a file called end is there or for --patience nothing comes, or
-    - for raw frames on standard input (8-bit grey). Ctrl-C ends either well.
+    SOURCE is a folder to which pictures are added, until a file called end appears or no picture comes for --patience,
+    or - for raw frames on standard input (8-bit grey). Ctrl-C ends both properly.
 
-    Rows of tracks.csv, the only file, are written frame by frame, as vtssi-pyro track writes them but for the first
-    frames alone deciding how many objects there are; how long each frame took is told at the end.
+    The rows of tracks.csv, the only file, are written frame by frame. They are those of vtssi-pyro track, except that
+    the first frames alone decide the number of objects. The times from frames to rows are printed at the end.
     """
     from vtssi_pyro import api
     from vtssi_pyro.system.machine import prepare

@@ -1,4 +1,4 @@
-"""The group of commands; each is imported on demand, every error ends in one line and an exit code."""
+"""The group of commands, which are imported on demand; every error ends in one line and an exit code."""
 
 import difflib
 import traceback
@@ -34,7 +34,7 @@ class Commands(click.Group):
     """Commands, one module each; the modules import torch only inside their functions."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names, in the order of use."""
+        """The names of the commands, in the order of use."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
@@ -44,7 +44,7 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find a command; one that once was is answered with another, a misspelt one with what was meant."""
+        """Find a command; the error for a removed or misspelt one names the right command."""
         if args[0] not in COMMANDS:
             if line := instead(args[0]):
                 raise UsageError(line)
@@ -63,7 +63,7 @@ class Commands(click.Group):
             if ctx.params["debug"]:
                 traceback.print_exception(error)
             exit_code, line = explain(error)
-            if line and (speaks() or exit_code < 128):  # all processes of a group get a signal, one says so
+            if line and (speaks() or exit_code < 128):  # of a group that gets a signal, one reports
                 click.echo(line, err=True)
             ctx.exit(exit_code)
 
@@ -78,7 +78,7 @@ class Commands(click.Group):
 def main(debug: bool) -> None:
     """Find, track and predict several moving objects, learned from unlabelled video alone.
 
-    Start with "vtssi-pyro fit": it trains on moving digits, in minutes, and says how to go on.
+    Start with "vtssi-pyro fit": it trains on moving digits, in minutes, and prints the next commands.
 
     Exit codes: 0 done, 2 usage, 3 data, 4 checkpoint, 5 diverged, 6 out of memory or disk, 7 another
     process of the same training ended, 130 and 143 stopped by a signal, 1 anything else.

@@ -1,4 +1,4 @@
-"""What commands share: names to choose from, options, and help in sections."""
+"""The names, the options and the sections of help that commands share."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from vtssi_pyro.errors import UsageError
 
 from .removed import instead
 
-# Repeated here because importing them would import torch; a test compares them with the library's.
+# The library's names are repeated here, since their import would import torch; a test compares both.
 VARIANTS = ("air", "find", "rect-find", "find-mot", "vtssi")
 PRESETS = ("quick", "standard", "paper", "paper-ddpae", "paper-sqair")
 FLAVOURS = ("linear", "linear-overlap", "elliptic", "elliptic-overlap", "linear-wide", "mixed")
@@ -36,7 +36,7 @@ class Command(click.Command):
     examples: tuple[str, ...] = ()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse; an option that once was is answered with what to type instead."""
+        """Parse the arguments; the error for a removed option names its replacement."""
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -45,7 +45,7 @@ class Command(click.Command):
             raise
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write what the command is for, and examples as they are."""
+        """Write the command's description and its examples, unwrapped."""
         super().format_help_text(ctx, formatter)
         with formatter.section("Examples"):
             for example in self.examples:
@@ -75,7 +75,7 @@ film_option = click.option(
 
 
 def command(*examples: str, hidden: bool = False) -> Callable[[Callable[..., Any]], click.Command]:
-    """Make a command, named like its function; one that is hidden works, but is not on the first help screen."""
+    """Make a command, named like its function; a hidden one works, but is not on the first help screen."""
 
     def make(function: Callable[..., Any]) -> click.Command:
         made = click.command(cls=Command, name=function.__name__, hidden=hidden)(function)
@@ -86,7 +86,7 @@ def command(*examples: str, hidden: bool = False) -> Callable[[Callable[..., Any
 
 
 def machine_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--device`` and ``--threads``: what a command computes on."""
+    """Add ``--device`` and ``--threads``."""
     device = option("--device", default="auto", section="Machine",
                     help="auto (CUDA when there is one), cpu, cuda or cuda:N.  [default: auto]")  # fmt: skip
     threads = option("--threads", type=POSITIVE, section="Machine",
@@ -100,23 +100,23 @@ def option(*names: str, section: str, **settings: Any) -> Callable[[Callable[...
 
 
 def speaks() -> bool:
-    """Whether this process talks to people: of several that ``torchrun`` started, the first does."""
+    """Whether this process prints messages; of several that ``torchrun`` started, only the first does."""
     return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK", "0") == "0"
 
 
 def say(message: str) -> None:
-    """A message for people, on stderr."""
+    """Print a message for people to stderr."""
     if speaks():
         click.echo(message, err=True)
 
 
 def warn(message: str) -> None:
-    """A warning, on stderr."""
+    """Print a warning to stderr."""
     say(f"warning: {message}")
 
 
 def is_terminal() -> bool:
-    """Whether stderr can show a bar that moves; a terminal may be dumb, or not know its width."""
+    """Whether stderr can show a moving bar; some terminals cannot, or do not know their width."""
     if not speaks() or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         return False
     return os.get_terminal_size(sys.stderr.fileno()).columns > 0
@@ -128,7 +128,7 @@ class Rectangle(click.ParamType):
     name = "rectangle"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """LEFT,TOP,WIDTH,HEIGHT as a tuple."""
+        """Convert LEFT,TOP,WIDTH,HEIGHT to a tuple."""
         if isinstance(value, tuple):
             return value
         parts = value.split(",")
@@ -143,7 +143,7 @@ class Rectangle(click.ParamType):
 
 
 def spelled(said: dict[str, Any]) -> str:
-    """What was said of a movie, as on a command line."""
+    """Spell hints about a movie as options of a command line."""
     text = {
         name: ",".join(map(str, value))
         if isinstance(value, tuple)

@@ -11,28 +11,27 @@ from .options import POSITIVE, command, film_option, machine_options, option
 )
 @click.argument("arguments", nargs=-1, required=True, type=click.Path(), metavar="[RUN] DATA...")
 @option("--observe", type=POSITIVE, metavar="K", section="Prediction",
-        help="Frames of every sequence that are seen.  [default: all]")  # fmt: skip
+        help="Number of observed frames of every sequence.  [default: all]")  # fmt: skip
 @option("--horizon", type=POSITIVE, default=30, show_default=True, metavar="H", section="Prediction",
-        help="Frames to predict beyond them; any number.")  # fmt: skip
+        help="Number of frames to predict beyond them.")  # fmt: skip
 @option("--samples", type=click.IntRange(min=0), default=50, show_default=True, metavar="S",
-        section="Prediction", help="Futures to draw, for spreads and intervals; 0: none.")  # fmt: skip
+        section="Prediction", help="Number of sampled futures, for spreads and intervals; 0: none.")  # fmt: skip
 @option("--out", default="predictions", show_default=True, metavar="DIR", type=click.Path(), section="Output",
-        help="Folder for the results; of several DATA, each has a folder of its name there.")  # fmt: skip
+        help="Folder for the results; each of several DATA has a folder of its name there.")  # fmt: skip
 @film_option
 @machine_options
 def predict(
     arguments: tuple[str, ...], observe: int | None, horizon: int, samples: int, out: str, mp4: bool,
     device: str, threads: int | None,
 ) -> None:  # fmt: skip
-    """See K frames of DATA, predict the next H.
+    """Observe K frames of DATA and predict the next H.
 
-    RUN and DATA are those of vtssi-pyro track, which tells what they may be.
+    See vtssi-pyro track for RUN and DATA. Futures are calibrated by the calibration of fit, or of vtssi-pyro
+    calibrate.
 
-    Futures are calibrated as fit left them, or as vtssi-pyro calibrate made them.
-
-    Writes predictions.csv (with 50 % and 90 % intervals), tracks.csv, tracks.json and the MOTChallenge folder
-    mot/ of the frames that were seen, overlay.gif of the first sequences, and futures.png: paths as seen and as
-    drawn, their means, and the regions that hold 50 % and 90 % of them.
+    The command writes predictions.csv (with 50 % and 90 % intervals), tracks.csv, tracks.json and the MOTChallenge
+    folder mot/ of the observed frames, overlay.gif of the first sequences, and futures.png: observed paths, sampled
+    futures, their means, and the regions that hold 50 % and 90 % of them.
     """
     from vtssi_pyro import api
     from vtssi_pyro.system.machine import prepare

@@ -1,4 +1,4 @@
-"""How the library's work is told of: bars on a terminal, plain lines elsewhere, names of files on stdout."""
+"""Progress of the library's work: bars on a terminal, plain lines elsewhere, names of files on stdout."""
 
 import sys
 import time
@@ -18,10 +18,10 @@ from .options import is_terminal, say, warn
 
 
 class Lines:
-    """A line for every record; a :class:`~vtssi_pyro.train.reporting.Reporter`.
+    """A :class:`~vtssi_pyro.train.reporting.Reporter` that prints a line for every record.
 
     Args:
-        speak: takes messages for people.
+        speak: prints messages for people.
     """
 
     def __init__(self, speak: Callable[[str], None] = say) -> None:
@@ -31,23 +31,23 @@ class Lines:
         self._speak = speak
 
     def say(self, message: str) -> None:
-        """A message for people."""
+        """Print a message for people."""
         self._speak(message)
 
     def warn(self, message: str) -> None:
-        """A warning, on stderr."""
+        """Print a warning to stderr."""
         warn(message)
 
     def wrote(self, path: Path) -> None:
-        """A file's name, on stdout."""
+        """Print a file's name to stdout."""
         click.echo(path)
 
     def watched(self, dataset: Dataset, doing: str, times: int = 1) -> AbstractContextManager[Dataset]:
-        """A data set that moves a bar; see :func:`watched`."""
+        """Wrap a data set to move a bar; see :func:`watched`."""
         return watched(dataset, doing, times)
 
     def begin(self, config: Config, step: int) -> None:
-        """Say where the training starts."""
+        """Print the step at which the training starts."""
         self.train, self.since = config.train, time.monotonic()
         self.step = self.last = step
         if step:
@@ -58,10 +58,10 @@ class Lines:
         self.step = step
 
     def record(self, record: dict[str, Any]) -> None:
-        """Write a line."""
+        """Print a line."""
         if record["kind"] == "validation":
             self.say(validation_line(record))
-            self.since = time.monotonic()  # what it took is not part of the pace
+            self.since = time.monotonic()  # the evaluation's time does not count for the pace
         else:
             pace, left = self._pace()
             self.say(
@@ -69,10 +69,10 @@ class Lines:
             )
 
     def end(self) -> None:
-        """Nothing to put away."""
+        """Do nothing."""
 
     def _pace(self) -> tuple[str, str]:
-        """Sequences per second since the last call, and the time left at that pace."""
+        """Compute the sequences per second since the last call, and the time left at that pace."""
         now, steps = time.monotonic(), max(self.step - self.last, 1)
         seconds = max(now - self.since, 1e-9) / steps
         begun = self.train.locate(max(self.last - 1, 0))[0] != (
@@ -91,6 +91,7 @@ class Bar(Lines):
     def begin(self, config: Config, step: int) -> None:
         """Draw the bar."""
         super().begin(config, step)
+        # smoothing: the pace of about the last 20 updates, so that a new stage's pace shows soon
         self.bar = tqdm(
             total=config.train.steps, initial=step, dynamic_ncols=True, smoothing=0.05,
             bar_format="{desc:<8}|{bar}| step {n_fmt} of {total_fmt}, {remaining} left",
@@ -113,18 +114,18 @@ class Bar(Lines):
             self.detail.set_description_str(f"{training_line(record)}; {self._pace()[0]}")
 
     def end(self) -> None:
-        """Leave the bar as it is and go below it."""
+        """Leave the bar and continue below it."""
         self.bar.close()
         self.detail.close()
 
 
 def reporter(speak: Callable[[str], None] = say) -> Lines:
-    """A reporter that suits where stderr goes."""
+    """Make a bar if stderr is a terminal, else lines."""
     return Bar(speak) if is_terminal() else Lines(speak)
 
 
 def training_line(record: dict[str, Any]) -> str:
-    """Stage, length, ELBO and terms of a training record."""
+    """Describe a training record: stage, length, ELBO and terms."""
     terms = record["terms"]
     name = "ELBO" if record["bound"] else "objective"
     frames = "1 frame" if record["length"] == 1 else f"{record['length']} frames"
@@ -133,7 +134,7 @@ def training_line(record: dict[str, Any]) -> str:
 
 
 def validation_line(record: dict[str, Any]) -> str:
-    """ELBO and metrics of a validation record."""
+    """Describe a validation record: ELBO and metrics."""
     parts = [f"ELBO {record['elbo']:.1f}"]
     if record.get("count_accuracy") is not None:
         parts.append(f"count accuracy {100 * record['count_accuracy']:.1f} %")
@@ -145,7 +146,7 @@ def validation_line(record: dict[str, Any]) -> str:
 
 @contextmanager
 def watched(dataset: Dataset, doing: str, times: int = 1) -> Iterator[Any]:
-    """A data set that moves a bar, on a terminal, as its frames are asked for, all of them so many times."""
+    """Wrap a data set to move a bar on a terminal as its frames are read, all of them ``times`` times."""
     with tqdm(
         total=times * len(dataset), desc=doing, unit=" sequences", disable=not is_terminal(), leave=False
     ) as bar:

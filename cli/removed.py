@@ -1,4 +1,4 @@
-"""Options and commands that are no more, and what to type instead."""
+"""Removed options and commands, and their replacements."""
 
 from collections.abc import Mapping
 
@@ -35,7 +35,7 @@ _OWN: Mapping[str, Mapping[str, str]] = {
         "--stream": _LIVE,
         "--patience": f"{_LIVE} --patience SECONDS",
         "--size": f"{_LIVE} --size WIDTHxHEIGHT",
-        "--appearance": "leave it out: tracks.json holds what each object looks like",
+        "--appearance": "leave it out: tracks.json holds a vector of each object's looks",
         "--prepare-anew": _ANOTHER,
         "--checkpoint": _WEIGHTS,
     },
@@ -71,7 +71,7 @@ _OWN: Mapping[str, Mapping[str, str]] = {
         "--samples": "in Python: figures.draw(ITEM, order, seed, samples)",
     },
 }
-# By command and option; --debug once was an option of every command.
+# Replacements by command and option; --debug was once an option of every command.
 OPTIONS: Mapping[str, Mapping[str, str]] = {
     command: {"--debug": f"say it before the command: vtssi-pyro --debug {command}", **own}
     for command, own in _OWN.items()
@@ -80,6 +80,6 @@ COMMANDS: Mapping[str, str] = {"plot": "vtssi-pyro report RUN"}
 
 
 def instead(command: str, option: str | None = None) -> str | None:
-    """The line that answers what once was an option of a command, or a command; None where it never was."""
+    """The replacement of a removed command, or of a removed option of a command; None if there was none such."""
     typed = COMMANDS.get(command) if option is None else OPTIONS.get(command, {}).get(option)
     return typed and f"{option or command} is no more: {typed}"

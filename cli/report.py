@@ -8,10 +8,10 @@ from .options import command
 @command("vtssi-pyro report runs/vtssi-linear-0001")
 @click.argument("run", type=click.Path())
 def report(run: str) -> None:
-    """Write RUN as one self-contained page: metrics, tracks, forecasts, curves, calibration, configuration.
+    """Write one self-contained page of RUN: metrics, tracks, forecasts, curves, calibration, configuration.
 
-    The page is report.html in RUN. Its pictures are inside the file, which needs neither a server nor a network;
-    the learning curves are drawn anew, also as files in RUN/figures. Works while it trains.
+    The page is report.html in RUN. Its pictures are inside the file, which needs neither a server nor a network. The
+    learning curves are drawn anew, also as files in RUN/figures. The command also works during a training.
     """
     from vtssi_pyro import api
 

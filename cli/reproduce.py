@@ -9,8 +9,8 @@ from vtssi_pyro.paper.published import FLAVOURS, MODELS, cell
 from .options import DIGITS, POSITIVE, command, machine_options, option
 
 ITEMS = ("table1", "figure3", "figure4", "figure10", "figure11", "figure12", "figure13", "figure14")
-SEEDS = (0,)  # of the trainings: the paper has one each
-PRESETS = ("quick", "standard", "paper")  # those with the data of the table
+SEEDS = (0,)  # seeds of the trainings: the paper has one of each
+PRESETS = ("quick", "standard", "paper")  # the presets with the data of the table
 
 
 class Item(click.ParamType):
@@ -19,7 +19,7 @@ class Item(click.ParamType):
     name = "item"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """As it is, where there is such an item."""
+        """Return an existing item unchanged."""
         if value not in ITEMS and cell(value) is None:
             variants, flavours = ", ".join(MODELS), ", ".join(FLAVOURS)
             self.fail(
@@ -37,11 +37,11 @@ class Item(click.ParamType):
 )
 @click.argument("items", nargs=-1, required=True, type=Item(), metavar="ITEM...")
 @option("--preset", type=click.Choice(PRESETS), default="standard", show_default=True, section="Training",
-        help="Of every training that is missing; standard takes about an hour each on two cores.")  # fmt: skip
+        help="Preset of missing trainings; standard takes about an hour each on two cores.")  # fmt: skip
 @option("--digits", type=click.Choice(DIGITS), default="mnist", show_default=True, section="Data",
         help="Source of the digits; the paper's is mnist, see vtssi-pyro generate.")  # fmt: skip
 @option("--sequences", type=POSITIVE, default=10_000, show_default=True, section="Table",
-        help="Held-out sequences that judge each cell.")  # fmt: skip
+        help="Number of held-out sequences for each cell.")  # fmt: skip
 @option("--out", metavar="DIR", type=click.Path(), default="reproduction", show_default=True, section="Output",
         help="Folder for runs, cells, tables and figures.")  # fmt: skip
 @machine_options
@@ -49,16 +49,16 @@ def reproduce(
     items: tuple[str, ...], preset: str, digits: str, sequences: int, out: str, device: str,
     threads: int | None,
 ) -> None:  # fmt: skip
-    """Make the paper's tables and figures, and what they need.
+    """Make the paper's tables and figures, and their missing trainings.
 
     ITEM is table1, or a cell of it, VARIANT-FLAVOUR-SEED as in vtssi-linear-0; figure3, figure4, figure10, figure11,
     figure12, figure13 or figure14.
 
-    Runs that are missing are trained in DIR/runs, interrupted ones go on, finished ones are used as they are.
-    Each cell is written to DIR/cells as soon as it is known, and DIR/table1.md and table1.json from all
-    the cells there are, beside the paper's numbers; all of it is 20 trainings. Figures go to DIR/figures, and
-    show sequences chosen by the truth alone. vtssi-without-mot is judged from vtssi's run. Exit codes are
-    those of vtssi-pyro --help; given again, the same command goes on where it was stopped.
+    Missing runs are trained in DIR/runs, interrupted ones are continued, and finished ones are used as they are. Each
+    finished cell is written to DIR/cells, and DIR/table1.md and table1.json show all finished cells beside the paper's
+    numbers. The whole table takes 20 trainings. Figures are written to DIR/figures, and show sequences chosen by the
+    truth alone. vtssi-without-mot is judged from vtssi's run. Exit codes are those of vtssi-pyro --help. The same
+    command continues after an interruption.
     """
     from vtssi_pyro.paper import figures as paper_figures
     from vtssi_pyro.paper import table1

@@ -1,4 +1,4 @@
-"""Metrics as text, and what to type next."""
+"""Metrics as text, and the next commands."""
 
 import shlex
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ def of_boxes(metrics: Mapping[str, float]) -> list[str]:
 
 
 def honesty(before: Mapping[str, Any], after: Mapping[str, Any] | None) -> list[str]:
-    """Lines of how honest forecasts are, before and after their calibration: regions and scores, then intervals."""
+    """Lines of the assessments of forecasts before and after calibration: regions and scores, then intervals."""
     regions = [("in 50 % region", "coverage", 0.5), ("in 90 % region", "coverage", 0.9)]
     scores = [("CRPS, px", "crps", None), ("NLL, nats", "nll", None)]
     intervals = [(f"{axis} in {100 * p:.0f} %", f"coverage_{axis}", p) for axis in "xy" for p in (0.5, 0.9)]
@@ -55,7 +55,7 @@ def honesty(before: Mapping[str, Any], after: Mapping[str, Any] | None) -> list[
 def _compared(
     before: Mapping[str, Any], after: Mapping[str, Any] | None, columns: list[tuple[str, str, float | None]]
 ) -> list[str]:
-    """A table by horizon; columns are a heading, a key of an assessment and, of shares, a level."""
+    """Make a table by horizon; a column is a heading, a key of an assessment and, for shares, a level."""
     lines = ["  ".join(["horizon", "objects", *(heading.ljust(17) for heading, *_ in columns)]).rstrip()]
     for h, objects in enumerate(before["objects"]):
         cells = []
@@ -72,7 +72,7 @@ def _compared(
 
 
 def about(found: Mapping[str, Any]) -> list[str]:
-    """Lines of what a run or a card says of itself."""
+    """Lines of the description of a run or a card."""
     recipe = found["recipe"]
     rows = {key: value for key, value in found.items() if value is not None and not isinstance(value, dict)}
     rows |= {key: recipe[key] for key in ("variant", "preset")}
@@ -92,7 +92,7 @@ def about(found: Mapping[str, Any]) -> list[str]:
 
 
 def speed(found: Mapping[str, Any]) -> list[str]:
-    """Lines of what a benchmark measured, and of what it measured it on."""
+    """Lines of the results of a benchmark, and of its machine and sizes."""
     latency = found["stream_latency_seconds"]
     step, draw = (1e3 * found[key] for key in ("train_step_seconds", "draw_seconds"))
     rows = [
@@ -138,7 +138,7 @@ def _percent(value: float | None) -> str:
 
 
 def unseen(held_out: dict[str, Any], observe: int) -> list[str]:
-    """How a movie's held-out frames were explained and foretold, line by line."""
+    """Lines of the metrics of a movie's held-out frames: shares explained and predicted."""
     lines = [
         f"{held_out['frames']} held-out frames: {held_out['objects']:.0f} objects of "
         f"{held_out.get('most', '?')} at most explain {held_out['explained']:.1%} of what stands out",
@@ -155,7 +155,7 @@ def unseen(held_out: dict[str, Any], observe: int) -> list[str]:
 
 
 def reached(run: "Run") -> list[str]:
-    """Lines of what a finished run has reached."""
+    """Lines of the final metrics of a finished run."""
     summary, observe = run.read_summary(), run.config.observe
     if summary["metrics"]:
         lines = overall(summary["metrics"], observe)
@@ -167,7 +167,7 @@ def reached(run: "Run") -> list[str]:
 
 
 def next_commands(run: "Run") -> list[str]:
-    """Commands to type next, one a line."""
+    """Lines of the next commands."""
     from vtssi_pyro.train.splits import is_flavour
 
     summary, config = run.read_summary(), run.config

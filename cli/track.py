@@ -12,24 +12,25 @@ from .options import command, film_option, machine_options, option
 )
 @click.argument("arguments", nargs=-1, required=True, type=click.Path(), metavar="[RUN] DATA...")
 @option("--out", default="tracks", show_default=True, metavar="DIR", type=click.Path(), section="Output",
-        help="Folder for the results; of several DATA, each has a folder of its name there.")  # fmt: skip
+        help="Folder for the results; each of several DATA has a folder of its name there.")  # fmt: skip
 @film_option
 @machine_options
 def track(arguments: tuple[str, ...], out: str, mp4: bool, device: str, threads: int | None) -> None:
     """Track the objects in DATA with the tracker of RUN.
 
-    RUN is the folder of a run, pretrained:NAME (vtssi-pyro info lists what ships), or the file of a checkpoint,
-    RUN/checkpoints/best.pt; left out, it is the newest run in the folder runs.
+    RUN is the folder of a run, pretrained:NAME (vtssi-pyro info lists the names), or the file of a checkpoint,
+    RUN/checkpoints/best.pt; by default it is the newest run in the folder runs.
+
     DATA is a .npz or .npy file, or a movie: GIF, WebP, TIFF stack, folder of pictures, mp4 and others. A run of
-    vtssi-pyro fit MOVIE takes movies of the same camera, prepared as the one it learned from was; of another camera
+    vtssi-pyro fit MOVIE takes movies of the same camera, and prepares them like its training movie. For another camera
     or place, give the folder that vtssi-pyro inspect MOVIE --out wrote. Tracks are in a movie's own pixels.
 
-    Writes tracks.csv, the same as tracks.json with a vector of each object's looks, a MOTChallenge folder mot/ and
-    overlay.gif of the first sequences. Positions are centres of tight boxes in pixels, with their standard deviations;
-    the centre of a frame's top-left pixel is (0.5, 0.5). Confidence is the share of the squared error around an object
-    that it explains: near 0 in frames that do not show it, which the overlay draws dashed; its rings hold 90 % of where
-    noise and a coarse picture let an object be, not the cost of a wrong identity. Frames and objects count from 0,
-    from 1 in mot/.
+    The command writes tracks.csv, the same as tracks.json with a vector of each object's looks, a MOTChallenge folder
+    mot/, and overlay.gif of the first sequences. Positions are centres of tight boxes in pixels, with their standard
+    deviations; the centre of a frame's top-left pixel is (0.5, 0.5). Confidence is the share of the squared error
+    around an object that the object explains. It is near 0 in frames that do not show the object, which the overlay
+    draws dashed. Rings in the overlay are 90 % regions under noise and errors of the picture, without the risk of a
+    wrong identity. Frames and objects count from 0, from 1 in mot/.
     """
     from vtssi_pyro import api
     from vtssi_pyro.system.machine import prepare

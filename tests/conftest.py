@@ -85,5 +85,5 @@ def frames() -> Tensor:
 
 @pytest.fixture
 def config() -> ModelConfig:
-    """What ``tiny`` is made of."""
+    """The configuration of ``tiny``."""
     return small()

@@ -1,4 +1,4 @@
-"""What a GPU must give: the CPU's numbers, and captured steps that are the eager ones. Skipped where there is none."""
+"""A GPU gives the CPU's numbers, and captured steps equal eager ones. Skipped without a GPU."""
 
 from dataclasses import replace
 from statistics import median

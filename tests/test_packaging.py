@@ -1,4 +1,4 @@
-"""What is installed is what there is."""
+"""The installed package holds all files."""
 
 import configparser
 import re

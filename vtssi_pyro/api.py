@@ -1,6 +1,6 @@
-"""The one door: fit a tracker, track with it, forecast, evaluate, calibrate; the command line calls nothing else.
+"""The functions behind the command line: fit a tracker, track with it, forecast, evaluate, calibrate.
 
-A *tracker* is a :class:`~vtssi_pyro.model.program.Tracker`, what :func:`fit` returned, a run or its folder, the name of
+A *tracker* is a :class:`~vtssi_pyro.model.program.Tracker`, a result of :func:`fit`, a run or its folder, the name of
 weights that ship (``"moving-mnist"``), or a configuration. *Data* are tensors or arrays in grey, (S, T, H, W),
 (T, H, W) or (S, T, 1, H, W), uint8 or floats in [0, 1], a file of them, a movie's file or folder, or a data set.
 """
@@ -64,25 +64,24 @@ from vtssi_pyro.train.reporting import Reporter, Silent
 from vtssi_pyro.train.splits import CALIBRATION_SEED, TABLE_SEED, digits, is_flavour
 from vtssi_pyro.train.training import Interrupted
 
-HORIZON = 30  # frames predicted where nobody says how many: a second of most films
-OBSERVE = 5  # frames on which tracks that are made already are matched, as the paper's are
+HORIZON = 30  # default number of predicted frames: a second of most films
+OBSERVE = 5  # default number of frames on which finished tracks are matched, as in the paper
 
 
 def inspect(
     movie: File | Movie, hints: Hints = Hints(), *, out: File | None = None, report: Reporter | None = None
 ) -> PreparedMovie:
-    """Look at a movie: what moves in it, and how its frames are prepared to learn from.
+    """Inspect a movie for moving objects, and prepare its frames for training.
 
     Args:
         movie: file, folder, or the movie itself.
-        hints: what is known of it.
-        out: folder for ``contact_sheet.png`` and what says how the movie is prepared, ``inspection.json`` and
-            ``preparation.npz``: wherever a movie is asked for, this folder is the movie, prepared so. None: none.
-        report: told the findings.
+        hints: known properties of the movie.
+        out: folder for ``contact_sheet.png``, ``inspection.json`` and ``preparation.npz``. Other functions take this
+            folder in place of the movie, and prepare the movie accordingly. None: no files.
+        report: receives the findings.
 
     Returns:
-        the movie as a model would see it, for :func:`fit`, :func:`track` and :func:`forecast`; its ``found`` is what
-        was found.
+        the prepared movie, for :func:`fit`, :func:`track` and :func:`forecast`; its ``found`` holds the findings.
     """
     report = report or Silent()
     target = writable_folder(out) if out else None
@@ -111,26 +110,27 @@ def fit(
     """Train a tracker; ``fit("beads.mp4")`` is ``vtssi-pyro fit beads.mp4``.
 
     Args:
-        data: what to learn from: a flavour of moving digits, sequences, or one movie, which is inspected and prepared
-            first; None: the preset's digits. Of sequences and movies the last tenth is held out, to judge by.
-        tracker: a variant's name, a configuration, or, to start from its weights, a run or the name of weights.
-        preset: recipe and budget, and the sizes of a fresh model; a whole configuration has its own.
-        run: folder to train in; None: a temporary one, which lives as long as the result's ``run``.
-        runs: folder in which a new one, numbered, is made to train in.
+        data: the training data: a flavour of moving digits, sequences, or one movie, which is inspected and prepared
+            first; None: the preset's digits. The last tenth of sequences and movies is held out for evaluation.
+        tracker: a variant's name, a configuration, or a run or the name of weights to start from.
+        preset: the recipe, the budget, and the sizes of a new model; a whole configuration has its own.
+        run: the run's folder; None: a temporary one, which is kept as long as the result's ``run``.
+        runs: a folder in which a new, numbered folder is made for the run.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        report: told what happens; None: nobody is.
-        objects: at most so many a sequence; None: the preset's number, of a movie as many as are seen at once.
-        hints: what is known of a movie.
-        changes: to single keys of the configuration, such as ``"train.budget=0.1"``; by name, what errors call each.
-        held_out: sequences to judge by, in place of the last tenth of ``data``, a data set.
+        report: receives messages and progress; None: there are none.
+        objects: largest number of objects in a sequence; None: the preset's number, or that seen at once in a movie.
+        hints: known properties of a movie.
+        changes: changes to single keys of the configuration, such as ``"train.budget=0.1"``, or a mapping to them from
+            their names in error messages.
+        held_out: a data set for evaluation, in place of the last tenth of ``data``.
 
     Returns:
-        the tracker, metrics of what was held out, the calibration of its predictions, and the run.
+        the tracker, metrics of the held-out data, the calibration of its predictions, and the run.
 
     Raises:
-        UsageError: something that does not go together.
-        DataError: data that cannot be learned from.
-        Interrupted: on Ctrl-C or SIGTERM, after saving; :func:`resume` goes on.
+        UsageError: arguments that contradict each other.
+        DataError: data that cannot be used for training.
+        Interrupted: on Ctrl-C or SIGTERM, after the training was saved; :func:`resume` continues it.
     """
     where = available_device(device)
     known = named(changes, objects)
@@ -154,15 +154,15 @@ def resume(
     changes: Changes | Iterable[str] = (),
     held_out: Dataset | None = None,
 ) -> Fitted:
-    """Go on with a training where it was stopped, to the same result; one that is finished is left as it is.
+    """Resume an interrupted training, with the same result as without the interruption; a finished run stays as it is.
 
     Args:
-        run: its folder.
-        data: what it learns from, where that was moved or was no file; None: what its configuration names.
+        run: the run's folder.
+        data: the training data, if they were moved or are no file; None: those in the run's configuration.
         device: see :func:`fit`.
-        report: told what happens.
-        changes: that it was made with; others are refused.
-        held_out: see :func:`fit`; where ``data`` are in memory.
+        report: receives messages and progress.
+        changes: the changes with which the run was made; others are refused.
+        held_out: see :func:`fit`; for ``data`` in memory.
     """
     where, run = available_device(device), run if isinstance(run, Run) else Run(run)
     known = named(changes, None)
@@ -187,22 +187,21 @@ def track(
     film: bool = False,
     report: Reporter | None = None,
 ) -> Estimate:
-    """Tracks of all objects in all frames; ``track(run, "beads.mp4", out="tracks")`` is ``vtssi-pyro track``.
+    """Track all objects in all frames; ``track(run, "beads.mp4", out="tracks")`` is ``vtssi-pyro track``.
 
     Args:
-        tracker: trained.
-        data: sequences; for a tracker that learned from a movie, one movie, which is prepared as that one was. One of
-            another camera or place is inspected first: :func:`inspect` returns it prepared by itself.
-        out: folder for ``tracks.csv``, ``tracks.json``, ``mot/`` and ``overlay.gif``; None: none is written.
-        device: of a tracker that is loaded.
-        checkpoint: of a run, ``last`` or ``best``.
-        rendered: whether to return rendered frames, too; None: unless they are of a file, which may be large.
-        film: whether ``overlay.mp4`` is written, too.
-        report: told what happens.
+        tracker: a trained tracker.
+        data: sequences, or, for a tracker trained on a movie, one movie, which is prepared like the training movie. A
+            movie of another camera or place needs its own preparation, which :func:`inspect` makes.
+        out: folder for ``tracks.csv``, ``tracks.json``, ``mot/`` and ``overlay.gif``; None: no files.
+        device: the device of a loaded tracker.
+        checkpoint: the checkpoint of a run, ``last`` or ``best``.
+        rendered: whether to return rendered frames, too; None: only for frames in memory, since files may be large.
+        film: whether to write ``overlay.mp4``, too.
+        report: receives messages and progress.
 
     Returns:
-        tracks in the pixels of the frames as they are stored, rendered frames (none where ``rendered`` says so), and
-        what each object looks like.
+        tracks in pixels of the stored frames, rendered frames (as ``rendered`` says), and a description of each object.
     """
     report = report or Silent()
     if film:
@@ -242,26 +241,26 @@ def forecast(
     film: bool = False,
     report: Reporter | None = None,
 ) -> Estimate:
-    """Tracks of the frames seen and of ``horizon`` frames beyond them, calibrated where a calibration is at hand.
+    """Track the observed frames and predict ``horizon`` frames beyond them, calibrated if there is a calibration.
 
     Args:
-        tracker: trained, with a model of motion.
-        data: sequences; for a tracker that learned from a movie, one movie.
-        horizon: frames to predict.
-        num_samples: futures to draw of each sequence.
-        observe: frames of each sequence that are seen; None: all.
-        seed: of the futures.
-        temperature: at which to draw them; None: the calibration's, without one 1.
-        raw: whether to leave a calibration out.
-        out: folder for ``predictions.csv``, the tracks of the frames seen, and pictures; None: none is written.
-        device: see :func:`track`, as all that follow.
-        checkpoint: of a run.
+        tracker: a trained tracker with a model of motion.
+        data: sequences, or, for a tracker trained on a movie, one movie.
+        horizon: number of frames to predict.
+        num_samples: number of sampled futures of each sequence.
+        observe: number of observed frames of each sequence; None: all.
+        seed: seed of the futures.
+        temperature: temperature of the futures; None: that of the calibration, or 1 without one.
+        raw: whether to ignore a calibration.
+        out: folder for ``predictions.csv``, the tracks of the observed frames, and pictures; None: no files.
+        device: see :func:`track`, also for the arguments that follow.
+        checkpoint: the checkpoint of a run.
         rendered: whether to return rendered frames, too.
-        film: whether ``overlay.mp4`` is written, too.
-        report: told what happens.
+        film: whether to write ``overlay.mp4``, too.
+        report: receives messages and progress.
 
     Returns:
-        as :func:`track`, with ``tracks.samples`` (num_samples, S, T + horizon, N, 2).
+        the same as :func:`track`, with ``tracks.samples`` (num_samples, S, T + horizon, N, 2).
     """
     report = report or Silent()
     if film:
@@ -300,12 +299,12 @@ def forecast(
 
 
 class Judged(NamedTuple):
-    """How good tracks are."""
+    """The metrics of tracks."""
 
     metrics: dict[
         str, Any
-    ]  # by ``Evaluation.as_dict``; by ``mot``, metrics of the boxes, where they were asked for
-    observe: int  # frames on which objects were matched, before the rest was predicted
+    ]  # the fields of ``Evaluation.as_dict``, and under ``mot`` the metrics of the boxes, if requested
+    observe: int  # number of frames on which objects were matched, before the rest was predicted
 
 
 def evaluate(
@@ -319,17 +318,17 @@ def evaluate(
     checkpoint: str = "last",
     report: Reporter | None = None,
 ) -> Judged:
-    """Judge a tracker, or tracks that any program has made, on sequences whose positions are known.
+    """Evaluate a tracker, or tracks of any program, on sequences with known positions.
 
     Args:
-        tracker: trained; or a file or folder of tracks, see :func:`vtssi_pyro.read_tracks`, which predict nothing.
+        tracker: a trained tracker, or a file or folder of tracks (:func:`vtssi_pyro.read_tracks`), without prediction.
         data: sequences with positions.
-        observe: frames seen before the rest is predicted; None: the run's own number, of tracks OBSERVE.
-        mot: whether to judge boxes, too: HOTA, MOTA, IDF1.
-        export: folder for tracks and truth as TrackEval reads them; None: none is written.
-        device: of a tracker that is loaded.
-        checkpoint: of a run.
-        report: told how far it is.
+        observe: number of frames observed before the rest is predicted; None: the run's own number, for tracks OBSERVE.
+        mot: whether to evaluate boxes, too: HOTA, MOTA, IDF1.
+        export: folder for tracks and truth in TrackEval's format; None: no files.
+        device: the device of a loaded tracker.
+        checkpoint: the checkpoint of a run.
+        report: receives the progress.
     """
     if mot:
         library()
@@ -383,20 +382,20 @@ def generate(
     seed: int = 0,
     report: Reporter | None = None,
 ) -> MovingDigits:
-    """Write moving digits, with their positions, to a file that is not there yet.
+    """Write moving digits, with their positions, to a new file.
 
     Args:
-        flavour: how they move; key of :data:`vtssi_pyro.data.FLAVOURS`.
-        out: the file, .npz by name.
-        digits: ``embedded`` or ``mnist``, whose files are in the folder that the environment variable VTSSI_MNIST
-            names, or else are downloaded once.
-        split: the digits that only ``train``, ``validation`` or ``test`` shows.
-        sequences: how many.
-        length: frames of each; None: the flavour's.
-        frame_size: side of the frames, px.
-        objects: at most so many digits.
+        flavour: the kind of motion, a key of :data:`vtssi_pyro.data.FLAVOURS`.
+        out: the file, with a name that ends in .npz.
+        digits: ``embedded``, or ``mnist``, whose files are in the folder that the environment variable VTSSI_MNIST
+            names, or are downloaded once.
+        split: the split of the digits, ``train``, ``validation`` or ``test``; no digit is in two of them.
+        sequences: number of sequences.
+        length: number of frames of each; None: the flavour's.
+        frame_size: side of the frames, px; the default is the paper's.
+        objects: largest number of digits in a sequence; the default is the paper's.
         seed: the same seed gives the same file.
-        report: told how far it is, and the file.
+        report: receives the progress, and the file.
     """
     report, path = report or Silent(), Path(out)
     if path.suffix.lower() != ".npz":
@@ -417,11 +416,11 @@ def generate(
 
 
 def page(run: File | Run, out: File | None = None) -> list[Path]:
-    """Draw the learning curves of a run and write all of it as one self-contained page, also while it trains.
+    """Draw the learning curves of a run and write one self-contained page, also during its training.
 
     Args:
-        run: its folder.
-        out: the page; None: ``report.html`` in the run's folder.
+        run: the run or its folder.
+        out: the file of the page; None: ``report.html`` in the run's folder.
 
     Returns:
         the files, the page last.
@@ -434,10 +433,10 @@ def page(run: File | Run, out: File | None = None) -> list[Path]:
 
 
 class Calibrated(NamedTuple):
-    """How honest sampled predictions are, and what makes them so; assessments by ``Assessment.as_dict``."""
+    """A calibration of sampled predictions, and assessments before and after it (``Assessment.as_dict``)."""
 
     calibration: Calibration | None
-    before: dict[str, Any] | None = None  # of other sequences; None where there are none to judge by
+    before: dict[str, Any] | None = None  # on other sequences than those of the fit; None without any
     after: dict[str, Any] | None = None
 
 
@@ -454,21 +453,22 @@ def calibrate(
     checkpoint: str = "last",
     report: Reporter | None = None,
 ) -> Calibrated:
-    """Make sampled predictions honest, and tell how honest they are.
+    """Calibrate sampled predictions and assess them before and after.
 
-    A run keeps its calibration, which :func:`forecast` then uses. Weights that ship have one, which is only judged.
+    A run keeps its calibration, which :func:`forecast` then uses. Weights that ship have one, which is only assessed.
 
     Args:
-        tracker: trained, with a model of motion.
-        data: sequences to fit on, with positions; None: of a run on moving digits, its validation digits.
-        test: sequences to judge by, with positions; None: of such a run, test digits; else nothing is judged.
-        count: moving digits to fit on, and to judge by.
-        observe: frames seen before the rest is predicted; None: the run's own number.
-        samples: futures to draw of each sequence.
-        seed: of the draws.
-        device: of a tracker that is loaded.
-        checkpoint: of a run.
-        report: told what happens.
+        tracker: a trained tracker with a model of motion.
+        data: sequences with positions to fit on; None: for a run on moving digits, its validation digits.
+        test: sequences with positions for the assessment; None: for such a run, test digits, else no assessment.
+        count: number of sequences of moving digits, for the fit and for the assessment each; 1,000 leave a share of
+            90 % with a standard error of 1 %.
+        observe: number of frames observed before the rest is predicted; None: the run's own number.
+        samples: number of sampled futures of each sequence; of 50, two or three are beyond each end of a 90 % interval.
+        seed: seed of the draws.
+        device: the device of a loaded tracker.
+        checkpoint: the checkpoint of a run.
+        report: receives messages and progress.
     """
     report, where = report or Silent(), available_device(device)
     kept = kept_by(tracker)
@@ -533,17 +533,17 @@ def track_live(
     checkpoint: str = "last",
     report: Reporter | None = None,
 ) -> Path:
-    """Track frames as they come; every frame's rows are in ``tracks.csv`` before the next is read.
+    """Track frames as they come; every frame's rows are in ``tracks.csv`` before the next frame is read.
 
     Args:
-        tracker: trained; frames go through its run's preparation, if it has one.
-        source: a folder that pictures are added to, or a pipe of raw frames in 8-bit grey.
+        tracker: a trained tracker; its run's preparation, if any, is applied to the frames.
+        source: a folder to which pictures are added, or a pipe of raw frames in 8-bit grey.
         out: folder for ``tracks.csv``.
-        patience: seconds to wait for another picture.
-        size: (H, W) of the frames in a pipe; None: what the preparation says.
-        device: of a tracker that is loaded.
-        checkpoint: of a run.
-        report: told how long the frames took, and the file.
+        patience: seconds to wait for another picture; the default, long for a camera, is chosen by hand.
+        size: (H, W) of the frames in a pipe; None: that of the preparation.
+        device: the device of a loaded tracker.
+        checkpoint: the checkpoint of a run.
+        report: receives the times of the frames, and the file.
     """
     report = report or Silent()
     loaded = at_hand(tracker, checkpoint, available_device(device))
@@ -568,7 +568,7 @@ def track_live(
                 write(reading)
                 if watch.number > stream.needed:  # the first frames wait for each other
                     watch.done()
-        finally:  # whatever ends the stream, its first frames may still wait
+        finally:  # the stream's first frames may still wait, whatever ends it
             write(stream.flush())
             report.say(watch.told())
     report.wrote(path)
@@ -576,7 +576,7 @@ def track_live(
 
 
 def _spokesman(report: Reporter | None, group: Group) -> Reporter:
-    """Of several processes, the first tells."""
+    """The reporter of the first process; the other processes report to nobody."""
     return report if report and group.rank == 0 else Silent()
 
 
@@ -584,7 +584,7 @@ def _spokesman(report: Reporter | None, group: Group) -> Reporter:
 def _folder(
     run: File | None, runs: File | None, plan: Plan, machine: dict[str, Any], group: Group
 ) -> Iterator[Run]:
-    """A new run; a temporary one is removed when nobody has it any more, unless its training was interrupted."""
+    """Create a run; a temporary one is removed with the last reference to it, unless its training was interrupted."""
 
     def create() -> Run:
         start = plan.start.tracker().state_dict() if plan.start else None
@@ -608,7 +608,7 @@ def _folder(
 
 
 def _kept(frames: Opened, rendered: bool | None) -> int | None:
-    """Of how many sequences rendered frames are kept: of all, or of those that a picture shows."""
+    """Number of sequences whose rendered frames are kept: all, or those that a picture shows."""
     return None if _wanted(frames, rendered) else SHOWN
 
 
@@ -617,7 +617,7 @@ def _wanted(frames: Opened, rendered: bool | None) -> bool:
 
 
 def _returned(reading: Estimate, frames: Opened, rendered: bool | None) -> Estimate:
-    """A reading without the rendered frames of some sequences alone."""
+    """An estimate without rendered frames, unless they are wanted."""
     return reading if _wanted(frames, rendered) else reading._replace(frames=reading.frames[:0])
 
 
@@ -633,13 +633,13 @@ def judge(
     observe: int = OBSERVE,
     limit: int | None = None,
 ) -> Evaluation:
-    """Metrics of a tracker; it sees frames only, and the metrics see tracks only.
+    """Compute the metrics of a tracker, which sees frames only; the metrics see tracks only.
 
     Args:
-        tracker: trained; or anything else that tracks; or tracks (S, T, N, 2), px, that something has made of the data.
-        dataset: with truth.
-        observe: frames seen before the rest is predicted; objects are matched on them.
-        limit: sequences used; None: all.
+        tracker: a trained tracker, any other tracker, or finished tracks (S, T, N, 2), px, of the data set.
+        dataset: a data set with truth.
+        observe: number of frames observed before the rest is predicted; objects are matched on them.
+        limit: number of sequences used; None: all.
     """
     judged = ModelTracker(tracker) if isinstance(tracker, Tracker) else tracker
     return judging.judge(judged, dataset, observe, limit)

@@ -1,8 +1,8 @@
-"""Errors a user can mend; each carries the command line's exit code."""
+"""Errors that a user can mend; each carries the command line's exit code."""
 
 
 class VtssiError(Exception):
-    """Base of all errors the package raises on purpose: one line saying what, where and how to mend it."""
+    """Base of all errors that the package raises on purpose: one line with the fault, its place and its remedy."""
 
     exit_code = 1
 
@@ -44,7 +44,7 @@ class PeerLost(VtssiError):
 
 
 class Told(VtssiError):
-    """The first of several processes met an error, which it reports; the others end as it does, and silently."""
+    """The first of several processes met an error and reports it; the others end silently with the same exit code."""
 
     def __init__(self, exit_code: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The values that pass between the parts, with their shapes; no logic.
+"""The values that pass between the parts, with their shapes and without logic.
 
 Axes: ``...`` any leading particle or sample axes, ``B`` sequences, ``T`` frames, ``N`` object slots,
 ``D`` description, ``C, H, W`` channels and pixels of a frame, ``G`` of a glimpse. Letters of the paper: c count,
@@ -35,7 +35,7 @@ State = dict[
 
 
 class Objects(NamedTuple):
-    """What does not change over a sequence."""
+    """The latent variables that are constant over a sequence."""
 
     count: Any  # Tensor (..., B, 1)  c, real; N sigmoid(c) objects. Any: a tuple has a method count
     size: Tensor  # (..., B, N, 2)  s, width and height as fractions of the frame
@@ -43,7 +43,7 @@ class Objects(NamedTuple):
 
 
 class Appearance(NamedTuple):
-    """What objects look like, where frames tell it better than their descriptions."""
+    """The objects' looks, decoded from their descriptions or settled on frames."""
 
     glimpses: Tensor  # (..., B, N, C, G, G)
     box: tuple[
@@ -52,7 +52,7 @@ class Appearance(NamedTuple):
 
 
 class Pose(NamedTuple):
-    """What a picture needs of frames; every field may have 1 for T where frames do not differ."""
+    """The objects' pose, which a picture renders; fields that are equal in all frames may have T = 1."""
 
     position: Tensor  # (..., T, N, 2) frame coordinates
     size: Tensor  # (..., N, 2) fractions of the frame
@@ -63,15 +63,15 @@ class Pose(NamedTuple):
 
 
 class Detections(NamedTuple):
-    """Where a finder saw the objects of some frames."""
+    """A finder's detections of the objects in some frames."""
 
     position: Tensor  # (..., B, T, N, 2) draws; in a chain of the last frame alone
     appearance: Appearance | None = None
-    memory: Any = None  # what the finder goes on from
+    memory: Any = None  # the finder's memory for the next frames
 
 
 class Chain(NamedTuple):
-    """What a guide goes on from with the next frames; its size does not grow with the number of those before."""
+    """A guide's state for the next frames; its size does not grow with the number of frames before."""
 
     objects: Objects
     state: State  # of the last frame
@@ -81,16 +81,16 @@ class Chain(NamedTuple):
 
 
 class Latents(NamedTuple):
-    """Everything the likelihood renders, as a guide drew it."""
+    """All latent variables that the likelihood renders, drawn by a guide."""
 
     objects: Objects
     states: list[State]  # frame by frame
-    densities: dict[str, Distribution]  # that each site was drawn from, by its full name
+    densities: dict[str, Distribution]  # the density of each site's draw, by the site's full name
     chain: Chain  # after the last observed frame
 
     @property
     def position(self) -> Tensor:
-        """Of all frames, (..., B, T, N, 2)."""
+        """Positions in all frames, (..., B, T, N, 2)."""
         return torch.stack([state["position"] for state in self.states], -3)
 
 
@@ -102,7 +102,7 @@ class Plates(NamedTuple):
 
 
 class Anneal(NamedTuple):
-    """Everything that changes with the training step; the defaults are the trained program's.
+    """The annealed numbers of a training step; the defaults are those of the trained program.
 
     Fields may be Python floats or 0-d tensors.
     """

@@ -1,4 +1,4 @@
-"""What is packed comes back as it was, and says what is wrong with it when it does not."""
+"""Packed weights come back as they were, and damaged ones are refused with the reason."""
 
 import json
 from dataclasses import replace

@@ -68,7 +68,7 @@ def futures(run: Run, data: Path, seed: int, temperature: float = 1.0) -> tuple[
 
 
 def test_its_numbers_are_those_of_the_library(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is printed is what it finds, of futures that the test draws itself; and so is what is kept."""
+    """The printed values, and the kept ones, are those of futures that the test draws itself."""
     run, fit_on, data = Run(place / "file"), place / "fit.npz", place / "data.npz"
     blobs(fit_on, sequences=25)
 

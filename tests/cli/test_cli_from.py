@@ -22,7 +22,7 @@ HERE = ["--threads", "1", "--device", "cpu"]
 
 
 class Killed(BaseException):
-    """What no code catches."""
+    """An exception that no code catches."""
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,7 @@ def rows(path: Path) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def offline(frames: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
-    """What is said of all frames at once, where the first ones settle what the objects are."""
+    """The tracks of all frames at once, if the first ones settle the objects."""
     torch.set_num_threads(1)
     tracker, path = find(RUN).tracker(), tmp_path_factory.mktemp("offline") / "tracks.csv"
     seen = torch.from_numpy(frames)[None].float() / 255

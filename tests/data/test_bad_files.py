@@ -25,7 +25,7 @@ def saved(folder: Path, **arrays: object) -> Path:
 
 
 def refused(path: Path, message: str) -> str:
-    """What reading ``path`` is refused with: one line that names the file."""
+    """The message with which reading ``path`` is refused: one line that names the file."""
     with pytest.raises(DataError, match=message) as caught:
         read(path)
     text = str(caught.value)

@@ -186,7 +186,7 @@ def test_a_full_disk_is_called_one(data: MovingDigits, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-# What users bring
+# Users' files
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_intervals_are_those_that_are_written(tmp_path: Path) -> None:
 
 
 def test_samples_that_are_not_finite_are_passed_over() -> None:
-    """What is left of a cloud says the same; of a cloud of which nothing is left, nothing is inside."""
+    """The finite samples of a cloud give the same result; a cloud without any holds nothing."""
     truth, tracks = forecasts(2.0, 100)
     tracks = swapped(tracks)
     holed = tracks.samples.clone()

@@ -53,7 +53,7 @@ def test_by_hand() -> None:
 
 
 def test_equal_to_the_librarys_own_reader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What TrackEval says of the exported files."""
+    """The metrics of TrackEval for the exported files."""
     truth, tracks = made(3)
     write_mot_challenge(tmp_path, tracks, (50, 60), truth=truth)
     dataset = trackeval.datasets.MotChallenge2DBox(

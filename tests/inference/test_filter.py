@@ -24,7 +24,7 @@ COUNTS = {"both": 4.0, "one": -0.5, "none": -4.0}
 
 
 def parts(tracker: Tracker, frames: Tensor, lengths: list[int], test_time: TestTime = PUBLISHED) -> Estimate:
-    """What a filter tells of frames that it reads so many at a time."""
+    """The estimate of a filter that reads a given number of frames at a time."""
     filter_ = Filter(tracker, test_time)
     belief, told = filter_.init(frames), []
     for window in frames.split(lengths, 1):

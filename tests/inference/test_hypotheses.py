@@ -1,4 +1,4 @@
-"""What the objects are is settled by the evidence of all frames, and nothing that is sure is looked at again."""
+"""The evidence of all frames settles the objects, and hypotheses without alternatives are not tried again."""
 
 from dataclasses import replace
 

@@ -159,7 +159,7 @@ def test_a_horizon_renders_the_future_and_leaves_the_likelihood(name: str, tiny,
 
 
 def moving(tracker: Tracker) -> tuple[Tensor, Tensor]:
-    """What is known of 2 x 2 objects, and where they are in 6 frames."""
+    """The static features of 2 x 2 objects, and their positions in 6 frames."""
     objects = Objects(*(torch.rand(2, 2, n, dtype=torch.float64) for n in (1, 2, 4)))
     position = torch.randn(2, 6, 2, 2, dtype=torch.float64)
     return tracker.motion.static(tracker.picture, objects, Detections(position)), position

@@ -90,7 +90,7 @@ def test_it_forecasts(gliding: Tracker, frames: Tensor) -> None:
 
 
 def test_it_goes_on_where_it_stopped(gliding: Tracker, frames: Tensor) -> None:
-    """What it remembers of the frames so far reaches it with the next ones."""
+    """Its memory of the frames so far reaches it with the next ones."""
     with mode(), torch.no_grad():
         whole = gliding.guide(frames)
         first = gliding.guide(frames[:, :4])

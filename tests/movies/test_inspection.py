@@ -1,4 +1,4 @@
-"""What is seen in movies whose making is known."""
+"""Inspection of drawn movies with known properties."""
 
 from dataclasses import replace
 from pathlib import Path

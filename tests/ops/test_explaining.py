@@ -1,4 +1,4 @@
-"""What overlaps is shared out: crosstalk of templates, and places that leave each other what is theirs."""
+"""Overlapping objects share the frame: crosstalk of templates, and places by matching pursuit."""
 
 import pytest
 import torch

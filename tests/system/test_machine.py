@@ -1,4 +1,4 @@
-"""What a command sets up for its process."""
+"""The settings that a command makes for its process."""
 
 import subprocess
 import sys

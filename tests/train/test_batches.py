@@ -1,4 +1,4 @@
-"""What a step trains on."""
+"""Training batches."""
 
 from dataclasses import replace
 

@@ -51,7 +51,7 @@ CPU = torch.device("cpu")
 
 
 class Killed(BaseException):
-    """What no code catches, as close as an exception comes to a kill."""
+    """An exception that no code catches, as close to a kill as an exception comes."""
 
 
 class At(Silent):
@@ -206,7 +206,7 @@ def test_other_variants_resume(variant: str, tmp_path: Path) -> None:
 
 
 def test_looking_draws_no_random_number() -> None:
-    """What a resumed run repeats, or does earlier, must leave the random state alone."""
+    """Work that a resumed run repeats, or does earlier, must leave the random state alone."""
     tracker = build("vtssi", MODEL)
     before = torch.get_rng_state()
     batches = [position_batches(tracker, DATA, STAGES[2], 1, 1.0, CPU) for _ in range(2)]

@@ -1,1 +1,1 @@
-"""What is kept of a training: runs, weights that ship, reports."""
+"""The artifacts of a training: runs, weights that ship, reports."""

@@ -1,4 +1,4 @@
-"""Honest forecasts: the calibration kept with weights, found or judged."""
+"""Calibration of forecasts: finding the calibration of weights, and judging it."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from vtssi_pyro.train.reporting import Reporter
 def calibration_of(
     loaded: Loaded, checkpoint: str, seen: int, samples: int, report: Reporter
 ) -> Calibration | None:
-    """The calibration of these weights, if there is one; a warning where the intervals may not be honest."""
+    """The calibration of these weights, or None, with a warning if intervals may not be honest."""
     if samples < 2 or loaded.source is None:
         return None
     found, name = loaded.calibration, loaded.name
@@ -53,7 +53,7 @@ def known_sequences(source: Source, loaded: Loaded, seen: int) -> Dataset:
 def assessed(
     tracker: Tracker, test: Dataset, calibration: Calibration | None, seen: int, samples: int, seed: int
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Assessments before and after a calibration."""
+    """Assess forecasts before and after a calibration."""
     assert test.truth is not None
     before = assess(test.truth, futures(tracker, test, seen, samples, seed=seed), seen).as_dict()
     if calibration is None:

@@ -1,4 +1,4 @@
-"""The pictures that a run and a tracking leave: curves, film strips, animations, futures."""
+"""The pictures of a run and of a tracking: curves, film strips, animations, futures."""
 
 from pathlib import Path
 
@@ -23,9 +23,9 @@ from vtssi_pyro.tracks.matching import in_order
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.config import Config
 
-LOOKED_AT = 32  # sequences among which those to show are chosen
-ANIMATED, STRIPS = 3, 2  # sequences in the animation, in the film strip
-FANS = 8  # sequences in the picture of futures
+LOOKED_AT = 32  # sequences among which the shown ones are chosen: some sequences of digits hold no object
+ANIMATED, STRIPS = 3, 2  # sequences in the animation and in the film strip, as many as fit a screen
+FANS = 8  # sequences in the picture of futures, as many as fit a page
 
 
 def curves(run: Run) -> list[Path]:
@@ -42,7 +42,7 @@ def curves(run: Run) -> list[Path]:
 
 
 def pictures(run: Run, config: Config, tracker: Tracker, test: Dataset) -> list[Path]:
-    """Draw held-out sequences, what the tracker makes of them and what it predicts; returns the files."""
+    """Draw held-out sequences, their reconstructions, tracks and predictions; returns the files."""
     device = next(tracker.parameters()).device
     frames = test.frames(slice(0, LOOKED_AT)).to(device)
     chosen = _worth_showing(track(tracker, frames).tracks)[:ANIMATED]
@@ -59,12 +59,12 @@ def pictures(run: Run, config: Config, tracker: Tracker, test: Dataset) -> list[
 
 
 def tracked_pictures(folder: Path, opened: Opened, found: Estimate, film: bool) -> list[Path]:
-    """Draw the first sequences, or a movie, with the tracks found in them; returns the files.
+    """Draw the first sequences, or a movie, with their tracks; returns the files.
 
     Args:
-        folder: to write to.
+        folder: the folder to write to.
         opened: the frames.
-        found: in them, in the pixels of the frames as they are stored.
+        found: their estimate, in pixels of the stored frames.
         film: whether to write the animation as an MP4, too.
     """
     seen, drawn = opened.shown(found.tracks, opened.data.length)
@@ -75,13 +75,13 @@ def tracked_pictures(folder: Path, opened: Opened, found: Estimate, film: bool) 
 
 
 def predicted_pictures(folder: Path, opened: Opened, told: Estimate, seen: int, film: bool) -> list[Path]:
-    """Draw what was seen and predicted, and the futures where some were sampled; returns the files.
+    """Draw observed and predicted frames with their tracks, and sampled futures if any; returns the files.
 
     Args:
-        folder: to write to.
+        folder: the folder to write to.
         opened: the frames.
-        told: of them, in the pixels of the frames as they are stored.
-        seen: frames before the prediction.
+        told: their estimate, in pixels of the stored frames.
+        seen: number of observed frames.
         film: whether to write the animation as an MP4, too.
     """
     tracks = told.tracks
@@ -114,7 +114,7 @@ def _animation(folder: Path, panels: list[Panel], film: bool) -> list[Path]:
 
 
 def panels_of(tracker: Tracker, frames: Tensor, observe: int, title: str = "truth") -> list[Panel]:
-    """Frames, reconstruction, tracks and, if the tracker predicts, what it expects after some frames."""
+    """Make panels of frames, reconstruction, tracks and, if the tracker predicts, the prediction."""
     seen = track(tracker, frames)
     panels = [
         Panel(title, frames),
@@ -129,6 +129,6 @@ def panels_of(tracker: Tracker, frames: Tensor, observe: int, title: str = "trut
 
 
 def _worth_showing(tracks: Tracks) -> list[int]:
-    """Sequences in which the tracker sees an object, in their order; all, should there be none."""
+    """Choose the sequences in which the tracker finds an object, in their order; all if there are none."""
     seen = tracks.present.flatten(1).any(1).nonzero()[:, 0].tolist()
     return seen or list(range(len(tracks.present)))

@@ -1,4 +1,4 @@
-"""A training in a run folder: the tracker trained, calibrated, judged and drawn."""
+"""A training in a run folder: train, calibrate, judge and draw."""
 
 import os
 import re
@@ -29,17 +29,17 @@ from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.reporting import Reporter
 from vtssi_pyro.train.splits import Splits
 
-JUDGED = 200  # held-out sequences that the metrics see while training goes on
-CALIBRATED = 150  # held-out sequences that predictions are calibrated on
+JUDGED = 200  # held-out sequences for the metrics during a training: few, since training waits for them
+CALIBRATED = 150  # held-out sequences for the calibration: few, since it draws futures of each several times
 
 
 def machine_of(device: torch.device, group: Group = ALONE) -> dict[str, Any]:
-    """What beside the configuration decides a run's last bits."""
+    """The properties of the machine that determine a run's last bits, beside the configuration."""
     return {"threads": torch.get_num_threads(), "device": device.type, "processes": group.size}
 
 
 def warn_of_changes(run: Run, machine: dict[str, Any], report: Reporter) -> None:
-    """Say what may make a resumed run another than an uninterrupted one."""
+    """Warn of changes by which a resumed run may differ from an uninterrupted one."""
     here, before = {**versions(), **machine}, {"processes": 1, **run.versions, **run.machine}
     changed = [
         f"{key} {before[key]} before, {here[key]} now"
@@ -52,7 +52,7 @@ def warn_of_changes(run: Run, machine: dict[str, Any], report: Reporter) -> None
 
 
 def numbered(parent: str | os.PathLike[str], config: Config, **kept: Any) -> Run:
-    """A new run in a folder of runs, named by variant and data and counted up; see :meth:`Run.create`."""
+    """Create a run in a folder of runs, named by variant and data and counted up; see :meth:`Run.create`."""
     data = re.sub("[^A-Za-z0-9_.-]+", "_", Path(config.data.source).stem)
     return Run.numbered(f"{config.variant}-{data}", config, parent, **kept)
 
@@ -69,13 +69,13 @@ def conduct(
     """Train in a run folder, calibrate, judge and draw.
 
     Args:
-        run: made for this training.
-        config: the run's.
+        run: the run of this training.
+        config: the run's configuration.
         splits: the sequences.
-        device: to train on.
-        report: told of everything.
-        group: the processes that train together, all of which call this.
-        resume: whether to go on from the last checkpoint.
+        device: the device to train on.
+        report: receives all messages.
+        group: the processes that train together, all of which call this function.
+        resume: whether to continue from the last checkpoint.
     """
     each = f"{group.size} processes, each on {device.type}" if group.size > 1 else str(device)
     report.say(f"run folder: {run.folder} ({each}, {torch.get_num_threads()} threads)")
@@ -100,12 +100,12 @@ def conduct(
 
 
 def finished(run: Run, tracker: Tracker, summary: Mapping[str, Any]) -> Fitted:
-    """A run that was trained to the end, with what its ``summary.json`` holds."""
+    """The result of a finished run, with the content of its ``summary.json``."""
     return Fitted(tracker, summary["metrics"] or summary.get("held_out") or {}, run.calibration, run)
 
 
 def metrics_so_far(tracker: Tracker, validation: Dataset, observe: int) -> dict[str, float | None]:
-    """The figures of a validation record, of some held-out sequences."""
+    """The metrics of a validation record, on some held-out sequences."""
     found = judge(ModelTracker(tracker), validation, observe, limit=JUDGED)
     return {
         "count_accuracy": found.count_accuracy,
@@ -115,10 +115,9 @@ def metrics_so_far(tracker: Tracker, validation: Dataset, observe: int) -> dict[
 
 
 def calibrate(config: Config, run: Run, tracker: Tracker, held_out: Dataset) -> str | None:
-    """Keep in a run what makes its sampled predictions honest; returns why not, where too little is held out.
+    """Calibrate a run's predictions and keep the calibration; returns the reason if too little is held out.
 
-    What counts as true are the positions of the held-out sequences; where these have none, what the tracker finds once
-    it has seen all their frames.
+    The truth is the positions of the held-out sequences or, without positions, the tracker's own from all frames.
     """
     if not (tracker.motion.predicts and config.calibration) or held_out.length <= config.observe:
         return None

@@ -1,7 +1,7 @@
-"""How configurations and weights were written before, so that nobody's old run is lost.
+"""Conversion of configurations and weights in former formats, so that old runs stay readable.
 
-Format 1 had one flat configuration for all blocks, whose flags and the variant's name chose among them, and one module
-for what now are scene, attention and picture. Format 2 names the kind of the block in every slot.
+Format 1 had one flat configuration for all blocks; its flags and the variant's name chose among them. One module held
+scene, attention and picture. Format 2 names the kind of the block in every slot.
 """
 
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ _WITHOUT_CONSENSUS = ("air", "find", "find-mot")
 
 
 def upgraded_recipe(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """A whole configuration of format 1 as one of format 2.
+    """Convert a whole configuration of format 1 to format 2.
 
     Raises:
-        CheckpointError: it has a block that no kind stands for.
+        CheckpointError: the configuration has a block of no present kind.
     """
     model, train = plain["model"], plain["train"]
     refine = model["template"].get("refinement", 0) if model["finder"] != "learned" else 0
@@ -35,7 +35,7 @@ def upgraded_recipe(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def upgraded_weights(weights: Mapping[str, T]) -> dict[str, T]:
-    """A tracker's state by the names of today; what has these already stays."""
+    """Rename the entries of a tracker's state to the present names; entries that have these stay."""
     return {_renamed(name): value for name, value in weights.items()}
 
 
@@ -128,7 +128,7 @@ def _motion(mot: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _upgraded_stage(stage: Mapping[str, Any], refine: int) -> dict[str, Any]:
-    """A stage; blocks that it did not train acted as at test time."""
+    """Convert a stage; in format 1, blocks that a stage did not train acted as at test time."""
     blocks: list[str] = []
     for name in stage["blocks"]:
         blocks += _OBJECTS if name == "air" else [_renamed(name + ".").removesuffix(".")]

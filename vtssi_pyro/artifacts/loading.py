@@ -1,4 +1,4 @@
-"""What has learned something: a run folder, or weights that ship with the package."""
+"""Loading of trained trackers: from a run folder, or from weights that ship with the package."""
 
 import difflib
 import os
@@ -20,34 +20,34 @@ from vtssi_pyro.train.config import Config
 
 
 class Trained(Protocol):
-    """A configuration and weights; :class:`Run` and :class:`Pretrained` are such."""
+    """A configuration and weights, such as :class:`Run` and :class:`Pretrained`."""
 
     @property
     def name(self) -> str:
-        """What :func:`find` finds it by, wherever it is called."""
+        """The name by which :func:`find` finds it, from any folder."""
 
     @property
     def config(self) -> Config:
         """The resolved configuration it was trained with."""
 
     def tracker(self, checkpoint_name: str = "last", device: str | torch.device = "cpu") -> Tracker:
-        """The tracker, ready to track; a :class:`CheckpointError` where that cannot be."""
+        """The tracker in evaluation mode; raises a :class:`CheckpointError` if it cannot be loaded."""
 
     @property
     def calibration(self) -> Calibration | None:
-        """What makes sampled predictions honest, of the weights that it names; None where nobody has looked."""
+        """The calibration of sampled predictions, for the weights that it names; None if there is none."""
 
     @property
     def preparation(self) -> Preparation | None:
-        """How a movie's frames become those of the model; None where it has learned from frames as they are."""
+        """The preparation of a movie's frames; None if the training used frames as they are."""
 
     def about(self) -> dict[str, Any]:
-        """What it is and how good it is, ready for JSON."""
+        """A description with metrics, ready for JSON."""
 
 
 @dataclass(frozen=True)
 class InMemory:
-    """A tracker made in Python, as something that a training can start from."""
+    """A tracker made in Python, from whose weights a training can start."""
 
     own: Tracker
     config: Config
@@ -56,7 +56,7 @@ class InMemory:
     preparation: Preparation | None = None
 
     def tracker(self, checkpoint_name: str = "last", device: str | torch.device = "cpu") -> Tracker:
-        """The tracker itself, wherever it is."""
+        """The tracker itself, on its own device."""
         del checkpoint_name, device
         return self.own
 
@@ -66,10 +66,10 @@ class InMemory:
 
 
 def rebuildable(tracker: Tracker) -> ModelConfig:
-    """The configuration of a tracker, from which it can be built again.
+    """The configuration from which a tracker can be built again.
 
     Raises:
-        UsageError: something in it was swapped that its configuration does not tell of.
+        UsageError: a part of the tracker was swapped, and its configuration does not hold the new part.
     """
     config = tracker.config
     again = build(config)
@@ -90,9 +90,9 @@ def rebuildable(tracker: Tracker) -> ModelConfig:
 
 
 def find(source: str | os.PathLike[str]) -> Trained:
-    """What goes by a name: ``pretrained:NAME``, a run folder, or NAME alone where there is no such folder.
+    """Find trained weights by name: ``pretrained:NAME``, a run folder, or NAME alone without such a folder.
 
-    Nothing is read yet; that there is nothing of that name may show only then.
+    No file is read yet, so that a wrong name may show only in a later call.
     """
     name = os.fspath(source)
     if name.startswith(PREFIX):
@@ -109,28 +109,28 @@ def find(source: str | os.PathLike[str]) -> Trained:
 def load(
     source: str | os.PathLike[str], checkpoint_name: str = "last", device: str | torch.device = "cpu"
 ) -> Tracker:
-    """A trained tracker, ready to track.
+    """Load a trained tracker, in evaluation mode.
 
     Args:
         source: a run folder, or the name of weights that ship with the package; see :func:`find`.
-        checkpoint_name: of a run, ``last`` or ``best``.
-        device: where it shall be.
+        checkpoint_name: the checkpoint of a run, ``last`` or ``best``.
+        device: the tracker's device.
 
     Raises:
-        CheckpointError: there is none of that name, or it is damaged.
+        CheckpointError: there is no tracker of that name, or its files are damaged.
     """
     return find(source).tracker(checkpoint_name, device)
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained tracker and what is known of it.
+    """The result of a training.
 
     Args:
-        tracker: ready to track.
-        metrics: of the held-out sequences, by ``Evaluation.as_dict``; of a movie, by ``reconstruct``; else empty.
-        calibration: of its sampled predictions; None where too little was held out.
-        run: the folder with everything the training left.
+        tracker: the trained tracker, in evaluation mode.
+        metrics: metrics of held-out sequences (``Evaluation.as_dict``), or of a movie (``reconstruct``); else empty.
+        calibration: the calibration of sampled predictions; None if too little was held out.
+        run: the run's folder.
     """
 
     tracker: Tracker
@@ -141,35 +141,35 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A tracker at hand, and what is kept with it."""
+    """A loaded tracker, and the source that keeps its preparation and calibration."""
 
     tracker: Tracker
-    name: str  # as errors call it
-    source: Trained | None = None  # where it was loaded from
+    name: str  # its name in error messages
+    source: Trained | None = None  # the run or weights that it was loaded from
 
     @property
     def preparation(self) -> Preparation | None:
-        """How a movie's frames become those of the model; None where frames are read as they are."""
+        """The preparation of a movie's frames; None if frames are read as they are."""
         return self.source.preparation if self.source else None
 
     @property
     def calibration(self) -> Calibration | None:
-        """What makes sampled predictions honest; None where nothing is known of that."""
+        """The calibration of sampled predictions; None if there is none."""
         return self.source.calibration if self.source else None
 
     @property
     def observe(self) -> int:
-        """Frames seen before a prediction where nobody says how many."""
+        """The default number of frames observed before a prediction."""
         return (self.source.config if self.source else Config()).observe
 
     @property
     def device(self) -> torch.device:
-        """Where the tracker is."""
+        """The tracker's device."""
         return next(self.tracker.parameters()).device
 
     @property
     def side(self) -> int:
-        """Pixels a side of the frames that it reads."""
+        """Side of the frames that it reads, pixels."""
         return self.tracker.picture.frame_size
 
     def needs_motion(self) -> None:
@@ -188,13 +188,13 @@ def at_hand(
     checkpoint_name: str = "last",
     device: str | torch.device = "cpu",
 ) -> Loaded:
-    """A tracker, wherever it comes from.
+    """Load or build a tracker from any source.
 
     Args:
-        source: a tracker, which stays where it is; what :func:`vtssi_pyro.fit` returned; a run or weights that ship,
-            themselves or by name or folder; or a configuration, of which a fresh tracker is built.
-        checkpoint_name: of a run, ``last`` or ``best``.
-        device: where a tracker that is loaded or built shall be.
+        source: a tracker, which stays on its device; the result of :func:`vtssi_pyro.fit`; a run or weights that ship,
+            themselves or by name or folder; or a configuration, from which an untrained tracker is built.
+        checkpoint_name: the checkpoint of a run, ``last`` or ``best``.
+        device: the device of a tracker that is loaded or built.
     """
     if isinstance(source, Tracker):
         return Loaded(source, "this tracker")
@@ -212,7 +212,7 @@ def at_hand(
 
 
 def kept_by(tracker: AnyTracker) -> Trained | None:
-    """The run or the weights that a tracker comes from, if it comes from any."""
+    """The run or the weights from which a tracker comes, or None."""
     if isinstance(tracker, Tracker | Config | ModelConfig):
         return None
     if isinstance(tracker, Fitted):

@@ -1,4 +1,4 @@
-"""A trained run made into weights that ship: tensors, and the card that says what they are."""
+"""Packing of a trained run into weights that ship: tensors, and a card that describes them."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ from vtssi_pyro.system.atomic import atomic_write, write_json
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.train.config import Config
 
-LARGEST = 10_000_000  # bytes of a file with weights
+LARGEST = 10_000_000  # bytes of a file with weights, so that the package stays small to install
 
 
 def pack(
@@ -39,20 +39,20 @@ def pack(
     dtype: torch.dtype = torch.float16,
     folder: str | os.PathLike[str] | None = None,
 ) -> Card:
-    """Write ``NAME.safetensors`` and ``NAME.json``, after judging the weights as they are and as they will ship.
+    """Write ``NAME.safetensors`` and ``NAME.json``, after judging the weights in both precisions.
 
     Args:
-        run: trained.
+        run: a finished run.
         name: lower case letters, digits and hyphens.
         test: sequences with truth that no training has seen.
-        description: what the weights are for.
-        data: what was learned from.
-        licence: of those data.
-        machine: what trained it.
-        commit: of the code that trained it.
+        description: the purpose of the weights.
+        data: the training data.
+        licence: the licence of those data.
+        machine: the machine of the training.
+        commit: the commit of the code of the training.
         checkpoint_name: ``last`` or ``best``.
-        dtype: of the parameters in the file. Buffers, which are few and are priors, keep their precision.
-        folder: where to write; None: the package's own.
+        dtype: the type of the parameters in the file; buffers, which hold the priors, keep their precision.
+        folder: the folder to write to; None: the package's own.
 
     Raises:
         UsageError: weights that are too large or out of the range of ``dtype``, or a calibration of others; nothing was
@@ -88,7 +88,7 @@ def pack(
 
 
 def _calibration(run: Run, tracker: Tracker, checkpoint_name: str) -> Calibration | None:
-    """The run's, if it has one; it must be of these weights."""
+    """The run's calibration, if it has one; it must be of these weights."""
     found = run.calibration
     if found and not found.is_of(digest(tracker.state_dict())):
         raise UsageError(

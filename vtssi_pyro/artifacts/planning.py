@@ -1,4 +1,4 @@
-"""A training before its first step: what is learned from, by which configuration, from which weights."""
+"""Planning of a training: its data, its configuration and its initial weights."""
 
 import json
 import os
@@ -44,11 +44,11 @@ CHOSEN_ELSEWHERE = {
     "start": "--from",
 }
 
-Changes = Mapping[str, str]  # assignments to keys of the configuration, by what errors call them
+Changes = Mapping[str, str]  # assignments to keys of the configuration, by their names in error messages
 
 
 class Plan(NamedTuple):
-    """All that a training is decided by."""
+    """The configuration, the data and the initial weights of a training."""
 
     config: Config
     splits: Splits
@@ -60,7 +60,7 @@ def planned(
     data: Source | None, tracker: AnyTracker, preset: str, hints: Hints, objects: int | None,
     changes: Changes, held_out: Dataset | None, where: torch.device, group: Group, report: Reporter,
 ) -> Plan:  # fmt: skip
-    """All that a training is decided by; see :func:`vtssi_pyro.fit` for the arguments."""
+    """Plan a training; see :func:`vtssi_pyro.fit` for the arguments."""
     recipe, start = _recipe(tracker, preset)
     fixed = start is not None or isinstance(tracker, Config | ModelConfig)
     refuse_misplaced(changes)
@@ -87,14 +87,14 @@ def replanned(
     where: torch.device,
     group: Group,
 ) -> tuple[Config, Splits | None]:
-    """The configuration of a run that is to be resumed, and its sequences; None where it is finished.
+    """The configuration and the sequences of a run to resume; None if the run is finished.
 
     Args:
-        run: that a training has begun in.
-        data: what it learns from, in place of what its configuration names.
-        changes: that it is expected to be made with.
-        held_out: of sequences in memory, those to judge by.
-        where: to train.
+        run: a run whose training has begun.
+        data: the training data, in place of those in its configuration.
+        changes: the changes with which the run was made; others are refused.
+        held_out: the held-out sequences, for training data in memory.
+        where: the device to train on.
         group: the processes that will train.
     """
     config = run.config
@@ -113,7 +113,7 @@ def replanned(
 
 
 def _recipe(tracker: AnyTracker, preset: str) -> tuple[Config, Trained | None]:
-    """The configuration that data and changes are added to, and whose weights to start from."""
+    """The configuration before data and changes are applied, and the source of the initial weights."""
     if preset not in PRESETS:
         raise UsageError(f"unknown preset {preset!r}: expected one of {', '.join(PRESETS)}")
     if isinstance(tracker, Tracker):
@@ -140,7 +140,7 @@ def _learned(
     side: int | None,
     report: Reporter,
 ) -> str | Halves | PreparedMovie:
-    """What is learned from: a flavour or a file's path, sequences, or a movie, prepared."""
+    """The training data: a flavour or a file's path, sequences, or a prepared movie."""
     flavour = isinstance(data, str) and data in FLAVOURS
     data = brought(data)
     if isinstance(data, PreparedMovie):
@@ -157,7 +157,7 @@ def _learned(
 
 
 def named(changes: Changes | Iterable[str], objects: int | None) -> dict[str, str]:
-    """Assignments by what errors call them."""
+    """Assignments by their names in error messages."""
     named = (
         dict(changes) if isinstance(changes, Mapping) else {f"--set {change}": change for change in changes}
     )
@@ -172,13 +172,13 @@ def configured(
     changes: Changes,
     fixed: bool = False,
 ) -> Config:
-    """A recipe, then what the data say, then the changes.
+    """Apply to a recipe the keys that follow from the data, and then the changes.
 
     Args:
-        recipe: to begin with.
+        recipe: the recipe.
         data: a flavour, a file's path, sequences or a movie.
-        changes: to single keys.
-        fixed: whether the recipe's model stays as it is, whatever the data; they may turn out not to fit later.
+        changes: changes to single keys.
+        fixed: whether to keep the recipe's model whatever the data, which may then be refused later.
     """
     refuse_misplaced(changes)
     flavour = isinstance(data, str) and data in FLAVOURS
@@ -203,14 +203,14 @@ def configured(
 
 
 def refuse_misplaced(changes: Changes) -> None:
-    """Refuse changes to keys that arguments of their own decide."""
+    """Refuse changes to keys that have arguments of their own."""
     for name, assignment in changes.items():
         if (key := _key(assignment)) in CHOSEN_ELSEWHERE:
             raise UsageError(f"{name}: {key} is chosen with {CHOSEN_ELSEWHERE[key]}")
 
 
 def check_start(start: Trained, config: Config, changes: Changes) -> None:
-    """Refuse changes that make a model of other sizes or parts than the one to start from."""
+    """Refuse changes by which the initial weights no longer fit the model's sizes or parts."""
     before = start.config
     theirs, own = (
         {name: tuple(tensor.shape) for name, tensor in build(c.model).state_dict().items()}
@@ -228,7 +228,7 @@ def check_start(start: Trained, config: Config, changes: Changes) -> None:
 
 
 def check_same(run: Run, config: Config, data: str | None, changes: Changes) -> None:
-    """Refuse what contradicts the configuration of a run that is to be resumed."""
+    """Refuse arguments that contradict the configuration of a run to resume."""
     differing = [name for name, assignment in changes.items() if override(config, [assignment]) != config]
     moved = config.data.movie and data is not None and Path(data).exists()  # its frames are compared later
     if data is not None and not moved and config.data.source not in (data, str(Path(data).resolve())):
@@ -241,7 +241,7 @@ def check_same(run: Run, config: Config, data: str | None, changes: Changes) -> 
 
 
 def _naming(changes: Changes, keys: tuple[str, ...]) -> str | None:
-    """What the first change to one of the keys is called."""
+    """The name of the first change to one of the keys."""
     return next((name for name, assignment in changes.items() if _key(assignment) in keys), None)
 
 

@@ -1,4 +1,4 @@
-"""Frames of a user's read by a tracker, part by part, so that large files need no large memory."""
+"""Reading of users' frames by a tracker, part by part, so that large files need no large memory."""
 
 import os
 from collections.abc import Callable
@@ -23,38 +23,38 @@ from vtssi_pyro.train.reporting import Reporter
 File = str | Path
 Source = File | np.ndarray | Tensor | Dataset | Movie | PreparedMovie
 
-PART = 64  # sequences of a file that are read at a time
-SHOWN = 4  # sequences in an animation
-WIDEST, LONGEST = 400, 300  # pixels and frames of a movie in an animation
+PART = 64  # sequences of a file that are read at a time: small enough for memory, and full batches
+SHOWN = 4  # sequences in an animation, as many as fit a screen
+WIDEST, LONGEST = 400, 300  # pixels and frames of a movie in an animation, which bound the size of the GIF
 
 
 class Opened(NamedTuple):
-    """Frames as a model sees them, and the movie that they were made of, if they were."""
+    """Frames for a model, and the movie from which they were made, if any."""
 
     data: Dataset
     movie: PreparedMovie | None = None
-    in_memory: bool = False  # whether the frames were given, and not a file of them
+    in_memory: bool = False  # whether the frames themselves were given, not a file
 
     @property
     def frame_size(self) -> tuple[int, int]:
-        """(H, W) of the frames as they are stored, pixels."""
+        """(H, W) of the stored frames, pixels."""
         return self.movie.size if self.movie else self.data.frame_size
 
     @property
     def rate(self) -> float | None:
-        """Frames per second; None where it is not known."""
+        """Frames per second; None if the rate is not known."""
         return self.movie.rate if self.movie else None
 
     def to_source(self, tracks: Tracks) -> Tracks:
-        """Tracks in the pixels of the frames as they are stored."""
+        """Convert tracks to pixels of the stored frames."""
         return self.movie.to_source(tracks) if self.movie else tracks
 
     def lead(self, seen: int) -> int:
-        """The first frame to show where what comes after the ``seen`` ones matters, of a long movie a late one."""
+        """The first frame to show around the end of the ``seen`` frames: of a long movie a late one."""
         return max(0, seen - LONGEST // 2) if self.movie else 0
 
     def shown(self, tracks: Tracks, frames: int, first: int = 0) -> tuple[Frames, Tracks]:
-        """The first sequences, or frames of a movie from ``first`` on, for a picture; and tracks, in its pixels."""
+        """The first sequences, or a movie's frames from ``first`` on, for a picture, and tracks in its pixels."""
         if self.movie is None:
             seen = self.data.frames(slice(0, SHOWN), length=min(self.data.length, frames))
             return seen, tracks.part(slice(SHOWN))
@@ -64,13 +64,13 @@ class Opened(NamedTuple):
 
 
 def brought(source: Source) -> Source:
-    """The movie itself, prepared, where a source is a folder that :func:`vtssi_pyro.inspect` wrote; others stay."""
+    """Load the prepared movie of a folder that :func:`vtssi_pyro.inspect` wrote; other sources stay unchanged."""
     kept = isinstance(source, str | os.PathLike) and was_kept(source)
     return PreparedMovie.load(source) if kept else source  # type: ignore[arg-type]
 
 
 def as_movie(source: Source) -> Movie | None:
-    """One movie, where a source is one: a file or folder of one, or an array (T, H, W) or (T, H, W, 3)."""
+    """Open a source as one movie: a file or folder, or an array (T, H, W) or (T, H, W, 3); None if it is none."""
     if isinstance(source, str | os.PathLike):
         return open_movie(source) if is_movie(source) else None
     try:
@@ -80,10 +80,10 @@ def as_movie(source: Source) -> Movie | None:
 
 
 def movie_of(source: Source) -> Movie:
-    """The movie that a source is.
+    """Open a source as one movie.
 
     Raises:
-        DataError: it is none.
+        DataError: the source is no movie.
     """
     source = brought(source)
     if isinstance(source, Movie | PreparedMovie):
@@ -96,10 +96,10 @@ def movie_of(source: Source) -> Movie:
 
 
 def dataset_of(source: Source) -> Dataset:
-    """The sequences that a source is.
+    """Open a source as sequences.
 
     Raises:
-        DataError: it is none.
+        DataError: the source holds no sequences.
     """
     if isinstance(source, str | os.PathLike | np.ndarray | Tensor):
         return open_frames(source)
@@ -109,10 +109,10 @@ def dataset_of(source: Source) -> Dataset:
 
 
 def opened(source: Source, loaded: Loaded) -> Opened:
-    """Frames for a tracker: sequences, or, where it learned from a movie, a movie prepared as that one was.
+    """Open frames for a tracker: sequences, or a movie, prepared as the tracker's training movie.
 
     Args:
-        source: sequences or a movie; one that is prepared already, by itself, may be of another camera or place.
+        source: sequences or a movie; a movie of another camera or place must be prepared already.
         loaded: the tracker.
     """
     source = brought(source)
@@ -132,7 +132,7 @@ def opened(source: Source, loaded: Loaded) -> Opened:
 
 
 def sequences(source: Source, loaded: Loaded) -> Dataset:
-    """Frames of the size that a tracker reads."""
+    """Open sequences and check that their frames have the tracker's size."""
     if loaded.preparation:
         raise _sequences_for_a_movie(source, loaded)
     data, side = dataset_of(source), loaded.side
@@ -150,7 +150,7 @@ def _of_movie(movie: PreparedMovie) -> Opened:
 
 
 def called(source: Source) -> str:
-    """As errors call it."""
+    """The name of a source in error messages."""
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
     return source.name if isinstance(source, Movie | PreparedMovie | ArrayDataset) else "frames"
@@ -165,7 +165,7 @@ def _sequences_for_a_movie(source: Source, loaded: Loaded) -> DataError:
 
 
 def warn_if_short(loaded: Loaded, length: int, report: Reporter) -> None:
-    """Fewer frames than the consensus of objects looks at are read, but less surely."""
+    """Warn of sequences with fewer frames than the consensus uses, which make counts less certain."""
     wanted = loaded.tracker.consensus.K
     if length < wanted:
         report.warn(
@@ -174,12 +174,12 @@ def warn_if_short(loaded: Loaded, length: int, report: Reporter) -> None:
 
 
 def read_movie(loaded: Loaded, movie: PreparedMovie, rendered: bool) -> Estimate:
-    """Read one movie from end to end, in its own pixels; on the CPU.
+    """Track one movie from end to end, in its own pixels; the estimate is on the CPU.
 
     Args:
         loaded: the tracker.
-        movie: prepared.
-        rendered: whether to keep the rendered frames, which the memory then has to hold.
+        movie: a prepared movie.
+        rendered: whether to keep the rendered frames, which then fill memory.
     """
     parts, frames, looks = [], [], torch.empty(0)
     for reading in estimates(loaded.tracker, movie.frames[None].to(loaded.device)):
@@ -197,22 +197,22 @@ def read_all(
     read: Callable[[Tensor, int], Estimate],
     rendered: int | None,
 ) -> Estimate:
-    """Read the first ``length`` frames of every sequence; on the CPU.
+    """Track the first ``length`` frames of every sequence; the estimate is on the CPU.
 
     Args:
-        opened: whose frames are looked at, and nothing else.
-        length: frames.
+        opened: the source of the frames; its truth is not used.
+        length: number of frames.
         loaded: the tracker.
-        report: told how far it is.
-        read: what to do with frames (b, length, C, H, W), the first of which is of the sequence of that number.
-        rendered: sequences whose rendered frames are kept; None: all.
+        report: receives the progress.
+        read: makes an estimate from frames (b, length, C, H, W) and the number of the first of these sequences.
+        rendered: number of sequences whose rendered frames are kept; None: all.
     """
     tracks: list[Tracks] = []
     looks: list[Tensor] = []
     frames: list[Tensor] = []
     total, weights = len(opened.data), next(loaded.tracker.parameters())
     with report.watched(opened.data, "reading") as data:
-        # what is in memory already need not be read in parts
+        # frames in memory need not be read in parts
         for index in torch.arange(total).split(total if opened.in_memory else PART):
             reading = read(data.frames(index, length=length).to(weights), int(index[0]))
             tracks.append(reading.tracks.cpu())
@@ -223,7 +223,7 @@ def read_all(
 
 
 def live_frame(frame: np.ndarray, side: int) -> Tensor:
-    """A frame (1, 1, 1, S, S) in steps of 1/255, as frames of files are kept."""
+    """Convert a live frame to (1, 1, 1, S, S) in steps of 1/255, like the frames of files."""
     if frame.shape != (side, side):
         height, width = frame.shape
         raise DataError(f"frames have {height}x{width} pixels (H x W), the run's model expects {side}x{side}")

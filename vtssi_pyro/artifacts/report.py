@@ -1,4 +1,4 @@
-"""A run as one page that needs nothing but itself: no server, no network, no script."""
+"""A run as one self-contained page, without server, network or script."""
 
 import base64
 import json
@@ -11,15 +11,15 @@ from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import to_dict
 from vtssi_pyro.system.atomic import atomic_write
 
-# File, heading and what it shows, in the order of the page; what a run does not have is left out.
+# File, heading and caption, in the order of the page; files that a run lacks are left out.
 PICTURES = (
     ("held_out.gif", "Tracks and forecasts",
-     "Held-out sequences: the frames, what the model reconstructs, the boxes it infers, and what it predicts."),
+     "Held-out sequences: the frames, their reconstructions, the inferred boxes, and the predictions."),
     ("film_strip.png", "Film strips", "The same sequences, frame by frame."),
-    ("learning_curves.png", "Learning curves", "What training reached, step by step; dashed lines begin stages."),
+    ("learning_curves.png", "Learning curves", "The course of the training; dashed lines mark where stages begin."),
     ("error_curves.png", "Errors by frame", "Mean distance of tracks and of predictions from the objects."),
     ("reliability.png", "Calibration",
-     "How much of the truth the regions of sampled predictions hold, against how much they should."),
+     "The share of the truth within regions of sampled predictions, against the share that they should hold."),
 )  # fmt: skip
 _TYPES = {".png": "image/png", ".gif": "image/gif"}
 _STYLE = """
@@ -47,7 +47,7 @@ def write_report(run: Run, path: str | Path | None = None) -> Path:
     """Write the page of a run.
 
     Args:
-        run: trained, or still training.
+        run: a finished run, or one that still trains.
         path: the file; None: ``report.html`` in the run's folder.
 
     Returns:
@@ -108,17 +108,17 @@ def _figures(metrics: Mapping[str, Any], observe: int) -> str:
 
 
 def _unseen(held_out: Mapping[str, Any], observe: int) -> str:
-    """How a movie's held-out frames were explained and foretold."""
+    """Metrics of a movie's held-out frames: shares explained and predicted."""
     if not held_out:
         return ""
     drift, straight = (held_out.get(name) or [None] for name in ("drift", "straight"))
     shown = {
-        "explained of what stands out": _percent(held_out["explained"]),
-        "objects and frames that show the object": _percent(held_out["visible"]),
-        f"explained of frames foretold after {observe}": _percent(held_out.get("explained_ahead")),
-        "predictions off after 1 frame": _pixels(drift[0]),
-        f"predictions off after {len(drift)} frames": _pixels(drift[-1]),
-        f"going straight on, off after {len(drift)} frames": _pixels(straight[-1]),
+        "explained share of the frames": _percent(held_out["explained"]),
+        "share of objects and frames that show the object": _percent(held_out["visible"]),
+        f"explained share of frames predicted after {observe}": _percent(held_out.get("explained_ahead")),
+        "error of predictions after 1 frame": _pixels(drift[0]),
+        f"error of predictions after {len(drift)} frames": _pixels(drift[-1]),
+        f"error of straight paths after {len(drift)} frames": _pixels(straight[-1]),
     }
     cells = [f"<div><dt>{escape(key)}</dt><dd>{value}</dd></div>" for key, value in shown.items() if value]
     return f"<h2>Metrics</h2>\n<p>On {held_out['frames']} held-out frames.</p>\n<dl>{''.join(cells)}</dl>"
@@ -157,7 +157,7 @@ def _coverage(run: Run) -> str:
         min(range(len(calibration.levels)), key=lambda i: abs(calibration.levels[i] - p)) for p in (0.5, 0.9)
     )
     rows = [(h + 1, f"{row[half]:.2f}", f"{row[most]:.2f}") for h, row in enumerate(calibration.factors)]
-    text = "By how much predict widens (above 1) or narrows the regions that the model draws."
+    text = "Factors by which predict widens (above 1) or narrows the regions of the model's own samples."
     return f"<h2>Recalibration</h2>\n<p>{text}</p>\n" + _table(
         ("horizon", "50 % region", "90 % region"), rows
     )

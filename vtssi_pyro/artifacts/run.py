@@ -1,4 +1,4 @@
-"""Run folders: everything a training leaves behind, in one place, never overwritten silently."""
+"""Run folders: all files of a training in one place, never overwritten silently."""
 
 import json
 import os
@@ -47,11 +47,11 @@ class Run:
         """Make the folder and write its configuration; a folder that holds a run already is refused.
 
         Args:
-            folder: to make.
-            config: resolved.
-            machine: what beside the configuration a bit-equal resumption needs: threads, device.
-            start: the weights that ``config.start`` names, which the folder keeps a copy of.
-            preparation: of the movie that is learned from, kept likewise.
+            folder: the folder to make.
+            config: a resolved configuration.
+            machine: further conditions of a bit-equal resumption: threads, device.
+            start: the weights that ``config.start`` names, of which the folder keeps a copy.
+            preparation: the preparation of the training movie, which the folder keeps, too.
         """
         run = cls(folder)
         with run._writing():
@@ -59,7 +59,7 @@ class Run:
                 part.mkdir(parents=True, exist_ok=True)
         with run.lock(), run._writing():
             run.check_new()
-            if start is not None:  # first: where there is a configuration, all that it speaks of is there
+            if start is not None:  # before the configuration, which stands for a complete folder
                 checkpoint.save(run.checkpoint("start"), {"trained": start})
             if preparation is not None:
                 preparation.save(run.folder / PREPARATION)
@@ -82,7 +82,7 @@ class Run:
         start: dict[str, torch.Tensor] | None = None,
         preparation: Preparation | None = None,
     ) -> "Run":
-        """A new run ``runs/NAME-0001``, counted up."""
+        """Create a run ``runs/NAME-0001``, counted up."""
         taken = [p.name.rpartition("-")[2] for p in Path(parent).glob(f"{name}-[0-9][0-9][0-9][0-9]*")]
         number = 1 + max((int(n) for n in taken if n.isdigit()), default=0)
         while True:
@@ -97,7 +97,7 @@ class Run:
 
     @classmethod
     def newest(cls, parent: str | os.PathLike[str] = "runs") -> "Run | None":
-        """Of the runs in a folder that have weights, the one that was begun last; None where there is none."""
+        """The latest run with weights in a folder; None if there is none."""
         made = [path.parent for path in Path(parent).glob("*/config.json")]
         runs = [run for run in map(cls, made) if run.checkpoint().exists()]
         return max(runs, key=lambda run: (run.folder / "config.json").stat().st_mtime_ns, default=None)
@@ -111,12 +111,12 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The folder, from wherever one looks."""
+        """The folder's absolute path."""
         return str(self.folder.resolve())
 
     @property
     def config(self) -> Config:
-        """The resolved configuration the run was made with."""
+        """The resolved configuration of the run."""
         try:
             plain = self._made["config"]
             return from_dict(plain if self._format == FORMAT else upgraded_recipe(plain), Config)
@@ -127,7 +127,7 @@ class Run:
 
     @property
     def _format(self) -> int:
-        """Of the configuration, see :mod:`~vtssi_pyro.artifacts.formats`."""
+        """The format of the configuration, see :mod:`~vtssi_pyro.artifacts.formats`."""
         made = self._made.get("format", 1)
         if made not in (1, FORMAT):
             raise CheckpointError(
@@ -137,12 +137,12 @@ class Run:
 
     @property
     def versions(self) -> dict[str, str]:
-        """Versions the run was made with."""
+        """The versions of the packages that made the run."""
         return dict(self._made.get("versions", {}))
 
     @property
     def machine(self) -> dict[str, Any]:
-        """What else a bit-equal resumption needs: threads, device; empty where nobody said."""
+        """Further conditions of a bit-equal resumption: threads, device; empty if not recorded."""
         return dict(self._made.get("machine", {}))
 
     @property
@@ -160,17 +160,17 @@ class Run:
         return made
 
     def checkpoint(self, name: str = "last") -> Path:
-        """Path of a checkpoint, ``last`` or ``best``, or of the weights that training started from, ``start``."""
+        """Path of a checkpoint, ``last`` or ``best``, or of the initial weights, ``start``."""
         return self.folder / "checkpoints" / f"{name}.pt"
 
     def load(self, name: str = "last", device: str | torch.device = "cpu") -> dict[str, Any]:
-        """The content of a checkpoint, weights by the names of today."""
+        """The content of a checkpoint, with the weights' current names."""
         state = checkpoint.load(self.checkpoint(name), device)
         weights = {key: upgraded_weights(state[key]) for key in ("tracker", "trained") if key in state}
         return state | weights
 
     def tracker(self, checkpoint_name: str = "last", device: str | torch.device = "cpu") -> Tracker:
-        """The trained tracker, ready to track."""
+        """The trained tracker, in evaluation mode."""
         config, path = self.config, self.checkpoint(checkpoint_name)
         state = self.load(checkpoint_name, device)
         with checkpoint.fitting(path):
@@ -180,7 +180,7 @@ class Run:
 
     @property
     def preparation(self) -> Preparation | None:
-        """How the movie that was learned from became frames of the model; None where it was no movie."""
+        """The preparation of the training movie; None if the training data were no movie."""
         path = self.folder / PREPARATION
         if path.exists():
             return Preparation.load(path)
@@ -192,12 +192,12 @@ class Run:
 
     @property
     def calibration_file(self) -> Path:
-        """Where :meth:`keep` keeps the calibration."""
+        """The file of the calibration that :meth:`keep` writes."""
         return self.folder / "calibration.json"
 
     @property
     def calibration(self) -> Calibration | None:
-        """What makes the tracker's sampled predictions honest; None where nobody has looked."""
+        """The calibration of the tracker's sampled predictions; None if there is none."""
         try:
             found = Calibration.from_dict(json.loads(self.calibration_file.read_text()))
         except FileNotFoundError:
@@ -207,7 +207,7 @@ class Run:
         return found if self._format == FORMAT else replace(found, weights=self._renamed(found.weights))
 
     def _renamed(self, weights: str | None) -> str | None:
-        """A digest of weights by their old names as that by the names of today."""
+        """Convert the digest of weights under their former names to that under the current names."""
         for name in ("last", "best"):
             if self.checkpoint(name).exists():
                 old = checkpoint.load(self.checkpoint(name))["trained"]
@@ -216,12 +216,12 @@ class Run:
         return weights
 
     def keep(self, calibration: Calibration) -> None:
-        """Keep a calibration beside the weights that it is of."""
+        """Keep a calibration beside its weights."""
         with self._writing():
             write_json(self.calibration_file, calibration.as_dict())
 
     def about(self) -> dict[str, Any]:
-        """What was trained, how, and what it reached, ready for JSON; metrics by precision, as on a card."""
+        """Describe the training and its results, ready for JSON; metrics by precision, as on a card."""
         config, summary = self.config, self.read_summary()
         judged, calibration = summary.get("metrics"), self.calibration
         return {
@@ -238,7 +238,7 @@ class Run:
         }
 
     def records(self) -> list[dict[str, Any]]:
-        """The metrics so far, one record a line; half a last line, left by a kill, is skipped."""
+        """The metrics so far, one record per line; an incomplete last line, left by a kill, is skipped."""
         records = []
         for line in self.metrics.read_bytes().splitlines() if self.metrics.exists() else []:
             try:
@@ -253,7 +253,7 @@ class Run:
             file.write(json.dumps(record, allow_nan=False) + "\n")
 
     def rewind(self, step: int) -> None:
-        """Drop the records beyond a step, which a resumed run will write again, and leftovers of a kill."""
+        """Drop the records beyond a step, which a resumed run writes again, and leftovers of a kill."""
         kept = [record for record in self.records() if record["step"] <= step]
         with self._writing(), atomic_write(self.metrics) as temporary:
             temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
@@ -262,7 +262,7 @@ class Run:
             self.calibration_file,
             self.figures / "reliability.png",
         ):
-            leftover.unlink(missing_ok=True)  # a calibration is of weights that change now
+            leftover.unlink(missing_ok=True)  # the weights of the calibration change now
 
     @property
     def minutes(self) -> float:
@@ -270,7 +270,7 @@ class Run:
         return round(max((record["seconds"] for record in self.records()), default=0.0) / 60, 2)
 
     def read_summary(self) -> dict[str, Any]:
-        """The final figures; none while the training goes on."""
+        """The final metrics; empty while the training continues."""
         try:
             found = json.loads(self.summary.read_text())
         except FileNotFoundError:
@@ -280,12 +280,12 @@ class Run:
         return found if isinstance(found, dict) else {}
 
     def write_summary(self, summary: dict[str, Any]) -> None:
-        """Write the final figures."""
+        """Write the final metrics."""
         write_json(self.summary, summary)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep a second process from writing here; the lock of a process that is gone holds nobody up."""
+        """Lock the folder against a second process; the lock of a process that ended is void."""
         with self._writing():
             file = (self.folder / ".lock").open("a+")
         with file:
@@ -312,7 +312,7 @@ class Run:
 
 
 def _claim(file: IO[str]) -> bool:
-    """Lock an open file; the system lets go of it when the process ends, however it ends."""
+    """Lock an open file; the system releases the lock when the process ends, in whatever way."""
     if sys.platform == "win32":
         import msvcrt
 
@@ -324,7 +324,7 @@ def _claim(file: IO[str]) -> bool:
         return True
     import fcntl
 
-    with suppress(OSError):  # a file system without locks: nobody is kept out
+    with suppress(OSError):  # a file system without locks keeps no process out
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -25,30 +25,30 @@ _MEND = "install vtssi-pyro anew"
 
 @dataclass(frozen=True)
 class Card:
-    """What weights are, how they were made and how good they are."""
+    """The description of weights: their making and their metrics."""
 
     name: str
     description: str
-    data: str  # what was learned from
-    licence: str  # of those data
+    data: str  # the training data
+    licence: str  # the licence of those data
     recipe: dict  # the whole configuration, by config.to_dict
-    observe: int  # frames seen before the predictions that the metrics are about
-    minutes: float  # of training
+    observe: int  # frames observed before the predictions of the metrics
+    minutes: float  # minutes of training
     machine: str
     seed: int
     commit: str
-    metrics: dict  # by precision ("float16", "float32"), of held-out sequences, by Evaluation.as_dict
-    sha256: str  # of the file with the weights
-    calibration: dict | None = None  # of sampled predictions, by Calibration.as_dict
+    metrics: dict  # metrics of held-out sequences (Evaluation.as_dict) by precision ("float16", "float32")
+    sha256: str  # SHA-256 of the file with the weights
+    calibration: dict | None = None  # calibration of sampled predictions (Calibration.as_dict)
     format: int = FORMAT
 
 
 class Pretrained:
-    """Weights of a name, and their card; the files are read when they are first asked for.
+    """Weights that ship, and their card; the files are read on first use.
 
     Args:
         name: one of :func:`available`.
-        folder: where they lie; None: the package's own.
+        folder: the folder of the files; None: the package's own.
     """
 
     def __init__(self, name: str, folder: str | os.PathLike[str] | None = None) -> None:
@@ -60,7 +60,7 @@ class Pretrained:
         """The card.
 
         Raises:
-            CheckpointError: no such weights, or a card that is damaged or another's.
+            CheckpointError: there are no such weights, or the card is damaged or that of other weights.
         """
         known = available(self._folder)
         if self._name not in known:
@@ -84,18 +84,18 @@ class Pretrained:
 
     @property
     def config(self) -> Config:
-        """The configuration they were trained with."""
+        """The configuration of the training."""
         return self._config(self.card)
 
     def tracker(self, checkpoint_name: str = "last", device: str | torch.device = "cpu") -> Tracker:
-        """The tracker in single precision, ready to track.
+        """The tracker in single precision, in evaluation mode.
 
         Args:
             checkpoint_name: ``last``; there is no other.
-            device: where it shall be.
+            device: the tracker's device.
 
         Raises:
-            CheckpointError: no such weights, damaged ones, or such as their card does not fit.
+            CheckpointError: the weights are missing or damaged, or do not fit their card.
         """
         if checkpoint_name != "last":
             raise UsageError(f"{self.name}: has no checkpoint {checkpoint_name}, but one that needs no name")
@@ -114,15 +114,15 @@ class Pretrained:
             tracker = build(config.model)
             tracker.load_state_dict(upgraded_weights(weights))  # into tensors of single precision
         except (safetensors.SafetensorError, RuntimeError, UsageError) as error:
-            reason = " ".join(str(error).split())[:200]  # torch's first line alone says nothing
+            reason = " ".join(str(error).split())[:200]  # torch's first line alone holds no reason
             raise CheckpointError(f"{path}: does not fit its card ({reason}); {_MEND}") from error
         return tracker.to(device).eval()
 
-    preparation = None  # what ships has learned from frames as they are
+    preparation = None  # weights that ship were trained on frames as they are
 
     @property
     def calibration(self) -> Calibration | None:
-        """What makes the tracker's sampled predictions honest, if they ship with that."""
+        """The calibration of the tracker's sampled predictions; None if the weights ship without one."""
         card = self.card
         try:
             return Calibration.from_dict(card.calibration) if card.calibration else None
@@ -143,17 +143,17 @@ class Pretrained:
 
 
 def available(folder: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
-    """Names of the weights that ship, sorted."""
+    """The names of the weights that ship, sorted."""
     return tuple(sorted(path.stem for path in Path(folder or FOLDER).glob("*.json")))
 
 
 def card(name: str, folder: str | os.PathLike[str] | None = None) -> Card:
-    """The card of weights; see :attr:`Pretrained.card`."""
+    """Read the card of weights; see :attr:`Pretrained.card`."""
     return Pretrained(name, folder).card
 
 
 def load_pretrained(
     name: str, device: str | torch.device = "cpu", folder: str | os.PathLike[str] | None = None
 ) -> Tracker:
-    """The tracker of weights that ship; see :meth:`Pretrained.tracker`."""
+    """Load the tracker of weights that ship; see :meth:`Pretrained.tracker`."""
     return Pretrained(name, folder).tracker(device=device)

@@ -41,7 +41,7 @@ class Linear:
 @SCHEDULES.register("Staircase")
 @dataclass(frozen=True)
 class Staircase:
-    """From ``start``, by ``rise`` (of either sign) every so many steps, until ``end``."""
+    """From ``start`` by ``rise`` (of either sign) per ``every`` steps, until ``end``."""
 
     start: float
     rise: float
@@ -91,7 +91,7 @@ class Cosine:
 @SCHEDULES.register("Flattening")
 @dataclass(frozen=True)
 class Flattening:
-    """Flatness p / (1 + p) of the bell-curve mask, p growing by ``rise`` every so many steps up to ``end``."""
+    """Flatness p / (1 + p) of the bell-curve mask; p grows by ``rise`` per ``every`` steps up to ``end``."""
 
     rise: float
     every: float

@@ -16,7 +16,7 @@ from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.tracks.tracks import Tracks
 
 _FULL = {"uint8": 255.0, "uint16": 65535.0, "bool": 1.0}  # the value of white, by dtype
-_CHUNK = 2**24  # numbers checked at a time: 64 MiB of single-precision floats, whatever the size of the file
+_CHUNK = 2**24  # numbers checked at a time, 64 MiB of single-precision floats for files of any size
 
 
 class ArrayDataset:

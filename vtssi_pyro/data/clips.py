@@ -1,4 +1,4 @@
-"""Clips, many sequences of one movie: they overlap in time, and are turned and mirrored."""
+"""Clips of one movie, which overlap in time and are turned and mirrored."""
 
 import copy
 from typing import Self

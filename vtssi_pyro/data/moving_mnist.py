@@ -28,7 +28,7 @@ class Flavour:
     overlap: bool = False
     margin: float = 0.0  # distance of the walls outside the frame, pixels
     length: int = 20  # frames of a sequence by default
-    parts: tuple[str, ...] = ()  # of a mixture: the flavours that take turns
+    parts: tuple[str, ...] = ()  # the flavours that take turns in a mixture
 
 
 FLAVOURS = {

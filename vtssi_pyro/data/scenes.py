@@ -84,7 +84,7 @@ def _nearest(place: np.ndarray) -> float:
 
 def _digits(length: int, side: int, objects: int, seed: int) -> Drawn:
     sprites = load_digits("embedded", "test")
-    for attempt in range(100):  # a sequence holds at most so many digits; the movie must hold them all
+    for attempt in range(100):  # a drawn sequence may hold fewer digits; the movie must hold them all
         data = moving_digits(
             "linear",
             sprites,

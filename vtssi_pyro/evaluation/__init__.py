@@ -1,1 +1,1 @@
-"""How good tracks and forecasts are."""
+"""Evaluation of tracks and forecasts."""

@@ -31,7 +31,7 @@ LEVELS = tuple(
 FLOOR = 0.01  # px, added to every spread, since a cloud may collapse to a point: no registration is as exact
 # Of a cloud's extent, likewise added: ten times the width that rounding gives a line of 1,000 samples.
 GRAIN = 1e-6
-EQUAL = 1e-9  # of a cloud's spread: a smaller difference of distances is rounding
+EQUAL = 1e-9  # share of a cloud's spread: smaller differences of distances are rounding
 # Objects at a horizon: with fewer, the outer levels, 0.9 and above, all are the farthest object's.
 FEWEST = 10
 TOO_FEW = f"a calibration needs {FEWEST} objects that are predicted: give more sequences"
@@ -46,7 +46,7 @@ class Calibration:
     observed: int  # observed frames of the forecasts that it was fitted on
     samples: int  # of each of these forecasts; few samples tell their spread less well than many
     weights: str | None = None  # SHA-256 of the weights of the model, see checkpoint.digest; None: unknown
-    temperature: float = 1.0  # at which the samples were, and are to be, drawn; see handlers.temper
+    temperature: float = 1.0  # temperature of the samples, in the fit and in use; see handlers.temper
 
     def __post_init__(self) -> None:
         """Refuse values that are no calibration."""

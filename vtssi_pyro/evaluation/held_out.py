@@ -1,4 +1,4 @@
-"""Evaluation without truth, on held-out frames: how well a tracker explains them, and how well it predicts them."""
+"""Evaluation without truth, by the shares of held-out frames that a tracker explains and predicts."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from vtssi_pyro.tracks.tracks import concatenated
 
 # Confidence of a visible object: the object then removes half of the squared error that it covers.
 VISIBLE = 0.5
-# Clips, spread evenly over the held-out frames: the time grows with their number, not with the movie's length.
+# Clips, spread evenly over the held-out frames: the time then grows with their number, not with the movie's length.
 MOST = 64
 
 

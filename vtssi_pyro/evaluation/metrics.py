@@ -151,7 +151,7 @@ def _outside(predicted: Tracks, observe: int, frame_size: tuple[int, int]) -> Te
 
 
 def _by_objects(truth: Tracks) -> dict[str, Tensor]:
-    """Tell for 0 to N which sequences begin with so many objects, (B,) bool."""
+    """Tell for each number of objects, 0 to N, which sequences begin with it, (B,) bool."""
     count = truth.present[:, 0].sum(-1).cpu()
     return {str(number): count == number for number in range(truth.present.shape[-1] + 1)}
 

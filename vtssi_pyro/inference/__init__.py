@@ -1,1 +1,1 @@
-"""What is read off frames at test time."""
+"""Inference of tracks from frames at test time."""

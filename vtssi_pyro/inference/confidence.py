@@ -1,4 +1,4 @@
-"""How much of the frames each object explains: what a track's confidence is."""
+"""The confidence of tracks: the share of the frames that each object explains."""
 
 from torch import Tensor
 
@@ -6,7 +6,7 @@ from vtssi_pyro.model.interfaces import Motion, Picture
 from vtssi_pyro.ops import counting
 from vtssi_pyro.types import Appearance, Detections, Objects, Pose, State
 
-# that an object may be in a frame, beside its brightness on the whole: light changes and dyes bleach, by up to a half
+# Factors on an object's brightness in a frame: light changes and dyes bleach, by up to a half.
 DIMMEST, BRIGHTEST = 0.5, 2.0
 
 
@@ -32,17 +32,16 @@ def counted_pose(motion: Motion, objects: Objects, states: State, appearance: Ap
 
 
 def explained_share(x: Tensor, picture: Picture, pose: Pose, objects: Objects) -> tuple[Tensor, Tensor]:
-    """Rendered frames, and each object's confidence: the share of the squared error it removes where it is.
+    """Render frames, and compute each object's confidence: the share of the squared error that the object removes.
 
-    With r_i the residual without object i, whose layer is g_i, on the pixels that i paints,
-    confidence_i = 1 - sum (r_i - a g_i)^2 / sum r_i^2, clipped to [0, 1], with the brightness a between 0.5 and 2 that
-    makes it largest: near 1 when the object explains its pixels, near 0 when they would be as well explained without
-    it (hidden or gone).
+    Let r_i be the residual without object i, and g_i the layer of i, on the pixels that i paints. Then
+    confidence_i = 1 - sum (r_i - a g_i)^2 / sum r_i^2, clipped to [0, 1], with the brightness a in [0.5, 2] that
+    maximises it. It is near 1 if the object explains its pixels, and near 0 if the object is hidden or gone.
 
     Args:
         x: frames (B, T, C, H, W), intensities in [0, 1].
-        picture: how objects look in frames.
-        pose: of the objects, with their glimpses as appearance.
+        picture: renders the objects.
+        pose: the objects' pose, with their glimpses as appearance.
         objects: draws.
 
     Returns:

@@ -1,4 +1,4 @@
-"""From a tracker and frames to tracks: one filter for frames at hand, long movies, and frames still being made."""
+"""Inference of tracks by one filter, for frames in memory, long movies and live frames."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -33,35 +33,35 @@ from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
 from vtssi_pyro.types import Appearance, Chain, Latents, Objects
 
-WINDOW = 64  # frames that the model sees at a time at most; more would only take more memory
-TIDIED = 4  # batches after which freed memory is given back; each time costs as much as part of a batch
-RUNS = 8  # places of a longer sequence that tell together what the objects are
+WINDOW = 64  # largest number of frames that the model sees at a time; more would only take more memory
+TIDIED = 4  # batches after which freed memory is given back, which costs as much as part of a batch
+RUNS = 8  # places of a longer sequence whose frames decide the objects together
 
 
 class Belief(NamedTuple):
-    """What is carried from frames to the next ones; its size does not grow with their number."""
+    """The filter's state between frames; its size does not grow with their number."""
 
-    consensus: Settled | None  # about what the objects are; None where every frame is a scene of its own
+    consensus: Settled | None  # the consensus on the objects; None if each frame is a scene of its own
     chain: Chain | None = None  # None before the first frame
 
 
 class Estimate(NamedTuple):
-    """What is told of frames."""
+    """The estimate for some frames."""
 
     tracks: Tracks
     frames: Tensor  # (B, T, C, H, W) rendered means
-    appearance: Tensor  # (B, N, D) what each object looks like: d at its mode
+    appearance: Tensor  # (B, N, D) description of each object, d at its mode
 
 
 class Filter:
-    """Infer what the objects are, then where they are, frames after frames; every variable at its mode (App. D.2).
+    """Infer the objects, then their positions, part by part; every variable is at its mode (App. D.2).
 
-    ``init`` and ``step`` read frames, ``ahead`` runs the prior from where they ended. Under
-    :data:`~vtssi_pyro.model.config.PUBLISHED` that is the guide with draws replaced by modes, whatever the windows.
+    ``init`` and ``step`` read frames; ``ahead`` runs the prior from the last one. Under
+    :data:`~vtssi_pyro.model.config.PUBLISHED` this is the guide with draws replaced by modes, for any windows.
 
     Args:
-        tracker: trained.
-        test_time: what is done beside that; None: what the tracker was made for.
+        tracker: a trained tracker.
+        test_time: the procedure at test time; None: the tracker's own.
     """
 
     def __init__(self, tracker: Tracker, test_time: TestTime | None = None) -> None:
@@ -71,19 +71,19 @@ class Filter:
 
     @property
     def needed(self) -> int:
-        """Frames that the first step must see at least, where there are so many."""
+        """The least number of frames for the first step, unless the sequence is shorter."""
         if self.tracker.per_frame:
             return 1
         return max(self.tracker.consensus.K, self.program.finder.K, self.tracker.motion.M)
 
     def init(self, frames: Tensor, settle: int | None = None) -> Belief:
-        """Decide what the objects are.
+        """Infer the objects.
 
         Args:
-            frames: (B, T, C, H, W) or, in grey, (B, T, H, W), in [0, 1] or uint8; of many, some from all over them are
-                looked at.
-            settle: first frames that may tell; never fewer than ``needed``. None: all. Only where several hypotheses
-                are tried; otherwise the consensus looks at the first K.
+            frames: (B, T, C, H, W) or, in grey, (B, T, H, W), in [0, 1] or uint8; of many, some from evenly spread
+                places are used.
+            settle: number of first frames used, at least ``needed``; None: all. It matters for several hypotheses
+                only; a single consensus uses the first K frames.
         """
         if self.tracker.per_frame:
             return Belief(None)
@@ -96,7 +96,7 @@ class Filter:
             return Belief(select_hypothesis(self.tracker, self.program, _floats(some), number, run))
 
     def step(self, belief: Belief, frames: Tensor) -> tuple[Belief, Estimate]:
-        """Read the next frames, the first time ``needed`` at least.
+        """Read the next frames, in the first step at least ``needed``.
 
         Args:
             belief: of the frames before.
@@ -113,13 +113,13 @@ class Filter:
         return belief._replace(chain=latents.chain), estimate
 
     def ahead(self, belief: Belief, horizon: int, num_samples: int = 0, temperature: float = 1.0) -> Estimate:
-        """What the prior says of the next frames.
+        """Predict the next frames by the prior.
 
         Args:
-            belief: after one step at least.
-            horizon: frames to predict, 1 or more.
-            num_samples: of positions and motions, given what the objects are; their mode is told in any case.
-            temperature: of the samples; see :class:`~vtssi_pyro.model.handlers.temper`.
+            belief: the state after one step at least.
+            horizon: number of frames to predict, 1 or more.
+            num_samples: number of samples of positions and motions, given the objects; the mode is computed, too.
+            temperature: temperature of the samples; see :class:`~vtssi_pyro.model.handlers.temper`.
 
         Raises:
             UsageError: the tracker has no model of motion.
@@ -205,11 +205,11 @@ def track(
     """Tracks of the observed frames, every variable at its mode (App. D.2).
 
     Args:
-        tracker: trained.
+        tracker: a trained tracker.
         frames: (S, T, C, H, W) or, in grey, (S, T, H, W); in [0, 1] or uint8.
-        batch: sequences inferred at a time; None: as many as some 300 MiB of memory allow.
-        settle: first frames that may tell what the objects are; see :meth:`Filter.init`.
-        test_time: what is done beside the paper's procedure; None: what the tracker was made for.
+        batch: number of sequences inferred at a time; None: as many as some 300 MiB of memory allow.
+        settle: number of first frames that decide the objects; see :meth:`Filter.init`.
+        test_time: the procedure at test time; None: the tracker's own.
     """
     return forecast(tracker, frames, 0, batch=batch, settle=settle, test_time=test_time)
 
@@ -228,20 +228,20 @@ def forecast(
     """Tracks of the observed frames and of ``horizon`` frames beyond them.
 
     Args:
-        tracker: trained; only one with MOT predicts.
+        tracker: a trained tracker; to predict it needs a model of motion.
         frames: (S, T, C, H, W) or, in grey, (S, T, H, W); in [0, 1] or uint8.
-        horizon: frames to predict.
-        num_samples: posterior samples of positions and motions, given what the objects are; from them also come the
-            scales in predicted frames. 0: modes, and the scales of each variable given the mode of what came before.
-        batch: sequences inferred at a time; None: as many as some 300 MiB of memory allow.
-        seed: of the samples.
-        settle: first frames that may tell what the objects are; see :meth:`Filter.init`.
-        temperature: of the samples, factor on the scales of what is drawn; below 1 they are nearer to the modes. See
-            :class:`~vtssi_pyro.evaluation.calibration.Calibration` for one that fits.
-        test_time: what is done beside the paper's procedure; None: what the tracker was made for.
+        horizon: number of frames to predict.
+        num_samples: number of posterior samples of positions and motions, given the objects; the scales in predicted
+            frames are those of the samples. 0: modes, and the scales of each variable given the mode before it.
+        batch: number of sequences inferred at a time; None: as many as some 300 MiB of memory allow.
+        seed: seed of the samples.
+        settle: number of first frames that decide the objects; see :meth:`Filter.init`.
+        temperature: factor on the scales of draws; below 1 samples are nearer to the modes. See
+            :class:`~vtssi_pyro.evaluation.calibration.Calibration` for a fitted one.
+        test_time: the procedure at test time; None: the tracker's own.
 
     Raises:
-        UsageError: a horizon is asked of a tracker without MOT.
+        UsageError: the tracker has no model of motion.
     """
     if horizon:
         predictive(tracker.motion)
@@ -265,10 +265,10 @@ def forecast(
 
 
 def estimates(tracker: Tracker, frames: Tensor) -> Iterator[Estimate]:
-    """What :func:`track` says of a long movie, part by part, in memory that does not grow with its length.
+    """Yield the estimates of :func:`track` for a long movie part by part, in memory that does not grow with its length.
 
     Args:
-        tracker: trained.
+        tracker: a trained tracker.
         frames: (B, T, C, H, W) or, in grey, (B, T, H, W); in [0, 1] or uint8.
     """
     filter_ = Filter(tracker)
@@ -280,14 +280,14 @@ def estimates(tracker: Tracker, frames: Tensor) -> Iterator[Estimate]:
 
 
 class Stream:
-    """Frames tracked as they come, in time and memory that do not grow with their number.
+    """Track frames as they come, in time and memory that do not grow with their number.
 
-    What it says of a frame is what :func:`track` says of it, to rounding, where that, too, decides what the objects are
-    on the first frames (``settle=Stream.needed``): after these the model is causal.
+    Its estimates equal those of :func:`track`, to rounding, if :func:`track`, too, decides the objects on the first
+    frames (``settle=Stream.needed``): after these the model is causal.
 
     Args:
-        tracker: trained.
-        test_time: what is done beside the paper's procedure; None: what the tracker was made for.
+        tracker: a trained tracker.
+        test_time: the procedure at test time; None: the tracker's own.
     """
 
     def __init__(self, tracker: Tracker, test_time: TestTime | None = None) -> None:
@@ -304,10 +304,10 @@ class Stream:
             frames: (B, T, C, H, W) or, in grey, (B, T, H, W), T of 1 or more; of the same B sequences in every call.
 
         Returns:
-            an estimate of all frames not yet told of; None as long as fewer than ``needed`` have come.
+            an estimate of all frames without one yet; None as long as fewer than ``needed`` frames have come.
 
         Raises:
-            UsageError: the stream was ended by :meth:`flush` before it had seen enough to go on from.
+            UsageError: :meth:`flush` has ended the stream before ``needed`` frames had come.
         """
         if self._belief is not None and self._seen < self.needed:
             raise UsageError(f"this stream ended after {self._seen} frames, of {self.needed} needed to go on")
@@ -316,9 +316,9 @@ class Stream:
         return self.flush() if self._seen >= self.needed else None
 
     def flush(self) -> Estimate | None:
-        """An estimate of frames that still wait for others, if any do: a movie may be shorter than ``needed``.
+        """Estimate the frames that still wait for others, if any: a movie may be shorter than ``needed``.
 
-        That ends the stream: so few frames are nothing to go on from.
+        This ends the stream, since a chain cannot continue from so few frames.
         """
         if not self._early:
             return None
@@ -331,12 +331,12 @@ class Stream:
 
 
 def windows(filter_: Filter, x: Tensor) -> Iterator[Tensor]:
-    """Frames in parts that follow each other, as many at a time as memory allows."""
+    """Split frames into consecutive parts, as large as memory allows."""
     yield from x.split(max(min(WINDOW, at_once(filter_.tracker, 1)), filter_.needed), 1)
 
 
 def joined(parts: Sequence[Estimate], axis: int) -> Estimate:
-    """Estimates one after another as one, by sequences (0) or by frames (1)."""
+    """Join estimates one after another, along sequences (0) or frames (1)."""
     tracks = concatenated([part.tracks for part in parts], axis)
     descriptions = [part.appearance for part in parts]
     return Estimate(
@@ -348,14 +348,14 @@ def joined(parts: Sequence[Estimate], axis: int) -> Estimate:
 
 @contextmanager
 def _quiet(tracker: Tracker) -> Iterator[None]:
-    """No gradients, no dropout, a parameter store of its own, validation off, and no other thread in a program."""
+    """Turn off gradients, dropout, validation and other threads' programs, with a separate parameter store."""
     with evaluating(tracker), pyro.get_param_store().scope(), pyro.validation_enabled(False):
         yield
 
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """A random state of its own."""
+    """Use a separate random state."""
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
@@ -363,7 +363,7 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 def _spread(x: Tensor, most: int) -> tuple[Tensor, int]:
-    """So many frames of a long sequence, from all over it, in runs of neighbours; and how many these are each."""
+    """Choose ``most`` frames of a long sequence in evenly spread runs of neighbours; returns also a run's length."""
     total = x.shape[1]
     if total <= most:
         return x, total
@@ -378,7 +378,7 @@ def _floats(x: Tensor) -> Tensor:
 
 
 def _with_samples(estimate: Estimate, number: int, temperature: float) -> Estimate:
-    """An estimate of observed frames with samples (S, B, T, N, 2) of its positions."""
+    """Add samples (S, B, T, N, 2) of the positions to an estimate of observed frames."""
     tracks = estimate.tracks
     assert tracks.scale is not None
     density = Normal(tracks.position, tracks.scale, validate_args=False)

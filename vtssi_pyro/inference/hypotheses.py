@@ -1,8 +1,8 @@
-"""The objects of a scene, by all frames at hand: of several hypotheses the one that explains these is kept.
+"""Selection among several hypotheses about a scene's objects, by their evidence on all frames.
 
-The consensus reads K frames. Where objects cover each other in just these, it may count too few; where one object is
-easier to draw as two halves, too many. So the consensus of other K frames is tried too, and two objects that never part
-are tried as one; a hypothesis is worth its evidence, by the model itself.
+The consensus reads K frames. It may count too few objects if they cover each other in these frames, and too many if one
+object is easier to draw as two halves. Therefore the consensus of other K frames is tried, too, and two objects that
+never part are tried as one. The hypothesis with the most evidence under the model is kept.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from vtssi_pyro.types import Appearance, Detections, Objects, Plates, Pose
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """q(c), q(s) and q(d) of sequences; indexed by sequences."""
+    """q(c), q(s) and q(d) of sequences; an index selects sequences."""
 
     count: Independent  # batch (B, 1), event (1,)
     size: Independent  # batch (B, N), event (2,)
@@ -35,19 +35,19 @@ class Hypothesis:
 
     @property
     def objects(self) -> Objects:
-        """The modes."""
+        """The modes of the objects."""
         return Objects(self.count.mode.squeeze(-2), self.size.mode, self.description.mode)
 
     @property
     def number(self) -> Tensor:
-        """Of objects, (B,)."""
+        """The number of objects, (B,)."""
         return counting.counted(self.objects.count, self.size.batch_shape[-1])
 
     def __getitem__(self, chosen: Tensor) -> Self:
         return self._each(lambda q: Normal(q.loc[chosen], q.scale[chosen]))
 
     def put(self, chosen: Tensor, other: Self) -> Self:
-        """With the chosen sequences as another hypothesis about just these has them."""
+        """Replace the chosen sequences by those of another hypothesis, which holds only these."""
 
         def put(q: Normal, new: Normal) -> Normal:
             loc, scale = q.loc.clone(), q.scale.clone()
@@ -63,10 +63,10 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class Settled:
-    """A consensus that has been reached before: it does not depend on the frames it is shown."""
+    """A consensus that was reached before, whatever the frames of the call."""
 
     hypothesis: Hypothesis
-    first: Independent | None = None  # q of the first position, where the consensus proposes one
+    first: Independent | None = None  # q of the first position, if the consensus proposes one
     config: Any = None
     K: int = 1
 
@@ -85,21 +85,21 @@ class Settled:
 def select_hypothesis(
     tracker: Tracker, program: Program, frames: Tensor, number: int, run: int | None = None
 ) -> Settled:
-    """The best of several hypotheses about what the objects are, sequence by sequence.
+    """Select the best of several hypotheses about the objects, sequence by sequence.
 
     Args:
-        tracker: trained, in evaluation mode.
-        program: of it, as it will read the frames.
+        tracker: a trained tracker in evaluation mode.
+        program: the tracker's program at test time.
         frames: (B, T, C, H, W), intensities in [0, 1].
-        number: of consensuses that are tried, of frames from all over these.
-        run: how many frames follow each other before the next are from elsewhere; all of them unless told.
+        number: number of consensuses to try, of evenly spread frames.
+        run: number of frames in a run of neighbours; None: all frames are one run.
     """
     K = tracker.consensus.K
     last = max(frames.shape[1] - K, 0)
     starts = sorted({round(last * i / max(number - 1, 1)) for i in range(number)})
     with poutine.block(), mode():
         read, first = zip(*(_read(program, frames[:, start : start + K]) for start in starts), strict=True)
-        if first[0] is not None:  # it speaks of the first frame alone: no other frames could tell it better
+        if first[0] is not None:  # the consensus is that of the first frame: other frames are no hypotheses
             return Settled(read[0], first[0])
         numbers = torch.stack([hypothesis.number for hypothesis in read])
         unsure = (numbers != numbers[0]).any(0) | (numbers[0] > 1)
@@ -113,7 +113,7 @@ def select_hypothesis(
 def _best(
     tracker: Tracker, program: Program, frames: Tensor, hypotheses: list[Hypothesis], run: int | None
 ) -> Hypothesis:
-    """The hypothesis with the most evidence, of those given and each with two objects as one."""
+    """The hypothesis with the most evidence, among the given ones and each of them with two objects as one."""
     best, most = hypotheses[0], frames.new_full((len(frames),), -torch.inf)
     for hypothesis in hypotheses:
         found, evidence = log_evidence(tracker, program, frames, hypothesis, run)
@@ -129,7 +129,7 @@ def _best(
 
 
 def _read(program: Program, frames: Tensor) -> tuple[Hypothesis, Independent | None]:
-    """The consensus of some frames, and q of the first position where it proposes one."""
+    """The consensus of some frames, and q of the first position if the consensus proposes one."""
     trace = poutine.trace(program.consensus.guide).get_trace(
         program.attention, frames, program.plates(frames)
     )
@@ -140,17 +140,17 @@ def _read(program: Program, frames: Tensor) -> tuple[Hypothesis, Independent | N
 def log_evidence(
     tracker: Tracker, program: Program, frames: Tensor, hypothesis: Hypothesis, run: int | None = None
 ) -> tuple[Detections, Tensor]:
-    """Where the objects then are, and the evidence (B,) for them, nats: of the frames, less what the objects cost.
+    """Compute the objects' places and the evidence (B,) of a hypothesis, nats: likelihood less the objects' KL terms.
 
-    It is the ELBO at the modes, but for a constant, of the program with this hypothesis for its consensus and a random
-    walk for its motion. In the first frame of a run, and where it was away, an object may come from anywhere.
+    The evidence is the ELBO at the modes, but for a constant, of the program with this hypothesis as its consensus and
+    a random walk as its motion. In the first frame of a run, and after it was hidden, an object may appear anywhere.
 
     Args:
-        tracker: trained.
-        program: of it, whose finder looks for the objects.
+        tracker: a trained tracker.
+        program: the tracker's program, whose finder searches for the objects.
         frames: (B, T, C, H, W), intensities in [0, 1].
-        hypothesis: about these sequences.
-        run: how many frames follow each other before the next are from elsewhere; None: all.
+        hypothesis: the hypothesis about these sequences.
+        run: number of frames in a run of neighbours; None: all frames are one run.
     """
     run = run or frames.shape[1]
     picture, walk, objects = program.picture, tracker.walk(), hypothesis.objects
@@ -187,7 +187,7 @@ def _divergence(q: Distribution, p: Distribution) -> Tensor:
 
 
 def _merged(tracker: Tracker, frames: Tensor, hypothesis: Hypothesis, found: Detections) -> Hypothesis:
-    """The two objects of a sequence that part least from each other as one; in the first one's slot."""
+    """Merge the two objects of a sequence that part least from each other, in the first one's slot."""
     objects, position = hypothesis.objects, found.position
     appearance: Appearance | None = found.appearance
     assert appearance is not None
@@ -226,7 +226,7 @@ def _merged(tracker: Tracker, frames: Tensor, hypothesis: Hypothesis, found: Det
 
 
 def _steadiest(centre: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of centres (B, T, N, 2) the two slots (B,), (B,) that move least against each other, and how they lie (B, 2)."""
+    """Find the two slots (B,), (B,) of centres (B, T, N, 2) with the least relative motion, and their offset (B, 2)."""
     num_objects = centre.shape[-2]
     i, j = torch.triu_indices(num_objects, num_objects, 1, device=centre.device)
     between = centre[..., j, :] - centre[..., i, :]  # (B, T, pairs, 2)

@@ -1,4 +1,4 @@
-"""The model's tracker as others see a tracker: frames go in, tracks come out."""
+"""The model's tracker with the interface of any tracker: frames go in, tracks come out."""
 
 from dataclasses import dataclass
 
@@ -12,11 +12,11 @@ from vtssi_pyro.tracks.tracks import Tracks
 
 @dataclass(frozen=True)
 class ModelTracker:
-    """A trained tracker, to be judged beside others; see :class:`~vtssi_pyro.evaluation.judge.MultiObjectTracker`.
+    """A trained tracker as a :class:`~vtssi_pyro.evaluation.judge.MultiObjectTracker`, to be judged beside others.
 
     Args:
-        tracker: trained.
-        test_time: what is done beside the paper's procedure; None: what the tracker was made for.
+        tracker: a trained tracker.
+        test_time: the procedure at test time; None: the tracker's own.
     """
 
     tracker: Tracker
@@ -24,7 +24,7 @@ class ModelTracker:
 
     @property
     def per_frame_count(self) -> bool:
-        """Whether every frame is a scene of its own, with its own count."""
+        """Whether each frame is a scene of its own, with its own count."""
         return self.tracker.per_frame
 
     def track(self, frames: Tensor) -> Tracks:
@@ -39,5 +39,5 @@ class ModelTracker:
         return forecast(self.tracker, near, horizon, samples, test_time=self.test_time).tracks
 
     def _near(self, frames: Tensor) -> Tensor:
-        """Frames where the tracker is."""
+        """The frames on the tracker's device."""
         return frames.to(next(self.tracker.parameters()).device)

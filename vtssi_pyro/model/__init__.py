@@ -1,1 +1,1 @@
-"""The model and the guide: what is believed of a video, and how it is inferred; the paper."""
+"""The paper's generative model of a video and its guide."""

@@ -1,4 +1,4 @@
-"""A model as data: what stands in each slot, and the paper's five variants (section 3.4)."""
+"""A model as data: the block in each slot, and the paper's five variants (section 3.4)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -15,15 +15,15 @@ from vtssi_pyro.model.sizes import Sizes
 
 @dataclass(frozen=True)
 class TestTime:
-    """What is done with frames at test time; the defaults are the paper's own procedure (App. D.2)."""
+    """The procedure at test time; the defaults are the paper's own procedure (App. D.2)."""
 
-    __test__ = False  # no test case, whatever pytest makes of its name
+    __test__ = False  # its name looks like a test case to pytest
 
-    hypotheses: int = 1  # consensuses of different frames that are tried, the one with the most evidence kept
+    hypotheses: int = 1  # consensuses of different frames, of which that with the most evidence is kept
     refine: int = 0  # rounds in which positions and looks are settled on the frames; template searches only
     settled: int = 5  # frames that settle looks
-    tight: bool = False  # tracks tell tight boxes and their centres, not attention windows
-    fusion: str | None = None  # of inference and prediction; None: as in training
+    tight: bool = False  # tracks hold tight boxes and their centres, not attention windows
+    fusion: str | None = None  # rule for inference and prediction; None: as in training
 
 
 PUBLISHED = TestTime(fusion="average")
@@ -39,11 +39,11 @@ class ModelConfig(Sizes):
     consensus: Annotated[Buildable, CONSENSUSES] = field(default_factory=RECTConfig)
     finder: Annotated[Buildable, FINDERS] = field(default_factory=FINDConfig)
     motion: Annotated[Buildable, MOTIONS] = field(default_factory=MOTConfig)
-    per_frame: bool = False  # whether every frame is a scene of its own, with its own count
+    per_frame: bool = False  # whether each frame is a scene of its own, with its own count
     order: str = (
         "proposals-first"  # or "frame-by-frame": each frame's proposals see the final variables before it
     )
-    fusion: str = "average"  # of inference and prediction; or "product", by their precisions
+    fusion: str = "average"  # rule for inference and prediction; or "product", by their precisions
     sample_intermediate: bool = True  # False: means of proposals that are no final variable (reading D5)
     test_time: TestTime = field(default_factory=partial(TestTime, tight=True))
 
@@ -60,11 +60,11 @@ def _without_motion(config: ModelConfig) -> ModelConfig:
 
 
 def _without_consensus(config: ModelConfig) -> ModelConfig:
-    """The first frame says all there is to say of the objects: no other hypothesis is tried."""
+    """A first frame in place of the consensus, which leaves no other hypothesis."""
     return replace(config, consensus=FirstFrameConfig(), test_time=replace(config.test_time, hypotheses=1))
 
 
-# The ablation table of section 3.4: the whole of VTSSI, with null objects in place of some blocks.
+# The ablations of section 3.4: VTSSI with null objects in place of some blocks.
 VARIANTS: dict[str, Callable[[ModelConfig], ModelConfig]] = {
     "air": _single_frames,
     "find": lambda config: _without_motion(_without_consensus(config)),

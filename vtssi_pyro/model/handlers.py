@@ -1,4 +1,4 @@
-"""Effect handlers from which the guide is built and read; they know nothing of tracking.
+"""Effect handlers of the guide, independent of tracking.
 
 The guide is the generative prior, run under proposals::
 
@@ -22,7 +22,7 @@ from torch import Tensor
 
 
 class Proposal(NamedTuple):
-    """What was proposed at a site."""
+    """The density and the draw that were proposed at a site."""
 
     fn: Distribution
     value: Tensor
@@ -33,10 +33,10 @@ Rule = Callable[[Distribution, Distribution, Tensor], Distribution]
 
 
 class propose(Messenger):
-    """Record what is sampled inside, and hide it from traces: proposals are drawn but never scored.
+    """Record the sample statements inside and hide them from traces: proposals are drawn but never scored.
 
-    ``_do_not_trace`` hides a site where ``poutine.block`` would also hide it from outer plates, whose
-    vectorised particles it must still see.
+    ``_do_not_trace`` hides a site from traces alone. ``poutine.block`` would also hide it from outer plates, whose
+    vectorised particles it needs.
     """
 
     def __init__(self) -> None:
@@ -51,10 +51,10 @@ class propose(Messenger):
 
 
 class fuse(Messenger):
-    """At each site that has a proposal, sample from its combination with the prior at hand.
+    """At each site with a proposal, sample from its combination with the prior of the program.
 
     Args:
-        proposals: by site name, as recorded by :class:`propose`.
+        proposals: proposals by site name, as recorded by :class:`propose`.
         weight: the prior's weight w at a site, of the site's batch shape; None: the proposal alone, with the
             draw already made ("a single sample taken once", App. B).
         rule: (prior, proposal, w) -> distribution.
@@ -63,7 +63,7 @@ class fuse(Messenger):
     def __init__(self, proposals: Mapping[str, Proposal], weight: Weight, rule: Rule) -> None:
         super().__init__()
         self.proposals, self.weight, self.rule = proposals, weight, rule
-        self.densities: dict[str, Distribution] = {}  # that were sampled from, by site name
+        self.densities: dict[str, Distribution] = {}  # the sampled densities, by site name
 
     def _pyro_sample(self, msg: Message) -> None:
         proposal = self.proposals.get(msg["name"])
@@ -83,7 +83,7 @@ class mode(Messenger):
     """Replace draws by the modes of their distributions: the paper's rule at test time.
 
     Args:
-        only: whether a site is meant, by its message; None: all are.
+        only: tells by a site's message whether its draw is replaced; None: all are.
     """
 
     def __init__(self, only: Callable[[Message], bool] | None = None) -> None:
@@ -98,10 +98,10 @@ class mode(Messenger):
 
 
 class temper(Messenger):
-    """Draw normal variables as if their scales were ``temperature`` times what they are; the distributions stay.
+    """Draw normal variables with their scales times ``temperature``; the distributions in the trace stay unchanged.
 
-    The likelihood's scale is fixed and far above the noise of most frames, so that posterior and transitions, learned
-    under it, are too wide by about one factor.
+    The likelihood's scale is fixed and far above the noise of most frames. Posterior and transitions, learned under it,
+    are therefore too wide by about one factor.
     """
 
     def __init__(self, temperature: float) -> None:

@@ -1,7 +1,7 @@
-"""What the slots of a model may hold: every member, with its shape and who calls it.
+"""The interfaces of the blocks in a model's slots: every member with its shape and its caller.
 
-A block is any Pyro module with these members; its configuration, a frozen dataclass with ``build``, gives it a name
-(:func:`~vtssi_pyro.model.kinds.register`), and ``block.config`` is that configuration.
+A block is any Pyro module with these members. Its configuration, a frozen dataclass with ``build``, gives it a name
+(:func:`~vtssi_pyro.model.kinds.register`); ``block.config`` is that configuration.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ from vtssi_pyro.types import Anneal, Appearance, Detections, Objects, Plates, Po
 
 
 class Scene(Protocol):
-    """What objects there are, before any frame was seen: p(c), p(s) and p(d)."""
+    """The prior of the objects: p(c), p(s) and p(d)."""
 
     config: Buildable
     num_objects: int  # N, slots
@@ -32,15 +32,15 @@ class Scene(Protocol):
     ) -> AbstractContextManager[Objects]:
         """Sample ``count``, ``size`` and ``description``, or take ``known`` objects; called by the program.
 
-        Within the context plates and mask are open for what the objects do over time.
+        Within the context plates and mask are open for the sites of the frames.
         """
 
     def presence(self, objects: Objects) -> Tensor:
-        """How far each object is there, in [0, 1], (..., B, N); called by the program for the picture's pose."""
+        """Presence of each object, in [0, 1], (..., B, N); called by the program for the picture's pose."""
 
 
 class Attention(Protocol):
-    """What one frame says of the objects; called by the consensus. Frames are (..., C, H, W), intensities in [0, 1]."""
+    """Inference of the objects from one frame, (..., C, H, W), intensities in [0, 1]; called by the consensus."""
 
     config: Buildable
 
@@ -55,21 +55,21 @@ class Attention(Protocol):
 
 
 class Picture(Protocol):
-    """How objects look in frames; called by the likelihood, and by whoever compares objects with frames."""
+    """The rendering of objects; called by the likelihood, by finders, by confidence and by refinement."""
 
     config: Buildable
     frame_size: int  # H = W, pixels
     channels: int  # C
-    noise: float  # sigma_L, of full scale: what a squared error costs in the evidence
+    noise: float  # sigma_L, as a share of full scale: the scale of a pixel's error in the evidence
 
     def decode(self, description: Tensor) -> Tensor:
         """Glimpses (..., C, G, G) in [0, 1] from descriptions (..., D)."""
 
     def render(self, objects: Objects, pose: Pose, flatness: Scalar = 1.0) -> Tensor:
-        """Mean of the likelihood, (..., T, C, H, W), as training sees it: ``flatness`` is annealed to 1."""
+        """Mean of the likelihood, (..., T, C, H, W); training anneals ``flatness`` to 1."""
 
     def draw(self, pose: Pose, objects: Objects) -> Tensor:
-        """The same as ``compose(layers(pose, objects), pose)``, (..., T, C, H, W), as fast as may be."""
+        """The same as ``compose(layers(pose, objects), pose)``, (..., T, C, H, W), possibly faster."""
 
     def layers(self, pose: Pose, objects: Objects) -> Tensor:
         """Each object by itself, (..., T, N, C, H, W)."""
@@ -78,13 +78,13 @@ class Picture(Protocol):
         """Frames (..., T, C, H, W) of layers."""
 
     def others(self, layers: Tensor, pose: Pose) -> Tensor:
-        """Frames as they would be without each object, (..., T, N, C, H, W); called by confidence and refinement."""
+        """Rendered frames without each object, (..., T, N, C, H, W); called by confidence and refinement."""
 
     def likelihood(self, mean: Tensor) -> Distribution:
         """p(x | mean), batch (...), event (C, H, W)."""
 
     def appearance(self, objects: Objects) -> Appearance:
-        """Glimpses and tight boxes by the objects' descriptions; called where frames have not told them better."""
+        """Glimpses and tight boxes by the objects' descriptions; called if frames have not settled the looks."""
 
     def box(self, glimpses: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
         """Tight boxes of glimpses (..., N, C, G, G) in windows (..., N, 2).
@@ -95,7 +95,7 @@ class Picture(Protocol):
 
 
 class Consensus(Protocol):
-    """What the objects of a sequence are, from what attention says of its frames; called by the program."""
+    """Inference of a sequence's objects from the attention's inferences of its frames; called by the program."""
 
     @property
     def config(self) -> Buildable:
@@ -103,49 +103,49 @@ class Consensus(Protocol):
 
     @property
     def K(self) -> int:
-        """Frames that it looks at."""
+        """Number of frames that it uses."""
 
     def guide(self, attention: Attention, frames: Tensor, plates: Plates) -> tuple[Objects, Tensor | None]:
         """Propose ``count``, ``size`` and ``description`` from frames (B, T, C, H, W).
 
         Returns:
-            draws; and the first position (..., B, N, 2), proposed too, or None where that is left to the finder.
+            draws, and the proposed first position (..., B, N, 2), or None to leave it to the finder.
         """
 
 
 class Sight(NamedTuple):
-    """What a finder makes of frames by themselves; ``step`` turns it into proposals."""
+    """A finder's evidence from all frames, which ``step`` turns into proposals."""
 
-    evidence: Any  # whatever step reads, all frames at once
-    appearance: Appearance | None = None  # what objects look like, where the finder has settled it on frames
-    memory: Any = None  # to go on from with the frames behind these
+    evidence: Any  # the input of step, all frames at once
+    appearance: Appearance | None = None  # the objects' looks, if the finder has settled them on frames
+    memory: Any = None  # the finder's memory for the next frames
 
 
 class Finder(Protocol):
-    """Where known objects are: all frames at once (``look``), then one by one (``step``); called by the program."""
+    """The search for known objects: all frames at once (``look``), then each (``step``); called by the program."""
 
     @property
     def K(self) -> int:
-        """Frames that must be seen at once."""
+        """Number of frames that it needs at once."""
 
     def look(
         self, picture: Picture, frames: Tensor, objects: Objects, before: Detections | None = None
     ) -> Sight:
-        """All that frames (B, T, C, H, W) say by themselves; ``before``: detections of the frames before these."""
+        """Evidence of frames (B, T, C, H, W); ``before``: detections of the frames before these."""
 
     def step(self, sight: Sight, index: int, previous: Tensor) -> Independent:
         """q(p_t | p_{t-1}, x_t, s, d), batch (..., B, N), event (2,), frame coordinates.
 
         Args:
-            sight: of the frames at hand.
-            index: of the frame among these, from 0.
-            previous: position (..., B, N, 2) of the frame before: proposed, or final where proposals are made frame by
-                frame; 0 before the first.
+            sight: the evidence of these frames.
+            index: the frame's index among these, from 0.
+            previous: position (..., B, N, 2) in the frame before: the proposed one, or the final one in the
+                frame-by-frame order; 0 before the first frame.
         """
 
     @property
     def registers(self) -> bool:
-        """Whether ``look`` gives q(p_t) of all frames at once, as a normal, so that test time can refine it."""
+        """Whether ``look`` returns q(p_t) of all frames at once, as a normal, which test time can refine."""
 
     def spread_of(
         self,
@@ -156,15 +156,15 @@ class Finder(Protocol):
         objects: Objects,
         searched: Tensor,
     ) -> Tensor:
-        """Scales (..., B, T, N, 2) of refined positions; called by refinement where the finder ``registers``.
+        """Scales (..., B, T, N, 2) of refined positions; called by refinement if the finder ``registers``.
 
         Args:
             frames: (B, T, C, H, W).
-            draw: frames (..., B, T, C, H, W) with all objects at positions; drawn only where that is needed.
+            draw: renders frames (..., B, T, C, H, W) with all objects at given positions.
             glimpses: (..., B, N, C, G, G).
-            position: refined, (..., B, T, N, 2), frame coordinates.
+            position: refined positions (..., B, T, N, 2), frame coordinates.
             objects: draws.
-            searched: scales before, (..., B, T, N, 2).
+            searched: scales before the refinement, (..., B, T, N, 2).
         """
 
     def visible(self, frames: Tensor, glimpses: Tensor, position: Tensor, objects: Objects) -> Tensor:
@@ -172,60 +172,60 @@ class Finder(Protocol):
 
 
 class Motion(Protocol):
-    """How objects move: the transition prior, and what it infers from positions."""
+    """The motion of objects: the transition prior, and its proposals from positions."""
 
     config: Buildable
-    sites: tuple[Site, ...]  # sampled in every frame, position first
-    M: int  # frames before the transition prior takes over
-    predicts: bool  # whether the transition says anything of frames that nobody has seen
-    interacts: bool  # whether an object's transition depends on others; then training sees whole scenes
-    scale: float  # of the random walk before M, frame coordinates
+    sites: tuple[Site, ...]  # the sites of every frame, position first
+    M: int  # number of frames before the transition prior takes over
+    predicts: bool  # whether the transition predicts unobserved frames
+    interacts: bool  # whether an object's transition depends on others; training then uses whole scenes
+    scale: float  # scale of the random walk before M, frame coordinates
 
     def model(self, t: int, previous: State | None, like: Tensor, warmup: int) -> State:
-        """Sample the sites of frame t, 1-based, beyond ``warmup`` by the transition; called by the prior.
+        """Sample the sites of frame t, 1-based, from the transition beyond ``warmup``; called by the prior.
 
         ``like``: sizes (..., B, N, 2), for shape, dtype and device.
         """
 
     def walk(self, position: Tensor | None, like: Tensor) -> Independent:
-        """The random walk's density of a position after another (..., B, N, 2), or of the first; for the evidence."""
+        """The random walk's density of a position given the one before, (..., B, N, 2), or of the first."""
 
     def pose(self, objects: Objects, states: State, presence: Tensor) -> Pose:
-        """What the picture needs of states (..., T, N, dims) and of the objects' ``presence``, (..., N)."""
+        """The objects' pose for the picture, from states (..., T, N, dims) and ``presence`` (..., N)."""
 
     def guide(
         self, picture: Picture, objects: Objects, found: Detections, first: int, warmup: int, memory: Any
     ) -> Any:
-        """Propose what positions tell, for T frames from number ``first`` on; returns what to remember of them."""
+        """Propose the sites that positions determine, for T frames from number ``first`` on; returns the memory."""
 
     def fused(self, at: Moment, warmup: int) -> bool:
         """Whether a site combines a proposal with the transition's prediction in a frame."""
 
     def weight(self, anneal: Anneal, warmup: int) -> Weight:
-        """The weight of the prediction at a sample statement, by its message: (..., B, N), or None for no fusion."""
+        """The prediction's weight at a sample statement, given its message: (..., B, N), or None for no fusion."""
 
 
 class Predictive(Motion, Protocol):
-    """A motion that predicts, as training calls it; :class:`~vtssi_pyro.model.blocks.mot.StateSpace` is its base."""
+    """A motion that predicts, for training; :class:`~vtssi_pyro.model.blocks.mot.StateSpace` is its base class."""
 
     def transition(self, previous: State) -> dict[str, Independent]:
         """The densities of the next frame's sites, by name."""
 
     def static(self, picture: Picture, objects: Objects, found: Detections) -> Tensor:
-        """What ``infer`` sees of objects that does not change, (..., N, F)."""
+        """The constant features of objects for ``infer``, (..., N, F)."""
 
     def infer(self, static: Tensor, position: Tensor, memory: Any = None) -> tuple[Independent, Any]:
-        """q(m_t | p^_1:t), batch (..., T, N), from positions (..., T, N, 2); and what to remember."""
+        """q(m_t | p^_1:t), batch (..., T, N), from positions (..., T, N, 2); and the memory."""
 
     def scales(self) -> Iterable[nn.Parameter]:
-        """The parameters on which only the widths of densities depend: all that a recipe's last stage trains."""
+        """The parameters on which only the scales of densities depend; a recipe's last stage trains these alone."""
 
 
 def predictive(motion: Motion) -> Predictive:
-    """A motion, as one that predicts.
+    """Return the motion if it predicts.
 
     Raises:
-        UsageError: it does not.
+        UsageError: the motion does not predict.
     """
     if not motion.predicts:
         raise UsageError("this tracker has no model of motion: variants find-mot and vtssi predict")

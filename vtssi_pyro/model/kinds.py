@@ -14,7 +14,7 @@ class Buildable(Protocol):
     """The configuration of a block: a frozen dataclass that builds it."""
 
     def build(self, sizes: Sizes) -> Any:
-        """A fresh block for a model of these sizes."""
+        """Build a block for a model of these sizes."""
 
 
 SCENES = Kinds("a scene")
@@ -23,7 +23,7 @@ PICTURES = Kinds("a picture")
 CONSENSUSES = Kinds("a consensus")
 FINDERS = Kinds("a finder")
 MOTIONS = Kinds("a motion")
-# in the order in which they are built, which decides the initial weights that a seed gives
+# The slots in the order in which blocks are built, which determines the initial weights of a seed.
 SLOTS = {
     "scene": SCENES,
     "attention": ATTENTIONS,
@@ -35,7 +35,7 @@ SLOTS = {
 
 
 def register(slot: str, kind: str) -> Callable[[C], C]:
-    """Give a block of your own a name, by which ``--set``, run folders and :func:`load` know it.
+    """Register a block of your own under a name for ``--set``, run folders and :func:`load`.
 
     Decorate its configuration, a frozen dataclass with a ``build(sizes)``::
 

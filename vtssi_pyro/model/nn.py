@@ -1,7 +1,7 @@
 """The networks: PyroModules outside, plain torch inside.
 
-A network reads its plain ``body`` once per call, which registers its parameters with Pyro; the layers inside cost
-no effects. Only Pyro's own optimisers need that: what is :func:`unregistered` goes without.
+A network reads its plain ``body`` once per call, which registers its parameters with Pyro; the layers inside have no
+effects. Only Pyro's own optimisers need the registration, which :func:`unregistered` turns off.
 """
 
 import math
@@ -43,12 +43,12 @@ def _setting(variable: ContextVar[bool], value: bool) -> Iterator[None]:
 
 
 def unregistered(on: bool = True) -> AbstractContextManager[None]:
-    """Within, networks use their weights without a ``pyro.module`` statement, a tenth of a small step's time."""
+    """Let networks use their weights without a ``pyro.module`` statement, which takes a tenth of a small step."""
     return _setting(_UNREGISTERED, on)
 
 
 def bfloat16_convolutions(on: bool = True) -> AbstractContextManager[None]:
-    """Within, the convolution stacks are in bfloat16, their inputs and outputs float32; whatever else is, stays so."""
+    """Run the convolution stacks in bfloat16, with inputs and outputs in float32; nothing else changes."""
     return _setting(_BFLOAT16, on)
 
 
@@ -57,7 +57,7 @@ class Network(PyroModule):
 
     @property
     def layers(self) -> nn.Module:
-        """The body; to read it registers its parameters with Pyro's store."""
+        """The body; reading it registers its parameters with Pyro's store."""
         body = self._modules["body"] if _UNREGISTERED.get() else self.body
         assert isinstance(body, nn.Module)
         return body
@@ -77,7 +77,7 @@ class MLP(Network):
         return self.layers(x)
 
 
-# How a raw number becomes a scale, and the raw number of a given scale (reading D12).
+# Maps from a raw number to a scale, and back (reading D12).
 POSITIVE: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[float], float]]] = {
     "softplus": (nn.functional.softplus, lambda scale: math.log(math.expm1(scale))),
     "exp": (torch.exp, math.log),
@@ -102,13 +102,13 @@ class GaussianMLP(Network):
 
     Args:
         trunk: sizes of the dense layers shared by location and scale, input first.
-        heads: sizes of the dense layers that location and scale have of their own.
+        heads: sizes of the dense layers of each head, location and scale.
         num_outputs: E.
         activation: of the dense layers.
         squash: applied to the location (sigmoid for sizes, tanh for positions).
         loc_init: location at the start of training, before squashing.
         scale_init: scale at the start of training.
-        positive: how scales are made positive, a key of :data:`POSITIVE`.
+        positive: the transform to positive scales, a key of :data:`POSITIVE`.
     """
 
     def __init__(
@@ -145,12 +145,12 @@ class GaussianMLP(Network):
 
 
 class ConvStack(Network):
-    """Convolutions with ReLU and halvings of the resolution: (..., C, H, W) -> (..., features).
+    """Convolutions with ReLU that halve the resolution in places: (..., C, H, W) -> (..., features).
 
     Args:
         in_channels: C.
         filters: (channels, kernel side) of each convolution.
-        halve: after which convolutions (0-based) the resolution is halved.
+        halve: the convolutions (0-based) after which the resolution is halved.
         stride: halve by striding the convolution, which is faster, instead of by max-pooling.
         pad: zeros around the input, pixels.
         same: pad every convolution to keep the resolution; otherwise they are valid (reading D14).
@@ -179,7 +179,7 @@ class ConvStack(Network):
     def forward(self, x: Tensor) -> Tensor:
         """Features of images with any leading axes."""
         images = _channels_last(x.flatten(0, -4))
-        on = _BFLOAT16.get()  # otherwise a caller's own autocast holds
+        on = _BFLOAT16.get()  # if off, a caller's own autocast holds
         with torch.autocast(x.device.type, torch.bfloat16) if on else nullcontext():
             features = self.layers(images)
         return features.to(x.dtype).unflatten(0, x.shape[:-3])
@@ -191,7 +191,7 @@ class ConvStack(Network):
 
 
 class RepeatedInputLSTM(nn.LSTM):
-    """An LSTM that sees the same input at every step, and so projects it only once: (R, features) -> (R, L, units)."""
+    """An LSTM with the same input at every step, projected only once: (R, features) -> (R, L, units)."""
 
     weight_ih_l0: Tensor
     weight_hh_l0: Tensor
@@ -213,12 +213,12 @@ class RepeatedInputLSTM(nn.LSTM):
 
 
 def recur(lstm: nn.Module, x: Tensor, memory: Memory | None = None) -> tuple[Tensor, Memory]:
-    """Run an LSTM over the last but one axis of (..., L, features), whatever the leading axes.
+    """Run an LSTM over the last but one axis of (..., L, features), with any leading axes.
 
     Args:
-        lstm: with ``batch_first``.
+        lstm: an LSTM with ``batch_first``.
         x: inputs.
-        memory: of an earlier run, to go on from.
+        memory: the memory after earlier inputs; None: the first inputs.
 
     Returns:
         outputs (..., L, units), and the memory.
@@ -228,13 +228,13 @@ def recur(lstm: nn.Module, x: Tensor, memory: Memory | None = None) -> tuple[Ten
 
 
 def _channels_last(x: Tensor) -> Tensor:
-    """The memory layout in which a CPU convolves, and above all pools, faster.
+    """Use the memory layout in which a CPU convolves, and above all pools, faster.
 
-    Only inputs are laid out so: Pyro's parameter store would copy weights that are, and train the copies.
+    Only inputs have this layout: Pyro's parameter store would copy weights with it, and train the copies.
     """
     if x.device.type != "cpu":
         return x
-    if x.shape[1] == 1:  # contiguous in either layout; torch goes by the strides
+    if x.shape[1] == 1:  # contiguous in either layout; torch decides by the strides
         return x.squeeze(1).unsqueeze(-1).movedim(-1, 1)
     return x.contiguous(memory_format=torch.channels_last)
 

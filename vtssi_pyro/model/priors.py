@@ -11,7 +11,7 @@ from vtssi_pyro.types import Scalar
 
 
 class DiagNormal(PyroModule):
-    """A diagonal normal whose parameters are buffers: they follow ``.to()`` and are not trained.
+    """A diagonal normal whose parameters are buffers, which follow ``.to()`` and are not trained.
 
     Args:
         loc: mean, one number per dimension.
@@ -28,5 +28,5 @@ class DiagNormal(PyroModule):
         self.register_buffer("scale", torch.as_tensor(scale, dtype=mean.dtype).expand_as(mean).clone())
 
     def forward(self, shift: Scalar = 0.0) -> Independent:
-        """The distribution, event shape (E,), its mean shifted (an annealed prior)."""
+        """The distribution, event shape (E,), with its mean shifted (an annealed prior)."""
         return Normal(self.loc + shift, self.scale).to_event(1)

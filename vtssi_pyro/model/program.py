@@ -26,14 +26,14 @@ from vtssi_pyro.types import Anneal, Chain, Detections, Latents, Objects, Plates
 
 TRAINED = Anneal()
 RULES: dict[str, Rule] = {"average": average, "product": product}
-# Pyro keeps its handlers in one stack for all threads: two programs at once would mix them
+# Pyro keeps its handlers in one stack for all threads, which two programs at once would mix up.
 ONE_AT_A_TIME = RLock()
-PIXELS = 2**22  # of frames, counted for every object, that are looked at together: some 300 MiB of memory
+PIXELS = 2**22  # pixels of frames, times objects, that are inferred together: some 300 MiB of memory
 
 
 @dataclass(frozen=True)
 class Program:
-    """A model and a guide made of six blocks; holds no state, so any combination of blocks is one call away."""
+    """A model and a guide made of six blocks; it holds no state, so that blocks combine freely."""
 
     scene: Scene
     attention: Attention
@@ -82,11 +82,11 @@ class Program:
         """p(c) prod_i p(s_i) p(d_i) prod_t p(p_t, m_t | p_{t-1}, m_{t-1}).
 
         Args:
-            plates: of this run of the program.
+            plates: the plates of this run of the program.
             times: numbers of the frames.
-            warmup: how many of them there are before the transition takes over.
-            anneal: changes the prior of the count.
-            chain: to go on from, instead of drawing objects.
+            warmup: number of frames before the transition takes over.
+            anneal: shifts the prior of the count.
+            chain: the chain to continue, whose objects are not drawn again; None: a new chain.
             before: called before every frame with its number and the state before it.
         """
         state, states = chain and chain.state, []
@@ -112,7 +112,7 @@ class Program:
             pyro.deterministic("x_future", future, event_dim=4)
 
     def plates(self, frames: Tensor) -> Plates:
-        """The two plates, made once per run of a program."""
+        """Make the two plates of a run of the program."""
         side, channels = self.picture.frame_size, self.picture.channels
         if frames.shape[-3:] != (channels, side, side):
             found, wanted = (
@@ -124,16 +124,16 @@ class Program:
         return Plates(sequences, pyro.plate("objects", self.scene.num_objects, dim=-1))
 
     def warmup(self, frames: Tensor, chain: Chain | None = None) -> int:
-        """The number of frames, of these, before the transition prior takes over."""
+        """The number of these frames before the transition prior takes over."""
         return min(self.motion.M, frames.shape[1]) if chain is None else 0
 
     def _scenes(self, frames: Tensor) -> Tensor:
-        """What is seen as sequences, (B, T, C, H, W): those given, or every frame of these by itself."""
+        """The sequences of the program, (B, T, C, H, W): the given ones, or each of their frames as a sequence."""
         frames = channelled(frames)
         return fold(frames) if self.per_frame else frames
 
     def averaged(self, warmup: int) -> mode:
-        """A handler under which some proposals are represented by their means: by default none (reading D5)."""
+        """A handler that replaces the draws of some proposals by their means; by default none (reading D5)."""
         if self.sample_intermediate:
             return mode(only=lambda msg: False)
 
@@ -145,14 +145,14 @@ class Program:
 
 
 class Proposals:
-    """What the blocks propose for the sites of a program: drawn, never scored.
+    """The blocks' proposals for the sites of a program, which are drawn but never scored.
 
     Args:
-        program: whose blocks propose.
-        plates: of this run of it.
+        program: the program whose blocks propose.
+        plates: the plates of this run of the program.
         frames: (B, T, C, H, W), intensities in [0, 1].
-        warmup: frames before the transition takes over.
-        chain: of the frames before these.
+        warmup: number of frames before the transition takes over.
+        chain: the chain of the frames before these; None: the first frames.
     """
 
     def __init__(
@@ -168,14 +168,14 @@ class Proposals:
                 start = before.position[..., -1, :, :]
             self.sight = program.finder.look(program.picture, frames, self.objects, before)
         self.sites = proposed.sites  # by name
-        self.start = start  # where the chain of positions starts: where they were last, or in the middle
+        self.start = start  # start of the chain of positions: the last ones, or the centre of the frame
         self.found = Detections(
             start.unsqueeze(-3), self.sight.appearance, self.sight.memory
         )  # in the last frame
         self.memory: Any = chain and chain.memory  # of the motion block
 
     def before(self, t: int, state: State | None) -> None:
-        """Propose what frame t, counted from 1, is sampled from, given the final state of the frame before."""
+        """Propose the sites of frame t, counted from 1, given the final state of the frame before."""
         raise NotImplementedError
 
     def position(self, t: int, previous: Tensor) -> Tensor:
@@ -185,7 +185,7 @@ class Proposals:
         return draw(POSITION, t, self.program.finder.step(self.sight, t - 1, previous))
 
     def motions(self, found: Detections, first: int) -> None:
-        """Propose what positions tell of motion, in frames from number ``first`` on."""
+        """Propose motions from positions, in frames from number ``first`` on."""
         program = self.program
         self.memory = program.motion.guide(
             program.picture, self.objects, found, first, self.warmup, self.memory
@@ -198,10 +198,10 @@ class Proposals:
 
 
 class ProposalsFirst(Proposals):
-    """Proposals of all frames before the first final state is drawn (Alg. 6, l. 1-5)."""
+    """Make the proposals of all frames before the first final state is drawn (Alg. 6, l. 1-5)."""
 
     def before(self, t: int, state: State | None) -> None:
-        """Nothing, once all have been made."""
+        """Do nothing: all proposals have been made."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -216,10 +216,10 @@ class ProposalsFirst(Proposals):
 
 
 class FrameByFrame(Proposals):
-    """Proposals of a frame once the final variables of the one before are drawn (App. A, reading D1)."""
+    """Make the proposals of a frame after the final variables of the frame before are drawn (App. A, reading D1)."""
 
     def before(self, t: int, state: State | None) -> None:
-        """Position and motion of frame t, where it is observed; plates are open."""
+        """Propose position and motion of frame t if it is observed; plates are open."""
         if t <= self.observed:
             with self._proposing() as proposed:
                 position = self.position(t, self.start if state is None else state["position"])
@@ -232,12 +232,12 @@ ORDERS: dict[str, type[Proposals]] = {"proposals-first": ProposalsFirst, "frame-
 
 
 class Tracker(PyroModule):
-    """VTSSI and its variants: the root module, and a slot for every part.
+    """VTSSI and its variants: the root module, with a slot for every block.
 
-    Assign to ``scene.count``, ``scene.size``, ``scene.description`` to swap a prior, to ``scene``, ``attention``,
-    ``picture``, ``consensus``, ``finder`` or ``motion`` to swap a block, to ``rule`` to change how prediction and
-    inference are fused. A block that another tracker has run cannot be given to a second one; ``program`` combines
-    blocks freely.
+    Assign to ``scene.count``, ``scene.size`` or ``scene.description`` to swap a prior, to ``scene``, ``attention``,
+    ``picture``, ``consensus``, ``finder`` or ``motion`` to swap a block, and to ``rule`` to change the fusion of
+    prediction and inference. A block that another tracker has run cannot be assigned to a second one; ``program``
+    combines blocks freely.
     """
 
     def __init__(
@@ -264,17 +264,17 @@ class Tracker(PyroModule):
 
     @property
     def config(self) -> ModelConfig:
-        """What would build such a tracker, from its blocks as they now are."""
+        """The configuration that builds such a tracker, taken from its present blocks."""
         return replace(self._config, **{slot: getattr(self, slot).config for slot in SLOTS})
 
     @property
     def per_frame(self) -> bool:
-        """Whether every frame is a scene of its own, with its own count."""
+        """Whether each frame is a scene of its own, with its own count."""
         return self._config.per_frame
 
     @property
     def test_time(self) -> TestTime:
-        """What is done with frames at test time, unless somebody asks for something else."""
+        """The tracker's own procedure at test time."""
         return self._config.test_time
 
     @pyro_method
@@ -298,7 +298,7 @@ class Tracker(PyroModule):
 
         Args:
             frames: x, (B, T, C, H, W), or (B, T, H, W) in grey; intensities in [0, 1].
-            anneal: what training changes step by step; the default is the trained program.
+            anneal: the numbers that training anneals; the default is the trained program.
             horizon: frames to predict beyond the observed ones, rendered at ``x_future``.
         """
         self.program().model(frames, anneal, horizon)
@@ -317,8 +317,8 @@ class Tracker(PyroModule):
             frames: (B, T, C, H, W), or (B, T, H, W) in grey; intensities in [0, 1].
             anneal: the fusion weight's bounds count here.
             horizon: frames to predict.
-            chain: what an earlier call on the frames before these returned; the chain goes on from there, and sites
-                count its frames from 1 again. The first call must have seen K and M frames at least.
+            chain: the chain that an earlier call returned for the frames before these. It is continued, and sites count
+                the frames from 1 again. The first call needs K and M frames at least.
 
         Returns:
             draws; states of T + horizon frames.
@@ -326,7 +326,7 @@ class Tracker(PyroModule):
         return self.program().guide(frames, anneal, horizon, chain)
 
     def program(self, **blocks: Any) -> Program:
-        """The tracker's program, or the same with other blocks: ``program(motion=RandomWalk())``."""
+        """The tracker's program, perhaps with other blocks: ``program(motion=RandomWalk())``."""
         program = Program(
             self.scene, self.attention, self.picture, self.consensus, self.finder, self.motion, self.rule,
             self.order, self.sample_intermediate, self.per_frame,
@@ -334,10 +334,10 @@ class Tracker(PyroModule):
         return replace(program, **blocks)
 
     def refined(self, test_time: TestTime | None = None) -> Program:
-        """The tracker's program with positions and looks settled on the frames, as much as test time asks for.
+        """The tracker's program with positions and looks settled on the frames, as the procedure at test time has it.
 
         Args:
-            test_time: asks; None: the tracker's own.
+            test_time: the procedure; None: the tracker's own.
         """
         asked = test_time or self.test_time
         program = self.program(rule=RULES[asked.fusion] if asked.fusion else self.rule)
@@ -346,16 +346,16 @@ class Tracker(PyroModule):
         return program
 
     def walk(self) -> RandomWalk:
-        """A random walk of the tracker's own scale, in place of its motion where that must not matter."""
+        """A random walk with the tracker's own scale, to replace its motion."""
         return RandomWalk(self.motion.scale)
 
 
 def build(variant: str | ModelConfig = "vtssi", config: ModelConfig | None = None) -> Tracker:
-    """A fresh tracker.
+    """Build an untrained tracker.
 
     Args:
         variant: one of the :data:`~vtssi_pyro.model.config.VARIANTS`, or the whole configuration.
-        config: what the variant is made of; None: the paper's numbers.
+        config: the configuration that the variant changes; None: the paper's numbers.
 
     Raises:
         UsageError: there is no such variant.
@@ -370,12 +370,12 @@ def build(variant: str | ModelConfig = "vtssi", config: ModelConfig | None = Non
 
 @contextmanager
 def evaluating(tracker: Tracker) -> Iterator[None]:
-    """No dropout, no gradients and no other thread in a program within; each module's mode is put back."""
+    """Turn off dropout and gradients and keep other threads out of programs; restore each module's mode at the end."""
     with ONE_AT_A_TIME:
         blocks = (
             tracker,
             *tracker.children(),
-        )  # to walk through all modules takes as long as to search a frame
+        )  # a walk through all modules takes as long as the search of a frame
         training = [m for block in blocks if block.training for m in block.modules() if m.training]
         if training:
             tracker.eval()
@@ -388,13 +388,13 @@ def evaluating(tracker: Tracker) -> Iterator[None]:
 
 
 def at_once(tracker: Tracker, length: int) -> int:
-    """How many sequences of so many frames to infer together: more would only take more memory."""
+    """Number of sequences of ``length`` frames to infer together; more would only take more memory."""
     pixels = tracker.picture.channels * tracker.picture.frame_size**2
     return max(1, PIXELS // (length * tracker.scene.num_objects * pixels))
 
 
 def fold(frames: Tensor) -> Tensor:
-    """Sequences (B, T, ...) as single frames (B T, 1, ...)."""
+    """Convert sequences (B, T, ...) to single frames (B T, 1, ...)."""
     return frames.flatten(0, 1).unsqueeze(1)
 
 
@@ -414,6 +414,6 @@ def ahead(motion: Motion, start: State, horizon: int) -> list[State]:
 
 
 def stacked(states: list[State]) -> State:
-    """States frame by frame as one, (..., T, N, dims), of the sites that all of them have."""
+    """Stack states frame by frame to one, (..., T, N, dims), with the sites that all of them have."""
     common = [name for name in states[0] if all(name in state for state in states)]
     return {name: torch.stack([state[name] for state in states], -3) for name in common}

@@ -1,4 +1,4 @@
-"""Sample statements that say which variable of which frame they are, so that nobody need parse their names."""
+"""Sample statements that carry their variable and frame, so that their names need no parsing."""
 
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ def draw(site: Site, t: int, density: Distribution) -> Tensor:
 
 
 def draw_intermediate(name: str, density: Distribution) -> Tensor:
-    """Sample a proposal that other proposals are made of, and that is no final variable (reading D5)."""
+    """Sample a proposal on which other proposals depend, and which is no final variable (reading D5)."""
     value: Tensor = pyro.sample(name, density, infer={"intermediate": True})
     return value
 
@@ -37,12 +37,12 @@ def is_intermediate(msg: Message) -> bool:
 
 
 def moment(msg: Message) -> Moment | None:
-    """The variable and frame of a sample statement; None of what belongs to no frame."""
+    """The variable and frame of a sample statement; None for a site that belongs to no frame."""
     found: Moment | None = (msg["infer"] or {}).get("moment")
     return found
 
 
 def variable(msg: Message) -> str:
-    """The variable that a sample statement is about: ``position`` of ``position_3``."""
+    """The variable of a sample statement: ``position`` for ``position_3``."""
     found = moment(msg)
     return found.site.name if found else str(msg["name"])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Sizes:
-    """What every block is told when it is built."""
+    """The sizes with which every block is built."""
 
     num_objects: int = 2  # N
     frame_size: int = 50  # H = W, pixels
@@ -15,7 +15,7 @@ class Sizes:
     size_loc: tuple[float, float] = (
         0.3,
         0.4,
-    )  # of objects, fractions of the frame: the prior, and where attention starts
+    )  # mean size of objects, fractions of the frame: the prior, and the initial value of attention
     size_scale: float = 0.1
-    walk_scale: float = 0.1  # of positions, frame by frame, where no motion predicts them; frame coordinates
-    scale_transform: str = "softplus"  # or "exp": how all networks make scales positive (reading D12)
+    walk_scale: float = 0.1  # scale of the positions' random walk without motion, frame coordinates
+    scale_transform: str = "softplus"  # or "exp": the networks' transform to positive scales (reading D12)

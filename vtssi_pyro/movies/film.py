@@ -13,7 +13,7 @@ from vtssi_pyro.movies.movie import Movie
 from vtssi_pyro.system.atomic import atomic_write
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ogv")
-SLACK = 5  # frames, or a fiftieth: an intact film may announce so many more than it shows
+SLACK = 5  # frames, or a fiftieth, by which the announced length of an intact film may exceed its frames
 
 
 def film(path: Path) -> Movie:

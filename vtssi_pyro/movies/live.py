@@ -17,7 +17,7 @@ from vtssi_pyro.movies.preparation import Preparation
 from vtssi_pyro.movies.transforms import Background, Contrast, Luminance, Polarity, Resize
 from vtssi_pyro.system.naming import natural
 
-POLL = 0.02  # seconds between two readings of a folder: half the 40 ms of a frame at 25 a second
+POLL = 0.02  # seconds between two listings of a folder: half the 40 ms of a frame at 25 frames per second
 # Frames whose times are kept for the median and the 95 % quantile, so that memory stays constant.
 LAST = 10_000
 END = "end"  # the file that marks a folder as complete
@@ -26,15 +26,15 @@ END = "end"  # the file that marks a folder as complete
 def growing_folder(
     path: Path | str, patience: float, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[np.ndarray]:
-    """Yield the pictures of a folder in natural order as they appear, until a file ``end`` does or none for long.
+    """Yield the pictures of a folder in natural order as they appear, until a file ``end`` appears or patience ends.
 
     A picture is read once it can be decoded as a whole. Names with a dot in front are left out, so that pictures can be
     written under such names and renamed. Only names are kept in memory.
 
     Args:
         path: the folder.
-        patience: seconds without a new picture after which no more is waited for.
-        sleep: a function that waits so many seconds.
+        patience: seconds without a new picture after which the wait ends.
+        sleep: a function that waits for a number of seconds.
 
     Yields:
         frames (H, W), (H, W, 3) or (H, W, 4).
@@ -57,7 +57,7 @@ def growing_folder(
                 )
             names.take()
             yield frame
-            since = time.monotonic()  # the time of the frame's processing is no waiting
+            since = time.monotonic()  # the time of the frame's processing does not count as a wait
         elif late or (over and not names.waiting):
             break
         else:
@@ -215,7 +215,7 @@ class Watch:
         self._times.append(1000 * (time.perf_counter() - self._came))
 
     def told(self) -> str:
-        """Describe how many frames came and how long they took."""
+        """Describe the number of frames and their times."""
         lines = [f"{self.number} frames" + (", then Ctrl-C" if self.stopped else "")]
         if self._times:
             middle, slow = np.quantile(self._times, (0.5, 0.95))

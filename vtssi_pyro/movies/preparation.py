@@ -1,4 +1,4 @@
-"""From the frames of a movie to the frames that a model sees, and from places in these back to the movie."""
+"""Preparation of a movie's frames for a model, and the map of points between both."""
 
 import json
 from collections.abc import Iterable
@@ -27,29 +27,29 @@ from vtssi_pyro.movies.transforms import (
 )
 from vtssi_pyro.system.atomic import atomic_write
 
-FILE = "preparation.npz"  # by this name beside what a preparation is of
-QUIET = 2.0  # of the noise's standard deviation: what stays black
-LEARNING_RATE = 0.02  # of the contrast: by how much a rolling background follows a frame
+FILE = "preparation.npz"  # the file's name in the folder of a run or of an inspection
+QUIET = 2.0  # standard deviations of the noise that become black
+LEARNING_RATE = 0.02  # step of a rolling background towards a frame, as a share of the contrast
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """Transforms, in order; leave one out, put another in its place, or write a new one."""
+    """A sequence of transforms; any of them can be left out, replaced, or written anew."""
 
     transforms: tuple[Transform, ...]
 
     def __call__(self, movie: Movie | Iterable[np.ndarray]) -> Frames:
-        """The frames that a model sees, one by one, as often as asked for."""
+        """Prepare the frames one by one; each iteration starts anew."""
         return reduce(lambda frames, transform: transform(frames), self.transforms, iter(movie))
 
     def to_model(self, points: np.ndarray) -> np.ndarray:
-        """Where points (..., 2) of the movie, (x, y) in pixels, are in the frames that a model sees."""
+        """Map points (..., 2), (x, y) in pixels, from the movie to the prepared frames."""
         return reduce(
             lambda places, transform: transform.to_model(places), self.transforms, np.asarray(points, float)
         )
 
     def to_source(self, points: np.ndarray) -> np.ndarray:
-        """Where points of the frames that a model sees are in the movie."""
+        """Map points (..., 2), (x, y) in pixels, from the prepared frames to the movie."""
         return reduce(
             lambda places, transform: transform.to_source(places),
             reversed(self.transforms),
@@ -57,21 +57,20 @@ class Preparation:
         )
 
     def sized(self, side: int) -> "Preparation":
-        """The same for a model whose frames have ``side`` pixels a side."""
+        """Return the same preparation for a model whose frames have ``side`` pixels a side."""
         return Preparation(
             tuple(replace(t, side=side) if isinstance(t, Resize) else t for t in self.transforms)
         )
 
     def lines(self) -> list[str]:
-        """What is done, for people."""
+        """Describe the transforms, line by line, for people."""
         return [" ".join([_registered(t) or type(t).__name__, *_told(t)]) for t in self.transforms]
 
     def save(self, path: Path | str) -> None:
-        """Write it as an ``.npz`` file.
+        """Write the preparation to an ``.npz`` file.
 
         Raises:
-            UsageError: a transform of one's own that is not in ``TRANSFORMS``, or one that is not a dataclass of plain
-                values and arrays.
+            UsageError: a transform is not in ``TRANSFORMS``, or is no dataclass of plain values and arrays.
         """
         described: list[dict[str, Any]] = []
         arrays: dict[str, np.ndarray] = {}
@@ -96,10 +95,10 @@ class Preparation:
 
     @classmethod
     def load(cls, path: Path | str) -> "Preparation":
-        """What :meth:`save` wrote.
+        """Read the file of :meth:`save`.
 
         Raises:
-            DataError: it is something else.
+            DataError: the file holds no preparation.
         """
         path = Path(path)
         try:
@@ -123,18 +122,18 @@ class Preparation:
 
 
 def suggested_preparation(found: Inspection, side: int) -> Preparation:
-    """What suits a movie that was inspected.
+    """Choose the preparation that suits an inspected movie.
 
     Args:
-        found: what :func:`vtssi_pyro.movies.inspection.inspect` said.
-        side: of the frames that the model sees, pixels.
+        found: the result of :func:`vtssi_pyro.movies.inspection.inspect`.
+        side: side of the model's frames, pixels.
     """
     height, width = found.background_image.shape
     transforms: list[Transform] = [Crop(*found.crop)] if found.crop else []
     if found.shrunk > 1:
         transforms.append(Shrink(found.shrunk))
     transforms.append(Luminance())
-    if found.background_image.any():  # nothing is taken from what is black already
+    if found.background_image.any():  # a black background needs no subtraction
         rate = LEARNING_RATE * found.contrast if found.background == "rolling" else 0.0
         transforms.append(Background(found.background, found.background_image, rate))
     black = QUIET * found.noise
@@ -147,7 +146,7 @@ def suggested_preparation(found: Inspection, side: int) -> Preparation:
 
 
 def _registered(transform: Transform) -> str | None:
-    """The name that files know the transform by."""
+    """The name of a transform in files."""
     return next((name for name, kind in TRANSFORMS.items() if kind is type(transform)), None)
 
 

@@ -1,4 +1,4 @@
-"""One movie of a user's, prepared for a model, and tracks in the movie's own pixels."""
+"""A user's movie, prepared for a model, and tracks in the movie's own pixels."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -26,20 +26,20 @@ from vtssi_pyro.ops.spatial import to_pixels
 from vtssi_pyro.system.atomic import write_json
 from vtssi_pyro.tracks.tracks import Tracks
 
-WANTED, SMALLEST, LARGEST = 10, 64, 160  # px: of an object in the model's frames; of these frames
-SAMPLED = 64  # frames that tell how high peaks are
-FOUND = "inspection.json"  # what was found in a movie, beside its preparation
+WANTED, SMALLEST, LARGEST = 10, 64, 160  # px: size of an object in the model's frames; sides of these frames
+SAMPLED = 64  # frames from which the usual height of peaks is taken
+FOUND = "inspection.json"  # the file of the findings, beside that of the preparation
 
 
 @dataclass(frozen=True)
 class PreparedMovie:
-    """A movie as a model sees it.
+    """A movie and its frames for a model.
 
     Args:
-        movie: as it is stored.
-        frames: (T, C, S, S) uint8 in grey, objects bright on black.
-        preparation: made them.
-        found: what was seen in the movie before it was prepared; None where it was prepared as another one was.
+        movie: the stored movie.
+        frames: prepared frames (T, C, S, S) uint8 in grey, objects bright on black.
+        preparation: the preparation that made the frames.
+        found: the inspection of the movie; None for a movie that was prepared like another one.
     """
 
     movie: Movie
@@ -49,10 +49,10 @@ class PreparedMovie:
 
     @classmethod
     def of(cls, source: Movie | Path | str, preparation: Preparation) -> "PreparedMovie":
-        """A movie, prepared; its frames are read one by one, and kept small.
+        """Prepare a movie; its frames are read one by one, and only the prepared ones are kept.
 
         Raises:
-            DataError: it cannot be read, or is not of the size that the preparation is for.
+            DataError: the movie cannot be read, or its size is not that of the preparation.
         """
         movie = source if isinstance(source, Movie) else open_movie(source)
         return cls(movie, _prepared(movie, preparation), preparation)
@@ -61,33 +61,33 @@ class PreparedMovie:
     def suggested(
         cls, source: Movie | Path | str, found: Inspection, side: int | None = None
     ) -> "PreparedMovie":
-        """A movie prepared as what was found in it suggests, in frames of ``side`` pixels; None: what suits it."""
+        """Prepare a movie as its inspection suggests, in frames of ``side`` pixels; None: a side that suits it."""
         preparation = suggested_preparation(found, side or model_side(found))
         return replace(cls.of(source, preparation), found=found)
 
     def save(self, folder: Path | str) -> list[Path]:
-        """Keep what was found in the movie and its preparation, but no frames; returns the files.
+        """Write the inspection and the preparation, but no frames; returns the files.
 
         Args:
-            folder: that exists.
+            folder: an existing folder.
         """
         paths = [Path(folder) / FOUND, Path(folder) / FILE]
         place = Path(self.name)
-        movie = str(place.resolve()) if place.exists() else None  # frames in memory are nowhere
+        movie = str(place.resolve()) if place.exists() else None  # frames in memory have no file
         self.preparation.save(paths[1])
         write_json(paths[0], {"movie": movie, **self.inspected.as_dict()})
         return paths
 
     @classmethod
     def load(cls, folder: Path | str, source: Movie | Path | str | None = None) -> "PreparedMovie":
-        """A movie prepared as :meth:`save` has kept it.
+        """Prepare a movie with the preparation in a folder of :meth:`save`.
 
         Args:
-            folder: that :meth:`save` wrote to.
-            source: another movie of the same camera; None: the one that was inspected.
+            folder: the folder.
+            source: another movie of the same camera; None: the inspected movie.
 
         Raises:
-            DataError: the folder is none of these; the movie is gone, of another size, or has changed.
+            DataError: the folder holds no preparation, or the movie is missing, of another size, or has changed.
         """
         path = Path(folder) / FOUND
         preparation = Preparation.load(Path(folder) / FILE)
@@ -111,7 +111,7 @@ class PreparedMovie:
         )
 
     def sized(self, side: int) -> "PreparedMovie":
-        """The same for a model whose frames have ``side`` pixels a side; the movie is read again where it differs."""
+        """Return the movie for a model whose frames have ``side`` pixels a side; another side reads it again."""
         preparation = self.preparation.sized(side)
         if preparation == self.preparation:
             return self
@@ -119,7 +119,7 @@ class PreparedMovie:
 
     @property
     def name(self) -> str:
-        """The file or folder, as errors call it."""
+        """The file or folder, the movie's name in error messages."""
         return self.movie.name
 
     @property
@@ -129,12 +129,12 @@ class PreparedMovie:
 
     @property
     def rate(self) -> float | None:
-        """Frames per second; None where nobody knows."""
+        """Frames per second; None if the rate is not known."""
         return self.movie.rate
 
     @property
     def ratio(self) -> float:
-        """Pixels of a model's frame for one of the movie's."""
+        """Pixels of a model's frame per pixel of the movie."""
         zero, one = self.preparation.to_model(np.array([[0.0, 0.0], [1.0, 1.0]]))
         return float((one - zero).max())
 
@@ -146,12 +146,12 @@ class PreparedMovie:
 
     @property
     def inspected(self) -> Inspection:
-        """What was found in the movie, where that was looked for."""
+        """The inspection of the movie, which must have been inspected."""
         assert self.found is not None, "inspect the movie first"
         return self.found
 
     def standing_out(self, times: Sequence[int]) -> Tracks:
-        """Whatever stands out in some frames, as tracks (1, t, N, 2) in model pixels, without identities."""
+        """The peaks in some frames, as tracks (1, t, N, 2) in model pixels, without identities."""
         places, heights = self._peaks(times)
         position = to_pixels(places, (self.frames.shape[-1],) * 2).unsqueeze(0)
         present = heights.unsqueeze(0) > self.level
@@ -159,7 +159,7 @@ class PreparedMovie:
         return Tracks(position.where(present.unsqueeze(-1), torch.nan), present, box)
 
     def to_source(self, tracks: Tracks) -> Tracks:
-        """Tracks in the movie's own pixels; see :func:`to_source`."""
+        """Convert tracks to the movie's own pixels; see :func:`to_source`."""
         return to_source(tracks, self.preparation)
 
     def _peaks(self, times: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -174,17 +174,17 @@ def look(
     side: int | None = None,
     tell: Callable[[str], object] = lambda message: None,
 ) -> PreparedMovie:
-    """Inspect a movie, tell the findings, and prepare it as they suggest.
+    """Inspect a movie, report the findings, and prepare it as they suggest.
 
     Args:
         source: the movie, its file or folder.
-        hints: what is known of it.
-        side: of the model's frames, px; None: what suits the movie.
-        tell: takes the findings, for people.
+        hints: known properties of the movie.
+        side: side of the model's frames, px; None: a side that suits the movie.
+        tell: receives the findings, for people.
 
     Raises:
-        DataError: it cannot be read, or nothing moves in it.
-        UsageError: a hint that cannot be.
+        DataError: the movie cannot be read, or nothing moves in it.
+        UsageError: a hint is impossible.
     """
     movie = source if isinstance(source, Movie) else open_movie(source)
     if hints.object_size is not None and hints.object_size > max(movie.size) / 2:
@@ -210,25 +210,25 @@ def was_kept(folder: Path | str) -> bool:
 
 
 def to_source(tracks: Tracks, preparation: Preparation) -> Tracks:
-    """Tracks in the frames that a model sees as tracks in the movie's own pixels."""
+    """Convert tracks in the prepared frames to the movie's own pixels."""
     zero, one = preparation.to_source(np.array([[0.0, 0.0], [1.0, 1.0]]))
     return tracks.moved(preparation.to_source, one - zero)
 
 
 def model_side(found: Inspection) -> int:
-    """Pixels a side that a model's frames should have, so that objects are neither lost nor larger than needed."""
+    """Choose the side of a model's frames, pixels, so that objects are neither lost nor larger than needed."""
     wanted = WANTED * max(found.size) / max(found.object_size, 1.0)
     return int(min(max(wanted, SMALLEST), LARGEST, max(found.size, default=LARGEST) + 32)) // 8 * 8
 
 
 def _background(preparation: Preparation, shape: tuple[int, int]) -> np.ndarray:
-    """What a preparation takes away, (h, w); black where that is nothing."""
+    """The background that a preparation subtracts, (h, w); black if it subtracts none."""
     taken = (t.image for t in preparation.transforms if isinstance(t, Background))
     return next(taken, np.zeros(shape, np.float32))
 
 
 def _prepared(movie: Movie, preparation: Preparation) -> Tensor:
-    pixels, side = bytearray(), 0  # grows in place, where a list of frames would be held twice
+    pixels, side = bytearray(), 0  # grows in place; a list of frames would need twice the memory
     for frame in preparation(movie):
         pixels += np.round(255 * frame).astype(np.uint8).tobytes()
         side = frame.shape[-1]

@@ -81,6 +81,6 @@ def middle(glimpses: Tensor, size: Tensor) -> Tensor:
 
 
 def _share(profile: Tensor, neighbour: Tensor, index: Tensor, level: Tensor) -> Tensor:
-    """How far beyond the centre of the pixel at ``index`` the profile crosses the level, in pixels."""
+    """Distance from the centre of the pixel at ``index`` to the crossing of the level, in pixels."""
     at, beyond = profile.gather(-1, index), neighbour.gather(-1, index)
     return ((at - level) / (at - beyond).clamp_min(1e-6)).clamp(0, 1)

@@ -22,7 +22,7 @@ from vtssi_pyro.system.atomic import writable_folder
 from vtssi_pyro.tracks.tracks import concatenated
 from vtssi_pyro.train.splits import FIGURE_SEED, digits
 
-POOL = 1000  # held-out sequences among which the shown ones are chosen: rare overlaps need so many
+POOL = 1000  # held-out sequences among which the shown ones are chosen; rare overlaps need a large number
 COLUMNS, SCALE = 20, 2  # frames of a row, as in the paper, and pixels of the picture for one of a frame
 FLAVOUR = "linear-overlap"  # of figures 3 and 4
 RANDOM = 12  # sequences of a flavour in figures 12 to 14

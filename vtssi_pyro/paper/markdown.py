@@ -15,10 +15,10 @@ NAMES = {
     "vtssi-without-mot": "VTSSI without MOT",
 }
 BINS = ("0-5", "5-10", "10-15", "15-20", "20+")  # of Evaluation.by_distance; a test compares them
-AHEAD = (1, 2, 5, 10, 20, 50, 100)  # frames
+AHEAD = (1, 2, 5, 10, 20, 50, 100)  # frames after the last observed one
 MEASURES = ("count_accuracy", "inference_error", "prediction_error")
-_PLAIN = """The objects decided once, on the first frames; nothing settled on the frames at test time; averages instead
-of precisions; centres of attention windows instead of tight boxes."""
+_PLAIN = """The paper's procedure: the first frames alone decide the objects, and nothing is settled on the frames at
+test time; averages replace precisions, and centres of attention windows replace tight boxes."""
 _NOTES = """
 Count: right sequences, of AIR right frames. Errors: mean distance between an object's centre and its track's, px; the
 prediction is of all frames after the observed ones. ± is one standard error over sequences; of several seeds their mean
@@ -35,13 +35,13 @@ def markdown(rows: Rows) -> str:
     parts = ["# Table 1", _made_with(made), *_table(_HEAD, map(_row, rows)), _NOTES]
     if made:
         parts += ["## Behind the averages", "", *_behind(made), ""]
-        parts += ["## Without what is settled at test time", ""]
+        parts += ["## Without refinement at test time", ""]
         parts += [_PLAIN, "", *_plain(made), ""]
         parts += ["## Count by the smallest distance of two objects in the observed frames", ""]
         parts += ["Of sequences with two objects or more; distance between centres, px.", ""]
         parts += [*_by_distance(made), "", "## Long predictions", ""]
         parts += [
-            "Error, px, so many frames after the last one that was seen, and the share of all predicted centres"
+            "Error, px, by the number of frames after the last observed one, and the share of all predicted centres"
         ]
         parts += [
             "that lie outside the frame.",

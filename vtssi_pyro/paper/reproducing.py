@@ -45,7 +45,7 @@ class Order(NamedTuple):
 
 
 def refuse_company() -> None:
-    """Refuse to reproduce in several processes; single runs may be trained in several before.
+    """Refuse to reproduce in several processes; single runs may be trained in several processes before.
 
     Raises:
         UsageError: ``torchrun`` started this process and others.

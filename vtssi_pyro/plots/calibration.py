@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from vtssi_pyro.plots.curves import LETTERS, dress, legend, line, save
 from vtssi_pyro.plots.style import FAINT_INK, FONT_FAMILY, INFERENCE, INK, PREDICTION
 
-# Horizons, as many as a page is wide: the first, and others up to the 15 of the paper's sequences.
+# Horizons, as many as fit a page's width: the first, and others up to the 15 of the paper's sequences.
 SHOWN = (1, 5, 10, 15)
 
 

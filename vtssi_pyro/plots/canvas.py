@@ -11,13 +11,13 @@ from vtssi_pyro.plots.style import DIM, PAGE, SHADES, font, identity_base, palet
 from vtssi_pyro.tracks.tracks import Tracks
 
 SMOOTHING = 3  # factor by which trails and dots are drawn larger and shrunk: at 1 their edges are jagged
-# Of 255: least opacity of a smooth edge that covers a pixel; far less makes lines a pixel wider.
+# Least opacity of a smooth edge that covers a pixel, of 255; far less makes lines a pixel wider.
 VISIBLE = 100
 LINE = 2  # px, width of a box's line
-RIM = 5  # of SMOOTHING pixels: an ellipse's line; a thinner one has holes where it is smoothed
+RIM = 5  # pixels before smoothing: an ellipse's line; a thinner one has holes after smoothing
 REGION = 2.146  # standard deviations: half axes of the ellipse that holds 90 % of a normal density
 SMALLEST = 3.0  # px: least half axis of an ellipse; a smaller one would be a dot
-HIDDEN = 0.5  # confidence below which an object is drawn as hidden; as where it counts as visible
+HIDDEN = 0.5  # confidence below which an object is drawn as hidden, the same as in the evaluation
 
 
 class Canvas:
@@ -106,11 +106,12 @@ class Canvas:
         for step, (a, b) in enumerate(pairwise(points), start=1):
             if np.isfinite([a, b]).all():
                 line = [tuple(a * SMOOTHING), tuple(b * SMOOTHING)]
+                # from an opacity of 110, above VISIBLE, to the full 255
                 draw.line(line, fill=110 + 145 * step // len(points), width=2 * SMOOTHING)
         self._stamp(mask, identity)
 
     def dots(self, points: np.ndarray, identity: int, radius: float = 1.4) -> None:
-        """Draw faint dots at points (S, 2)."""
+        """Draw faint dots at points (S, 2), with radius and opacity chosen by eye."""
         mask = self._mask(SMOOTHING)
         draw = ImageDraw.Draw(mask)
         for x, y in points[np.isfinite(points).all(-1)] * SMOOTHING:
@@ -174,7 +175,7 @@ class Scene(NamedTuple):
         return cls(position, tracks.present[sequence].cpu().numpy(), box, numbers(drawn), scale, sure)
 
     def draw(self, canvas: Canvas, frame: int, scale: int, trail: int = 0, letters: int = 10) -> None:
-        """Draw sampled positions, trails of so many frames and boxes onto a frame's picture."""
+        """Draw sampled positions, trails of ``trail`` frames and boxes onto a frame's picture."""
         if frame >= len(self.present):
             return
         visible = self.present[frame] & np.isfinite(self.position[frame]).all(-1)

@@ -15,8 +15,8 @@ from vtssi_pyro.system.atomic import atomic_write
 
 LETTERS = 9  # points
 DOTS_PER_INCH = 160  # of figures written as PNG: sharp on a screen, small as a file
-FEW = 60  # values up to which a curve has a point for each; more would touch, and have a running mean instead
-# Of all records: width of the running mean; half of it is noisy, twice as much hides a stage's begin.
+FEW = 60  # values up to which a curve has a dot for each; more dots would touch, so a running mean replaces them
+# Width of the running mean as a share of all records: half of it is noisy, twice as much hides a stage's beginning.
 WINDOW = 1 / 40
 
 LABELS = {"x": "likelihood"}  # the frames' site is called x
@@ -110,7 +110,8 @@ def _draw_elbo(axes: Axes, records: Records) -> None:
         axes.plot(steps, values, color=INFERENCE, alpha=0.25, linewidth=0.8)
         axes.plot(steps, _smooth(values), color=INFERENCE, linewidth=1.6)
     known = values[np.isfinite(values)]
-    if known.size > 20:  # the first steps are far below all others and would flatten them
+    # The lowest 3 % are the first steps, which are far below all others and would flatten them; chosen by eye.
+    if known.size > 20:
         low, high = np.quantile(known, 0.03), known.max()
         axes.set_ylim(low - 0.1 * (high - low) - 1e-6, high + 0.1 * (high - low) + 1e-6)
 

@@ -15,9 +15,9 @@ from vtssi_pyro.plots.curves import dress, save
 from vtssi_pyro.plots.style import IDENTITIES, Frames, to_greys
 from vtssi_pyro.tracks.tracks import Tracks
 
-SHOWN_FUTURES = 40  # of an object: more become one area
+SHOWN_FUTURES = 40  # futures of an object; the lines of more would merge into one area
 REGIONS = 4  # horizons whose regions are drawn, evenly spaced, with the last; more regions overlap
-LEVELS = ((0.9, 0.25), (0.5, 0.45))  # of the regions that predictions.csv has, too, and their opacity
+LEVELS = ((0.9, 0.25), (0.5, 0.45))  # levels of the regions, as in predictions.csv, and their opacities
 
 
 def futures(

@@ -38,7 +38,7 @@ def overlay_gif(
         path: the file to write.
         panels: columns from left to right, all of the same sequences; the longest sets the length.
         scale: pixels of the picture per pixel of the frame, None for a pleasant size.
-        seconds_per_frame: pace; the last frame stays longer.
+        seconds_per_frame: pace, by default five frames a second, which eyes can follow; the last frame stays longer.
     """
     pages, pace = _pages(panels, scale), round(1000 * seconds_per_frame)
     durations = [pace] * (_length(panels) - 1) + [6 * pace]

@@ -28,7 +28,7 @@ FONT_FAMILY = "DejaVu Sans"  # comes with matplotlib, so pictures look alike eve
 
 # Pictures of frames have 256 colours: a ramp of grey, then one from black to each identity's colour.
 GREYS = 64  # more than eyes tell apart in a frame, and a quarter of the palette
-SHADES = 16  # of each identity: with 8 identities they fill half of the palette
+SHADES = 16  # shades of each identity: with 8 identities they fill half of the palette
 PAGE, DIM, BRIGHT = 6, 36, 60  # greys of GREYS: around the frames, of captions, of emphasis
 
 

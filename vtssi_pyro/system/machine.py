@@ -12,8 +12,9 @@ import torch
 from vtssi_pyro.errors import UsageError
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
-_NEVER = 2**31 - 1
-IDLE = 2**28  # bytes (256 MiB) that may lie free: less is given back too often, and asked for again at a cost
+_NEVER = 2**31 - 1  # the largest C int
+# Bytes (256 MiB) that may stay free: with a lower limit, memory would be returned that is soon requested again.
+IDLE = 2**28
 
 
 def prepare(threads: int | None = None) -> int:

@@ -48,6 +48,7 @@ def commit(folder: Path | None = None) -> str | None:
     ask = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
         return (
+            # git answers in a second; a minute allows for a slow disk
             subprocess.run(ask, capture_output=True, text=True, check=True, timeout=60).stdout.strip() or None
         )
     except (OSError, subprocess.SubprocessError):

@@ -1,1 +1,1 @@
-"""How parameters change: schedules, objectives, recipes, the trainer and its checkpoints."""
+"""Training: schedules, objectives, recipes, the trainer and its checkpoints."""

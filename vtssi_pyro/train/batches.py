@@ -1,4 +1,4 @@
-"""What a step trains on: a pure function of the seed, the stage, the step and the process, so that runs resume."""
+"""Training batches as pure functions of seed, stage, step and process, so that runs resume."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,16 +19,16 @@ from vtssi_pyro.train.recipe import Stage
 
 
 class Positions(NamedTuple):
-    """What MOT sees of the other blocks: the modes of what they infer."""
+    """The input of MOT: the modes of the latent variables that the other blocks infer."""
 
     present: Tensor  # (B, N), bool
     static: Tensor  # (B, N, F), see StateSpace.static
     position: Tensor  # (B, T, N, 2)
-    seen: Tensor  # (B, T, N), bool: whether the frame shows the object, so that the position says anything
+    seen: Tensor  # (B, T, N), bool: whether the frame shows the object; otherwise its position means nothing
 
 
 Batches = Callable[[int], Any]
-SEEN = 0.5  # confidence from which on an object is taken to be seen
+SEEN = 0.5  # confidence from which on a frame shows an object: the object explains half of the squared error there
 
 
 def frame_batches(
@@ -62,11 +62,10 @@ def position_batches(
     device: torch.device,
     group: Group = ALONE,
 ) -> Batches:
-    """Paths of objects, as the other blocks, which this stage leaves alone, find them once in some sequences.
+    """Paths of objects by step, found once in some sequences by the other blocks, which this stage does not train.
 
-    They are single objects, or whole scenes where objects interact.
-
-    With ``random_start`` a batch leaves out the first frames, as many as leave it ``length``.
+    A path is that of a single object, or of a whole scene if objects interact. With ``random_start`` a batch begins at
+    a random frame, such that at least ``length`` frames remain.
     """
     generator = torch.Generator().manual_seed(mixed(seed, stage.name, -1))
     chosen = torch.randperm(len(dataset), generator=generator)[: stage.cache]
@@ -84,7 +83,7 @@ def position_batches(
         index = torch.randint(len(cached.position), (stage.batch,), generator=generator)
         index = group.share(index).to(device)
         spare = max(0, dataset.length - round(stage.length(step / budget))) if stage.random_start else 0
-        # about every second batch begins at the first frame, for the longest roll-outs
+        # half of the range is cut to 0: about every second batch begins at the first frame, for the longest roll-outs
         start = max(0, int(torch.randint(-spare, spare + 1, (), generator=generator)))
         present, static, position, seen = (values[index] for values in cached)
         return Positions(present, static, position[:, start:], seen[:, start:])
@@ -93,7 +92,7 @@ def position_batches(
 
 
 def positions(tracker: Tracker, program: Program, frames: Tensor) -> Positions:
-    """What the other blocks of a program infer of frames (B, T, C, H, W), as the tracker's motion sees it."""
+    """Infer the input of the tracker's motion from frames (B, T, C, H, W) by the other blocks of a program."""
     motion, picture = predictive(tracker.motion), tracker.picture
     found = replace(program, motion=tracker.walk()).guide(frames)
     objects, states = found.objects, stacked(found.states)
@@ -105,7 +104,7 @@ def positions(tracker: Tracker, program: Program, frames: Tensor) -> Positions:
 
 
 def _single_objects(batch: Positions) -> Positions:
-    """Every object that is there as a sequence of its own: none of the work is for empty slots."""
+    """Make each present object a sequence of its own, so that no work is spent on empty slots."""
     present, static, position, seen = batch
     chosen = present if present.any() else torch.ones_like(present)
     return Positions(
@@ -117,7 +116,7 @@ def _single_objects(batch: Positions) -> Positions:
 
 
 def mixed(*values: Any) -> int:
-    """One 63-bit seed of several values, the same in every process."""
+    """Hash several values to one 63-bit seed, the same in every process (after FNV-1a, with its prime)."""
     state = 1469598103934665603
     for byte in "/".join(map(str, values)).encode():
         state = ((state ^ byte) * 1099511628211) % 2**64

@@ -8,7 +8,7 @@ from vtssi_pyro.train.recipe import TrainConfig
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What is trained on: a flavour of moving digits, a file of sequences, or clips of one movie."""
+    """The training data: a flavour of moving digits, a file of sequences, or clips of one movie."""
 
     source: str = "linear"  # a flavour, or a path
     digits: str = "embedded"  # or "mnist"
@@ -22,7 +22,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """A run, resolved: everything but the data itself that its result depends on."""
+    """A run, resolved: all conditions of its result except the data themselves."""
 
     variant: str = "vtssi"
     preset: str = "quick"
@@ -31,7 +31,5 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
-    start: str | None = (
-        None  # whose weights it starts from: pretrained:NAME or a run's folder; None: fresh ones
-    )
-    calibration: int = 40  # futures per held-out sequence that calibrate predictions in the end; 0: none
+    start: str | None = None  # the initial weights: pretrained:NAME or a run's folder; None: fresh ones
+    calibration: int = 40  # futures per held-out sequence for the calibration at the end; 0: none

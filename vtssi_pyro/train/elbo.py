@@ -1,4 +1,4 @@
-"""The evidence lower bounds that a stage can be trained on: ours by term, and Pyro's own."""
+"""The evidence lower bounds that a stage can maximise: ours by term, and Pyro's own."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,18 +17,18 @@ from vtssi_pyro.model.sites import variable
 from vtssi_pyro.train.recipe import Stage, TrainConfig
 
 Terms = dict[str, Tensor]  # nats, summed over the batch
-PLATES = 2  # of the programs, nested: sequences around objects, or around frames
+PLATES = 2  # nested plates of the programs: sequences around objects, or around frames
 
 
 class Elbo(Trace_ELBO):
-    """``Trace_ELBO`` by term, and without its synchronisation with the device at every site.
+    """``Trace_ELBO`` by term, without its synchronisation with the device at every site.
 
     The two have equal losses and gradients, because every latent site must be reparameterised here.
 
     Args:
-        analytic: the KL of each site, given what was drawn before it, is taken in closed form where there is one, as
-            in ``TraceMeanField_ELBO`` (reading D9).
-        options: of ``Trace_ELBO``, such as ``num_particles``.
+        analytic: use the closed form of each site's KL, given the draws before it, where one exists, as
+            ``TraceMeanField_ELBO`` does (reading D9).
+        options: options of ``Trace_ELBO``, such as ``num_particles``.
     """
 
     def __init__(self, analytic: bool = True, **options: Any) -> None:
@@ -36,7 +36,7 @@ class Elbo(Trace_ELBO):
         self.analytic = analytic
 
     def terms(self, model: Callable[..., Any], guide: Callable[..., Any], *args: Any, **kwargs: Any) -> Terms:
-        """Log p(x | z) under ``x`` and the negative KLs under their variables' names; their sum is the ELBO."""
+        """Log p(x | z) as ``x`` and the negative KLs by the names of their variables; their sum is the ELBO."""
         terms: Terms = {}
         for modelled, guided in self._get_traces(model, guide, args, kwargs):
             for about, gain in self._gains(modelled, guided):
@@ -59,7 +59,7 @@ class Elbo(Trace_ELBO):
     def loss_and_grads(
         self, model: Callable[..., Any], guide: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> float:
-        """The value of :meth:`differentiable_loss`, whose gradients are added to those of the parameters."""
+        """The value of :meth:`differentiable_loss`; its gradients are added to those of the parameters."""
         loss = self.differentiable_loss(model, guide, *args, **kwargs)
         if loss.requires_grad:
             loss.backward(retain_graph=self.retain_graph)
@@ -69,7 +69,7 @@ class Elbo(Trace_ELBO):
     def _get_trace(
         self, model: Callable[..., Any], guide: Callable[..., Any], args: Any, kwargs: Any
     ) -> tuple[poutine.Trace, poutine.Trace]:
-        """Both traces, without the densities: where a KL is in closed form, nobody needs them."""
+        """Both traces, without the log densities, which a KL in closed form does not need."""
         guided = poutine.trace(guide).get_trace(*args, **kwargs)
         modelled = poutine.trace(poutine.replay(model, trace=guided)).get_trace(*args, **kwargs)
         if pyro.infer.is_validation_enabled():
@@ -77,7 +77,7 @@ class Elbo(Trace_ELBO):
         return prune_subsample_sites(modelled), prune_subsample_sites(guided)
 
     def _gains(self, modelled: poutine.Trace, guided: poutine.Trace) -> Iterator[tuple[str, Tensor]]:
-        """What each site adds to the ELBO, with the variable that it is about."""
+        """The term of each site in the ELBO, with the name of its variable."""
         for name, site in modelled.nodes.items():
             if site["type"] != "sample":
                 continue
@@ -107,8 +107,8 @@ def total_loss(terms: Terms) -> Tensor:
     return -torch.stack(list(terms.values())).sum()
 
 
-# Pyro's that are no bound, or cannot be had by name: one has two losses, one needs a kernel, one no value; and the
-# compiled ones rest on a part of torch that is deprecated.
+# Objectives of Pyro that are no bound or need more than a name: the first has two losses, the second needs a kernel,
+# the third has no value. The compiled ones rest on a deprecated part of torch.
 _LEFT_OUT = ("ReweightedWakeSleep", "Trace_MMD", "TraceTailAdaptive_ELBO", "Jit")
 
 
@@ -121,12 +121,12 @@ def _pyros() -> Iterator[tuple[str, type[ELBO]]]:
 
 
 ELBOS: dict[str, type[ELBO]] = {"Elbo": Elbo, **dict(_pyros())}
-"""What ``train.elbo`` can be; each is a lower bound of the evidence, in expectation."""
+"""The values of ``train.elbo``, by name; each is a lower bound of the evidence, in expectation."""
 
 
 def make_elbo(config: TrainConfig, stage: Stage) -> ELBO:
     """The ELBO of a stage."""
-    # a guess of the nesting would draw, and a resumed run would guess once more
+    # without it, Pyro runs the program to guess the nesting: a resumed run would make these draws once more
     options: dict[str, Any] = {"max_plate_nesting": PLATES}
     if config.particles is not None:
         options["num_particles"] = config.particles

@@ -12,16 +12,18 @@ from vtssi_pyro.train.recipe import Scheduled
 from vtssi_pyro.train.step import Step
 from vtssi_pyro.types import Anneal
 
-EAGER_STEPS = 3  # of each kind before capture: libraries set themselves up, the optimiser makes its state
+# Steps of each kind before capture, in which libraries and the optimiser set up their state; as many as in the example
+# of torch's notes on CUDA graphs.
+EAGER_STEPS = 3
 
 
 class Captured:
     """A step that is captured once per kind of batch and then replayed.
 
-    Steps are of one kind if their batches have the same shapes and the same extra terms have a weight. What changes
-    from step to step, the batch and the scheduled numbers, is copied to where the graph reads it; the graph draws its
-    noise from the device's default generator, seeded before each step, as the eager step does. Where a capture fails,
-    steps stay eager, after one warning.
+    Steps are of one kind if their batches have the same shapes and the same extra terms have a weight. The batch and
+    the scheduled numbers of a step are copied to the tensors that the graph reads. The graph draws its noise from the
+    device's default generator, seeded before each step, as the eager step does. If a capture fails, all steps stay
+    eager, after one warning.
     """
 
     def __init__(self, step: Step) -> None:
@@ -40,7 +42,7 @@ class Captured:
         return found or self.step(batch, now)
 
     def _fast(self, batch: Any, now: Scheduled) -> tuple[Terms, Tensor] | None:
-        """The step by a graph, or on the way to one; None where the capture failed and no step was made."""
+        """Make the step by a graph, or eagerly before the capture; None if the capture failed and no step was made."""
         tensors = _leaves(batch)
         key = (*(tensor.shape for tensor in tensors), now.air_weight == 0, now.rollout_weight == 0)
         kind = self.kinds.get(key)
@@ -55,7 +57,7 @@ class Captured:
                 self._capture(kind)
             except RuntimeError as error:
                 self.failed = True
-                cause = error.__context__ or error  # the end of a broken capture complains again
+                cause = error.__context__ or error  # the end of a failed capture raises a second error
                 reason = (str(cause).splitlines() or [type(cause).__name__])[0]
                 warnings.warn(f"steps are not captured as CUDA graphs: {reason}", stacklevel=2)
                 return None
@@ -74,19 +76,19 @@ class Captured:
 
     def _capture(self, kind: "_Kind") -> None:
         graph = torch.cuda.CUDAGraph()
-        # the outer context puts the stream back even where the end of a broken capture raises
+        # the outer context restores the stream even if the end of a failed capture raises
         with torch.cuda.stream(self.stream), torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
             kind.found = self.step(kind.batch, kind.now)
         kind.graph = graph
 
 
 class _Kind:
-    """The places that a graph reads: a batch, and the scheduled numbers as scalars of one device tensor."""
+    """The tensors that a graph reads: a batch, and the scheduled numbers as scalars of one device tensor."""
 
     def __init__(self, batch: Any, now: Scheduled) -> None:
         self.batch = _copied(batch)
         self.tensors = _leaves(self.batch)
-        # float32 whatever the default: the fused optimiser reads its learning rate so
+        # float32 whatever the default dtype: the fused optimiser reads its learning rate as float32
         self.values = torch.tensor(numbers(now), dtype=torch.float32, device=self.tensors[0].device)
         self.now = on_device(now, self.values)
         self.graph: torch.cuda.CUDAGraph | None = None
@@ -102,11 +104,11 @@ class _Kind:
 
 
 def on_device(now: Scheduled, values: Tensor) -> Scheduled:
-    """The scheduled numbers as scalars that are read on the device; weights of 0 stay numbers, and drop their terms.
+    """The scheduled numbers as scalars on the device; weights of 0 stay numbers, which drop their terms.
 
     Args:
         now: the numbers.
-        values: a tensor (fields of Scheduled, flat) that holds them.
+        values: the same numbers in one tensor, in the flat order of the fields of Scheduled.
     """
     anneal, rest = values[: len(Anneal._fields)], values[len(Anneal._fields) :]
     made = Scheduled(Anneal(*anneal), *rest)

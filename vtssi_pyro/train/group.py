@@ -11,7 +11,8 @@ from torch import Tensor, distributed
 from vtssi_pyro.errors import PeerLost, Told
 
 T = TypeVar("T")
-PATIENCE = timedelta(hours=2)  # outlasts an evaluation by the first process; one that died is noticed at once
+# Longer than any evaluation by the first process; a process that ended is noticed at once.
+PATIENCE = timedelta(hours=2)
 HOST = torch.device("cpu")
 
 
@@ -23,23 +24,23 @@ class Group(NamedTuple):
 
     @property
     def command(self) -> str:
-        """How the command line is called by so many processes."""
+        """The command line's name in a call with this number of processes."""
         if self.size == 1:
             return "vtssi-pyro"
         return f"torchrun --nproc-per-node={self.size} -m vtssi_pyro.cli"
 
     def share(self, batch: Tensor) -> Tensor:
-        """This process's part of a batch that every process has drawn alike."""
+        """This process's part of a batch; every process has drawn the same batch."""
         return batch[self.rank :: self.size]
 
     def average(self, tensors: list[Tensor]) -> None:
-        """Replace tensors, the same in shape everywhere, by their means over the processes, in one exchange.
+        """Replace tensors by their means over the processes, in one exchange; shapes agree in all processes.
 
-        The gradient of a mean over the whole batch is the mean of the processes' own, so this one sum is all that
-        they need to say to each other about a step.
+        The gradient of a mean over the whole batch is the mean of the processes' gradients, so a step needs no other
+        exchange.
 
         Raises:
-            PeerLost: the tensors are as they were.
+            PeerLost: another process was lost; the tensors are unchanged.
         """
         if self.size == 1 or not tensors:
             return
@@ -52,7 +53,7 @@ class Group(NamedTuple):
             tensor.copy_(part.view_as(tensor))
 
     def highest(self, number: int) -> int:
-        """The highest of the processes' numbers; the device, which may be busy, is not waited for."""
+        """The highest of the processes' numbers, exchanged by the hosts without waiting for the device."""
         if self.size == 1:
             return number
         found = torch.tensor(number, device=HOST)
@@ -61,16 +62,16 @@ class Group(NamedTuple):
         return int(found)
 
     def once(self, do: Callable[[], T]) -> T:
-        """Do something in the first process alone, while the others wait; all return what it returned.
+        """Call a function in the first process alone while the others wait; all return its result.
 
-        Whatever concerns the run folder or the user goes through here.
+        All access to the run folder and all messages to the user go through this method.
 
         Raises:
-            Told: in the others, where the first process met an error.
+            Told: in the other processes, if the first process met an error.
         """
         if self.size == 1:
             return do()
-        answer: list[Any] = [None, None]  # what was returned, the exit code of an error
+        answer: list[Any] = [None, None]  # the result, the exit code of an error
         if self.rank == 0:
             try:
                 answer[0] = do()
@@ -85,13 +86,13 @@ class Group(NamedTuple):
         return answer[0]
 
     def first(self, do: Callable[[], T]) -> T:
-        """Do something in every process, the first before the others, which need not meet its errors again."""
+        """Call a function in every process, in the first before the others, which do not run if the first fails."""
         done: list[T] = []
         self.once(lambda: done.append(do()))
         return done[0] if done else do()
 
     def _tell(self, answer: list[Any]) -> None:
-        """Replace the entries of a list by the first process's."""
+        """Replace the entries of a list by those of the first process."""
         with self._exchange():
             distributed.broadcast_object_list(answer, src=0, device=HOST)
 
@@ -111,17 +112,17 @@ ALONE = Group()
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[Group]:
-    """The group that ``torchrun`` started this process in; :data:`ALONE` where something else did.
+    """The group in which ``torchrun`` started this process; :data:`ALONE` without ``torchrun``.
 
     Args:
-        device: this process's own.
+        device: the device of this process.
     """
     if not (distributed.is_available() and distributed.is_torchelastic_launched()):
         yield ALONE
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    # gradients on GPUs go through NCCL; what else is said stays on the host, where nobody waits for a GPU
+    # gradients on GPUs go through NCCL; all other messages stay on the host, which then need not wait for a GPU
     distributed.init_process_group(
         "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE
     )
@@ -130,5 +131,5 @@ def joined(device: torch.device) -> Iterator[Group]:
         try:
             yield Group(distributed.get_rank(), distributed.get_world_size())
         except PeerLost:
-            leaving.pop_all()  # what was begun with a process that is gone cannot be ended
+            leaving.pop_all()  # an exchange with a lost process cannot be ended
             raise

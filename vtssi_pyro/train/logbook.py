@@ -22,15 +22,15 @@ Judge = Callable[[Tracker, Dataset], Mapping[str, float | None]]
 
 
 class Logbook:
-    """What a training leaves in its store as it goes: records, checkpoints, and the time it took.
+    """Write a training's records, checkpoints and elapsed time to its store.
 
-    Each process of a group keeps one; only the first's gets to the store.
+    Each process of a group has a logbook; only that of the first process writes.
 
     Args:
-        store: to write to.
-        trainer: whose steps they are.
+        store: the store to write to.
+        trainer: the trainer that makes the steps.
         validation: held-out sequences.
-        judge: metrics of these; None: the ELBO alone.
+        judge: metrics of the held-out sequences; None: the ELBO alone.
     """
 
     def __init__(
@@ -44,16 +44,16 @@ class Logbook:
         self.count = 0
 
     def add(self, terms: dict[str, torch.Tensor]) -> None:
-        """Take note of a step's terms."""
+        """Add a step's terms to the running sums."""
         for name, value in terms.items():
             self.sums[name] = self.sums[name] + value if name in self.sums else value
         self.count += 1
 
     def due(self) -> Iterator[dict[str, Any]]:
-        """The records that this step owes, added to the metrics.
+        """The records that are due after this step, added to the metrics.
 
         Raises:
-            Diverged: the training is lost.
+            Diverged: the weights or the objective are not finite.
         """
         config, step = self.trainer.config.train, self.trainer.step
         stage = self.trainer.stage
@@ -68,7 +68,7 @@ class Logbook:
             yield self.group.once(lambda: self._validation_record(step))
 
     def _share(self) -> None:
-        """Make the terms noted so far those of the whole batches, not only of this process's share."""
+        """Average the running sums over the processes: terms of whole batches instead of this process's share."""
         self.group.average(list(self.sums.values()))
 
     def _train_record(self, step: int, within: int) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class Logbook:
     def restore(self) -> None:
         """Go back to the last checkpoint, records included."""
         path = self.store.checkpoint("last")
-        if not path.exists():  # killed before the first checkpoint: the first step is where it stopped
+        if not path.exists():  # ended before the first checkpoint: the training starts at the first step
             self.group.once(lambda: self.store.rewind(0))
             return
         state = self.store.load("last", self.trainer.device)
@@ -144,7 +144,14 @@ class Logbook:
 
 
 def validation_elbo(tracker: Tracker, data: Dataset, device: torch.device, limit: int = 128) -> float:
-    """ELBO in nats per sequence on held-out sequences, with noise of its own."""
+    """ELBO in nats per sequence on held-out sequences, with a random state of its own.
+
+    Args:
+        tracker: the tracker to evaluate.
+        data: held-out sequences.
+        device: the tracker's device.
+        limit: sequences at most, the first ones; two of the paper's batches are few enough between training steps.
+    """
     total = min(len(data), limit)
     devices = [device] if device.type == "cuda" else []
     elbo, program = 0.0, tracker.refined()

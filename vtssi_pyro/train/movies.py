@@ -1,4 +1,4 @@
-"""One movie to learn from: how much of it is held out, and which configuration suits it."""
+"""Training on one movie: its held-out frames, and a configuration that suits it."""
 
 from dataclasses import replace
 
@@ -14,19 +14,21 @@ from vtssi_pyro.movies.prepared import PreparedMovie
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.recipe import Stage
 
-FEWEST = 16  # frames: what is needed to see objects move, and to hold some frames out
-HELD_OUT = 0.1  # of the frames, the last ones
-CLIP = 20  # frames
-WINDOW = 1.3  # of an object's size: its attention window
-SURE = 30.0  # nats: what a frame that shows an object in full offers for its place
-SLOWEST = 0.005  # frame coordinates a frame: the least unit that motions are seen in
-BUDGET = 2 * 64**2  # objects times pixels of a frame for which the recipes' batches are meant
-PATHS = 2000  # of objects in clips, which overlap: what MOT learns from
-SEARCH = 80  # steps
+# Frames of the shortest movie: a quarter of them is held out, and clips of half of the rest still show motion.
+FEWEST = 16
+HELD_OUT = 0.1  # share of the frames, the last ones; the share that sequences of a file hold out, too
+CLIP = 20  # frames of a clip, as of the paper's sequences
+WINDOW = 1.3  # side of the attention window in object sizes: room for an error of the size and for the halo
+SURE = 30.0  # nats of evidence for the place of an object that a frame shows in full: three times the digits' strength
+SLOWEST = 0.005  # least unit of motion, frame coordinates a frame: a sixth of a pixel of a frame of 64
+# Objects times pixels of a frame that the recipes' batches suit: two objects in frames of 64 pixels a side.
+BUDGET = 2 * 64**2
+PATHS = 2000  # paths of objects that MOT learns from; clips of one movie overlap, so more paths teach little
+SEARCH = 80  # steps for the five numbers of the search
 
 
 def held(total: int) -> int:
-    """How many of a movie's frames are held out.
+    """Number of held-out frames of a movie.
 
     Raises:
         DataError: the movie is too short to learn from.
@@ -37,21 +39,26 @@ def held(total: int) -> int:
 
 
 def clip_length(total: int) -> int:
-    """Frames of a clip of a movie of ``total`` frames."""
+    """Number of frames of a clip of a movie of ``total`` frames."""
     return min(CLIP, (total - held(total)) // 2 + 1)
 
 
 def suited(config: Config, movie: PreparedMovie) -> Config:
-    """A configuration with the parts, sizes and batches that the findings in a movie ask for."""
+    """A configuration with the parts, sizes and batches that suit the inspection of a movie."""
     found = movie.inspected
     side, ratio = movie.frames.shape[-1], movie.ratio
     base = config.model
     window, objects = WINDOW * found.object_size * ratio / side, max(found.objects, 1)
-    speed = min(max(2 * found.speed * ratio / side, SLOWEST), UNIT)
+    speed = min(max(2 * found.speed * ratio / side, SLOWEST), UNIT)  # 2: from pixels to frame coordinates
+    # a third of the object's size, or 1.5 frames' way, covers the error of the expected place: a rule of thumb
     gate = 2 * ratio / side * max(0.35 * found.object_size, 1.5 * found.speed)
     motion = base.motion
     if isinstance(motion, ResidualMOTConfig):
         motion = replace(motion, step=speed, inertia=True)
+    # Rules of thumb, of which no measurement is on record. Sizes differ by a tenth. A random walk of four times the
+    # speed covers turns. The count's prior, N sigmoid(2) = 0.88 N, expects nearly all objects of the inspection. The
+    # kernel covers the window, 0.5 of its pixels in the halved frame, with a margin, and has 5 cells at least. The
+    # first scale of a position is a quarter of a pixel. The gate is at most a quarter of the frame.
     model = replace(
         base,
         num_objects=objects,
@@ -75,15 +82,16 @@ def suited(config: Config, movie: PreparedMovie) -> Config:
 
 
 def _suited(stage: Stage, objects: int, side: int) -> Stage:
-    """A stage for a movie of so many objects in frames of so many pixels a side."""
+    """A stage for a movie of ``objects`` objects in frames with a ``side`` in pixels."""
     stage = replace(stage, count_shift=Constant(0.0))
     if stage.objective == "rollout":
         return replace(stage, cache=max(PATHS // objects, 1))
     share = min(1.0, BUDGET / (objects * side**2))
+    # fewer than 4 sequences would make gradients noisy
     stage = replace(stage, batch=max(4, round(stage.batch * share)))
     if stage.objective == "full":
-        return replace(stage, length=Constant(10))
-    if stage.name == "search":  # of five numbers, which is all that is learned of how to follow
+        return replace(stage, length=Constant(10))  # half a clip: the joint stage then takes half as long
+    if stage.name == "search":  # its five numbers need fewer steps and a higher rate than the digits' recipe
         return replace(
             stage, steps=SEARCH, learning_rate=Cosine(5e-3, 5e-4, 5, SEARCH), length=Linear(6, 10, 0, SEARCH)
         )

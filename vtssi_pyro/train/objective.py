@@ -1,4 +1,4 @@
-"""What a stage maximises: the ELBO of a program, and terms that are added to it under their own names."""
+"""The objectives of stages: the ELBO of a program, and further named terms that are added to it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,38 +19,39 @@ from vtssi_pyro.train.elbo import Elbo, Terms
 from vtssi_pyro.train.recipe import Scheduled, Stage
 from vtssi_pyro.types import Scalar
 
-ROLLOUT_SCALE = 0.05  # of the Laplace density that scores a roll-out, frame coordinates
+# Scale of the Laplace density that scores a roll-out, frame coordinates: half a step of the random walk's 0.1.
+ROLLOUT_SCALE = 0.05
 
 
 def program_of(tracker: Tracker, stage: Stage) -> Program:
-    """The tracker's program, with refined positions and looks where the stage trains neither."""
+    """The tracker's program, with refined positions and looks if the stage is ``refined``."""
     return tracker.refined() if stage.refined else tracker.program()
 
 
 def without_motion(tracker: Tracker, stage: Stage) -> Program:
-    """The same with a random walk."""
+    """The program of :func:`program_of` with a random walk as its motion."""
     return replace(program_of(tracker, stage), motion=tracker.walk())
 
 
 def air_alone(tracker: Tracker, stage: Stage) -> Program:
-    """AIR on every frame by itself."""
+    """The program of AIR on single frames."""
     return tracker.program(consensus=FirstFrame(), finder=NoFIND(), motion=RandomWalk(), per_frame=True)
 
 
 def no_extras(tracker: Tracker, x: Tensor, stage: Stage, now: Scheduled) -> Terms:
-    """Nothing is added to the ELBO."""
+    """No further terms."""
     return {}
 
 
 def extras(tracker: Tracker, x: Tensor, stage: Stage, now: Scheduled) -> Terms:
-    """AIR's own ELBO on the frames (B, T, C, H, W) that the consensus reads, and the roll-out, as far as weighted."""
+    """AIR's own ELBO on those frames of (B, T, C, H, W) that the consensus reads, and the roll-out, as weighted."""
     terms: Terms = {}
     if _given(now.air_weight):
         alone = air_alone(tracker, stage)
         own = Elbo(stage.analytic).terms(alone.model, alone.guide, x[:, : tracker.consensus.K], now.anneal)
         terms["air"] = now.air_weight * sum(own.values(), x.new_zeros(()))
     if _given(now.rollout_weight):
-        # from modes, as predictions start at test time
+        # from modes, from which predictions start at test time, too
         with torch.no_grad(), poutine.block(), mode():
             found = positions(tracker, program_of(tracker, stage), x)
         later = rollout(tracker, found, stage, now)
@@ -59,17 +60,18 @@ def extras(tracker: Tracker, x: Tensor, stage: Stage, now: Scheduled) -> Terms:
 
 
 def rollout(tracker: Tracker, batch: Positions, stage: Stage, now: Scheduled) -> Terms:
-    """The roll-out from frame M, and how far its motions stray from those inferred of the frames it predicts; no bound.
+    """The roll-out from frame M, and the distance of its motions from those inferred from the same frames; no bound.
 
-    The second term, latent overshooting, has predicted motions look like inferred ones, which the transitions know how
-    to go on from: that keeps predictions sensible far beyond the frames of training.
+    The second term, latent overshooting, pulls predicted motions towards inferred ones, which the transitions can
+    continue. Predictions then stay sensible far beyond the frames of training. The error of a position is its distance,
+    smoothed below 0.01 frame coordinates, a quarter of a pixel of 50, to have a gradient at 0.
     """
     motion, position = predictive(tracker.motion), batch.position
     last = position.shape[-3]
     if last < 2:
         return {"rollout": position.new_zeros(())}
     start = min(motion.M, last - 1)
-    begun = batch.seen[..., :start, :].all(-2, keepdim=True)  # what nobody sees moves nowhere
+    begun = batch.seen[..., :start, :].all(-2, keepdim=True)  # a hidden object has no inferred motion
     counts = batch.present.unsqueeze(-2) & begun & batch.seen[..., start:, :]  # (B, T - start, N)
     seen = position if stage.overshooting else position[..., :start, :, :]
     inferred = motion.infer(batch.static, seen)[0].mean
@@ -86,16 +88,16 @@ def rollout(tracker: Tracker, batch: Positions, stage: Stage, now: Scheduled) ->
 
 
 def _given(weight: Scalar) -> bool:
-    """Whether a term has a weight: a tensor always has, since to look at it would halt the device."""
+    """Whether a term has a weight; a tensor counts as one, since a look at its value would halt the device."""
     return isinstance(weight, Tensor) or weight != 0
 
 
 class Objective(NamedTuple):
-    """Where batches come from, and what is maximised: the ELBO of a program, and extras."""
+    """The source of batches, the program whose ELBO is maximised, and further terms."""
 
     batches: Callable[..., Batches]
-    program: Callable[[Tracker, Stage], Program] | None  # has a model and a guide; without one it is no bound
-    extras: Callable[..., Terms]  # of the tracker, a batch, the stage and what is scheduled
+    program: Callable[[Tracker, Stage], Program] | None  # None: no ELBO, the further terms alone
+    extras: Callable[..., Terms]  # called with the tracker, a batch, the stage and the scheduled numbers
 
 
 OBJECTIVES: dict[str, Objective] = {

@@ -100,8 +100,8 @@ FAST = ModelConfig(
 
 OBJECTS = ("scene", "attention", "picture")  # the slots that AIR fills
 
-# Which stages a variant trains through: what objects look like, how to search for them, both together over time, how
-# they move, and where objects are and how they move at once.
+# The stages of a variant: the objects' looks, their search, both together over time, their motion, and places and
+# motion together.
 _STAGES = {
     "air": ("objects",),
     "find": ("objects", "search", "places"),
@@ -181,7 +181,7 @@ def _moving(motion: int, joint: int, cache: int) -> tuple[Stage, ...]:
             "joint",
             joint,
             "full",
-            (SCALES,),  # trained on the whole ELBO, means would give up long predictions for one-step terms
+            (SCALES,),  # the one-step terms of the whole ELBO would spoil the means' long predictions
             batch=32,
             learning_rate=Cosine(3e-3, 1e-4, 10, joint),
             step_weight=Constant(1.0),
@@ -199,12 +199,12 @@ def quick(variant: str) -> Config:
 def standard(variant: str) -> Config:
     """Under an hour of one core."""
     steps = {"objects": 6000, "search": 1500, "places": 4000, "motion": 6000, "joint": 300}
-    if variant == "air":  # nothing follows, so the whole budget is its own
+    if variant == "air":  # no further stage shares the time
         steps["objects"] = 12_000
     return _staged("standard", variant, steps, cache=20_000)
 
 
-# What a preset is of where no variant is asked for; otherwise the whole of VTSSI.
+# The default variant of a preset; that of all others is the whole of VTSSI.
 DEFAULT_VARIANTS = {"paper-sqair": "find-mot"}
 
 PRESETS: dict[str, Callable[[str], Config]] = {

@@ -1,4 +1,4 @@
-"""Training as a list of stages (App. C), each a few numbers and schedules of its own step."""
+"""Training as a list of stages (App. C); a stage is a few numbers, and schedules over its own steps."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from vtssi_pyro.types import Anneal, Scalar
 
 
 class Scheduled(NamedTuple):
-    """Every number of a step that schedules change; floats, or 0-d tensors of the device."""
+    """The scheduled numbers of a step: floats, or 0-d tensors of the device."""
 
     anneal: Anneal = Anneal()
     air_weight: Scalar = 0.0  # of AIR's own ELBO on the first K frames
@@ -17,7 +17,7 @@ class Scheduled(NamedTuple):
     decay: Scalar = 0.0  # of the weights' moving average
 
 
-SCALES = "motion.scales"  # of a stage's blocks: what only the widths of motion's densities depend on
+SCALES = "motion.scales"  # in a stage's blocks: the parameters on which only the scales of motion's densities depend
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Stage:
     name: str
     steps: int
     objective: str = "full"  # a key of train.objective.OBJECTIVES
-    # slots of the tracker, dotted parts of their blocks, or SCALES, that it trains; none named: all
+    # trained parts: slots of the tracker, dotted parts of their blocks, or SCALES; an empty tuple: all
     blocks: tuple[str, ...] = ()
-    batch: int = 64  # sequences; objects in a stage of its own for motion
+    batch: int = 64  # sequences; objects in a stage that trains motion alone
     learning_rate: Schedule = Constant(1e-4)
-    length: Schedule = Constant(20)  # frames of a training sequence; the least of one to be rolled out
+    length: Schedule = Constant(20)  # frames of a training sequence; with roll-outs the least number
     random_start: bool = False  # sequences are cut anywhere instead of at their first frame
     count_shift: Schedule = Constant(0.0)  # of the count's prior mean
     bell: Schedule = Constant(1.0)
@@ -40,15 +40,15 @@ class Stage:
     step_weight: Schedule = Constant(0.0)
     air_weight: Schedule = Constant(0.0)  # of AIR's own ELBO on the first K frames
     rollout_weight: Schedule = Constant(0.0)  # of the multi-step prediction term
-    overshooting: float = 0.0  # beside it: of the distance between predicted and inferred motions, nats
+    overshooting: float = 0.0  # weight of the squared distance between predicted and inferred motions, nats
     analytic: bool = True  # KL terms in closed form instead of sampled (reading D9)
     refined: bool = (
-        False  # positions and looks are settled on the frames, as at test time, which it does not train
+        False  # positions and looks are settled on the frames, as at test time; they are not trained then
     )
-    cache: int = 4096  # sequences whose objects a stage of its own for motion keeps
+    cache: int = 4096  # sequences whose objects a stage that trains motion alone keeps
 
     def anneal(self, step: float) -> Anneal:
-        """What the programs see at a step."""
+        """The annealed numbers of the programs at a step of the stage."""
         return Anneal(
             count_shift=self.count_shift(step),
             bell=self.bell(step),
@@ -58,25 +58,25 @@ class Stage:
         )
 
     def is_bound(self, step: float) -> bool:
-        """Whether the objective is an evidence lower bound at a step; what is none is not called an ELBO."""
+        """Whether the objective is an evidence lower bound at a step; otherwise it is not reported as an ELBO."""
         extras = (self.step_weight, self.air_weight, self.rollout_weight)
         return self.objective != "rollout" and not any(weight(step) for weight in extras)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A recipe and what its stages share."""
+    """A recipe: its stages, and the numbers that they share."""
 
     stages: tuple[Stage, ...] = ()
     budget: float = 1.0  # one factor on every stage's steps and schedules
-    elbo: str = "Elbo"  # or one of Pyro's own, slowly: a key of train.elbo.ELBOS
-    particles: int | None = None  # of the ELBO; None: its own default, 2 of RenyiELBO, else 1
+    elbo: str = "Elbo"  # or one of Pyro's own, which are slower: a key of train.elbo.ELBOS
+    particles: int | None = None  # draws of the ELBO; None: its own default, 2 of RenyiELBO, else 1
     beta1: float = 0.5
     clip: float = 5.0  # global norm of the gradient of the loss per sequence (reading D3)
     per_frame: bool = False  # the loss per frame instead of per sequence (reading D16)
     bfloat16: bool = False  # the convolution stacks in bfloat16: faster where the hardware has it
     capture: bool = True  # on a GPU, steps as CUDA graphs
-    compile: bool = False  # the renderer and the search, with torch.compile: faster after its half minute
+    compile: bool = False  # the renderer and the search with torch.compile: faster after half a minute
     average: float = 0.0  # limit of the decay of the weights' moving average; 0: none
     evaluate_every: int = 1000  # steps
     save_every: int = 500
@@ -96,14 +96,15 @@ class TrainConfig:
         return max(1, round(stage.steps * self.budget)) if stage.steps else 0
 
     def scheduled(self, stage: Stage, within: int, step: int) -> Scheduled:
-        """What the schedules say at a step of the training, the one ``within`` its stage."""
+        """The scheduled numbers at a ``step`` of the training, which is step ``within`` of its stage."""
         at = within / self.budget
         return Scheduled(
             stage.anneal(at),
             stage.air_weight(at),
             stage.rollout_weight(at),
             stage.learning_rate(at),
-            min(self.average, step / (step + 9)),  # so that short runs do not evaluate their initial weights
+            # as tf.train.ExponentialMovingAverage warms up: short runs then do not evaluate their initial weights
+            min(self.average, step / (step + 9)),
         )
 
     @property

@@ -1,4 +1,4 @@
-"""How long work tells of itself: an interface to print, draw or ignore it by."""
+"""Progress reports of long work: an interface to print, draw or ignore them."""
 
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -9,28 +9,28 @@ from vtssi_pyro.train.config import Config
 
 
 class Reporter(Protocol):
-    """Listens to a training, an inspection, a tracking; :class:`Silent` is one, to be subclassed."""
+    """Receives the progress of a training, an inspection or a tracking; subclass :class:`Silent` to make one."""
 
     def say(self, message: str) -> None:
         """A message for people, of one line or of several."""
 
     def warn(self, message: str) -> None:
-        """A result may be worse than it looks."""
+        """A warning that a result may be worse than it looks."""
 
     def wrote(self, path: Path) -> None:
         """A file or folder is complete."""
 
     def watched(self, dataset: Dataset, doing: str, times: int = 1) -> AbstractContextManager[Dataset]:
-        """The same data set for work that will read all its frames.
+        """Return the data set, wrapped to report the progress of work that reads all its frames.
 
         Args:
-            dataset: to be read.
+            dataset: the data set to read.
             doing: the work, in one word such as "judging".
-            times: how often each sequence will be read.
+            times: the number of times that each sequence is read.
         """
 
     def begin(self, config: Config, step: int) -> None:
-        """A training starts, or goes on, at a step."""
+        """A training starts or continues at a step."""
 
     def advance(self, step: int, stage: str) -> None:
         """A step of a training was made."""
@@ -39,11 +39,11 @@ class Reporter(Protocol):
         """A record was added to a training's metrics; its ``kind`` is ``train`` or ``validation``."""
 
     def end(self) -> None:
-        """A training ends, for whatever reason."""
+        """A training ends, for any reason."""
 
 
 class Silent:
-    """A reporter that tells nobody."""
+    """A reporter that ignores all messages."""
 
     def say(self, message: str) -> None:
         """Nothing."""
@@ -55,7 +55,7 @@ class Silent:
         """Nothing."""
 
     def watched(self, dataset: Dataset, doing: str, times: int = 1) -> AbstractContextManager[Dataset]:
-        """The data set as it is."""
+        """Return the data set itself."""
         return nullcontext(dataset)
 
     def begin(self, config: Config, step: int) -> None:

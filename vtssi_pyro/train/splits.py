@@ -1,4 +1,4 @@
-"""Where a training's sequences come from: a flavour of moving digits, a file, or one movie."""
+"""The sequences of a training, from a flavour of moving digits, a file, or one movie."""
 
 import difflib
 from pathlib import Path
@@ -24,32 +24,30 @@ from vtssi_pyro.movies.prepared import PreparedMovie
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.movies import clip_length, held
 
-SMALLEST = 32  # pixels: what the convolutions of the networks leave something of
+SMALLEST = 32  # pixels a side; the networks' convolutions need about as many for an output
 _SHORT_CLIPS = (
-    48  # of a movie's held-out frames, that predictions are calibrated on; more would only overlap more
+    48  # clips of a movie's held-out frames that predictions are calibrated on; more would only overlap more
 )
-# The same held-out sequences whatever a training's seed: two splits of every run, and what the paper's table and
-# figures are made of, which no run has seen in any way.
+# The held-out sequences are the same whatever a training's seed: two splits of every run, and those of the paper's
+# table and figures, which no run has seen. Their seeds begin at 2^40, beyond the seeds that users choose.
 _VALIDATION_SEED, _TEST_SEED, TABLE_SEED, LONG_SEED, FIGURE_SEED, CALIBRATION_SEED = (
     2**40 + i for i in range(1, 7)
 )
 
 
 class Splits(NamedTuple):
-    """The sequences of a training, each for its own purpose."""
+    """The data sets of a training, one for each purpose."""
 
-    train: Dataset  # learned from
-    validation: Dataset  # looked at meanwhile
-    test: Dataset  # judges in the end
-    calibration: (
-        Dataset  # of predictions; of a movie, shorter clips of the frames that judge: there are so few
-    )
+    train: Dataset  # to learn from
+    validation: Dataset  # evaluated during the training
+    test: Dataset  # evaluated at the end
+    calibration: Dataset  # calibrates predictions; of a movie, shorter clips of the few test frames
 
 
 class Halves(NamedTuple):
-    """Sequences to learn from, and others of their kind that are held out."""
+    """Sequences to learn from, and held-out ones of the same kind."""
 
-    name: str  # a file's path, or what errors call them
+    name: str  # a file's path, or a name for error messages
     train: Dataset
     held_out: Dataset
 
@@ -59,12 +57,12 @@ def open_splits(
     device: torch.device,
     given: Halves | PreparedMovie | None = None,
 ) -> Splits:
-    """The sequences of a configuration; digits that one split shows are in no other, nor frames of a movie.
+    """The sequences of a configuration; training and held-out ones share no digits, nor frames of a movie.
 
     Args:
-        config: resolved.
-        device: that drawn sequences to learn from are to be on.
-        given: the movie, or the sequences, that the configuration is about; None: its source is opened.
+        config: a resolved configuration.
+        device: the device of drawn training sequences.
+        given: the movie, or the sequences, of the configuration; None: its source is opened.
     """
     data = config.data
     if isinstance(given, PreparedMovie):
@@ -100,7 +98,7 @@ def open_splits(
 
 
 def is_flavour(source: str) -> bool:
-    """Whether sequences are drawn, not read from a file."""
+    """Whether a source names a flavour, whose sequences are drawn, and not a file."""
     return source in FLAVOURS
 
 
@@ -111,7 +109,7 @@ def digits(
     seed: int,
     length: int | None = None,
 ) -> MovingDigits:
-    """Moving digits as a configuration has them, of a split; ``length`` in frames, None for the configuration's."""
+    """Moving digits of a configuration from a split of the digits; ``length`` in frames, None: the configuration's."""
     data, model = config.data, config.model
     sprites = load_digits(data.digits, split)
     return moving_digits(
@@ -121,7 +119,7 @@ def digits(
 
 
 def of_movie(movie: PreparedMovie) -> dict[str, object]:
-    """The keys of the configuration that follow from a movie; its sequences are counted in frames."""
+    """The configuration keys that follow from a movie; the numbers of sequences are numbers of frames here."""
     total = len(movie.frames)
     return {
         "data.source": _place(movie.name),
@@ -134,12 +132,12 @@ def of_movie(movie: PreparedMovie) -> dict[str, object]:
 
 
 def of_flavour(flavour: str) -> dict[str, object]:
-    """The keys of the configuration that follow from a flavour's name."""
+    """The configuration keys that follow from a flavour's name."""
     return {"data.source": flavour, "data.length": FLAVOURS[flavour].length}
 
 
 def of_sequences(given: Halves, model: ModelConfig) -> dict[str, object]:
-    """The keys of a configuration, with some model, that follow from sequences."""
+    """The configuration keys that follow from sequences, given the configuration's model."""
     side = given.train.frame_size[0]
     search = (
         {"model.finder.kernel_side": kernel_side(side)} if isinstance(model.finder, TemplateConfig) else {}
@@ -156,7 +154,7 @@ def of_sequences(given: Halves, model: ModelConfig) -> dict[str, object]:
 
 
 def open_file(source: str) -> Halves:
-    """A file or folder of sequences to learn from."""
+    """Open a file or folder of sequences to learn from."""
     path = Path(source)
     if not path.exists():
         near = difflib.get_close_matches(source, FLAVOURS, 1)
@@ -167,12 +165,12 @@ def open_file(source: str) -> Halves:
 
 
 def halves(data: Dataset, name: str = "sequences", held_out: Dataset | None = None) -> Halves:
-    """Sequences to learn from, and to judge by.
+    """Split sequences into training and held-out ones.
 
     Args:
-        data: of square frames.
-        name: a file's path, or what errors shall call them.
-        held_out: to judge by; None: the last tenth of ``data``, which is not learned from.
+        data: sequences of square frames.
+        name: a file's path, or a name for error messages.
+        held_out: the held-out sequences; None: the last tenth of ``data``, which is then no part of the training.
     """
     height, width = data.frame_size
     if height != width or height < SMALLEST:
@@ -189,5 +187,5 @@ def halves(data: Dataset, name: str = "sequences", held_out: Dataset | None = No
 
 
 def _place(name: str) -> str:
-    """A file by its whole path, so that it is found from anywhere; any other name as it is."""
+    """The absolute path of a file, so that it is found from any folder; any other name unchanged."""
     return str(Path(name).resolve()) if Path(name).exists() else name

@@ -1,7 +1,7 @@
 """One training step as a function of tensors: a step of SVI, and the weights' moving average.
 
-Nothing here asks the device for a value or sends it one, so that the step can be captured as a CUDA graph; but for
-``train.elbo`` of Pyro's own.
+The step neither reads a value from the device nor sends it one, so that it can be captured as a CUDA graph. Pyro's own
+``train.elbo`` are the exception.
 """
 
 from functools import partial
@@ -24,12 +24,12 @@ from vtssi_pyro.train.svi import FusedAdam, StageSVI
 
 
 class Step:
-    """A stage's step; called with a batch and what the schedules say, it moves the weights.
+    """A stage's step; a call with a batch and the scheduled numbers updates the weights.
 
     Args:
-        tracker: whose parameters move.
-        averaged: the tracker that holds their moving average; ``tracker`` itself where there is none.
-        config: what all stages share.
+        tracker: the tracker to train.
+        averaged: the tracker that holds the moving average of the weights; ``tracker`` itself: no average.
+        config: the numbers that all stages share.
         stage: the objective, and the blocks that are trained.
         group: the processes that share the batch.
     """
@@ -60,7 +60,7 @@ class Step:
         self.optim.set_learning_rate(now.learning_rate)
         with (
             ONE_AT_A_TIME,
-            pyro.validation_enabled(False),  # it looks at every value, which halts a device
+            pyro.validation_enabled(False),  # validation reads every value, which halts the device
             unregistered(),
             bfloat16_convolutions(config.bfloat16),
             compiled(config.compile),
@@ -82,15 +82,15 @@ class Step:
 
 
 def parameters_of(tracker: Tracker, name: str) -> list[nn.Parameter]:
-    """The parameters that a stage means by a name.
+    """The parameters of a part of a tracker, by its name in a stage.
 
     Args:
-        tracker: whose.
-        name: of a slot or a dotted part of its block; ``motion.scales``: those that motion says densities' widths have;
-            the empty name: all.
+        tracker: the tracker.
+        name: a slot, or a dotted part of its block; ``motion.scales``: the parameters on which only the scales of
+            motion's densities depend; the empty name: all parameters.
 
     Raises:
-        AttributeError: there is no such part.
+        AttributeError: the tracker has no such part.
     """
     if name == SCALES:
         return list(predictive(tracker.motion).scales())

@@ -1,4 +1,4 @@
-"""Where a training keeps its records and checkpoints."""
+"""The store of a training's records and checkpoints."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -8,21 +8,21 @@ import torch
 
 
 class Store(Protocol):
-    """A folder that a training writes to; ``artifacts.run.Run`` is one."""
+    """A folder that a training writes to, such as ``artifacts.run.Run``."""
 
     folder: Path
 
     def lock(self) -> AbstractContextManager[None]:
-        """Keep other processes from writing while this one does."""
+        """Lock the store against other processes that would write to it."""
 
     def checkpoint(self, name: str = "last") -> Path:
-        """The file of a checkpoint: ``last``, ``best``, or ``start``, the weights to begin with."""
+        """The file of a checkpoint: ``last``, ``best``, or ``start``, the initial weights."""
 
     def load(self, name: str = "last", device: str | torch.device = "cpu") -> dict[str, Any]:
-        """The content of a checkpoint, weights by the names of today."""
+        """The content of a checkpoint, with the weights' current names."""
 
     def append(self, record: dict[str, Any]) -> None:
         """Add a record to the metrics."""
 
     def rewind(self, step: int) -> None:
-        """Drop the records beyond a step, which the resumed training will make again."""
+        """Drop the records beyond a step, which the resumed training makes again."""

@@ -1,9 +1,9 @@
 """Pyro's ``SVI`` and ``PyroOptim`` as training needs them.
 
-Pyro's own look parameters up in a global store, which all trackers of a process would share. They give each parameter
-an optimiser of its own and clip its gradient by itself, where the paper clips the global norm; and they fetch the loss
-from the device at every step. Here the parameters are handed over, one fused Adam moves them, and nothing is fetched:
-a step can be captured as a CUDA graph.
+Pyro's classes look parameters up in a global store, which all trackers of a process would share. They give each
+parameter an optimiser of its own and clip each gradient by itself, whereas the paper clips the global norm. They also
+fetch the loss from the device at every step. The classes here receive the parameters, update them by one fused Adam,
+and fetch nothing, so that a step can be captured as a CUDA graph.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -26,8 +26,8 @@ class FusedAdam(PyroOptim):
     """One Adam for all parameters; their gradients are averaged over processes and clipped by their global norm.
 
     Args:
-        parameters: what it moves, all on one device.
-        beta1: decay of the gradients' mean.
+        parameters: the parameters it moves, all on one device.
+        beta1: decay of the gradients' mean; that of their squares is Adam's default, 0.999.
         clip: the largest global norm (reading D3).
         group: the processes that share the batch.
     """
@@ -42,10 +42,10 @@ class FusedAdam(PyroOptim):
         self.adam = torch.optim.Adam(self.parameters, **options)
 
     def __call__(self, params: Any = None) -> Tensor:
-        """Make a step by the gradients at hand; those of other processes are waited for.
+        """Make a step by the present gradients, averaged over all processes.
 
         Args:
-            params: those that Pyro's ``SVI`` found; the step is of the parameters that were handed over.
+            params: the parameters that Pyro's ``SVI`` found; ignored, since the step updates the optimiser's own.
 
         Returns:
             the gradient's norm before clipping.
@@ -67,11 +67,11 @@ class FusedAdam(PyroOptim):
         """
         terms = {name: value / per for name, value in terms.items()}
         loss = total_loss(terms)
-        # Known flaw, kept so that seeds go on to give the weights that the published figures are of: autograd lays a
+        # Known flaw, kept so that seeds still give the weights behind the published figures: autograd lays a
         # convolution's gradient out channels-last, which torch 2.13's fused Adam on a CPU takes for the parameter's own
         # order, and gives an LSTM's two biases one gradient, which is clipped twice. loss.backward(inputs=...) would
         # mend both.
-        # A roll-out may be of a motion whose means nothing is to be learned of.
+        # A roll-out of a motion without trainable means needs no gradient.
         gradients: Sequence[Tensor | None] = [None] * len(self.parameters)
         if loss.requires_grad:
             gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
@@ -81,29 +81,29 @@ class FusedAdam(PyroOptim):
         return {name: value.detach() for name, value in terms.items()}, norm
 
     def set_learning_rate(self, rate: Scalar) -> None:
-        """Set the rate of the steps to come: a number, or a 0-d tensor of the device."""
+        """Set the learning rate of the next steps: a number, or a 0-d tensor of the device."""
         for group in self.adam.param_groups:
             group["lr"] = rate
 
     def get_state(self) -> dict[str, Any]:
-        """What the next step depends on, beside parameters and gradients."""
+        """The optimiser's state, on which the next step depends beside parameters and gradients."""
         return self.adam.state_dict()
 
     def set_state(self, state_dict: dict[str, Any]) -> None:
-        """Go on from :meth:`get_state`, perhaps of another device."""
+        """Restore a state of :meth:`get_state`, perhaps from another device."""
         self.adam.load_state_dict(deepcopy(state_dict))
         for options in self.adam.param_groups:
             options["capturable"] = self.capturable
 
 
 class StageSVI(SVI):
-    """Stochastic variational inference that moves what its optimiser was handed, and leaves the global store alone.
+    """Stochastic variational inference that updates its optimiser's parameters and leaves the global store alone.
 
     Args:
         model: p(x, z).
         guide: q(z | x).
-        optim: moves the parameters.
-        loss: an :class:`~vtssi_pyro.train.elbo.Elbo`, or one of Pyro's own at the price of halting the device.
+        optim: the optimiser, with its parameters.
+        loss: an :class:`~vtssi_pyro.train.elbo.Elbo`, or one of Pyro's own, which halt the device at every step.
     """
 
     def __init__(
@@ -113,17 +113,17 @@ class StageSVI(SVI):
         self.elbo = loss
 
     def step(self, *args: Any, extras: Callable[[], Terms] = dict, per: int = 1) -> tuple[Terms, Tensor]:
-        """Make a step up the ELBO, and up what is added to it.
+        """Make a step up the sum of the ELBO and further terms.
 
         Args:
-            args: of the model and the guide.
-            extras: makes the terms that are no part of the ELBO, after its draws were made.
+            args: arguments of the model and the guide.
+            extras: makes the further terms, after the draws of the ELBO.
             per: the sequences, or frames, over which terms are averaged.
 
         Returns:
             the averaged terms, and the gradient's norm before clipping.
         """
-        # Pyro's own ELBOs halt where no parameter has met a store
+        # Pyro's own ELBOs make gradients only if the programs register their parameters with a store
         with pyro.get_param_store().scope(), unregistered(isinstance(self.elbo, Elbo)):
             terms = self._terms(*args) | extras()
         return self.optim.ascend(terms, per)
@@ -132,7 +132,7 @@ class StageSVI(SVI):
         """The ELBO of the whole batch by term, nats; one of Pyro's own is one term, "elbo"."""
         if isinstance(self.elbo, Elbo):
             return self.elbo.terms(self.model, self.guide, *args)
-        # not all of them have a differentiable loss: this scalar has the value and the gradient
+        # some ELBOs of Pyro have no differentiable loss: this scalar has the value and the gradient
         self.optim.adam.zero_grad()
         loss = self.loss_and_grads(self.model, self.guide, *args)
         slopes = [((p - p.detach()) * p.grad).sum() for p in self.optim.parameters if p.grad is not None]

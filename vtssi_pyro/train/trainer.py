@@ -1,4 +1,4 @@
-"""One training step after another; everything random or scheduled is a function of the step alone."""
+"""The loop of training steps; all randomness and all schedules are functions of the step alone."""
 
 from copy import deepcopy
 from typing import Any
@@ -22,10 +22,10 @@ class Trainer:
     """Trains a tracker by its configuration's recipe.
 
     Args:
-        tracker: the module whose parameters move.
+        tracker: the tracker to train.
         config: recipe, seed and sizes.
         dataset: training sequences.
-        device: where the tracker is.
+        device: the tracker's device.
         group: the processes that train together.
     """
 
@@ -39,12 +39,12 @@ class Trainer:
     ) -> None:
         self.tracker, self.config, self.dataset, self.device = tracker, config, dataset, device
         self.group = group
-        # the exchange of gradients stays out of graphs, since NCCL would not notice a process that hangs; so do Pyro's
+        # the exchange of gradients is not captured, since NCCL would not notice a process that hangs; nor are Pyro's
         # own ELBOs, which fetch values
         graphs = config.train.capture and ELBOS[config.train.elbo] is Elbo
         self.capture = graphs and device.type == "cuda" and group.size == 1
         self.step = 0
-        # the tracker to use: with averaged weights where the recipe averages
+        # the tracker to evaluate and keep: with averaged weights if the recipe averages
         self.trained: Tracker = deepcopy(tracker) if config.train.average else tracker
         self.stage: Stage | None = None
 
@@ -53,7 +53,7 @@ class Trainer:
         stage, within = self.config.train.locate(self.step)
         if stage is not self.stage:
             self._enter(stage)
-        # one seed a step: noise need not be stored to resume, and no two processes share theirs
+        # one seed per step and process: no random state need be stored, and processes draw different noise
         torch.manual_seed(mixed(self.config.seed, stage.name, within, "noise", self.group.rank))
         now = self.config.train.scheduled(stage, within, self.step)
         terms, _ = self.make(self.batches(within), now)
@@ -63,13 +63,13 @@ class Trainer:
     def is_finite(self) -> bool:
         """Whether all weights are finite.
 
-        A gradient that is not makes weights that are not, for good: it is enough to look now and then, which spares a
+        A gradient that is not finite makes weights that stay so. A check now and then therefore suffices, and spares a
         GPU a halt per step.
         """
         return all(bool(parameter.isfinite().all()) for parameter in self.tracker.parameters())
 
     def _enter(self, stage: Stage) -> None:
-        """Set up a stage: its parameters, a fresh optimiser, its batches; the other blocks act as at test time."""
+        """Set up a stage: its parameters, a new optimiser, its batches; the other blocks are in evaluation mode."""
         self.stage = stage
         trained = {name.partition(".")[0] for name in stage.blocks}
         for name, block in self.tracker.named_children():
@@ -83,7 +83,7 @@ class Trainer:
         )
 
     def state(self) -> dict[str, Any]:
-        """Everything that the next step depends on."""
+        """The whole state on which the next step depends."""
         return {
             "step": self.step,
             "tracker": self.tracker.state_dict(),

@@ -29,17 +29,17 @@ from vtssi_pyro.train.step import parameters_of
 from vtssi_pyro.train.store import Store
 from vtssi_pyro.train.trainer import Trainer
 
-NULL = (FirstFrame, NoFIND, RandomWalk)  # blocks that stand for none
+NULL = (FirstFrame, NoFIND, RandomWalk)  # null objects
 
 
 class Interrupted(VtssiError):
-    """A signal asked for an end; the training was saved first."""
+    """The training ended on a signal, after it was saved."""
 
     def __init__(self, number: int, step: int, again: str) -> None:
         super().__init__(
             f"stopped by {signal.Signals(number).name} after step {step}, saved; continue with: {again}"
         )
-        self.exit_code = 128 + number
+        self.exit_code = 128 + number  # the shell's convention for a process that a signal ended
 
 
 def train(
@@ -53,17 +53,17 @@ def train(
     group: Group = ALONE,
     judge: Judge | None = None,
 ) -> Tracker:
-    """Train a tracker and leave records and checkpoints in a store.
+    """Train a tracker and write records and checkpoints to a store.
 
     Args:
-        config: what to train and how; with ``resume`` the store's own.
-        learned: sequences to learn from; ground truth is not looked at.
+        config: the configuration; with ``resume`` the store's own.
+        learned: sequences to learn from; their ground truth is not used.
         validation: held-out sequences, for the ELBO and the metrics.
-        store: a new one, or with ``resume`` one that a training has begun in.
-        device: to train on.
-        report: told of every step and record.
+        store: a new store, or with ``resume`` that of a training that has begun.
+        device: the device to train on.
+        report: receives every step and record.
         resume: continue from the last checkpoint.
-        group: the processes that train together, all of which call this; the first alone writes to the store.
+        group: the processes that train together; all of them call this function, and only the first writes.
         judge: metrics of the validation sequences; None: the ELBO alone.
 
     Returns:
@@ -71,9 +71,9 @@ def train(
 
     Raises:
         UsageError: the configuration cannot be trained.
-        CheckpointError: what to start or to go on from is missing or damaged.
-        Diverged: something is not finite; the last checkpoint stays good.
-        Interrupted: on SIGINT or SIGTERM, to any of the processes, after saving.
+        CheckpointError: the checkpoint to start or continue from is missing or damaged.
+        Diverged: the weights or the objective are not finite; the last checkpoint stays good.
+        Interrupted: on SIGINT or SIGTERM to any of the processes, after the training was saved.
         PeerLost: another process has ended; the last checkpoint stays good.
     """
     report = report or Silent()
@@ -101,7 +101,7 @@ def train(
             report.advance(trainer.step, trainer.stage.name if trainer.stage else "")
             for record in history.due():
                 report.record(record)
-            stop = group.highest(max(caught, default=0))  # all end after the same step, or none
+            stop = group.highest(max(caught, default=0))  # all processes end after the same step
             if stop or trainer.step % config.train.save_every == 0 or trainer.step == config.train.steps:
                 history.save()
             if stop:
@@ -110,7 +110,7 @@ def train(
 
 
 def check(config: Config, learned: Dataset, group: Group = ALONE) -> None:
-    """Refuse what cannot be trained, before anything is written."""
+    """Refuse a configuration that cannot be trained, before anything is written."""
     for key in ("evaluate_every", "save_every", "log_every", "budget", "clip"):
         _positive(f"train.{key}", getattr(config.train, key))
     if config.train.elbo not in ELBOS:
@@ -159,9 +159,9 @@ def check(config: Config, learned: Dataset, group: Group = ALONE) -> None:
 
 
 def idle_stages(config: Config) -> list[str]:
-    """Names of stages for which blocks of one's own have nothing to learn: a recipe is as well without them.
+    """Names of stages whose blocks have no parameters and are no null objects: a recipe can leave them out.
 
-    What a variant leaves out, a null object, is no such block: a stage for that is a mistake.
+    A stage for the null objects of a variant is a mistake instead.
     """
     tracker, idle = _built(config), []
     for stage in config.train.stages:
@@ -174,7 +174,7 @@ def idle_stages(config: Config) -> list[str]:
 
 
 def _known(tracker: Tracker) -> set[str]:
-    """What the blocks of a stage may be called."""
+    """The names that the blocks of a stage may have."""
     return {*dict(tracker.named_modules()), *([SCALES] if tracker.motion.predicts else [])}
 
 
@@ -189,14 +189,14 @@ def _built(config: Config) -> Tracker:
 
 
 def _untrained(config: Config, store: Store, device: torch.device) -> Tracker:
-    """The tracker before its first step; its priors are the configuration's, whatever weights it starts from."""
+    """The tracker before its first step, with the configuration's priors whatever the initial weights."""
     tracker = build(config.model).to(device)
     if config.start is None:
         return tracker
     path = store.checkpoint("start")
     weights = store.load("start", device)
     with checkpoint.fitting(path):
-        buffers = {name for name, _ in tracker.named_buffers()}  # some of which no checkpoint holds
+        buffers = {name for name, _ in tracker.named_buffers()}  # checkpoints do not hold all of them
         priors = {name: value for name, value in tracker.state_dict().items() if name in buffers}
         tracker.load_state_dict(weights["trained"] | priors)
     return tracker
@@ -220,7 +220,7 @@ def _lock(store: Store, group: Group) -> Iterator[None]:
 
 @contextmanager
 def _explained(again: str) -> Iterator[None]:
-    """Say how to go on without a process that was lost."""
+    """Add the command that continues the training to the error of a lost process."""
     try:
         yield
     except PeerLost as error:
@@ -229,9 +229,9 @@ def _explained(again: str) -> Iterator[None]:
 
 @contextmanager
 def _signals(group: Group) -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM, so that the step at hand can end first; a second one ends it at once.
+    """Collect SIGINT and SIGTERM, so that the present step ends first; a second signal ends it at once.
 
-    In a group it does not: a process may be sent a signal twice, by ``torchrun`` and by whoever stops that.
+    In a group a second signal is collected, too: a process may receive one from ``torchrun`` and one from the shell.
     """
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():

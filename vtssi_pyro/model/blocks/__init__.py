@@ -1,4 +1,4 @@
-"""One file per section of appendix B, and one per block of ours; a class is a part of the model or the guide."""
+"""The blocks of the model and the guide: one file per section of appendix B, and one per block of ours."""
 
 from vtssi_pyro.model.blocks.air import AIR, AdditivePicture, CountedScene, SolidPicture, StridedAIR
 from vtssi_pyro.model.blocks.find import FIND, NoFIND, StridedFIND

@@ -1,8 +1,7 @@
-"""AIR (section 3.1, App. B.1): what the objects are, in one frame.
+"""AIR (section 3.1, App. B.1): number, sizes and looks of the objects in one frame.
 
-Three slots of a model. The scene: how many objects there are, how large, what they look like, before any frame was
-seen. The picture: how they are rendered. The attention: the networks that read them off a frame; the blocks of
-``rect.py`` decide which frames these read.
+Its blocks fill three slots of a model. The scene is the prior of the objects' number, sizes and descriptions. The
+picture renders the objects. The attention infers them from a frame; the blocks of ``rect.py`` choose its frames.
 """
 
 from collections.abc import Iterator
@@ -27,7 +26,7 @@ from vtssi_pyro.ops.pixels import PixelNormal
 from vtssi_pyro.ops.spatial import crop, paste, rotate
 from vtssi_pyro.types import Anneal, Appearance, Objects, Plates, Pose, Scalar
 
-# of an object's KL under step weights: poutine.scale must stay above 0, and a hundredth of a KL is as good as none
+# Least weight of an object's KL under step weights: poutine.scale must be above 0, and a hundredth of a KL is little.
 MIN_WEIGHT = 1e-2
 
 
@@ -47,8 +46,9 @@ class SceneConfig:
 class CountedScene(PyroModule):
     """Continuous counting: n = ceil(N sigmoid(c)) objects, each with a size and a description.
 
-    The priors ``count``, ``size`` and ``description`` are modules that return a distribution with one event axis:
-    assign another to swap one. That of the count is called with the shift of its mean that training anneals.
+    The priors ``count``, ``size`` and ``description`` are modules that return a distribution with one event axis.
+    Assign another module to swap one. The prior of the count is called with the shift of its mean, which training
+    anneals.
 
     Reference: App. B.1.
     """
@@ -62,9 +62,10 @@ class CountedScene(PyroModule):
 
     @contextmanager
     def model(self, plates: Plates, anneal: Anneal, known: Objects | None = None) -> Iterator[Objects]:
-        """Draw the objects; within the context, plates and mask are open for what they do over time.
+        """Draw the objects; within the context, plates and mask are open for the sites of the frames.
 
-        p(c) prod_i p(s_i) p(d_i), over the objects i <= n = ceil(N sigmoid(c)); ``known`` objects are not drawn.
+        The density is p(c) prod_i p(s_i) p(d_i), over the objects i <= n = ceil(N sigmoid(c)); ``known`` objects are
+        not drawn.
         """
         if known is not None:
             active = counting.active(
@@ -83,11 +84,11 @@ class CountedScene(PyroModule):
                 yield Objects(count.squeeze(-2), size, description)
 
     def presence(self, objects: Objects) -> Tensor:
-        """The step values of the objects, how far each is there, in [0, 1]: (..., N)."""
+        """The step values of the objects, in [0, 1]: (..., N)."""
         return counting.steps(counting.expected_number(objects.count, self.num_objects), self.num_objects)
 
     def _weight(self, number: Tensor, step_weight: Scalar) -> poutine.messenger.Messenger:
-        """Weigh an object's terms between fully (0) and by its step value (1), so that halves cost half."""
+        """Weight an object's terms fully (0) or by its step value (1), so that half an object costs half."""
         if not isinstance(step_weight, Tensor) and step_weight == 0:
             return poutine.messenger.Messenger()
         steps = counting.steps(number, self.num_objects).clamp_min(MIN_WEIGHT)
@@ -97,7 +98,7 @@ class CountedScene(PyroModule):
 @ATTENTIONS.register("air")
 @dataclass(frozen=True)
 class AIRConfig:
-    """AIR's networks that read a frame."""
+    """The sizes of AIR's inference networks."""
 
     counter_filters: tuple[tuple[int, int], ...] = ((16, 5), (16, 4), (16, 3))
     counter_pad: int = 3
@@ -128,7 +129,7 @@ class StridedAIRConfig(AIRConfig):
 
 
 class AIR(PyroModule):
-    """Attend, Infer, Repeat: what one frame says of the objects' number, sizes, positions and descriptions.
+    """Attend, Infer, Repeat: inference of the objects' number, sizes, positions and descriptions from one frame.
 
     Reference: App. B.1, Alg. 1.
     """
@@ -165,7 +166,7 @@ class AIR(PyroModule):
 
 
 class StridedAIR(AIR):
-    """AIR whose convolutions stride instead of being pooled: faster, and as good. Not in the paper."""
+    """AIR with strided convolutions in place of max-pooling: faster, and as good. Not in the paper."""
 
     stride = True
 
@@ -177,7 +178,7 @@ def encoder(dense: tuple[int, ...], sizes: Sizes) -> GaussianMLP:
 
 
 class _LocatorBody(nn.Module):
-    """LSTM_loc and its output dropout, which no Pyro attribute access need see."""
+    """LSTM_loc and its output dropout as plain modules, without Pyro's attribute access."""
 
     def __init__(self, features: int, config: AIRConfig) -> None:
         super().__init__()
@@ -190,7 +191,7 @@ class _LocatorBody(nn.Module):
 
 
 class Locator(Network):
-    """LSTM_loc: one object a step, with heads for size and position shared over the objects (App. B.1)."""
+    """LSTM_loc: one object per step, with heads for size and position that all objects share (App. B.1)."""
 
     def __init__(self, features: int, config: AIRConfig, sizes: Sizes) -> None:
         super().__init__()
@@ -235,7 +236,7 @@ class SolidConfig(AdditiveConfig):
 
 
 class AdditivePicture(PyroModule):
-    """Every object's decoded glimpse, pasted where it is; what overlaps adds up.
+    """The sum of all objects' decoded glimpses, pasted at their positions.
 
     Reference: App. B.1, Alg. 2.
     """
@@ -252,13 +253,13 @@ class AdditivePicture(PyroModule):
         return torch.sigmoid(self.decoder(description)).unflatten(-1, shape)
 
     def render(self, objects: Objects, pose: Pose, flatness: Scalar = 1.0) -> Tensor:
-        """Mean of the likelihood, (..., T, C, H, W), under a bell-curve mask of some ``flatness``, 1 at test."""
+        """Mean of the likelihood, (..., T, C, H, W), under a bell-curve mask of this ``flatness``, 1 at test time."""
         glimpses = self._glimpses(pose, objects)
         mask = bell_mask(self.glimpse, self.config.bell_sigma, flatness, glimpses)
         return self.draw(pose._replace(appearance=glimpses * mask), objects)
 
     def draw(self, pose: Pose, objects: Objects) -> Tensor:
-        """``compose(layers(pose, objects))`` without the layers where glimpses are the same in all frames."""
+        """Draw ``compose(layers(pose, objects))``, without the layers if glimpses are the same in all frames."""
         glimpses = self._glimpses(pose, objects)
         if pose.angle is not None or glimpses.shape[-5] > 1:
             return self.compose(self.layers(pose, objects), pose)
@@ -289,7 +290,7 @@ class AdditivePicture(PyroModule):
         return layers.sum(-4)
 
     def others(self, layers: Tensor, pose: Pose) -> Tensor:
-        """The frames as they would be without each object, (..., T, N, C, H, W)."""
+        """The rendered frames without each object, (..., T, N, C, H, W)."""
         return self.compose(layers, pose).unsqueeze(-4) - layers
 
     def likelihood(self, mean: Tensor) -> PixelNormal:
@@ -297,7 +298,7 @@ class AdditivePicture(PyroModule):
         return PixelNormal(mean, self.noise)
 
     def appearance(self, objects: Objects) -> Appearance:
-        """What the objects look like by their descriptions."""
+        """The objects' looks as decoded from their descriptions."""
         glimpses = self.decode(objects.description)
         return Appearance(glimpses, self.box(glimpses, objects.size))
 
@@ -313,12 +314,12 @@ class AdditivePicture(PyroModule):
 
 
 class SolidPicture(AdditivePicture):
-    """The same, for objects with halos: tight boxes are those of what is solid, around its middle.
+    """A picture of objects with halos: a tight box is that of the object's solid part, around its middle.
 
-    Neither halos nor noise move these. Not in the paper.
+    Neither halos nor noise move such a box. Not in the paper.
     """
 
     def box(self, glimpses: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-        """Tight boxes of what is solid in glimpses (..., N, C, G, G)."""
+        """Tight boxes of the solid parts in glimpses (..., N, C, G, G)."""
         solid = without_halo(glimpses)
         return middle(solid, size), tight_box(solid, size)[1]

@@ -1,4 +1,4 @@
-"""Where known objects are, frame by frame: FIND (section 3.2.1, App. B.2.1) and its null object NoFIND."""
+"""The search for known objects in every frame: FIND (section 3.2.1, App. B.2.1) and its null object NoFIND."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from vtssi_pyro.types import Detections, Objects
 
 
 class FinderBase(PyroModule):
-    """What most finders share: they need one frame at a time, and take objects to be seen in all frames."""
+    """The base of most finders, which need one frame at a time and take objects to be visible in all frames."""
 
-    K = 1  # frames that must be seen at once
-    registers = False  # a position depends on draws of the one before
+    K = 1  # frames that the finder needs at once
+    registers = False  # a position depends on the draw of the position before
 
     def spread_of(
         self,
@@ -32,7 +32,7 @@ class FinderBase(PyroModule):
         objects: Objects,
         searched: Tensor,
     ) -> Tensor:
-        """Scales (..., B, T, N, 2) of registered positions: those they were ``searched`` with, which are learned."""
+        """Scales (..., B, T, N, 2) of registered positions: the learned scales of the search."""
         del frames, draw, glimpses, position, objects
         return searched
 
@@ -62,7 +62,7 @@ class NoFINDConfig:
 
 
 class NoFIND(FinderBase):
-    """Nothing to find: for the program of single frames, whose only position AIR has inferred."""
+    """No search: for the program of single frames, whose only position AIR infers."""
 
     def __init__(self, config: NoFINDConfig = NoFINDConfig()) -> None:
         super().__init__()
@@ -71,12 +71,12 @@ class NoFIND(FinderBase):
     def look(
         self, picture: Picture, frames: Tensor, objects: Objects, before: Detections | None = None
     ) -> Sight:
-        """Nothing."""
+        """No evidence."""
         del picture, frames, objects, before
         return Sight(None)
 
     def step(self, sight: Sight, index: int, previous: Tensor) -> Independent:
-        """Refused: there is nothing to find objects with."""
+        """Raise a ValueError: this finder makes no proposals."""
         raise ValueError("NoFIND serves programs of single frames only: give it one frame and its positions")
 
 
@@ -165,7 +165,7 @@ class FIND(FinderBase):
 
 
 class StridedFIND(FIND):
-    """FIND whose convolutions stride instead of being pooled: faster. Not in the paper."""
+    """FIND with strided convolutions in place of max-pooling: faster. Not in the paper."""
 
     stride = True
 

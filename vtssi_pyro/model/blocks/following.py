@@ -1,4 +1,4 @@
-"""A template search that follows objects, near where each moves to, less what the others explain. Not in the paper."""
+"""A template search near each object's predicted place, on the residual of the other objects. Not in the paper."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ from vtssi_pyro.ops.registration import precision
 from vtssi_pyro.ops.spatial import SIZE_LIMITS, crop, to_pixels
 from vtssi_pyro.types import Detections, Objects
 
-LOST = 0.45  # of what an object that is seen in full offers: what a place anywhere costs; noise offers less
-INERTIA = 0.5  # share of the old velocity that a frame keeps
-DECAY = 0.9  # share of its velocity that an object keeps in a frame that does not show it
-SEEN = 0.4  # of what an object offers: less than this of it is noise, or another's edge
+LOST = 0.45  # cost of a place far from the expected one, as a share of a full match; noise matches less than that
+INERTIA = 0.5  # share of the old velocity in the new one after a frame that shows the object
+DECAY = 0.9  # factor on the velocity of an object in a frame that does not show it
+SEEN = 0.4  # least share of an object's picture in a match; less is noise, or the edge of another object
 
 
 @FINDERS.register("following")
@@ -30,7 +30,7 @@ SEEN = 0.4  # of what an object offers: less than this of it is noise, or anothe
 class FollowingConfig(TemplateConfig):
     """See :class:`FollowingFIND`."""
 
-    gate: float = 0.1  # how far from where it is expected an object may be, frame coordinates
+    gate: float = 0.1  # standard deviation of the gate around an object's expected place, frame coordinates
 
     def build(self, sizes: Sizes) -> "FollowingFIND":
         """See :class:`FollowingFIND`."""
@@ -38,21 +38,22 @@ class FollowingConfig(TemplateConfig):
 
 
 class Heading(NamedTuple):
-    """Where the finder expects objects in the next frame."""
+    """The state from which the finder predicts the objects' places in the next frame."""
 
-    place: Tensor  # (..., B, N, 2) of the last frame, frame coordinates
+    place: Tensor  # (..., B, N, 2) in the last frame, frame coordinates
     velocity: Tensor  # (..., B, N, 2)
-    seen: Tensor  # (..., B, N) how much of each object the last frame showed, from 0 to 1
+    seen: Tensor  # (..., B, N) share of each object that the last frame showed, in [0, 1]
 
 
 class FollowingFIND(TemplateFIND):
-    """Match templates as :class:`TemplateFIND` does, near the place that the object moves to at constant velocity.
+    """Match templates as :class:`TemplateFIND` does, near the place predicted by constant velocity.
 
-    q(p_t | p_{t-1}, x_t, s, d) as in the paper: a Gaussian gate around p_{t-1} + v_{t-1} on a floor, so that an object
-    that was lost is found again. What an object explains is no evidence for the others
-    (:func:`~vtssi_pyro.ops.explaining.matching_pursuit`): objects that look alike are told apart by where they
-    were, objects that overlap by what they leave each other. An object of which nothing is left to be seen keeps away
-    from those that are.
+    The density is q(p_t | p_{t-1}, x_t, s, d), as in the paper, with a Gaussian gate around p_{t-1} + v_{t-1}. The gate
+    stands on a floor, so that a lost object is found again. The part of a frame that one object explains is no evidence
+    for the others (:func:`~vtssi_pyro.ops.explaining.matching_pursuit`). Objects of the same look are therefore
+    distinguished by their last positions, and overlapping objects by the residuals that they leave each other. A hidden
+    object is kept away from the visible ones.
+
     Not in the paper.
     """
 
@@ -61,7 +62,7 @@ class FollowingFIND(TemplateFIND):
     def look(
         self, picture: Picture, frames: Tensor, objects: Objects, before: Detections | None = None
     ) -> Sight:
-        """q(p_t | x_1:t, s, d), one frame after the other; see :meth:`TemplateFIND.look`."""
+        """q(p_t | x_1:t, s, d), frame by frame; see :meth:`TemplateFIND.look`."""
         heading: Heading | None = before.memory if before is not None else None
         active = self.active(objects).squeeze(-2) > 0
         template, norm = self._template(picture, objects)
@@ -84,7 +85,7 @@ class FollowingFIND(TemplateFIND):
         return Sight(Normal(torch.stack(loc, -3), torch.stack(scale, -3)), memory=heading)
 
     def match(self, frames: Tensor, template: Tensor, norm: Tensor) -> Tensor:
-        """How much of each object's picture the frames have, by place, 1 for all of it."""
+        """The share of each object's picture that the frames show, by place; 1 for the whole picture."""
         return super().match(frames, template, norm) / norm.squeeze(-3).unsqueeze(-4)
 
     def spread_of(
@@ -96,14 +97,14 @@ class FollowingFIND(TemplateFIND):
         objects: Objects,
         searched: Tensor,
     ) -> Tensor:
-        """What the frames leave open of objects that they show; of others how far the search may have gone astray."""
+        """Standard errors of the registration for visible objects, and the scales of the search for hidden ones."""
         visible = self.visible(frames, glimpses, position, objects).unsqueeze(-1)
         return precision(frames - draw(position), glimpses, position, objects.size).where(
             visible > 0, searched
         )
 
     def visible(self, frames: Tensor, glimpses: Tensor, position: Tensor, objects: Objects) -> Tensor:
-        """1 where the frame has what the object offers, in full or in part: it may be away for some frames."""
+        """1 if the frame shows the object in full or in part, else 0: the object may be away for some frames."""
         sizes = objects.size.unsqueeze(-3).expand_as(position)
         seen = crop(frames.unsqueeze(-4), position, sizes, glimpses.shape[-1])  # (..., T, N, C, G, G)
         own = glimpses.unsqueeze(-5)
@@ -112,7 +113,7 @@ class FollowingFIND(TemplateFIND):
         return (present & (share > SEEN)).to(position)
 
     def active(self, objects: Objects) -> Tensor:
-        """1 for objects that are more there than not: one that is hardly there must take nobody's place."""
+        """1 for objects with a step value above one half; an object below that must not displace another."""
         return counting.present(objects.count, objects.size.shape[-2]).to(objects.size).unsqueeze(-2)
 
     def _expected(self, heading: Heading) -> Placed:
@@ -120,7 +121,7 @@ class FollowingFIND(TemplateFIND):
         return Placed((pixels.flip(-1) - 1) / 2, heading.seen)
 
     def _near(self, placed: Placed, objects: Objects, like: Tensor) -> Tensor:
-        """How near each cell is to where other objects are seen, (..., N, h, w), 1 on top of one."""
+        """Proximity of each cell to other visible objects, (..., N, h, w), 1 at the place of one."""
         cells = self.frame_size / 4  # in half the frame's size, the unit of sizes and of the reach
         reach = self.config.reach * cells * objects.size.clamp(*SIZE_LIMITS)  # (..., N, 2)
         down, across = (
@@ -133,7 +134,7 @@ class FollowingFIND(TemplateFIND):
         return each.sum(-3, keepdim=True) - each
 
     def _gate(self, heading: Heading, like: Tensor) -> Tensor:
-        """Log of a Gaussian bump around where objects are expected, on a floor, (..., N, h, w)."""
+        """Log of a Gaussian bump around the objects' expected places, on a floor, (..., N, h, w)."""
         centre = heading.place + heading.velocity
         height, width = like.shape[-2:]
         across = (self._grid(width, like) - centre[..., :1]).square().unsqueeze(-2)
@@ -143,7 +144,7 @@ class FollowingFIND(TemplateFIND):
 
     @staticmethod
     def _headed(heading: Heading | None, place: Tensor, seen: Tensor) -> Heading:
-        """After a frame; where an object was not seen, its old velocity decays instead."""
+        """The heading after a frame; the velocity of a hidden object decays instead of being updated."""
         if heading is None:
             return Heading(place, torch.zeros_like(place), seen)
         measured = INERTIA * heading.velocity + (1 - INERTIA) * (place - heading.place)

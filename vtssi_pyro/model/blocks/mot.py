@@ -1,4 +1,4 @@
-"""How objects move: MOT (section 3.2.3, App. B.2.3), its null object RandomWalk, and a base for one's own."""
+"""Motion of the objects: MOT (section 3.2.3, App. B.2.3), its null object RandomWalk, and a base for own motions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class RandomWalk(PyroModule):
     Reference: App. B.2.1 (the prior position).
     """
 
-    M = 1  # frames before a transition prior takes over: it never does
+    M = 1  # frames before a transition prior takes over; a random walk has none
     predicts = False
     interacts = False
     sites: tuple[Site, ...] = (POSITION,)
@@ -61,42 +61,43 @@ class RandomWalk(PyroModule):
         return {"position": draw(POSITION, t, self.walk(position, like))}
 
     def walk(self, position: Tensor | None, like: Tensor) -> Independent:
-        """The density of the position after another, or of the first: batch (..., B, N), event (2,)."""
+        """The density of a position given the one before, or of the first: batch (..., B, N), event (2,)."""
         if position is None:
             return Normal(torch.zeros_like(like), torch.ones_like(like)).to_event(1)
         return Normal(position.detach(), torch.full_like(like, self.scale)).to_event(1)
 
     def pose(self, objects: Objects, states: State, presence: Tensor) -> Pose:
-        """What the picture needs of frames whose states are (..., T, N, dims); ``presence`` is (..., N)."""
+        """The objects' pose in frames with states (..., T, N, dims); ``presence`` is (..., N)."""
         return Pose(states["position"], objects.size, presence.unsqueeze(-2))
 
     def guide(
         self, picture: Picture, objects: Objects, found: Detections, first: int, warmup: int, memory: Any
     ) -> Any:
-        """Propose nothing, remember nothing."""
+        """Make no proposals and keep no memory."""
 
     def fused(self, at: Moment, warmup: int) -> bool:
-        """Whether a site combines a proposal with a prediction: none does."""
+        """Whether a site combines a proposal with a prediction; here none does."""
         del at, warmup
         return False
 
     def weight(self, anneal: Anneal, warmup: int) -> Weight:
-        """Proposals stay as inferred."""
+        """No fusion weight: proposals stay unchanged."""
         del anneal, warmup
         return lambda msg: None
 
 
 class StateSpace(RandomWalk):
-    """p(p_t, m_t | p_{t-1}, m_{t-1}) beyond frame M, where a random walk ends, from p(m_M) = N(0, 1).
+    """A transition p(p_t, m_t | p_{t-1}, m_{t-1}) beyond frame M, after a random walk up to M and p(m_M) = N(0, 1).
 
-    The base of MOT, and of a motion of your own: say in :meth:`transition` what it believes and in :meth:`infer` how it
-    tells m_t from positions. That is all; model, guide, training and prediction follow.
+    It is the base class of MOT and of your own motions. A subclass defines :meth:`transition`, the prior of the next
+    state, and :meth:`infer`, the proposal of m_t from positions. Model, guide, training and prediction follow from
+    these two.
 
     Args:
-        M: frames before the transition takes over.
-        dims: of m_t.
-        scale: of the walk up to frame M, frame coordinates.
-        weight_shared: what shares a draw of the fusion weight, see :class:`MOTConfig`.
+        M: number of frames before the transition takes over.
+        dims: dimensions of m_t.
+        scale: scale of the walk up to frame M, frame coordinates.
+        weight_shared: whether objects or sequences share a draw of the fusion weight, see :class:`MOTConfig`.
     """
 
     predicts = True
@@ -111,31 +112,31 @@ class StateSpace(RandomWalk):
     def transition(self, previous: State) -> dict[str, Independent]:
         """The densities of the next frame's sites, by name: batch (..., B, N), events (2,) and (dims,).
 
-        Diagonal normals, :meth:`Normal.to_event(1)`, for the fusion with what was found to be one. A motion that
-        ``interacts`` may look at all N objects of a scene.
+        They are diagonal normals, :meth:`Normal.to_event(1)`, so that their fusion with a proposal is one, too. A
+        motion that ``interacts`` may use all N objects of a scene.
         """
         raise NotImplementedError
 
     def static(self, picture: Picture, objects: Objects, found: Detections) -> Tensor:
-        """What :meth:`infer` sees of objects that does not change, (..., N, F): size and description."""
+        """The constant features of objects for :meth:`infer`, (..., N, F): size and description."""
         del picture, found
         return torch.cat([objects.size, objects.description], -1)
 
     def infer(self, static: Tensor, position: Tensor, memory: Any = None) -> tuple[Independent, Any]:
-        """q(m_t | s, d, p^_1:t) for every t, from where the objects were found up to then.
+        """q(m_t | s, d, p^_1:t) for every t, from the proposed positions up to t.
 
         Args:
-            static: from :meth:`static`, (..., N, F).
+            static: the features of :meth:`static`, (..., N, F).
             position: (..., T, N, 2), frame coordinates.
-            memory: what this returned of the frames before these; None if there are none.
+            memory: the memory returned for the frames before these; None for the first frames.
 
         Returns:
-            a diagonal normal with batch (..., T, N), event (dims,); and what to remember of these frames.
+            a diagonal normal with batch (..., T, N), event (dims,), and the memory of these frames.
         """
         raise NotImplementedError
 
     def scales(self) -> Iterator[nn.Parameter]:
-        """The parameters on which only the widths of its densities depend; all, unless it says otherwise."""
+        """The parameters on which only the scales of its densities depend; by default all parameters."""
         return self.parameters()
 
     def model(self, t: int, previous: State | None, like: Tensor, warmup: int) -> State:
@@ -154,15 +155,15 @@ class StateSpace(RandomWalk):
     def guide(
         self, picture: Picture, objects: Objects, found: Detections, first: int, warmup: int, memory: Any
     ) -> Any:
-        """Propose motion_t for the frames from M on, from where the objects are; returns what to remember.
+        """Propose motion_t for the frames from M on, given the objects' positions; returns the memory.
 
         Args:
-            picture: shows what the objects look like.
+            picture: decodes the objects' looks.
             objects: draws.
             found: positions (..., B, T, N, 2).
             first: the number of the first of these T frames.
             warmup: see :meth:`RandomWalk.model`.
-            memory: what this returned of the frames before these.
+            memory: the memory returned for the frames before these.
         """
         q, memory = self.infer(self.static(picture, objects, found), found.position, memory)
         m = q.base_dist  # (..., B, T, N, dims)
@@ -172,7 +173,7 @@ class StateSpace(RandomWalk):
         return memory
 
     def fused(self, at: Moment, warmup: int) -> bool:
-        """Whether a site combines a proposal with a prediction: all do beyond M."""
+        """Whether a site combines a proposal with a prediction; all sites beyond M do."""
         return at.site in self.sites and at.t > warmup
 
     def weight(self, anneal: Anneal, warmup: int) -> Weight:
@@ -203,7 +204,7 @@ class MOTConfig:
     units: int = 64
     heads: tuple[int, ...] = (32,)
     transition: tuple[int, ...] = (64, 64)
-    weight_shared: str = "none"  # what shares a draw of w: "none", "objects" or "sequences" (reading D2)
+    weight_shared: str = "none"  # or "objects" or "sequences", which then share a draw of w (reading D2)
     position_scale: float = 1.0  # 1.5 lets objects be predicted partly out of the frame (App. C.2)
     scale_init: float = 0.1  # (reading D26)
 
@@ -243,7 +244,7 @@ class MOT(StateSpace):
         return {"position": place, "motion": self.motion(state)}
 
     def scales(self) -> Iterator[nn.Parameter]:
-        """Those of the networks' scale heads."""
+        """The parameters of the networks' scale heads."""
         return scale_heads(self.readout, self.position, self.motion)
 
     def infer(self, static: Tensor, position: Tensor, memory: Any = None) -> tuple[Independent, Any]:
@@ -268,5 +269,5 @@ class LSTM(Network):
         self.body = nn.LSTM(inputs, units, batch_first=True)
 
     def forward(self, x: Tensor, memory: Memory | None) -> tuple[Tensor, Memory]:
-        """Outputs, and what to go on from."""
+        """Outputs, and the memory for the next inputs."""
         return recur(self.layers, x, memory)

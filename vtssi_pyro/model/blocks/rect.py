@@ -1,4 +1,4 @@
-"""What the objects of a sequence are: RECT (section 3.2.2, App. B.2.2) and its null objects."""
+"""The consensus on the objects of a sequence: RECT (section 3.2.2, App. B.2.2) and its null objects."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ class FirstFrameConfig:
 
 
 class FirstFrame(PyroModule):
-    """No consensus: what AIR sees in the first frame holds, position included."""
+    """No consensus: AIR's inference from the first frame, its position included, holds for the sequence."""
 
     K = 1
 
@@ -41,12 +41,12 @@ class FirstFrame(PyroModule):
         """q_AIR(c, s, d, p_1 | x_1).
 
         Args:
-            attention: reads the frame.
+            attention: infers from the frame.
             frames: (B, T, C, H, W), intensities in [0, 1].
             plates: of the program.
 
         Returns:
-            objects, and the first position (..., B, N, 2).
+            draws of the objects, and of the first position (..., B, N, 2).
         """
         first = frames[:, 0]
         with plates.sequences:
@@ -75,7 +75,7 @@ class RECTConfig:
 
 
 class RECT(PyroModule):
-    """A consensus of what AIR sees in each of the first K frames.
+    """A consensus of AIR's inferences from each of the first K frames.
 
     Reference: App. B.2.2, Alg. 4.
     """
@@ -91,12 +91,12 @@ class RECT(PyroModule):
         """q_RECT(c, s, d | c^, s^, d^ of frames 1..K); the first position is left to FIND.
 
         Args:
-            attention: reads the frames.
+            attention: infers from the frames.
             frames: (B, T, C, H, W); K is cut to T.
             plates: of the program.
 
         Returns:
-            objects, and None.
+            draws of the objects, and None.
         """
         frames = frames[:, : self.K]  # (B, K, C, H, W)
         with plates.sequences:
@@ -124,7 +124,7 @@ class RECT(PyroModule):
         return self._logits(torch.cat(inputs, -1), c).softmax(-1)
 
     def _logits(self, inputs: Tensor, c: Normal) -> Tensor:
-        """How much each frame counts, (..., B, K), from what is seen in it."""
+        """Logits of the frames' weights, (..., B, K), from the inferences of each frame."""
         del c
         return self.logits(self.lstm(inputs)).squeeze(-1)
 
@@ -147,7 +147,7 @@ class CountRECTConfig(RECTConfig):
 
 
 class CountRECT(RECT):
-    """RECT in which frames that see more objects weigh more, by a factor that is learned. Not in the paper."""
+    """RECT in which frames with higher counts weigh more, by a learned factor. Not in the paper."""
 
     def __init__(self, config: CountRECTConfig, sizes: Sizes) -> None:
         super().__init__(config, sizes)
@@ -171,7 +171,7 @@ class ClearestFrameConfig:
 
 
 class ClearestFrame(PyroModule):
-    """No consensus: what is seen in that of the first K frames in which most is counted. Not in the paper."""
+    """No consensus: AIR's inference from that of the first K frames with the highest count. Not in the paper."""
 
     def __init__(self, config: ClearestFrameConfig) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Positions and looks made exact on the frames themselves, at test time. Not in the paper."""
+"""Registration of positions and looks on the frames, at test time. Not in the paper."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,28 +13,28 @@ from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.registration import register, sharpen
 from vtssi_pyro.types import Appearance, Detections, Objects, Pose
 
-STEPS = 2  # of a registration; they leave hundredths of a pixel
+STEPS = 2  # steps of a registration; they leave errors of hundredths of a pixel
 
 
 @dataclass(frozen=True)
 class Registered:
-    """A finder whose positions are registered on the frames, and whose looks its first frames settle.
+    """A finder whose positions are registered on the frames, with the objects' looks settled on the first frames.
 
     Args:
-        finder: one that ``registers``.
-        rounds: in which positions and looks are settled in turns.
-        settled: frames that settle looks, the first ones; all later ones, in other calls too, go by that.
+        finder: a finder that ``registers``.
+        rounds: rounds in which positions and looks are settled in turn.
+        settled: number of first frames that settle the looks; all later frames, also in later calls, use these looks.
     """
 
     finder: Finder
     rounds: int
     settled: int
 
-    registers = False  # once is enough
+    registers = False  # its positions are registered already
 
     @property
     def K(self) -> int:
-        """Frames that must be seen at once."""
+        """Frames that the finder needs at once."""
         return self.settled
 
     def look(
@@ -75,7 +75,7 @@ class Registered:
         return self.finder.spread_of(frames, draw, glimpses, position, objects, searched)
 
     def _settled(self, picture: Picture, frames: Tensor, objects: Objects, position: Tensor) -> Appearance:
-        """What the objects look like by some frames (B, T, C, H, W), in which they are near ``position``."""
+        """The objects' looks, settled on frames (B, T, C, H, W) in which the objects are near ``position``."""
         num_objects, size = position.shape[-2], objects.size
         steps = counting.steps(counting.expected_number(objects.count, num_objects), num_objects)
         steps = steps * counting.present(objects.count, num_objects)
@@ -93,7 +93,7 @@ class Registered:
 
 
 def _posed(objects: Objects, glimpses: Tensor, position: Tensor) -> Pose:
-    """Every object as its glimpse shows it."""
+    """The pose of all objects with given glimpses."""
     whole = torch.ones_like(position[..., :1, :, 0])
     return Pose(position, objects.size, whole, appearance=glimpses.unsqueeze(-5))
 

@@ -1,4 +1,4 @@
-"""A motion that predicts changes, and sees velocities: it learns in minutes. Not in the paper."""
+"""A motion that predicts changes and sees velocities, so that it learns in minutes. Not in the paper."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.types import Detections, Objects, State
 
 ACTIVATIONS = {"silu": nn.SiLU, "tanh": nn.Tanh}
-FASTEST = 10.0  # steps a frame that a velocity may be kept at: half a frame, in the default step
-UNIT = 0.2  # frame coordinates: steps in which scales of changes are as the networks say; the default step
+FASTEST = 10.0  # steps a frame: the largest velocity that inertia keeps, with the default step the width of the frame
+UNIT = 0.2  # frame coordinates: the step in which the networks' scales of changes hold unscaled; the default step
 NEARLY = (
-    0.01  # of their first weights that networks of an inert motion keep: straight on, but with a gradient
+    0.01  # factor on the initial weights of an inert motion's networks: straight paths, but with a gradient
 )
 
 
@@ -33,14 +33,14 @@ class ResidualMOTConfig:
     units: int = 64
     heads: tuple[int, ...] = (128,)
     transition: tuple[int, ...] = (128, 128)
-    weight_shared: str = "none"  # what shares a draw of w: "none", "objects" or "sequences" (reading D2)
+    weight_shared: str = "none"  # or "objects" or "sequences", which then share a draw of w (reading D2)
     position_scale: float = 1.0  # bound of predicted positions, frame coordinates
     scale_init: float = 0.1
     differences: int = 2  # LSTM_mot also sees velocities (1) and accelerations (2)
     activation: str = "silu"  # of the transitions, or "tanh"
-    extents: bool = True  # LSTM_mot also sees each object's tight box: objects bounce off edges with that
+    extents: bool = True  # LSTM_mot also sees each object's tight box, with which objects bounce off edges
     step: float = 0.2  # unit of differences and changes, frame coordinates
-    inertia: bool = False  # velocities are kept where the networks say nothing
+    inertia: bool = False  # velocities are kept unless the networks change them
 
     def build(self, sizes: Sizes) -> "ResidualMOT":
         """See :class:`ResidualMOT`."""
@@ -48,17 +48,17 @@ class ResidualMOTConfig:
 
 
 class Remembered(NamedTuple):
-    """What LSTM_mot goes on from."""
+    """The memory of LSTM_mot between calls."""
 
     lstm: Memory
     moves: tuple[Tensor, ...]  # the last position and its differences but the highest, (..., 1, N, 2) each
 
 
 class ResidualMOT(StateSpace):
-    """MOT whose transitions predict how positions and motions change, within what can be inferred of frames.
+    """MOT whose transitions predict changes of positions and motions, within bounds.
 
-    Samples feed on themselves, and changes have no tanh: so motions stay such as LSTM_mot can infer them, positions in
-    the frame, and neither density is wider than the prior where nothing is known (App. B.2.3).
+    Predictions are fed back, and changes have no tanh. Motions are therefore bounded by the range that LSTM_mot can
+    infer, positions by the frame, and both scales by that of the prior without information (App. B.2.3).
     """
 
     config: ResidualMOTConfig
@@ -101,11 +101,11 @@ class ResidualMOT(StateSpace):
         }
 
     def scales(self) -> Iterator[nn.Parameter]:
-        """Those of the networks' scale heads."""
+        """The parameters of the networks' scale heads."""
         return scale_heads(self.readout, self.position, self.motion)
 
     def static(self, picture: Picture, objects: Objects, found: Detections) -> Tensor:
-        """Size, description and perhaps the tight box, in steps; see :meth:`StateSpace.static`."""
+        """Size, description and, with ``extents``, the tight box, in steps; see :meth:`StateSpace.static`."""
         known = [objects.size, objects.description]
         if self.config.extents:
             with torch.no_grad():
@@ -116,7 +116,7 @@ class ResidualMOT(StateSpace):
     def infer(self, static: Tensor, position: Tensor, memory: Any = None) -> tuple[Independent, Remembered]:
         """q(m_t | s, d, p^_1:t), see :meth:`StateSpace.infer`."""
         before: Remembered | None = memory
-        moves = [position]  # and its differences, as if everything had been at rest before the first frame
+        moves = [position]  # and its differences, as if all objects had been at rest before the first frame
         for order in range(self.config.differences):
             last = moves[-1]
             if before:
@@ -129,14 +129,14 @@ class ResidualMOT(StateSpace):
         h, lstm = self.lstm(h, before and before.lstm)
         ends = tuple(move[..., -1:, :, :] for move in moves[:-1])
         q = self.readout(h.transpose(-3, -2))
-        if self.config.inertia:  # the first two numbers of a motion are what is to be added to a position
+        if self.config.inertia:  # the first two numbers of a motion are a velocity
             m = q.base_dist
             velocity = nn.functional.pad(moves[1], (0, self.dims - 2)).clamp(-FASTEST, FASTEST)
             q = Normal(m.loc + velocity, m.scale).to_event(1)
         return q, Remembered(lstm, ends)
 
     def _reach(self) -> tuple[Tensor, Tensor]:
-        """The least and the greatest motions (dims,) that LSTM_mot can infer: its last hidden layer is tanh."""
+        """The least and the greatest motions (dims,) that LSTM_mot can infer, since its last hidden layer is tanh."""
         final = self.readout.get_submodule("body.loc")[-1]
         with torch.no_grad():
             reach = final.weight.abs().sum(-1)
@@ -146,10 +146,10 @@ class ResidualMOT(StateSpace):
 
 
 def _within(value: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
-    """Values cut off at bounds, with a gradient as if they were not: a path that hits one can learn to turn."""
+    """Clamp values to bounds with a straight-through gradient, so that a path at a bound can learn to turn."""
     return value + (torch.clamp(value, low, high) - value).detach()  # type: ignore[arg-type]
 
 
 def _at_most(bound: float, scale: Tensor) -> Tensor:
-    """Scales that never reach the bound, and keep their gradient."""
+    """Bound scales smoothly, so that they keep their gradient."""
     return bound * torch.tanh(scale / bound)

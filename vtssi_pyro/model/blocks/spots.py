@@ -1,8 +1,8 @@
-"""An attention for objects that stand out from a plain background: seen as spots, without learned networks.
+"""An attention for bright objects on a plain background, which finds them as spots, without learned networks.
 
-Learning to attend takes thousands of different frames, and one movie of a few hundred has not so many. Where objects
-are bright on black and of about one size, which preparation can see to, they are at the peaks of a blurred frame.
-Their looks, their motion and how sure all that is are learned as ever. Not in the paper.
+Learned attention needs thousands of different frames, more than one movie has. If objects are bright on black and of
+about one size, as the preparation of a movie makes them, they are at the peaks of a blurred frame. Their looks, their
+motion and all scales are learned as in other models. Not in the paper.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops.peaks import peaks
 from vtssi_pyro.ops.spatial import crop
 
-GAIN = 8.0  # of a peak's height over the level, relative to it: one half above counts as 0.98
+GAIN = 8.0  # slope of the count in a peak's height relative to the level: a peak one half above it counts as 0.98
 
 
 @ATTENTIONS.register("spots")
@@ -27,8 +27,8 @@ GAIN = 8.0  # of a peak's height over the level, relative to it: one half above 
 class SpotsConfig:
     """See :class:`Spots`."""
 
-    extent: float = 0.8  # of the object in its attention window, as a share of that
-    level: float = 0.3  # first height of a peak, in the blurred frame, that counts as one half
+    extent: float = 0.8  # size of the object as a share of its attention window
+    level: float = 0.3  # initial height of a peak in the blurred frame that counts as one half
     encoder: tuple[int, ...] = (256, 128)  # dense layers of the VAE's encoder
 
     def build(self, sizes: Sizes) -> "Spots":
@@ -39,8 +39,8 @@ class SpotsConfig:
 class Spots(PyroModule):
     """Attend to the highest peaks of the blurred frame.
 
-    q(c | x) counts the peaks by how far each is above a level, q(p | x) is around them, and q(s) is the same for
-    all objects: around the prior's mean, since the attention window only has to enclose them.
+    q(c | x) counts the peaks by their height above a level. q(p | x) is centred on the peaks. q(s) is the same for all
+    objects, around the prior's mean, since the attention window only has to enclose an object.
     """
 
     size_loc: Tensor
@@ -53,8 +53,8 @@ class Spots(PyroModule):
         self.register_buffer("size_scale", torch.full((2,), sizes.size_scale), persistent=False)
         self.log_scales = nn.Parameter(
             torch.tensor([0.1, 0.5, 0.5]).log()
-        )  # of c, s and p, the last two in prior deviations and pixels
-        self.window = nn.Parameter(torch.zeros(2))  # beside the size's prior mean, in its standard deviations
+        )  # scales of c, s and p, the last two in prior deviations and pixels
+        self.window = nn.Parameter(torch.zeros(2))  # shift of the size's prior mean, in prior deviations
         self.encoder = encoder(config.encoder, sizes)
 
     def infer_count(self, frames: Tensor) -> Independent:

@@ -1,4 +1,4 @@
-"""FIND without networks: every object's glimpse is matched against every frame. Not in the paper."""
+"""FIND without networks: template matching of every object's glimpse in every frame. Not in the paper."""
 
 import math
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ class TemplateConfig:
 
     kernel_side: int = 15
     sharpness: float = 8.0
-    rounds: int = 5  # of mutual exclusion between the objects; 0: each is searched on its own
-    strength: float = 10.0  # what the same place costs at first, nats
-    reach: float = 0.8  # of an object's exclusion, in units of half its size
-    floor: float = 0.05  # first scale of a position that is found for sure, frame coordinates
+    rounds: int = 5  # rounds of mutual exclusion between the objects; 0: each is searched on its own
+    strength: float = 10.0  # initial cost of a shared place, nats
+    reach: float = 0.8  # reach of an object's exclusion, in units of half its size
+    floor: float = 0.05  # initial scale of a position with certain evidence, frame coordinates
 
     def build(self, sizes: Sizes) -> "TemplateFIND":
         """See :class:`TemplateFIND`."""
@@ -37,19 +37,19 @@ class TemplateConfig:
 
 
 def kernel_side(frame_size: int) -> int:
-    """``TemplateConfig.kernel_side`` for frames of a side, pixels: as much of the frame as 15 are of 50."""
+    """``TemplateConfig.kernel_side`` for frames of this side, pixels: the same share of the frame as 15 of 50."""
     return int(0.3 * frame_size) | 1
 
 
 class TemplateFIND(FinderBase):
     """Match each object's decoded glimpse against the frames; the position is the expected place of the match.
 
-    FIND's convolution kernel is here the object itself: its glimpse, pasted at its inferred size. The objects keep each
-    other away (:func:`~vtssi_pyro.ops.exclusion.exclude`), and the softmax of what results gives the position's mean
-    (soft-argmax); its spread gives the scale. Only five numbers are learned, so it finds objects from the first step,
-    which is what makes short trainings work.
+    FIND's convolution kernel is here the object itself: its glimpse, pasted at its inferred size. The objects exclude
+    each other (:func:`~vtssi_pyro.ops.exclusion.exclude`). The softmax of the resulting map gives the position's mean
+    (soft-argmax), and its spread gives the scale. Only five numbers are learned, so the search finds objects from the
+    first step, and short trainings suffice.
 
-    Not in the paper; stands in for :class:`FIND` without any other change.
+    Not in the paper; replaces :class:`FIND` without any other change.
     """
 
     registers = True
@@ -63,14 +63,14 @@ class TemplateFIND(FinderBase):
                 f"the template's side must be odd, so that it has a centre; found {config.kernel_side}"
             )
         self.log_sharpness = nn.Parameter(torch.tensor(math.log(config.sharpness)))
-        self.rivalry = nn.Parameter(torch.tensor(0.0))  # how a place counts where the others match, too
+        self.rivalry = nn.Parameter(torch.tensor(0.0))  # weight of the other objects' matches at a place
         self.log_strength = nn.Parameter(torch.tensor(math.log(config.strength)))
         self.spread = nn.Parameter(torch.tensor([0.0, math.log(config.floor)]))
 
     def look(
         self, picture: Picture, frames: Tensor, objects: Objects, before: Detections | None = None
     ) -> Sight:
-        """q(p_t | x_t, s, d) of all frames, batch (..., B, T, N, 2): every frame is searched on its own."""
+        """q(p_t | x_t, s, d) of all frames, batch (..., B, T, N, 2); every frame is searched on its own."""
         del before
         return Sight(self.locate(self.search(picture, frames, objects)))
 
@@ -81,10 +81,10 @@ class TemplateFIND(FinderBase):
         return Normal(q.loc[..., index, :, :], q.scale[..., index, :, :]).to_event(1)
 
     def search(self, picture: Picture, frames: Tensor, objects: Objects) -> Tensor:
-        """Where each object is in each frame: logits (..., B, T, N, h, w) of the cells of the halved frame.
+        """Logits (..., B, T, N, h, w) of each object's place in each frame, over the cells of the halved frame.
 
         Args:
-            picture: shows what the objects look like.
+            picture: decodes the objects' looks.
             frames: (B, T, C, H, W), intensities in [0, 1].
             objects: draws; description (..., B, N, D).
         """
@@ -106,7 +106,7 @@ class TemplateFIND(FinderBase):
         return correlate_template(frames, template)
 
     def exclude(self, logits: Tensor, objects: Objects) -> Tensor:
-        """The same with the objects keeping each other away."""
+        """The logits after mutual exclusion of the objects."""
         grid = self._grid(logits.shape[-2], logits), self._grid(logits.shape[-1], logits)
         reach = (self.config.reach * objects.size.detach().clamp(*SIZE_LIMITS)).unsqueeze(-3)
         active = self.active(objects)
@@ -118,7 +118,7 @@ class TemplateFIND(FinderBase):
         number = counting.expected_number(objects.count, num_objects)
         return counting.active(number, num_objects).to(objects.size).unsqueeze(-2)
 
-    @torch.no_grad()  # the decoder learns from reconstructions, not from being easy to find
+    @torch.no_grad()  # the decoder learns from reconstructions alone, not from the search
     def _template(self, picture: Picture, objects: Objects) -> tuple[Tensor, Tensor]:
         """The object as a kernel (..., N, C, h, w) of half the resolution, zero mean and unit norm; and its norm."""
         side = 2 * self.config.kernel_side
