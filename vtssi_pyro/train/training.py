@@ -127,6 +127,7 @@ def check(config: Config, learned: Dataset, group: Group = ALONE) -> None:
             "is of variant vtssi"
         )
     tracker = _built(config)
+    known = _known(tracker)
     for stage in config.train.stages:
         where = f"train.stages.{stage.name}"
         for key in ("batch", "cache"):
@@ -139,8 +140,8 @@ def check(config: Config, learned: Dataset, group: Group = ALONE) -> None:
             raise UsageError(
                 f"{where}.objective: expected one of {', '.join(OBJECTIVES)}, found {stage.objective!r}"
             )
-        for name in set(stage.blocks) - _known(tracker):
-            raise UsageError(f"{where}.blocks: expected some of {', '.join(SLOTS)}, found {name!r}")
+        if unknown := [name for name in stage.blocks if name not in known]:
+            raise UsageError(f"{where}.blocks: expected some of {', '.join(SLOTS)}, found {unknown[0]!r}")
         if not any(parameters_of(tracker, name) for name in stage.blocks or ("",)):
             raise UsageError(
                 f"{where}: variant {config.variant} has nothing to train in {', '.join(stage.blocks)}"
