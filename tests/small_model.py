@@ -11,7 +11,7 @@ from vtssi_pyro.model.blocks.template import TemplateConfig
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.interfaces import Motion
-from vtssi_pyro.model.program import ahead, stacked
+from vtssi_pyro.model.program import evolve, stacked
 from vtssi_pyro.types import Latents, State
 
 K = M = 3
@@ -53,4 +53,4 @@ def positions(latents: Latents) -> Tensor:
 def rolled_out(motion: Motion, start: State, horizon: int) -> State:
     """Modes of the next frames, (..., horizon, N, dims), by site."""
     with mode():
-        return stacked(ahead(motion, start, horizon))
+        return stacked(evolve(motion, range(1, horizon + 1), start, start["position"]))

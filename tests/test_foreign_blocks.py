@@ -18,15 +18,16 @@ from vtssi_pyro.errors import UsageError
 from vtssi_pyro.model.blocks.air import AdditiveConfig, AdditivePicture, CountedScene, SceneConfig
 from vtssi_pyro.model.blocks.find import FinderBase
 from vtssi_pyro.model.blocks.mot import StateSpace
-from vtssi_pyro.model.config import ModelConfig
-from vtssi_pyro.model.interfaces import Picture, Sight
+from vtssi_pyro.model.blocks.template import TemplateConfig
+from vtssi_pyro.model.config import ModelConfig, TestTime
+from vtssi_pyro.model.interfaces import Picture, Predict, Sight
 from vtssi_pyro.model.kinds import SLOTS
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops.peaks import peaks
 from vtssi_pyro.train import batches
 from vtssi_pyro.train.config import Config
-from vtssi_pyro.train.presets import PRESETS
-from vtssi_pyro.types import Detections, Objects, Plates, Pose, State
+from vtssi_pyro.train.presets import FAST, PRESETS
+from vtssi_pyro.types import Detections, Objects, Plates, Pose, Site, State
 
 
 @pytest.fixture(autouse=True)
@@ -148,8 +149,9 @@ class Drifting(FinderBase):
     ) -> Sight:
         return Sight(peaks(frames, self.size, 1)[0])  # (B, T, 1, 2)
 
-    def step(self, sight: Sight, index: int, previous: Tensor) -> Independent:
-        mean = previous + self.step_size * (sight.evidence[..., index, :, :] - previous)
+    def step(self, sight: Sight, index: int, previous: State, predict: Predict | None = None) -> Independent:
+        place = previous["position"]
+        mean = place + self.step_size * (sight.evidence[..., index, :, :] - place)
         return Normal(mean, torch.full_like(mean, 0.1)).to_event(1)
 
 
@@ -207,6 +209,62 @@ class RepellingConfig(GlideConfig):
         return Repelling(self, sizes)
 
 
+class Turning(Glide):
+    """Objects turn by as much as they have moved sideways, and the state of its motion has a name of its own."""
+
+    def __init__(self, config: "TurningConfig", sizes: Sizes) -> None:
+        super().__init__(config, sizes)
+        self.sites = (self.sites[0], Site("velocity", 2))
+
+    def transition(self, previous: State) -> dict[str, Independent]:
+        density = super().transition({**previous, "motion": previous["velocity"]})
+        return {"position": density["position"], "velocity": density["motion"]}
+
+    def pose(self, objects: Objects, states: State, presence: Tensor) -> Pose:
+        pose = super().pose(objects, states, presence)
+        return pose._replace(angle=pose.position[..., 0])
+
+
+@dataclass(frozen=True)
+class TurningConfig(GlideConfig):
+    def build(self, sizes: Sizes) -> Turning:
+        return Turning(self, sizes)
+
+
+class Peaky(FinderBase):
+    """A finder that looks at the brightest place alone, and lets test time refine it."""
+
+    registers = True
+
+    def __init__(self, config: "PeakyConfig", sizes: Sizes) -> None:
+        super().__init__()
+        self.config, self.num_objects = config, sizes.num_objects
+        self.log_scale = nn.Parameter(torch.tensor(-2.0))
+        self.register_buffer("size", torch.tensor(sizes.size_loc), persistent=False)
+
+    def look(
+        self, picture: Picture, frames: Tensor, objects: Objects, before: Detections | None = None
+    ) -> Sight:
+        place = peaks(frames, self.size, self.num_objects)[0]  # (B, T, N, 2)
+        place = place.expand(*objects.size.shape[:-3], *place.shape)
+        return Sight(Normal(place, self.log_scale.exp().expand_as(place)))
+
+    def step(self, sight: Sight, index: int, previous: State, predict: Predict | None = None) -> Independent:
+        q = sight.evidence
+        return Normal(q.loc[..., index, :, :], q.scale[..., index, :, :]).to_event(1)
+
+
+@dataclass(frozen=True)
+class PeakyConfig:
+    def build(self, sizes: Sizes) -> Peaky:
+        return Peaky(self, sizes)
+
+
+OTHERS = {
+    "interacting motion": ("motion", RepellingConfig),
+    "turning motion": ("motion", TurningConfig),
+    "registering finder": ("finder", PeakyConfig),
+}
 FOREIGN: dict[str, tuple[str, type]] = {
     "scene": ("two", TwoConfig),
     "attention": ("bright", BrightConfig),
@@ -220,23 +278,32 @@ SMALL = replace(small(), frame_size=SIDE)
 STEPS = {"objects": 4, "search": 3, "motion": 4, "joint": 2}
 
 
+PLAIN = SMALL.test_time  # the extras of test time are off, or as recipes have them
+EAGER = replace(FAST.test_time, settled=3)
+
+
 def recipe(model: ModelConfig) -> Config:
     """The quick recipe, in a few steps, for another model."""
     config = PRESETS["quick"]("vtssi")
+    refined = model.test_time.refine > 0
     stages = tuple(
-        replace(stage, steps=STEPS[stage.name], batch=4, cache=8, refined=False)
+        replace(stage, steps=STEPS[stage.name], batch=4, cache=8, refined=stage.refined and refined)
         for stage in config.train.stages
         if any(True for _ in stage.blocks)
     )
     return replace(config, model=model, train=replace(config.train, stages=stages), calibration=0)
 
 
-@pytest.mark.parametrize("slot", [*FOREIGN, "interacting motion"])
-def test_it_is_fitted_kept_loaded_and_tracks(slot: str, tmp_path: Path, blobs: Any) -> None:
+@pytest.mark.parametrize("test_time", [PLAIN, EAGER], ids=["plain", "eager"])
+@pytest.mark.parametrize("slot", [*FOREIGN, "interacting motion", "turning motion", "registering finder"])
+def test_it_is_fitted_kept_loaded_and_tracks(
+    slot: str, test_time: TestTime, tmp_path: Path, blobs: Any
+) -> None:
     frames = blobs(num_sequences=12, length=7, side=SIDE).float()
-    name, config = ("motion", RepellingConfig) if slot == "interacting motion" else (slot, FOREIGN[slot][1])
+    name, config = OTHERS.get(slot) or (slot, FOREIGN[slot][1])
     register(name, config.__name__)(config)
-    model = replace(SMALL, **{name: config()})
+    finder = TemplateConfig(kernel_side=5) if test_time is EAGER else SMALL.finder
+    model = replace(SMALL, **{"finder": finder, name: config()}, test_time=test_time)
 
     fitted = fit(frames, recipe(model), run=tmp_path / "run")
     again = load(tmp_path / "run")
@@ -343,3 +410,48 @@ def test_a_tracker_made_by_hand_is_fitted_from_where_it_is(tmp_path: Path, blobs
     tracker.scene.size = DiagNormal((0.5, 0.5), 0.2)
     with pytest.raises(UsageError, match="size"):
         fit(frames, tracker, changes=changes, run=tmp_path / "other")
+
+
+def test_a_pose_of_ones_own_reaches_every_picture_that_is_drawn(blobs: Any) -> None:
+    """Those of the search, of hypotheses and of refinement, too; and its transition is what predicts."""
+    model = replace(SMALL, finder=TemplateConfig(kernel_side=5), motion=TurningConfig(), test_time=EAGER)
+    torch.manual_seed(0)
+    tracker, poses, calls = build(model).eval(), [], []
+    layers, transition = tracker.picture.layers, tracker.motion.transition
+
+    def spied(pose: Pose, objects: Objects) -> Tensor:
+        poses.append(pose)
+        return layers(pose, objects)
+
+    def counted(previous: State) -> dict[str, Independent]:
+        calls.append(previous)
+        return transition(previous)
+
+    tracker.picture.layers, tracker.motion.transition = spied, counted
+    forecast(tracker, blobs(num_sequences=3, length=6, side=SIDE).float(), horizon=4)
+    assert len(poses) > 5
+    assert all(torch.equal(pose.angle, pose.position[..., 0]) for pose in poses)
+    assert len(calls) == 6 - M + 4
+
+
+class Leaving(Glide):
+    """Objects are gone from the third frame on."""
+
+    def pose(self, objects: Objects, states: State, presence: Tensor) -> Pose:
+        pose = super().pose(objects, states, presence)
+        here = torch.arange(pose.position.shape[-3]) < 2
+        return pose._replace(presence=pose.presence * here.unsqueeze(-1))
+
+
+def test_presence_of_ones_own_reaches_the_tracks(blobs: Any) -> None:
+    """An object that its pose takes away is absent from its track, unseen and unpainted."""
+    tracker = build(SMALL).eval()
+    with torch.no_grad():
+        tracker.attention.counter.body.loc[-1].bias[:] = 5.0  # sure of two objects
+    tracker.motion = Leaving(GlideConfig(), SMALL)
+    told = track(tracker, blobs(num_sequences=3, length=6, side=SIDE).float())
+    assert told.tracks.present[:, :2].all()
+    assert not told.tracks.present[:, 2:].any()
+    assert told.tracks.position[:, 2:].isnan().all()
+    assert told.tracks.confidence[:, 2:].eq(0).all()
+    assert told.frames[:, 2:].eq(0).all()

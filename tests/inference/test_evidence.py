@@ -1,6 +1,5 @@
-"""The evidence that chooses among hypotheses is an ELBO of a program, at the modes, but for the noise's constant."""
+"""The evidence that chooses among hypotheses is an ELBO of a program, at the modes."""
 
-import math
 from dataclasses import replace
 
 import pytest
@@ -41,18 +40,18 @@ def part(hypothesis: Hypothesis, i: int) -> Hypothesis:
 
 
 def bound(program: Program, frames: Tensor) -> Tensor:
-    """The ELBO of a program at the modes, less the constant of its likelihood; of all sequences together."""
-    constant = frames.numel() * (math.log(program.picture.noise) + 0.5 * math.log(2 * math.pi))
+    """The ELBO of a program at the modes, of all sequences together."""
     with mode():
         terms = Elbo(analytic=True).terms(program.model, program.guide, frames)
-    return sum(terms.values()) + constant
+    return sum(terms.values())
 
 
 def searched(tracker: Tracker, frames: Tensor, objects: Objects) -> list[Independent]:
     """q of the position in every frame, each at the mode of the one before."""
     sight, q = tracker.finder.look(tracker.picture, frames, objects), list[Independent]()
     for t in range(frames.shape[1]):
-        q.append(tracker.finder.step(sight, t, q[-1].mode if q else torch.zeros_like(objects.size)))
+        previous = q[-1].mode if q else torch.zeros_like(objects.size)
+        q.append(tracker.finder.step(sight, t, {"position": previous}))
     return q
 
 

@@ -20,9 +20,10 @@ from vtssi_pyro.model.blocks.rect import ClearestFrameConfig, CountRECTConfig, F
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.handlers import mode, propose
+from vtssi_pyro.model.interfaces import Predict
 from vtssi_pyro.model.program import ORDERS, Tracker, build
 from vtssi_pyro.ops.channels import channelled
-from vtssi_pyro.types import Anneal, Detections
+from vtssi_pyro.types import Anneal, Detections, State
 
 M = 3
 CONSENSUSES = {
@@ -84,7 +85,7 @@ def by_hand(tracker: Tracker, frames: Tensor) -> Tensor:
     for t in range(1, frames.shape[1] + 1):
         if t > 1 or position is None:
             before = path[-1] if path else torch.zeros_like(objects.size)
-            found = tracker.finder.step(sight, t - 1, before).mode
+            found = tracker.finder.step(sight, t - 1, {"position": before}).mode
         else:
             found = position
         detected = Detections(found.unsqueeze(1))
@@ -119,13 +120,14 @@ def test_modes_frame_by_frame_are_the_loop_of_appendix_a(
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_the_finder_is_told_where_objects_were(order: str, tiny, frames: Tensor, monkeypatch) -> None:
-    """The final position of the frame before, frame by frame; else the one proposed for it."""
-    tracker, told = tiny(config=replace(small(), order=order)), {}
+    """The final state of the frame before, and the prior's density of the next, frame by frame; else a proposal."""
+    tracker, told, expected = tiny(config=replace(small(), order=order)), {}, {}
     proposals, step = propose(), tracker.finder.step
 
-    def spy(sight, index: int, previous: Tensor):
-        told[index + 1] = previous
-        return step(sight, index, previous)
+    def spy(sight, index: int, previous: State, predict: Predict | None = None):
+        told[index + 1] = previous["position"]
+        expected[index + 1] = predict and predict()
+        return step(sight, index, previous, predict)
 
     monkeypatch.setattr(tracker.finder, "step", spy)
     monkeypatch.setattr(vtssi_pyro.model.program, "propose", lambda: proposals)
@@ -139,6 +141,14 @@ def test_the_finder_is_told_where_objects_were(order: str, tiny, frames: Tensor,
         )
         assert torch.equal(told[t], final if order == "frame-by-frame" else proposed)
         assert torch.equal(final, proposed) == (t - 1 <= M)
+    if order == "proposals-first":
+        assert set(expected.values()) == {None}
+        return
+    model = poutine.trace(poutine.replay(tracker.model, trace=trace)).get_trace(frames)
+    for t, density in expected.items():
+        prior = model.nodes[f"position_{t}"]["fn"].base_dist
+        torch.testing.assert_close(density.base_dist.loc, prior.loc)
+        torch.testing.assert_close(density.base_dist.scale, prior.scale)
 
 
 @pytest.mark.parametrize("search", ["template", "following"])

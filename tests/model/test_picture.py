@@ -297,7 +297,7 @@ def test_an_object_is_found_by_its_colour(search: str, tiny, frames: Tensor) -> 
 
         def found(seen: Tensor) -> Tensor:
             sight = tracker.finder.look(tracker.picture, seen, objects)
-            return tracker.finder.step(sight, 2, 0 * objects.size).mean
+            return tracker.finder.step(sight, 2, {"position": 0 * objects.size}).mean
 
         before = found(x)
         for channel in range(3):

@@ -59,7 +59,7 @@ def test_a_finder_is_causal_given_the_objects(find: str, tiny, frames: Tensor) -
             sight = tracker.finder.look(tracker.picture, channelled(x), objects)
             path = [torch.zeros_like(objects.size)]
             for t in range(x.shape[1]):
-                path.append(tracker.finder.step(sight, t, path[-1]).mode)
+                path.append(tracker.finder.step(sight, t, {"position": path[-1]}).mode)
             return torch.stack(path[1:], 1)
 
         before = locate(frames)

@@ -140,7 +140,8 @@ class Spinning(RandomWalk):
         return seen
 
     def pose(self, objects, states: State, presence: Tensor) -> Pose:
-        return super().pose(objects, states, presence)._replace(angle=states["angle"].squeeze(-1))
+        pose, angle = super().pose(objects, states, presence), states.get("angle")
+        return pose if angle is None else pose._replace(angle=angle.squeeze(-1))
 
 
 @pytest.mark.parametrize("order", ORDERS)

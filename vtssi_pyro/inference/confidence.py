@@ -1,13 +1,15 @@
 """The confidence of tracks: the share of the frames that each object explains."""
 
+import torch
 from torch import Tensor
 
-from vtssi_pyro.model.interfaces import Motion, Picture
-from vtssi_pyro.ops import counting
+from vtssi_pyro.model.interfaces import Picture
+from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.types import Appearance, Detections, Objects, Pose, State
 
 # Factors on an object's brightness in a frame: light changes and dyes bleach, by up to a half.
 DIMMEST, BRIGHTEST = 0.5, 2.0
+NOTHING = 1e-6  # squared error, of full scale, that is too little to be explained: a pixel in a thousandth
 
 
 def looks(picture: Picture, objects: Objects, found: Detections) -> Appearance:
@@ -15,17 +17,16 @@ def looks(picture: Picture, objects: Objects, found: Detections) -> Appearance:
     return found.appearance or picture.appearance(objects)
 
 
-def counted_pose(motion: Motion, objects: Objects, states: State, appearance: Appearance) -> Pose:
+def counted_pose(tracker: Tracker, objects: Objects, states: State, appearance: Appearance) -> Pose:
     """Pose of the objects that are counted, each wholly present.
 
     Args:
-        motion: says what its states mean, and perhaps how looks change.
+        tracker: its scene counts; its motion says what states mean, and perhaps how looks change.
         objects: draws.
         states: (..., T, N, dims) by site.
         appearance: of the objects, where the motion does not say it.
     """
-    present = counting.present(objects.count, objects.size.shape[-2]).to(objects.size)
-    pose = motion.pose(objects, states, present)
+    pose = tracker.motion.pose(objects, states, tracker.scene.present(objects).to(objects.size))
     if pose.appearance is not None:
         return pose
     return pose._replace(appearance=appearance.glimpses.unsqueeze(-5))
@@ -36,7 +37,8 @@ def explained_share(x: Tensor, picture: Picture, pose: Pose, objects: Objects) -
 
     Let r_i be the residual without object i, and g_i the layer of i, on the pixels that i paints. Then
     confidence_i = 1 - sum (r_i - a g_i)^2 / sum r_i^2, clipped to [0, 1], with the brightness a in [0.5, 2] that
-    maximises it. It is near 1 if the object explains its pixels, and near 0 if the object is hidden or gone.
+    maximises it. It is near 1 if the object explains its pixels, near 0 if the object is hidden or gone, and 0 if it
+    paints nothing but black.
 
     Args:
         x: frames (B, T, C, H, W), intensities in [0, 1].
@@ -56,4 +58,5 @@ def explained_share(x: Tensor, picture: Picture, pose: Pose, objects: Objects) -
     left, whole = (
         (share * rest.square()).sum((-3, -2, -1)) for rest in (without - brightness * each, without)
     )
-    return rendered, (1 - left / whole.clamp_min(1e-6)).clamp(0, 1)
+    explained = (1 - left / whole.clamp_min(NOTHING)).clamp(0, 1)
+    return rendered, explained.where(whole > NOTHING, torch.zeros_like(explained))

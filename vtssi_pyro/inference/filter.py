@@ -14,24 +14,23 @@ from vtssi_pyro.errors import UsageError
 from vtssi_pyro.inference.confidence import counted_pose, explained_share, looks
 from vtssi_pyro.inference.hypotheses import Settled, select_hypothesis
 from vtssi_pyro.model.config import TestTime
-from vtssi_pyro.model.handlers import fuse, mode, temper
+from vtssi_pyro.model.handlers import mode, record, temper
 from vtssi_pyro.model.interfaces import predictive
 from vtssi_pyro.model.program import (
     ONE_AT_A_TIME,
     Tracker,
-    ahead,
     at_once,
     evaluating,
+    evolve,
     fold,
     stacked,
 )
 from vtssi_pyro.model.sites import POSITION
-from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.ops.spatial import size_to_pixels, to_pixels
 from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
-from vtssi_pyro.types import Appearance, Chain, Latents, Objects
+from vtssi_pyro.types import Appearance, Chain, Latents, Objects, Pose
 
 WINDOW = 64  # largest number of frames that the model sees at a time; more would only take more memory
 TIDIED = 4  # batches after which freed memory is given back, which costs as much as part of a batch
@@ -129,23 +128,23 @@ class Filter:
         assert chain is not None, "the first frames have not been read"
         size = (self.tracker.picture.frame_size,) * 2
         with _quiet(self.tracker):
-            with mode(), fuse({}, lambda msg: None, self.program.rule) as record:
-                states = ahead(self.tracker.motion, chain.state, horizon)
             picture, motion, objects = self.tracker.picture, self.tracker.motion, chain.objects
+            times = range(1, horizon + 1)
+            with mode(), record() as sampled:
+                states = evolve(motion, times, chain.state, objects.size)
             appearance = looks(picture, objects, chain.found)
-            pose = counted_pose(motion, objects, stacked(states), appearance)
+            pose = counted_pose(self.tracker, objects, stacked(states), appearance)
             rendered = picture.draw(pose, objects)
-            position = pose.position
-            unknown = position.new_full(position.shape[:-1], torch.nan)
-            scale = torch.stack([record.densities[POSITION.at(t + 1)].stddev for t in range(horizon)], -3)
-            tracks = self._tracks(objects, position, scale, appearance, unknown)
+            unknown = pose.position.new_full(pose.position.shape[:-1], torch.nan)
+            scale = torch.stack([sampled.densities[POSITION.at(t)].stddev for t in times], -3)
+            tracks = self._tracks(objects, pose, scale, appearance, unknown)
             if num_samples:
                 with temper(temperature):
                     drawn = {
                         name: pyro.sample(name, q.expand((num_samples, *q.batch_shape)))
                         for name, q in chain.q.items()
                     }
-                    paths = ahead(self.tracker.motion, drawn, horizon)
+                    paths = evolve(motion, times, drawn, objects.size)
                 path = torch.stack([state["position"] for state in paths], -3)
                 samples = to_pixels(path + self._box(objects, appearance)[0].unsqueeze(-3), size)
                 tracks = tracks._replace(
@@ -155,14 +154,14 @@ class Filter:
 
     def _estimate(self, x: Tensor, latents: Latents) -> Estimate:
         objects = latents.objects
-        picture, motion = self.tracker.picture, self.tracker.motion
+        picture = self.tracker.picture
         appearance = looks(picture, objects, latents.chain.found)
-        pose = counted_pose(motion, objects, stacked(latents.states), appearance)
+        pose = counted_pose(self.tracker, objects, stacked(latents.states), appearance)
         observed = fold(x) if self.tracker.per_frame else x
         rendered, confidence = explained_share(observed, picture, pose, objects)
         densities = (latents.densities[POSITION.at(t + 1)] for t in range(pose.position.shape[-3]))
         scale = torch.stack([q.stddev for q in densities], -3)
-        tracks = self._tracks(objects, pose.position, scale, appearance, confidence)
+        tracks = self._tracks(objects, pose, scale, appearance, confidence)
         if self.tracker.per_frame:  # every frame was a sequence of its own
             tracks = Tracks._make(
                 value if value is None else value.reshape(*x.shape[:2], *value.shape[2:]) for value in tracks
@@ -172,14 +171,13 @@ class Filter:
         return Estimate(tracks, rendered.reshape(x.shape), descriptions)
 
     def _tracks(
-        self, objects: Objects, position: Tensor, scale: Tensor, appearance: Appearance, confidence: Tensor
+        self, objects: Objects, pose: Pose, scale: Tensor, appearance: Appearance, confidence: Tensor
     ) -> Tracks:
-        """Tracks (b, T, N, ...) in pixels of positions (b, T, N, 2) in frame coordinates."""
+        """Tracks (b, T, N, ...) in pixels of a pose in frame coordinates; who is present by more than half is."""
         size = (self.tracker.picture.frame_size,) * 2
         offset, box = self._box(objects, appearance)
-        present = counting.present(objects.count, position.shape[-2])
-        present = present.unsqueeze(-2).expand(position.shape[:-1])
-        centre = to_pixels(position + offset.unsqueeze(-3), size)
+        present = pose.presence.expand(pose.position.shape[:-1]) > 0.5
+        centre = to_pixels(pose.position + offset.unsqueeze(-3), size)
         return Tracks(
             position=centre.where(present.unsqueeze(-1), torch.nan),
             present=present,

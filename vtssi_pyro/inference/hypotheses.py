@@ -22,7 +22,7 @@ from vtssi_pyro.model.interfaces import Attention
 from vtssi_pyro.model.program import Program, Tracker
 from vtssi_pyro.model.sites import POSITION, draw
 from vtssi_pyro.ops import counting
-from vtssi_pyro.types import Appearance, Detections, Objects, Plates, Pose
+from vtssi_pyro.types import Appearance, Detections, Objects, Plates
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def log_evidence(
 ) -> tuple[Detections, Tensor]:
     """Compute the objects' places and the evidence (B,) of a hypothesis, nats: likelihood less the objects' KL terms.
 
-    The evidence is the ELBO at the modes, but for a constant, of the program with this hypothesis as its consensus and
+    The evidence is the ELBO at the modes of the program with this hypothesis as its consensus and
     a random walk as its motion. In the first frame of a run, and after it was hidden, an object may appear anywhere.
 
     Args:
@@ -157,16 +157,16 @@ def log_evidence(
     sight = program.finder.look(picture, frames, objects)
     q, previous = [], torch.zeros_like(objects.size)
     for t in range(frames.shape[1]):
-        q.append(program.finder.step(sight, t, previous))
+        q.append(program.finder.step(sight, t, {"position": previous}))
         previous = q[-1].mode
     position = torch.stack([density.mode for density in q], -3)
     appearance = sight.appearance or picture.appearance(objects)
-    present = counting.present(objects.count, position.shape[-2])
+    present = program.scene.present(objects)
     visible = program.finder.visible(frames, appearance.glimpses, position, objects) > 0  # (B, T, N)
-    pose = Pose(position, objects.size, (visible & present.unsqueeze(-2)).to(position))
-    pose = pose._replace(appearance=appearance.glimpses.unsqueeze(-5))
-    left = frames - picture.draw(pose, objects)
-    fit = left.square().sum((-4, -3, -2, -1)) / (2 * picture.noise**2)
+    pose = program.motion.pose(objects, {"position": position}, present.to(position))
+    shown = (visible & present.unsqueeze(-2)).to(position)
+    pose = pose._replace(presence=shown, appearance=appearance.glimpses.unsqueeze(-5))
+    fit = picture.likelihood(picture.draw(pose, objects)).log_prob(frames).sum(-1)
     scene = program.scene
     cost = _divergence(hypothesis.count, scene.count(0.0)).squeeze(-1)
     for density, prior in ((hypothesis.size, scene.size()), (hypothesis.description, scene.description())):
@@ -176,7 +176,7 @@ def log_evidence(
         on, anew = (_divergence(density, walk.walk(p, objects.size)) for p in (place, None))
         cost = cost + (on.where(before & (t % run > 0), anew) * visible[..., t, :]).sum(-1)
         place, before = position[..., t, :, :], visible[..., t, :]
-    return Detections(position, appearance), -(fit + cost)
+    return Detections(position, appearance), fit - cost
 
 
 def _divergence(q: Distribution, p: Distribution) -> Tensor:

@@ -50,7 +50,18 @@ class propose(Messenger):
         self.sites[msg["name"]] = Proposal(msg["fn"], msg["value"])
 
 
-class fuse(Messenger):
+class record(Messenger):
+    """Record the densities that are sampled from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.densities: dict[str, Distribution] = {}  # by site name
+
+    def _pyro_post_sample(self, msg: Message) -> None:
+        self.densities[msg["name"]] = msg["fn"]
+
+
+class fuse(record):
     """At each site with a proposal, sample from its combination with the prior of the program.
 
     Args:
@@ -63,7 +74,6 @@ class fuse(Messenger):
     def __init__(self, proposals: Mapping[str, Proposal], weight: Weight, rule: Rule) -> None:
         super().__init__()
         self.proposals, self.weight, self.rule = proposals, weight, rule
-        self.densities: dict[str, Distribution] = {}  # the sampled densities, by site name
 
     def _pyro_sample(self, msg: Message) -> None:
         proposal = self.proposals.get(msg["name"])
@@ -74,9 +84,6 @@ class fuse(Messenger):
             msg["fn"], msg["value"] = proposal
         else:
             msg["fn"] = self.rule(msg["fn"], proposal.fn, weight)
-
-    def _pyro_post_sample(self, msg: Message) -> None:
-        self.densities[msg["name"]] = msg["fn"]
 
 
 class mode(Messenger):

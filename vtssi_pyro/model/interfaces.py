@@ -35,6 +35,9 @@ class Scene(Protocol):
         Within the context plates and mask are open for the sites of the frames.
         """
 
+    def present(self, objects: Objects) -> Tensor:
+        """Whether each object counts at test time, (..., B, N) bool; called by inference for tracks and evidence."""
+
     def presence(self, objects: Objects) -> Tensor:
         """Presence of each object, in [0, 1], (..., B, N); called by the program for the picture's pose."""
 
@@ -60,7 +63,6 @@ class Picture(Protocol):
     config: Buildable
     frame_size: int  # H = W, pixels
     channels: int  # C
-    noise: float  # sigma_L, as a share of full scale: the scale of a pixel's error in the evidence
 
     def decode(self, description: Tensor) -> Tensor:
         """Glimpses (..., C, G, G) in [0, 1] from descriptions (..., D)."""
@@ -81,7 +83,7 @@ class Picture(Protocol):
         """Rendered frames without each object, (..., T, N, C, H, W); called by confidence and refinement."""
 
     def likelihood(self, mean: Tensor) -> Distribution:
-        """p(x | mean), batch (...), event (C, H, W)."""
+        """p(x | mean), batch (...), event (C, H, W); called by the program and by the evidence of hypotheses."""
 
     def appearance(self, objects: Objects) -> Appearance:
         """Glimpses and tight boxes by the objects' descriptions; called if frames have not settled the looks."""
@@ -113,6 +115,9 @@ class Consensus(Protocol):
         """
 
 
+Predict = Callable[[], Independent]  # makes a density of the position, batch (..., B, N), event (2,)
+
+
 class Sight(NamedTuple):
     """A finder's evidence from all frames, which ``step`` turns into proposals."""
 
@@ -122,7 +127,14 @@ class Sight(NamedTuple):
 
 
 class Finder(Protocol):
-    """The search for known objects: all frames at once (``look``), then each (``step``); called by the program."""
+    """The search for known objects: all frames at once (``look``), then each (``step``).
+
+    It is called by the program, and by the evidence of hypotheses.
+    """
+
+    @property
+    def config(self) -> Buildable:
+        """Its configuration, a registered one."""
 
     @property
     def K(self) -> int:
@@ -133,14 +145,16 @@ class Finder(Protocol):
     ) -> Sight:
         """Evidence of frames (B, T, C, H, W); ``before``: detections of the frames before these."""
 
-    def step(self, sight: Sight, index: int, previous: Tensor) -> Independent:
+    def step(self, sight: Sight, index: int, previous: State, predict: Predict | None = None) -> Independent:
         """q(p_t | p_{t-1}, x_t, s, d), batch (..., B, N), event (2,), frame coordinates.
 
         Args:
             sight: the evidence of these frames.
             index: the frame's index among these, from 0.
-            previous: position (..., B, N, 2) in the frame before: the proposed one, or the final one in the
-                frame-by-frame order; 0 before the first frame.
+            previous: state of the frame before, by site: the proposed position, or all final variables in the
+                frame-by-frame order; position 0 before the first frame.
+            predict: makes the density that the motion gives the position, given ``previous``; None if the proposals
+                of all frames come before the first final variable.
         """
 
     @property
@@ -187,11 +201,18 @@ class Motion(Protocol):
         ``like``: sizes (..., B, N, 2), for shape, dtype and device.
         """
 
+    def predict(self, t: int, previous: State | None, like: Tensor, warmup: int) -> Independent:
+        """The density from which :meth:`model` draws the position of frame t; for finders, frame by frame."""
+
     def walk(self, position: Tensor | None, like: Tensor) -> Independent:
         """The random walk's density of a position given the one before, (..., B, N, 2), or of the first."""
 
     def pose(self, objects: Objects, states: State, presence: Tensor) -> Pose:
-        """The objects' pose for the picture, from states (..., T, N, dims) and ``presence`` (..., N)."""
+        """The objects' pose for the picture, from states (..., T, N, dims) and ``presence`` (..., N).
+
+        While objects are still searched for, the states hold positions alone: the pose then leaves out the fields that
+        other sites decide. Called by the likelihood, hypotheses, refinement, confidence and tracks.
+        """
 
     def guide(
         self, picture: Picture, objects: Objects, found: Detections, first: int, warmup: int, memory: Any

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import RLock
 from typing import Any
 
@@ -16,7 +17,7 @@ from vtssi_pyro.model.blocks.mot import RandomWalk
 from vtssi_pyro.model.blocks.registered import Registered
 from vtssi_pyro.model.config import VARIANTS, ModelConfig, TestTime
 from vtssi_pyro.model.handlers import Rule, fuse, mode, propose
-from vtssi_pyro.model.interfaces import Attention, Consensus, Finder, Motion, Picture, Scene
+from vtssi_pyro.model.interfaces import Attention, Consensus, Finder, Motion, Picture, Predict, Scene
 from vtssi_pyro.model.kinds import SLOTS
 from vtssi_pyro.model.nn import unregistered
 from vtssi_pyro.model.sites import POSITION, draw, is_intermediate, moment
@@ -89,14 +90,9 @@ class Program:
             chain: the chain to continue, whose objects are not drawn again; None: a new chain.
             before: called before every frame with its number and the state before it.
         """
-        state, states = chain and chain.state, []
         with self.scene.model(plates, anneal, chain and chain.objects) as objects:
-            for t in pyro.markov(times):
-                if before is not None:
-                    before(t, state)
-                state = self.motion.model(t, state, objects.size, warmup)
-                states.append(state)
-        return objects, states
+            start = chain and chain.state
+            return objects, evolve(self.motion, times, start, objects.size, warmup, before)
 
     def likelihood(
         self, plates: Plates, objects: Objects, states: list[State], frames: Tensor, anneal: Anneal = TRAINED
@@ -178,11 +174,11 @@ class Proposals:
         """Propose the sites of frame t, counted from 1, given the final state of the frame before."""
         raise NotImplementedError
 
-    def position(self, t: int, previous: Tensor) -> Tensor:
-        """Propose the position of frame t, unless the consensus has done so."""
+    def position(self, t: int, previous: State, predict: Predict | None = None) -> Tensor:
+        """Propose the position of frame t, unless the consensus has done so; see :meth:`Finder.step`."""
         if t == 1 and self.first is not None:
             return self.first
-        return draw(POSITION, t, self.program.finder.step(self.sight, t - 1, previous))
+        return draw(POSITION, t, self.program.finder.step(self.sight, t - 1, previous, predict))
 
     def motions(self, found: Detections, first: int) -> None:
         """Propose motions from positions, in frames from number ``first`` on."""
@@ -208,7 +204,7 @@ class ProposalsFirst(Proposals):
         positions, previous = [], self.start
         with self._proposing() as proposed, self.plates.sequences, self.plates.objects:
             for t in range(1, self.observed + 1):
-                previous = self.position(t, previous)
+                previous = self.position(t, {"position": previous})
                 positions.append(previous)
             self.motions(self.found._replace(position=torch.stack(positions, -3)), 1)
         self.sites |= proposed.sites
@@ -222,7 +218,9 @@ class FrameByFrame(Proposals):
         """Propose position and motion of frame t if it is observed; plates are open."""
         if t <= self.observed:
             with self._proposing() as proposed:
-                position = self.position(t, self.start if state is None else state["position"])
+                motion, size = self.program.motion, self.objects.size
+                predict = partial(motion.predict, t, state, size, self.warmup)
+                position = self.position(t, state or {"position": self.start}, predict)
                 self.found = self.found._replace(position=position.unsqueeze(-3))
                 self.motions(self.found, t)
             self.sites |= proposed.sites
@@ -342,7 +340,8 @@ class Tracker(PyroModule):
         asked = test_time or self.test_time
         program = self.program(rule=RULES[asked.fusion] if asked.fusion else self.rule)
         if asked.refine and self.finder.registers:
-            program = replace(program, finder=Registered(self.finder, asked.refine, asked.settled))
+            finder = Registered(self.finder, self.motion, asked.refine, asked.settled)
+            program = replace(program, finder=finder)
         return program
 
     def walk(self) -> RandomWalk:
@@ -398,17 +397,29 @@ def fold(frames: Tensor) -> Tensor:
     return frames.flatten(0, 1).unsqueeze(1)
 
 
-def ahead(motion: Motion, start: State, horizon: int) -> list[State]:
-    """The states of the frames behind one, by the transition prior, under the handlers at hand.
+def evolve(
+    motion: Motion,
+    times: range,
+    start: State | None,
+    like: Tensor,
+    warmup: int = 0,
+    before: Callable[[int, State | None], None] | None = None,
+) -> list[State]:
+    """Sample the states of frames from the transition prior, under the handlers at hand: the chain of every program.
 
     Args:
-        motion: a motion that predicts.
-        start: state (..., N, dims) of the last frame before these, by site.
-        horizon: frames to predict; sites count them from 1.
+        motion: the motion block.
+        times: numbers of the frames.
+        start: state (..., N, dims) of the last frame before these, by site; None: these are the first.
+        like: sizes (..., N, 2), for shape, dtype and device.
+        warmup: number of these frames before the transition takes over.
+        before: called before every frame with its number and the state before it.
     """
     state, states = start, []
-    for t in range(1, horizon + 1):
-        state = motion.model(t, state, state["position"], 0)
+    for t in pyro.markov(times):
+        if before is not None:
+            before(t, state)
+        state = motion.model(t, state, like, warmup)
         states.append(state)
     return states
 

@@ -12,7 +12,6 @@ from vtssi_pyro.inference.confidence import counted_pose, explained_share, looks
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.interfaces import predictive
 from vtssi_pyro.model.program import Program, Tracker, at_once, evaluating, stacked
-from vtssi_pyro.ops import counting
 from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.recipe import Stage
@@ -97,8 +96,8 @@ def positions(tracker: Tracker, program: Program, frames: Tensor) -> Positions:
     found = replace(program, motion=tracker.walk()).guide(frames)
     objects, states = found.objects, stacked(found.states)
     static = motion.static(picture, objects, found.chain.found)
-    present = counting.present(objects.count, objects.size.shape[-2])
-    pose = counted_pose(motion, objects, states, looks(picture, objects, found.chain.found))
+    present = tracker.scene.present(objects)
+    pose = counted_pose(tracker, objects, states, looks(picture, objects, found.chain.found))
     _, confidence = explained_share(frames, picture, pose, objects)
     return Positions(present, static, states["position"], confidence > SEEN)
 

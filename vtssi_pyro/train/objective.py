@@ -13,7 +13,7 @@ from vtssi_pyro.model.blocks.mot import RandomWalk
 from vtssi_pyro.model.blocks.rect import FirstFrame
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.interfaces import predictive
-from vtssi_pyro.model.program import Program, Tracker, ahead, stacked
+from vtssi_pyro.model.program import Program, Tracker, evolve, stacked
 from vtssi_pyro.train.batches import Batches, Positions, frame_batches, position_batches, positions
 from vtssi_pyro.train.elbo import Elbo, Terms
 from vtssi_pyro.train.recipe import Scheduled, Stage
@@ -75,14 +75,15 @@ def rollout(tracker: Tracker, batch: Positions, stage: Stage, now: Scheduled) ->
     counts = batch.present.unsqueeze(-2) & begun & batch.seen[..., start:, :]  # (B, T - start, N)
     seen = position if stage.overshooting else position[..., :start, :, :]
     inferred = motion.infer(batch.static, seen)[0].mean
-    known = {"position": position[..., start - 1, :, :], "motion": inferred[..., start - 1, :, :]}
+    place, moves = (site.name for site in motion.sites[:2])
+    known = {place: position[..., start - 1, :, :], moves: inferred[..., start - 1, :, :]}
     with mode():
-        later = stacked(ahead(motion, known, last - start))
-    error = later["position"] - position[..., start:, :, :]
+        later = stacked(evolve(motion, range(1, last - start + 1), known, known[place]))
+    error = later[place] - position[..., start:, :, :]
     distance = (error.square().sum(-1) + 1e-4).sqrt()  # (..., B, T - start, N)
     terms = {"rollout": -(distance * counts).sum() / ROLLOUT_SCALE}
     if stage.overshooting:
-        stray = (later["motion"] - inferred[..., start:, :, :].detach()).square().sum(-1)
+        stray = (later[moves] - inferred[..., start:, :, :].detach()).square().sum(-1)
         terms["overshooting"] = -stage.overshooting * (stray * counts).sum()
     return terms
 

@@ -83,6 +83,10 @@ class CountedScene(PyroModule):
                 description = pyro.sample("description", self.description())
                 yield Objects(count.squeeze(-2), size, description)
 
+    def present(self, objects: Objects) -> Tensor:
+        """Whether each object is counted, (..., N) bool: the count is N sigmoid(c), rounded."""
+        return counting.present(objects.count, self.num_objects)
+
     def presence(self, objects: Objects) -> Tensor:
         """The step values of the objects, in [0, 1]: (..., N)."""
         return counting.steps(counting.expected_number(objects.count, self.num_objects), self.num_objects)

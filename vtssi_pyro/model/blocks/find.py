@@ -8,13 +8,13 @@ from pyro.distributions import Independent, Normal
 from pyro.nn import PyroModule
 from torch import Tensor, nn
 
-from vtssi_pyro.model.interfaces import Picture, Sight
+from vtssi_pyro.model.interfaces import Picture, Predict, Sight
 from vtssi_pyro.model.kinds import FINDERS
 from vtssi_pyro.model.nn import MLP, ConvStack, GaussianMLP, Network
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.correlate import correlate
-from vtssi_pyro.types import Detections, Objects
+from vtssi_pyro.types import Detections, Objects, State
 
 
 class FinderBase(PyroModule):
@@ -75,7 +75,7 @@ class NoFIND(FinderBase):
         del picture, frames, objects, before
         return Sight(None)
 
-    def step(self, sight: Sight, index: int, previous: Tensor) -> Independent:
+    def step(self, sight: Sight, index: int, previous: State, predict: Predict | None = None) -> Independent:
         """Raise a ValueError: this finder makes no proposals."""
         raise ValueError("NoFIND serves programs of single frames only: give it one frame and its positions")
 
@@ -157,10 +157,10 @@ class FIND(FinderBase):
         reduced = self.activate(responses.flatten(0, -4)).unflatten(0, responses.shape[:-3])
         return Sight(self.readout(self.features(reduced)))
 
-    def step(self, sight: Sight, index: int, previous: Tensor) -> Independent:
+    def step(self, sight: Sight, index: int, previous: State, predict: Predict | None = None) -> Independent:
         """q_FIND(p_t | p_{t-1}, x_t, d)."""
         features = sight.evidence[..., index, :, :]
-        q = self.position(torch.cat([features, previous], -1)).base_dist
+        q = self.position(torch.cat([features, previous["position"]], -1)).base_dist
         return Normal(self.config.position_scale * q.loc, q.scale).to_event(1)
 
 

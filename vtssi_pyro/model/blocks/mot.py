@@ -56,9 +56,12 @@ class RandomWalk(PyroModule):
             like: sizes (..., B, N, 2), for shape, dtype and device.
             warmup: number of frames before the transition prior takes over.
         """
-        del warmup
-        position = None if previous is None else previous["position"]
-        return {"position": draw(POSITION, t, self.walk(position, like))}
+        return {"position": draw(POSITION, t, self.predict(t, previous, like, warmup))}
+
+    def predict(self, t: int, previous: State | None, like: Tensor, warmup: int) -> Independent:
+        """The density of the position of frame t, batch (..., B, N), event (2,); see :meth:`model`."""
+        del t, warmup
+        return self.walk(None if previous is None else previous["position"], like)
 
     def walk(self, position: Tensor | None, like: Tensor) -> Independent:
         """The density of a position given the one before, or of the first: batch (..., B, N), event (2,)."""
@@ -141,16 +144,26 @@ class StateSpace(RandomWalk):
 
     def model(self, t: int, previous: State | None, like: Tensor, warmup: int) -> State:
         """Sample position_t, and motion_t from t = M on; see :meth:`RandomWalk.model`."""
-        if t > warmup and previous is not None and "motion" in previous:
+        if previous is not None and self._moves(t, previous, warmup):
             density = self.transition(previous)
             return {site.name: draw(site, t, density[site.name]) for site in self.sites}
-        state = super().model(t, previous, like, warmup)
+        state: State = {"position": draw(POSITION, t, super().predict(t, previous, like, warmup))}
         if t < warmup:
             return state
         for site in self.sites[1:]:
             zeros = like.new_zeros(*like.shape[:-1], site.dims)
             state[site.name] = draw(site, t, Normal(zeros, torch.ones_like(zeros)).to_event(1))
         return state
+
+    def predict(self, t: int, previous: State | None, like: Tensor, warmup: int) -> Independent:
+        """The transition's density of the position beyond ``warmup``, before that the random walk's."""
+        if previous is not None and self._moves(t, previous, warmup):
+            return self.transition(previous)["position"]
+        return super().predict(t, previous, like, warmup)
+
+    def _moves(self, t: int, previous: State, warmup: int) -> bool:
+        """Whether the transition makes the state of frame t: it needs a state with a motion to start from."""
+        return t > warmup and all(site.name in previous for site in self.sites)
 
     def guide(
         self, picture: Picture, objects: Objects, found: Detections, first: int, warmup: int, memory: Any

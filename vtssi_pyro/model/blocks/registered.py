@@ -8,10 +8,11 @@ import torch
 from pyro.distributions import Independent, Normal
 from torch import Tensor
 
-from vtssi_pyro.model.interfaces import Finder, Picture, Sight
+from vtssi_pyro.model.interfaces import Finder, Motion, Picture, Predict, Sight
+from vtssi_pyro.model.kinds import Buildable
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.registration import register, sharpen
-from vtssi_pyro.types import Appearance, Detections, Objects, Pose
+from vtssi_pyro.types import Appearance, Detections, Objects, Pose, State
 
 STEPS = 2  # steps of a registration; they leave errors of hundredths of a pixel
 
@@ -22,15 +23,22 @@ class Registered:
 
     Args:
         finder: a finder that ``registers``.
+        motion: says how objects at positions are posed.
         rounds: rounds in which positions and looks are settled in turn.
         settled: number of first frames that settle the looks; all later frames, also in later calls, use these looks.
     """
 
     finder: Finder
+    motion: Motion
     rounds: int
     settled: int
 
     registers = False  # its positions are registered already
+
+    @property
+    def config(self) -> Buildable:
+        """The configuration of the finder that it refines."""
+        return self.finder.config
 
     @property
     def K(self) -> int:
@@ -49,14 +57,14 @@ class Registered:
             first = slice(self.settled)
             appearance = self._settled(picture, frames[:, first], objects, q.loc[..., first, :, :])
         glimpses = appearance.glimpses
-        draw = partial(_drawn, picture, objects, glimpses)
+        draw = partial(self._drawn, picture, objects, glimpses)
         position = register(frames, draw, glimpses, q.loc, objects.size, STEPS)
         scale = self.finder.spread_of(frames, draw, glimpses, position, objects, q.scale)
         return Sight(Normal(position, scale), appearance, sight.memory)
 
-    def step(self, sight: Sight, index: int, previous: Tensor) -> Independent:
+    def step(self, sight: Sight, index: int, previous: State, predict: Predict | None = None) -> Independent:
         """See :class:`~vtssi_pyro.model.interfaces.Finder`."""
-        return self.finder.step(sight, index, previous)
+        return self.finder.step(sight, index, previous, predict)
 
     def visible(self, frames: Tensor, glimpses: Tensor, position: Tensor, objects: Objects) -> Tensor:
         """See :class:`~vtssi_pyro.model.interfaces.Finder`."""
@@ -81,23 +89,21 @@ class Registered:
         steps = steps * counting.present(objects.count, num_objects)
         glimpses = picture.decode(objects.description) * steps[..., None, None, None]
         for _ in range(self.rounds):
-            position = register(
-                frames, partial(_drawn, picture, objects, glimpses), glimpses, position, size, STEPS
-            )
-            pose = _posed(objects, glimpses, position)
+            draw = partial(self._drawn, picture, objects, glimpses)
+            position = register(frames, draw, glimpses, position, size, STEPS)
+            pose = self._pose(objects, glimpses, position)
             pose = pose._replace(presence=self.visible(frames, glimpses, position, objects))
             layers = picture.layers(pose, objects)
             drawn, others = picture.compose(layers, pose), picture.others(layers, pose)
             glimpses = sharpen(frames, drawn, others, pose.presence, glimpses, position, size)
         return Appearance(glimpses, picture.box(glimpses, size))
 
+    def _pose(self, objects: Objects, glimpses: Tensor, position: Tensor) -> Pose:
+        """The pose of all objects at positions (..., T, N, 2), with given glimpses."""
+        whole = torch.ones_like(objects.size[..., 0])
+        pose = self.motion.pose(objects, {"position": position}, whole)
+        return pose._replace(appearance=glimpses.unsqueeze(-5))
 
-def _posed(objects: Objects, glimpses: Tensor, position: Tensor) -> Pose:
-    """The pose of all objects with given glimpses."""
-    whole = torch.ones_like(position[..., :1, :, 0])
-    return Pose(position, objects.size, whole, appearance=glimpses.unsqueeze(-5))
-
-
-def _drawn(picture: Picture, objects: Objects, glimpses: Tensor, position: Tensor) -> Tensor:
-    """Frames (..., T, C, H, W) with the objects at positions (..., T, N, 2)."""
-    return picture.draw(_posed(objects, glimpses, position), objects)
+    def _drawn(self, picture: Picture, objects: Objects, glimpses: Tensor, position: Tensor) -> Tensor:
+        """Frames (..., T, C, H, W) with the objects at positions (..., T, N, 2)."""
+        return picture.draw(self._pose(objects, glimpses, position), objects)

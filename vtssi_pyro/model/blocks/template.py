@@ -8,7 +8,7 @@ from pyro.distributions import Independent, Normal
 from torch import Tensor, nn
 
 from vtssi_pyro.model.blocks.find import FinderBase
-from vtssi_pyro.model.interfaces import Picture, Sight
+from vtssi_pyro.model.interfaces import Picture, Predict, Sight
 from vtssi_pyro.model.kinds import FINDERS
 from vtssi_pyro.model.nn import MIN_SCALE
 from vtssi_pyro.model.sizes import Sizes
@@ -16,7 +16,7 @@ from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.correlate import correlate_template
 from vtssi_pyro.ops.exclusion import exclude
 from vtssi_pyro.ops.spatial import SIZE_LIMITS, paste
-from vtssi_pyro.types import Detections, Objects
+from vtssi_pyro.types import Detections, Objects, State
 
 
 @FINDERS.register("template")
@@ -74,9 +74,9 @@ class TemplateFIND(FinderBase):
         del before
         return Sight(self.locate(self.search(picture, frames, objects)))
 
-    def step(self, sight: Sight, index: int, previous: Tensor) -> Independent:
+    def step(self, sight: Sight, index: int, previous: State, predict: Predict | None = None) -> Independent:
         """q(p_t | x_t, s, d) of one of the frames."""
-        del previous
+        del previous, predict
         q: Normal = sight.evidence
         return Normal(q.loc[..., index, :, :], q.scale[..., index, :, :]).to_event(1)
 
