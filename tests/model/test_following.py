@@ -10,9 +10,9 @@ from torch import Tensor
 from vtssi_pyro.data.clips import SYMMETRIES, Clips, turned
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.inference.filter import Stream, track
-from vtssi_pyro.model.blocks.air import SolidConfig
+from vtssi_pyro.model.blocks.clearest import ClearestFrameConfig
 from vtssi_pyro.model.blocks.following import FollowingFIND, Heading
-from vtssi_pyro.model.blocks.rect import ClearestFrameConfig
+from vtssi_pyro.model.blocks.solid import SolidConfig
 from vtssi_pyro.model.blocks.spots import SpotsConfig
 from vtssi_pyro.model.config import ModelConfig, TestTime
 from vtssi_pyro.model.program import Tracker, build

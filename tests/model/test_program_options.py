@@ -9,11 +9,10 @@ from pyro.infer import Trace_ELBO
 from small_model import FINDERS, positions, rolled_out
 from torch import Tensor
 
-from vtssi_pyro.model.blocks.air import StridedAIRConfig
-from vtssi_pyro.model.blocks.find import StridedFINDConfig
+from vtssi_pyro.model.blocks.count_rect import CountRECTConfig
 from vtssi_pyro.model.blocks.mot import MOTConfig
-from vtssi_pyro.model.blocks.rect import CountRECTConfig
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
+from vtssi_pyro.model.blocks.strided import StridedAIRConfig, StridedFINDConfig
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.program import Tracker, build, stacked

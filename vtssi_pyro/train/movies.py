@@ -4,10 +4,11 @@ from dataclasses import replace
 
 from vtssi_pyro.config.schedules import Constant, Cosine, Linear
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.model.blocks.air import SceneConfig, SolidConfig
+from vtssi_pyro.model.blocks.air import SceneConfig
+from vtssi_pyro.model.blocks.clearest import ClearestFrameConfig
 from vtssi_pyro.model.blocks.following import FollowingConfig
-from vtssi_pyro.model.blocks.rect import ClearestFrameConfig
 from vtssi_pyro.model.blocks.residual_mot import UNIT, ResidualMOTConfig
+from vtssi_pyro.model.blocks.solid import SolidConfig
 from vtssi_pyro.model.blocks.spots import SpotsConfig
 from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.movies.prepared import PreparedMovie

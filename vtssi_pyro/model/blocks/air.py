@@ -21,7 +21,7 @@ from vtssi_pyro.model.priors import DiagNormal
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.bell import bell_mask
-from vtssi_pyro.ops.ink import middle, tight_box, without_halo
+from vtssi_pyro.ops.ink import tight_box
 from vtssi_pyro.ops.pixels import PixelNormal
 from vtssi_pyro.ops.spatial import crop, paste, rotate
 from vtssi_pyro.types import Anneal, Appearance, Objects, Plates, Pose, Scalar
@@ -116,18 +116,6 @@ class AIRConfig:
         return AIR(self, sizes)
 
 
-@ATTENTIONS.register("strided-air")
-@dataclass(frozen=True)
-class StridedAIRConfig(AIRConfig):
-    """See :class:`StridedAIR`."""
-
-    dropout: float = 0.0
-
-    def build(self, sizes: Sizes) -> "StridedAIR":
-        """See :class:`StridedAIR`."""
-        return StridedAIR(self, sizes)
-
-
 class AIR(PyroModule):
     """Attend, Infer, Repeat: inference of the objects' number, sizes, positions and descriptions from one frame.
 
@@ -163,12 +151,6 @@ class AIR(PyroModule):
     def describe(self, frames: Tensor, position: Tensor, size: Tensor) -> Independent:
         """q(d | x, s, p): frames and places that broadcast, (..., C, H, W) and (..., 2), to batch (...), event (D,)."""
         return self.encoder(crop(frames, position, size, self.glimpse).flatten(-3))
-
-
-class StridedAIR(AIR):
-    """AIR with strided convolutions in place of max-pooling: faster, and as good. Not in the paper."""
-
-    stride = True
 
 
 def encoder(dense: tuple[int, ...], sizes: Sizes) -> GaussianMLP:
@@ -223,16 +205,6 @@ class AdditiveConfig:
     def build(self, sizes: Sizes) -> "AdditivePicture":
         """See :class:`AdditivePicture`."""
         return AdditivePicture(self, sizes)
-
-
-@PICTURES.register("solid")
-@dataclass(frozen=True)
-class SolidConfig(AdditiveConfig):
-    """See :class:`SolidPicture`."""
-
-    def build(self, sizes: Sizes) -> "SolidPicture":
-        """See :class:`SolidPicture`."""
-        return SolidPicture(self, sizes)
 
 
 class AdditivePicture(PyroModule):
@@ -311,15 +283,3 @@ class AdditivePicture(PyroModule):
         if pose.appearance is not None:
             return pose.appearance
         return self.decode(objects.description).unsqueeze(-5)
-
-
-class SolidPicture(AdditivePicture):
-    """A picture of objects with halos: a tight box is that of the object's solid part, around its middle.
-
-    Neither halos nor noise move such a box. Not in the paper.
-    """
-
-    def box(self, glimpses: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-        """Tight boxes of the solid parts in glimpses (..., N, C, G, G)."""
-        solid = without_halo(glimpses)
-        return middle(solid, size), tight_box(solid, size)[1]

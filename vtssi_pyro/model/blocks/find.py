@@ -102,16 +102,6 @@ class FINDConfig:
         return FIND(self, sizes)
 
 
-@FINDERS.register("strided-find")
-@dataclass(frozen=True)
-class StridedFINDConfig(FINDConfig):
-    """See :class:`StridedFIND`."""
-
-    def build(self, sizes: Sizes) -> "StridedFIND":
-        """See :class:`StridedFIND`."""
-        return StridedFIND(self, sizes)
-
-
 class FIND(FinderBase):
     """Fast weights: convolution kernels made from an object's description find it in every frame.
 
@@ -162,12 +152,6 @@ class FIND(FinderBase):
         features = sight.evidence[..., index, :, :]
         q = self.position(torch.cat([features, previous], -1)).base_dist
         return Normal(self.config.position_scale * q.loc, q.scale).to_event(1)
-
-
-class StridedFIND(FIND):
-    """FIND with strided convolutions in place of max-pooling: faster. Not in the paper."""
-
-    stride = True
 
 
 class _Plain(Network):

@@ -50,7 +50,7 @@ class FirstFrame(PyroModule):
         """
         first = frames[:, 0]
         with plates.sequences:
-            count = pyro.sample("count", _per_sequence(attention.infer_count(first)))  # (..., B, 1, 1)
+            count = pyro.sample("count", per_sequence(attention.infer_count(first)))  # (..., B, 1, 1)
             q_size, q_position = attention.locate(first)
             with plates.objects:
                 size = pyro.sample("size", q_size)
@@ -110,7 +110,7 @@ class RECT(PyroModule):
                 position = draw_intermediate("position_hat", _frames_last(q_position)).transpose(-3, -2)
             d = attention.describe(frames.unsqueeze(-4), position, size).base_dist  # (..., B, K, N, D)
             w = self._weights(c, q_size, d)  # (..., B, K)
-            count = pyro.sample("count", _per_sequence(weighted_average(c.loc, c.scale, w).to_event(1)))
+            count = pyro.sample("count", per_sequence(weighted_average(c.loc, c.scale, w).to_event(1)))
             with plates.objects:
                 w = w.unsqueeze(-2)  # (..., B, 1, K)
                 size = pyro.sample("size", self._consensus(q_size, w))
@@ -136,64 +136,6 @@ class RECT(PyroModule):
         return average.to_event(1)
 
 
-@CONSENSUSES.register("count-rect")
-@dataclass(frozen=True)
-class CountRECTConfig(RECTConfig):
-    """See :class:`CountRECT`."""
-
-    def build(self, sizes: Sizes) -> "CountRECT":
-        """See :class:`CountRECT`."""
-        return CountRECT(self, sizes)
-
-
-class CountRECT(RECT):
-    """RECT in which frames with higher counts weigh more, by a learned factor. Not in the paper."""
-
-    def __init__(self, config: CountRECTConfig, sizes: Sizes) -> None:
-        super().__init__(config, sizes)
-        self.count_gain = nn.Parameter(torch.tensor(0.0))
-
-    def _logits(self, inputs: Tensor, c: Normal) -> Tensor:
-        return super()._logits(inputs, c) + nn.functional.softplus(self.count_gain) * c.loc.squeeze(-1)
-
-
-@CONSENSUSES.register("clearest")
-@dataclass(frozen=True)
-class ClearestFrameConfig:
-    """See :class:`ClearestFrame`."""
-
-    K: int = 5
-
-    def build(self, sizes: Sizes) -> "ClearestFrame":
-        """See :class:`ClearestFrame`."""
-        del sizes
-        return ClearestFrame(self)
-
-
-class ClearestFrame(PyroModule):
-    """No consensus: AIR's inference from that of the first K frames with the highest count. Not in the paper."""
-
-    def __init__(self, config: ClearestFrameConfig) -> None:
-        super().__init__()
-        self.config, self.K = config, config.K
-
-    def guide(self, attention: Attention, frames: Tensor, plates: Plates) -> tuple[Objects, Tensor | None]:
-        """q_AIR(c, s, d | x_k); see :meth:`RECT.guide <vtssi_pyro.model.blocks.rect.RECT.guide>`."""
-        frames = frames[:, : self.K]  # (B, K, C, H, W)
-        chosen = attention.infer_count(frames).mean.squeeze(-1).argmax(-1)  # (B,)
-        clearest = frames[torch.arange(len(frames), device=frames.device), chosen]
-        with plates.sequences:
-            count = pyro.sample("count", _per_sequence(attention.infer_count(clearest)))
-            q_size, q_position = attention.locate(clearest)
-            with plates.objects:
-                size = pyro.sample("size", q_size)
-                position = draw_intermediate("position_hat", q_position)
-                description = pyro.sample(
-                    "description", attention.describe(clearest.unsqueeze(-4), position, size)
-                )
-        return Objects(count.squeeze(-2), size, description), None
-
-
 class _BiLSTM(Network):
     def __init__(self, inputs: int, units: int) -> None:
         super().__init__()
@@ -203,7 +145,7 @@ class _BiLSTM(Network):
         return recur(self.layers, x)[0]
 
 
-def _per_sequence(q: Independent) -> Independent:
+def per_sequence(q: Independent) -> Independent:
     """Batch (..., B) to (..., B, 1): room for the objects plate at its right."""
     return Normal(q.base_dist.loc.unsqueeze(-2), q.base_dist.scale.unsqueeze(-2)).to_event(1)
 

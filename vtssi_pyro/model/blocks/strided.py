@@ -1,119 +1,11 @@
-"""AIR (section 3.1, App. B.1): number, sizes and looks of the objects in one frame.
+"""AIR and FIND with strided convolutions in place of max-pooling. Not in the paper."""
 
-Its blocks fill three slots of a model. The scene is the prior of the objects' number, sizes and descriptions. The
-picture renders the objects. The attention infers them from a frame; the blocks of ``rect.py`` choose its frames.
-"""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-import pyro
-import torch
-from pyro import poutine
-from pyro.distributions import Independent
-from pyro.nn import PyroModule
-from torch import Tensor, nn
-
-from vtssi_pyro.model.kinds import ATTENTIONS, PICTURES, SCENES
-from vtssi_pyro.model.nn import MLP, ConvStack, GaussianMLP, Network, RepeatedInputLSTM
-from vtssi_pyro.model.priors import DiagNormal
+from vtssi_pyro.model.blocks.air import AIR, AIRConfig
+from vtssi_pyro.model.blocks.find import FIND, FINDConfig
+from vtssi_pyro.model.kinds import ATTENTIONS, FINDERS
 from vtssi_pyro.model.sizes import Sizes
-from vtssi_pyro.ops import counting
-from vtssi_pyro.ops.bell import bell_mask
-from vtssi_pyro.ops.ink import middle, tight_box, without_halo
-from vtssi_pyro.ops.pixels import PixelNormal
-from vtssi_pyro.ops.spatial import crop, paste, rotate
-from vtssi_pyro.types import Anneal, Appearance, Objects, Plates, Pose, Scalar
-
-# Least weight of an object's KL under step weights: poutine.scale must be above 0, and a hundredth of a KL is little.
-MIN_WEIGHT = 1e-2
-
-
-@SCENES.register("counted")
-@dataclass(frozen=True)
-class SceneConfig:
-    """The priors of count, size and description."""
-
-    count_loc: float = -3.0  # at the end of training; it starts at -2
-    count_scale: float = 1.0
-
-    def build(self, sizes: Sizes) -> "CountedScene":
-        """See :class:`CountedScene`."""
-        return CountedScene(self, sizes)
-
-
-class CountedScene(PyroModule):
-    """Continuous counting: n = ceil(N sigmoid(c)) objects, each with a size and a description.
-
-    The priors ``count``, ``size`` and ``description`` are modules that return a distribution with one event axis.
-    Assign another module to swap one. The prior of the count is called with the shift of its mean, which training
-    anneals.
-
-    Reference: App. B.1.
-    """
-
-    def __init__(self, config: SceneConfig, sizes: Sizes) -> None:
-        super().__init__()
-        self.config, self.num_objects = config, sizes.num_objects
-        self.count = DiagNormal([config.count_loc], config.count_scale)
-        self.size = DiagNormal(sizes.size_loc, sizes.size_scale)
-        self.description = DiagNormal([0.0] * sizes.description, 1.0)
-
-    @contextmanager
-    def model(self, plates: Plates, anneal: Anneal, known: Objects | None = None) -> Iterator[Objects]:
-        """Draw the objects; within the context, plates and mask are open for the sites of the frames.
-
-        The density is p(c) prod_i p(s_i) p(d_i), over the objects i <= n = ceil(N sigmoid(c)); ``known`` objects are
-        not drawn.
-        """
-        if known is not None:
-            active = counting.active(
-                counting.expected_number(known.count, self.num_objects), self.num_objects
-            )
-            with plates.sequences, plates.objects, poutine.mask(mask=active):
-                yield known
-            return
-        with plates.sequences:
-            count = pyro.sample("count", self.count(anneal.count_shift))  # (..., B, 1, 1)
-            number = counting.expected_number(count.squeeze(-2), self.num_objects)  # (..., B, 1)
-            weight = self._weight(number, anneal.step_weight)
-            with plates.objects, poutine.mask(mask=counting.active(number, self.num_objects)), weight:
-                size = pyro.sample("size", self.size())
-                description = pyro.sample("description", self.description())
-                yield Objects(count.squeeze(-2), size, description)
-
-    def presence(self, objects: Objects) -> Tensor:
-        """The step values of the objects, in [0, 1]: (..., N)."""
-        return counting.steps(counting.expected_number(objects.count, self.num_objects), self.num_objects)
-
-    def _weight(self, number: Tensor, step_weight: Scalar) -> poutine.messenger.Messenger:
-        """Weight an object's terms fully (0) or by its step value (1), so that half an object costs half."""
-        if not isinstance(step_weight, Tensor) and step_weight == 0:
-            return poutine.messenger.Messenger()
-        steps = counting.steps(number, self.num_objects).clamp_min(MIN_WEIGHT)
-        return poutine.scale(scale=1 + step_weight * (steps - 1))
-
-
-@ATTENTIONS.register("air")
-@dataclass(frozen=True)
-class AIRConfig:
-    """The sizes of AIR's inference networks."""
-
-    counter_filters: tuple[tuple[int, int], ...] = ((16, 5), (16, 4), (16, 3))
-    counter_pad: int = 3
-    counter_dense: tuple[int, ...] = (256, 128)
-    locator_filters: tuple[tuple[int, int], ...] = ((16, 3), (16, 3))
-    locator_units: int = 256
-    locator_head: int = 64
-    dropout: float = 0.4
-    encoder: tuple[int, ...] = (256, 128)  # dense layers of the VAE's encoder
-    same_padding: bool = False  # of CNN_pre's convolutions (reading D14); CNN_cnt has its explicit 3 pixels
-    place_scale: float = 0.1  # first scale of size and position (reading D26)
-
-    def build(self, sizes: Sizes) -> "AIR":
-        """See :class:`AIR`."""
-        return AIR(self, sizes)
 
 
 @ATTENTIONS.register("strided-air")
@@ -128,198 +20,23 @@ class StridedAIRConfig(AIRConfig):
         return StridedAIR(self, sizes)
 
 
-class AIR(PyroModule):
-    """Attend, Infer, Repeat: inference of the objects' number, sizes, positions and descriptions from one frame.
-
-    Reference: App. B.1, Alg. 1.
-    """
-
-    stride = False  # halve resolutions by max-pooling, as the paper does
-
-    def __init__(self, config: AIRConfig, sizes: Sizes) -> None:
-        super().__init__()
-        self.config, self.glimpse = config, sizes.glimpse
-        side, channels, positive = sizes.frame_size, sizes.channels, sizes.scale_transform
-        self.counter_features = ConvStack(
-            channels, config.counter_filters, (0, 1), self.stride, pad=config.counter_pad
-        )
-        features = self.counter_features.num_features(channels, side, side)
-        self.counter = GaussianMLP([features, *config.counter_dense], [], 1, positive=positive)
-        self.locator_features = ConvStack(
-            channels, config.locator_filters, (0, 1), self.stride, same=config.same_padding
-        )
-        features = self.locator_features.num_features(channels, side, side)
-        self.locator = Locator(features, config, sizes)
-        self.encoder = encoder(config.encoder, sizes)
-
-    def infer_count(self, frames: Tensor) -> Independent:
-        """q(c | x): frames (..., C, H, W) to a normal with batch (...), event (1,)."""
-        return self.counter(self.counter_features(frames))
-
-    def locate(self, frames: Tensor) -> tuple[Independent, Independent]:
-        """q(s | x) and q(p | x): frames (..., C, H, W) to normals with batch (..., N), event (2,)."""
-        return self.locator(self.locator_features(frames))
-
-    def describe(self, frames: Tensor, position: Tensor, size: Tensor) -> Independent:
-        """q(d | x, s, p): frames and places that broadcast, (..., C, H, W) and (..., 2), to batch (...), event (D,)."""
-        return self.encoder(crop(frames, position, size, self.glimpse).flatten(-3))
-
-
 class StridedAIR(AIR):
     """AIR with strided convolutions in place of max-pooling: faster, and as good. Not in the paper."""
 
     stride = True
 
 
-def encoder(dense: tuple[int, ...], sizes: Sizes) -> GaussianMLP:
-    """The VAE's encoder: glimpses (..., C G G) to q(d), batch (...), event (D,)."""
-    pixels = sizes.channels * sizes.glimpse**2
-    return GaussianMLP([pixels, *dense], [], sizes.description, positive=sizes.scale_transform)
-
-
-class _LocatorBody(nn.Module):
-    """LSTM_loc and its output dropout as plain modules, without Pyro's attribute access."""
-
-    def __init__(self, features: int, config: AIRConfig) -> None:
-        super().__init__()
-        self.lstm = RepeatedInputLSTM(features, config.locator_units)
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, features: Tensor, num_objects: int) -> Tensor:
-        h = self.lstm(features.flatten(0, -2), num_objects)
-        return self.dropout(h).unflatten(0, features.shape[:-1])  # (..., N, units)
-
-
-class Locator(Network):
-    """LSTM_loc: one object per step, with heads for size and position that all objects share (App. B.1)."""
-
-    def __init__(self, features: int, config: AIRConfig, sizes: Sizes) -> None:
-        super().__init__()
-        self.num_objects = sizes.num_objects
-        self.body = _LocatorBody(features, config)
-        units, head = [config.locator_units], [config.locator_head]
-        prior = torch.tensor(sizes.size_loc)
-        scale, positive = config.place_scale, sizes.scale_transform
-        self.size = GaussianMLP(
-            units, head, 2, nn.ReLU, torch.sigmoid, prior.logit().tolist(), scale, positive
-        )
-        self.position = GaussianMLP(units, head, 2, nn.ReLU, torch.tanh, 0.0, scale, positive)
-
-    def forward(self, features: Tensor) -> tuple[Independent, Independent]:
-        """Size and position, batch (..., N), event (2,), from features (..., F)."""
-        h = self.layers(features, self.num_objects)
-        return self.size(h), self.position(h)
-
-
-@PICTURES.register("additive")
+@FINDERS.register("strided-find")
 @dataclass(frozen=True)
-class AdditiveConfig:
-    """The likelihood."""
+class StridedFINDConfig(FINDConfig):
+    """See :class:`StridedFIND`."""
 
-    noise: float = 0.3  # sigma_L
-    bell_sigma: float = 0.5  # sigma_K
-    decoder: tuple[int, ...] = (128, 256)  # dense layers of the VAE's decoder
-
-    def build(self, sizes: Sizes) -> "AdditivePicture":
-        """See :class:`AdditivePicture`."""
-        return AdditivePicture(self, sizes)
+    def build(self, sizes: Sizes) -> "StridedFIND":
+        """See :class:`StridedFIND`."""
+        return StridedFIND(self, sizes)
 
 
-@PICTURES.register("solid")
-@dataclass(frozen=True)
-class SolidConfig(AdditiveConfig):
-    """See :class:`SolidPicture`."""
+class StridedFIND(FIND):
+    """FIND with strided convolutions in place of max-pooling: faster. Not in the paper."""
 
-    def build(self, sizes: Sizes) -> "SolidPicture":
-        """See :class:`SolidPicture`."""
-        return SolidPicture(self, sizes)
-
-
-class AdditivePicture(PyroModule):
-    """The sum of all objects' decoded glimpses, pasted at their positions.
-
-    Reference: App. B.1, Alg. 2.
-    """
-
-    def __init__(self, config: AdditiveConfig, sizes: Sizes) -> None:
-        super().__init__()
-        self.config, self.noise = config, config.noise
-        self.frame_size, self.channels, self.glimpse = sizes.frame_size, sizes.channels, sizes.glimpse
-        self.decoder = MLP([sizes.description, *config.decoder], sizes.channels * sizes.glimpse**2)
-
-    def decode(self, description: Tensor) -> Tensor:
-        """Glimpses (..., C, G, G) in [0, 1] from descriptions (..., D)."""
-        shape = (self.channels, self.glimpse, self.glimpse)
-        return torch.sigmoid(self.decoder(description)).unflatten(-1, shape)
-
-    def render(self, objects: Objects, pose: Pose, flatness: Scalar = 1.0) -> Tensor:
-        """Mean of the likelihood, (..., T, C, H, W), under a bell-curve mask of this ``flatness``, 1 at test time."""
-        glimpses = self._glimpses(pose, objects)
-        mask = bell_mask(self.glimpse, self.config.bell_sigma, flatness, glimpses)
-        return self.draw(pose._replace(appearance=glimpses * mask), objects)
-
-    def draw(self, pose: Pose, objects: Objects) -> Tensor:
-        """Draw ``compose(layers(pose, objects))``, without the layers if glimpses are the same in all frames."""
-        glimpses = self._glimpses(pose, objects)
-        if pose.angle is not None or glimpses.shape[-5] > 1:
-            return self.compose(self.layers(pose, objects), pose)
-        glimpses, frame = glimpses.squeeze(-5), (self.frame_size, self.frame_size)
-        if pose.presence.shape[-2] > 1:
-            return paste(glimpses, pose.position, pose.size, frame, pose.presence)
-        scaled = glimpses * pose.presence.squeeze(-2)[..., None, None, None]
-        return paste(scaled, pose.position, pose.size, frame)
-
-    def layers(self, pose: Pose, objects: Objects) -> Tensor:
-        """Each object by itself, (..., T, N, C, H, W)."""
-        glimpses = self._glimpses(pose, objects)
-        if pose.angle is not None:
-            glimpses = rotate(glimpses, pose.angle)
-        places = pose.position.transpose(-3, -2)  # (..., N, T, 2)
-        size = pose.size.unsqueeze(-2)  # (..., N, 1, 2)
-        frame = (self.frame_size, self.frame_size)
-        if glimpses.shape[-5] == 1:
-            each = paste(glimpses.squeeze(-5).unsqueeze(-4), places.unsqueeze(-2), size, frame)
-        else:  # one glimpse a frame: every frame is a sequence of its own
-            own = glimpses.transpose(-5, -4).unsqueeze(-4)  # (..., N, T, 1, C, G, G)
-            each = paste(own, places[..., None, None, :], size.unsqueeze(-2), frame).squeeze(-4)
-        return each.transpose(-5, -4) * pose.presence[..., None, None, None]
-
-    def compose(self, layers: Tensor, pose: Pose) -> Tensor:
-        """Frames (..., T, C, H, W) of layers (..., T, N, C, H, W)."""
-        del pose
-        return layers.sum(-4)
-
-    def others(self, layers: Tensor, pose: Pose) -> Tensor:
-        """The rendered frames without each object, (..., T, N, C, H, W)."""
-        return self.compose(layers, pose).unsqueeze(-4) - layers
-
-    def likelihood(self, mean: Tensor) -> PixelNormal:
-        """p(x | mean), batch (...), event (C, H, W)."""
-        return PixelNormal(mean, self.noise)
-
-    def appearance(self, objects: Objects) -> Appearance:
-        """The objects' looks as decoded from their descriptions."""
-        glimpses = self.decode(objects.description)
-        return Appearance(glimpses, self.box(glimpses, objects.size))
-
-    def box(self, glimpses: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-        """Tight boxes of glimpses (..., N, C, G, G), see :func:`~vtssi_pyro.ops.ink.tight_box`."""
-        return tight_box(glimpses, size)
-
-    def _glimpses(self, pose: Pose, objects: Objects) -> Tensor:
-        """(..., T or 1, N, C, G, G)."""
-        if pose.appearance is not None:
-            return pose.appearance
-        return self.decode(objects.description).unsqueeze(-5)
-
-
-class SolidPicture(AdditivePicture):
-    """A picture of objects with halos: a tight box is that of the object's solid part, around its middle.
-
-    Neither halos nor noise move such a box. Not in the paper.
-    """
-
-    def box(self, glimpses: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-        """Tight boxes of the solid parts in glimpses (..., N, C, G, G)."""
-        solid = without_halo(glimpses)
-        return middle(solid, size), tight_box(solid, size)[1]
+    stride = True
