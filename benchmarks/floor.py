@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vtssi_pyro import build
-from vtssi_pyro.model.blocks import FIND
+from vtssi_pyro.model.blocks import FIND, StridedFIND
 from vtssi_pyro.model.blocks.find import per_object
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.program import Tracker
@@ -81,8 +81,9 @@ def _find(tracker: Tracker, frames: Tensor, drawn: dict[str, Tensor], paths: Ten
     if isinstance(find, FIND):
         side, count = find.config.kernel_side, find.config.num_kernels
         kernels = _bare(find.kernels.body, drawn["description"]).unflatten(-1, (count, channels, side, side))
-        responses = per_object(frames, kernels, stride=2 if find.stride else 1).flatten(0, 2)
-        if not find.stride:
+        strided = isinstance(find, StridedFIND)
+        responses = per_object(frames, kernels, stride=2 if strided else 1).flatten(0, 2)
+        if not strided:
             responses = _thinned(responses)
         features = _bare(find.readout.body, _bare(find.features.body, responses))
         features = features.view(batch, length, num_objects, -1)

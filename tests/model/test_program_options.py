@@ -111,13 +111,14 @@ def test_rect_is_algorithm_4(gain: bool, tiny, config: ModelConfig, frames: Tens
     consensus = like(CountRECTConfig, config.consensus) if gain else config.consensus
     tracker = tiny(config=replace(config, consensus=consensus))
     rect, seen = tracker.consensus, []
-    original = rect._weights
-    monkeypatch.setattr(rect, "_weights", lambda *args: seen.append((args, original(*args))) or seen[-1][1])
+    original = rect._logits
+    monkeypatch.setattr(rect, "_logits", lambda *args: seen.append((args, original(*args))) or seen[-1][1])
     with torch.no_grad():
         for parameter in rect.parameters():
             parameter.add_(torch.randn_like(parameter))
         trace = poutine.trace(tracker.guide).get_trace(frames)
-    (((c, s, d), w),) = seen
+    (((c, s, d), logits),) = seen
+    w = logits.softmax(-1)
     assert w.shape == (2, 3)
     torch.testing.assert_close(w.sum(-1), torch.ones(2, dtype=torch.float64))
     assert w.std() > 0.02

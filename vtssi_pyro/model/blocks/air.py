@@ -4,7 +4,7 @@ Its blocks fill three slots of a model. The scene is the prior of the objects' n
 picture renders the objects. The attention infers them from a frame; the blocks of ``rect.py`` choose its frames.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -122,20 +122,14 @@ class AIR(PyroModule):
     Reference: App. B.1, Alg. 1.
     """
 
-    stride = False  # halve resolutions by max-pooling, as the paper does
-
     def __init__(self, config: AIRConfig, sizes: Sizes) -> None:
         super().__init__()
         self.config, self.glimpse = config, sizes.glimpse
         side, channels, positive = sizes.frame_size, sizes.channels, sizes.scale_transform
-        self.counter_features = ConvStack(
-            channels, config.counter_filters, (0, 1), self.stride, pad=config.counter_pad
-        )
+        self.counter_features = self._convolutions(channels, config.counter_filters, pad=config.counter_pad)
         features = self.counter_features.num_features(channels, side, side)
         self.counter = GaussianMLP([features, *config.counter_dense], [], 1, positive=positive)
-        self.locator_features = ConvStack(
-            channels, config.locator_filters, (0, 1), self.stride, same=config.same_padding
-        )
+        self.locator_features = self._convolutions(channels, config.locator_filters, same=config.same_padding)
         features = self.locator_features.num_features(channels, side, side)
         self.locator = Locator(features, config, sizes)
         self.encoder = encoder(config.encoder, sizes)
@@ -151,6 +145,12 @@ class AIR(PyroModule):
     def describe(self, frames: Tensor, position: Tensor, size: Tensor) -> Independent:
         """q(d | x, s, p): frames and places that broadcast, (..., C, H, W) and (..., 2), to batch (...), event (D,)."""
         return self.encoder(crop(frames, position, size, self.glimpse).flatten(-3))
+
+    def _convolutions(
+        self, channels: int, filters: Sequence[tuple[int, int]], pad: int = 0, same: bool = False
+    ) -> ConvStack:
+        """CNN_cnt and CNN_pre, whose first two convolutions are each followed by max-pooling."""
+        return ConvStack(channels, filters, (0, 1), pad=pad, same=same)
 
 
 def encoder(dense: tuple[int, ...], sizes: Sizes) -> GaussianMLP:

@@ -28,5 +28,5 @@ class CountRECT(RECT):
         super().__init__(config, sizes)
         self.count_gain = nn.Parameter(torch.tensor(0.0))
 
-    def _logits(self, inputs: Tensor, c: Normal) -> Tensor:
-        return super()._logits(inputs, c) + nn.functional.softplus(self.count_gain) * c.loc.squeeze(-1)
+    def _logits(self, c: Normal, s: Normal, d: Normal) -> Tensor:
+        return super()._logits(c, s, d) + nn.functional.softplus(self.count_gain) * c.loc.squeeze(-1)

@@ -109,7 +109,7 @@ class RECT(PyroModule):
                 )  # (..., B, K, N, 2)
                 position = draw_intermediate("position_hat", _frames_last(q_position)).transpose(-3, -2)
             d = attention.describe(frames.unsqueeze(-4), position, size).base_dist  # (..., B, K, N, D)
-            w = self._weights(c, q_size, d)  # (..., B, K)
+            w = self._logits(c, q_size, d).softmax(-1)  # (..., B, K)
             count = pyro.sample("count", per_sequence(weighted_average(c.loc, c.scale, w).to_event(1)))
             with plates.objects:
                 w = w.unsqueeze(-2)  # (..., B, 1, K)
@@ -117,16 +117,12 @@ class RECT(PyroModule):
                 description = pyro.sample("description", self._consensus(d, w))
         return Objects(count.squeeze(-2), size, description), None
 
-    def _weights(self, c: Normal, s: Normal, d: Normal) -> Tensor:
+    def _logits(self, c: Normal, s: Normal, d: Normal) -> Tensor:
+        """Logits of the frames' weights, (..., B, K), given the inferences of count, sizes and descriptions."""
         lead = d.loc.shape[:-2]  # (..., B, K)
         inputs = [p.expand(*lead, 1) for p in (c.loc, c.scale)]
         inputs += [p.expand(*lead, *p.shape[-2:]).flatten(-2) for q in (s, d) for p in (q.loc, q.scale)]
-        return self._logits(torch.cat(inputs, -1), c).softmax(-1)
-
-    def _logits(self, inputs: Tensor, c: Normal) -> Tensor:
-        """Logits of the frames' weights, (..., B, K), from the inferences of each frame."""
-        del c
-        return self.logits(self.lstm(inputs)).squeeze(-1)
+        return self.logits(self.lstm(torch.cat(inputs, -1))).squeeze(-1)
 
     @staticmethod
     def _consensus(q: Normal, w: Tensor) -> Independent:
