@@ -90,7 +90,7 @@ def _find(tracker: Tracker, frames: Tensor, drawn: dict[str, Tensor], paths: Ten
         steps = (torch.cat([features[:, t], paths[:, t]], -1) for t in range(length))
         return [output for x in steps for output in _bare(find.position.body, x)]
     small = nn.functional.avg_pool2d(frames.flatten(0, 1), 2).unflatten(0, (batch, length))
-    side = find.config.kernel_side
+    side = find.kernel_side
     maps = correlate_template(small, torch.rand(batch, num_objects, channels, side, side))  # (B, T, N, h, w)
     cells = maps.shape[-1]
     bump = torch.rand(batch, 1, num_objects, cells, cells)

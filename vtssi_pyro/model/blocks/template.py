@@ -24,7 +24,7 @@ from vtssi_pyro.types import Detections, Objects
 class TemplateConfig:
     """See :class:`TemplateFIND`; sides in pixels of the halved frame."""
 
-    kernel_side: int = 15
+    kernel_side: int | None = None  # odd; None: that of :func:`kernel_side` for the model's frames
     sharpness: float = 8.0
     rounds: int = 5  # rounds of mutual exclusion between the objects; 0: each is searched on its own
     strength: float = 10.0  # initial cost of a shared place, nats
@@ -37,7 +37,7 @@ class TemplateConfig:
 
 
 def kernel_side(frame_size: int) -> int:
-    """``TemplateConfig.kernel_side`` for frames of this side, pixels: the same share of the frame as 15 of 50."""
+    """The side of the template in frames of this side, pixels: the same share of the frame as 15 of 50."""
     return int(0.3 * frame_size) | 1
 
 
@@ -58,10 +58,10 @@ class TemplateFIND(FinderBase):
         super().__init__()
         self.config = config
         self.frame_size = sizes.frame_size
-        if config.kernel_side % 2 == 0:
-            raise ValueError(
-                f"the template's side must be odd, so that it has a centre; found {config.kernel_side}"
-            )
+        given = config.kernel_side
+        if given is not None and given % 2 == 0:
+            raise ValueError(f"the template's side must be odd, so that it has a centre; found {given}")
+        self.kernel_side = kernel_side(sizes.frame_size) if given is None else given
         self.log_sharpness = nn.Parameter(torch.tensor(math.log(config.sharpness)))
         self.rivalry = nn.Parameter(torch.tensor(0.0))  # weight of the other objects' matches at a place
         self.log_strength = nn.Parameter(torch.tensor(math.log(config.strength)))
@@ -121,7 +121,7 @@ class TemplateFIND(FinderBase):
     @torch.no_grad()  # the decoder learns from reconstructions alone, not from the search
     def _template(self, picture: Picture, objects: Objects) -> tuple[Tensor, Tensor]:
         """The object as a kernel (..., N, C, h, w) of half the resolution, zero mean and unit norm; and its norm."""
-        side = 2 * self.config.kernel_side
+        side = 2 * self.kernel_side
         glimpses = picture.decode(objects.description).unsqueeze(-4)  # (..., N, 1, C, G, G)
         size = objects.size.unsqueeze(-2) * self.frame_size / side  # (..., N, 1, 2)
         centre = torch.zeros_like(size).unsqueeze(-3)  # (..., N, 1, 1, 2)
