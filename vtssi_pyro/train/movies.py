@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from vtssi_pyro.config.schedules import Constant, Cosine, Linear
 from vtssi_pyro.errors import DataError
+from vtssi_pyro.model import kinds
 from vtssi_pyro.model.blocks.air import SceneConfig
 from vtssi_pyro.model.blocks.clearest import ClearestFrameConfig
 from vtssi_pyro.model.blocks.following import FollowingConfig
-from vtssi_pyro.model.blocks.residual_mot import UNIT, ResidualMOTConfig
 from vtssi_pyro.model.blocks.solid import SolidConfig
 from vtssi_pyro.model.blocks.spots import SpotsConfig
 from vtssi_pyro.model.config import VARIANTS
@@ -50,12 +50,9 @@ def suited(config: Config, movie: PreparedMovie) -> Config:
     side, ratio = movie.frames.shape[-1], movie.ratio
     base = config.model
     window, objects = WINDOW * found.object_size * ratio / side, max(found.objects, 1)
-    speed = min(max(2 * found.speed * ratio / side, SLOWEST), UNIT)  # 2: from pixels to frame coordinates
+    speed = max(2 * found.speed * ratio / side, SLOWEST)  # 2: from pixels to frame coordinates
     # a third of the object's size, or 1.5 frames' way, covers the error of the expected place: a rule of thumb
     gate = 2 * ratio / side * max(0.35 * found.object_size, 1.5 * found.speed)
-    motion = base.motion
-    if isinstance(motion, ResidualMOTConfig):
-        motion = replace(motion, step=speed, inertia=True)
     # Rules of thumb, of which no measurement is on record. Sizes differ by a tenth. A random walk of four times the
     # speed covers turns. The count's prior, N sigmoid(2) = 0.88 N, expects nearly all objects of the inspection. The
     # kernel covers the window, 0.5 of its pixels in the halved frame, with a margin, and has 5 cells at least. The
@@ -75,7 +72,7 @@ def suited(config: Config, movie: PreparedMovie) -> Config:
             kernel_side=max(5, int(0.6 * window * side) | 1), sharpness=SURE, strength=SURE,
             floor=0.5 / side, gate=min(gate, 0.5),
         ),
-        motion=motion,
+        motion=kinds.suited(base.motion, speed),
     )  # fmt: skip
     model = VARIANTS[config.variant](model)
     stages = tuple(_suited(stage, objects, side) for stage in config.train.stages)
