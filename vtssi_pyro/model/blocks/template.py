@@ -25,9 +25,10 @@ class TemplateConfig:
     """See :class:`TemplateFIND`; sides in pixels of the halved frame."""
 
     kernel_side: int | None = None  # odd; None: that of :func:`kernel_side` for the model's frames
-    sharpness: float = 8.0
+    # Guesses from here on; sharpness, strength and floor are only first values, which are learned.
+    sharpness: float = 8.0  # initial evidence of a match of 1, nats
     rounds: int = 5  # rounds of mutual exclusion between the objects; 0: each is searched on its own
-    strength: float = 10.0  # initial cost of a shared place, nats
+    strength: float = 10.0  # initial cost of a shared place, nats; more than a match of 1 weighs
     reach: float = 0.8  # reach of an object's exclusion, in units of half its size
     floor: float = 0.05  # initial scale of a position with certain evidence, frame coordinates
 
@@ -128,7 +129,7 @@ class TemplateFIND(FinderBase):
         full = paste(glimpses, centre, size, (side, side)).squeeze(-4)  # (..., N, C, 2h, 2w)
         kernel = nn.functional.avg_pool2d(full.flatten(0, -4), 2).unflatten(0, full.shape[:-3])
         kernel = kernel - kernel.mean((-2, -1), keepdim=True)
-        norm = kernel.square().sum((-3, -2, -1), keepdim=True).sqrt().clamp_min(1e-3)
+        norm = kernel.square().sum((-3, -2, -1), keepdim=True).sqrt().clamp_min(1e-3)  # black: 0
         return kernel / norm, norm
 
     def locate(self, logits: Tensor) -> Normal:
@@ -143,6 +144,7 @@ class TemplateFIND(FinderBase):
             loc.append(mean)
             variance.append((marginal @ grid.square() - mean.square()).clamp_min(0))
         gain, floor = self.spread.exp()
+        # half: a first gain, guessed, as a match is wider than the error of its place; 1e-8: a finite gradient at 0
         scale = gain * (torch.stack(variance, -1) + 1e-8).sqrt() * 0.5 + floor + MIN_SCALE
         return Normal(torch.stack(loc, -1), scale)
 
