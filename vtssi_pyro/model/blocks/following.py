@@ -8,7 +8,7 @@ import torch
 from pyro.distributions import Normal
 from torch import Tensor
 
-from vtssi_pyro.model.blocks.template import TemplateConfig, TemplateFIND
+from vtssi_pyro.model.blocks.template import CELL, TemplateConfig, TemplateFIND
 from vtssi_pyro.model.interfaces import Picture, Sight
 from vtssi_pyro.model.kinds import FINDERS
 from vtssi_pyro.model.sizes import Sizes
@@ -16,7 +16,7 @@ from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.explaining import Placed, crosstalk, matching_pursuit
 from vtssi_pyro.ops.peaks import bump
 from vtssi_pyro.ops.registration import precision
-from vtssi_pyro.ops.spatial import SIZE_LIMITS, crop, to_pixels
+from vtssi_pyro.ops.spatial import SIZE_LIMITS, centres, crop, to_cells, to_pixels
 from vtssi_pyro.types import Detections, Objects
 
 
@@ -119,11 +119,11 @@ class FollowingFIND(TemplateFIND):
 
     def _expected(self, heading: Heading) -> Placed:
         pixels = to_pixels(heading.place + heading.velocity, (self.frame_size, self.frame_size))
-        return Placed((pixels.flip(-1) - 1) / 2, heading.seen)
+        return Placed(to_cells(pixels.flip(-1), CELL), heading.seen)
 
     def _near(self, placed: Placed, objects: Objects, like: Tensor) -> Tensor:
         """Proximity of each cell to other visible objects, (..., N, h, w), 1 at the place of one."""
-        cells = self.frame_size / 4  # in half the frame's size, the unit of sizes and of the reach
+        cells = self.frame_size / (2 * CELL)  # in half the frame's size, the unit of sizes and of the reach
         reach = self.config.reach * cells * objects.size.clamp(*SIZE_LIMITS)  # (..., N, 2)
         down, across = (
             bump(place, torch.arange(length, device=like.device), width.unsqueeze(-1))
@@ -137,9 +137,9 @@ class FollowingFIND(TemplateFIND):
     def _gate(self, heading: Heading, like: Tensor) -> Tensor:
         """Log of a Gaussian bump around the objects' expected places, on a floor, (..., N, h, w)."""
         centre = heading.place + heading.velocity
-        height, width = like.shape[-2:]
-        across = (self._grid(width, like) - centre[..., :1]).square().unsqueeze(-2)
-        down = (self._grid(height, like) - centre[..., 1:]).square().unsqueeze(-1)
+        grid = centres(self.frame_size, like, CELL)
+        across = (grid - centre[..., :1]).square().unsqueeze(-2)
+        down = (grid - centre[..., 1:]).square().unsqueeze(-1)
         near = -0.5 * (across + down) / self.config.gate**2
         return torch.logaddexp(near, (-self.config.lost * self.log_sharpness.exp()).expand_as(near))
 

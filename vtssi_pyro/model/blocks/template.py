@@ -15,8 +15,12 @@ from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.correlate import correlate_template
 from vtssi_pyro.ops.exclusion import exclude
-from vtssi_pyro.ops.spatial import SIZE_LIMITS, paste
+from vtssi_pyro.ops.spatial import SIZE_LIMITS, centres, paste
 from vtssi_pyro.types import Detections, Objects
+
+CELL = (
+    2  # pixels of a cell's side: the frame is halved for the search, which compares a quarter of the places
+)
 
 
 @FINDERS.register("template")
@@ -93,9 +97,9 @@ class TemplateFIND(FinderBase):
 
     def evidence(self, frames: Tensor, objects: Objects, template: Tensor, norm: Tensor) -> Tensor:
         """Evidence of the frames for each object by itself, logits (..., B, T, N, h, w)."""
-        odd = frames.shape[-1] % 2, frames.shape[-2] % 2
-        even = nn.functional.pad(frames, (0, odd[0], 0, odd[1])).flatten(0, 1)
-        small = nn.functional.avg_pool2d(even, 2).unflatten(0, frames.shape[:2])  # (B, T, C, H/2, W/2)
+        short = -frames.shape[-1] % CELL, -frames.shape[-2] % CELL
+        whole = nn.functional.pad(frames, (0, short[0], 0, short[1])).flatten(0, 1)
+        small = nn.functional.avg_pool2d(whole, CELL).unflatten(0, frames.shape[:2])  # (B, T, C, H/2, W/2)
         own = self.match(small, template, norm)  # (..., B, T, N, h, w)
         mine = own * self.active(objects)[..., None, None]
         others = mine.sum(-3, keepdim=True) - mine
@@ -108,10 +112,10 @@ class TemplateFIND(FinderBase):
 
     def exclude(self, logits: Tensor, objects: Objects) -> Tensor:
         """The logits after mutual exclusion of the objects."""
-        grid = self._grid(logits.shape[-2], logits), self._grid(logits.shape[-1], logits)
+        grid = centres(self.frame_size, logits, CELL)
         reach = (self.config.reach * objects.size.detach().clamp(*SIZE_LIMITS)).unsqueeze(-3)
         active = self.active(objects)
-        return exclude(logits, grid, reach, self.log_strength.exp(), active, self.config.rounds)
+        return exclude(logits, (grid, grid), reach, self.log_strength.exp(), active, self.config.rounds)
 
     def active(self, objects: Objects) -> Tensor:
         """1 for objects that claim a place, 0 for empty slots, (..., B, 1, N)."""
@@ -122,12 +126,12 @@ class TemplateFIND(FinderBase):
     @torch.no_grad()  # the decoder learns from reconstructions alone, not from the search
     def _template(self, picture: Picture, objects: Objects) -> tuple[Tensor, Tensor]:
         """The object as a kernel (..., N, C, h, w) of half the resolution, zero mean and unit norm; and its norm."""
-        side = 2 * self.kernel_side
+        side = CELL * self.kernel_side
         glimpses = picture.decode(objects.description).unsqueeze(-4)  # (..., N, 1, C, G, G)
         size = objects.size.unsqueeze(-2) * self.frame_size / side  # (..., N, 1, 2)
         centre = torch.zeros_like(size).unsqueeze(-3)  # (..., N, 1, 1, 2)
         full = paste(glimpses, centre, size, (side, side)).squeeze(-4)  # (..., N, C, 2h, 2w)
-        kernel = nn.functional.avg_pool2d(full.flatten(0, -4), 2).unflatten(0, full.shape[:-3])
+        kernel = nn.functional.avg_pool2d(full.flatten(0, -4), CELL).unflatten(0, full.shape[:-3])
         kernel = kernel - kernel.mean((-2, -1), keepdim=True)
         norm = kernel.square().sum((-3, -2, -1), keepdim=True).sqrt().clamp_min(1e-3)  # black: 0
         return kernel / norm, norm
@@ -137,9 +141,9 @@ class TemplateFIND(FinderBase):
         height, width = logits.shape[-2:]
         p = logits.flatten(-2).softmax(-1).unflatten(-1, (height, width))
         across = [p.sum(-2), p.sum(-1)]  # x, y marginals
+        grid = centres(self.frame_size, p, CELL)
         loc, variance = [], []
         for marginal in across:
-            grid = self._grid(marginal.shape[-1], p)
             mean = marginal @ grid
             loc.append(mean)
             variance.append((marginal @ grid.square() - mean.square()).clamp_min(0))
@@ -147,8 +151,3 @@ class TemplateFIND(FinderBase):
         # half: a first gain, guessed, as a match is wider than the error of its place; 1e-8: a finite gradient at 0
         scale = gain * (torch.stack(variance, -1) + 1e-8).sqrt() * 0.5 + floor + MIN_SCALE
         return Normal(torch.stack(loc, -1), scale)
-
-    def _grid(self, cells: int, like: Tensor) -> Tensor:
-        """Frame coordinates (cells,) of the centres of an axis's cells, which are two pixels wide."""
-        middle = 2 * torch.arange(cells, dtype=like.dtype, device=like.device) + 1
-        return 2 * middle / self.frame_size - 1
