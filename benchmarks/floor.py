@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vtssi_pyro import build
-from vtssi_pyro.model.blocks import FIND
+from vtssi_pyro.model.blocks import FIND, StridedFIND
 from vtssi_pyro.model.blocks.find import per_object
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.program import Tracker
@@ -81,15 +81,16 @@ def _find(tracker: Tracker, frames: Tensor, drawn: dict[str, Tensor], paths: Ten
     if isinstance(find, FIND):
         side, count = find.config.kernel_side, find.config.num_kernels
         kernels = _bare(find.kernels.body, drawn["description"]).unflatten(-1, (count, channels, side, side))
-        responses = per_object(frames, kernels, stride=2 if find.stride else 1).flatten(0, 2)
-        if not find.stride:
+        strided = isinstance(find, StridedFIND)
+        responses = per_object(frames, kernels, stride=2 if strided else 1).flatten(0, 2)
+        if not strided:
             responses = _thinned(responses)
         features = _bare(find.readout.body, _bare(find.features.body, responses))
         features = features.view(batch, length, num_objects, -1)
         steps = (torch.cat([features[:, t], paths[:, t]], -1) for t in range(length))
         return [output for x in steps for output in _bare(find.position.body, x)]
     small = nn.functional.avg_pool2d(frames.flatten(0, 1), 2).unflatten(0, (batch, length))
-    side = find.config.kernel_side
+    side = find.kernel_side
     maps = correlate_template(small, torch.rand(batch, num_objects, channels, side, side))  # (B, T, N, h, w)
     cells = maps.shape[-1]
     bump = torch.rand(batch, 1, num_objects, cells, cells)

@@ -8,7 +8,7 @@ import pyro
 import torch
 from pyro.distributions import Independent, Normal
 from torch import Tensor
-from torch.nn.functional import affine_grid, conv2d, grid_sample
+from torch.nn.functional import affine_grid, conv2d, grid_sample, max_pool2d
 
 from vtssi_pyro.model.blocks import AIR, FIND, RECT, AdditivePicture
 from vtssi_pyro.model.interfaces import Sight
@@ -126,7 +126,7 @@ class NaiveFIND(FIND):
             frame = frames[:, t].repeat_interleave(num_objects * count, 0).flatten(0, 1).unsqueeze(0)
             response = conv2d(frame, kernels, groups=batch * num_objects * count)
             response = response.reshape(batch, num_objects, count, *response.shape[-2:])
-            reduced = self.activate(response.flatten(0, 1)).unflatten(0, (batch, num_objects))
+            reduced = max_pool2d(response.flatten(0, 1).relu(), 2).unflatten(0, (batch, num_objects))
             h = self.features.body(reduced.flatten(0, -4)).unflatten(0, reduced.shape[:-3])
             features.append(self.readout(h))
         return Sight(torch.stack(features, 1))

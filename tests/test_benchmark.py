@@ -78,7 +78,7 @@ def test_all_blocks_are_trained_on_the_batch_asked_for() -> None:
 
 def test_another_frame_scales_the_template() -> None:
     model = benchmark.workload(frame=100).model
-    assert (model.frame_size, model.finder.kernel_side) == (100, 31)
+    assert (model.frame_size, build(model).finder.kernel_side) == (100, 31)
     standard = PRESETS["standard"]("vtssi").model
     assert benchmark.workload().model == benchmark.workload(frame=50).model == standard
 

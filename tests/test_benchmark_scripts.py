@@ -10,7 +10,7 @@ import torch
 from small_model import small
 
 from vtssi_pyro.artifacts.run import Run
-from vtssi_pyro.artifacts.shipped import card, load_pretrained
+from vtssi_pyro.artifacts.shipped import Pretrained, card
 from vtssi_pyro.config import override
 from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.model.program import build
@@ -70,7 +70,7 @@ def test_a_run_is_made_to_ship(
     found = card("tiny", tmp_path)
     assert (found.commit, found.metrics["float16"]["sequences"]) == ("abc", 5)
     assert "in float16:" in capsys.readouterr().out
-    load_pretrained("tiny", folder=tmp_path)
+    Pretrained("tiny", tmp_path).tracker()
 
 
 @pytest.mark.parametrize("script", ["movies"], indirect=True)

@@ -17,7 +17,6 @@ from torch import Tensor
 from vtssi_pyro.config.schedules import Constant
 from vtssi_pyro.data import MovingDigits, load_digits, moving_digits
 from vtssi_pyro.inference import filter as predict
-from vtssi_pyro.model.blocks.template import TemplateConfig, kernel_side
 from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.presets import PRESETS
@@ -60,11 +59,7 @@ def workload(
     """
     config = PRESETS[preset](variant)
     model, last = config.model, config.train.stages[-1]
-    if frame is not None and frame != model.frame_size:
-        model = replace(model, frame_size=frame)
-        if isinstance(model.finder, TemplateConfig):
-            model = replace(model, finder=replace(model.finder, kernel_side=kernel_side(frame)))
-    model = replace(model, num_objects=objects)
+    model = replace(model, frame_size=frame or model.frame_size, num_objects=objects)
     stage = Stage("benchmark", sys.maxsize, batch=batch, length=Constant(length), analytic=last.analytic)
     source = "linear-overlap"  # frames need not have room for all objects side by side
     data = replace(config.data, source=source, sequences=sequences, length=length)

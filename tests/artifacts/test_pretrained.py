@@ -17,7 +17,7 @@ from vtssi_pyro.artifacts import packing
 from vtssi_pyro.artifacts import shipped as pretrained
 from vtssi_pyro.artifacts.packing import pack
 from vtssi_pyro.artifacts.run import Run
-from vtssi_pyro.artifacts.shipped import FORMAT, Card, Pretrained, available, card, load_pretrained
+from vtssi_pyro.artifacts.shipped import FORMAT, Card, Pretrained, available, card
 from vtssi_pyro.config import from_dict
 from vtssi_pyro.data import ArrayDataset
 from vtssi_pyro.errors import CheckpointError, UsageError
@@ -66,7 +66,7 @@ def rewrite(folder: Path, **changes: object) -> None:
 
 
 def test_parameters_come_back_rounded_and_priors_exactly(run: Run, folder: Path) -> None:
-    before, after = run.tracker(), load_pretrained("tiny", folder=folder)
+    before, after = run.tracker(), Pretrained("tiny", folder).tracker()
     assert not after.training
     buffers = {name for name, _ in before.named_buffers()}
     assert buffers
@@ -86,7 +86,7 @@ def test_the_card_tells_everything(run: Run, folder: Path, test: ArrayDataset) -
     assert "someone" not in (folder / "tiny.json").read_text()
     assert found.metrics == {
         "float32": judge(run.tracker(), test, 3).as_dict(),
-        "float16": judge(load_pretrained("tiny", folder=folder), test, 3).as_dict(),
+        "float16": judge(Pretrained("tiny", folder).tracker(), test, 3).as_dict(),
     }
 
 
@@ -109,7 +109,7 @@ def test_a_calibration_ships_with_the_weights_that_it_is_of(
 def test_single_precision_on_request(run: Run, test: ArrayDataset, tmp_path: Path) -> None:
     found = pack(run, "tiny", test, dtype=torch.float32, folder=tmp_path / "exact", **WORDS)
     assert found.metrics.keys() == {"float32"}
-    after = load_pretrained("tiny", folder=tmp_path / "exact").state_dict()
+    after = Pretrained("tiny", tmp_path / "exact").tracker().state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in run.tracker().state_dict().items())
 
 
@@ -140,7 +140,7 @@ def test_damaged_weights(damage: str, folder: Path) -> None:
     if damage != "gone":
         path.write_bytes({"flipped": data, "truncated": data[:-9], "empty": b""}[damage])
     with pytest.raises(CheckpointError, match=r"tiny\.safetensors: .*install vtssi-pyro anew"):
-        load_pretrained("tiny", folder=folder)
+        Pretrained("tiny", folder).tracker()
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b"{}", b'{"name": "tiny", "size": 3}'])
@@ -164,9 +164,9 @@ def test_cards_that_disagree(folder: Path) -> None:
     ):
         rewrite(folder, **changes)
         with pytest.raises(CheckpointError, match=words):
-            load_pretrained("tiny", folder=folder)
+            Pretrained("tiny", folder).tracker()
         (folder / "tiny.json").write_text(good)
-    load_pretrained("tiny", folder=folder)
+    Pretrained("tiny", folder).tracker()
 
 
 def test_weights_that_are_no_tensors(folder: Path) -> None:
@@ -176,7 +176,7 @@ def test_weights_that_are_no_tensors(folder: Path) -> None:
     (folder / "tiny.safetensors").write_bytes(b"no tensors")
     rewrite(folder, sha256=hashlib.sha256(b"no tensors").hexdigest())
     with pytest.raises(CheckpointError, match="does not fit its card"):
-        load_pretrained("tiny", folder=folder)
+        Pretrained("tiny", folder).tracker()
 
 
 def test_names(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,7 +209,7 @@ def test_names(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def load_pretrained_by(source: str) -> vtssi_pyro.Tracker:
-    return load_pretrained(source.removeprefix("pretrained:"))
+    return Pretrained(source.removeprefix("pretrained:")).tracker()
 
 
 def test_a_run_tells_the_same_of_itself(run: Run, folder: Path) -> None:

@@ -10,9 +10,9 @@ from torch import Tensor
 from vtssi_pyro.data.clips import SYMMETRIES, Clips, turned
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.inference.filter import Stream, track
-from vtssi_pyro.model.blocks.air import SolidConfig
-from vtssi_pyro.model.blocks.following import FollowingFIND, Heading
-from vtssi_pyro.model.blocks.rect import ClearestFrameConfig
+from vtssi_pyro.model.blocks.clearest import ClearestFrameConfig
+from vtssi_pyro.model.blocks.following import Heading
+from vtssi_pyro.model.blocks.solid import SolidConfig
 from vtssi_pyro.model.blocks.spots import SpotsConfig
 from vtssi_pyro.model.config import ModelConfig, TestTime
 from vtssi_pyro.model.program import Tracker, build
@@ -242,25 +242,25 @@ def test_empty_slots_keep_nobody_away(follower: Tracker) -> None:
     assert set(apart.argmin(-1).tolist()) == {0, 1}, "one place, one object"
 
 
-def headed(seen: float, place: tuple[float, float] = (0.2, -0.1)) -> Heading:
+def headed(follower: Tracker, seen: float, place: tuple[float, float] = (0.2, -0.1)) -> Heading:
     """After a frame that shows an object, so much of it, from the origin where it moved by 0.1 to the right."""
     before = Heading(torch.zeros(1, 2), torch.tensor([[0.1, 0.0]]), torch.ones(1))
-    return FollowingFIND._headed(before, torch.tensor([place]), torch.tensor([seen]))
+    return follower.finder._headed(before, torch.tensor([place]), torch.tensor([seen]))
 
 
-def test_half_of_the_old_velocity_stays_where_an_object_is_seen() -> None:
-    after = headed(seen=1.0)
+def test_half_of_the_old_velocity_stays_where_an_object_is_seen(follower: Tracker) -> None:
+    after = headed(follower, seen=1.0)
     torch.testing.assert_close(after.place, torch.tensor([[0.2, -0.1]]))
     torch.testing.assert_close(after.velocity, torch.tensor([[0.15, -0.05]]))
-    first = FollowingFIND._headed(None, torch.ones(1, 2), torch.ones(1))
+    first = follower.finder._headed(None, torch.ones(1, 2), torch.ones(1))
     assert first.velocity.eq(0).all()
 
 
-def test_an_object_that_is_not_seen_slows_down_by_a_tenth() -> None:
+def test_an_object_that_is_not_seen_slows_down_by_a_tenth(follower: Tracker) -> None:
     """Wherever the search thinks it is; one half seen counts for a quarter."""
-    torch.testing.assert_close(headed(seen=0.0).velocity, torch.tensor([[0.09, 0.0]]))
-    quarter = 0.25 * headed(seen=1.0).velocity + 0.75 * headed(seen=0.0).velocity
-    torch.testing.assert_close(headed(seen=0.5).velocity, quarter)
+    torch.testing.assert_close(headed(follower, seen=0.0).velocity, torch.tensor([[0.09, 0.0]]))
+    quarter = 0.25 * headed(follower, seen=1.0).velocity + 0.75 * headed(follower, seen=0.0).velocity
+    torch.testing.assert_close(headed(follower, seen=0.5).velocity, quarter)
 
 
 def test_the_gate_is_a_gaussian_on_a_floor(follower: Tracker) -> None:

@@ -14,10 +14,12 @@ from torch import Tensor
 import vtssi_pyro.model.program
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.inference.filter import Stream, forecast, joined, track
-from vtssi_pyro.model.blocks.find import StridedFINDConfig
+from vtssi_pyro.model.blocks.clearest import ClearestFrameConfig
+from vtssi_pyro.model.blocks.count_rect import CountRECTConfig
 from vtssi_pyro.model.blocks.mot import RandomWalkConfig
-from vtssi_pyro.model.blocks.rect import ClearestFrameConfig, CountRECTConfig, FirstFrameConfig
+from vtssi_pyro.model.blocks.rect import FirstFrameConfig
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
+from vtssi_pyro.model.blocks.strided import StridedFINDConfig
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.handlers import mode, propose
 from vtssi_pyro.model.interfaces import Predict

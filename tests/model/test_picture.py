@@ -12,9 +12,10 @@ from torch import Tensor
 
 from vtssi_pyro.inference.confidence import explained_share
 from vtssi_pyro.inference.filter import Stream, forecast, joined, track
-from vtssi_pyro.model.blocks.air import AdditiveConfig, AdditivePicture, SolidConfig
-from vtssi_pyro.model.blocks.rect import ClearestFrameConfig
+from vtssi_pyro.model.blocks.air import AdditiveConfig, AdditivePicture
+from vtssi_pyro.model.blocks.clearest import ClearestFrameConfig
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
+from vtssi_pyro.model.blocks.solid import SolidConfig
 from vtssi_pyro.model.blocks.spots import SpotsConfig
 from vtssi_pyro.model.config import ModelConfig, TestTime
 from vtssi_pyro.model.handlers import mode

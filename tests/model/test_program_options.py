@@ -9,11 +9,10 @@ from pyro.infer import Trace_ELBO
 from small_model import FINDERS, positions, rolled_out
 from torch import Tensor
 
-from vtssi_pyro.model.blocks.air import StridedAIRConfig
-from vtssi_pyro.model.blocks.find import StridedFINDConfig
+from vtssi_pyro.model.blocks.count_rect import CountRECTConfig
 from vtssi_pyro.model.blocks.mot import MOTConfig
-from vtssi_pyro.model.blocks.rect import CountRECTConfig
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
+from vtssi_pyro.model.blocks.strided import StridedAIRConfig, StridedFINDConfig
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.program import Tracker, build, stacked
@@ -112,13 +111,14 @@ def test_rect_is_algorithm_4(gain: bool, tiny, config: ModelConfig, frames: Tens
     consensus = like(CountRECTConfig, config.consensus) if gain else config.consensus
     tracker = tiny(config=replace(config, consensus=consensus))
     rect, seen = tracker.consensus, []
-    original = rect._weights
-    monkeypatch.setattr(rect, "_weights", lambda *args: seen.append((args, original(*args))) or seen[-1][1])
+    original = rect._logits
+    monkeypatch.setattr(rect, "_logits", lambda *args: seen.append((args, original(*args))) or seen[-1][1])
     with torch.no_grad():
         for parameter in rect.parameters():
             parameter.add_(torch.randn_like(parameter))
         trace = poutine.trace(tracker.guide).get_trace(frames)
-    (((c, s, d), w),) = seen
+    (((c, s, d), logits),) = seen
+    w = logits.softmax(-1)
     assert w.shape == (2, 3)
     torch.testing.assert_close(w.sum(-1), torch.ones(2, dtype=torch.float64))
     assert w.std() > 0.02

@@ -1,6 +1,6 @@
 """One movie prepared for a model, the model made to suit it, and the way back to the movie's own pixels."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,9 @@ import torch
 from vtssi_pyro.data.clips import movie_clips
 from vtssi_pyro.data.scenes import KINDS, scene
 from vtssi_pyro.errors import DataError
+from vtssi_pyro.model.blocks.mot import MOTConfig
 from vtssi_pyro.model.program import build
+from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.movies import (
     Hints,
     Preparation,
@@ -65,6 +67,31 @@ def test_the_model_suits_the_movie(movie: PreparedMovie) -> None:
         assert after.cache <= before.cache, "and no more paths to find"
     steps = {stage.name: stage.steps for stage in config.train.stages}
     assert steps["search"] < steps["motion"] / 10, "there is little to learn of how to follow"
+
+
+@dataclass(frozen=True)
+class Paced:
+    """The configuration of somebody else's motion, which has a speed."""
+
+    speed: float = 0.0
+
+    def build(self, sizes: Sizes) -> None:
+        raise AssertionError
+
+    def suited(self, speed: float) -> "Paced":
+        return Paced(speed)
+
+
+def test_a_foreign_motion_suits_the_movie(movie: PreparedMovie) -> None:
+    """If it says how; the paper's does not, and stays as it is."""
+    recipe = quick("vtssi")
+    step = suited(recipe, movie).model.motion.step
+    paced, papers = (
+        suited(replace(recipe, model=replace(recipe.model, motion=motion)), movie).model.motion
+        for motion in (Paced(), MOTConfig(M=7))
+    )
+    assert paced == Paced(step)
+    assert papers == MOTConfig(M=7)
 
 
 def test_things_that_stand_out_are_found(movie: PreparedMovie) -> None:

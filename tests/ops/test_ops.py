@@ -13,7 +13,17 @@ from vtssi_pyro.ops.bell import bell_mask
 from vtssi_pyro.ops.correlate import correlate, correlate_template
 from vtssi_pyro.ops.gaussian import average, product, weighted_average
 from vtssi_pyro.ops.pixels import PixelNormal
-from vtssi_pyro.ops.spatial import SIZE_LIMITS, crop, paste, size_to_pixels, to_frame, to_pixels
+from vtssi_pyro.ops.spatial import (
+    SIZE_LIMITS,
+    centres,
+    crop,
+    from_cells,
+    paste,
+    size_to_pixels,
+    to_cells,
+    to_frame,
+    to_pixels,
+)
 
 PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
 F64 = torch.float64
@@ -123,6 +133,18 @@ def test_a_pixel_lies_where_the_convention_says() -> None:
     mean_x = (mass.sum(0) * (torch.arange(width) + 0.5)).sum()
     mean_y = (mass.sum(1) * (torch.arange(height) + 0.5)).sum()
     torch.testing.assert_close(torch.stack([mean_x, mean_y]), torch.tensor([column + 0.5, row + 0.5]).to(F64))
+
+
+@pytest.mark.parametrize("width", [1, 2])
+@pytest.mark.parametrize("side", [50, 51])
+def test_cells_lie_where_the_convention_says(side: int, width: int) -> None:
+    """A cell's index is the place of its centre; the frame's own map agrees, though the last cell may stick out."""
+    found = centres(side, torch.zeros(0, dtype=F64), width)
+    cells = torch.arange(-(-side // width), dtype=F64)
+    pixels = from_cells(cells, width)
+    assert (pixels[0], pixels[1]) == (width / 2, 3 * width / 2)
+    torch.testing.assert_close(to_frame(pixels.unsqueeze(-1).expand(-1, 2), (side, side))[:, 0], found)
+    torch.testing.assert_close(to_cells(pixels, width), cells)
 
 
 def test_counting_splits_and_only_the_fraction_learns() -> None:

@@ -192,7 +192,7 @@ def configured(
         config, keys = recipe, of_flavour(data)
     else:
         halves = open_file(data) if isinstance(data, str) else data
-        config, keys = recipe, of_sequences(halves, recipe.model)
+        config, keys = recipe, of_sequences(halves)
     for key, value in keys.items():
         if not (fixed and key.startswith("model.")):
             config = override(config, [f"{key}={json.dumps(value)}"])

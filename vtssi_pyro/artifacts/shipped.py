@@ -150,10 +150,3 @@ def available(folder: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
 def card(name: str, folder: str | os.PathLike[str] | None = None) -> Card:
     """Read the card of weights; see :attr:`Pretrained.card`."""
     return Pretrained(name, folder).card
-
-
-def load_pretrained(
-    name: str, device: str | torch.device = "cpu", folder: str | os.PathLike[str] | None = None
-) -> Tracker:
-    """Load the tracker of weights that ship; see :meth:`Pretrained.tracker`."""
-    return Pretrained(name, folder).tracker(device=device)

@@ -29,7 +29,10 @@ def draw(images: Tensor, boxes: Tensor, position: Tensor, frame_size: tuple[int,
 
 
 def _weights(corner: Tensor, pixels: int, side: int) -> Tensor:
-    """Bilinear weights (..., pixels, side) of a sprite's pixels whose first one starts at ``corner``."""
+    """Bilinear weights (..., pixels, side) of a sprite's pixels whose first one starts at ``corner``.
+
+    A translation moves pixels' edges and centres alike, so that it needs no convention of which is where.
+    """
     axis = torch.arange(pixels, dtype=corner.dtype, device=corner.device)
     offset = axis[:, None] - torch.arange(side, dtype=corner.dtype, device=corner.device)  # (pixels, side)
     return (offset - corner[..., None, None]).abs_().neg_().add_(1).clamp_min_(0)

@@ -1,7 +1,7 @@
 """The slots of a model, and the kinds of blocks that each may hold."""
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from vtssi_pyro.config import Kinds
 from vtssi_pyro.errors import UsageError
@@ -15,6 +15,19 @@ class Buildable(Protocol):
 
     def build(self, sizes: Sizes) -> Any:
         """Build a block for a model of these sizes."""
+
+
+@runtime_checkable
+class Suitable(Buildable, Protocol):
+    """The configuration of a motion that changes with a movie's speed; any other stays as it is (:func:`suited`)."""
+
+    def suited(self, speed: float) -> Buildable:
+        """Return the configuration for objects that usually move by ``speed``, frame coordinates a frame."""
+
+
+def suited(motion: Buildable, speed: float) -> Buildable:
+    """Return a motion's configuration for a movie; see :class:`Suitable`."""
+    return motion.suited(speed) if isinstance(motion, Suitable) else motion
 
 
 SCENES = Kinds("a scene")

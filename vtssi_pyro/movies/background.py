@@ -12,8 +12,9 @@ STEADIER = 0.7
 # Squares along the longer side, and the width in squares of the median filter: details narrower than about a
 # fifth of the frame vanish from a smooth background.
 GRAINS, SPAN = 48, 15
-SELDOM = 0.1  # share of the frames: less may be noise, or another object that passes by
-# Share of a region that must look like its surroundings now and then if the region is an object at rest.
+SELDOM = 0.1  # share of the frames: less may be noise, or another object that passes by; a rule of thumb
+# Share of a region that must look like its surroundings now and then if the region is an object at rest: most of it,
+# since an object leaves as a whole.
 LEFT = 0.5
 SPECK = 9  # pixels: a region smaller than 3 x 3 is noise
 
@@ -68,6 +69,7 @@ def without_objects(image: np.ndarray, frames: np.ndarray, least: float) -> np.n
     """
     light = smooth(image)
     structure = image - light
+    # gone: nearer to the light than to the median
     gone = (np.abs(frames - light) < np.abs(structure) / 2).mean(0) > SELDOM
     objects = np.zeros(image.shape, bool)
     for side in (structure, -structure):
@@ -80,6 +82,6 @@ def without_objects(image: np.ndarray, frames: np.ndarray, least: float) -> np.n
     # faint edges go, too: the mask grows by half of the widest object's width
     reach = ndimage.distance_transform_edt(objects).max() / 2 + 1
     objects = ndimage.distance_transform_edt(~objects) <= reach
-    known = ndimage.gaussian_filter((~objects).astype(float), reach) + 1e-3
+    known = ndimage.gaussian_filter((~objects).astype(float), reach) + 1e-3  # 0 deep inside a large object
     rest = ndimage.gaussian_filter(np.where(objects, 0.0, structure), reach) / known
     return np.where(objects, light + rest, image).astype(image.dtype)

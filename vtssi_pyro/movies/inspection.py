@@ -24,7 +24,12 @@ FULL_CONTRAST = 0.9
 FEW = 10  # objects: a fit of more takes longer than minutes, since its time grows with their number
 # Share of pixels that differ from the background above which the others count as cut off at black.
 NOISY = 0.25
-
+# The numbers from here on are rules of thumb, of which no measurement is on record.
+# Quantiles of intensity that count as the darkest and the brightest: objects may be a ten-thousandth of the pixels.
+DARKEST, BRIGHTEST = 0.01, 0.9999
+PART = 3  # a region so many times smaller than the usual one is a speck, or an edge of a larger object
+MOST = 0.95  # quantile of the frames' numbers of objects that counts as the largest: a frame in 20 may show specks, too
+GAP = 2  # dilations, and erosions, that close a region: an object with gaps of up to four pixels is one
 
 POLARITIES = ("bright", "dark", "both")
 
@@ -108,7 +113,7 @@ def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
             f"{movie.name}: holds {length} frame, and nothing can be seen to move in fewer than 2"
         )
     frames = np.stack([pair.frame for pair in pairs])
-    low, high = (float(value) for value in np.quantile(frames, (0.01, 0.9999)))
+    low, high = (float(value) for value in np.quantile(frames, (DARKEST, BRIGHTEST)))
     if high - low <= 0 and frames.min() == frames.max():
         raise DataError(f"{movie.name}: every pixel is {frames.min():g} in every frame: nothing to see")
     kind = hints.background or background.suited(frames)
@@ -128,9 +133,8 @@ def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
     usual = _usual(np.concatenate([first.size for first, _ in regions]))
     if hints.object_size is not None:
         usual = hints.object_size / shrunk
-    # a region much smaller than the others is a speck, or an edge of a larger object
-    regions = [[found.above(usual / 3) for found in pair] for pair in regions]
-    objects = round(float(np.quantile([len(first.size) for first, _ in regions], 0.95)))
+    regions = [[found.above(usual / PART) for found in pair] for pair in regions]
+    objects = round(float(np.quantile([len(first.size) for first, _ in regions], MOST)))
     steps = [step for first, second in regions if len(step := _step(first.centre, second.centre))]
     return Inspection(
         movie.name, movie.size, length, movie.rate, low, high, noise, kind, polarity,
@@ -179,6 +183,7 @@ def _noise(residual: np.ndarray) -> float:
     """
     away = np.abs(residual)
     moving = away[away > 0]
+    # 1.4826: a normal's standard deviation is that many median absolute deviations
     return float(1.4826 * np.median(moving if len(moving) > NOISY * away.size else away))
 
 
@@ -219,7 +224,7 @@ class _Regions(NamedTuple):
 def _regions(residual: np.ndarray, threshold: float, polarity: str) -> _Regions:
     """Find connected regions above the threshold; a hole within one, as rings have, belongs to it."""
     outside = signed(residual, polarity) > threshold
-    out = ndimage.binary_closing(outside, iterations=2) | outside
+    out = ndimage.binary_closing(outside, iterations=GAP) | outside
     labels, number = ndimage.label(ndimage.binary_fill_holes(out), np.ones((3, 3)))
     boxes = [box for box in ndimage.find_objects(labels, number) if box is not None]
     spans = np.array([[(s.start, s.stop) for s in box] for box in boxes], float).reshape(-1, 2, 2)

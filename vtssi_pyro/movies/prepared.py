@@ -26,8 +26,14 @@ from vtssi_pyro.ops.spatial import to_pixels
 from vtssi_pyro.system.atomic import write_json
 from vtssi_pyro.tracks.tracks import Tracks
 
-WANTED, SMALLEST, LARGEST = 10, 64, 160  # px: size of an object in the model's frames; sides of these frames
-SAMPLED = 64  # frames from which the usual height of peaks is taken
+# Pixels; rules of thumb, of which no measurement is on record.
+WANTED = 10  # size of an object in the model's frames: its shape is seen, and frames stay small
+SMALLEST = 64  # side of these frames: near that of the digits, for which the recipes are made
+LARGEST = 160  # side of these frames: larger ones take more than minutes
+ENLARGED = 32  # by which these frames' side may exceed the movie's own, which has no more detail
+MULTIPLE = 8  # of which these sides are: even ones, since the search halves frames, and few different ones
+SAMPLED = 64  # frames from which the usual height of peaks is taken: a median of them is steady enough
+DIM = 0.01  # least level of a peak, as of a movie whose objects are seldom seen: two and a half grey levels
 FOUND = "inspection.json"  # the file of the findings, beside that of the preparation
 
 
@@ -142,7 +148,7 @@ class PreparedMovie:
     def level(self) -> float:
         """Half the usual height of an object's peak."""
         chosen = np.linspace(0, len(self.frames) - 1, min(SAMPLED, len(self.frames))).astype(int)
-        return max(float(self._peaks(chosen.tolist())[1].median()) / 2, 0.01)
+        return max(float(self._peaks(chosen.tolist())[1].median()) / 2, DIM)
 
     @property
     def inspected(self) -> Inspection:
@@ -218,7 +224,8 @@ def to_source(tracks: Tracks, preparation: Preparation) -> Tracks:
 def model_side(found: Inspection) -> int:
     """Choose the side of a model's frames, pixels, so that objects are neither lost nor larger than needed."""
     wanted = WANTED * max(found.size) / max(found.object_size, 1.0)
-    return int(min(max(wanted, SMALLEST), LARGEST, max(found.size, default=LARGEST) + 32)) // 8 * 8
+    largest = min(LARGEST, max(found.size, default=LARGEST) + ENLARGED)
+    return int(min(max(wanted, SMALLEST), largest)) // MULTIPLE * MULTIPLE
 
 
 def _background(preparation: Preparation, shape: tuple[int, int]) -> np.ndarray:

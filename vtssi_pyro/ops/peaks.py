@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from vtssi_pyro.ops.spatial import centres, to_frame
+from vtssi_pyro.ops.spatial import centres, from_cells, to_frame
 
 # Both are standard deviations in units of the objects' size. In 100 drawn scenes of three discs one diameter apart, all
 # are found; with twice the blur 23 scenes lose one. Three quarters of a diameter apart, all are still found; with twice
@@ -33,7 +33,7 @@ def peaks(frames: Tensor, size: Tensor, number: int) -> tuple[Tensor, Tensor]:
         places, heights = [], []
         for _ in range(number):
             height, cell = blurred.flatten(-2).amax(-1), summit(blurred)[1]
-            place = to_frame(cell.flip(-1) + 0.5, (frames.shape[-2], frames.shape[-1]))
+            place = to_frame(from_cells(cell.flip(-1)), (frames.shape[-2], frames.shape[-1]))
             hole = bump(place[..., 1:], grid[0], 2 * HOLE * size[1]).mT @ bump(
                 place[..., :1], grid[1], 2 * HOLE * size[0]
             )

@@ -1,4 +1,4 @@
-"""The spatial transformer (Jaderberg et al. 2015) and the pixel convention; the only file that knows either.
+"""The spatial transformer (Jaderberg et al. 2015), and the maps between frame coordinates, pixels and cells.
 
 Both transforms are axis-aligned, so each is two small matrix products, one per axis, instead of a sampling grid;
 they equal ``torch.nn.functional.grid_sample(..., align_corners=False, padding_mode="zeros")``.
@@ -20,6 +20,16 @@ def to_pixels(position: Tensor, frame_size: tuple[int, int]) -> Tensor:
 def to_frame(position: Tensor, frame_size: tuple[int, int]) -> Tensor:
     """Convert pixels (..., 2) to frame coordinates; the inverse of :func:`to_pixels`."""
     return 2 * position / _extent(position, frame_size) - 1
+
+
+def from_cells(cell: Tensor, width: int = 1) -> Tensor:
+    """Convert places in a grid of cells, ``width`` pixels wide, to pixels; a cell's index is its centre's place."""
+    return width * cell + width / 2
+
+
+def to_cells(pixels: Tensor, width: int = 1) -> Tensor:
+    """Convert pixels to places in a grid of cells, ``width`` pixels wide; the inverse of :func:`from_cells`."""
+    return (pixels - width / 2) / width
 
 
 def size_to_pixels(size: Tensor, frame_size: tuple[int, int]) -> Tensor:
@@ -100,9 +110,19 @@ def _weights(coordinate: Tensor, pixels: int) -> Tensor:
     return (1 - distance.abs()).clamp_min(0)
 
 
-def centres(pixels: int, like: Tensor) -> Tensor:
-    """Coordinates (pixels,) of the pixel centres of an axis whose edges are at -1 and 1."""
-    return (2 * torch.arange(pixels, dtype=like.dtype, device=like.device) + 1) / pixels - 1
+def centres(pixels: int, like: Tensor, width: int = 1) -> Tensor:
+    """Frame coordinates of the centres of an axis's cells, ``width`` pixels wide each.
+
+    Args:
+        pixels: length of the axis, whose edges are at -1 and 1.
+        like: has the dtype and the device of the result.
+        width: of a cell; the last one may stick out of the frame.
+
+    Returns:
+        coordinates (ceil(pixels / width),).
+    """
+    cells = torch.arange(-(-pixels // width), dtype=like.dtype, device=like.device)
+    return (2 * width * cells + width) / pixels - 1
 
 
 def _extent(like: Tensor, frame_size: tuple[int, int]) -> Tensor:

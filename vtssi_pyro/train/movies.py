@@ -4,10 +4,11 @@ from dataclasses import replace
 
 from vtssi_pyro.config.schedules import Constant, Cosine, Linear
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.model.blocks.air import SceneConfig, SolidConfig
+from vtssi_pyro.model import kinds
+from vtssi_pyro.model.blocks.air import SceneConfig
+from vtssi_pyro.model.blocks.clearest import ClearestFrameConfig
 from vtssi_pyro.model.blocks.following import FollowingConfig
-from vtssi_pyro.model.blocks.rect import ClearestFrameConfig
-from vtssi_pyro.model.blocks.residual_mot import UNIT, ResidualMOTConfig
+from vtssi_pyro.model.blocks.solid import SolidConfig
 from vtssi_pyro.model.blocks.spots import SpotsConfig
 from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.movies.prepared import PreparedMovie
@@ -18,13 +19,15 @@ from vtssi_pyro.train.recipe import Stage
 FEWEST = 16
 HELD_OUT = 0.1  # share of the frames, the last ones; the share that sequences of a file hold out, too
 CLIP = 20  # frames of a clip, as of the paper's sequences
-WINDOW = 1.3  # side of the attention window in object sizes: room for an error of the size and for the halo
-SURE = 30.0  # nats of evidence for the place of an object that a frame shows in full: three times the digits' strength
+WINDOW = 1.3  # side of the attention window in object sizes: room for an error of the size and for the halo; a guess
+# Nats of evidence for the place of an object that a frame shows in full, and the cost of a shared place: three times
+# the digits' strength, since prepared objects are bright on black. A guess; both are learned from there.
+SURE = 30.0
 SLOWEST = 0.005  # least unit of motion, frame coordinates a frame: a sixth of a pixel of a frame of 64
 # Objects times pixels of a frame that the recipes' batches suit: two objects in frames of 64 pixels a side.
 BUDGET = 2 * 64**2
 PATHS = 2000  # paths of objects that MOT learns from; clips of one movie overlap, so more paths teach little
-SEARCH = 80  # steps for the five numbers of the search
+SEARCH = 80  # steps for the five numbers of the search: few, as so few numbers need; a guess
 
 
 def held(total: int) -> int:
@@ -49,32 +52,29 @@ def suited(config: Config, movie: PreparedMovie) -> Config:
     side, ratio = movie.frames.shape[-1], movie.ratio
     base = config.model
     window, objects = WINDOW * found.object_size * ratio / side, max(found.objects, 1)
-    speed = min(max(2 * found.speed * ratio / side, SLOWEST), UNIT)  # 2: from pixels to frame coordinates
-    # a third of the object's size, or 1.5 frames' way, covers the error of the expected place: a rule of thumb
+    speed = max(2 * found.speed * ratio / side, SLOWEST)  # 2: from pixels to frame coordinates
+    # The numbers below are rules of thumb, of which no measurement is on record.
+    # the error of the expected place: a third of the object's size, or 1.5 frames' way
     gate = 2 * ratio / side * max(0.35 * found.object_size, 1.5 * found.speed)
-    motion = base.motion
-    if isinstance(motion, ResidualMOTConfig):
-        motion = replace(motion, step=speed, inertia=True)
-    # Rules of thumb, of which no measurement is on record. Sizes differ by a tenth. A random walk of four times the
-    # speed covers turns. The count's prior, N sigmoid(2) = 0.88 N, expects nearly all objects of the inspection. The
-    # kernel covers the window, 0.5 of its pixels in the halved frame, with a margin, and has 5 cells at least. The
-    # first scale of a position is a quarter of a pixel. The gate is at most a quarter of the frame.
+    # the window's pixels in the halved frame, 0.5 of it, with a margin; fewer than 5 cells show no shape
+    kernel = max(5, int(0.6 * window * side) | 1)
     model = replace(
         base,
         num_objects=objects,
         frame_size=side,
         size_loc=(window, window),
-        size_scale=0.1 * window,
-        walk_scale=min(4 * speed, base.walk_scale),
-        scene=SceneConfig(count_loc=2.0),
+        size_scale=0.1 * window,  # objects of one movie are of about one size
+        walk_scale=min(4 * speed, base.walk_scale),  # some objects are faster than the usual one
+        scene=SceneConfig(count_loc=2.0),  # N sigmoid(2) = 0.88 N: nearly all objects of the inspection
         attention=SpotsConfig(extent=1 / WINDOW, level=movie.level),
         picture=SolidConfig(),
         consensus=ClearestFrameConfig(),
         finder=FollowingConfig(
-            kernel_side=max(5, int(0.6 * window * side) | 1), sharpness=SURE, strength=SURE,
-            floor=0.5 / side, gate=min(gate, 0.5),
+            kernel_side=kernel, sharpness=SURE, strength=SURE,
+            floor=0.5 / side,  # a quarter of a pixel
+            gate=min(gate, 0.5),  # a quarter of the frame's width, beyond which a gate excludes little
         ),
-        motion=motion,
+        motion=kinds.suited(base.motion, speed),
     )  # fmt: skip
     model = VARIANTS[config.variant](model)
     stages = tuple(_suited(stage, objects, side) for stage in config.train.stages)
@@ -87,11 +87,13 @@ def _suited(stage: Stage, objects: int, side: int) -> Stage:
     if stage.objective == "rollout":
         return replace(stage, cache=max(PATHS // objects, 1))
     share = min(1.0, BUDGET / (objects * side**2))
-    # fewer than 4 sequences would make gradients noisy
+    # fewer than 4 sequences would make gradients noisy: a guess
     stage = replace(stage, batch=max(4, round(stage.batch * share)))
     if stage.objective == "full":
         return replace(stage, length=Constant(10))  # half a clip: the joint stage then takes half as long
-    if stage.name == "search":  # its five numbers need fewer steps and a higher rate than the digits' recipe
+    # its five numbers need fewer steps and a higher rate than the digits' recipe, whose lengths these are; rates and
+    # warm-up are guesses
+    if stage.name == "search":
         return replace(
             stage, steps=SEARCH, learning_rate=Cosine(5e-3, 5e-4, 5, SEARCH), length=Linear(6, 10, 0, SEARCH)
         )

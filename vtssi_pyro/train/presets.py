@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from vtssi_pyro.config.schedules import Constant, Cosine, Decay, Flattening, Linear, Staircase
-from vtssi_pyro.model.blocks.air import StridedAIRConfig
+from vtssi_pyro.model.blocks.count_rect import CountRECTConfig
 from vtssi_pyro.model.blocks.find import FINDConfig
 from vtssi_pyro.model.blocks.mot import MOTConfig
-from vtssi_pyro.model.blocks.rect import CountRECTConfig, RECTConfig
+from vtssi_pyro.model.blocks.rect import RECTConfig
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
+from vtssi_pyro.model.blocks.strided import StridedAIRConfig
 from vtssi_pyro.model.blocks.template import TemplateConfig
 from vtssi_pyro.model.config import VARIANTS, ModelConfig, TestTime
 from vtssi_pyro.train.config import Config, DataConfig

@@ -18,8 +18,6 @@ from vtssi_pyro.data import (
 from vtssi_pyro.data.clips import movie_clips
 from vtssi_pyro.data.dataset import Part
 from vtssi_pyro.errors import DataError, UsageError
-from vtssi_pyro.model.blocks.template import TemplateConfig, kernel_side
-from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.movies.prepared import PreparedMovie
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.movies import clip_length, held
@@ -136,20 +134,15 @@ def of_flavour(flavour: str) -> dict[str, object]:
     return {"data.source": flavour, "data.length": FLAVOURS[flavour].length}
 
 
-def of_sequences(given: Halves, model: ModelConfig) -> dict[str, object]:
-    """The configuration keys that follow from sequences, given the configuration's model."""
-    side = given.train.frame_size[0]
-    search = (
-        {"model.finder.kernel_side": kernel_side(side)} if isinstance(model.finder, TemplateConfig) else {}
-    )
+def of_sequences(given: Halves) -> dict[str, object]:
+    """The configuration keys that follow from sequences."""
     return {
-        **search,
         "data.source": _place(given.name),
         "data.sequences": len(given.train),
         "data.validation_sequences": len(given.held_out),
         "data.test_sequences": len(given.held_out),
         "data.length": given.train.length,
-        "model.frame_size": side,
+        "model.frame_size": given.train.frame_size[0],
     }
 
 

@@ -1,12 +1,16 @@
-"""The blocks of the model and the guide: one file per section of appendix B, and one per block of ours."""
+"""The blocks of the model and the guide: the paper's by section of appendix B, and ours in files of their own."""
 
-from vtssi_pyro.model.blocks.air import AIR, AdditivePicture, CountedScene, SolidPicture, StridedAIR
-from vtssi_pyro.model.blocks.find import FIND, NoFIND, StridedFIND
+from vtssi_pyro.model.blocks.air import AIR, AdditivePicture, CountedScene
+from vtssi_pyro.model.blocks.clearest import ClearestFrame
+from vtssi_pyro.model.blocks.count_rect import CountRECT
+from vtssi_pyro.model.blocks.find import FIND, NoFIND
 from vtssi_pyro.model.blocks.following import FollowingFIND
 from vtssi_pyro.model.blocks.mot import MOT, RandomWalk, StateSpace
-from vtssi_pyro.model.blocks.rect import RECT, ClearestFrame, CountRECT, FirstFrame
+from vtssi_pyro.model.blocks.rect import RECT, FirstFrame
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOT
+from vtssi_pyro.model.blocks.solid import SolidPicture
 from vtssi_pyro.model.blocks.spots import Spots
+from vtssi_pyro.model.blocks.strided import StridedAIR, StridedFIND
 from vtssi_pyro.model.blocks.template import TemplateFIND
 
 __all__ = [

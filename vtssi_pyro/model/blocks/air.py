@@ -4,7 +4,7 @@ Its blocks fill three slots of a model. The scene is the prior of the objects' n
 picture renders the objects. The attention infers them from a frame; the blocks of ``rect.py`` choose its frames.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ from vtssi_pyro.model.priors import DiagNormal
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.bell import bell_mask
-from vtssi_pyro.ops.ink import middle, tight_box, without_halo
+from vtssi_pyro.ops.ink import tight_box
 from vtssi_pyro.ops.pixels import PixelNormal
 from vtssi_pyro.ops.spatial import crop, paste, rotate
 from vtssi_pyro.types import Anneal, Appearance, Objects, Plates, Pose, Scalar
@@ -120,38 +120,20 @@ class AIRConfig:
         return AIR(self, sizes)
 
 
-@ATTENTIONS.register("strided-air")
-@dataclass(frozen=True)
-class StridedAIRConfig(AIRConfig):
-    """See :class:`StridedAIR`."""
-
-    dropout: float = 0.0
-
-    def build(self, sizes: Sizes) -> "StridedAIR":
-        """See :class:`StridedAIR`."""
-        return StridedAIR(self, sizes)
-
-
 class AIR(PyroModule):
     """Attend, Infer, Repeat: inference of the objects' number, sizes, positions and descriptions from one frame.
 
     Reference: App. B.1, Alg. 1.
     """
 
-    stride = False  # halve resolutions by max-pooling, as the paper does
-
     def __init__(self, config: AIRConfig, sizes: Sizes) -> None:
         super().__init__()
         self.config, self.glimpse = config, sizes.glimpse
         side, channels, positive = sizes.frame_size, sizes.channels, sizes.scale_transform
-        self.counter_features = ConvStack(
-            channels, config.counter_filters, (0, 1), self.stride, pad=config.counter_pad
-        )
+        self.counter_features = self._convolutions(channels, config.counter_filters, pad=config.counter_pad)
         features = self.counter_features.num_features(channels, side, side)
         self.counter = GaussianMLP([features, *config.counter_dense], [], 1, positive=positive)
-        self.locator_features = ConvStack(
-            channels, config.locator_filters, (0, 1), self.stride, same=config.same_padding
-        )
+        self.locator_features = self._convolutions(channels, config.locator_filters, same=config.same_padding)
         features = self.locator_features.num_features(channels, side, side)
         self.locator = Locator(features, config, sizes)
         self.encoder = encoder(config.encoder, sizes)
@@ -168,11 +150,11 @@ class AIR(PyroModule):
         """q(d | x, s, p): frames and places that broadcast, (..., C, H, W) and (..., 2), to batch (...), event (D,)."""
         return self.encoder(crop(frames, position, size, self.glimpse).flatten(-3))
 
-
-class StridedAIR(AIR):
-    """AIR with strided convolutions in place of max-pooling: faster, and as good. Not in the paper."""
-
-    stride = True
+    def _convolutions(
+        self, channels: int, filters: Sequence[tuple[int, int]], pad: int = 0, same: bool = False
+    ) -> ConvStack:
+        """CNN_cnt and CNN_pre, whose first two convolutions are each followed by max-pooling."""
+        return ConvStack(channels, filters, (0, 1), pad=pad, same=same)
 
 
 def encoder(dense: tuple[int, ...], sizes: Sizes) -> GaussianMLP:
@@ -227,16 +209,6 @@ class AdditiveConfig:
     def build(self, sizes: Sizes) -> "AdditivePicture":
         """See :class:`AdditivePicture`."""
         return AdditivePicture(self, sizes)
-
-
-@PICTURES.register("solid")
-@dataclass(frozen=True)
-class SolidConfig(AdditiveConfig):
-    """See :class:`SolidPicture`."""
-
-    def build(self, sizes: Sizes) -> "SolidPicture":
-        """See :class:`SolidPicture`."""
-        return SolidPicture(self, sizes)
 
 
 class AdditivePicture(PyroModule):
@@ -315,15 +287,3 @@ class AdditivePicture(PyroModule):
         if pose.appearance is not None:
             return pose.appearance
         return self.decode(objects.description).unsqueeze(-5)
-
-
-class SolidPicture(AdditivePicture):
-    """A picture of objects with halos: a tight box is that of the object's solid part, around its middle.
-
-    Neither halos nor noise move such a box. Not in the paper.
-    """
-
-    def box(self, glimpses: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-        """Tight boxes of the solid parts in glimpses (..., N, C, G, G)."""
-        solid = without_halo(glimpses)
-        return middle(solid, size), tight_box(solid, size)[1]

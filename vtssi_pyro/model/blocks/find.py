@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vtssi_pyro.model.interfaces import Picture, Predict, Sight
 from vtssi_pyro.model.kinds import FINDERS
-from vtssi_pyro.model.nn import MLP, ConvStack, GaussianMLP, Network
+from vtssi_pyro.model.nn import MLP, ConvStack, GaussianMLP
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.correlate import correlate
@@ -102,43 +102,21 @@ class FINDConfig:
         return FIND(self, sizes)
 
 
-@FINDERS.register("strided-find")
-@dataclass(frozen=True)
-class StridedFINDConfig(FINDConfig):
-    """See :class:`StridedFIND`."""
-
-    def build(self, sizes: Sizes) -> "StridedFIND":
-        """See :class:`StridedFIND`."""
-        return StridedFIND(self, sizes)
-
-
 class FIND(FinderBase):
     """Fast weights: convolution kernels made from an object's description find it in every frame.
 
     Reference: App. B.2.1, Alg. 3.
     """
 
-    stride = False  # halve resolutions by max-pooling, as the paper does
-
     def __init__(self, config: FINDConfig, sizes: Sizes) -> None:
         super().__init__()
         self.config, self.channels = config, sizes.channels
-        side = sizes.frame_size
         self.kernels = MLP(
             [sizes.description, *config.kernel_dense],
             config.num_kernels * sizes.channels * config.kernel_side**2,
         )
-        if self.stride:
-            reduced = (side - config.kernel_side) // 2 + 1
-            first: list[nn.Module] = [nn.ReLU()]
-        else:
-            reduced = (side - config.kernel_side + 1) // 2
-            first = [nn.ReLU(), nn.MaxPool2d(2)]
-        self.activate = _Plain(nn.Sequential(*first))
-        self.features = ConvStack(
-            config.num_kernels, config.filters, (0,), self.stride, same=config.same_padding
-        )
-        features = self.features.num_features(config.num_kernels, reduced, reduced)
+        self.features = self._convolutions()
+        features = self.features.num_features(*self._shape(sizes.frame_size))
         self.readout = MLP([features, *config.dense], config.features)
         self.position = GaussianMLP(
             [config.features + 2, *config.position_trunk], config.position_heads, 2, nn.Tanh, torch.tanh,
@@ -153,9 +131,7 @@ class FIND(FinderBase):
         side = self.config.kernel_side
         shape = (self.config.num_kernels, self.channels, side, side)
         kernels = self.kernels(objects.description).unflatten(-1, shape)
-        responses = per_object(frames, kernels, stride=2 if self.stride else 1)  # (..., B, T, N, K, H', W')
-        reduced = self.activate(responses.flatten(0, -4)).unflatten(0, responses.shape[:-3])
-        return Sight(self.readout(self.features(reduced)))
+        return Sight(self.readout(self.features(self._responses(frames, kernels))))
 
     def step(self, sight: Sight, index: int, previous: State, predict: Predict | None = None) -> Independent:
         """q_FIND(p_t | p_{t-1}, x_t, d)."""
@@ -163,20 +139,22 @@ class FIND(FinderBase):
         q = self.position(torch.cat([features, previous["position"]], -1)).base_dist
         return Normal(self.config.position_scale * q.loc, q.scale).to_event(1)
 
+    def _convolutions(self) -> ConvStack:
+        """The two learned convolutions, of which the first is followed by max-pooling."""
+        config = self.config
+        return ConvStack(config.num_kernels, config.filters, (0,), same=config.same_padding)
 
-class StridedFIND(FIND):
-    """FIND with strided convolutions in place of max-pooling: faster. Not in the paper."""
+    def _shape(self, frame_size: int) -> torch.Size:
+        """The shape (K, H', W') of an object's responses in a frame of this side."""
+        side, count = self.config.kernel_side, self.config.num_kernels
+        frames = torch.zeros(1, 1, self.channels, frame_size, frame_size)
+        return self._responses(frames, torch.zeros(1, 1, count, self.channels, side, side)).shape[-3:]
 
-    stride = True
-
-
-class _Plain(Network):
-    def __init__(self, body: nn.Module) -> None:
-        super().__init__()
-        self.body = body
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)
+    def _responses(self, frames: Tensor, kernels: Tensor) -> Tensor:
+        """Responses (..., B, T, N, K, H', W') to the objects' kernels, max-pooled to half their resolution."""
+        responses = per_object(frames, kernels)
+        pooled = nn.functional.max_pool2d(responses.flatten(0, -4).relu(), 2)
+        return pooled.unflatten(0, responses.shape[:-3])
 
 
 def per_object(frames: Tensor, kernels: Tensor, stride: int = 1) -> Tensor:

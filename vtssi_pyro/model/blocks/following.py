@@ -8,7 +8,7 @@ import torch
 from pyro.distributions import Normal
 from torch import Tensor
 
-from vtssi_pyro.model.blocks.template import TemplateConfig, TemplateFIND
+from vtssi_pyro.model.blocks.template import CELL, TemplateConfig, TemplateFIND
 from vtssi_pyro.model.interfaces import Picture, Sight
 from vtssi_pyro.model.kinds import FINDERS
 from vtssi_pyro.model.sizes import Sizes
@@ -16,13 +16,8 @@ from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.explaining import Placed, crosstalk, matching_pursuit
 from vtssi_pyro.ops.peaks import bump
 from vtssi_pyro.ops.registration import precision
-from vtssi_pyro.ops.spatial import SIZE_LIMITS, crop, to_pixels
+from vtssi_pyro.ops.spatial import SIZE_LIMITS, centres, crop, to_cells, to_pixels
 from vtssi_pyro.types import Detections, Objects
-
-LOST = 0.45  # cost of a place far from the expected one, as a share of a full match; noise matches less than that
-INERTIA = 0.5  # share of the old velocity in the new one after a frame that shows the object
-DECAY = 0.9  # factor on the velocity of an object in a frame that does not show it
-SEEN = 0.4  # least share of an object's picture in a match; less is noise, or the edge of another object
 
 
 @FINDERS.register("following")
@@ -31,6 +26,11 @@ class FollowingConfig(TemplateConfig):
     """See :class:`FollowingFIND`."""
 
     gate: float = 0.1  # standard deviation of the gate around an object's expected place, frame coordinates
+    # The rest are rules of thumb, of which no measurement is on record.
+    lost: float = 0.45  # cost of a place far from the expected one, share of a full match; noise matches less
+    inertia: float = 0.5  # share of the old velocity in the new one; less follows noise, more lags in turns
+    decay: float = 0.9  # factor on a hidden object's velocity per frame; it goes on for about ten frames' way
+    seen: float = 0.4  # least share of an object in a frame that shows it; less is noise, or another's edge
 
     def build(self, sizes: Sizes) -> "FollowingFIND":
         """See :class:`FollowingFIND`."""
@@ -108,9 +108,10 @@ class FollowingFIND(TemplateFIND):
         sizes = objects.size.unsqueeze(-3).expand_as(position)
         seen = crop(frames.unsqueeze(-4), position, sizes, glimpses.shape[-1])  # (..., T, N, C, G, G)
         own = glimpses.unsqueeze(-5)
-        share = (seen * own).sum((-3, -2, -1)) / own.square().sum((-3, -2, -1)).clamp_min(1e-6)
+        energy = own.square().sum((-3, -2, -1)).clamp_min(1e-6)  # a black glimpse has none
+        share = (seen * own).sum((-3, -2, -1)) / energy
         present = counting.present(objects.count, position.shape[-2]).unsqueeze(-2)
-        return (present & (share > SEEN)).to(position)
+        return (present & (share > self.config.seen)).to(position)
 
     def active(self, objects: Objects) -> Tensor:
         """1 for objects with a step value above one half; an object below that must not displace another."""
@@ -118,11 +119,11 @@ class FollowingFIND(TemplateFIND):
 
     def _expected(self, heading: Heading) -> Placed:
         pixels = to_pixels(heading.place + heading.velocity, (self.frame_size, self.frame_size))
-        return Placed((pixels.flip(-1) - 1) / 2, heading.seen)
+        return Placed(to_cells(pixels.flip(-1), CELL), heading.seen)
 
     def _near(self, placed: Placed, objects: Objects, like: Tensor) -> Tensor:
         """Proximity of each cell to other visible objects, (..., N, h, w), 1 at the place of one."""
-        cells = self.frame_size / 4  # in half the frame's size, the unit of sizes and of the reach
+        cells = self.frame_size / (2 * CELL)  # in half the frame's size, the unit of sizes and of the reach
         reach = self.config.reach * cells * objects.size.clamp(*SIZE_LIMITS)  # (..., N, 2)
         down, across = (
             bump(place, torch.arange(length, device=like.device), width.unsqueeze(-1))
@@ -136,17 +137,17 @@ class FollowingFIND(TemplateFIND):
     def _gate(self, heading: Heading, like: Tensor) -> Tensor:
         """Log of a Gaussian bump around the objects' expected places, on a floor, (..., N, h, w)."""
         centre = heading.place + heading.velocity
-        height, width = like.shape[-2:]
-        across = (self._grid(width, like) - centre[..., :1]).square().unsqueeze(-2)
-        down = (self._grid(height, like) - centre[..., 1:]).square().unsqueeze(-1)
+        grid = centres(self.frame_size, like, CELL)
+        across = (grid - centre[..., :1]).square().unsqueeze(-2)
+        down = (grid - centre[..., 1:]).square().unsqueeze(-1)
         near = -0.5 * (across + down) / self.config.gate**2
-        return torch.logaddexp(near, (-LOST * self.log_sharpness.exp()).expand_as(near))
+        return torch.logaddexp(near, (-self.config.lost * self.log_sharpness.exp()).expand_as(near))
 
-    @staticmethod
-    def _headed(heading: Heading | None, place: Tensor, seen: Tensor) -> Heading:
+    def _headed(self, heading: Heading | None, place: Tensor, seen: Tensor) -> Heading:
         """The heading after a frame; the velocity of a hidden object decays instead of being updated."""
         if heading is None:
             return Heading(place, torch.zeros_like(place), seen)
-        measured = INERTIA * heading.velocity + (1 - INERTIA) * (place - heading.place)
-        sure = seen.square().unsqueeze(-1)
-        return Heading(place, sure * measured + (1 - sure) * DECAY * heading.velocity, seen)
+        inertia, decay = self.config.inertia, self.config.decay
+        measured = inertia * heading.velocity + (1 - inertia) * (place - heading.place)
+        sure = seen.square().unsqueeze(-1)  # the square: half an object is a poor measurement of its place
+        return Heading(place, sure * measured + (1 - sure) * decay * heading.velocity, seen)

@@ -50,7 +50,7 @@ class FirstFrame(PyroModule):
         """
         first = frames[:, 0]
         with plates.sequences:
-            count = pyro.sample("count", _per_sequence(attention.infer_count(first)))  # (..., B, 1, 1)
+            count = pyro.sample("count", per_sequence(attention.infer_count(first)))  # (..., B, 1, 1)
             q_size, q_position = attention.locate(first)
             with plates.objects:
                 size = pyro.sample("size", q_size)
@@ -109,24 +109,20 @@ class RECT(PyroModule):
                 )  # (..., B, K, N, 2)
                 position = draw_intermediate("position_hat", _frames_last(q_position)).transpose(-3, -2)
             d = attention.describe(frames.unsqueeze(-4), position, size).base_dist  # (..., B, K, N, D)
-            w = self._weights(c, q_size, d)  # (..., B, K)
-            count = pyro.sample("count", _per_sequence(weighted_average(c.loc, c.scale, w).to_event(1)))
+            w = self._logits(c, q_size, d).softmax(-1)  # (..., B, K)
+            count = pyro.sample("count", per_sequence(weighted_average(c.loc, c.scale, w).to_event(1)))
             with plates.objects:
                 w = w.unsqueeze(-2)  # (..., B, 1, K)
                 size = pyro.sample("size", self._consensus(q_size, w))
                 description = pyro.sample("description", self._consensus(d, w))
         return Objects(count.squeeze(-2), size, description), None
 
-    def _weights(self, c: Normal, s: Normal, d: Normal) -> Tensor:
+    def _logits(self, c: Normal, s: Normal, d: Normal) -> Tensor:
+        """Logits of the frames' weights, (..., B, K), given the inferences of count, sizes and descriptions."""
         lead = d.loc.shape[:-2]  # (..., B, K)
         inputs = [p.expand(*lead, 1) for p in (c.loc, c.scale)]
         inputs += [p.expand(*lead, *p.shape[-2:]).flatten(-2) for q in (s, d) for p in (q.loc, q.scale)]
-        return self._logits(torch.cat(inputs, -1), c).softmax(-1)
-
-    def _logits(self, inputs: Tensor, c: Normal) -> Tensor:
-        """Logits of the frames' weights, (..., B, K), from the inferences of each frame."""
-        del c
-        return self.logits(self.lstm(inputs)).squeeze(-1)
+        return self.logits(self.lstm(torch.cat(inputs, -1))).squeeze(-1)
 
     @staticmethod
     def _consensus(q: Normal, w: Tensor) -> Independent:
@@ -134,64 +130,6 @@ class RECT(PyroModule):
             q.loc.transpose(-3, -2), q.scale.transpose(-3, -2), w
         )  # from (..., B, N, K, E)
         return average.to_event(1)
-
-
-@CONSENSUSES.register("count-rect")
-@dataclass(frozen=True)
-class CountRECTConfig(RECTConfig):
-    """See :class:`CountRECT`."""
-
-    def build(self, sizes: Sizes) -> "CountRECT":
-        """See :class:`CountRECT`."""
-        return CountRECT(self, sizes)
-
-
-class CountRECT(RECT):
-    """RECT in which frames with higher counts weigh more, by a learned factor. Not in the paper."""
-
-    def __init__(self, config: CountRECTConfig, sizes: Sizes) -> None:
-        super().__init__(config, sizes)
-        self.count_gain = nn.Parameter(torch.tensor(0.0))
-
-    def _logits(self, inputs: Tensor, c: Normal) -> Tensor:
-        return super()._logits(inputs, c) + nn.functional.softplus(self.count_gain) * c.loc.squeeze(-1)
-
-
-@CONSENSUSES.register("clearest")
-@dataclass(frozen=True)
-class ClearestFrameConfig:
-    """See :class:`ClearestFrame`."""
-
-    K: int = 5
-
-    def build(self, sizes: Sizes) -> "ClearestFrame":
-        """See :class:`ClearestFrame`."""
-        del sizes
-        return ClearestFrame(self)
-
-
-class ClearestFrame(PyroModule):
-    """No consensus: AIR's inference from that of the first K frames with the highest count. Not in the paper."""
-
-    def __init__(self, config: ClearestFrameConfig) -> None:
-        super().__init__()
-        self.config, self.K = config, config.K
-
-    def guide(self, attention: Attention, frames: Tensor, plates: Plates) -> tuple[Objects, Tensor | None]:
-        """q_AIR(c, s, d | x_k); see :meth:`RECT.guide <vtssi_pyro.model.blocks.rect.RECT.guide>`."""
-        frames = frames[:, : self.K]  # (B, K, C, H, W)
-        chosen = attention.infer_count(frames).mean.squeeze(-1).argmax(-1)  # (B,)
-        clearest = frames[torch.arange(len(frames), device=frames.device), chosen]
-        with plates.sequences:
-            count = pyro.sample("count", _per_sequence(attention.infer_count(clearest)))
-            q_size, q_position = attention.locate(clearest)
-            with plates.objects:
-                size = pyro.sample("size", q_size)
-                position = draw_intermediate("position_hat", q_position)
-                description = pyro.sample(
-                    "description", attention.describe(clearest.unsqueeze(-4), position, size)
-                )
-        return Objects(count.squeeze(-2), size, description), None
 
 
 class _BiLSTM(Network):
@@ -203,7 +141,7 @@ class _BiLSTM(Network):
         return recur(self.layers, x)[0]
 
 
-def _per_sequence(q: Independent) -> Independent:
+def per_sequence(q: Independent) -> Independent:
     """Batch (..., B) to (..., B, 1): room for the objects plate at its right."""
     return Normal(q.base_dist.loc.unsqueeze(-2), q.base_dist.scale.unsqueeze(-2)).to_event(1)
 

@@ -1,7 +1,7 @@
 """A motion that predicts changes and sees velocities, so that it learns in minutes. Not in the paper."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -45,6 +45,10 @@ class ResidualMOTConfig:
     def build(self, sizes: Sizes) -> "ResidualMOT":
         """See :class:`ResidualMOT`."""
         return ResidualMOT(self, sizes)
+
+    def suited(self, speed: float) -> "ResidualMOTConfig":
+        """Inertia, which one movie is too short to teach, and steps of the objects' speed, UNIT at most."""
+        return replace(self, step=min(speed, UNIT), inertia=True)
 
 
 class Remembered(NamedTuple):

@@ -19,7 +19,13 @@ from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops.peaks import peaks
 from vtssi_pyro.ops.spatial import crop
 
-GAIN = 8.0  # slope of the count in a peak's height relative to the level: a peak one half above it counts as 0.98
+# Slope of the count in a peak's height relative to the level: a peak one half above it counts as 0.98, one half below
+# it as 0.02. A rule of thumb: objects of one movie differ in height by less than that.
+GAIN = 8.0
+# Objects: the least number, and how far the greatest is below N, so that its logit is finite; both round to 0 and N.
+MARGIN = 0.02
+# First scales of count, size and position, in logits, in prior deviations, and in pixels; guesses, which are learned.
+SCALES = (0.1, 0.5, 0.5)
 
 
 @ATTENTIONS.register("spots")
@@ -27,8 +33,9 @@ GAIN = 8.0  # slope of the count in a peak's height relative to the level: a pea
 class SpotsConfig:
     """See :class:`Spots`."""
 
+    # of objects about which nothing is known; `fit MOVIE` sets both from the inspection
     extent: float = 0.8  # size of the object as a share of its attention window
-    level: float = 0.3  # initial height of a peak in the blurred frame that counts as one half
+    level: float = 0.3  # height of a peak in the blurred frame that counts as one half
     encoder: tuple[int, ...] = (256, 128)  # dense layers of the VAE's encoder
 
     def build(self, sizes: Sizes) -> "Spots":
@@ -51,9 +58,7 @@ class Spots(PyroModule):
         self.config, self.sizes = config, sizes
         self.register_buffer("size_loc", torch.tensor(sizes.size_loc), persistent=False)
         self.register_buffer("size_scale", torch.full((2,), sizes.size_scale), persistent=False)
-        self.log_scales = nn.Parameter(
-            torch.tensor([0.1, 0.5, 0.5]).log()
-        )  # scales of c, s and p, the last two in prior deviations and pixels
+        self.log_scales = nn.Parameter(torch.tensor(SCALES).log())
         self.window = nn.Parameter(torch.zeros(2))  # shift of the size's prior mean, in prior deviations
         self.encoder = encoder(config.encoder, sizes)
 
@@ -62,7 +67,7 @@ class Spots(PyroModule):
         num_objects = self.sizes.num_objects
         above = self._peaks(frames)[1] / self.config.level - 1
         number = torch.sigmoid(GAIN * above).sum(-1, keepdim=True)
-        share = (number / num_objects).clamp(0.02 / num_objects, 1 - 0.02 / num_objects)
+        share = (number / num_objects).clamp(MARGIN / num_objects, 1 - MARGIN / num_objects)
         return Normal(share.logit(), self._scale(0).expand_as(share)).to_event(1)
 
     def locate(self, frames: Tensor) -> tuple[Independent, Independent]:

@@ -15,8 +15,12 @@ from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.correlate import correlate_template
 from vtssi_pyro.ops.exclusion import exclude
-from vtssi_pyro.ops.spatial import SIZE_LIMITS, paste
+from vtssi_pyro.ops.spatial import SIZE_LIMITS, centres, paste
 from vtssi_pyro.types import Detections, Objects, State
+
+CELL = (
+    2  # pixels of a cell's side: the frame is halved for the search, which compares a quarter of the places
+)
 
 
 @FINDERS.register("template")
@@ -24,10 +28,11 @@ from vtssi_pyro.types import Detections, Objects, State
 class TemplateConfig:
     """See :class:`TemplateFIND`; sides in pixels of the halved frame."""
 
-    kernel_side: int = 15
-    sharpness: float = 8.0
+    kernel_side: int | None = None  # odd; None: that of :func:`kernel_side` for the model's frames
+    # Guesses from here on; sharpness, strength and floor are only first values, which are learned.
+    sharpness: float = 8.0  # initial evidence of a match of 1, nats
     rounds: int = 5  # rounds of mutual exclusion between the objects; 0: each is searched on its own
-    strength: float = 10.0  # initial cost of a shared place, nats
+    strength: float = 10.0  # initial cost of a shared place, nats; more than a match of 1 weighs
     reach: float = 0.8  # reach of an object's exclusion, in units of half its size
     floor: float = 0.05  # initial scale of a position with certain evidence, frame coordinates
 
@@ -37,7 +42,7 @@ class TemplateConfig:
 
 
 def kernel_side(frame_size: int) -> int:
-    """``TemplateConfig.kernel_side`` for frames of this side, pixels: the same share of the frame as 15 of 50."""
+    """The side of the template in frames of this side, pixels: the same share of the frame as 15 of 50."""
     return int(0.3 * frame_size) | 1
 
 
@@ -58,10 +63,10 @@ class TemplateFIND(FinderBase):
         super().__init__()
         self.config = config
         self.frame_size = sizes.frame_size
-        if config.kernel_side % 2 == 0:
-            raise ValueError(
-                f"the template's side must be odd, so that it has a centre; found {config.kernel_side}"
-            )
+        given = config.kernel_side
+        if given is not None and given % 2 == 0:
+            raise ValueError(f"the template's side must be odd, so that it has a centre; found {given}")
+        self.kernel_side = kernel_side(sizes.frame_size) if given is None else given
         self.log_sharpness = nn.Parameter(torch.tensor(math.log(config.sharpness)))
         self.rivalry = nn.Parameter(torch.tensor(0.0))  # weight of the other objects' matches at a place
         self.log_strength = nn.Parameter(torch.tensor(math.log(config.strength)))
@@ -92,9 +97,9 @@ class TemplateFIND(FinderBase):
 
     def evidence(self, frames: Tensor, objects: Objects, template: Tensor, norm: Tensor) -> Tensor:
         """Evidence of the frames for each object by itself, logits (..., B, T, N, h, w)."""
-        odd = frames.shape[-1] % 2, frames.shape[-2] % 2
-        even = nn.functional.pad(frames, (0, odd[0], 0, odd[1])).flatten(0, 1)
-        small = nn.functional.avg_pool2d(even, 2).unflatten(0, frames.shape[:2])  # (B, T, C, H/2, W/2)
+        short = -frames.shape[-1] % CELL, -frames.shape[-2] % CELL
+        whole = nn.functional.pad(frames, (0, short[0], 0, short[1])).flatten(0, 1)
+        small = nn.functional.avg_pool2d(whole, CELL).unflatten(0, frames.shape[:2])  # (B, T, C, H/2, W/2)
         own = self.match(small, template, norm)  # (..., B, T, N, h, w)
         mine = own * self.active(objects)[..., None, None]
         others = mine.sum(-3, keepdim=True) - mine
@@ -107,10 +112,10 @@ class TemplateFIND(FinderBase):
 
     def exclude(self, logits: Tensor, objects: Objects) -> Tensor:
         """The logits after mutual exclusion of the objects."""
-        grid = self._grid(logits.shape[-2], logits), self._grid(logits.shape[-1], logits)
+        grid = centres(self.frame_size, logits, CELL)
         reach = (self.config.reach * objects.size.detach().clamp(*SIZE_LIMITS)).unsqueeze(-3)
         active = self.active(objects)
-        return exclude(logits, grid, reach, self.log_strength.exp(), active, self.config.rounds)
+        return exclude(logits, (grid, grid), reach, self.log_strength.exp(), active, self.config.rounds)
 
     def active(self, objects: Objects) -> Tensor:
         """1 for objects that claim a place, 0 for empty slots, (..., B, 1, N)."""
@@ -121,14 +126,14 @@ class TemplateFIND(FinderBase):
     @torch.no_grad()  # the decoder learns from reconstructions alone, not from the search
     def _template(self, picture: Picture, objects: Objects) -> tuple[Tensor, Tensor]:
         """The object as a kernel (..., N, C, h, w) of half the resolution, zero mean and unit norm; and its norm."""
-        side = 2 * self.config.kernel_side
+        side = CELL * self.kernel_side
         glimpses = picture.decode(objects.description).unsqueeze(-4)  # (..., N, 1, C, G, G)
         size = objects.size.unsqueeze(-2) * self.frame_size / side  # (..., N, 1, 2)
         centre = torch.zeros_like(size).unsqueeze(-3)  # (..., N, 1, 1, 2)
         full = paste(glimpses, centre, size, (side, side)).squeeze(-4)  # (..., N, C, 2h, 2w)
-        kernel = nn.functional.avg_pool2d(full.flatten(0, -4), 2).unflatten(0, full.shape[:-3])
+        kernel = nn.functional.avg_pool2d(full.flatten(0, -4), CELL).unflatten(0, full.shape[:-3])
         kernel = kernel - kernel.mean((-2, -1), keepdim=True)
-        norm = kernel.square().sum((-3, -2, -1), keepdim=True).sqrt().clamp_min(1e-3)
+        norm = kernel.square().sum((-3, -2, -1), keepdim=True).sqrt().clamp_min(1e-3)  # black: 0
         return kernel / norm, norm
 
     def locate(self, logits: Tensor) -> Normal:
@@ -136,17 +141,13 @@ class TemplateFIND(FinderBase):
         height, width = logits.shape[-2:]
         p = logits.flatten(-2).softmax(-1).unflatten(-1, (height, width))
         across = [p.sum(-2), p.sum(-1)]  # x, y marginals
+        grid = centres(self.frame_size, p, CELL)
         loc, variance = [], []
         for marginal in across:
-            grid = self._grid(marginal.shape[-1], p)
             mean = marginal @ grid
             loc.append(mean)
             variance.append((marginal @ grid.square() - mean.square()).clamp_min(0))
         gain, floor = self.spread.exp()
+        # half: a first gain, guessed, as a match is wider than the error of its place; 1e-8: a finite gradient at 0
         scale = gain * (torch.stack(variance, -1) + 1e-8).sqrt() * 0.5 + floor + MIN_SCALE
         return Normal(torch.stack(loc, -1), scale)
-
-    def _grid(self, cells: int, like: Tensor) -> Tensor:
-        """Frame coordinates (cells,) of the centres of an axis's cells, which are two pixels wide."""
-        middle = 2 * torch.arange(cells, dtype=like.dtype, device=like.device) + 1
-        return 2 * middle / self.frame_size - 1
