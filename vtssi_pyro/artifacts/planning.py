@@ -117,12 +117,12 @@ def _recipe(tracker: AnyTracker, preset: str) -> tuple[Config, Trained | None]:
     if preset not in PRESETS:
         raise UsageError(f"unknown preset {preset!r}: expected one of {', '.join(PRESETS)}")
     if isinstance(tracker, Tracker):
-        start = InMemory(tracker, replace(PRESETS[preset]("vtssi"), model=rebuildable(tracker)))
+        start = InMemory(tracker, _of_model(rebuildable(tracker), preset))
         return replace(start.config, start=start.name), start
     if isinstance(tracker, Config):
         return tracker, None
     if isinstance(tracker, ModelConfig):
-        return replace(PRESETS[preset]("vtssi"), model=tracker), None
+        return _of_model(tracker, preset), None
     if isinstance(tracker, str) and tracker in VARIANTS:
         return PRESETS[preset](tracker), None
     kept = kept_by(tracker)
@@ -130,6 +130,12 @@ def _recipe(tracker: AnyTracker, preset: str) -> tuple[Config, Trained | None]:
     before = kept.config
     fresh = PRESETS[preset](before.variant)
     return replace(fresh, model=before.model, observe=before.observe, start=kept.name), kept
+
+
+def _of_model(model: ModelConfig, preset: str) -> Config:
+    """A preset's recipe for a model, of the variant whose null objects the model has."""
+    variant = next(name for name, with_null_objects in VARIANTS.items() if with_null_objects(model) == model)
+    return replace(PRESETS[preset](variant), model=model)
 
 
 def _learned(

@@ -1,0 +1,57 @@
+"""A training is planned for the model at hand, and by the library alone."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small_model import small
+from torch import Tensor
+
+from vtssi_pyro import Hints, Silent, fit
+from vtssi_pyro.artifacts.planning import Plan, planned
+from vtssi_pyro.model.config import VARIANTS, ModelConfig
+from vtssi_pyro.model.program import build
+from vtssi_pyro.train.group import ALONE
+from vtssi_pyro.train.presets import PRESETS
+
+SIDE = 32  # px: the smallest frames that may be learned from
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def learned(blobs: Callable[..., Tensor]) -> Tensor:
+    return blobs(num_sequences=12, length=7, side=SIDE).float()
+
+
+def plan(data: Any, tracker: Any, preset: str = "quick") -> Plan:
+    return planned(data, tracker, preset, Hints(), None, {}, None, CPU, ALONE, Silent())
+
+
+@pytest.mark.parametrize("preset", ["quick", "paper"])
+def test_the_recipe_is_of_the_variant_whose_null_objects_a_model_has(
+    variant: str, preset: str, learned: Tensor
+) -> None:
+    model = VARIANTS[variant](replace(small(), frame_size=SIDE))
+    expected = [stage.name for stage in PRESETS[preset](variant).train.stages]
+    for tracker in (model, build(model)):
+        config = plan(learned, tracker, preset).config
+        assert (config.variant, config.model) == (variant, model)
+        assert [stage.name for stage in config.train.stages] == expected
+
+
+def test_every_variant_is_fitted_from_its_model(variant: str, learned: Tensor, tmp_path: Path) -> None:
+    model = VARIANTS[variant](replace(small(), frame_size=SIDE))
+    stages = PRESETS["quick"](variant).train.stages
+    changes = [f"train.stages.{stage.name}.{key}" for stage in stages for key in ("steps=1", "batch=2")]
+    fitted = fit(learned, model, changes=[*changes, "calibration=0"], run=tmp_path / "run", device="cpu")
+    assert fitted.run.config.variant == variant
+    assert fitted.tracker.config == model
+
+
+@pytest.mark.parametrize("kind", ["air", "find"])
+def test_a_built_variant_is_planned_as_it_is(kind: str, blobs: Callable[..., Tensor]) -> None:
+    frames = blobs(num_sequences=12, length=7, side=ModelConfig().frame_size).float()
+    assert plan(frames, build(kind)).config.variant == kind
