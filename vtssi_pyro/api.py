@@ -47,7 +47,6 @@ from vtssi_pyro.evaluation.recalibration import recalibrate
 from vtssi_pyro.inference import filter as inference
 from vtssi_pyro.inference.filter import Estimate, Stream
 from vtssi_pyro.inference.model_tracker import ModelTracker
-from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.movies import Hints, Movie, Preparation
 from vtssi_pyro.movies.film import writer
 from vtssi_pyro.movies.live import Watch, growing_folder, piped_frames, stored_size
@@ -305,13 +304,16 @@ class Judged(NamedTuple):
         str, Any
     ]  # the fields of ``Evaluation.as_dict``, and under ``mot`` the metrics of the boxes, if requested
     observe: int  # number of frames on which objects were matched, before the rest was predicted
+    evaluation: Evaluation  # the metrics but those of the boxes, as attributes
 
 
 def evaluate(
-    tracker: AnyTracker,
+    tracker: AnyTracker | MultiObjectTracker | Tracks,
     data: Source,
     *,
     observe: int | None = None,
+    limit: int | None = None,
+    per_frame_count: bool | None = None,
     mot: bool = False,
     export: File | None = None,
     device: str = "auto",
@@ -320,10 +322,16 @@ def evaluate(
 ) -> Judged:
     """Evaluate a tracker, or tracks of any program, on sequences with known positions.
 
+    A tracker sees frames only; the metrics see tracks only. :func:`judge` returns the ``evaluation`` alone.
+
     Args:
-        tracker: a trained tracker, or a file or folder of tracks (:func:`vtssi_pyro.read_tracks`), without prediction.
+        tracker: a trained tracker; any object with the methods ``track`` and ``forecast`` of
+            :class:`~vtssi_pyro.evaluation.judge.MultiObjectTracker`; or finished tracks, (S, T, N, 2) or their file or
+            folder (:func:`vtssi_pyro.read_tracks`), which predict nothing.
         data: sequences with positions.
-        observe: number of frames observed before the rest is predicted; None: the run's own number, for tracks OBSERVE.
+        observe: number of frames observed before the rest is predicted; None: the run's own number, else OBSERVE.
+        limit: number of sequences used; None: all.
+        per_frame_count: whether the count is judged frame by frame; see :func:`vtssi_pyro.evaluation.judge.judge`.
         mot: whether to evaluate boxes, too: HOTA, MOTA, IDF1.
         export: folder for tracks and truth in TrackEval's format; None: no files.
         device: the device of a loaded tracker.
@@ -333,11 +341,13 @@ def evaluate(
     if mot:
         library()
     report, where = report or Silent(), available_device(device)
-    path = os.fspath(tracker) if isinstance(tracker, str | os.PathLike) else ""
-    file = path if path and holds_tracks(path) else None
-    if file is not None and device != "auto":
-        raise UsageError(f"--device: {file} holds tracks, not a model; leave it out")
-    loaded = None if file is not None else at_hand(tracker, checkpoint, where)
+    file, loaded = _file_of_tracks(tracker), None
+    if file is None and not isinstance(tracker, Tracks | MultiObjectTracker):
+        loaded = at_hand(tracker, checkpoint, where)
+    name = file or ("these tracks" if isinstance(tracker, Tracks) else "this tracker")
+    if loaded is None and device != "auto":
+        held = f"{file} holds tracks, not a model" if file else f"{name} is no model of this package"
+        raise UsageError(f"--device: {held}; leave it out")
     dataset = sequences(data, loaded) if loaded else dataset_of(data)
     if dataset.truth is None:
         raise DataError(
@@ -348,25 +358,60 @@ def evaluate(
         raise DataError(
             f"{called(data)}: --mot and an export need boxes; expected an array boxes (S, T, N, 2)"
         )
-    judged: ModelTracker | Tracks
+    judged: MultiObjectTracker | Tracks
+    usual = OBSERVE
     if loaded:
         warn_if_short(loaded, dataset.length, report)
         judged, usual = ModelTracker(loaded.tracker), loaded.observe
+    elif file:
+        judged = read_tracks(file, len(dataset), dataset.length)
     else:
-        assert file is not None
-        judged, usual = read_tracks(file, len(dataset), dataset.length), OBSERVE
-        if (mot or export) and judged.box is None:
-            raise DataError(f"{file}: --mot and an export need boxes; expected columns width and height")
+        assert isinstance(tracker, Tracks | MultiObjectTracker)
+        judged = tracker
+    if isinstance(judged, Tracks):
+        _check_boxes(name, judged, mot or bool(export))  # before a folder is made
     observe = min(observe or usual, dataset.length)
     target = writable_folder(export, "export") if export else None
     with report.watched(dataset, "judging") as shown:
-        found = judging.find(judged, shown, observe)
-    metrics = judging.compare(dataset, found, observe).as_dict()
+        found = judging.find(judged, shown, observe, limit, per_frame_count)
+    evaluation = judging.compare(dataset, found, observe)
+    metrics = evaluation.as_dict()
+    _check_boxes(name, found.tracks, mot or bool(export))
+    truth = dataset.truth.part(slice(limit))
     if mot:
-        metrics["mot"] = mot_metrics(dataset.truth, found.tracks)
+        metrics["mot"] = mot_metrics(truth, found.tracks)
     if target:
-        write_mot_challenge(target, found.tracks, dataset.frame_size, truth=dataset.truth)
-    return Judged(metrics, observe)
+        write_mot_challenge(target, found.tracks, dataset.frame_size, truth=truth)
+    return Judged(metrics, observe, evaluation)
+
+
+def judge(
+    tracker: AnyTracker | MultiObjectTracker | Tracks,
+    data: Source,
+    observe: int | None = None,
+    limit: int | None = None,
+    *,
+    per_frame_count: bool | None = None,
+    device: str = "auto",
+    checkpoint: str = "last",
+    report: Reporter | None = None,
+) -> Evaluation:
+    """Return the metrics of :func:`evaluate` as attributes; ``evaluate`` alone evaluates boxes and writes files.
+
+    Args:
+        tracker: anything that :func:`evaluate` takes.
+        data: sequences with positions.
+        observe: number of frames observed before the rest is predicted; None: the run's own number, else OBSERVE.
+        limit: number of sequences used; None: all.
+        per_frame_count: see :func:`evaluate`, also for the arguments that follow.
+        device: the device of a loaded tracker.
+        checkpoint: the checkpoint of a run.
+        report: receives the progress.
+    """
+    return evaluate(
+        tracker, data, observe=observe, limit=limit, per_frame_count=per_frame_count, device=device,
+        checkpoint=checkpoint, report=report,
+    ).evaluation  # fmt: skip
 
 
 def generate(
@@ -627,19 +672,15 @@ def _same_file(one: object, other: object) -> bool:
     return Path(one).resolve() == Path(other).resolve()
 
 
-def judge(
-    tracker: Tracker | MultiObjectTracker | Tracks,
-    dataset: Dataset,
-    observe: int = OBSERVE,
-    limit: int | None = None,
-) -> Evaluation:
-    """Compute the metrics of a tracker, which sees frames only; the metrics see tracks only.
+def _file_of_tracks(tracker: object) -> str | None:
+    """The path of a file or folder of tracks; None for anything else."""
+    is_path = isinstance(tracker, str | os.PathLike) and holds_tracks(Path(tracker))
+    return os.fspath(tracker) if is_path else None  # type: ignore[call-overload]
 
-    Args:
-        tracker: a trained tracker, any other tracker, or finished tracks (S, T, N, 2), px, of the data set.
-        dataset: a data set with truth.
-        observe: number of frames observed before the rest is predicted; objects are matched on them.
-        limit: number of sequences used; None: all.
-    """
-    judged = ModelTracker(tracker) if isinstance(tracker, Tracker) else tracker
-    return judging.judge(judged, dataset, observe, limit)
+
+def _check_boxes(name: str, tracks: Tracks, needed: bool) -> None:
+    """Refuse tracks without boxes if boxes are needed."""
+    if needed and tracks.box is None:
+        raise DataError(
+            f"{name}: --mot and an export need boxes; expected columns width and height, or Tracks with a box"
+        )

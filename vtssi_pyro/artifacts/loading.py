@@ -206,8 +206,13 @@ def at_hand(
         return Loaded(build(source.model).to(device).eval(), f"variant {source.variant}")
     if isinstance(source, str | os.PathLike):
         trained, name = find(source), os.fspath(source)
-    else:
+    elif callable(getattr(source, "tracker", None)):
         trained, name = source, source.name
+    else:
+        raise UsageError(
+            f"a {type(source).__name__} is no tracker: expected a tracker, a result of fit, a run or its folder, the "
+            "name of weights that ship, or a configuration"
+        )
     return Loaded(trained.tracker(checkpoint_name, device), name, trained)
 
 
