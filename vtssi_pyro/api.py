@@ -1,8 +1,9 @@
-"""The functions behind the command line: fit a tracker, track with it, forecast, evaluate, calibrate.
+"""The functions behind the command line: fit a tracker, track with it, forecast, evaluate, calibrate, describe.
 
 A *tracker* is a :class:`~vtssi_pyro.model.program.Tracker`, a result of :func:`fit`, a run or its folder, the name of
-weights that ship (``"moving-mnist"``), or a configuration. *Data* are tensors or arrays in grey, (S, T, H, W),
-(T, H, W) or (S, T, 1, H, W), uint8 or floats in [0, 1], a file of them, a movie's file or folder, or a data set.
+weights that ship (``"moving-mnist"``), or a configuration; None is the newest run in the folder ``runs``, but for
+:func:`fit` a new model. *Data* are tensors or arrays in grey, (S, T, H, W), (T, H, W) or (S, T, 1, H, W), uint8 or
+floats in [0, 1], a file of them, a movie's file or folder, or a data set.
 """
 
 import os
@@ -18,7 +19,8 @@ from typing import Any, BinaryIO, NamedTuple
 from vtssi_pyro.artifacts.calibrating import assessed, calibration_of, known_sequences
 from vtssi_pyro.artifacts.figures import curves, predicted_pictures, tracked_pictures
 from vtssi_pyro.artifacts.fitting import conduct, finished, machine_of, numbered, warn_of_changes
-from vtssi_pyro.artifacts.loading import AnyTracker, Fitted, at_hand, kept_by
+from vtssi_pyro.artifacts.installation import installation
+from vtssi_pyro.artifacts.loading import AnyTracker, Fitted, Trained, at_hand, kept_by
 from vtssi_pyro.artifacts.planning import Changes, Plan, named, planned, replanned
 from vtssi_pyro.artifacts.reading import (
     SHOWN,
@@ -54,7 +56,7 @@ from vtssi_pyro.movies.prepared import PreparedMovie, look, to_source
 from vtssi_pyro.movies.transforms import Luminance
 from vtssi_pyro.plots import contact_sheet, reliability
 from vtssi_pyro.system.atomic import writable_folder
-from vtssi_pyro.system.machine import available_device
+from vtssi_pyro.system.machine import available_device, threaded
 from vtssi_pyro.tracks.export import TracksWriter, write_mot_challenge, write_predictions_csv, write_tracks
 from vtssi_pyro.tracks.importing import holds_tracks, read_tracks
 from vtssi_pyro.tracks.tracks import Tracks
@@ -94,7 +96,7 @@ def inspect(
 
 def fit(
     data: Source | None = None,
-    tracker: AnyTracker = "vtssi",
+    tracker: AnyTracker | None = None,
     *,
     preset: str = "quick",
     run: File | None = None,
@@ -111,7 +113,8 @@ def fit(
     Args:
         data: the training data: a flavour of moving digits, sequences, or one movie, which is inspected and prepared
             first; None: the preset's digits. The last tenth of sequences and movies is held out for evaluation.
-        tracker: a variant's name, a configuration, or a run or the name of weights to start from.
+        tracker: a variant's name, a configuration, or a run or the name of weights to start from; None: the preset's
+            own variant, ``find-mot`` for ``paper-sqair``, else ``vtssi``.
         preset: the recipe, the budget, and the sizes of a new model; a whole configuration has its own.
         run: the run's folder; None: a temporary one, which is kept as long as the result's ``run``.
         runs: a folder in which a new, numbered folder is made for the run.
@@ -149,6 +152,7 @@ def resume(
     data: Source | None = None,
     *,
     device: str = "auto",
+    threads: int | None = None,
     report: Reporter | None = None,
     changes: Changes | Iterable[str] = (),
     held_out: Dataset | None = None,
@@ -159,13 +163,14 @@ def resume(
         run: the run's folder.
         data: the training data, if they were moved or are no file; None: those in the run's configuration.
         device: see :func:`fit`.
+        threads: number of CPU threads; None: that with which the run began, on which its last bits depend.
         report: receives messages and progress.
         changes: the changes with which the run was made; others are refused.
         held_out: see :func:`fit`; for ``data`` in memory.
     """
     where, run = available_device(device), run if isinstance(run, Run) else Run(run)
     known = named(changes, None)
-    with joined(where) as group:
+    with threaded(threads or run.machine.get("threads")), joined(where) as group:
         report = _spokesman(report, group)
         config, splits = group.first(lambda: replanned(run, data, known, held_out, where, group))
         if splits is None:
@@ -176,7 +181,7 @@ def resume(
 
 
 def track(
-    tracker: AnyTracker,
+    tracker: AnyTracker | None,
     data: Source,
     *,
     out: File | None = None,
@@ -224,7 +229,7 @@ def track(
 
 
 def forecast(
-    tracker: AnyTracker,
+    tracker: AnyTracker | None,
     data: Source,
     horizon: int = HORIZON,
     num_samples: int = 0,
@@ -308,7 +313,7 @@ class Judged(NamedTuple):
 
 
 def evaluate(
-    tracker: AnyTracker | MultiObjectTracker | Tracks,
+    tracker: AnyTracker | MultiObjectTracker | Tracks | None,
     data: Source,
     *,
     observe: int | None = None,
@@ -386,7 +391,7 @@ def evaluate(
 
 
 def judge(
-    tracker: AnyTracker | MultiObjectTracker | Tracks,
+    tracker: AnyTracker | MultiObjectTracker | Tracks | None,
     data: Source,
     observe: int | None = None,
     limit: int | None = None,
@@ -475,6 +480,20 @@ def page(run: File | Run, out: File | None = None) -> list[Path]:
     writable_folder(path.parent, "the page's folder")
     drawn = curves(run) if trains and run.records() else []
     return [*drawn, write_report(run, path)]
+
+
+def info(tracker: Fitted | Trained | File | None = None) -> dict[str, Any]:
+    """Describe a training and its metrics, or versions, devices, extras and the weights that ship; ready for JSON.
+
+    Args:
+        tracker: a run or the name of weights that ship; None: this installation and its machine.
+    """
+    if tracker is None:
+        return installation()
+    kept = kept_by(tracker)
+    if kept is None:
+        raise UsageError("a tracker without a run has no description but itself: print it")
+    return kept.about()
 
 
 class Calibrated(NamedTuple):
@@ -568,7 +587,7 @@ def calibrate(
 
 
 def track_live(
-    tracker: AnyTracker,
+    tracker: AnyTracker | None,
     source: File | BinaryIO,
     out: File,
     *,

@@ -20,7 +20,7 @@ from vtssi_pyro.inference import filter as predict
 from vtssi_pyro.model.blocks.template import TemplateConfig, kernel_side
 from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.train.config import Config
-from vtssi_pyro.train.presets import PRESETS
+from vtssi_pyro.train.presets import PRESETS, default_variant
 from vtssi_pyro.train.recipe import Stage
 from vtssi_pyro.train.trainer import Trainer
 from vtssi_pyro.train.training import check
@@ -35,7 +35,7 @@ PRODUCT = 1024
 
 
 def workload(
-    variant: str = "vtssi",
+    variant: str | None = None,
     preset: str = "standard",
     *,
     batch: int = 16,
@@ -47,7 +47,7 @@ def workload(
     """Configure a preset's model and a recipe of one stage: the full ELBO, every block trained.
 
     Args:
-        variant: key of VARIANTS.
+        variant: key of VARIANTS; None: the preset's own.
         preset: key of PRESETS.
         batch: sequences of a training step.
         length: frames of a sequence.
@@ -58,7 +58,7 @@ def workload(
     Returns:
         The configuration.
     """
-    config = PRESETS[preset](variant)
+    config = PRESETS[preset](variant or default_variant(preset))
     model, last = config.model, config.train.stages[-1]
     if frame is not None and frame != model.frame_size:
         model = replace(model, frame_size=frame)

@@ -23,7 +23,7 @@ from vtssi_pyro.train import training
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.group import Group
 from vtssi_pyro.train.movies import suited
-from vtssi_pyro.train.presets import PRESETS
+from vtssi_pyro.train.presets import PRESETS, default_variant
 from vtssi_pyro.train.reporting import Reporter
 from vtssi_pyro.train.splits import (
     Halves,
@@ -57,7 +57,7 @@ class Plan(NamedTuple):
 
 
 def planned(
-    data: Source | None, tracker: AnyTracker, preset: str, hints: Hints, objects: int | None,
+    data: Source | None, tracker: AnyTracker | None, preset: str, hints: Hints, objects: int | None,
     changes: Changes, held_out: Dataset | None, where: torch.device, group: Group, report: Reporter,
 ) -> Plan:  # fmt: skip
     """Plan a training; see :func:`vtssi_pyro.fit` for the arguments."""
@@ -112,10 +112,12 @@ def replanned(
     return config, splits
 
 
-def _recipe(tracker: AnyTracker, preset: str) -> tuple[Config, Trained | None]:
+def _recipe(tracker: AnyTracker | None, preset: str) -> tuple[Config, Trained | None]:
     """The configuration before data and changes are applied, and the source of the initial weights."""
     if preset not in PRESETS:
         raise UsageError(f"unknown preset {preset!r}: expected one of {', '.join(PRESETS)}")
+    if tracker is None:
+        tracker = default_variant(preset)
     if isinstance(tracker, Tracker):
         start = InMemory(tracker, _of_model(rebuildable(tracker), preset))
         return replace(start.config, start=start.name), start
