@@ -49,6 +49,7 @@ from vtssi_pyro.evaluation.recalibration import recalibrate
 from vtssi_pyro.inference import filter as inference
 from vtssi_pyro.inference.filter import Estimate, Stream
 from vtssi_pyro.inference.model_tracker import ModelTracker
+from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.movies import Hints, Movie, Preparation
 from vtssi_pyro.movies.film import writer
 from vtssi_pyro.movies.live import Watch, growing_folder, piped_frames, stored_size
@@ -184,6 +185,8 @@ def track(
     tracker: AnyTracker | None,
     data: Source,
     *,
+    settle: int | None = None,
+    test_time: TestTime | None = None,
     out: File | None = None,
     device: str = "auto",
     checkpoint: str = "last",
@@ -197,6 +200,11 @@ def track(
         tracker: a trained tracker.
         data: sequences, or, for a tracker trained on a movie, one movie, which is prepared like the training movie. A
             movie of another camera or place needs its own preparation, which :func:`inspect` makes.
+        settle: number of first frames of each sequence, or of the movie, that decide the objects, as in
+            :class:`~vtssi_pyro.Stream`; None: all, of many some from evenly spread places. A tracker of a single
+            hypothesis always uses its first K.
+        test_time: the procedure at test time, such as :data:`~vtssi_pyro.model.config.PUBLISHED`; None: the tracker's
+            own.
         out: folder for ``tracks.csv``, ``tracks.json``, ``mot/`` and ``overlay.gif``; None: no files.
         device: the device of a loaded tracker.
         checkpoint: the checkpoint of a run, ``last`` or ``best``.
@@ -215,9 +223,9 @@ def track(
     warn_if_short(loaded, frames.data.length, report)
     target = writable_folder(out) if out else None
     if frames.movie:
-        found = read_movie(loaded, frames.movie, bool(rendered))
+        found = read_movie(loaded, frames.movie, bool(rendered), settle, test_time)
     else:
-        how = partial(inference.track, loaded.tracker)
+        how = partial(inference.track, loaded.tracker, settle=settle, test_time=test_time)
         found = read_all(
             frames, frames.data.length, loaded, report, lambda x, first: how(x), _kept(frames, rendered)
         )
@@ -238,6 +246,8 @@ def forecast(
     seed: int = 0,
     temperature: float | None = None,
     raw: bool = False,
+    settle: int | None = None,
+    test_time: TestTime | None = None,
     out: File | None = None,
     device: str = "auto",
     checkpoint: str = "last",
@@ -256,6 +266,8 @@ def forecast(
         seed: seed of the futures.
         temperature: temperature of the futures; None: that of the calibration, or 1 without one.
         raw: whether to ignore a calibration.
+        settle: number of first frames that decide the objects; see :func:`track`.
+        test_time: the procedure at test time; None: the tracker's own, with which calibrations are fitted.
         out: folder for ``predictions.csv``, the tracks of the observed frames, and pictures; None: no files.
         device: see :func:`track`, also for the arguments that follow.
         checkpoint: the checkpoint of a run.
@@ -284,8 +296,9 @@ def forecast(
     target = writable_folder(out) if out else None
     heat = temperature if temperature is not None else known.temperature if known else 1.0
     ahead = partial(
-        inference.forecast, loaded.tracker, horizon=horizon, num_samples=num_samples, temperature=heat
-    )
+        inference.forecast, loaded.tracker, horizon=horizon, num_samples=num_samples, temperature=heat,
+        settle=settle, test_time=test_time,
+    )  # fmt: skip
     told = read_all(
         frames, seen, loaded, report, lambda x, first: ahead(x, seed=seed + first), _kept(frames, rendered)
     )

@@ -13,10 +13,12 @@ from vtssi_pyro.artifacts.loading import Loaded
 from vtssi_pyro.data import ArrayDataset, Dataset, open_frames
 from vtssi_pyro.data.frames import as_array
 from vtssi_pyro.errors import DataError, UsageError
-from vtssi_pyro.inference.filter import Estimate, estimates
+from vtssi_pyro.inference.filter import Estimate, Filter, windows
+from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.movies import Movie, array_movie, is_movie, open_movie, thumbnails
 from vtssi_pyro.movies.prepared import PreparedMovie, was_kept
 from vtssi_pyro.plots.style import Frames
+from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
 from vtssi_pyro.train.reporting import Reporter
 
@@ -173,16 +175,28 @@ def warn_if_short(loaded: Loaded, length: int, report: Reporter) -> None:
         )
 
 
-def read_movie(loaded: Loaded, movie: PreparedMovie, rendered: bool) -> Estimate:
+def read_movie(
+    loaded: Loaded,
+    movie: PreparedMovie,
+    rendered: bool,
+    settle: int | None = None,
+    test_time: TestTime | None = None,
+) -> Estimate:
     """Track one movie from end to end, in its own pixels; the estimate is on the CPU.
 
     Args:
         loaded: the tracker.
         movie: a prepared movie.
         rendered: whether to keep the rendered frames, which then fill memory.
+        settle: number of first frames that decide the objects; None: some from the whole movie.
+        test_time: the procedure at test time; None: the tracker's own.
     """
     parts, frames, looks = [], [], torch.empty(0)
-    for reading in estimates(loaded.tracker, movie.frames[None].to(loaded.device)):
+    x, filter_ = movie.frames[None].to(loaded.device), Filter(loaded.tracker, test_time)
+    belief = filter_.init(x, settle)
+    for window in windows(filter_, x):
+        belief, reading = filter_.step(belief, window)
+        tidy()
         parts.append(reading.tracks.cpu())
         frames.append(reading.frames[: int(rendered)].cpu())
         looks = reading.appearance.cpu()
