@@ -2,8 +2,9 @@
 
 A *tracker* is a :class:`~vtssi_pyro.model.program.Tracker`, a result of :func:`fit`, a run or its folder, the name of
 weights that ship (``"moving-mnist"``), or a configuration; None is the newest run in the folder ``runs``, but for
-:func:`fit` a new model. *Data* are tensors or arrays in grey, (S, T, H, W), (T, H, W) or (S, T, 1, H, W), uint8 or
-floats in [0, 1], a file of them, a movie's file or folder, or a data set.
+:func:`fit` a new model. *Data* are tensors or arrays in grey, (S, T, H, W) or (T, H, W), or in C channels,
+(S, T, C, H, W), uint8 or floats in [0, 1], a file of them, a data set, or a movie's file or folder. Movies are read in
+grey, whatever their colours.
 """
 
 import os
@@ -624,6 +625,8 @@ def track_live(
     """
     report = report or Silent()
     loaded = at_hand(tracker, checkpoint, available_device(device))
+    if loaded.channels != 1:
+        raise UsageError(f"{loaded.name}: reads frames of {loaded.channels} channels; live frames are grey")
     preparation = loaded.preparation or Preparation((Luminance(),))
     path = writable_folder(out) / "tracks.csv"
     if isinstance(source, str | os.PathLike):

@@ -187,6 +187,11 @@ class Loaded:
         """Side of the frames that it reads, pixels."""
         return self.tracker.picture.frame_size
 
+    @property
+    def channels(self) -> int:
+        """Number of channels of the frames that it reads."""
+        return self.tracker.picture.channels
+
     def needs_motion(self) -> None:
         """Refuse a tracker that cannot predict."""
         if not self.tracker.motion.predicts:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vtssi_pyro.artifacts.loading import Loaded
 from vtssi_pyro.data import ArrayDataset, Dataset, open_frames
+from vtssi_pyro.data.dataset import channels_of
 from vtssi_pyro.data.frames import as_array
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.inference.filter import Estimate, Filter, windows
@@ -124,17 +125,17 @@ def opened(source: Source, loaded: Loaded) -> Opened:
             raise UsageError(
                 f"{loaded.name} did not learn from a movie, and prepares none: give frames of its own size"
             )
-        return _of_movie(source.sized(loaded.side))
+        return _of_movie(source.sized(loaded.side), loaded)
     if preparation is None:
         return Opened(sequences(source, loaded), None, not isinstance(source, str | os.PathLike))
     movie = as_movie(source)
     if movie is None:
         raise _sequences_for_a_movie(source, loaded)
-    return _of_movie(PreparedMovie.of(movie, preparation))
+    return _of_movie(PreparedMovie.of(movie, preparation), loaded)
 
 
 def sequences(source: Source, loaded: Loaded) -> Dataset:
-    """Open sequences and check that their frames have the tracker's size."""
+    """Open sequences and check that their frames have the tracker's size and channels."""
     if loaded.preparation:
         raise _sequences_for_a_movie(source, loaded)
     data, side = dataset_of(source), loaded.side
@@ -144,11 +145,22 @@ def sequences(source: Source, loaded: Loaded) -> Dataset:
             f"{name}: frames are {height}x{width} pixels (H x W), the run's model expects {side}x{side}:"
             f" resize them, or train on such frames with vtssi-pyro fit {name}"
         )
+    _check_channels(called(source), channels_of(data), loaded)
     return data
 
 
-def _of_movie(movie: PreparedMovie) -> Opened:
+def _of_movie(movie: PreparedMovie, loaded: Loaded) -> Opened:
+    _check_channels(movie.name, movie.frames.shape[1], loaded)
     return Opened(ArrayDataset(movie.name, movie.frames[None].numpy()), movie)
+
+
+def _check_channels(name: str, found: int, loaded: Loaded) -> None:
+    """Refuse frames of another number of channels than the tracker's."""
+    if found != loaded.channels:
+        raise DataError(
+            f"{name}: frames have C = {found} channels, the run's model expects C = {loaded.channels}: train on such "
+            f"frames with vtssi-pyro fit {name}"
+        )
 
 
 def called(source: Source) -> str:
