@@ -7,8 +7,6 @@ from vtssi_pyro.errors import UsageError
 
 from .options import say
 
-RUNS = "runs"  # the folder of runs that fit makes without --out
-
 
 def weights(run: str) -> tuple[str, str]:
     """Split a run or RUN/checkpoints/NAME.pt into the run and the name of its checkpoint."""
@@ -23,7 +21,7 @@ def run_and_data(arguments: tuple[str, ...]) -> tuple[str, str, tuple[str, ...]]
 
     The first argument is a run if it names weights that ship, a folder with config.json, or a checkpoint in one.
     """
-    from vtssi_pyro.artifacts.run import Run
+    from vtssi_pyro.artifacts.loading import newest
     from vtssi_pyro.artifacts.shipped import PREFIX, available
 
     first, checkpoint = weights(arguments[0])
@@ -32,14 +30,12 @@ def run_and_data(arguments: tuple[str, ...]) -> tuple[str, str, tuple[str, ...]]
         if len(arguments) == 1:
             raise UsageError(f"{arguments[0]}: is a run: say what to track with it, too")
         return first, checkpoint, arguments[1:]
-    newest = Run.newest(RUNS)
-    if newest is None:
-        raise UsageError(
-            f"{arguments[0]}: is no run, and there is none in {RUNS}: name one first, or {PREFIX}moving-mnist, which "
-            "ships with the package"
-        )
-    say(f"with {newest.folder}, the newest run")
-    return str(newest.folder), "last", arguments
+    try:
+        run = newest()
+    except UsageError as error:
+        raise UsageError(f"{arguments[0]}: is no run, and {error}") from error
+    say(f"with {run.folder}, the newest run")
+    return str(run.folder), "last", arguments
 
 
 def results(out: str, data: tuple[str, ...]) -> list[tuple[str, str]]:

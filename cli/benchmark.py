@@ -30,12 +30,11 @@ def benchmark(preset: str, sets: tuple[str, ...], device: str, threads: int | No
     from vtssi_pyro.benchmark import measure, workload
     from vtssi_pyro.config import override
     from vtssi_pyro.system.machine import available_device, prepare
-    from vtssi_pyro.train.presets import DEFAULT_VARIANTS
 
     from .tables import speed
 
     where = available_device(device)
     prepare(threads)
-    config = override(workload(DEFAULT_VARIANTS.get(preset, "vtssi"), preset), list(sets))
+    config = override(workload(preset=preset), list(sets))
     found = measure(config, where)
     click.echo(json.dumps(found, allow_nan=False) if as_json else "\n".join(speed(found)))

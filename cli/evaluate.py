@@ -44,7 +44,7 @@ def evaluate(
 
     source, checkpoint = weights(source)
     prepare(threads)
-    metrics, seen = api.evaluate(
+    metrics, seen, _ = api.evaluate(
         source, data, observe=observe, mot=mot, device=device, checkpoint=checkpoint, report=reporter()
     )
     if as_json:

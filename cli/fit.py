@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .arguments import RUNS
 from .options import (
     POSITIVE,
     PRESETS,
@@ -69,15 +68,15 @@ def fit(
     """
     from vtssi_pyro import api
     from vtssi_pyro.artifacts.loading import find
-    from vtssi_pyro.artifacts.run import Run
+    from vtssi_pyro.artifacts.run import RUNS
     from vtssi_pyro.errors import UsageError
     from vtssi_pyro.movies.prepared import PreparedMovie, was_kept
     from vtssi_pyro.system.machine import prepare
-    from vtssi_pyro.train.presets import DEFAULT_VARIANTS
 
     from .options import speaks
     from .progress import reporter
 
+    prepare(threads)
     start = find(source) if source else None
     changes = _assignments({"--digits": ("data.digits", digits)})
     changes |= {f"--set {assignment}": assignment for assignment in sets}
@@ -86,28 +85,27 @@ def fit(
             raise UsageError("--resume: say which run to go on with: --out RUN")
         if prepared is not None:
             raise UsageError("--prepared: the run keeps how its movie is prepared; leave it out")
-        prepare(threads or Run(out).machine.get("threads"))
         given = _assignments({
             "--variant": ("variant", variant),
             "--from": ("start", start and start.name),
             "--preset": ("preset", preset),
             "--objects": ("model.num_objects", objects),
         })  # fmt: skip
-        fitted = api.resume(out, data, device=device, report=reporter(), changes=given | changes)
+        fitted = api.resume(
+            out, data, device=device, threads=threads, report=reporter(), changes=given | changes
+        )
     else:
         if start and variant not in (None, start.config.variant):
             raise UsageError(
                 f"--variant {variant}: {start.name} is of variant {start.config.variant}; leave it out"
             )
-        preset = preset or "quick"
-        prepare(threads)
         read = prepared and (
             data or not was_kept(prepared)
         )  # other data are read after the options have been checked
         movie = PreparedMovie.load(prepared, data) if read else prepared
         fitted = api.fit(
-            movie or data, start or variant or DEFAULT_VARIANTS.get(preset, "vtssi"), preset=preset, run=out,
-            runs=RUNS, device=device, report=reporter(), objects=objects, changes=changes,
+            movie or data, start or variant, preset=preset or "quick", run=out, runs=RUNS, device=device,
+            report=reporter(), objects=objects, changes=changes,
         )  # fmt: skip
     if speaks():
         _show(fitted)

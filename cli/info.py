@@ -17,38 +17,13 @@ def info(run: str | None, as_json: bool) -> None:
     """
     import json
 
+    from vtssi_pyro import api
+
     from .tables import about
 
-    if run is None:
-        found = _machine()
-        lines = _rows(found)
-    else:
-        from vtssi_pyro.artifacts.loading import find
-
-        found = find(run).about()
-        lines = about(found)
+    found = api.info(run)
+    lines = _rows(found) if run is None else about(found)
     click.echo(json.dumps(found) if as_json else "\n".join(lines))
-
-
-def _machine() -> dict[str, Any]:
-    import platform
-
-    import torch
-
-    from vtssi_pyro.artifacts.shipped import available
-    from vtssi_pyro.system.machine import default_threads, physical_cores
-    from vtssi_pyro.system.provenance import versions
-
-    cuda = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
-    return {
-        "versions": versions(),
-        "platform": platform.platform(),
-        "cores": physical_cores(),
-        "threads": default_threads(),
-        "cuda": [torch.cuda.get_device_name(index) for index in cuda],
-        "pretrained": list(available()),
-        "extras": _extras(),
-    }
 
 
 def _rows(found: dict[str, Any]) -> list[str]:
@@ -62,26 +37,3 @@ def _rows(found: dict[str, Any]) -> list[str]:
     for name, missing in found["extras"].items():
         rows[name] = "missing: " + ", ".join(missing) if missing else "installed"
     return [f"{name:<12} {value}" for name, value in rows.items()]
-
-
-def _extras() -> dict[str, list[str]]:
-    """The missing packages of each extra."""
-    import re
-    from importlib.metadata import PackageNotFoundError, metadata, version
-
-    missing: dict[str, list[str]] = {}
-    try:
-        about = metadata("vtssi-pyro")
-    except PackageNotFoundError:  # used from its folder, not installed
-        return missing
-    for extra in about.get_all("Provides-Extra") or []:
-        missing[extra] = []
-        for requirement in about.get_all("Requires-Dist") or []:
-            name = re.match(r"[\w.-]+", requirement)
-            if name is None or not re.search(rf"extra == ['\"]{extra}['\"]", requirement):
-                continue
-            try:
-                version(name[0])
-            except PackageNotFoundError:
-                missing[extra].append(name[0])
-    return missing

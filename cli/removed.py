@@ -8,6 +8,16 @@ _LIVE = "vtssi-pyro live RUN SOURCE --out tracks"
 _ANOTHER = "vtssi-pyro inspect MOVIE --out looked, then give looked in place of MOVIE"
 _WEIGHTS = "name the file in place of RUN: RUN/checkpoints/best.pt"
 _CELLS = "name the cells: vtssi-pyro reproduce vtssi-linear-0 air-elliptic-1"
+_FINISHED = "name cells whose runs are finished, which trains nothing: vtssi-pyro reproduce vtssi-linear-0"
+_DRAW = (
+    "in Python: from pathlib import Path; from torch import device; from vtssi_pyro.paper.figures import draw; "
+    "from vtssi_pyro.paper.reproducing import Order; "
+    'draw("figure3", Order("standard", "mnist", Path("reproduction"), device("cpu"), None, True), 0, samples=N)'
+)
+_MEASURE = (
+    "in Python: from torch import device; from vtssi_pyro.benchmark import measure, workload; "
+    'measure(workload({}), device("cpu"){})'
+)
 _WRITE = 'in Python: generate("linear", "FILE.npz", split="train")'
 
 _OWN: Mapping[str, Mapping[str, str]] = {
@@ -29,7 +39,7 @@ _OWN: Mapping[str, Mapping[str, str]] = {
     "evaluate": {
         "--export": 'in Python: evaluate("RUN", "DATA.npz", export="DIR")',
         "--checkpoint": _WEIGHTS,
-        "--without-mot": 'in Python: tracker = load("RUN"); tracker.motion = tracker.walk(); judge(tracker, data)',
+        "--without-mot": 'in Python: t = load("RUN"); t.motion = t.walk(); judge(t, "DATA.npz")',
     },
     "track": {
         "--stream": _LIVE,
@@ -55,20 +65,20 @@ _OWN: Mapping[str, Mapping[str, str]] = {
     "report": {"--out": "copy RUN/report.html to where you want it"},
     "info": {},
     "benchmark": {
-        "--variant": "--set model.motion=random-walk, say; or in Python: measure(workload(VARIANT), device)",
+        "--variant": _MEASURE.format('"find-mot"', ""),
         "--batch": "--set train.stages.benchmark.batch=N",
-        "--length": "in Python: measure(workload(length=N), device)",
-        "--frame": "in Python: measure(workload(frame=N), device)",
+        "--length": _MEASURE.format("length=N", ""),
+        "--frame": _MEASURE.format("frame=N", ""),
         "--objects": "--set model.num_objects=N",
-        "--repeats": "in Python: measure(workload(), device, repeats=N)",
+        "--repeats": _MEASURE.format("", ", repeats=N"),
     },
     "reproduce": {
         "--mnist": "export VTSSI_MNIST=FOLDER",
         "--variants": _CELLS,
         "--flavours": _CELLS,
         "--seeds": _CELLS,
-        "--no-training": "in Python: table1.make(Order(..., train=False), keys, sequences)",
-        "--samples": "in Python: figures.draw(ITEM, order, seed, samples)",
+        "--no-training": _FINISHED,
+        "--samples": _DRAW,
     },
 }
 # Replacements by command and option; --debug was once an option of every command.

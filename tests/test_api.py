@@ -1,17 +1,19 @@
 """The door: one way for every input, and nothing said or left behind that nobody asked for."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from vtssi_pyro import forecast, load, load_digits, moving_digits, track
+from vtssi_pyro import PUBLISHED, forecast, inspect, load, load_digits, moving_digits, track
 from vtssi_pyro.data import MovingDigits, write
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.inference import filter as inference
 from vtssi_pyro.inference.filter import Estimate
+from vtssi_pyro.movies import array_movie
 from vtssi_pyro.train.reporting import Silent
 
 NAME, SEEN = "moving-mnist", 5
@@ -45,6 +47,36 @@ def test_tensors_are_read_as_by_the_filter(frames: Tensor) -> None:
     same(forecast(tracker, frames, 3, 2, seed=4, observe=SEEN), told)
     cool = forecast(tracker, frames, 3, 2, observe=SEEN, temperature=0.1)
     same(cool, inference.forecast(tracker, frames[:, :SEEN], 3, 2, temperature=0.1))
+
+
+@pytest.mark.parametrize("procedure", [{"settle": SEEN}, {"test_time": PUBLISHED}])
+def test_the_procedure_at_test_time_is_the_callers_choice(
+    procedure: dict[str, Any], frames: Tensor, tmp_path: Path
+) -> None:
+    """Of arrays and files; digits that cover each other in the first frames are told apart later."""
+    tracker = load(NAME)
+    found = track(tracker, frames, **procedure)
+    same(found, inference.track(tracker, frames, **procedure))
+    assert not torch.equal(found.appearance, track(tracker, frames).appearance)
+    np.save(tmp_path / "frames.npy", frames[:4, :, 0].numpy())
+    same(
+        track(NAME, tmp_path / "frames.npy", rendered=True, **procedure),
+        track(tracker, frames[:4], **procedure),
+    )
+    told = forecast(tracker, frames, 3, 2, seed=4, **procedure)
+    same(told, inference.forecast(tracker, frames, 3, 2, seed=4, **procedure))
+    assert not torch.equal(told.appearance, forecast(tracker, frames, 3).appearance)
+
+
+def test_a_movie_is_tracked_by_the_same_procedure(frames: Tensor) -> None:
+    tracker = load(NAME)
+    movie = inspect(array_movie("digits", frames[0, :, 0].numpy())).sized(tracker.picture.frame_size)
+    x = movie.frames[None]
+    for procedure in ({}, {"settle": SEEN}, {"test_time": PUBLISHED}):
+        found = track(tracker, movie, rendered=True, **procedure)
+        expected = inference.track(tracker, x, **procedure)
+        same(found, expected._replace(tracks=movie.to_source(expected.tracks)))
+    assert not torch.equal(found.frames, track(tracker, movie, rendered=True).frames)
 
 
 def test_every_input_is_read_alike(digits: MovingDigits, frames: Tensor, tmp_path: Path) -> None:

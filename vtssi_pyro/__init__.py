@@ -40,6 +40,7 @@ _HOMES = {
     "fit": "api",
     "forecast": "api",
     "generate": "api",
+    "info": "api",
     "inspect": "api",
     "judge": "api",
     "load": "artifacts.loading",

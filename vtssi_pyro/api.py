@@ -1,8 +1,10 @@
-"""The functions behind the command line: fit a tracker, track with it, forecast, evaluate, calibrate.
+"""The functions behind the command line: fit a tracker, track with it, forecast, evaluate, calibrate, describe.
 
 A *tracker* is a :class:`~vtssi_pyro.model.program.Tracker`, a result of :func:`fit`, a run or its folder, the name of
-weights that ship (``"moving-mnist"``), or a configuration. *Data* are tensors or arrays in grey, (S, T, H, W),
-(T, H, W) or (S, T, 1, H, W), uint8 or floats in [0, 1], a file of them, a movie's file or folder, or a data set.
+weights that ship (``"moving-mnist"``), or a configuration; None is the newest run in the folder ``runs``, but for
+:func:`fit` a new model. *Data* are tensors or arrays in grey, (S, T, H, W) or (T, H, W), or in C channels,
+(S, T, C, H, W), uint8 or floats in [0, 1], a file of them, a data set, or a movie's file or folder. Movies are read in
+grey, whatever their colours.
 """
 
 import os
@@ -18,7 +20,8 @@ from typing import Any, BinaryIO, NamedTuple
 from vtssi_pyro.artifacts.calibrating import assessed, calibration_of, known_sequences
 from vtssi_pyro.artifacts.figures import curves, predicted_pictures, tracked_pictures
 from vtssi_pyro.artifacts.fitting import conduct, finished, machine_of, numbered, warn_of_changes
-from vtssi_pyro.artifacts.loading import AnyTracker, Fitted, at_hand, kept_by
+from vtssi_pyro.artifacts.installation import installation
+from vtssi_pyro.artifacts.loading import AnyTracker, Fitted, Trained, at_hand, kept_by
 from vtssi_pyro.artifacts.planning import Changes, Plan, named, planned, replanned
 from vtssi_pyro.artifacts.reading import (
     SHOWN,
@@ -47,7 +50,7 @@ from vtssi_pyro.evaluation.recalibration import recalibrate
 from vtssi_pyro.inference import filter as inference
 from vtssi_pyro.inference.filter import Estimate, Stream
 from vtssi_pyro.inference.model_tracker import ModelTracker
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.movies import Hints, Movie, Preparation
 from vtssi_pyro.movies.film import writer
 from vtssi_pyro.movies.live import Watch, growing_folder, piped_frames, stored_size
@@ -55,7 +58,7 @@ from vtssi_pyro.movies.prepared import PreparedMovie, look, to_source
 from vtssi_pyro.movies.transforms import Luminance
 from vtssi_pyro.plots import contact_sheet, reliability
 from vtssi_pyro.system.atomic import writable_folder
-from vtssi_pyro.system.machine import available_device
+from vtssi_pyro.system.machine import available_device, threaded
 from vtssi_pyro.tracks.export import TracksWriter, write_mot_challenge, write_predictions_csv, write_tracks
 from vtssi_pyro.tracks.importing import holds_tracks, read_tracks
 from vtssi_pyro.tracks.tracks import Tracks
@@ -95,7 +98,7 @@ def inspect(
 
 def fit(
     data: Source | None = None,
-    tracker: AnyTracker = "vtssi",
+    tracker: AnyTracker | None = None,
     *,
     preset: str = "quick",
     run: File | None = None,
@@ -112,7 +115,8 @@ def fit(
     Args:
         data: the training data: a flavour of moving digits, sequences, or one movie, which is inspected and prepared
             first; None: the preset's digits. The last tenth of sequences and movies is held out for evaluation.
-        tracker: a variant's name, a configuration, or a run or the name of weights to start from.
+        tracker: a variant's name, a configuration, or a run or the name of weights to start from; None: the preset's
+            own variant, ``find-mot`` for ``paper-sqair``, else ``vtssi``.
         preset: the recipe, the budget, and the sizes of a new model; a whole configuration has its own.
         run: the run's folder; None: a temporary one, which is kept as long as the result's ``run``.
         runs: a folder in which a new, numbered folder is made for the run.
@@ -150,6 +154,7 @@ def resume(
     data: Source | None = None,
     *,
     device: str = "auto",
+    threads: int | None = None,
     report: Reporter | None = None,
     changes: Changes | Iterable[str] = (),
     held_out: Dataset | None = None,
@@ -160,13 +165,14 @@ def resume(
         run: the run's folder.
         data: the training data, if they were moved or are no file; None: those in the run's configuration.
         device: see :func:`fit`.
+        threads: number of CPU threads; None: that with which the run began, on which its last bits depend.
         report: receives messages and progress.
         changes: the changes with which the run was made; others are refused.
         held_out: see :func:`fit`; for ``data`` in memory.
     """
     where, run = available_device(device), run if isinstance(run, Run) else Run(run)
     known = named(changes, None)
-    with joined(where) as group:
+    with threaded(threads or run.machine.get("threads")), joined(where) as group:
         report = _spokesman(report, group)
         config, splits = group.first(lambda: replanned(run, data, known, held_out, where, group))
         if splits is None:
@@ -177,9 +183,11 @@ def resume(
 
 
 def track(
-    tracker: AnyTracker,
+    tracker: AnyTracker | None,
     data: Source,
     *,
+    settle: int | None = None,
+    test_time: TestTime | None = None,
     out: File | None = None,
     device: str = "auto",
     checkpoint: str = "last",
@@ -193,6 +201,11 @@ def track(
         tracker: a trained tracker.
         data: sequences, or, for a tracker trained on a movie, one movie, which is prepared like the training movie. A
             movie of another camera or place needs its own preparation, which :func:`inspect` makes.
+        settle: number of first frames of each sequence, or of the movie, that decide the objects, as in
+            :class:`~vtssi_pyro.Stream`; None: all, of many some from evenly spread places. A tracker of a single
+            hypothesis always uses its first K.
+        test_time: the procedure at test time, such as :data:`~vtssi_pyro.model.config.PUBLISHED`; None: the tracker's
+            own.
         out: folder for ``tracks.csv``, ``tracks.json``, ``mot/`` and ``overlay.gif``; None: no files.
         device: the device of a loaded tracker.
         checkpoint: the checkpoint of a run, ``last`` or ``best``.
@@ -211,9 +224,9 @@ def track(
     warn_if_short(loaded, frames.data.length, report)
     target = writable_folder(out) if out else None
     if frames.movie:
-        found = read_movie(loaded, frames.movie, bool(rendered))
+        found = read_movie(loaded, frames.movie, bool(rendered), settle, test_time)
     else:
-        how = partial(inference.track, loaded.tracker)
+        how = partial(inference.track, loaded.tracker, settle=settle, test_time=test_time)
         found = read_all(
             frames, frames.data.length, loaded, report, lambda x, first: how(x), _kept(frames, rendered)
         )
@@ -225,7 +238,7 @@ def track(
 
 
 def forecast(
-    tracker: AnyTracker,
+    tracker: AnyTracker | None,
     data: Source,
     horizon: int = HORIZON,
     num_samples: int = 0,
@@ -234,6 +247,8 @@ def forecast(
     seed: int = 0,
     temperature: float | None = None,
     raw: bool = False,
+    settle: int | None = None,
+    test_time: TestTime | None = None,
     out: File | None = None,
     device: str = "auto",
     checkpoint: str = "last",
@@ -252,6 +267,8 @@ def forecast(
         seed: seed of the futures.
         temperature: temperature of the futures; None: that of the calibration, or 1 without one.
         raw: whether to ignore a calibration.
+        settle: number of first frames that decide the objects; see :func:`track`.
+        test_time: the procedure at test time; None: the tracker's own, with which calibrations are fitted.
         out: folder for ``predictions.csv``, the tracks of the observed frames, and pictures; None: no files.
         device: see :func:`track`, also for the arguments that follow.
         checkpoint: the checkpoint of a run.
@@ -280,8 +297,9 @@ def forecast(
     target = writable_folder(out) if out else None
     heat = temperature if temperature is not None else known.temperature if known else 1.0
     ahead = partial(
-        inference.forecast, loaded.tracker, horizon=horizon, num_samples=num_samples, temperature=heat
-    )
+        inference.forecast, loaded.tracker, horizon=horizon, num_samples=num_samples, temperature=heat,
+        settle=settle, test_time=test_time,
+    )  # fmt: skip
     told = read_all(
         frames, seen, loaded, report, lambda x, first: ahead(x, seed=seed + first), _kept(frames, rendered)
     )
@@ -305,13 +323,16 @@ class Judged(NamedTuple):
         str, Any
     ]  # the fields of ``Evaluation.as_dict``, and under ``mot`` the metrics of the boxes, if requested
     observe: int  # number of frames on which objects were matched, before the rest was predicted
+    evaluation: Evaluation  # the metrics but those of the boxes, as attributes
 
 
 def evaluate(
-    tracker: AnyTracker,
+    tracker: AnyTracker | MultiObjectTracker | Tracks | None,
     data: Source,
     *,
     observe: int | None = None,
+    limit: int | None = None,
+    per_frame_count: bool | None = None,
     mot: bool = False,
     export: File | None = None,
     device: str = "auto",
@@ -320,10 +341,16 @@ def evaluate(
 ) -> Judged:
     """Evaluate a tracker, or tracks of any program, on sequences with known positions.
 
+    A tracker sees frames only; the metrics see tracks only. :func:`judge` returns the ``evaluation`` alone.
+
     Args:
-        tracker: a trained tracker, or a file or folder of tracks (:func:`vtssi_pyro.read_tracks`), without prediction.
+        tracker: a trained tracker; any object with the methods ``track`` and ``forecast`` of
+            :class:`~vtssi_pyro.evaluation.judge.MultiObjectTracker`; or finished tracks, (S, T, N, 2) or their file or
+            folder (:func:`vtssi_pyro.read_tracks`), which predict nothing.
         data: sequences with positions.
-        observe: number of frames observed before the rest is predicted; None: the run's own number, for tracks OBSERVE.
+        observe: number of frames observed before the rest is predicted; None: the run's own number, else OBSERVE.
+        limit: number of sequences used; None: all.
+        per_frame_count: whether the count is judged frame by frame; see :func:`vtssi_pyro.evaluation.judge.judge`.
         mot: whether to evaluate boxes, too: HOTA, MOTA, IDF1.
         export: folder for tracks and truth in TrackEval's format; None: no files.
         device: the device of a loaded tracker.
@@ -333,11 +360,13 @@ def evaluate(
     if mot:
         library()
     report, where = report or Silent(), available_device(device)
-    path = os.fspath(tracker) if isinstance(tracker, str | os.PathLike) else ""
-    file = path if path and holds_tracks(path) else None
-    if file is not None and device != "auto":
-        raise UsageError(f"--device: {file} holds tracks, not a model; leave it out")
-    loaded = None if file is not None else at_hand(tracker, checkpoint, where)
+    file, loaded = _file_of_tracks(tracker), None
+    if file is None and not isinstance(tracker, Tracks | MultiObjectTracker):
+        loaded = at_hand(tracker, checkpoint, where)
+    name = file or ("these tracks" if isinstance(tracker, Tracks) else "this tracker")
+    if loaded is None and device != "auto":
+        held = f"{file} holds tracks, not a model" if file else f"{name} is no model of this package"
+        raise UsageError(f"--device: {held}; leave it out")
     dataset = sequences(data, loaded) if loaded else dataset_of(data)
     if dataset.truth is None:
         raise DataError(
@@ -348,25 +377,60 @@ def evaluate(
         raise DataError(
             f"{called(data)}: --mot and an export need boxes; expected an array boxes (S, T, N, 2)"
         )
-    judged: ModelTracker | Tracks
+    judged: MultiObjectTracker | Tracks
+    usual = OBSERVE
     if loaded:
         warn_if_short(loaded, dataset.length, report)
         judged, usual = ModelTracker(loaded.tracker), loaded.observe
+    elif file:
+        judged = read_tracks(file, len(dataset), dataset.length)
     else:
-        assert file is not None
-        judged, usual = read_tracks(file, len(dataset), dataset.length), OBSERVE
-        if (mot or export) and judged.box is None:
-            raise DataError(f"{file}: --mot and an export need boxes; expected columns width and height")
+        assert isinstance(tracker, Tracks | MultiObjectTracker)
+        judged = tracker
+    if isinstance(judged, Tracks):
+        _check_boxes(name, judged, mot or bool(export))  # before a folder is made
     observe = min(observe or usual, dataset.length)
     target = writable_folder(export, "export") if export else None
     with report.watched(dataset, "judging") as shown:
-        found = judging.find(judged, shown, observe)
-    metrics = judging.compare(dataset, found, observe).as_dict()
+        found = judging.find(judged, shown, observe, limit, per_frame_count)
+    evaluation = judging.compare(dataset, found, observe)
+    metrics = evaluation.as_dict()
+    _check_boxes(name, found.tracks, mot or bool(export))
+    truth = dataset.truth.part(slice(limit))
     if mot:
-        metrics["mot"] = mot_metrics(dataset.truth, found.tracks)
+        metrics["mot"] = mot_metrics(truth, found.tracks)
     if target:
-        write_mot_challenge(target, found.tracks, dataset.frame_size, truth=dataset.truth)
-    return Judged(metrics, observe)
+        write_mot_challenge(target, found.tracks, dataset.frame_size, truth=truth)
+    return Judged(metrics, observe, evaluation)
+
+
+def judge(
+    tracker: AnyTracker | MultiObjectTracker | Tracks | None,
+    data: Source,
+    observe: int | None = None,
+    limit: int | None = None,
+    *,
+    per_frame_count: bool | None = None,
+    device: str = "auto",
+    checkpoint: str = "last",
+    report: Reporter | None = None,
+) -> Evaluation:
+    """Return the metrics of :func:`evaluate` as attributes; ``evaluate`` alone evaluates boxes and writes files.
+
+    Args:
+        tracker: anything that :func:`evaluate` takes.
+        data: sequences with positions.
+        observe: number of frames observed before the rest is predicted; None: the run's own number, else OBSERVE.
+        limit: number of sequences used; None: all.
+        per_frame_count: see :func:`evaluate`, also for the arguments that follow.
+        device: the device of a loaded tracker.
+        checkpoint: the checkpoint of a run.
+        report: receives the progress.
+    """
+    return evaluate(
+        tracker, data, observe=observe, limit=limit, per_frame_count=per_frame_count, device=device,
+        checkpoint=checkpoint, report=report,
+    ).evaluation  # fmt: skip
 
 
 def generate(
@@ -430,6 +494,20 @@ def page(run: File | Run, out: File | None = None) -> list[Path]:
     writable_folder(path.parent, "the page's folder")
     drawn = curves(run) if trains and run.records() else []
     return [*drawn, write_report(run, path)]
+
+
+def info(tracker: Fitted | Trained | File | None = None) -> dict[str, Any]:
+    """Describe a training and its metrics, or versions, devices, extras and the weights that ship; ready for JSON.
+
+    Args:
+        tracker: a run or the name of weights that ship; None: this installation and its machine.
+    """
+    if tracker is None:
+        return installation()
+    kept = kept_by(tracker)
+    if kept is None:
+        raise UsageError("a tracker without a run has no description but itself: print it")
+    return kept.about()
 
 
 class Calibrated(NamedTuple):
@@ -523,7 +601,7 @@ def calibrate(
 
 
 def track_live(
-    tracker: AnyTracker,
+    tracker: AnyTracker | None,
     source: File | BinaryIO,
     out: File,
     *,
@@ -547,6 +625,8 @@ def track_live(
     """
     report = report or Silent()
     loaded = at_hand(tracker, checkpoint, available_device(device))
+    if loaded.channels != 1:
+        raise UsageError(f"{loaded.name}: reads frames of {loaded.channels} channels; live frames are grey")
     preparation = loaded.preparation or Preparation((Luminance(),))
     path = writable_folder(out) / "tracks.csv"
     if isinstance(source, str | os.PathLike):
@@ -627,19 +707,15 @@ def _same_file(one: object, other: object) -> bool:
     return Path(one).resolve() == Path(other).resolve()
 
 
-def judge(
-    tracker: Tracker | MultiObjectTracker | Tracks,
-    dataset: Dataset,
-    observe: int = OBSERVE,
-    limit: int | None = None,
-) -> Evaluation:
-    """Compute the metrics of a tracker, which sees frames only; the metrics see tracks only.
+def _file_of_tracks(tracker: object) -> str | None:
+    """The path of a file or folder of tracks; None for anything else."""
+    is_path = isinstance(tracker, str | os.PathLike) and holds_tracks(Path(tracker))
+    return os.fspath(tracker) if is_path else None  # type: ignore[call-overload]
 
-    Args:
-        tracker: a trained tracker, any other tracker, or finished tracks (S, T, N, 2), px, of the data set.
-        dataset: a data set with truth.
-        observe: number of frames observed before the rest is predicted; objects are matched on them.
-        limit: number of sequences used; None: all.
-    """
-    judged = ModelTracker(tracker) if isinstance(tracker, Tracker) else tracker
-    return judging.judge(judged, dataset, observe, limit)
+
+def _check_boxes(name: str, tracks: Tracks, needed: bool) -> None:
+    """Refuse tracks without boxes if boxes are needed."""
+    if needed and tracks.box is None:
+        raise DataError(
+            f"{name}: --mot and an export need boxes; expected columns width and height, or Tracks with a box"
+        )

@@ -19,7 +19,7 @@ from vtssi_pyro.data import MovingDigits, load_digits, moving_digits
 from vtssi_pyro.inference import filter as predict
 from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.train.config import Config
-from vtssi_pyro.train.presets import PRESETS
+from vtssi_pyro.train.presets import PRESETS, default_variant
 from vtssi_pyro.train.recipe import Stage
 from vtssi_pyro.train.trainer import Trainer
 from vtssi_pyro.train.training import check
@@ -34,7 +34,7 @@ PRODUCT = 1024
 
 
 def workload(
-    variant: str = "vtssi",
+    variant: str | None = None,
     preset: str = "standard",
     *,
     batch: int = 16,
@@ -46,7 +46,7 @@ def workload(
     """Configure a preset's model and a recipe of one stage: the full ELBO, every block trained.
 
     Args:
-        variant: key of VARIANTS.
+        variant: key of VARIANTS; None: the preset's own.
         preset: key of PRESETS.
         batch: sequences of a training step.
         length: frames of a sequence.
@@ -57,7 +57,7 @@ def workload(
     Returns:
         The configuration.
     """
-    config = PRESETS[preset](variant)
+    config = PRESETS[preset](variant or default_variant(preset))
     model, last = config.model, config.train.stages[-1]
     model = replace(model, frame_size=frame or model.frame_size, num_objects=objects)
     stage = Stage("benchmark", sys.maxsize, batch=batch, length=Constant(length), analytic=last.analytic)

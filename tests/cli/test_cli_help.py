@@ -1,9 +1,11 @@
 """Help is there at once, and says what the library says."""
 
+import ast
 import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 
 import click
 import pytest
@@ -11,6 +13,7 @@ from tiny_run import call, refused
 from vtssi_pyro.cli import options, removed
 from vtssi_pyro.cli.main import COMMANDS, main
 
+import vtssi_pyro
 from vtssi_pyro.data import FLAVOURS, SOURCES
 from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.movies import background, inspection
@@ -147,6 +150,23 @@ def test_what_to_type_is_understood() -> None:
             command = words[words[0] == "--debug"]
             named = {word for word in words if word.startswith("--")}
             assert named <= {*known[command], "--debug"}, line
+
+
+def test_what_to_type_in_python_has_all_its_names() -> None:
+    """But for those of the package itself, which its readers import, and N, a number of their own."""
+    lines = [line for gone in removed.OPTIONS.values() for line in gone.values() if "in Python: " in line]
+    assert lines
+    for line in lines:
+        nodes = list(ast.walk(ast.parse(line.partition("in Python: ")[2])))
+        known = {"N", *vtssi_pyro.__all__}
+        for node in nodes:
+            if isinstance(node, ast.ImportFrom):
+                for alias in node.names:
+                    getattr(import_module(str(node.module)), alias.name)
+                    known.add(alias.name)
+        known |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        assert {node.id for node in nodes if isinstance(node, ast.Name)} <= known, line
+        assert not any(isinstance(node, ast.Constant) and node.value is ... for node in nodes), line
 
 
 def test_fit_offers_exactly_its_options() -> None:

@@ -38,7 +38,8 @@ def refused(path: Path, message: str) -> str:
     ("frames", "message"),
     [
         (FRAMES[0, 0], r"expected \(S, T, H, W\)"),
-        (FRAMES[None], r"expected \(S, T, H, W\)"),
+        (FRAMES[None, None], r"expected \(S, T, H, W\)"),
+        (FRAMES.reshape(2, 1, 5, 4, 3), r"with channels last, expected \(S, T, C, H, W\): numpy.moveaxis"),
         (FRAMES[:0], "no frames"),
         (FRAMES[:, :0], "no frames"),
         (FRAMES.astype(np.int64), "int64, expected uint8"),

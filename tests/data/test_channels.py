@@ -20,13 +20,16 @@ from vtssi_pyro.data import (
     write,
 )
 from vtssi_pyro.data.clips import movie_clips
+from vtssi_pyro.data.dataset import channels_of
 from vtssi_pyro.data.scenes import scene
-from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.errors import DataError
 from vtssi_pyro.inference.filter import Stream, estimates, forecast, joined, track
+from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.movies.arrays import array_movie
 from vtssi_pyro.movies.prepared import look
 from vtssi_pyro.ops.channels import channelled
+from vtssi_pyro.train.splits import halves, of_sequences
 
 FRAMES = np.arange(2 * 3 * 40 * 40).reshape(2, 3, 40, 40).astype(np.uint8)
 
@@ -65,18 +68,41 @@ def test_arrays_with_and_without_the_axis_are_the_same_frames(tmp_path: Path) ->
         assert torch.equal(ArrayDataset("frames", given).frames(slice(None)), expected)
     film = array_movie("film", FRAMES[:1, :, None])
     np.testing.assert_array_equal(np.stack(list(film)), FRAMES[0])
-    with pytest.raises(DataError, match=r"shape \(2, 3, 3, 40, 40\), expected .* in grey"):
-        ArrayDataset("frames", FRAMES[:, :, None].repeat(3, 2))
 
 
-def test_files_keep_grey_frames_alone(tmp_path: Path) -> None:
-    class Coloured(ArrayDataset):
-        def frames(self, *args: object, **kwargs: object) -> Tensor:
-            return super().frames(*args, **kwargs).expand(-1, -1, 3, -1, -1)  # type: ignore[arg-type]
+COLOURED = np.arange(2 * 3 * 3 * 40 * 40).reshape(2, 3, 3, 40, 40).astype(np.uint8)
 
-    with pytest.raises(UsageError, match="these have 3 channels"):
-        write(tmp_path / "a.npz", Coloured("frames", FRAMES))
-    assert not list(tmp_path.iterdir())
+
+@pytest.mark.parametrize("channels", [2, 3, 7])
+def test_files_keep_every_channel(channels: int, tmp_path: Path) -> None:
+    given = np.resize(COLOURED, (2, 3, channels, 40, 40))
+    expected = torch.from_numpy(given).float() / 255
+    write(tmp_path / "colour.npz", ArrayDataset("frames", given), chunk=1)
+    np.save(tmp_path / "colour.npy", given)
+    for data in (ArrayDataset("frames", given), *map(open_frames, sorted(tmp_path.iterdir()))):
+        assert channels_of(data) == channels
+        assert data.frame_size == (40, 40)
+        assert torch.equal(data.frames(slice(None)), expected)
+        assert torch.equal(data.to("cpu").frames(torch.tensor([1]), 2, 1), expected[1:, 1:])
+
+
+def test_files_of_grey_frames_have_no_axis_for_channels(tmp_path: Path) -> None:
+    write(tmp_path / "grey.npz", ArrayDataset("frames", FRAMES[:, :, None]))
+    with np.load(tmp_path / "grey.npz") as arrays:
+        assert arrays["frames"].shape == FRAMES.shape
+        assert (arrays["frames"] == FRAMES).all()
+
+
+def test_channels_last_are_refused() -> None:
+    with pytest.raises(DataError, match=r"channels last, expected \(S, T, C, H, W\): numpy\.moveaxis"):
+        ArrayDataset("frames", np.moveaxis(COLOURED, 2, -1))
+
+
+def test_a_model_has_the_channels_of_its_data() -> None:
+    keys = of_sequences(halves(ArrayDataset("frames", COLOURED)), ModelConfig())
+    assert keys["model.channels"] == 3
+    with pytest.raises(DataError, match=r"frames have shape \(3, 40, 40\), held-out ones \(1, 40, 40\)"):
+        halves(ArrayDataset("frames", COLOURED), held_out=ArrayDataset("frames", FRAMES))
 
 
 def test_frames_with_and_without_the_axis_have_the_same_tracks(variant: str, tiny, frames: Tensor) -> None:

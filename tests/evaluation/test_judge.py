@@ -58,8 +58,6 @@ class Oracle:
 class CentreOfMass:
     """One object, where the light is; it has no idea of what comes next."""
 
-    per_frame_count = False
-
     def track(self, frames: Tensor) -> Tracks:
         frames = frames[:, :, 0].clone()
         frames[..., 0, 0] = 0
@@ -153,7 +151,8 @@ def test_tracks_are_judged_as_the_tracker_that_made_them() -> None:
 def test_the_models_tracker_is_one_of_them(kind: str, tiny, frames: Tensor) -> None:
     tracker = tiny(kind).float()
     frames = frames.float()
-    judged: MultiObjectTracker = ModelTracker(tracker)
+    judged = ModelTracker(tracker)
+    assert isinstance(judged, MultiObjectTracker)
     assert judged.per_frame_count == (kind == "air")
     assert torch.equal(judged.track(frames).position, track(tracker, frames).tracks.position)
     later = judged.forecast(frames, 2, 3)

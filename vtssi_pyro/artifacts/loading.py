@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import torch
 
-from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.artifacts.run import RUNS, Run
 from vtssi_pyro.artifacts.shipped import PREFIX, Pretrained, available
 from vtssi_pyro.config import to_dict
 from vtssi_pyro.errors import CheckpointError, UsageError
@@ -106,6 +106,21 @@ def find(source: str | os.PathLike[str]) -> Trained:
     return Run(source)
 
 
+def newest(parent: str | os.PathLike[str] = RUNS) -> Run:
+    """Find the newest run with weights in a folder of runs.
+
+    Raises:
+        UsageError: there is none.
+    """
+    run = Run.newest(parent)
+    if run is None:
+        raise UsageError(
+            f"there is no run in {os.fspath(parent)}: name one first, or {PREFIX}moving-mnist, which ships with the "
+            "package"
+        )
+    return run
+
+
 def load(
     source: str | os.PathLike[str], checkpoint_name: str = "last", device: str | torch.device = "cpu"
 ) -> Tracker:
@@ -172,6 +187,11 @@ class Loaded:
         """Side of the frames that it reads, pixels."""
         return self.tracker.picture.frame_size
 
+    @property
+    def channels(self) -> int:
+        """Number of channels of the frames that it reads."""
+        return self.tracker.picture.channels
+
     def needs_motion(self) -> None:
         """Refuse a tracker that cannot predict."""
         if not self.tracker.motion.predicts:
@@ -184,7 +204,7 @@ AnyTracker = Tracker | Fitted | Trained | Config | ModelConfig | str | os.PathLi
 
 
 def at_hand(
-    source: AnyTracker,
+    source: AnyTracker | None,
     checkpoint_name: str = "last",
     device: str | torch.device = "cpu",
 ) -> Loaded:
@@ -192,10 +212,13 @@ def at_hand(
 
     Args:
         source: a tracker, which stays on its device; the result of :func:`vtssi_pyro.fit`; a run or weights that ship,
-            themselves or by name or folder; or a configuration, from which an untrained tracker is built.
+            themselves or by name or folder; or a configuration, from which an untrained tracker is built; None: the
+            newest run in the folder ``runs``.
         checkpoint_name: the checkpoint of a run, ``last`` or ``best``.
         device: the device of a tracker that is loaded or built.
     """
+    if source is None:
+        source = newest()
     if isinstance(source, Tracker):
         return Loaded(source, "this tracker")
     if isinstance(source, Fitted):
@@ -206,8 +229,13 @@ def at_hand(
         return Loaded(build(source.model).to(device).eval(), f"variant {source.variant}")
     if isinstance(source, str | os.PathLike):
         trained, name = find(source), os.fspath(source)
-    else:
+    elif callable(getattr(source, "tracker", None)):
         trained, name = source, source.name
+    else:
+        raise UsageError(
+            f"a {type(source).__name__} is no tracker: expected a tracker, a result of fit, a run or its folder, the "
+            "name of weights that ship, or a configuration"
+        )
     return Loaded(trained.tracker(checkpoint_name, device), name, trained)
 
 

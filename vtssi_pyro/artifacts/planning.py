@@ -23,7 +23,7 @@ from vtssi_pyro.train import training
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.group import Group
 from vtssi_pyro.train.movies import suited
-from vtssi_pyro.train.presets import PRESETS
+from vtssi_pyro.train.presets import PRESETS, default_variant
 from vtssi_pyro.train.reporting import Reporter
 from vtssi_pyro.train.splits import (
     Halves,
@@ -57,7 +57,7 @@ class Plan(NamedTuple):
 
 
 def planned(
-    data: Source | None, tracker: AnyTracker, preset: str, hints: Hints, objects: int | None,
+    data: Source | None, tracker: AnyTracker | None, preset: str, hints: Hints, objects: int | None,
     changes: Changes, held_out: Dataset | None, where: torch.device, group: Group, report: Reporter,
 ) -> Plan:  # fmt: skip
     """Plan a training; see :func:`vtssi_pyro.fit` for the arguments."""
@@ -112,17 +112,19 @@ def replanned(
     return config, splits
 
 
-def _recipe(tracker: AnyTracker, preset: str) -> tuple[Config, Trained | None]:
+def _recipe(tracker: AnyTracker | None, preset: str) -> tuple[Config, Trained | None]:
     """The configuration before data and changes are applied, and the source of the initial weights."""
     if preset not in PRESETS:
         raise UsageError(f"unknown preset {preset!r}: expected one of {', '.join(PRESETS)}")
+    if tracker is None:
+        tracker = default_variant(preset)
     if isinstance(tracker, Tracker):
-        start = InMemory(tracker, replace(PRESETS[preset]("vtssi"), model=rebuildable(tracker)))
+        start = InMemory(tracker, _of_model(rebuildable(tracker), preset))
         return replace(start.config, start=start.name), start
     if isinstance(tracker, Config):
         return tracker, None
     if isinstance(tracker, ModelConfig):
-        return replace(PRESETS[preset]("vtssi"), model=tracker), None
+        return _of_model(tracker, preset), None
     if isinstance(tracker, str) and tracker in VARIANTS:
         return PRESETS[preset](tracker), None
     kept = kept_by(tracker)
@@ -130,6 +132,12 @@ def _recipe(tracker: AnyTracker, preset: str) -> tuple[Config, Trained | None]:
     before = kept.config
     fresh = PRESETS[preset](before.variant)
     return replace(fresh, model=before.model, observe=before.observe, start=kept.name), kept
+
+
+def _of_model(model: ModelConfig, preset: str) -> Config:
+    """A preset's recipe for a model, of the variant whose null objects the model has."""
+    variant = next(name for name, with_null_objects in VARIANTS.items() if with_null_objects(model) == model)
+    return replace(PRESETS[preset](variant), model=model)
 
 
 def _learned(

@@ -11,12 +11,15 @@ from torch import Tensor
 
 from vtssi_pyro.artifacts.loading import Loaded
 from vtssi_pyro.data import ArrayDataset, Dataset, open_frames
+from vtssi_pyro.data.dataset import channels_of
 from vtssi_pyro.data.frames import as_array
 from vtssi_pyro.errors import DataError, UsageError
-from vtssi_pyro.inference.filter import Estimate, estimates
+from vtssi_pyro.inference.filter import Estimate, Filter, windows
+from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.movies import Movie, array_movie, is_movie, open_movie, thumbnails
 from vtssi_pyro.movies.prepared import PreparedMovie, was_kept
 from vtssi_pyro.plots.style import Frames
+from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
 from vtssi_pyro.train.reporting import Reporter
 
@@ -122,17 +125,17 @@ def opened(source: Source, loaded: Loaded) -> Opened:
             raise UsageError(
                 f"{loaded.name} did not learn from a movie, and prepares none: give frames of its own size"
             )
-        return _of_movie(source.sized(loaded.side))
+        return _of_movie(source.sized(loaded.side), loaded)
     if preparation is None:
         return Opened(sequences(source, loaded), None, not isinstance(source, str | os.PathLike))
     movie = as_movie(source)
     if movie is None:
         raise _sequences_for_a_movie(source, loaded)
-    return _of_movie(PreparedMovie.of(movie, preparation))
+    return _of_movie(PreparedMovie.of(movie, preparation), loaded)
 
 
 def sequences(source: Source, loaded: Loaded) -> Dataset:
-    """Open sequences and check that their frames have the tracker's size."""
+    """Open sequences and check that their frames have the tracker's size and channels."""
     if loaded.preparation:
         raise _sequences_for_a_movie(source, loaded)
     data, side = dataset_of(source), loaded.side
@@ -142,11 +145,22 @@ def sequences(source: Source, loaded: Loaded) -> Dataset:
             f"{name}: frames are {height}x{width} pixels (H x W), the run's model expects {side}x{side}:"
             f" resize them, or train on such frames with vtssi-pyro fit {name}"
         )
+    _check_channels(called(source), channels_of(data), loaded)
     return data
 
 
-def _of_movie(movie: PreparedMovie) -> Opened:
+def _of_movie(movie: PreparedMovie, loaded: Loaded) -> Opened:
+    _check_channels(movie.name, movie.frames.shape[1], loaded)
     return Opened(ArrayDataset(movie.name, movie.frames[None].numpy()), movie)
+
+
+def _check_channels(name: str, found: int, loaded: Loaded) -> None:
+    """Refuse frames of another number of channels than the tracker's."""
+    if found != loaded.channels:
+        raise DataError(
+            f"{name}: frames have C = {found} channels, the run's model expects C = {loaded.channels}: train on such "
+            f"frames with vtssi-pyro fit {name}"
+        )
 
 
 def called(source: Source) -> str:
@@ -173,16 +187,28 @@ def warn_if_short(loaded: Loaded, length: int, report: Reporter) -> None:
         )
 
 
-def read_movie(loaded: Loaded, movie: PreparedMovie, rendered: bool) -> Estimate:
+def read_movie(
+    loaded: Loaded,
+    movie: PreparedMovie,
+    rendered: bool,
+    settle: int | None = None,
+    test_time: TestTime | None = None,
+) -> Estimate:
     """Track one movie from end to end, in its own pixels; the estimate is on the CPU.
 
     Args:
         loaded: the tracker.
         movie: a prepared movie.
         rendered: whether to keep the rendered frames, which then fill memory.
+        settle: number of first frames that decide the objects; None: some from the whole movie.
+        test_time: the procedure at test time; None: the tracker's own.
     """
     parts, frames, looks = [], [], torch.empty(0)
-    for reading in estimates(loaded.tracker, movie.frames[None].to(loaded.device)):
+    x, filter_ = movie.frames[None].to(loaded.device), Filter(loaded.tracker, test_time)
+    belief = filter_.init(x, settle)
+    for window in windows(filter_, x):
+        belief, reading = filter_.step(belief, window)
+        tidy()
         parts.append(reading.tracks.cpu())
         frames.append(reading.frames[: int(rendered)].cpu())
         looks = reading.appearance.cpu()

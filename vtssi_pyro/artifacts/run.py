@@ -25,6 +25,8 @@ from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.system.provenance import versions
 from vtssi_pyro.train.config import Config
 
+RUNS = "runs"  # the folder of the runs whose folder nobody names
+
 
 class Run:
     """A folder with ``config.json``, ``metrics.jsonl``, ``summary.json``, ``checkpoints`` and ``figures``."""
@@ -77,7 +79,7 @@ class Run:
         cls,
         name: str,
         config: Config,
-        parent: str | os.PathLike[str] = "runs",
+        parent: str | os.PathLike[str] = RUNS,
         machine: dict[str, Any] | None = None,
         start: dict[str, torch.Tensor] | None = None,
         preparation: Preparation | None = None,
@@ -96,7 +98,7 @@ class Run:
             return cls.create(run.folder, config, machine, start, preparation)
 
     @classmethod
-    def newest(cls, parent: str | os.PathLike[str] = "runs") -> "Run | None":
+    def newest(cls, parent: str | os.PathLike[str] = RUNS) -> "Run | None":
         """The latest run with weights in a folder; None if there is none."""
         made = [path.parent for path in Path(parent).glob("*/config.json")]
         runs = [run for run in map(cls, made) if run.checkpoint().exists()]

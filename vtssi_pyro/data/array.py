@@ -16,6 +16,7 @@ from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.tracks.tracks import Tracks
 
 _FULL = {"uint8": 255.0, "uint16": 65535.0, "bool": 1.0}  # the value of white, by dtype
+COLOURS = 4  # red, green, blue and transparency: a last axis no longer than this holds channels, not columns
 _CHUNK = 2**24  # numbers checked at a time, 64 MiB of single-precision floats for files of any size
 
 
@@ -27,8 +28,8 @@ class ArrayDataset:
 
     Args:
         name: the file's name in error messages.
-        frames: (S, T, 1, H, W), intensities in grey; (S, T, H, W) get their channel axis here, and (T, H, W), which
-            are one sequence, that of sequences, too.
+        frames: (S, T, C, H, W), intensities of any number of channels; (S, T, H, W), in grey, get their channel axis
+            here, and (T, H, W), which are one sequence, that of sequences, too.
         position: (S, T, N, 2) centres in pixels, NaN for an absent object; without S for one sequence.
         counts: (S,) numbers of objects; None: those present in the first frame.
         boxes: (S, T, N, 2) width and height of the tight boxes, pixels.
@@ -102,9 +103,15 @@ class ArrayDataset:
     def _check_frames(self, given: tuple[int, ...]) -> None:
         """Refuse what makes no sense as frames, which had some shape when they were given."""
         frames = self._frames
-        if frames.ndim != 5 or frames.shape[2] != 1:
+        if frames.ndim != 5:
             raise DataError(
-                f"{self.name}: frames have shape {given}, expected (S, T, H, W), (T, H, W) or (S, T, 1, H, W) in grey"
+                f"{self.name}: frames have shape {given}, expected (S, T, H, W) or (T, H, W) in grey, or "
+                "(S, T, C, H, W)"
+            )
+        if frames.shape[2] > COLOURS >= frames.shape[-1]:
+            raise DataError(
+                f"{self.name}: frames have shape {given}, with channels last, expected (S, T, C, H, W): "
+                "numpy.moveaxis(frames, -1, 2) puts them there"
             )
         if 0 in frames.shape:
             raise DataError(f"{self.name}: no frames, their shape is {given}")

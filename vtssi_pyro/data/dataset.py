@@ -99,6 +99,11 @@ class Part:
         return self.whole.frames(rows(index, len(self)) + self._rows.start, length, start)
 
 
+def channels_of(dataset: Dataset) -> int:
+    """Number of channels C of a data set's frames, which one frame tells."""
+    return dataset.frames(slice(0, 1), 1).shape[2]
+
+
 def split_tail(dataset: Dataset, fraction: float = 0.1) -> tuple[Part, Part]:
     """Hold out the last ``fraction`` of the sequences, at least one: (train, held out)."""
     total = len(dataset)

@@ -17,11 +17,12 @@ MAX_PIXELS = 2**31  # of all frames of a movie, which are held in memory: 2 GiB 
 def open_frames(source: str | os.PathLike[str] | np.ndarray | Tensor) -> ArrayDataset:
     """Open an array, or a file or folder of frames; a movie is one sequence, without truth.
 
-    Colour and more than 8 bits become luminance in steps of 1/255, and transparent pixels black; floating point numbers
-    stay as they are, in [0, 1] or 0 to 255.
+    Arrays keep their channels. Movies are grey: colour and more than 8 bits become luminance in steps of 1/255, and
+    transparent pixels black; floating point numbers stay as they are, in [0, 1] or 0 to 255.
 
     Args:
-        source: frames in grey, (S, T, H, W), (T, H, W) or (S, T, 1, H, W), or the path of a file or folder.
+        source: frames in grey, (S, T, H, W) or (T, H, W), or in C channels, (S, T, C, H, W), or the path of a file or
+            folder.
 
     Returns:
         The data set.

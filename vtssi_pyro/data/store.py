@@ -1,7 +1,8 @@
 """The file format: an uncompressed ``.npz`` that is written in chunks and mapped when read.
 
-It holds ``frames`` uint8 (S, T, H, W) and, if they are known, ``positions`` float32 (S, T, N, 2) as (x, y)
-in pixels with NaN for an absent object, ``boxes`` float32 (S, T, N, 2) and ``counts`` int64 (S,).
+It holds ``frames`` uint8, (S, T, H, W) in grey or (S, T, C, H, W) in C channels, and, if they are known, ``positions``
+float32 (S, T, N, 2) as (x, y) in pixels with NaN for an absent object, ``boxes`` float32 (S, T, N, 2) and ``counts``
+int64 (S,).
 """
 
 import glob
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from vtssi_pyro.data.array import ArrayDataset
-from vtssi_pyro.data.dataset import Dataset
+from vtssi_pyro.data.dataset import Dataset, channels_of
 from vtssi_pyro.errors import DataError, OutOfResources, UsageError
 from vtssi_pyro.movies.members import npy_array, npz_arrays
 from vtssi_pyro.system.atomic import FULL
@@ -33,11 +34,12 @@ def write(path: Path | str, dataset: Dataset, chunk: int = 256) -> None:
 
     Raises:
         OutOfResources: the disk is full.
-        UsageError: the file cannot be written, or the frames are not grey.
+        UsageError: the file cannot be written.
     """
-    shape = (len(dataset), dataset.length, *dataset.frame_size)
     truth, counts = dataset.truth, dataset.counts
     with _replacing(Path(path)) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+        channels = channels_of(dataset)
+        shape = (len(dataset), dataset.length, *((channels,) if channels > 1 else ()), *dataset.frame_size)
         _add(archive, "frames", shape, np.dtype(np.uint8), _pixels(dataset, chunk))
         if truth is not None:
             positions = truth.position.cpu().numpy().astype(np.float32)
@@ -70,10 +72,7 @@ def read(path: Path | str) -> ArrayDataset:
 
 def _pixels(dataset: Dataset, chunk: int) -> Iterator[np.ndarray]:
     for first in range(0, len(dataset), chunk):
-        frames = dataset.frames(slice(first, first + chunk))
-        if frames.shape[2] != 1:
-            raise UsageError(f"files hold frames in grey, these have {frames.shape[2]} channels")
-        yield frames.mul_(255).round_().byte().cpu().numpy()
+        yield dataset.frames(slice(first, first + chunk)).mul_(255).round_().byte().cpu().numpy()
 
 
 def _add(

@@ -1,6 +1,6 @@
 """Evaluation of any tracker on a data set with truth by the paper's procedure (App. D.2)."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -12,13 +12,9 @@ from vtssi_pyro.tracks.tracks import Tracks, concatenated
 PART = 64  # sequences at a time: their frames and tracks are held at once
 
 
+@runtime_checkable
 class MultiObjectTracker(Protocol):
     """The interface of any tracker: frames go in, tracks come out."""
-
-    @property
-    def per_frame_count(self) -> bool:
-        """Whether the tracker counts objects, and is judged, frame by frame; else one count holds for a sequence."""
-        ...
 
     def track(self, frames: Tensor) -> Tracks:
         """Track the objects of the frames.
@@ -54,7 +50,11 @@ class Tracked(NamedTuple):
 
 
 def judge(
-    tracker: MultiObjectTracker | Tracks, dataset: Dataset, observe: int = 5, limit: int | None = None
+    tracker: MultiObjectTracker | Tracks,
+    dataset: Dataset,
+    observe: int = 5,
+    limit: int | None = None,
+    per_frame_count: bool | None = None,
 ) -> Evaluation:
     """Evaluate a tracker; it sees frames only, and the metrics see tracks only.
 
@@ -63,15 +63,21 @@ def judge(
         dataset: a data set with truth.
         observe: number of frames observed before the rest is predicted; objects are assigned on them.
         limit: number of sequences used; None: all.
+        per_frame_count: whether the count is judged frame by frame; else one count holds for a sequence. None: as an
+            attribute ``per_frame_count`` of the tracker says, which a tracker need not have; without it one count.
 
     Returns:
         The metrics.
     """
-    return compare(dataset, find(tracker, dataset, observe, limit), observe)
+    return compare(dataset, find(tracker, dataset, observe, limit, per_frame_count), observe)
 
 
 def find(
-    tracker: MultiObjectTracker | Tracks, dataset: Dataset, observe: int = 5, limit: int | None = None
+    tracker: MultiObjectTracker | Tracks,
+    dataset: Dataset,
+    observe: int = 5,
+    limit: int | None = None,
+    per_frame_count: bool | None = None,
 ) -> Tracked:
     """Collect the tracks that a tracker is judged by; see :func:`judge`.
 
@@ -80,9 +86,10 @@ def find(
     """
     total = min(len(dataset), limit or len(dataset))
     observe = min(observe, dataset.length)
+    by_frame = getattr(tracker, "per_frame_count", False) if per_frame_count is None else per_frame_count
     if isinstance(tracker, Tracks):
         tracks = tracker.part(slice(total)).cpu()
-        return Tracked(tracks, tracks.part(frames=slice(observe)))
+        return Tracked(tracks, tracks.part(frames=slice(observe)), by_frame)
     horizon = dataset.length - observe
     found, ahead = [], []
     for index in torch.arange(total).split(PART):
@@ -91,7 +98,7 @@ def find(
         observed = frames[:, :observe]
         later = tracker.forecast(observed, horizon, 0) if horizon else None
         ahead.append((tracker.track(observed) if later is None else later).cpu())
-    return Tracked(concatenated(found), concatenated(ahead), tracker.per_frame_count)
+    return Tracked(concatenated(found), concatenated(ahead), by_frame)
 
 
 def compare(dataset: Dataset, found: Tracked, observe: int = 5) -> Evaluation:

@@ -4,6 +4,8 @@ import ctypes
 import math
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,17 @@ def prepare(threads: int | None = None) -> int:
     _glibc("mallopt", _M_MMAP_MAX, 0)
     _glibc("mallopt", _M_TRIM_THRESHOLD, _NEVER)
     return threads
+
+
+@contextmanager
+def threaded(number: int | None) -> Iterator[None]:
+    """Use a number of CPU threads for a while; None: the number that is set."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def tidy() -> None:

@@ -206,7 +206,7 @@ def standard(variant: str) -> Config:
 
 
 # The default variant of a preset; that of all others is the whole of VTSSI.
-DEFAULT_VARIANTS = {"paper-sqair": "find-mot"}
+_DEFAULT_VARIANTS = {"paper-sqair": "find-mot"}
 
 PRESETS: dict[str, Callable[[str], Config]] = {
     "quick": quick,
@@ -215,3 +215,8 @@ PRESETS: dict[str, Callable[[str], Config]] = {
     "paper-ddpae": paper_ddpae,
     "paper-sqair": paper_sqair,
 }
+
+
+def default_variant(preset: str) -> str:
+    """The variant of a preset's new models, unless another is named."""
+    return _DEFAULT_VARIANTS.get(preset, "vtssi")

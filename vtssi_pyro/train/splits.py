@@ -16,7 +16,7 @@ from vtssi_pyro.data import (
     split_tail,
 )
 from vtssi_pyro.data.clips import movie_clips
-from vtssi_pyro.data.dataset import Part
+from vtssi_pyro.data.dataset import Part, channels_of
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.movies.prepared import PreparedMovie
 from vtssi_pyro.train.config import Config
@@ -135,7 +135,10 @@ def of_flavour(flavour: str) -> dict[str, object]:
 
 
 def of_sequences(given: Halves) -> dict[str, object]:
-    """The configuration keys that follow from sequences."""
+    """The configuration keys that follow from sequences: the model has the data's sides and channels.
+
+    A movie's frames are prepared in grey; see :func:`of_movie`.
+    """
     return {
         "data.source": _place(given.name),
         "data.sequences": len(given.train),
@@ -143,6 +146,7 @@ def of_sequences(given: Halves) -> dict[str, object]:
         "data.test_sequences": len(given.held_out),
         "data.length": given.train.length,
         "model.frame_size": given.train.frame_size[0],
+        "model.channels": channels_of(given.train),
     }
 
 
@@ -172,6 +176,11 @@ def halves(data: Dataset, name: str = "sequences", held_out: Dataset | None = No
             f"of {SMALLEST}x{SMALLEST} or more: crop, pad or enlarge them"
         )
     if held_out is not None:
+        shapes = [(channels_of(some), *some.frame_size) for some in (data, held_out)]
+        if shapes[0] != shapes[1]:
+            raise DataError(
+                f"{name}: frames have shape {shapes[0]}, held-out ones {shapes[1]}: expected the same"
+            )
         return Halves(name, data, held_out)
     try:
         return Halves(name, *split_tail(data))

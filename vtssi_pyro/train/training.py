@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import pyro
 import torch
 
-from vtssi_pyro.data.dataset import Dataset
+from vtssi_pyro.data.dataset import Dataset, channels_of
 from vtssi_pyro.errors import DataError, PeerLost, UsageError, VtssiError
 from vtssi_pyro.model.blocks import FirstFrame, NoFIND, RandomWalk
 from vtssi_pyro.model.config import VARIANTS
@@ -152,6 +152,10 @@ def check(config: Config, learned: Dataset, group: Group = ALONE) -> None:
     if learned.frame_size != (side, side):
         found = "x".join(str(pixels) for pixels in learned.frame_size)
         raise DataError(f"frames have {found} pixels (H x W), the model's (model.frame_size) {side}x{side}")
+    if (channels := channels_of(learned)) != config.model.channels:
+        raise DataError(
+            f"frames have C = {channels} channels, the model's (model.channels) C = {config.model.channels}"
+        )
     if tracker.motion.predicts and learned.length < 2:
         raise DataError(
             f"sequences have {learned.length} frame: variant {config.variant} needs 2 or more to learn motion;"

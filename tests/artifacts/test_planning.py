@@ -1,0 +1,96 @@
+"""A training is planned for the model at hand, and by the library alone."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small_model import small
+from torch import Tensor
+
+from vtssi_pyro import Config, Hints, Run, Silent, api, fit, info, load, resume, track
+from vtssi_pyro.artifacts.planning import Plan, planned
+from vtssi_pyro.artifacts.shipped import Pretrained
+from vtssi_pyro.benchmark import workload
+from vtssi_pyro.errors import UsageError
+from vtssi_pyro.model.config import VARIANTS, ModelConfig
+from vtssi_pyro.model.program import build
+from vtssi_pyro.train.group import ALONE
+from vtssi_pyro.train.presets import PRESETS
+
+SIDE = 32  # px: the smallest frames that may be learned from
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def learned(blobs: Callable[..., Tensor]) -> Tensor:
+    return blobs(num_sequences=12, length=7, side=SIDE).float()
+
+
+def plan(data: Any, tracker: Any = None, preset: str = "quick") -> Plan:
+    return planned(data, tracker, preset, Hints(), None, {}, None, CPU, ALONE, Silent())
+
+
+@pytest.mark.parametrize("preset", ["quick", "paper"])
+def test_the_recipe_is_of_the_variant_whose_null_objects_a_model_has(
+    variant: str, preset: str, learned: Tensor
+) -> None:
+    model = VARIANTS[variant](replace(small(), frame_size=SIDE))
+    expected = [stage.name for stage in PRESETS[preset](variant).train.stages]
+    for tracker in (model, build(model)):
+        config = plan(learned, tracker, preset).config
+        assert (config.variant, config.model) == (variant, model)
+        assert [stage.name for stage in config.train.stages] == expected
+
+
+def test_every_variant_is_fitted_from_its_model(variant: str, learned: Tensor, tmp_path: Path) -> None:
+    model = VARIANTS[variant](replace(small(), frame_size=SIDE))
+    stages = PRESETS["quick"](variant).train.stages
+    changes = [f"train.stages.{stage.name}.{key}" for stage in stages for key in ("steps=1", "batch=2")]
+    fitted = fit(learned, model, changes=[*changes, "calibration=0"], run=tmp_path / "run", device="cpu")
+    assert fitted.run.config.variant == variant
+    assert fitted.tracker.config == model
+
+
+@pytest.mark.parametrize("kind", ["air", "find"])
+def test_a_built_variant_is_planned_as_it_is(kind: str, blobs: Callable[..., Tensor]) -> None:
+    frames = blobs(num_sequences=12, length=7, side=ModelConfig().frame_size).float()
+    assert plan(frames, build(kind)).config.variant == kind
+
+
+def test_a_preset_has_its_own_variant(blobs: Callable[..., Tensor]) -> None:
+    frames = blobs(num_sequences=12, length=10, side=50).float()
+    for preset, variant in (("paper-sqair", "find-mot"), ("paper", "vtssi"), ("quick", "vtssi")):
+        assert plan(frames, preset=preset).config.variant == workload(preset=preset).variant == variant
+    assert plan(frames, "vtssi", "paper-sqair").config.variant == "vtssi"
+
+
+def test_a_run_goes_on_with_its_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Run.create(tmp_path / "run", Config(), machine={"threads": 3})
+    monkeypatch.setattr(api, "replanned", lambda run, *others: (run.config, object()))
+    monkeypatch.setattr(api, "warn_of_changes", lambda *arguments: None)
+    monkeypatch.setattr(api, "conduct", lambda *arguments, **named: torch.get_num_threads())
+    assert resume(tmp_path / "run", device="cpu") == 3
+    assert resume(tmp_path / "run", device="cpu", threads=2) == 2
+    assert torch.get_num_threads() == 1
+
+
+def test_the_newest_run_is_found(learned: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="there is no run in runs: name one first"):
+        track(None, learned)
+    model = VARIANTS["air"](replace(small(), frame_size=SIDE))
+    changes = ["train.stages.objects.steps=1", "train.stages.objects.batch=2"]
+    fitted = fit(learned, model, runs="runs", changes=changes, device="cpu")
+    found, expected = (track(tracker, learned, device="cpu").tracks for tracker in (None, fitted))
+    assert torch.equal(found.position.nan_to_num(), expected.position.nan_to_num())
+
+
+def test_an_installation_and_weights_describe_themselves() -> None:
+    assert {"versions", "cuda", "extras"} <= info().keys()
+    assert "moving-mnist" in info()["pretrained"]
+    assert info("moving-mnist") == Pretrained("moving-mnist").about()
+    with pytest.raises(UsageError, match="without a run"):
+        info(load("moving-mnist"))  # type: ignore[arg-type]
