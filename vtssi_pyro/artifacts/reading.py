@@ -14,12 +14,11 @@ from vtssi_pyro.data import ArrayDataset, Dataset, open_frames
 from vtssi_pyro.data.dataset import channels_of
 from vtssi_pyro.data.frames import as_array
 from vtssi_pyro.errors import DataError, UsageError
-from vtssi_pyro.inference.filter import Estimate, Filter, windows
+from vtssi_pyro.inference.filter import Estimate, estimates
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.movies import Movie, array_movie, is_movie, open_movie, thumbnails
 from vtssi_pyro.movies.prepared import PreparedMovie, was_kept
 from vtssi_pyro.plots.style import Frames
-from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
 from vtssi_pyro.train.reporting import Reporter
 
@@ -204,11 +203,8 @@ def read_movie(
         test_time: the procedure at test time; None: the tracker's own.
     """
     parts, frames, looks = [], [], torch.empty(0)
-    x, filter_ = movie.frames[None].to(loaded.device), Filter(loaded.tracker, test_time)
-    belief = filter_.init(x, settle)
-    for window in windows(filter_, x):
-        belief, reading = filter_.step(belief, window)
-        tidy()
+    x = movie.frames[None].to(loaded.device)
+    for reading in estimates(loaded.tracker, x, settle, test_time):
         parts.append(reading.tracks.cpu())
         frames.append(reading.frames[: int(rendered)].cpu())
         looks = reading.appearance.cpu()

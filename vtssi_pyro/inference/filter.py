@@ -262,15 +262,19 @@ def forecast(
     return joined(parts, 0)
 
 
-def estimates(tracker: Tracker, frames: Tensor) -> Iterator[Estimate]:
+def estimates(
+    tracker: Tracker, frames: Tensor, settle: int | None = None, test_time: TestTime | None = None
+) -> Iterator[Estimate]:
     """Yield the estimates of :func:`track` for a long movie part by part, in memory that does not grow with its length.
 
     Args:
         tracker: a trained tracker.
         frames: (B, T, C, H, W) or, in grey, (B, T, H, W); in [0, 1] or uint8.
+        settle: see :meth:`Filter.init`.
+        test_time: the procedure at test time; None: the tracker's own.
     """
-    filter_ = Filter(tracker)
-    belief = filter_.init(frames)
+    filter_ = Filter(tracker, test_time)
+    belief = filter_.init(frames, settle)
     for window in windows(filter_, frames):
         belief, estimate = filter_.step(belief, window)
         tidy()
