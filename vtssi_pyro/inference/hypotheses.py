@@ -215,6 +215,7 @@ def _merged(tracker: Tracker, frames: Tensor, hypothesis: Hypothesis, found: Det
         new = q.loc.unsqueeze(-2), q.scale.unsqueeze(-2)
         return Normal(*map(partial(torch.where, one), new, old)).to_event(1)
 
+    # a tenth of an object is none, rounded; the logit of 0 is infinite
     number = (hypothesis.number - 1).to(size).clamp_min(0.1) / num_objects
     fewer = Hypothesis(
         Normal(number.logit()[:, None, None], hypothesis.count.base_dist.scale).to_event(1),
