@@ -41,6 +41,16 @@ class MultiObjectTracker(Protocol):
         ...
 
 
+@runtime_checkable
+class FrameCounter(Protocol):
+    """A tracker that says whether each frame is a scene of its own, with its own count; other trackers need not."""
+
+    @property
+    def per_frame_count(self) -> bool:
+        """Whether the count is judged frame by frame."""
+        ...
+
+
 class Tracked(NamedTuple):
     """The tracks that a tracker is judged by."""
 
@@ -63,8 +73,8 @@ def judge(
         dataset: a data set with truth.
         observe: number of frames observed before the rest is predicted; objects are assigned on them.
         limit: number of sequences used; None: all.
-        per_frame_count: whether the count is judged frame by frame; else one count holds for a sequence. None: as an
-            attribute ``per_frame_count`` of the tracker says, which a tracker need not have; without it one count.
+        per_frame_count: whether the count is judged frame by frame; else one count holds for a sequence. None: as a
+            :class:`FrameCounter` says; one count of any other tracker.
 
     Returns:
         The metrics.
@@ -86,7 +96,9 @@ def find(
     """
     total = min(len(dataset), limit or len(dataset))
     observe = min(observe, dataset.length)
-    by_frame = getattr(tracker, "per_frame_count", False) if per_frame_count is None else per_frame_count
+    by_frame = per_frame_count
+    if by_frame is None:
+        by_frame = isinstance(tracker, FrameCounter) and tracker.per_frame_count
     if isinstance(tracker, Tracks):
         tracks = tracker.part(slice(total)).cpu()
         return Tracked(tracks, tracks.part(frames=slice(observe)), by_frame)
