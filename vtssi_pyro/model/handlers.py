@@ -15,9 +15,10 @@ means.
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from pyro.distributions import Distribution, Normal
+from pyro.distributions import Distribution, Independent, Normal
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.runtime import Message
+from pyro.poutine.util import site_is_subsample
 from torch import Tensor
 
 
@@ -98,7 +99,7 @@ class mode(Messenger):
         self.only = only
 
     def _pyro_sample(self, msg: Message) -> None:
-        if msg["is_observed"] or msg["value"] is not None or hasattr(msg["fn"], "subsample_size"):
+        if msg["is_observed"] or msg["value"] is not None or site_is_subsample(msg):
             return
         if self.only is None or self.only(msg):
             msg["value"] = msg["fn"].mode
@@ -116,6 +117,6 @@ class temper(Messenger):
         self.temperature = temperature
 
     def _pyro_post_sample(self, msg: Message) -> None:
-        fn = getattr(msg["fn"], "base_dist", msg["fn"])
+        fn = msg["fn"].base_dist if isinstance(msg["fn"], Independent) else msg["fn"]
         if isinstance(fn, Normal) and not msg["is_observed"]:
             msg["value"] = fn.loc + self.temperature * (msg["value"] - fn.loc)
