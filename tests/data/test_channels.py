@@ -24,7 +24,6 @@ from vtssi_pyro.data.dataset import channels_of
 from vtssi_pyro.data.scenes import scene
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.inference.filter import Stream, estimates, forecast, joined, track
-from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.movies.arrays import array_movie
 from vtssi_pyro.movies.prepared import look
@@ -99,7 +98,7 @@ def test_channels_last_are_refused() -> None:
 
 
 def test_a_model_has_the_channels_of_its_data() -> None:
-    keys = of_sequences(halves(ArrayDataset("frames", COLOURED)), ModelConfig())
+    keys = of_sequences(halves(ArrayDataset("frames", COLOURED)))
     assert keys["model.channels"] == 3
     with pytest.raises(DataError, match=r"frames have shape \(3, 40, 40\), held-out ones \(1, 40, 40\)"):
         halves(ArrayDataset("frames", COLOURED), held_out=ArrayDataset("frames", FRAMES))
