@@ -16,6 +16,8 @@ from vtssi_pyro.inference.filter import Estimate
 from vtssi_pyro.movies import array_movie
 from vtssi_pyro.train.reporting import Silent
 
+pytestmark = pytest.mark.slow
+
 NAME, SEEN = "moving-mnist", 5
 
 

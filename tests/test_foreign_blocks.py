@@ -29,6 +29,8 @@ from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.presets import FAST, PRESETS
 from vtssi_pyro.types import Detections, Objects, Plates, Pose, Site, State
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _registered() -> Iterator[None]:

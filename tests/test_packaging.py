@@ -13,6 +13,8 @@ import pytest
 
 import vtssi_pyro
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -66,7 +68,6 @@ def test_texts_are_finished_and_their_links_lead_somewhere() -> None:
             assert (path.parent / link).exists(), f"{path}: {link}"
 
 
-@pytest.mark.slow
 def test_a_wheel_holds_everything(tmp_path: Path) -> None:
     """Weights and their cards too; built from a copy, which the build may fill with its own files."""
     pytest.importorskip("setuptools", "77", reason="needs the setuptools of pyproject.toml")

@@ -20,6 +20,8 @@ from vtssi_pyro.model.program import build
 from vtssi_pyro.train.group import ALONE
 from vtssi_pyro.train.presets import PRESETS
 
+pytestmark = pytest.mark.slow
+
 SIDE = 32  # px: the smallest frames that may be learned from
 CPU = torch.device("cpu")
 

@@ -27,6 +27,8 @@ from vtssi_pyro.system import checkpoint
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.train.config import Config, DataConfig
 
+pytestmark = pytest.mark.slow
+
 WORDS = {
     "description": "For tests.",
     "data": "Noise.",

@@ -14,6 +14,8 @@ from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.train.config import Config
 
+pytestmark = pytest.mark.slow
+
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )

@@ -18,6 +18,8 @@ from vtssi_pyro.system import checkpoint, machine
 from vtssi_pyro.system.machine import available_device, default_threads, physical_cores
 from vtssi_pyro.train.config import Config
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
@@ -61,7 +63,6 @@ def test_one_process_at_a_time(run: Run) -> None:
         pass
 
 
-@pytest.mark.slow
 def test_the_lock_of_a_killed_process_holds_nobody_up(run: Run) -> None:
     code = (
         "import os, signal; from vtssi_pyro.artifacts.run import Run\n"

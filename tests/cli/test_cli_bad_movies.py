@@ -21,6 +21,8 @@ from vtssi_pyro.model.program import build
 from vtssi_pyro.system import atomic, checkpoint
 from vtssi_pyro.train.config import Config, DataConfig
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -8,6 +8,8 @@ from tiny_run import call, refused, sets
 
 from vtssi_pyro import benchmark
 
+pytestmark = pytest.mark.slow
+
 KEYS = {
     "train_step_seconds", "train_sequences_per_second", "draw_seconds", "track_frames_per_second",
     "stream_latency_seconds", "sample_frames_per_second", "start_memory_bytes", "train_memory_bytes",

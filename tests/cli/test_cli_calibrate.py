@@ -22,6 +22,8 @@ from vtssi_pyro.system import checkpoint
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.tracks.tracks import Tracks
 
+pytestmark = pytest.mark.slow
+
 OBSERVE = 3
 
 

@@ -12,6 +12,8 @@ from vtssi_pyro import Run, build, evaluate, fit, forecast, load, track, track_l
 from vtssi_pyro.data import read
 from vtssi_pyro.errors import DataError, UsageError
 
+pytestmark = pytest.mark.slow
+
 
 def coloured(path: Path) -> Path:
     """Blobs of which one is reddish and one bluish, (S, T, 3, H, W), with positions."""
@@ -22,7 +24,6 @@ def coloured(path: Path) -> Path:
     return path
 
 
-@pytest.mark.slow
 def test_colours_are_learned_tracked_predicted_and_judged(tmp_path: Path) -> None:
     data, run = coloured(tmp_path / "colours.npz"), tmp_path / "run"
     call("fit", data, *ON_FILE, "--out", run)

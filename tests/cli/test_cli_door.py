@@ -19,6 +19,8 @@ from vtssi_pyro.errors import UsageError
 from vtssi_pyro.train.presets import PRESETS
 from vtssi_pyro.train.training import Interrupted
 
+pytestmark = pytest.mark.slow
+
 CHANGES = [text for text in ON_FILE if "=" in text]
 
 

@@ -23,6 +23,8 @@ from vtssi_pyro.evaluation.mot_metrics import mot_metrics
 from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.tracks.export import PREDICTIONS_HEADER, TRACKS_HEADER
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -17,6 +17,8 @@ from vtssi_pyro.data import open_frames
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.train.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 RECIPE = sets(train__stages=STAGES, train__save_every=4, train__log_every=5, train__evaluate_every=10)
 HERE = ["--threads", "1", "--device", "cpu"]
 

@@ -29,6 +29,8 @@ from vtssi_pyro.movies import Preparation, live
 from vtssi_pyro.movies.transforms import Luminance, Resize, Shrink
 from vtssi_pyro.tracks.export import TRACKS_HEADER, write_tracks_csv
 
+pytestmark = pytest.mark.slow
+
 RUN, SIDE, LENGTH = "pretrained:moving-mnist", 50, 12
 
 

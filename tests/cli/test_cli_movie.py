@@ -22,6 +22,8 @@ from vtssi_pyro.inference.filter import Stream, track
 from vtssi_pyro.movies import Hints, Preparation
 from vtssi_pyro.movies.prepared import PreparedMovie
 
+pytestmark = pytest.mark.slow
+
 # the objects' looks are learned a little, motion hardly: tracks must be right all the same
 BRIEF = ("--set", "train.budget=0.01", "--set", "train.stages.objects.steps=4000", "--threads", "1")
 
@@ -228,7 +230,6 @@ def test_what_is_seen_can_be_said(place: Path, tmp_path: Path) -> None:
         assert sheet.width > 8 * 64
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)  # six short trainings of a movie
 def test_what_was_said_to_inspect_is_not_said_to_fit(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -15,6 +15,8 @@ from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import open_frames
 from vtssi_pyro.errors import UsageError
 
+pytestmark = pytest.mark.slow
+
 NAME = "pretrained:blobs"
 
 

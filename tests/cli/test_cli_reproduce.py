@@ -31,6 +31,8 @@ from vtssi_pyro.train.reporting import Silent
 from vtssi_pyro.train.splits import TABLE_SEED
 from vtssi_pyro.train.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 SEQUENCES = 9
 _STAGES = {"air": STAGES[:1], "find": STAGES[:2], "rect-find": STAGES[:2]}

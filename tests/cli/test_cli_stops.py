@@ -19,6 +19,8 @@ from tiny_run import ON_FILE, blobs, call, process
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.system import checkpoint
 
+pytestmark = pytest.mark.slow
+
 AT = "import os, signal; from vtssi_pyro.train.trainer import Trainer; real = Trainer.advance\n"
 
 

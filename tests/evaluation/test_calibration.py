@@ -14,6 +14,8 @@ from vtssi_pyro.evaluation.calibration import Calibration, assess, calibrate
 from vtssi_pyro.tracks.export import write_predictions_csv
 from vtssi_pyro.tracks.tracks import Tracks
 
+pytestmark = pytest.mark.slow
+
 OBSERVED, AHEAD, SAMPLES = 2, 4, 200
 
 
@@ -57,7 +59,6 @@ def test_scores_of_a_forecast_that_is_right() -> None:
             assert share[horizon] == pytest.approx(found.levels, abs=0.05)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["normal", "heavy"])
 @pytest.mark.parametrize("spread", [0.4, 2.5])
 def test_calibrated_regions_hold_what_they_say(spread: float, shape: str) -> None:

@@ -14,6 +14,8 @@ from vtssi_pyro.evaluation.recalibration import futures, recalibrate
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.tracks.tracks import Tracks
 
+pytestmark = pytest.mark.slow
+
 SEQUENCES, LENGTH, OBSERVED = 150, 6, 3
 
 

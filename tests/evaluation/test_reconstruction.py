@@ -16,6 +16,8 @@ from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.program import at_once, build
 from vtssi_pyro.ops.channels import channelled
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def clips(frames: Tensor) -> Clips:

@@ -25,6 +25,8 @@ from vtssi_pyro.train.svi import FusedAdam, StageSVI
 from vtssi_pyro.train.trainer import Trainer
 from vtssi_pyro.types import Anneal
 
+pytestmark = pytest.mark.slow
+
 TRAINING = Anneal(count_shift=1.0, bell=0.3, fuse_low=0.1, fuse_high=0.9)
 RATE = 1e-3
 # Adam makes whole steps of gradients that are rounding errors, too
@@ -124,7 +126,6 @@ def test_pyros_svi_with_pyros_adam_makes_the_same_steps(tiny, frames: Tensor) ->
     assert moved(ours, start) == len(handed(ours))
 
 
-@pytest.mark.slow
 def test_elbo_is_a_loss_for_pyros_svi(tiny, frames: Tensor) -> None:
     tracker = tiny(count=0.0).train()
     plain = SVI(tracker.model, tracker.guide, Adam({"lr": 3e-3}), Elbo())
@@ -136,7 +137,6 @@ def test_elbo_is_a_loss_for_pyros_svi(tiny, frames: Tensor) -> None:
     assert value == pytest.approx(Elbo().loss(tracker.model, tracker.guide, frames))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("elbo", [Elbo, Trace_ELBO])
 def test_two_trackers_train_side_by_side(elbo: Any, tiny, blobs) -> None:
     """In turns as alone, and the global store neither gets nor loses a parameter."""
@@ -163,7 +163,6 @@ SAME_AS_OURS = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["find-mot", "vtssi"])
 @pytest.mark.parametrize(("name", "analytic"), SAME_AS_OURS.items())
 def test_stages_step_on_pyros_own_elbos(
@@ -187,7 +186,6 @@ def test_stages_step_on_pyros_own_elbos(
         torch.testing.assert_close(theirs, expected, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["find-mot", "vtssi"])
 @pytest.mark.parametrize("name", list(ELBOS))
 def test_recipes_take_any_elbo(name: str, variant: str, tmp_path: Path) -> None:
@@ -206,7 +204,6 @@ def test_recipes_take_any_elbo(name: str, variant: str, tmp_path: Path) -> None:
     assert not list(pyro.get_param_store())
 
 
-@pytest.mark.slow
 def test_runs_on_pyros_own_elbos_resume(tmp_path: Path) -> None:
     """With one that would guess how plates nest by running the programs, which draws."""
     config = configuration(stages=STAGES[:1])
