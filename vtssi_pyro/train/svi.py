@@ -6,7 +6,7 @@ fetch the loss from the device at every step. The classes here receive the param
 and fetch nothing, so that a step can be captured as a CUDA graph.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from typing import Any
 
@@ -67,16 +67,11 @@ class FusedAdam(PyroOptim):
         """
         terms = {name: value / per for name, value in terms.items()}
         loss = total_loss(terms)
-        # Known flaw, kept so that seeds still give the weights behind the published figures: autograd lays a
-        # convolution's gradient out channels-last, which torch 2.13's fused Adam on a CPU takes for the parameter's own
-        # order, and gives an LSTM's two biases one gradient, which is clipped twice. loss.backward(inputs=...) would
-        # mend both.
-        # A roll-out of a motion without trainable means needs no gradient.
-        gradients: Sequence[Tensor | None] = [None] * len(self.parameters)
-        if loss.requires_grad:
-            gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = gradient
+        self.adam.zero_grad()
+        if loss.requires_grad:  # a roll-out of a motion without trainable means needs no gradient
+            # Not autograd.grad: it leaves gradients in the layout they were computed in, which the fused Adam of a CPU
+            # takes for the parameter's own, and hands out one tensor for two parameters, to be clipped twice.
+            loss.backward(inputs=self.parameters)
         norm = self(self.parameters)
         return {name: value.detach() for name, value in terms.items()}, norm
 
