@@ -15,6 +15,8 @@ from pyro.distributions import Independent, Normal
 from pyro.nn import PyroModule
 from torch import Tensor, nn
 
+from vtssi_pyro.ops.correlate import channels_last
+
 MIN_SCALE = 1e-3  # floor of every learned scale (reading D12)
 
 Activation = Callable[[], nn.Module]
@@ -170,15 +172,17 @@ class ConvStack(Network):
         for i, (channels, side) in enumerate(filters):
             striding = 2 if stride and i in halve else 1
             padding = side // 2 if same else 0
-            layers += [nn.Conv2d(in_channels, channels, side, stride=striding, padding=padding), nn.ReLU()]
+            layers.append(nn.Conv2d(in_channels, channels, side, stride=striding, padding=padding))
             if i in halve and not stride:
                 layers.append(nn.MaxPool2d(2))
+            layers.append(nn.ReLU())  # before or after the pooling is the same; after it there is less to do
             in_channels = channels
         self.body = nn.Sequential(*layers, nn.Flatten())
 
     def forward(self, x: Tensor) -> Tensor:
         """Features of images with any leading axes."""
-        images = _channels_last(x.flatten(0, -4))
+        # only inputs have this layout: Pyro's parameter store would copy weights with it, and train the copies
+        images = channels_last(x.flatten(0, -4))
         on = _BFLOAT16.get()  # if off, a caller's own autocast holds
         with torch.autocast(x.device.type, torch.bfloat16) if on else nullcontext():
             features = self.layers(images)
@@ -225,18 +229,6 @@ def recur(lstm: nn.Module, x: Tensor, memory: Memory | None = None) -> tuple[Ten
     """
     h, memory = lstm(x.flatten(0, -3), memory)
     return h.unflatten(0, x.shape[:-2]), memory
-
-
-def _channels_last(x: Tensor) -> Tensor:
-    """Use the memory layout in which a CPU convolves, and above all pools, faster.
-
-    Only inputs have this layout: Pyro's parameter store would copy weights with it, and train the copies.
-    """
-    if x.device.type != "cpu":
-        return x
-    if x.shape[1] == 1:  # contiguous in either layout; torch decides by the strides
-        return x.squeeze(1).unsqueeze(-1).movedim(-1, 1)
-    return x.contiguous(memory_format=torch.channels_last)
 
 
 def _identity(x: Tensor) -> Tensor:

@@ -152,24 +152,30 @@ class FIND(FinderBase):
 
     def _responses(self, frames: Tensor, kernels: Tensor) -> Tensor:
         """Responses (..., B, T, N, K, H', W') to the objects' kernels, max-pooled to half their resolution."""
-        responses = per_object(frames, kernels)
-        pooled = nn.functional.max_pool2d(responses.flatten(0, -4).relu(), 2)
-        return pooled.unflatten(0, responses.shape[:-3])
+        return per_object(frames, kernels, then=_pooled)
 
 
-def per_object(frames: Tensor, kernels: Tensor, stride: int = 1) -> Tensor:
+def _pooled(responses: Tensor) -> Tensor:
+    """Pool, then activate: in either order the result is the same, and so there is less to activate."""
+    return nn.functional.max_pool2d(responses, 2).relu()
+
+
+def per_object(
+    frames: Tensor, kernels: Tensor, stride: int = 1, then: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
     """Filter every frame with the kernels of every object of its sequence.
 
     Args:
         frames: (B, T, C, H, W).
         kernels: (..., B, N, K, C, h, w).
         stride: of the convolution.
+        then: applied to the responses, see :func:`~vtssi_pyro.ops.correlate.correlate`.
 
     Returns:
         responses (..., B, T, N, K, H', W').
     """
     stacked = kernels.movedim(-6, 0)  # (B, ..., N, K, C, h, w)
     many = stacked.shape[1:-3]
-    out = correlate(frames, stacked.flatten(1, -4), stride)  # (B, T, ... N K, H', W')
+    out = correlate(frames, stacked.flatten(1, -4), stride, then)  # (B, T, ... N K, H', W')
     out = out.unflatten(2, many)  # (B, T, ..., N, K, H', W')
     return out.movedim((0, 1), (-6, -5))
