@@ -19,7 +19,10 @@ def to_dict(value: Any) -> Any:
         plain = {}
         for field in dataclasses.fields(value):
             own, kinds = getattr(value, field.name), _kinds(hints[field.name])
-            plain[field.name] = {"kind": kinds.name(own)} | to_dict(own) if kinds else to_dict(own)
+            if kinds and own is not None:
+                plain[field.name] = {"kind": kinds.name(own)} | to_dict(own)
+            else:
+                plain[field.name] = to_dict(own)
         return plain
     return [to_dict(item) for item in value] if isinstance(value, tuple) else value
 
@@ -40,7 +43,7 @@ def from_dict(plain: Any, kind: Any, where: str = "") -> Any:
     """
     kinds = _kinds(kind)
     if kinds:
-        return _chosen(plain, kinds, where)
+        return None if plain is None and _optional(kind) else _chosen(plain, kinds, where)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         if not isinstance(plain, dict):
             raise UsageError(f"{where or 'configuration'}: expected keys and values, found {plain!r}")
@@ -133,6 +136,11 @@ def _hints(kind: type) -> dict[str, Any]:
 def _kinds(hint: Any) -> Kinds | None:
     """Return the kinds that a field's type declares, if any."""
     return next((extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, Kinds)), None)
+
+
+def _optional(hint: Any) -> bool:
+    """Whether a field's type, one of several kinds, allows None."""
+    return type(None) in get_args(hint.__origin__)
 
 
 def _scalar(plain: Any, kind: Any, where: str) -> Any:

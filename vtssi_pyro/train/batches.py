@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
+from pyro import poutine
 from torch import Tensor
 
 from vtssi_pyro.data.dataset import Dataset
@@ -15,6 +16,7 @@ from vtssi_pyro.model.program import Program, Tracker, at_once, evaluating, stac
 from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.recipe import Stage
+from vtssi_pyro.types import Detections, Objects, State
 
 
 class Positions(NamedTuple):
@@ -24,6 +26,20 @@ class Positions(NamedTuple):
     static: Tensor  # (B, N, F), see StateSpace.static
     position: Tensor  # (B, T, N, 2)
     seen: Tensor  # (B, T, N), bool: whether the frame shows the object; otherwise its position means nothing
+
+
+class Lesson(NamedTuple):
+    """Where another finder has found the objects of some frames."""
+
+    frames: Tensor  # (B, T, C, H, W)
+    count: (
+        Any  # Tensor (B, 1), drawn by the consensus, as size and description are; a tuple has a method count
+    )
+    size: Tensor  # (B, N, 2)
+    description: Tensor  # (B, N, D)
+    previous: Tensor  # (B, N, 2) positions in the frame before these; 0 before the first
+    position: Tensor  # (B, T, N, 2)
+    counts: Tensor  # (B, T, N) bool: whether the object is there and seen
 
 
 Batches = Callable[[int], Any]
@@ -68,7 +84,7 @@ def position_batches(
     """
     generator = torch.Generator().manual_seed(mixed(seed, stage.name, -1))
     chosen = torch.randperm(len(dataset), generator=generator)[: stage.cache]
-    parts, program = [], tracker.refined() if stage.refined else tracker.program()
+    parts, program = [], program_of(tracker, stage)
     with evaluating(tracker), mode():
         for index in chosen.split(at_once(tracker, dataset.length)):
             parts.append(positions(tracker, program, dataset.frames(index).to(device)))
@@ -90,16 +106,82 @@ def position_batches(
     return batch
 
 
+def lesson_batches(
+    tracker: Tracker,
+    dataset: Dataset,
+    stage: Stage,
+    seed: int,
+    budget: float,
+    device: torch.device,
+    group: Group = ALONE,
+) -> Batches:
+    """Parts of some sequences in which the stage's finder has looked for the objects once."""
+    generator = torch.Generator().manual_seed(mixed(seed, stage.name, -1))
+    chosen = torch.randperm(len(dataset), generator=generator)[: stage.cache]
+    program, parts = program_of(tracker, stage), []
+    with evaluating(tracker), mode():
+        for index in chosen.split(at_once(tracker, dataset.length)):
+            frames = dataset.frames(index).to(device)
+            objects, states, confidence, _ = _found(tracker, program, frames)
+            present = tracker.scene.present(objects).unsqueeze(-2)
+            q = poutine.trace(program.consensus.guide).get_trace(
+                program.attention, frames, program.plates(frames)
+            )
+            known = [q.nodes[name]["fn"].base_dist for name in Objects._fields]
+            moments = (torch.stack([fn.loc, fn.scale], 1) for fn in known)
+            parts.append((*moments, states["position"], present & (confidence > SEEN)))
+            tidy()
+    *densities, position, counts = map(torch.cat, zip(*parts, strict=True))
+
+    def batch(step: int) -> Lesson:
+        generator = torch.Generator().manual_seed(mixed(seed, stage.name, step))
+        index = group.share(torch.randint(len(chosen), (stage.batch,), generator=generator))
+        length = min(round(stage.length(step / budget)), dataset.length)
+        start = int(torch.randint(dataset.length - length + 1, (), generator=generator))
+        frames = dataset.frames(chosen[index]).to(device)
+        where, span = position[index], slice(start, start + length)
+        previous = where[:, start - 1] if start else torch.zeros_like(where[:, 0])
+        drawn = []
+        for loc, scale in (values[index].unbind(1) for values in densities):
+            drawn.append(loc + scale * torch.randn(loc.shape, generator=generator).to(loc))
+        count, size, description = drawn
+        return Lesson(
+            frames[:, span],
+            count.squeeze(-2),
+            size,
+            description,
+            previous,
+            where[:, span],
+            counts[index, span],
+        )
+
+    return batch
+
+
+def program_of(tracker: Tracker, stage: Stage) -> Program:
+    """The tracker's program as a stage has it: with its finder, or with refined positions and looks."""
+    program = tracker.refined() if stage.refined else tracker.program()
+    if stage.finder is None:
+        return program
+    with next(tracker.parameters()).device:
+        return replace(program, finder=stage.finder.build(tracker.config))
+
+
 def positions(tracker: Tracker, program: Program, frames: Tensor) -> Positions:
     """Infer the input of the tracker's motion from frames (B, T, C, H, W) by the other blocks of a program."""
-    motion, picture = predictive(tracker.motion), tracker.picture
-    found = replace(program, motion=tracker.walk()).guide(frames)
-    objects, states = found.objects, stacked(found.states)
-    static = motion.static(picture, objects, found.chain.found)
+    objects, states, confidence, found = _found(tracker, program, frames)
+    static = predictive(tracker.motion).static(tracker.picture, objects, found)
     present = tracker.scene.present(objects)
-    pose = counted_pose(tracker, objects, states, looks(picture, objects, found.chain.found))
-    _, confidence = explained_share(frames, picture, pose, objects)
     return Positions(present, static, states["position"], confidence > SEEN)
+
+
+def _found(tracker: Tracker, program: Program, frames: Tensor) -> tuple[Objects, State, Tensor, Detections]:
+    """Objects, states, confidences (B, T, N) and detections by all blocks of a program but the motion."""
+    picture = tracker.picture
+    latents = replace(program, motion=tracker.walk()).guide(frames)
+    objects, states, found = latents.objects, stacked(latents.states), latents.chain.found
+    pose = counted_pose(tracker, objects, states, looks(picture, objects, found))
+    return objects, states, explained_share(frames, picture, pose, objects)[1], found
 
 
 def _single_objects(batch: Positions) -> Positions:

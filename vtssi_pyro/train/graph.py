@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vtssi_pyro.train.batches import Positions
 from vtssi_pyro.train.elbo import Terms
 from vtssi_pyro.train.recipe import Scheduled
 from vtssi_pyro.train.step import Step
@@ -124,10 +123,10 @@ def numbers(now: Scheduled) -> list[float]:
 
 
 def _leaves(batch: Any) -> list[Tensor]:
-    return list(batch) if isinstance(batch, Positions) else [batch]
+    return [batch] if isinstance(batch, Tensor) else list(batch)
 
 
 def _copied(batch: Any) -> Any:
-    if isinstance(batch, Positions):
-        return Positions(*(values.clone() for values in batch))
-    return batch.clone()
+    if isinstance(batch, Tensor):
+        return batch.clone()
+    return type(batch)(*(values.clone() for values in batch))

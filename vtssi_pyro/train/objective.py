@@ -14,18 +14,22 @@ from vtssi_pyro.model.blocks.rect import FirstFrame
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.interfaces import predictive
 from vtssi_pyro.model.program import Program, Tracker, evolve, stacked
-from vtssi_pyro.train.batches import Batches, Positions, frame_batches, position_batches, positions
+from vtssi_pyro.train.batches import (
+    Batches,
+    Lesson,
+    Positions,
+    frame_batches,
+    lesson_batches,
+    position_batches,
+    positions,
+    program_of,
+)
 from vtssi_pyro.train.elbo import Elbo, Terms
 from vtssi_pyro.train.recipe import Scheduled, Stage
-from vtssi_pyro.types import Scalar
+from vtssi_pyro.types import Objects, Scalar
 
 # Scale of the Laplace density that scores a roll-out, frame coordinates: half a step of the random walk's 0.1.
 ROLLOUT_SCALE = 0.05
-
-
-def program_of(tracker: Tracker, stage: Stage) -> Program:
-    """The tracker's program, with refined positions and looks if the stage is ``refined``."""
-    return tracker.refined() if stage.refined else tracker.program()
 
 
 def without_motion(tracker: Tracker, stage: Stage) -> Program:
@@ -88,6 +92,21 @@ def rollout(tracker: Tracker, batch: Positions, stage: Stage, now: Scheduled) ->
     return terms
 
 
+def imitate(tracker: Tracker, batch: Lesson, stage: Stage, now: Scheduled) -> Terms:
+    """Log-density of the places that another finder has found, under the finder's own proposals; no bound.
+
+    Each proposal is given a draw of the one before, as in the guide, so that the finder learns from its own errors.
+    """
+    finder, objects = tracker.finder, Objects(batch.count, batch.size, batch.description)
+    sight = finder.look(tracker.picture, batch.frames, objects)
+    previous, total = batch.previous, batch.previous.new_zeros(())
+    for t in range(batch.position.shape[-3]):
+        q = finder.step(sight, t, {"position": previous})
+        total = total + (q.log_prob(batch.position[:, t]) * batch.counts[:, t]).sum()
+        previous = q.sample()
+    return {"imitation": total}
+
+
 def _given(weight: Scalar) -> bool:
     """Whether a term has a weight; a tensor counts as one, since a look at its value would halt the device."""
     return isinstance(weight, Tensor) or weight != 0
@@ -106,4 +125,5 @@ OBJECTIVES: dict[str, Objective] = {
     "walk": Objective(frame_batches, without_motion, extras),
     "frames": Objective(frame_batches, air_alone, no_extras),
     "rollout": Objective(position_batches, None, rollout),
+    "imitation": Objective(lesson_batches, None, imitate),
 }

@@ -1,9 +1,10 @@
 """Training as a list of stages (App. C); a stage is a few numbers, and schedules over its own steps."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from vtssi_pyro.config.schedules import Constant, Schedule
+from vtssi_pyro.model.kinds import FINDERS, Buildable
 from vtssi_pyro.types import Anneal, Scalar
 
 
@@ -42,6 +43,8 @@ class Stage:
     rollout_weight: Schedule = Constant(0.0)  # of the multi-step prediction term
     overshooting: float = 0.0  # weight of the squared distance between predicted and inferred motions, nats
     analytic: bool = True  # KL terms in closed form instead of sampled (reading D9)
+    # stands in for the tracker's own, which stays as it is or, in a stage that imitates, learns from it
+    finder: Annotated[Buildable | None, FINDERS] = None
     refined: bool = (
         False  # positions and looks are settled on the frames, as at test time; they are not trained then
     )
@@ -60,7 +63,7 @@ class Stage:
     def is_bound(self, step: float) -> bool:
         """Whether the objective is an evidence lower bound at a step; otherwise it is not reported as an ELBO."""
         extras = (self.step_weight, self.air_weight, self.rollout_weight)
-        return self.objective != "rollout" and not any(weight(step) for weight in extras)
+        return self.objective not in ("rollout", "imitation") and not any(weight(step) for weight in extras)
 
 
 @dataclass(frozen=True)

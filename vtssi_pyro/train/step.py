@@ -15,7 +15,7 @@ from vtssi_pyro.model.interfaces import predictive
 from vtssi_pyro.model.nn import bfloat16_convolutions, unregistered
 from vtssi_pyro.model.program import ONE_AT_A_TIME, Tracker
 from vtssi_pyro.ops.compiled import compiled
-from vtssi_pyro.train.batches import Positions
+from vtssi_pyro.train.batches import Lesson, Positions
 from vtssi_pyro.train.elbo import Terms, make_elbo
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.objective import OBJECTIVES
@@ -55,7 +55,8 @@ class Step:
             gradient's norm before clipping.
         """
         config = self.config
-        per = _sequences(batch) * (_length(batch) if config.per_frame else 1)
+        sequences, frames = _size(batch)
+        per = sequences * (frames if config.per_frame else 1)
         extras = partial(self.objective.extras, self.tracker, batch, self.stage, now)
         self.optim.set_learning_rate(now.learning_rate)
         with (
@@ -97,9 +98,7 @@ def parameters_of(tracker: Tracker, name: str) -> list[nn.Parameter]:
     return list(tracker.get_submodule(name).parameters())
 
 
-def _sequences(batch: Tensor | Positions) -> int:
-    return len(batch.position if isinstance(batch, Positions) else batch)
-
-
-def _length(batch: Tensor | Positions) -> int:
-    return batch.position.shape[1] if isinstance(batch, Positions) else batch.shape[1]
+def _size(batch: Tensor | Positions | Lesson) -> tuple[int, int]:
+    """Sequences and frames of a batch."""
+    sequences, frames = (batch if isinstance(batch, Tensor) else batch.position).shape[:2]
+    return sequences, frames

@@ -1,20 +1,38 @@
 """Registration of positions and looks on the frames, at test time. Not in the paper."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Annotated
 
 import torch
 from pyro.distributions import Independent, Normal
 from torch import Tensor
 
+from vtssi_pyro.model.blocks.mot import RandomWalk
+from vtssi_pyro.model.blocks.template import TemplateConfig
 from vtssi_pyro.model.interfaces import Finder, Motion, Picture, Predict, Sight
-from vtssi_pyro.model.kinds import Buildable
+from vtssi_pyro.model.kinds import FINDERS, Buildable
+from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.registration import register, sharpen
 from vtssi_pyro.types import Appearance, Detections, Objects, Pose, State
 
 STEPS = 2  # steps of a registration; they leave errors of hundredths of a pixel
+
+
+@FINDERS.register("registered")
+@dataclass(frozen=True)
+class RegisteredConfig:
+    """See :class:`Registered`."""
+
+    finder: Annotated[Buildable, FINDERS] = field(default_factory=TemplateConfig)
+    rounds: int = 2
+    settled: int = 5
+
+    def build(self, sizes: Sizes) -> "Registered":
+        """See :class:`Registered`."""
+        return Registered(self.finder.build(sizes), RandomWalk(sizes.walk_scale), self.rounds, self.settled)
 
 
 @dataclass(frozen=True)
@@ -37,8 +55,8 @@ class Registered:
 
     @property
     def config(self) -> Buildable:
-        """The configuration of the finder that it refines."""
-        return self.finder.config
+        """Its configuration, but for the motion."""
+        return RegisteredConfig(self.finder.config, self.rounds, self.settled)
 
     @property
     def K(self) -> int:
