@@ -10,12 +10,13 @@ import pytest
 import torch
 from pyro.infer import SVI, Trace_ELBO
 from pyro.optim import Adam, PyroOptim
+from small_model import small
 from test_training import CPU, DATA, STAGES, At, Killed, configuration, kill, outcome, same, train
 from torch import Tensor, nn
 
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.train import training
 from vtssi_pyro.train.elbo import ELBOS, Elbo
@@ -189,15 +190,15 @@ def test_stages_step_on_pyros_own_elbos(
 @pytest.mark.parametrize("variant", ["find-mot", "vtssi"])
 @pytest.mark.parametrize("name", list(ELBOS))
 def test_recipes_take_any_elbo(name: str, variant: str, tmp_path: Path) -> None:
-    """Three steps of every stage; the roll-out, which is no ELBO, stays what it is."""
+    """Three steps of every stage; roll-out and imitation, which are no ELBO, stay what they are."""
     config = configuration(variant, tuple(replace(stage, steps=3) for stage in STAGES))
     config = replace(config, train=replace(config.train, elbo=name, log_every=1))
     run = Run.create(tmp_path / "run", config)
     trained = train(config, run, At())
     records = [record for record in run.records() if record["kind"] == "train"]
-    assert [record["step"] for record in records] == list(range(1, 13))
+    assert [record["step"] for record in records] == list(range(1, 16))
     terms = {record["stage"]: set(record["terms"]) for record in records}
-    assert terms["motion"] == {"rollout"}
+    assert (terms["motion"], terms["search"]) == ({"rollout"}, {"imitation"})
     assert ("elbo" in terms["joint"]) == (name != "Elbo")
     assert {record["stage"] for record in records if record["bound"]} == {"objects"}
     assert all(parameter.isfinite().all() for parameter in trained.parameters())
@@ -265,3 +266,26 @@ def test_an_optimiser_goes_on_from_what_it_kept(tiny, frames: Tensor) -> None:
     three_steps(first.step, frames, seed=3)
     same_weights(tracker, other, rtol=0, atol=0)
     assert isinstance(first.optim, PyroOptim)
+
+
+def test_every_parameter_is_moved_by_its_own_gradient() -> None:
+    """One step equals a plain Adam's on clipped copies of the gradients, convolutions and recurrent biases included."""
+    torch.manual_seed(0)
+    ours = build("vtssi", small("learned")).eval()
+    theirs = deepcopy(ours)
+    frames = DATA.frames(slice(0, 3))
+    parameters = list(ours.parameters())
+    optim = FusedAdam(parameters, 0.5, 1e-2)
+    optim.set_learning_rate(RATE)
+    torch.manual_seed(1)
+    StageSVI(ours.model, ours.guide, optim, Elbo()).step(frames, TRAINING)
+
+    torch.manual_seed(1)
+    loss = -sum(Elbo().terms(theirs.model, theirs.guide, frames, TRAINING).values())
+    own = list(theirs.parameters())
+    for parameter, gradient in zip(own, torch.autograd.grad(loss, own, allow_unused=True), strict=True):
+        parameter.grad = None if gradient is None else gradient.clone(memory_format=torch.contiguous_format)
+    nn.utils.clip_grad_norm_(own, 1e-2)
+    torch.optim.Adam(own, RATE, (0.5, 0.999), foreach=False).step()
+    for (name, a), b in zip(ours.named_parameters(), own, strict=True):
+        torch.testing.assert_close(a, b, **ROUNDING, msg=name)

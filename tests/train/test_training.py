@@ -21,6 +21,8 @@ from vtssi_pyro.config import override
 from vtssi_pyro.config.schedules import Constant, Linear, Staircase
 from vtssi_pyro.data import ArrayDataset
 from vtssi_pyro.errors import CheckpointError, Diverged
+from vtssi_pyro.model.blocks.registered import RegisteredConfig
+from vtssi_pyro.model.blocks.template import TemplateConfig
 from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.model.program import build
 from vtssi_pyro.system import checkpoint
@@ -44,8 +46,10 @@ STAGES = (
     Stage("motion", 5, "rollout", ("motion",), 3, Constant(1e-3), cache=6),
     Stage("joint", 4, "full", (), 3, Constant(1e-3), Constant(6), rollout_weight=Constant(1.0),
           analytic=False),
+    Stage("search", 4, "imitation", ("finder",), 3, Constant(1e-3), Constant(5),
+          finder=RegisteredConfig(TemplateConfig(kernel_side=5)), cache=6),
 )  # fmt: skip
-STEPS = 19
+STEPS = 23
 MODEL = small("template")
 CPU = torch.device("cpu")
 
@@ -131,14 +135,9 @@ def test_records_are_complete(whole: Run) -> None:
     records = whole.records()
     trained = [r for r in records if r["kind"] == "train"]
     judged = [r for r in records if r["kind"] == "validation"]
-    assert {r["step"] for r in trained} == {
-        *range(3, 19, 3),
-        5,
-        10,
-        15,
-        19,
-    }  # every third, the last of a stage
-    assert [r["step"] for r in judged] == [6, 12, 18, 19]
+    # every third, the last of a stage
+    assert {r["step"] for r in trained} == {*range(3, STEPS, 3), 5, 10, 15, 19, STEPS}
+    assert [r["step"] for r in judged] == [6, 12, 18, STEPS]
     assert [r["length"] for r in trained if r["stage"] == "places"] == [3, 4, 5]
     for record in trained:
         assert record["objective"] == pytest.approx(sum(record["terms"].values()))
@@ -147,7 +146,7 @@ def test_records_are_complete(whole: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "step", [0, 5, 10, 13, 18]
+    "step", [0, 5, 10, 13, 18, 21]
 )  # off and on checkpoints, inside and at the edges of stages
 def test_killed_at_any_step(step: int, whole: Run, tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", configuration())
