@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     help="The blocks of the model.  [default: vtssi; find-mot for paper-sqair]",
 )
 @option("--from", "source", metavar="RUN", type=click.Path(), section="Model",
-        help="Start from the weights, variant and sizes of a run's folder or of pretrained:NAME.")  # fmt: skip
+        help="Start from the weights, variant and sizes of a run's folder or of pretrained:NAME; with --variant, "
+             "from the weights of the blocks that are alike.")  # fmt: skip
 @option("--preset", type=click.Choice(PRESETS), section="Training",
         help="Sizes, recipe and budget.  [default: quick, about five minutes]")  # fmt: skip
 @option("--set", "sets", multiple=True, metavar="KEY=VALUE", section="Training",
@@ -95,17 +96,14 @@ def fit(
             out, data, device=device, threads=threads, report=reporter(), changes=given | changes
         )
     else:
-        if start and variant not in (None, start.config.variant):
-            raise UsageError(
-                f"--variant {variant}: {start.name} is of variant {start.config.variant}; leave it out"
-            )
+        whole = start is not None and variant in (None, start.config.variant)
         read = prepared and (
             data or not was_kept(prepared)
         )  # other data are read after the options have been checked
         movie = PreparedMovie.load(prepared, data) if read else prepared
         fitted = api.fit(
-            movie or data, start or variant, preset=preset or "quick", run=out, runs=RUNS, device=device,
-            report=reporter(), objects=objects, changes=changes,
+            movie or data, start if whole else variant, start=None if whole else start, preset=preset or "quick", run=out,
+            runs=RUNS, device=device, report=reporter(), objects=objects, changes=changes,
         )  # fmt: skip
     if speaks():
         _show(fitted)

@@ -13,7 +13,7 @@ from .removed import instead
 
 # The library's names are repeated here, since their import would import torch; a test compares both.
 VARIANTS = ("air", "find", "rect-find", "find-mot", "vtssi")
-PRESETS = ("quick", "standard", "paper", "paper-ddpae", "paper-sqair")
+PRESETS = ("quick", "standard", "paper-fast", "paper", "paper-ddpae", "paper-sqair")
 FLAVOURS = ("linear", "linear-overlap", "elliptic", "elliptic-overlap", "linear-wide", "mixed")
 DIGITS = ("embedded", "mnist")
 BACKGROUNDS = ("static", "smooth", "rolling", "none")

@@ -100,6 +100,7 @@ def fit(
     data: Source | None = None,
     tracker: AnyTracker | None = None,
     *,
+    start: AnyTracker | None = None,
     preset: str = "quick",
     run: File | None = None,
     runs: File | None = None,
@@ -117,6 +118,8 @@ def fit(
             first; None: the preset's digits. The last tenth of sequences and movies is held out for evaluation.
         tracker: a variant's name, a configuration, or a run or the name of weights to start from; None: the preset's
             own variant, ``find-mot`` for ``paper-sqair``, else ``vtssi``.
+        start: a trained tracker, from which blocks that are alike in both take their weights: all variants may share
+            one AIR. None: blocks start afresh, or as ``tracker`` has them.
         preset: the recipe, the budget, and the sizes of a new model; a whole configuration has its own.
         run: the run's folder; None: a temporary one, which is kept as long as the result's ``run``.
         runs: a folder in which a new, numbered folder is made for the run.
@@ -143,7 +146,9 @@ def fit(
         if run is not None:
             group.once(Run(run).check_new)
         plan = group.first(
-            lambda: planned(data, tracker, preset, hints, objects, known, held_out, where, group, report)
+            lambda: planned(
+                data, tracker, start, preset, hints, objects, known, held_out, where, group, report
+            )
         )
         with _folder(run, runs, plan, machine_of(where, group), group) as made:
             return conduct(made, plan.config, plan.splits, where, report, group)
@@ -667,8 +672,11 @@ def _folder(
     """Create a run; a temporary one is removed with the last reference to it, unless its training was interrupted."""
 
     def create() -> Run:
-        start = plan.start.tracker().state_dict() if plan.start else None
-        kept: dict[str, Any] = {"machine": machine, "preparation": plan.preparation, "start": start}
+        kept: dict[str, Any] = {
+            "machine": machine,
+            "preparation": plan.preparation,
+            "start": plan.weights,
+        }
         if run is not None:
             return Run.create(run, plan.config, **kept)
         if runs is not None:

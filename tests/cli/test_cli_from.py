@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_run import ON_FILE, STAGES, blobs, call, refused, sets
+from tiny_run import ON_FILE, STAGES, blobs, call, on_file, refused, sets
 
 from vtssi_pyro import load
 from vtssi_pyro.artifacts import shipped as pretrained
@@ -20,6 +20,7 @@ from vtssi_pyro.train.trainer import Trainer
 pytestmark = pytest.mark.slow
 
 RECIPE = sets(train__stages=STAGES, train__save_every=4, train__log_every=5, train__evaluate_every=10)
+FIND = ["--variant", "find", *on_file("find"), *RECIPE, *sets(train__stages=STAGES[:2])]
 HERE = ["--threads", "1", "--device", "cpu"]
 
 
@@ -113,10 +114,40 @@ def test_from_what_ships(place: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     assert torch.equal(first[0]["scene.size.loc"], torch.tensor([0.25, 0.2]))
 
 
+def test_another_variant_starts_from_the_blocks_that_are_alike(place: Path, tmp_path: Path) -> None:
+    """FIND's program has a random walk and looks at one frame: motion and consensus are of no use to it."""
+    run = Run(tmp_path / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        first = kill_at(0, patch)
+        args = ("--from", place / "source", *FIND, *HERE)
+        told = call("fit", place / "data.npz", *args, "--out", run.folder, code=1)
+    source = load(place / "source").state_dict()
+    assert set(first[0]) < set(source)
+    assert same(first[0], {name: source[name] for name in first[0]})
+    assert "scene, attention, picture, finder; the other blocks start afresh" in told.output
+    kept = checkpoint.load(run.checkpoint("start"))["trained"]
+    assert same(kept, first[0])
+    assert run.config.variant == "find"
+    call("fit", "--out", run.folder, "--resume", "--from", place / "source", "--variant", "find")
+
+
+def test_blocks_of_other_sizes_start_afresh(place: Path, tmp_path: Path) -> None:
+    source = load(place / "source").state_dict()
+    args = ("--from", place / "source", *FIND, *HERE)
+    with pytest.MonkeyPatch.context() as patch:
+        first = kill_at(0, patch)
+        smaller = sets(model__attention__counter_dense=[12, 8])
+        told = call("fit", place / "data.npz", *args, *smaller, "--out", tmp_path / "run", code=1)
+    assert "scene, picture, finder; the other blocks start afresh" in told.output
+    assert set(checkpoint.load(Run(tmp_path / "run").checkpoint("start"))["trained"]) == {
+        name for name in source if name.startswith(("scene.", "picture.", "finder."))
+    }
+    assert first[0]["attention.counter.body.trunk.0.weight"].shape[0] == 12
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["--variant", "find"], "is of variant vtssi"),
         (
             sets(model__consensus__units=12, observe=4),
             "error: --set model.consensus.units=12: the weights of ",

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
-from vtssi_pyro.artifacts.loading import AnyTracker, InMemory, Trained, kept_by, rebuildable
+from vtssi_pyro.artifacts.loading import AnyTracker, InMemory, Loaded, Trained, at_hand, kept_by, rebuildable
 from vtssi_pyro.artifacts.reading import Source, as_movie, brought, called, dataset_of, movie_of
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import override
 from vtssi_pyro.data import FLAVOURS, Dataset
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.model.config import VARIANTS, ModelConfig
+from vtssi_pyro.model.kinds import SLOTS
 from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.movies import Hints, Preparation
 from vtssi_pyro.movies.prepared import PreparedMovie, look
@@ -53,12 +55,13 @@ class Plan(NamedTuple):
     config: Config
     splits: Splits
     preparation: Preparation | None
-    start: Trained | None
+    weights: dict[str, Tensor] | None  # to start from: all, or those of the blocks that start alike
 
 
 def planned(
-    data: Source | None, tracker: AnyTracker | None, preset: str, hints: Hints, objects: int | None,
-    changes: Changes, held_out: Dataset | None, where: torch.device, group: Group, report: Reporter,
+    data: Source | None, tracker: AnyTracker | None, start_from: AnyTracker | None, preset: str, hints: Hints,
+    objects: int | None, changes: Changes, held_out: Dataset | None, where: torch.device, group: Group,
+    report: Reporter,
 ) -> Plan:  # fmt: skip
     """Plan a training; see :func:`vtssi_pyro.fit` for the arguments."""
     recipe, start = _recipe(tracker, preset)
@@ -74,9 +77,19 @@ def planned(
         stages = tuple(stage for stage in config.train.stages if stage.name not in idle)
         config = replace(config, train=replace(config.train, stages=stages))
     training.check(config, splits.train, group)
+    weights = None
     if start:
         check_start(start, config, changes)
-    return Plan(config, splits, source.preparation if isinstance(source, PreparedMovie) else None, start)
+        weights = start.tracker().state_dict()
+    if start_from is not None:
+        if start:
+            raise UsageError(
+                f"{start.name}: a tracker with weights of its own starts from no others; name one"
+            )
+        other = at_hand(start_from)
+        weights = _taken(other, config, report)
+        config = replace(config, start=other.name)
+    return Plan(config, splits, source.preparation if isinstance(source, PreparedMovie) else None, weights)
 
 
 def replanned(
@@ -233,6 +246,22 @@ def check_start(start: Trained, config: Config, changes: Changes) -> None:
             f"{', '.join(changed)}: the weights of {start.name} would not fit ({first}: {theirs.get(first)} there, "
             f"{own.get(first)} here); leave that out, or --from"
         )
+
+
+def _taken(other: Loaded, config: Config, report: Reporter) -> dict[str, Tensor]:
+    """The weights of the blocks that another tracker and a fresh one have alike."""
+    theirs, own = other.tracker.state_dict(), build(config.model).state_dict()
+
+    def shapes(weights: dict[str, Tensor], slot: str) -> dict[str, torch.Size]:
+        return {name: value.shape for name, value in weights.items() if name.startswith(f"{slot}.")}
+
+    taken = [slot for slot in SLOTS if shapes(theirs, slot) and shapes(theirs, slot) == shapes(own, slot)]
+    if not taken:
+        raise UsageError(
+            f"{other.name}: has no block in common with this model, whose weights it could start from"
+        )
+    report.say(f"weights of {other.name}: {', '.join(taken)}; the other blocks start afresh")
+    return {name: value for name, value in theirs.items() if name.partition(".")[0] in taken}
 
 
 def check_same(run: Run, config: Config, data: str | None, changes: Changes) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Annotated
 
 from vtssi_pyro.model.blocks.air import AdditiveConfig, AIRConfig, SceneConfig
@@ -45,7 +44,7 @@ class ModelConfig(Sizes):
     )
     fusion: str = "average"  # rule for inference and prediction; or "product", by their precisions
     sample_intermediate: bool = True  # False: means of proposals that are no final variable (reading D5)
-    test_time: TestTime = field(default_factory=partial(TestTime, tight=True))
+    test_time: TestTime = PUBLISHED
 
 
 def _single_frames(config: ModelConfig) -> ModelConfig:

@@ -297,8 +297,8 @@ _DEFAULT_VARIANTS = {"paper-sqair": "find-mot"}
 PRESETS: dict[str, Callable[[str], Config]] = {
     "quick": quick,
     "standard": standard,
-    "paper": paper,
     "paper-fast": paper_fast,
+    "paper": paper,
     "paper-ddpae": paper_ddpae,
     "paper-sqair": paper_sqair,
 }

@@ -203,7 +203,7 @@ def _untrained(config: Config, store: Store, device: torch.device) -> Tracker:
     with checkpoint.fitting(path):
         buffers = {name for name, _ in tracker.named_buffers()}  # checkpoints do not hold all of them
         priors = {name: value for name, value in tracker.state_dict().items() if name in buffers}
-        tracker.load_state_dict(weights["trained"] | priors)
+        tracker.load_state_dict(tracker.state_dict() | weights["trained"] | priors)
     return tracker
 
 
