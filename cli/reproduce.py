@@ -51,7 +51,8 @@ def reproduce(
 ) -> None:  # fmt: skip
     """Make the paper's tables and figures, and their missing trainings.
 
-    ITEM is table1, or a cell of it, VARIANT-FLAVOUR-SEED as in vtssi-linear-0; figure3, figure4, figure10, figure11,
+    ITEM is table1, or a cell of it, VARIANT-FLAVOUR-SEED as in vtssi-linear-0, or the four cells of one training on all
+    flavours, as in vtssi-mixed-0; figure3, figure4, figure10, figure11,
     figure12, figure13 or figure14.
 
     Missing runs are trained in DIR/runs, interrupted ones are continued, and finished ones are used as they are. Each
@@ -73,7 +74,7 @@ def reproduce(
     where = available_device(device)
     prepare(threads)
     order = Order(preset, digits, writable_folder(out), where, threads, True, reporter())
-    keys = [Key(*found) for item in items if (found := cell(item))]
+    keys = [key for item in items if (found := cell(item)) for key in Key.judged(*found)]
     if "table1" in items:
         keys += table1.keys(MODELS, FLAVOURS, SEEDS)
     if keys:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vtssi_pyro.artifacts.loading import AnyTracker, InMemory, Loaded, Trained, at_hand, kept_by, rebuildable
+from vtssi_pyro.artifacts.loading import AnyTracker, InMemory, Trained, at_hand, kept_by, rebuildable
 from vtssi_pyro.artifacts.reading import Source, as_movie, brought, called, dataset_of, movie_of
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import override
@@ -87,7 +87,13 @@ def planned(
                 f"{start.name}: a tracker with weights of its own starts from no others; name one"
             )
         other = at_hand(start_from)
-        weights = _taken(other, config, report)
+        weights = blocks_alike(other.tracker, config.model)
+        if not weights:
+            raise UsageError(
+                f"{other.name}: has no block in common with this model, whose weights it could start from"
+            )
+        taken = ", ".join(slot for slot in SLOTS if any(name.startswith(f"{slot}.") for name in weights))
+        report.say(f"weights of {other.name}: {taken}; the other blocks start afresh")
         config = replace(config, start=other.name)
     return Plan(config, splits, source.preparation if isinstance(source, PreparedMovie) else None, weights)
 
@@ -248,20 +254,15 @@ def check_start(start: Trained, config: Config, changes: Changes) -> None:
         )
 
 
-def _taken(other: Loaded, config: Config, report: Reporter) -> dict[str, Tensor]:
-    """The weights of the blocks that another tracker and a fresh one have alike."""
-    theirs, own = other.tracker.state_dict(), build(config.model).state_dict()
+def blocks_alike(other: Tracker, model: ModelConfig) -> dict[str, Tensor]:
+    """The weights of the blocks of a tracker that a fresh one has alike, by their names and shapes."""
+    theirs, own = other.state_dict(), build(model).state_dict()
 
     def shapes(weights: dict[str, Tensor], slot: str) -> dict[str, torch.Size]:
         return {name: value.shape for name, value in weights.items() if name.startswith(f"{slot}.")}
 
-    taken = [slot for slot in SLOTS if shapes(theirs, slot) and shapes(theirs, slot) == shapes(own, slot)]
-    if not taken:
-        raise UsageError(
-            f"{other.name}: has no block in common with this model, whose weights it could start from"
-        )
-    report.say(f"weights of {other.name}: {', '.join(taken)}; the other blocks start afresh")
-    return {name: value for name, value in theirs.items() if name.partition(".")[0] in taken}
+    alike = [slot for slot in SLOTS if shapes(theirs, slot) == shapes(own, slot)]
+    return {name: value for name, value in theirs.items() if name.partition(".")[0] in alike}
 
 
 def check_same(run: Run, config: Config, data: str | None, changes: Changes) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 
@@ -18,7 +18,7 @@ from vtssi_pyro.evaluation.metrics import Share
 from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.model.config import PUBLISHED
 from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.paper.published import WITHOUT_MOT
+from vtssi_pyro.paper.published import ALL, FLAVOURS, WITHOUT_MOT
 from vtssi_pyro.system.atomic import write_json
 from vtssi_pyro.system.provenance import provenance
 from vtssi_pyro.train.config import Config
@@ -40,18 +40,37 @@ class Key(NamedTuple):
     """The name of a cell."""
 
     variant: str  # of MODELS
-    flavour: str
+    flavour: str  # on which it is judged
     seed: int
+    learned: str = ""  # the flavour that the training is of, where that is another
+
+    @classmethod
+    def of(cls, cell: dict[str, Any]) -> Self:
+        """The key of a cell's content."""
+        return cls(cell["variant"], cell["flavour"], cell["seed"], cell.get("learned", ""))
+
+    @classmethod
+    def judged(cls, variant: str, flavour: str, seed: int) -> list[Self]:
+        """The cells of a training; one of all flavours is judged on each."""
+        if flavour != ALL:
+            return [cls(variant, flavour, seed)]
+        return [cls(variant, each, seed, flavour) for each in FLAVOURS]
 
     @property
-    def trained(self) -> "Key":
+    def trained(self) -> Self:
         """The training of the judged weights; those without MOT are those of the whole model."""
-        return self._replace(variant="vtssi") if self.variant == WITHOUT_MOT else self
+        variant = "vtssi" if self.variant == WITHOUT_MOT else self.variant
+        return type(self)(variant, self.learned or self.flavour, self.seed)
+
+    @property
+    def training(self) -> str:
+        """Name of the training, as ``reproduce`` takes it."""
+        return f"{self.variant}-{self.learned or self.flavour}-{self.seed}"
 
     @property
     def name(self) -> str:
         """Name of the cell's run and file."""
-        return f"{self.variant}-{self.flavour}-{self.seed}"
+        return f"{self.training}-on-{self.flavour}" if self.learned else self.training
 
 
 class HeldOut(NamedTuple):
@@ -90,7 +109,9 @@ def measure(
     tracker = tracker_of(run, key.variant, device)
     judged = ModelTracker(tracker)
     metrics = judge(judged, data.test, config.observe).as_dict()
-    plain = judge(ModelTracker(tracker, PUBLISHED), data.test, config.observe).as_dict()
+    plain = metrics
+    if tracker.test_time != PUBLISHED:
+        plain = judge(ModelTracker(tracker, PUBLISHED), data.test, config.observe).as_dict()
     long = judge(judged, data.long, config.observe).as_dict() if tracker.motion.predicts else None
     minutes = (time.monotonic() - since) / 60
     trained = json.loads(run.summary.read_text())
@@ -112,7 +133,7 @@ def measure(
 def command(key: Key, config: Config, sequences: int) -> str:
     """Return the command that reproduces a cell; folders and threads are the reader's choice."""
     return (
-        f"vtssi-pyro reproduce {key.name} --preset {config.preset} --sequences {sequences} "
+        f"vtssi-pyro reproduce {key.training} --preset {config.preset} --sequences {sequences} "
         f"--digits {config.data.digits}"
     )
 
@@ -149,7 +170,7 @@ class Cells:
 def _read(path: Path) -> dict[str, Any]:
     try:
         cell = json.loads(path.read_text())
-        Key(cell["variant"], cell["flavour"], cell["seed"])
+        Key.of(cell)
         cell["metrics"]["count_accuracy"]
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise DataError(

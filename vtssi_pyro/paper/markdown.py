@@ -73,7 +73,7 @@ def _made_with(rows: Rows) -> str:
 
 
 def _row(row: dict[str, Any]) -> list[str]:
-    words = [row["flavour"], NAMES[row["variant"]]]
+    words = [row["flavour"], _model(row)]
     for name in MEASURES:
         percent = name == "count_accuracy"
         for numbers, write in ((row["ours"], _measure), (row["paper"], _published)):
@@ -82,6 +82,10 @@ def _row(row: dict[str, Any]) -> list[str]:
             words.append(write(numbers[name], percent) if known else unable)
     minutes = _mean(row["cells"], "training", "minutes")
     return [*words, MISSING if minutes is None else f"{minutes:.0f}"]
+
+
+def _model(row: dict[str, Any]) -> str:
+    return NAMES[row["variant"]] + (", trained on all four" if row["learned"] else "")
 
 
 def _published(value: float, percent: bool) -> str:
@@ -115,7 +119,7 @@ def _behind(rows: Rows) -> list[str]:
             _percent(_mean(cells, "metrics", name))
             for name in ("count_accuracy_observed", "identity_switches")
         ]
-        lines.append([row["flavour"], NAMES[row["variant"]], shares[0], *numbers, shares[1]])
+        lines.append([row["flavour"], _model(row), shares[0], *numbers, shares[1]])
     return _table(head, lines)
 
 
@@ -123,9 +127,7 @@ def _plain(rows: Rows) -> list[str]:
     lines = []
     for row in rows:
         count, inference, prediction = (_mean(row["cells"], "plain", name) for name in MEASURES)
-        lines.append(
-            [row["flavour"], NAMES[row["variant"]], _percent(count), _px(inference), _px(prediction)]
-        )
+        lines.append([row["flavour"], _model(row), _percent(count), _px(inference), _px(prediction)])
     return _table(("data", "model", "count", "inference, px", "prediction, px"), lines)
 
 
@@ -135,7 +137,7 @@ def _by_distance(rows: Rows) -> list[str]:
         numbers = [
             _percent(_mean(row["cells"], "metrics", "by_distance", name, "count_accuracy")) for name in BINS
         ]
-        lines.append([row["flavour"], NAMES[row["variant"]], *numbers])
+        lines.append([row["flavour"], _model(row), *numbers])
     return _table(("data", "model", *BINS), lines)
 
 
@@ -145,7 +147,7 @@ def _far(rows: Rows) -> list[str]:
         if row["cells"][0]["long"]:
             errors = [_mean(row["cells"], "long", "prediction_error_by_frame", h - 1) for h in AHEAD]
             outside = _percent(_mean(row["cells"], "long", "predictions_outside"))
-            lines.append([row["flavour"], NAMES[row["variant"]], *map(_px, errors), outside])
+            lines.append([row["flavour"], _model(row), *map(_px, errors), outside])
     return _table(("data", "model", *map(str, AHEAD), "outside"), lines)
 
 
@@ -159,7 +161,7 @@ def _origins(rows: Rows) -> list[str]:
             threads = hardware["threads"]
             machine = f"{hardware['gpu'] or hardware['processor']}, {threads} thread{'s' * (threads > 1)}"
             minutes = f"{cell['training']['minutes']:.0f}"
-            name = Key(cell["variant"], cell["flavour"], cell["seed"]).name
+            name = Key.of(cell).name
             lines.append([name, f"`{cell['command']}`", ", ".join(commits), machine, minutes])
     return _table(("cell", "command", "code", "hardware", "minutes"), lines)
 

@@ -6,11 +6,12 @@ from typing import NamedTuple
 WITHOUT_MOT = "vtssi-without-mot"  # vtssi's weights, positions read from FIND (section 5.2)
 MODELS = ("air", "find", "rect-find", "find-mot", "vtssi", WITHOUT_MOT)
 FLAVOURS = ("linear", "linear-overlap", "elliptic", "elliptic-overlap")  # the rows of Table 1
+ALL = "mixed"  # all of them in turns, in one training; the paper has none such
 
 
 def cell(name: str) -> tuple[str, str, int] | None:
-    """Variant, flavour and seed of the cell VARIANT-FLAVOUR-SEED; None where the table has no such cell."""
-    found = re.fullmatch(rf"({'|'.join(MODELS)})-({'|'.join(FLAVOURS)})-([0-9]+)", name)
+    """Variant, flavour and seed of the training VARIANT-FLAVOUR-SEED; None where the table has no such cell."""
+    found = re.fullmatch(rf"({'|'.join(MODELS)})-({'|'.join((*FLAVOURS, ALL))})-([0-9]+)", name)
     return (found[1], found[2], int(found[3])) if found else None
 
 

@@ -3,21 +3,24 @@
 import json
 import os
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from vtssi_pyro.artifacts.fitting import conduct, machine_of, warn_of_changes
-from vtssi_pyro.artifacts.planning import configured
+from vtssi_pyro.artifacts.planning import blocks_alike, configured
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.paper.cells import Key
+from vtssi_pyro.paper.published import ALL
 from vtssi_pyro.system.machine import prepare
 from vtssi_pyro.system.provenance import provenance
 from vtssi_pyro.train import training
 from vtssi_pyro.train.config import Config
-from vtssi_pyro.train.presets import PRESETS
+from vtssi_pyro.train.presets import PRESETS, SHARED
 from vtssi_pyro.train.reporting import Reporter, Silent
 from vtssi_pyro.train.splits import open_splits
 from vtssi_pyro.train.training import Interrupted
@@ -41,6 +44,8 @@ class Order(NamedTuple):
     def config(self, key: Key) -> Config:
         """Return the configuration of a training of this order."""
         changes = {"--seed": f"seed={key.seed}", "--digits": f'data.digits="{self.digits}"'}
+        if _shared(self, key):
+            changes["--from"] = f"train.stages.{SHARED[self.preset][1]}.steps=0"
         return configured(PRESETS[self.preset](key.variant), key.flavour, changes)
 
 
@@ -72,7 +77,18 @@ def trained(order: Order, key: Key) -> Run:
             return run
     if not order.train:
         raise CheckpointError(f"{run.folder}: not trained, or not to the end, and this order trains nothing")
-    return _train(order, run, wanted)
+    weights = None
+    if (shared := _shared(order, key)) and not (run.folder / "config.json").exists():
+        base = trained(order, shared)
+        weights = blocks_alike(base.tracker(), wanted.model)
+        wanted = replace(wanted, start=base.name)
+    return _train(order, run, wanted, weights)
+
+
+def _shared(order: Order, key: Key) -> Key | None:
+    """The training whose blocks that of a cell starts from."""
+    variant, _ = SHARED.get(order.preset, (key.variant, ""))
+    return None if variant == key.variant else Key(variant, ALL, key.seed)
 
 
 def starts(run: Run) -> list[dict[str, Any]]:
@@ -102,7 +118,7 @@ def _check_same(run: Run, wanted: Config, report: Reporter) -> None:
         )
 
 
-def _train(order: Order, run: Run, wanted: Config) -> Run:
+def _train(order: Order, run: Run, wanted: Config, weights: dict[str, Tensor] | None) -> Run:
     resume = (run.folder / "config.json").exists()
     config = run.config if resume else wanted
     prepare(order.threads or (run.machine.get("threads") if resume else None))
@@ -112,7 +128,7 @@ def _train(order: Order, run: Run, wanted: Config) -> Run:
     if resume:
         warn_of_changes(run, machine, order.report)
     else:
-        Run.create(run.folder, config, machine)
+        Run.create(run.folder, config, machine, weights)
     with (run.folder / "starts.jsonl").open("a") as file:
         file.write(json.dumps(provenance(order.device)) + "\n")
     try:

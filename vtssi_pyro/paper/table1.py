@@ -1,6 +1,7 @@
 """The paper's Table 1: its cells, made one after the other, in a table beside the paper's numbers."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.paper.cells import HORIZON, LONG_SEQUENCES, Cells, HeldOut, Key, measure
 from vtssi_pyro.paper.markdown import MEASURES, markdown
-from vtssi_pyro.paper.published import FLAVOURS, MODELS, TABLE1
+from vtssi_pyro.paper.published import ALL, FLAVOURS, MODELS, TABLE1
 from vtssi_pyro.paper.reproducing import Order, starts, trained
 from vtssi_pyro.system.atomic import atomic_write, write_json
 from vtssi_pyro.train.splits import LONG_SEED, TABLE_SEED, digits
@@ -56,10 +57,7 @@ def write(out: Path, cells: Iterable[dict[str, Any]]) -> list[Path]:
     paths = [out / "table1.md", out / "table1.json"]
     with atomic_write(paths[0]) as temporary:
         temporary.write_text(markdown(table))
-    files = [
-        [f"cells/{Key(c['variant'], c['flavour'], c['seed']).name}.json" for c in row["cells"]]
-        for row in table
-    ]
+    files = [[f"cells/{Key.of(cell).name}.json" for cell in row["cells"]] for row in table]
     write_json(paths[1], [{**row, "cells": names} for row, names in zip(table, files, strict=True)])
     return paths
 
@@ -72,13 +70,16 @@ def rows(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         error ``sem`` over the sequences if there is one seed, else with the seeds' ``low`` and ``high``.
     """
     table = []
-    for flavour, variant in product(FLAVOURS, MODELS):
-        held = [cell for cell in cells if (cell["flavour"], cell["variant"]) == (flavour, variant)]
+    for flavour, variant, learned in product(FLAVOURS, MODELS, ("", ALL)):
+        held = [cell for cell in cells if Key.of(cell)._replace(seed=0) == (variant, flavour, 0, learned)]
         held.sort(key=lambda cell: cell["seed"])
+        if learned and not held:
+            continue
         published = TABLE1[flavour].get(variant)
         table.append({
             "flavour": flavour,
             "variant": variant,
+            "learned": learned,
             "ours": {name: _over_seeds(name, held) for name in MEASURES} if held else None,
             "paper": published and published._asdict(),
             "cells": held,
@@ -111,7 +112,7 @@ def _has(order: Order, cells: Cells, key: Key, sequences: int) -> bool:
 
 
 def _measured(order: Order, key: Key, run: Any, sequences: int) -> dict[str, Any]:
-    config = run.config
+    config = replace(run.config, data=replace(run.config.data, source=key.flavour))
     test = digits(config, "test", sequences, TABLE_SEED)
     few = min(sequences, LONG_SEQUENCES)
     long = digits(config, "test", few, LONG_SEED, config.observe + HORIZON)

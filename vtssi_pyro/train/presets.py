@@ -291,6 +291,9 @@ def paper_fast(variant: str) -> Config:
     )
 
 
+# Presets whose variants share the blocks of one training on all flavours: its variant, and its last stage.
+SHARED = {"paper-fast": ("air", "objects")}
+
 # The default variant of a preset; that of all others is the whole of VTSSI.
 _DEFAULT_VARIANTS = {"paper-sqair": "find-mot"}
 
