@@ -25,6 +25,7 @@ from vtssi_pyro.paper import reproducing, table1
 from vtssi_pyro.paper.cells import Cells, Key, tracker_of
 from vtssi_pyro.paper.figures import FIGURES
 from vtssi_pyro.paper.published import FLAVOURS, MODELS, TABLE1, WITHOUT_MOT
+from vtssi_pyro.system import checkpoint
 from vtssi_pyro.train import presets, training
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.reporting import Silent
@@ -116,7 +117,7 @@ def test_a_cell_is_what_judge_says(variant: str, made: Path) -> None:
     assert cell["metrics"] == judge(tracker_of(run, variant, CPU), test, 3).as_dict()
     assert (cell["metrics"]["prediction_error"] is None) == (variant != "vtssi")
     assert cell["metrics"]["sequences"] == cell["sequences"] == SEQUENCES
-    assert (cell["variant"], cell["flavour"], cell["seed"], cell["observe"]) == (*key, 3)
+    assert (Key.of(cell), cell["observe"]) == (key, 3)
     assert cell["command"] == (
         f"vtssi-pyro reproduce {variant}-linear-overlap-0 --preset quick --sequences {SEQUENCES} --digits embedded"
     )
@@ -135,6 +136,44 @@ def test_without_mot_nothing_is_trained(made: Path) -> None:
         "air-linear-overlap-0",
         "vtssi-linear-overlap-0",
     }
+
+
+def test_one_training_of_all_flavours_is_judged_on_each(tmp_path: Path) -> None:
+    """Its rows say so, and the rows of trainings on one flavour alone stay empty."""
+    call("reproduce", "find-mixed-0", *asked(tmp_path, "--sequences", SEQUENCES))
+    assert [run.name for run in (tmp_path / "runs").iterdir()] == ["find-mixed-0"]
+    for flavour in FLAVOURS:
+        cell = Cells(tmp_path).read(Key("find", flavour, 0, "mixed"))
+        assert cell is not None
+        test = moving_digits(
+            flavour, load_digits("embedded", "test"), sequences=SEQUENCES, frame_size=40, seed=TABLE_SEED
+        )
+        tracker = tracker_of(Run(tmp_path / "runs" / "find-mixed-0"), "find", CPU)
+        assert cell["metrics"] == judge(tracker, test, 3).as_dict()
+        assert cell["command"].startswith("vtssi-pyro reproduce find-mixed-0 --preset quick ")
+    rows = [row for row in json.loads((tmp_path / "table1.json").read_text()) if row["cells"]]
+    assert [(row["flavour"], row["learned"]) for row in rows] == [(flavour, "mixed") for flavour in FLAVOURS]
+    text = (tmp_path / "table1.md").read_text()
+    assert "| linear | FIND | - |" in text
+    assert "| linear | FIND, trained on all four | " in text
+
+
+def test_cells_may_share_the_first_blocks_of_one_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shared training is made once, of all flavours; the others begin with its weights, after its stages."""
+    monkeypatch.setitem(presets.SHARED, "quick", ("air", "objects"))
+    call("reproduce", "find-linear-0", "rect-find-linear-0", *asked(tmp_path, "--sequences", SEQUENCES))
+    runs = tmp_path / "runs"
+    assert {run.name for run in runs.iterdir()} == {"air-mixed-0", "find-linear-0", "rect-find-linear-0"}
+    shared = Run(runs / "air-mixed-0").tracker().state_dict()
+    for name in ("find-linear-0", "rect-find-linear-0"):
+        run = Run(runs / name)
+        assert run.config.start == str(runs / "air-mixed-0")
+        assert next(stage.steps for stage in run.config.train.stages if stage.name == "objects") == 0
+        start = checkpoint.load(run.checkpoint("start"))["trained"]
+        assert start
+        assert all(torch.equal(value, shared[name]) for name, value in start.items())
 
 
 def test_the_table_stands_beside_the_papers(made: Path) -> None:
