@@ -102,8 +102,8 @@ def fit(
         )  # other data are read after the options have been checked
         movie = PreparedMovie.load(prepared, data) if read else prepared
         fitted = api.fit(
-            movie or data, start if whole else variant, start=None if whole else start, preset=preset or "quick", run=out,
-            runs=RUNS, device=device, report=reporter(), objects=objects, changes=changes,
+            movie or data, start if whole else variant, start=None if whole else start, preset=preset or "quick",
+            run=out, runs=RUNS, device=device, report=reporter(), objects=objects, changes=changes,
         )  # fmt: skip
     if speaks():
         _show(fitted)
