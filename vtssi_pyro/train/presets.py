@@ -221,7 +221,7 @@ def paper_fast(variant: str) -> Config:
 
     FIND first imitates, on frames alone, a template search whose templates are what AIR has learned to draw.
     """
-    objects, consensus, search, places, motion, joint = 12_000, 1500, 10_000, 3000, 6000, 4000
+    objects, consensus, search, places, motion, joint = 8000, 1000, 6000, 2000, 4000, 3000
     stages = (
         Stage(
             "objects",
@@ -232,7 +232,8 @@ def paper_fast(variant: str) -> Config:
             length=Constant(1),
             random_start=True,
             count_shift=Linear(1.0, 0.0, 0.1 * objects, 0.3 * objects),
-            bell=Linear(0.0, 1.0, 0.3 * objects, 0.7 * objects),
+            # flattened early, or attention windows grow to half as large again as the objects, which then lie loosely in them
+            bell=Linear(0.0, 1.0, 0.025 * objects, 0.15 * objects),
             step_weight=Linear(0.0, 1.0, 0.1 * objects, 0.2 * objects),
         ),
         Stage(
