@@ -232,7 +232,7 @@ def paper_fast(variant: str) -> Config:
             length=Constant(1),
             random_start=True,
             count_shift=Linear(1.0, 0.0, 0.1 * objects, 0.3 * objects),
-            # flattened early, or attention windows grow to half as large again as the objects, which then lie loosely in them
+            # flattened early: under a bell attention windows grow to half as large again as the objects
             bell=Linear(0.0, 1.0, 0.025 * objects, 0.15 * objects),
             step_weight=Linear(0.0, 1.0, 0.1 * objects, 0.2 * objects),
         ),
