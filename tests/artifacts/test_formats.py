@@ -15,6 +15,7 @@ from vtssi_pyro.errors import CheckpointError
 from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.inference.filter import track
 from vtssi_pyro.model.blocks.template import TemplateConfig
+from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.model.program import build
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.system.atomic import write_json
@@ -39,12 +40,17 @@ def test_a_recipe_is_that_of_its_preset(kind: str) -> None:
         ]  # fmt: skip
         assert [stage.name for stage in config.train.stages if stage.refined] == ["motion", "joint"]
     else:
-        assert config == with_numbers(PRESETS[preset](variant))
+        assert config == as_before(PRESETS[preset](variant))
 
 
-def with_numbers(config: Config) -> Config:
-    """A configuration as format 1 wrote it: with the template's side, which now follows from the frame's."""
+def as_before(config: Config) -> Config:
+    """A configuration as format 1 wrote it.
+
+    The template's side now follows from the frame's; trackers of the paper's presets had centres of tight boxes.
+    """
     model = config.model
+    if config.preset.startswith("paper"):
+        return replace(config, model=replace(model, test_time=TestTime(tight=True)))
     if not isinstance(model.finder, TemplateConfig):
         return config
     side = build(model).finder.kernel_side
@@ -79,7 +85,7 @@ def test_an_old_run_tracks_with_its_calibration(tmp_path: Path) -> None:
 
     run = Run(tmp_path)
     tracker = run.tracker()
-    assert run.config == with_numbers(PRESETS["quick"]("vtssi"))
+    assert run.config == as_before(PRESETS["quick"]("vtssi"))
     assert torch.equal(tracker.picture.decoder.body[-1].bias, weights["air.decoder.body.4.bias"])
     assert track(tracker, torch.rand(1, 6, 50, 50)).tracks.present.shape == (1, 6, 2)
     found = run.calibration
