@@ -92,8 +92,8 @@ def test_imitation_heeds_what_is_seen_and_nothing_else() -> None:
     sight = tracker.finder.look(
         tracker.picture, batch.frames, Objects(batch.count, batch.size, batch.description)
     )
-    first = tracker.finder.step(sight, 0, batch.previous).sample()
-    expected = tracker.finder.step(sight, 1, first).log_prob(batch.position[:, 1])[0, 0]
+    first = tracker.finder.step(sight, 0, {"position": batch.previous}).sample()
+    expected = tracker.finder.step(sight, 1, {"position": first}).log_prob(batch.position[:, 1])[0, 0]
     torch.testing.assert_close(score(batch.position), expected)
 
 

@@ -9,7 +9,6 @@ import torch
 from pyro.distributions import Independent, Normal
 from torch import Tensor
 
-from vtssi_pyro.model.blocks.mot import RandomWalk
 from vtssi_pyro.model.blocks.template import TemplateConfig
 from vtssi_pyro.model.interfaces import Finder, Motion, Picture, Predict, Sight
 from vtssi_pyro.model.kinds import FINDERS, Buildable
@@ -32,7 +31,7 @@ class RegisteredConfig:
 
     def build(self, sizes: Sizes) -> "Registered":
         """See :class:`Registered`."""
-        return Registered(self.finder.build(sizes), RandomWalk(sizes.walk_scale), self.rounds, self.settled)
+        return Registered(self.finder.build(sizes), None, self.rounds, self.settled)
 
 
 @dataclass(frozen=True)
@@ -41,13 +40,13 @@ class Registered:
 
     Args:
         finder: a finder that ``registers``.
-        motion: says how objects at positions are posed.
+        motion: says how objects at positions are posed; None: upright.
         rounds: rounds in which positions and looks are settled in turn.
         settled: number of first frames that settle the looks; all later frames, also in later calls, use these looks.
     """
 
     finder: Finder
-    motion: Motion
+    motion: Motion | None
     rounds: int
     settled: int
 
@@ -119,7 +118,9 @@ class Registered:
     def _pose(self, objects: Objects, glimpses: Tensor, position: Tensor) -> Pose:
         """The pose of all objects at positions (..., T, N, 2), with given glimpses."""
         whole = torch.ones_like(objects.size[..., 0])
-        pose = self.motion.pose(objects, {"position": position}, whole)
+        pose = Pose(position, objects.size, whole.unsqueeze(-2))
+        if self.motion is not None:
+            pose = self.motion.pose(objects, {"position": position}, whole)
         return pose._replace(appearance=glimpses.unsqueeze(-5))
 
     def _drawn(self, picture: Picture, objects: Objects, glimpses: Tensor, position: Tensor) -> Tensor:
