@@ -147,7 +147,7 @@ def fit(
             group.once(Run(run).check_new)
         plan = group.first(
             lambda: planned(
-                data, tracker, start, preset, hints, objects, known, held_out, where, group, report
+                data, tracker, preset, hints, objects, known, held_out, where, group, report, start
             )
         )
         with _folder(run, runs, plan, machine_of(where, group), group) as made:

@@ -59,9 +59,9 @@ class Plan(NamedTuple):
 
 
 def planned(
-    data: Source | None, tracker: AnyTracker | None, start_from: AnyTracker | None, preset: str, hints: Hints,
-    objects: int | None, changes: Changes, held_out: Dataset | None, where: torch.device, group: Group,
-    report: Reporter,
+    data: Source | None, tracker: AnyTracker | None, preset: str, hints: Hints, objects: int | None,
+    changes: Changes, held_out: Dataset | None, where: torch.device, group: Group, report: Reporter,
+    start_from: AnyTracker | None = None,
 ) -> Plan:  # fmt: skip
     """Plan a training; see :func:`vtssi_pyro.fit` for the arguments."""
     recipe, start = _recipe(tracker, preset)
