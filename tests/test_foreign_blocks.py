@@ -346,7 +346,7 @@ def test_an_interacting_motion_sees_whole_scenes(
         register("motion", config.__name__)(config)
         fit(frames, recipe(replace(SMALL, motion=config())), run=tmp_path / config.__name__)
         assert {shape[-2] for shape in shapes} == objects, config
-    assert batches.SEEN < 1
+    assert batches.VISIBLE < 1
 
 
 def test_who_has_no_name_is_told_to_register(blobs: Any, tmp_path: Path) -> None:

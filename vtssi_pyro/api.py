@@ -305,20 +305,20 @@ def forecast(
         inference.forecast, loaded.tracker, horizon=horizon, num_samples=num_samples, temperature=heat,
         settle=settle, test_time=test_time,
     )  # fmt: skip
-    told = read_all(
+    estimate = read_all(
         frames, seen, loaded, report, lambda x, first: ahead(x, seed=seed + first), _kept(frames, rendered)
     )
-    tracks = known(told.tracks, seen) if known else told.tracks
-    told = told._replace(tracks=frames.to_source(tracks))
+    tracks = known(estimate.tracks, seen) if known else estimate.tracks
+    estimate = estimate._replace(tracks=frames.to_source(tracks))
     if target:
         csv = target / "predictions.csv"
-        write_predictions_csv(csv, told.tracks, seen)
-        pictures = predicted_pictures(target, frames, told, seen, film)
-        observed = told.tracks.part(frames=slice(seen))
-        seen_in = write_tracks(target, observed, frames.frame_size, frames.rate, told.appearance)
+        write_predictions_csv(csv, estimate.tracks, seen)
+        pictures = predicted_pictures(target, frames, estimate, seen, film)
+        observed = estimate.tracks.part(frames=slice(seen))
+        seen_in = write_tracks(target, observed, frames.frame_size, frames.rate, estimate.appearance)
         for path in (csv, *seen_in, *pictures):
             report.wrote(path)
-    return _returned(told, frames, rendered)
+    return _returned(estimate, frames, rendered)
 
 
 class Judged(NamedTuple):
@@ -643,14 +643,14 @@ def track_live(
     stream = Stream(loaded.tracker)
     with Watch(frames) as watch, TracksWriter(path) as rows:
 
-        def write(reading: Estimate | None) -> None:
-            if reading is not None:
-                rows.append(to_source(reading.tracks, preparation))
+        def write(estimate: Estimate | None) -> None:
+            if estimate is not None:
+                rows.append(to_source(estimate.tracks, preparation))
 
         try:
             for frame in preparation(watch):
-                reading = stream.push(live_frame(frame, loaded.side).to(loaded.device))
-                write(reading)
+                estimate = stream.push(live_frame(frame, loaded.side).to(loaded.device))
+                write(estimate)
                 if watch.number > stream.needed:  # the first frames wait for each other
                     watch.done()
         finally:  # the stream's first frames may still wait, whatever ends it
@@ -704,9 +704,9 @@ def _wanted(frames: Opened, rendered: bool | None) -> bool:
     return frames.in_memory if rendered is None else rendered
 
 
-def _returned(reading: Estimate, frames: Opened, rendered: bool | None) -> Estimate:
+def _returned(estimate: Estimate, frames: Opened, rendered: bool | None) -> Estimate:
     """An estimate without rendered frames, unless they are wanted."""
-    return reading if _wanted(frames, rendered) else reading._replace(frames=reading.frames[:0])
+    return estimate if _wanted(frames, rendered) else estimate._replace(frames=estimate.frames[:0])
 
 
 def _same_file(one: object, other: object) -> bool:

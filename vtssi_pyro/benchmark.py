@@ -180,10 +180,10 @@ def stream_latency(tracker: Tracker, frames: Tensor, repeats: int) -> float:
     for repeat in range(1 + repeats):  # the first one warms up
         stream, waiting = predict.Stream(tracker), True
         for frame in frames.split(1, 1):
-            took, reading = _timed(partial(stream.push, frame), frames.device)
+            took, estimate = _timed(partial(stream.push, frame), frames.device)
             if repeat and not waiting:
                 seconds.append(took)
-            waiting = waiting and reading is None
+            waiting = waiting and estimate is None
     return statistics.median(seconds)
 
 

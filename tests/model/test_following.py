@@ -11,7 +11,7 @@ from vtssi_pyro.data.clips import SYMMETRIES, Clips, turned
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.inference.filter import Stream, track
 from vtssi_pyro.model.blocks.clearest import ClearestFrameConfig
-from vtssi_pyro.model.blocks.following import Heading
+from vtssi_pyro.model.blocks.following import Prediction
 from vtssi_pyro.model.blocks.solid import SolidConfig
 from vtssi_pyro.model.blocks.spots import SpotsConfig
 from vtssi_pyro.model.config import ModelConfig, TestTime
@@ -242,17 +242,17 @@ def test_empty_slots_keep_nobody_away(follower: Tracker) -> None:
     assert set(apart.argmin(-1).tolist()) == {0, 1}, "one place, one object"
 
 
-def headed(follower: Tracker, seen: float, place: tuple[float, float] = (0.2, -0.1)) -> Heading:
+def headed(follower: Tracker, seen: float, place: tuple[float, float] = (0.2, -0.1)) -> Prediction:
     """After a frame that shows an object, so much of it, from the origin where it moved by 0.1 to the right."""
-    before = Heading(torch.zeros(1, 2), torch.tensor([[0.1, 0.0]]), torch.ones(1))
-    return follower.finder._headed(before, torch.tensor([place]), torch.tensor([seen]))
+    before = Prediction(torch.zeros(1, 2), torch.tensor([[0.1, 0.0]]), torch.ones(1))
+    return follower.finder._predicted(before, torch.tensor([place]), torch.tensor([seen]))
 
 
 def test_half_of_the_old_velocity_stays_where_an_object_is_seen(follower: Tracker) -> None:
     after = headed(follower, seen=1.0)
     torch.testing.assert_close(after.place, torch.tensor([[0.2, -0.1]]))
     torch.testing.assert_close(after.velocity, torch.tensor([[0.15, -0.05]]))
-    first = follower.finder._headed(None, torch.ones(1, 2), torch.ones(1))
+    first = follower.finder._predicted(None, torch.ones(1, 2), torch.ones(1))
     assert first.velocity.eq(0).all()
 
 
@@ -265,9 +265,9 @@ def test_an_object_that_is_not_seen_slows_down_by_a_tenth(follower: Tracker) -> 
 
 def test_the_gate_is_a_gaussian_on_a_floor(follower: Tracker) -> None:
     """Around where the object moves to; anywhere else costs 0.45 of what an object that is seen in full offers."""
-    heading = Heading(torch.tensor([[0.1, -0.2]]), torch.tensor([[0.0, 0.05]]), torch.ones(1))
+    prediction = Prediction(torch.tensor([[0.1, -0.2]]), torch.tensor([[0.0, 0.05]]), torch.ones(1))
     with torch.no_grad():
-        gate = follower.finder._gate(heading, torch.zeros(1, 20, 20))[0]
+        gate = follower.finder._gate(prediction, torch.zeros(1, 20, 20))[0]
         floor = -0.45 * follower.finder.log_sharpness.exp()
     grid = 2 * (2 * torch.arange(20) + 1.0) / SIDE - 1
     squares = (grid - 0.1).square() + (grid + 0.15).square()[:, None]

@@ -93,16 +93,16 @@ def test_rollouts_learn_from_frames_that_show_the_object(tiny, frames: Tensor) -
     tracker, stage = tiny(), Stage("any", 1, "rollout")
     x, start = batch(stage, frames, tracker), tracker.motion.M
 
-    def term(seen: Tensor, position: Tensor = x.position) -> Tensor:
-        return OBJECTIVES["rollout"].extras(tracker, x._replace(seen=seen, position=position), stage, NOW)[
-            "rollout"
-        ]
+    def term(visible: Tensor, position: Tensor = x.position) -> Tensor:
+        return OBJECTIVES["rollout"].extras(
+            tracker, x._replace(visible=visible, position=position), stage, NOW
+        )["rollout"]
 
-    hidden, jump = x.seen.clone(), x.position.clone()
+    hidden, jump = x.visible.clone(), x.position.clone()
     hidden[0, start, 0], jump[0, start, 0] = False, 9.0
-    assert term(x.seen, jump) != term(x.seen)
-    assert term(hidden, jump) == term(hidden) != term(x.seen)
-    late = x.seen.clone()
+    assert term(x.visible, jump) != term(x.visible)
+    assert term(hidden, jump) == term(hidden) != term(x.visible)
+    late = x.visible.clone()
     late[:, 0] = False  # where it comes from, nobody saw
     assert term(late) == 0
 

@@ -204,10 +204,10 @@ def read_movie(
     """
     parts, frames, looks = [], [], torch.empty(0)
     x = movie.frames[None].to(loaded.device)
-    for reading in estimates(loaded.tracker, x, settle, test_time):
-        parts.append(reading.tracks.cpu())
-        frames.append(reading.frames[: int(rendered)].cpu())
-        looks = reading.appearance.cpu()
+    for estimate in estimates(loaded.tracker, x, settle, test_time):
+        parts.append(estimate.tracks.cpu())
+        frames.append(estimate.frames[: int(rendered)].cpu())
+        looks = estimate.appearance.cpu()
     return Estimate(movie.to_source(concatenated(parts, 1)), torch.cat(frames, 1), looks)
 
 
@@ -236,11 +236,11 @@ def read_all(
     with report.watched(opened.data, "reading") as data:
         # frames in memory need not be read in parts
         for index in torch.arange(total).split(total if opened.in_memory else PART):
-            reading = read(data.frames(index, length=length).to(weights), int(index[0]))
-            tracks.append(reading.tracks.cpu())
-            looks.append(reading.appearance.cpu())
+            estimate = read(data.frames(index, length=length).to(weights), int(index[0]))
+            tracks.append(estimate.tracks.cpu())
+            looks.append(estimate.appearance.cpu())
             left = total if rendered is None else max(0, rendered - int(index[0]))
-            frames.append(reading.frames[:left].cpu())
+            frames.append(estimate.frames[:left].cpu())
     return Estimate(concatenated(tracks), torch.cat(frames), torch.cat(looks))
 
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.tracks.matching import assign, crop
+from vtssi_pyro.tracks.matching import assign, cut
 from vtssi_pyro.tracks.tracks import Tracks
 
 LEVELS = tuple(
@@ -223,7 +223,7 @@ def _rows(truth: Tracks, tracks: Tracks, observed: int) -> Iterator[_Row]:
     if tracks.samples is None or len(tracks.samples) < 2:
         raise UsageError("regions need samples: draw 2 futures or more")
     slots = assign(truth, tracks, observed)  # (B, N)
-    true, drawn = crop(truth, 0), _known(tracks.samples.cpu().double())
+    true, drawn = cut(truth, 0), _known(tracks.samples.cpu().double())
     for t in range(observed, truth.present.shape[1]):
         b, n = (true.present[:, t] & (slots >= 0)).nonzero(as_tuple=True)
         yield _Row(true.position[b, t, n], drawn[:, b, t, slots[b, n]])

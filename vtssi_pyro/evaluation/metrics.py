@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vtssi_pyro.tracks.matching import assign, crop
+from vtssi_pyro.tracks.matching import assign, cut
 from vtssi_pyro.tracks.tracks import Tracks
 
 # Lower edges of the bins of the smallest distance between objects, px; digits are up to 20 px wide.
@@ -115,7 +115,7 @@ def evaluate(
 def _distances(truth: Tracks, found: Tracks, observe: int, first: int) -> Tensor:
     """Distance of each object to its slot from frame ``first`` on, px, (B, T - first, N); NaN without a slot."""
     slots = assign(truth, found, observe)
-    truth, found = crop(truth, first), crop(found, first)
+    truth, found = cut(truth, first), cut(found, first)
     B, T, N = truth.present.shape
     # An unmatched object is compared with one more slot, which is absent.
     position = torch.cat([found.position, found.position.new_full((B, T, 1, 2), torch.nan)], -2)
@@ -137,13 +137,13 @@ def _counts_agree(truth: Tracks, found: Tracks, per_frame: bool) -> Tensor:
 def _switches(truth: Tracks, found: Tracks, prefix: int) -> float | None:
     """Share of sequences whose best assignment on the last frames contradicts that on the first."""
     last = max(truth.position.shape[1] - prefix, 0)
-    before, after = assign(truth, found, prefix), assign(crop(truth, last), crop(found, last), prefix)
+    before, after = assign(truth, found, prefix), assign(cut(truth, last), cut(found, last), prefix)
     return _mean(((before != after) & (before >= 0) & (after >= 0)).any(-1).double())
 
 
 def _outside(predicted: Tracks, observe: int, frame_size: tuple[int, int]) -> Tensor:
     """1 where a predicted centre is outside the frame, 0 inside, NaN without an object, (B, T - observe, M)."""
-    tracks = crop(predicted, observe)
+    tracks = cut(predicted, observe)
     height, width = frame_size
     edge = torch.tensor([width, height], dtype=tracks.position.dtype)
     outside = ((tracks.position < 0) | (tracks.position > edge)).any(-1).double()
@@ -161,7 +161,7 @@ def _by_distance(observed: Tracks) -> dict[str, Tensor]:
 
     Sequences that never show two objects at once are in no bin.
     """
-    tracks = crop(observed, 0)
+    tracks = cut(observed, 0)
     first, second = tracks.present[..., :, None], tracks.present[..., None, :]
     distance = (tracks.position[..., :, None, :] - tracks.position[..., None, :, :]).norm(dim=-1)
     pairs = (first & second).triu(1)  # (B, T, N, N)

@@ -232,6 +232,6 @@ def _steadiest(centre: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor]
     i, j = torch.triu_indices(num_objects, num_objects, 1, device=centre.device)
     between = centre[..., j, :] - centre[..., i, :]  # (B, T, pairs, 2)
     usual = between.median(-3).values
-    apart = (between - usual.unsqueeze(-3)).norm(dim=-1).mean(-2)  # (B, pairs)
-    pair = apart.where(present[:, i] & present[:, j], torch.full_like(apart, torch.inf)).argmin(-1)
+    drift = (between - usual.unsqueeze(-3)).norm(dim=-1).mean(-2)  # (B, pairs)
+    pair = drift.where(present[:, i] & present[:, j], torch.full_like(drift, torch.inf)).argmin(-1)
     return i[pair], j[pair], usual[torch.arange(len(pair), device=pair.device), pair]

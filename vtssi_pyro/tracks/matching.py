@@ -37,7 +37,7 @@ def assign(truth: Tracks, found: Tracks, prefix: int) -> Tensor:
     Reference: App. D.2; Kuhn, The Hungarian method for the assignment problem, 1955.
     """
     _check(truth, found, prefix)
-    cost, feasible = _costs(crop(truth, 0, prefix), crop(found, 0, prefix))
+    cost, feasible = _costs(cut(truth, 0, prefix), cut(found, 0, prefix))
     _, N, M = feasible.shape
     solve = _by_enumeration if max(N, M) <= ENUMERATED_SLOTS else _by_hungarian
     slots = solve(cost)  # (B, N), M and above: padding
@@ -76,7 +76,7 @@ def in_order(tracks: Tracks, reference: Tracks, prefix: int) -> Tracks:
     return Tracks(*map(put, tracks))  # type: ignore[arg-type]
 
 
-def crop(tracks: Tracks, first: int, last: int | None = None) -> Tracks:
+def cut(tracks: Tracks, first: int, last: int | None = None) -> Tracks:
     """Cut out the positions of some frames, float64 on the CPU, present only if they are finite."""
     position = tracks.position[:, first:last].detach().double().cpu()
     return Tracks(position, tracks.present[:, first:last].cpu() & position.isfinite().all(-1))

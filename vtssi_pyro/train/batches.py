@@ -25,7 +25,9 @@ class Positions(NamedTuple):
     present: Tensor  # (B, N), bool
     static: Tensor  # (B, N, F), see StateSpace.static
     position: Tensor  # (B, T, N, 2)
-    seen: Tensor  # (B, T, N), bool: whether the frame shows the object; otherwise its position means nothing
+    visible: (
+        Tensor  # (B, T, N), bool: whether the frame shows the object; otherwise its position means nothing
+    )
 
 
 class Lesson(NamedTuple):
@@ -43,7 +45,7 @@ class Lesson(NamedTuple):
 
 
 Batches = Callable[[int], Any]
-SEEN = 0.5  # confidence from which on a frame shows an object: the object explains half of the squared error there
+VISIBLE = 0.5  # confidence from which on a frame shows an object: the object explains half of the squared error there
 
 
 def frame_batches(
@@ -100,8 +102,8 @@ def position_batches(
         spare = max(0, dataset.length - round(stage.length(step / budget))) if stage.random_start else 0
         # half of the range is cut to 0: about every second batch begins at the first frame, for the longest roll-outs
         start = max(0, int(torch.randint(-spare, spare + 1, (), generator=generator)))
-        present, static, position, seen = (values[index] for values in cached)
-        return Positions(present, static, position[:, start:], seen[:, start:])
+        present, static, position, visible = (values[index] for values in cached)
+        return Positions(present, static, position[:, start:], visible[:, start:])
 
     return batch
 
@@ -129,7 +131,7 @@ def lesson_batches(
             )
             known = [q.nodes[name]["fn"].base_dist for name in Objects._fields]
             moments = (torch.stack([fn.loc, fn.scale], 1) for fn in known)
-            parts.append((*moments, states["position"], present & (confidence > SEEN)))
+            parts.append((*moments, states["position"], present & (confidence > VISIBLE)))
             tidy()
     *densities, position, counts = map(torch.cat, zip(*parts, strict=True))
 
@@ -172,7 +174,7 @@ def positions(tracker: Tracker, program: Program, frames: Tensor) -> Positions:
     objects, states, confidence, found = _found(tracker, program, frames)
     static = predictive(tracker.motion).static(tracker.picture, objects, found)
     present = tracker.scene.present(objects)
-    return Positions(present, static, states["position"], confidence > SEEN)
+    return Positions(present, static, states["position"], confidence > VISIBLE)
 
 
 def _found(tracker: Tracker, program: Program, frames: Tensor) -> tuple[Objects, State, Tensor, Detections]:
@@ -186,13 +188,13 @@ def _found(tracker: Tracker, program: Program, frames: Tensor) -> tuple[Objects,
 
 def _single_objects(batch: Positions) -> Positions:
     """Make each present object a sequence of its own, so that no work is spent on empty slots."""
-    present, static, position, seen = batch
+    present, static, position, visible = batch
     chosen = present if present.any() else torch.ones_like(present)
     return Positions(
         present[chosen].unsqueeze(-1),
         static[chosen].unsqueeze(1),
         position.transpose(1, 2)[chosen].unsqueeze(2),
-        seen.transpose(1, 2)[chosen].unsqueeze(2),
+        visible.transpose(1, 2)[chosen].unsqueeze(2),
     )
 
 

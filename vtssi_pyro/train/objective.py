@@ -75,8 +75,8 @@ def rollout(tracker: Tracker, batch: Positions, stage: Stage, now: Scheduled) ->
     if last < 2:
         return {"rollout": position.new_zeros(())}
     start = min(motion.M, last - 1)
-    begun = batch.seen[..., :start, :].all(-2, keepdim=True)  # a hidden object has no inferred motion
-    counts = batch.present.unsqueeze(-2) & begun & batch.seen[..., start:, :]  # (B, T - start, N)
+    begun = batch.visible[..., :start, :].all(-2, keepdim=True)  # a hidden object has no inferred motion
+    counts = batch.present.unsqueeze(-2) & begun & batch.visible[..., start:, :]  # (B, T - start, N)
     seen = position if stage.overshooting else position[..., :start, :, :]
     inferred = motion.infer(batch.static, seen)[0].mean
     place, moves = (site.name for site in motion.sites[:2])

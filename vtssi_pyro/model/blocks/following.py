@@ -37,12 +37,12 @@ class FollowingConfig(TemplateConfig):
         return FollowingFIND(self, sizes)
 
 
-class Heading(NamedTuple):
+class Prediction(NamedTuple):
     """The state from which the finder predicts the objects' places in the next frame."""
 
     place: Tensor  # (..., B, N, 2) in the last frame, frame coordinates
     velocity: Tensor  # (..., B, N, 2)
-    seen: Tensor  # (..., B, N) share of each object that the last frame showed, in [0, 1]
+    visible: Tensor  # (..., B, N) share of each object that the last frame showed, in [0, 1]
 
 
 class FollowingFIND(TemplateFIND):
@@ -63,26 +63,26 @@ class FollowingFIND(TemplateFIND):
         self, picture: Picture, frames: Tensor, objects: Objects, before: Detections | None = None
     ) -> Sight:
         """q(p_t | x_1:t, s, d), frame by frame; see :meth:`TemplateFIND.look`."""
-        heading: Heading | None = before.memory if before is not None else None
+        prediction: Prediction | None = before.memory if before is not None else None
         active = self.active(objects).squeeze(-2) > 0
         template, norm = self._template(picture, objects)
         mixed, energy = crosstalk(template * norm, template / norm), norm.flatten(-4).square()
         sharpness, strength = self.log_sharpness.exp(), self.log_strength.exp()
         loc, scale = [], []
         for own in self.evidence(frames, objects, template, norm).unbind(-4):  # (..., B, N, h, w)
-            gate = torch.zeros_like(own) if heading is None else self._gate(heading, own)
+            gate = torch.zeros_like(own) if prediction is None else self._gate(prediction, own)
             with torch.no_grad():
-                expected = None if heading is None else self._expected(heading)
+                expected = None if prediction is None else self._expected(prediction)
                 explained, placed = matching_pursuit(
                     own / sharpness, gate / sharpness, mixed, energy, active, expected
                 )
-                near = self._near(placed, objects, own)
-                kept_away = (1 - placed.visible)[..., None, None] * (near - explained).relu()
+                proximity = self._proximity(placed, objects, own)
+                kept_away = (1 - placed.visible)[..., None, None] * (proximity - explained).relu()
             q = self.locate(own + gate - sharpness * explained - strength * kept_away)
-            heading = self._headed(heading, q.loc.detach(), placed.visible)
+            prediction = self._predicted(prediction, q.loc.detach(), placed.visible)
             loc.append(q.loc)
             scale.append(q.scale)
-        return Sight(Normal(torch.stack(loc, -3), torch.stack(scale, -3)), memory=heading)
+        return Sight(Normal(torch.stack(loc, -3), torch.stack(scale, -3)), memory=prediction)
 
     def match(self, frames: Tensor, template: Tensor, norm: Tensor) -> Tensor:
         """The share of each object's picture that the frames show, by place; 1 for the whole picture."""
@@ -117,11 +117,11 @@ class FollowingFIND(TemplateFIND):
         """1 for objects with a step value above one half; an object below that must not displace another."""
         return counting.present(objects.count, objects.size.shape[-2]).to(objects.size).unsqueeze(-2)
 
-    def _expected(self, heading: Heading) -> Placed:
-        pixels = to_pixels(heading.place + heading.velocity, (self.frame_size, self.frame_size))
-        return Placed(to_cells(pixels.flip(-1), CELL), heading.seen)
+    def _expected(self, prediction: Prediction) -> Placed:
+        pixels = to_pixels(prediction.place + prediction.velocity, (self.frame_size, self.frame_size))
+        return Placed(to_cells(pixels.flip(-1), CELL), prediction.visible)
 
-    def _near(self, placed: Placed, objects: Objects, like: Tensor) -> Tensor:
+    def _proximity(self, placed: Placed, objects: Objects, like: Tensor) -> Tensor:
         """Proximity of each cell to other visible objects, (..., N, h, w), 1 at the place of one."""
         cells = self.frame_size / (2 * CELL)  # in half the frame's size, the unit of sizes and of the reach
         reach = self.config.reach * cells * objects.size.clamp(*SIZE_LIMITS)  # (..., N, 2)
@@ -134,20 +134,20 @@ class FollowingFIND(TemplateFIND):
         each = placed.visible[..., None, None] * down.unsqueeze(-1) * across.unsqueeze(-2)
         return each.sum(-3, keepdim=True) - each
 
-    def _gate(self, heading: Heading, like: Tensor) -> Tensor:
+    def _gate(self, prediction: Prediction, like: Tensor) -> Tensor:
         """Log of a Gaussian bump around the objects' expected places, on a floor, (..., N, h, w)."""
-        centre = heading.place + heading.velocity
+        centre = prediction.place + prediction.velocity
         grid = centres(self.frame_size, like, CELL)
         across = (grid - centre[..., :1]).square().unsqueeze(-2)
         down = (grid - centre[..., 1:]).square().unsqueeze(-1)
-        near = -0.5 * (across + down) / self.config.gate**2
-        return torch.logaddexp(near, (-self.config.lost * self.log_sharpness.exp()).expand_as(near))
+        proximity = -0.5 * (across + down) / self.config.gate**2
+        return torch.logaddexp(proximity, (-self.config.lost * self.log_sharpness.exp()).expand_as(proximity))
 
-    def _headed(self, heading: Heading | None, place: Tensor, seen: Tensor) -> Heading:
-        """The heading after a frame; the velocity of a hidden object decays instead of being updated."""
-        if heading is None:
-            return Heading(place, torch.zeros_like(place), seen)
+    def _predicted(self, prediction: Prediction | None, place: Tensor, visible: Tensor) -> Prediction:
+        """The prediction after a frame; the velocity of a hidden object decays instead of being updated."""
+        if prediction is None:
+            return Prediction(place, torch.zeros_like(place), visible)
         inertia, decay = self.config.inertia, self.config.decay
-        measured = inertia * heading.velocity + (1 - inertia) * (place - heading.place)
-        sure = seen.square().unsqueeze(-1)  # the square: half an object is a poor measurement of its place
-        return Heading(place, sure * measured + (1 - sure) * decay * heading.velocity, seen)
+        measured = inertia * prediction.velocity + (1 - inertia) * (place - prediction.place)
+        sure = visible.square().unsqueeze(-1)  # the square: half an object is a poor measurement of its place
+        return Prediction(place, sure * measured + (1 - sure) * decay * prediction.velocity, visible)

@@ -51,7 +51,7 @@ class ResidualMOTConfig:
         return replace(self, step=min(speed, UNIT), inertia=True)
 
 
-class Remembered(NamedTuple):
+class PathBelief(NamedTuple):
     """The memory of LSTM_mot between calls."""
 
     lstm: Memory
@@ -117,9 +117,9 @@ class ResidualMOT(StateSpace):
             known += [extent / self.config.step for extent in appearance.box]
         return torch.cat(known, -1)
 
-    def infer(self, static: Tensor, position: Tensor, memory: Any = None) -> tuple[Independent, Remembered]:
+    def infer(self, static: Tensor, position: Tensor, memory: Any = None) -> tuple[Independent, PathBelief]:
         """q(m_t | s, d, p^_1:t), see :meth:`StateSpace.infer`."""
-        before: Remembered | None = memory
+        before: PathBelief | None = memory
         moves = [position]  # and its differences, as if all objects had been at rest before the first frame
         for order in range(self.config.differences):
             last = moves[-1]
@@ -137,7 +137,7 @@ class ResidualMOT(StateSpace):
             m = q.base_dist
             velocity = nn.functional.pad(moves[1], (0, self.dims - 2)).clamp(-FASTEST, FASTEST)
             q = Normal(m.loc + velocity, m.scale).to_event(1)
-        return q, Remembered(lstm, ends)
+        return q, PathBelief(lstm, ends)
 
     def _reach(self) -> tuple[Tensor, Tensor]:
         """The least and the greatest motions (dims,) that LSTM_mot can infer, since its last hidden layer is tanh."""
