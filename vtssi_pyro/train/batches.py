@@ -145,7 +145,8 @@ def lesson_batches(
         previous = where[:, start - 1] if start else torch.zeros_like(where[:, 0])
         drawn = []
         for loc, scale in (values[index].unbind(1) for values in densities):
-            drawn.append(loc + scale * torch.randn(loc.shape, generator=generator).to(loc))
+            noise = torch.randn((stage.batch, *loc.shape[1:]), generator=generator)
+            drawn.append(loc + scale * group.share(noise).to(loc))
         count, size, description = drawn
         return Lesson(
             frames[:, span],

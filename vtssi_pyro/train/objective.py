@@ -14,6 +14,7 @@ from vtssi_pyro.model.blocks.rect import FirstFrame
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.interfaces import predictive
 from vtssi_pyro.model.program import Program, Tracker, evolve, stacked
+from vtssi_pyro.model.sites import POSITION, draw
 from vtssi_pyro.train.batches import (
     Batches,
     Lesson,
@@ -103,7 +104,7 @@ def imitate(tracker: Tracker, batch: Lesson, stage: Stage, now: Scheduled) -> Te
     for t in range(batch.position.shape[-3]):
         q = finder.step(sight, t, {"position": previous})
         total = total + (q.log_prob(batch.position[:, t]) * batch.counts[:, t]).sum()
-        previous = q.sample()
+        previous = draw(POSITION, t + 1, q).detach()
     return {"imitation": total}
 
 
