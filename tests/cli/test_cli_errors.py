@@ -38,7 +38,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         (["--set", "data.source=elliptic"], "the argument DATA"),
         (["lineer"], "did you mean linear?"),
         (["--device", "cuda:77"], "--device cuda:77"),
-        (["--objects", "9", "--set", "model.frame_size=32"], "larger frame"),
+        pytest.param(
+            ["--objects", "9", "--set", "model.frame_size=32"], "larger frame", marks=pytest.mark.slow
+        ),  # all its draws fail
         (["--resume"], "--out RUN"),
         (["data.npy", "--digits", "mnist"], "leave it out"),
     ],
@@ -90,6 +92,7 @@ def test_frames_that_cannot_be_learned_from(shape: tuple[int, ...], words: str, 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_run_is_not_replaced(run: Run, tmp_path: Path) -> None:
     before = {
         path: path.read_bytes() for path in run.folder.rglob("*.*") if path.is_file() and path.name != ".lock"
@@ -124,6 +127,7 @@ def test_resume_refuses_what_contradicts(run: Run) -> None:
     assert "finished already" in call("fit", *ON_FILE, "--out", run.folder, "--resume", *again).stderr
 
 
+@pytest.mark.slow
 def test_numbered_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     blobs(tmp_path / "my blobs.npz")
@@ -212,6 +216,7 @@ def failing(*args: object) -> str:
     return CliRunner().invoke(main, [str(arg) for arg in args]).stderr
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_traceback(run: Run, tmp_path: Path) -> None:
     """``vtssi-pyro info | true``."""
     with process("info") as child:
@@ -221,6 +226,7 @@ def test_a_closed_pipe_is_no_traceback(run: Run, tmp_path: Path) -> None:
         assert child.stderr.read() == ""
 
 
+@pytest.mark.slow
 def test_no_control_codes_without_a_terminal(run: Run) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "vtssi_pyro.cli", "fit", "--out", str(run.folder), "--resume"],
