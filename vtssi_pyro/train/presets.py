@@ -102,24 +102,29 @@ FAST = ModelConfig(
 
 OBJECTS = ("scene", "attention", "picture")  # the slots that AIR fills
 
-# The stages of a variant: the objects' looks, their search, both together over time, their motion, and places and
-# motion together.
+# The stages of a variant, as far as a recipe has them: the objects' looks, their consensus, their search, all of these
+# over time, their motion, and places and motion together.
 _STAGES = {
     "air": ("objects",),
     "find": ("objects", "search", "places"),
-    "rect-find": ("objects", "search", "places"),
+    "rect-find": ("objects", "consensus", "search", "places"),
     "find-mot": ("objects", "search", "places", "motion", "joint"),
-    "vtssi": ("objects", "search", "places", "motion", "joint"),
+    "vtssi": ("objects", "consensus", "search", "places", "motion", "joint"),
 }
 
 
 def _staged(preset: str, variant: str, steps: dict[str, int], cache: int) -> Config:
     """The recipe of stages, given the steps of each; a stage without steps is left out."""
-    objects, search, places, motion, joint = (steps[name] for name in _STAGES["vtssi"])
-    stages = (*_seeing(objects, search, places), *_moving(motion, joint, cache))
-    chosen = tuple(stage for stage in stages if stage.name in _STAGES[variant] and stage.steps)
+    seeing = _seeing(steps["objects"], steps["search"], steps["places"])
+    moving = _moving(steps["motion"], steps["joint"], cache)
+    return _through(preset, variant, FAST, tuple(stage for stage in (*seeing, *moving) if stage.steps))
+
+
+def _through(preset: str, variant: str, model: ModelConfig, stages: tuple[Stage, ...]) -> Config:
+    """A variant of a model, trained through its own ones of some stages."""
+    chosen = tuple(stage for stage in stages if stage.name in _STAGES[variant])
     return Config(
-        variant, preset, model=VARIANTS[variant](FAST), train=TrainConfig(chosen, beta1=0.9, average=0.99)
+        variant, preset, model=VARIANTS[variant](model), train=TrainConfig(chosen, beta1=0.9, average=0.99)
     )
 
 
@@ -206,35 +211,23 @@ def standard(variant: str) -> Config:
     return _staged("standard", variant, steps, cache=20_000)
 
 
-# The stages of the paper's own blocks by variant
-_FAST_STAGES = {
-    "air": ("objects",),
-    "find": ("objects", "search", "places"),
-    "rect-find": ("objects", "consensus", "search", "places"),
-    "find-mot": ("objects", "search", "places", "motion", "joint"),
-    "vtssi": ("objects", "consensus", "search", "places", "motion", "joint"),
-}
-
-
 def paper_fast(variant: str) -> Config:
     """The paper's model, exactly, by another route: stages, the last of which trains all blocks on the whole ELBO.
 
     FIND first imitates, on frames alone, a template search whose templates are what AIR has learned to draw.
     """
-    objects, consensus, search, places, motion, joint = 8000, 1000, 6000, 2000, 4000, 3000
+    consensus, search = 1000, 6000
+    objects, _, places = _seeing(8000, search, 2000)
+    motion, joint = _moving(4000, 3000, cache=20_000)
+    total, half = objects.steps, places.steps / 2
     stages = (
-        Stage(
-            "objects",
+        replace(
             objects,
-            "frames",
-            OBJECTS,
-            learning_rate=Cosine(1e-3, 1e-4, 50, objects),
-            length=Constant(1),
-            random_start=True,
-            count_shift=Linear(1.0, 0.0, 0.1 * objects, 0.3 * objects),
+            learning_rate=Cosine(1e-3, 1e-4, 50, total),
+            count_shift=Linear(1.0, 0.0, 0.1 * total, 0.3 * total),
             # flattened early: under a bell attention windows grow to half as large again as the objects
-            bell=Linear(0.0, 1.0, 0.025 * objects, 0.15 * objects),
-            step_weight=Linear(0.0, 1.0, 0.1 * objects, 0.2 * objects),
+            bell=Linear(0.0, 1.0, 0.025 * total, 0.15 * total),
+            step_weight=Linear(0.0, 1.0, 0.1 * total, 0.2 * total),
         ),
         Stage(
             "consensus",
@@ -258,38 +251,16 @@ def paper_fast(variant: str) -> Config:
             finder=RegisteredConfig(),
             cache=10_000,
         ),
-        Stage(
-            "places",
+        replace(
             places,
-            "walk",
-            (*OBJECTS, "consensus", "finder"),
-            batch=32,
-            learning_rate=Cosine(3e-4, 2e-5, 50, places),
-            length=Constant(10),
-            step_weight=Linear(1.0, 0.0, 0, 0.5 * places),
-            air_weight=Linear(1.0, 0.0, 0, 0.5 * places),
+            learning_rate=Cosine(3e-4, 2e-5, 50, places.steps),
+            step_weight=Linear(1.0, 0.0, 0, half),
+            air_weight=Linear(1.0, 0.0, 0, half),
         ),
-        Stage(
-            "motion",
-            motion,
-            "rollout",
-            ("motion",),
-            batch=256,
-            learning_rate=Cosine(4e-3, 1e-4, 50, motion),
-            length=Constant(14),
-            random_start=True,
-            cache=20_000,
-            overshooting=0.03,
-        ),
-        Stage("joint", joint, batch=32, learning_rate=Cosine(2e-4, 1e-5, 50, joint)),
+        replace(motion, learning_rate=Cosine(4e-3, 1e-4, 50, motion.steps), refined=False),
+        Stage("joint", joint.steps, batch=32, learning_rate=Cosine(2e-4, 1e-5, 50, joint.steps)),
     )
-    chosen = tuple(stage for stage in stages if stage.name in _FAST_STAGES[variant])
-    return Config(
-        variant,
-        "paper-fast",
-        model=VARIANTS[variant](ModelConfig()),
-        train=TrainConfig(chosen, beta1=0.9, average=0.99),
-    )
+    return _through("paper-fast", variant, ModelConfig(), stages)
 
 
 # Presets whose variants share the blocks of one training on all flavours: its variant, and its last stage.
