@@ -1,11 +1,11 @@
 """Training batches as pure functions of seed, stage, step and process, so that runs resume."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
-from pyro import poutine
+from pyro.distributions import Independent
 from torch import Tensor
 
 from vtssi_pyro.data.dataset import Dataset
@@ -16,7 +16,7 @@ from vtssi_pyro.model.program import Program, Tracker, at_once, evaluating, stac
 from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.recipe import Stage
-from vtssi_pyro.types import Detections, Objects, State
+from vtssi_pyro.types import Latents, Objects
 
 
 class Positions(NamedTuple):
@@ -25,18 +25,14 @@ class Positions(NamedTuple):
     present: Tensor  # (B, N), bool
     static: Tensor  # (B, N, F), see StateSpace.static
     position: Tensor  # (B, T, N, 2)
-    visible: (
-        Tensor  # (B, T, N), bool: whether the frame shows the object; otherwise its position means nothing
-    )
+    visible: Tensor  # (B, T, N), bool: whether the frame shows the object; else its position means nothing
 
 
 class Lesson(NamedTuple):
     """Where another finder has found the objects of some frames."""
 
     frames: Tensor  # (B, T, C, H, W)
-    count: (
-        Any  # Tensor (B, 1), drawn by the consensus, as size and description are; a tuple has a method count
-    )
+    count: Any  # Tensor (B, 1), drawn by the consensus, as size and description are. Any: see Objects
     size: Tensor  # (B, N, 2)
     description: Tensor  # (B, N, D)
     previous: Tensor  # (B, N, 2) positions in the frame before these; 0 before the first
@@ -84,14 +80,8 @@ def position_batches(
     A path is that of a single object, or of a whole scene if objects interact. With ``random_start`` a batch begins at
     a random frame, such that at least ``length`` frames remain.
     """
-    generator = torch.Generator().manual_seed(mixed(seed, stage.name, -1))
-    chosen = torch.randperm(len(dataset), generator=generator)[: stage.cache]
-    parts, program = [], program_of(tracker, stage)
-    with evaluating(tracker), mode():
-        for index in chosen.split(at_once(tracker, dataset.length)):
-            parts.append(positions(tracker, program, dataset.frames(index).to(device)))
-            tidy()
-    cached = Positions(*map(torch.cat, zip(*parts, strict=True)))
+    _, found = _once(tracker, dataset, stage, seed, device, positions)
+    cached = Positions(*found)
     if not tracker.motion.interacts:
         cached = _single_objects(cached)
 
@@ -118,29 +108,14 @@ def lesson_batches(
     group: Group = ALONE,
 ) -> Batches:
     """Parts of some sequences in which the stage's finder has looked for the objects once."""
-    generator = torch.Generator().manual_seed(mixed(seed, stage.name, -1))
-    chosen = torch.randperm(len(dataset), generator=generator)[: stage.cache]
-    program, parts = program_of(tracker, stage), []
-    with evaluating(tracker), mode():
-        for index in chosen.split(at_once(tracker, dataset.length)):
-            frames = dataset.frames(index).to(device)
-            objects, states, confidence, _ = _found(tracker, program, frames)
-            present = tracker.scene.present(objects).unsqueeze(-2)
-            q = poutine.trace(program.consensus.guide).get_trace(
-                program.attention, frames, program.plates(frames)
-            )
-            known = [q.nodes[name]["fn"].base_dist for name in Objects._fields]
-            moments = (torch.stack([fn.loc, fn.scale], 1) for fn in known)
-            parts.append((*moments, states["position"], present & (confidence > VISIBLE)))
-            tidy()
-    *densities, position, counts = map(torch.cat, zip(*parts, strict=True))
+    chosen, (*densities, position, counts) = _once(tracker, dataset, stage, seed, device, _lesson)
 
     def batch(step: int) -> Lesson:
         generator = torch.Generator().manual_seed(mixed(seed, stage.name, step))
         index = group.share(torch.randint(len(chosen), (stage.batch,), generator=generator))
         length = min(round(stage.length(step / budget)), dataset.length)
         start = int(torch.randint(dataset.length - length + 1, (), generator=generator))
-        frames = dataset.frames(chosen[index]).to(device)
+        frames = dataset.frames(chosen[index], length=length, start=start).to(device)
         where, span = position[index], slice(start, start + length)
         previous = where[:, start - 1] if start else torch.zeros_like(where[:, 0])
         drawn = []
@@ -149,7 +124,7 @@ def lesson_batches(
             drawn.append(loc + scale * group.share(noise).to(loc))
         count, size, description = drawn
         return Lesson(
-            frames[:, span],
+            frames,
             count.squeeze(-2),
             size,
             description,
@@ -159,6 +134,29 @@ def lesson_batches(
         )
 
     return batch
+
+
+def _once(
+    tracker: Tracker,
+    dataset: Dataset,
+    stage: Stage,
+    seed: int,
+    device: torch.device,
+    read: Callable[[Tracker, Program, Tensor], Iterable[Tensor]],
+) -> tuple[Tensor, list[Tensor]]:
+    """Read some sequences, as many as the stage keeps, with its program at the modes.
+
+    Returns:
+        their indices, and the tensors that ``read`` makes of frames, for all of them.
+    """
+    generator = torch.Generator().manual_seed(mixed(seed, stage.name, -1))
+    chosen = torch.randperm(len(dataset), generator=generator)[: stage.cache]
+    parts, program = [], program_of(tracker, stage)
+    with evaluating(tracker), mode():
+        for index in chosen.split(at_once(tracker, dataset.length)):
+            parts.append(read(tracker, program, dataset.frames(index).to(device)))
+            tidy()
+    return chosen, [torch.cat(values) for values in zip(*parts, strict=True)]
 
 
 def program_of(tracker: Tracker, stage: Stage) -> Program:
@@ -172,19 +170,31 @@ def program_of(tracker: Tracker, stage: Stage) -> Program:
 
 def positions(tracker: Tracker, program: Program, frames: Tensor) -> Positions:
     """Infer the input of the tracker's motion from frames (B, T, C, H, W) by the other blocks of a program."""
-    objects, states, confidence, found = _found(tracker, program, frames)
-    static = predictive(tracker.motion).static(tracker.picture, objects, found)
-    present = tracker.scene.present(objects)
-    return Positions(present, static, states["position"], confidence > VISIBLE)
+    latents, position, visible = _found(tracker, program, frames)
+    objects = latents.objects
+    static = predictive(tracker.motion).static(tracker.picture, objects, latents.chain.found)
+    return Positions(tracker.scene.present(objects), static, position, visible)
 
 
-def _found(tracker: Tracker, program: Program, frames: Tensor) -> tuple[Objects, State, Tensor, Detections]:
-    """Objects, states, confidences (B, T, N) and detections by all blocks of a program but the motion."""
+def _lesson(tracker: Tracker, program: Program, frames: Tensor) -> list[Tensor]:
+    """Mean and scale of count, size and description, (B, 2, ...) each; positions; and those that count."""
+    latents, position, visible = _found(tracker, program, frames)
+    moments = []
+    for name in Objects._fields:
+        q = latents.densities[name]
+        assert isinstance(q, Independent)
+        moments.append(torch.stack([q.base_dist.loc, q.base_dist.scale], 1))
+    return [*moments, position, visible & tracker.scene.present(latents.objects).unsqueeze(-2)]
+
+
+def _found(tracker: Tracker, program: Program, frames: Tensor) -> tuple[Latents, Tensor, Tensor]:
+    """Latents, positions (B, T, N, 2) and visibilities (B, T, N) by all blocks of a program but the motion."""
     picture = tracker.picture
     latents = replace(program, motion=tracker.walk()).guide(frames)
-    objects, states, found = latents.objects, stacked(latents.states), latents.chain.found
-    pose = counted_pose(tracker, objects, states, looks(picture, objects, found))
-    return objects, states, explained_share(frames, picture, pose, objects)[1], found
+    objects, states = latents.objects, stacked(latents.states)
+    pose = counted_pose(tracker, objects, states, looks(picture, objects, latents.chain.found))
+    _, confidence = explained_share(frames, picture, pose, objects)
+    return latents, states["position"], confidence > VISIBLE
 
 
 def _single_objects(batch: Positions) -> Positions:
