@@ -5,16 +5,11 @@ from torch import Tensor
 
 from vtssi_pyro.model.interfaces import Picture
 from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.types import Appearance, Detections, Objects, Pose, State
+from vtssi_pyro.types import Appearance, Objects, Pose, State
 
 # Factors on an object's brightness in a frame: light changes and dyes bleach, by up to a half.
 DIMMEST, BRIGHTEST = 0.5, 2.0
 NOTHING = 1e-6  # squared error, of full scale, that is too little to be explained: a pixel in a thousandth
-
-
-def looks(picture: Picture, objects: Objects, found: Detections) -> Appearance:
-    """Glimpses and tight boxes of the objects: settled on frames by the finder, or else by their descriptions."""
-    return found.appearance or picture.appearance(objects)
 
 
 def counted_pose(tracker: Tracker, objects: Objects, states: State, appearance: Appearance) -> Pose:

@@ -11,11 +11,11 @@ from pyro.distributions import Normal
 from torch import Tensor
 
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.inference.confidence import counted_pose, explained_share, looks
+from vtssi_pyro.inference.confidence import counted_pose, explained_share
 from vtssi_pyro.inference.hypotheses import Settled, select_hypothesis
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.model.handlers import mode, record, temper
-from vtssi_pyro.model.interfaces import predictive
+from vtssi_pyro.model.interfaces import looks, predictive
 from vtssi_pyro.model.program import (
     ONE_AT_A_TIME,
     Tracker,
@@ -132,7 +132,7 @@ class Filter:
             times = range(1, horizon + 1)
             with mode(), record() as sampled:
                 states = evolve(motion, times, chain.state, objects.size)
-            appearance = looks(picture, objects, chain.found)
+            appearance = looks(picture, objects, chain.found.appearance)
             pose = counted_pose(self.tracker, objects, stacked(states), appearance)
             rendered = picture.draw(pose, objects)
             unknown = pose.position.new_full(pose.position.shape[:-1], torch.nan)
@@ -155,7 +155,7 @@ class Filter:
     def _estimate(self, x: Tensor, latents: Latents) -> Estimate:
         objects = latents.objects
         picture = self.tracker.picture
-        appearance = looks(picture, objects, latents.chain.found)
+        appearance = looks(picture, objects, latents.chain.found.appearance)
         pose = counted_pose(self.tracker, objects, stacked(latents.states), appearance)
         observed = fold(x) if self.tracker.per_frame else x
         rendered, confidence = explained_share(observed, picture, pose, objects)

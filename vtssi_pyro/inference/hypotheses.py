@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.interfaces import Attention
+from vtssi_pyro.model.interfaces import Attention, looks
 from vtssi_pyro.model.program import Program, Tracker
 from vtssi_pyro.model.sites import POSITION, draw
 from vtssi_pyro.ops import counting
@@ -160,7 +160,7 @@ def log_evidence(
         q.append(program.finder.step(sight, t, {"position": previous}))
         previous = q[-1].mode
     position = torch.stack([density.mode for density in q], -3)
-    appearance = sight.appearance or picture.appearance(objects)
+    appearance = looks(picture, objects, sight.appearance)
     present = program.scene.present(objects)
     visible = program.finder.visible(frames, appearance.glimpses, position, objects) > 0  # (B, T, N)
     pose = program.motion.pose(objects, {"position": position}, present.to(position))

@@ -251,3 +251,8 @@ def predictive(motion: Motion) -> Predictive:
     if not motion.predicts:
         raise UsageError("this tracker has no model of motion: variants find-mot and vtssi predict")
     return cast(Predictive, motion)
+
+
+def looks(picture: Picture, objects: Objects, settled: Appearance | None) -> Appearance:
+    """Glimpses and tight boxes of the objects: as the finder has ``settled`` them, or else by their descriptions."""
+    return settled or picture.appearance(objects)

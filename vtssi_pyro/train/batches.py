@@ -9,9 +9,9 @@ from pyro.distributions import Independent
 from torch import Tensor
 
 from vtssi_pyro.data.dataset import Dataset
-from vtssi_pyro.inference.confidence import counted_pose, explained_share, looks
+from vtssi_pyro.inference.confidence import counted_pose, explained_share
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.interfaces import predictive
+from vtssi_pyro.model.interfaces import looks, predictive
 from vtssi_pyro.model.program import Program, Tracker, at_once, evaluating, stacked
 from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.train.group import ALONE, Group
@@ -192,7 +192,7 @@ def _found(tracker: Tracker, program: Program, frames: Tensor) -> tuple[Latents,
     picture = tracker.picture
     latents = replace(program, motion=tracker.walk()).guide(frames)
     objects, states = latents.objects, stacked(latents.states)
-    pose = counted_pose(tracker, objects, states, looks(picture, objects, latents.chain.found))
+    pose = counted_pose(tracker, objects, states, looks(picture, objects, latents.chain.found.appearance))
     _, confidence = explained_share(frames, picture, pose, objects)
     return latents, states["position"], confidence > VISIBLE
 

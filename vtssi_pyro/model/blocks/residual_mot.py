@@ -9,7 +9,7 @@ from pyro.distributions import Independent, Normal
 from torch import Tensor, nn
 
 from vtssi_pyro.model.blocks.mot import LSTM, StateSpace, scale_heads
-from vtssi_pyro.model.interfaces import Picture
+from vtssi_pyro.model.interfaces import Picture, looks
 from vtssi_pyro.model.kinds import MOTIONS
 from vtssi_pyro.model.nn import GaussianMLP, Memory
 from vtssi_pyro.model.sizes import Sizes
@@ -113,7 +113,7 @@ class ResidualMOT(StateSpace):
         known = [objects.size, objects.description]
         if self.config.extents:
             with torch.no_grad():
-                appearance = found.appearance or picture.appearance(objects)
+                appearance = looks(picture, objects, found.appearance)
             known += [extent / self.config.step for extent in appearance.box]
         return torch.cat(known, -1)
 
