@@ -7,21 +7,26 @@ from .options import POSITIVE, command, machine_options, option
 
 @command(
     "vtssi-pyro generate linear --out test.npz",
-    "vtssi-pyro evaluate runs/vtssi-linear-0001 test.npz --json",
+    "vtssi-pyro evaluate runs/ours-linear-0001 test.npz --json",
     "vtssi-pyro evaluate pretrained:moving-mnist test.npz --mot",
+    "vtssi-pyro evaluate pretrained:moving-mnist test.npz --settle 5",
     "vtssi-pyro evaluate tracks.csv test.npz --mot",
 )
 @click.argument("source", metavar="RUN_OR_TRACKS", type=click.Path())
 @click.argument("data", type=click.Path(), metavar="DATA.npz")
 @option("--observe", type=POSITIVE, section="Metrics",
         help="Frames seen before the rest is predicted.  [default: the run's, 5]")  # fmt: skip
+@option("--settle", type=POSITIVE, section="Metrics",
+        help="First frames that decide the objects, such as the paper's 5, for which positions in all frames are then "
+             "inferred.  [default: all]")  # fmt: skip
 @option("--mot", is_flag=True, section="Metrics",
         help="Also HOTA, MOTA, IDF1 and identity switches, of boxes; needs the extra named mot.")  # fmt: skip
 @option("--json", "as_json", is_flag=True, section="Metrics", help="Print one JSON object instead of tables.")
 @machine_options
 def evaluate(
-    source: str, data: str, observe: int | None, mot: bool, as_json: bool, device: str, threads: int | None
-) -> None:
+    source: str, data: str, observe: int | None, settle: int | None, mot: bool, as_json: bool, device: str,
+    threads: int | None,
+) -> None:  # fmt: skip
     """Evaluate a tracker, or tracks of any program, on sequences with known positions.
 
     RUN_OR_TRACKS is the folder of a run, pretrained:NAME (vtssi-pyro info lists the names), or the file of a
@@ -29,7 +34,8 @@ def evaluate(
     further columns of tracks.csv; or MOTChallenge text, a file .txt for each sequence, or a folder of these. Objects
     are matched on the frames of --observe. Finished tracks predict nothing.
 
-    The output holds the share of sequences with the right count, and the mean distance in pixels between objects and
+    The output holds the share of sequences with the right count, with the number of frames that it rests on and, beside
+    it, the share by the frames of --observe alone; and the mean distance in pixels between objects and
     tracks in observed and in predicted frames, overall and frame by frame. --mot adds metrics of the boxes in all
     frames.
     """
@@ -45,8 +51,9 @@ def evaluate(
     source, checkpoint = weights(source)
     prepare(threads)
     metrics, seen, _ = api.evaluate(
-        source, data, observe=observe, mot=mot, device=device, checkpoint=checkpoint, report=reporter()
-    )
+        source, data, observe=observe, settle=settle, mot=mot, device=device, checkpoint=checkpoint,
+        report=reporter(),
+    )  # fmt: skip
     if as_json:
         click.echo(json.dumps(metrics, allow_nan=False))
     else:

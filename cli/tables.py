@@ -13,7 +13,7 @@ def overall(metrics: Mapping[str, Any], observe: int) -> list[str]:
     first, last = observe + 1, observe + len(metrics["prediction_error_by_frame"])
     lines = [
         f"sequences          {metrics['sequences']}",
-        f"count accuracy     {_percent(metrics['count_accuracy'])}  "
+        f"count accuracy     {_counted(metrics, observe)}  "
         f"({metrics['counted_right']} sequences right in every frame)",
         f"inference error    {_row(metrics, 'inference_error')}",
     ]
@@ -122,6 +122,22 @@ def speed(found: Mapping[str, Any]) -> list[str]:
 
 def _megabytes(size: int | None) -> float | None:
     return None if size is None else size / 1e6
+
+
+def _counted(metrics: Mapping[str, Any], observe: int) -> str:
+    """The share of right counts, the frames that it rests on, and beside it the share on the observed frames alone."""
+    share, frames = _percent(metrics["count_accuracy"]), metrics.get("count_frames")
+    length = len(metrics["inference_error_by_frame"])
+    if metrics.get("per_frame_count"):
+        return f"{share} of frames, each counted by itself"
+    if frames is None:  # tracks, a tracker that does not say, or metrics of a former version
+        return share
+    if frames > observe and metrics["count_accuracy_observed"] is not None:
+        beside = f", {_percent(metrics['count_accuracy_observed'])} on the first {observe}"
+    else:
+        beside = ""
+    which = "all" if frames == length else "the first" if frames <= observe else f"{frames} of"
+    return f"{share} on {which} {length if frames > observe else frames} frames{beside}"
 
 
 def _row(metrics: Mapping[str, Any], key: str) -> str:

@@ -337,6 +337,8 @@ def evaluate(
     *,
     observe: int | None = None,
     limit: int | None = None,
+    settle: int | None = None,
+    test_time: TestTime | None = None,
     per_frame_count: bool | None = None,
     mot: bool = False,
     export: File | None = None,
@@ -355,6 +357,9 @@ def evaluate(
         data: sequences with positions.
         observe: number of frames observed before the rest is predicted; None: the run's own number, else OBSERVE.
         limit: number of sequences used; None: all.
+        settle: number of first frames that decide the objects of a trained tracker (:func:`track`); None: all. In the
+            paper it is that of the observed ones. The metrics' ``count_frames`` is the number that the count rests on.
+        test_time: the procedure at test time of a trained tracker; None: its own.
         per_frame_count: whether the count is judged frame by frame; see :func:`vtssi_pyro.evaluation.judge.judge`.
         mot: whether to evaluate boxes, too: HOTA, MOTA, IDF1.
         export: folder for tracks and truth in TrackEval's format; None: no files.
@@ -372,6 +377,8 @@ def evaluate(
     if loaded is None and device != "auto":
         held = f"{file} holds tracks, not a model" if file else f"{name} is no model of this package"
         raise UsageError(f"--device: {held}; leave it out")
+    if loaded is None and (settle, test_time) != (None, None):
+        raise UsageError(f"--settle: {name} decides by itself what the objects are; leave it out")
     dataset = sequences(data, loaded) if loaded else dataset_of(data)
     if dataset.truth is None:
         raise DataError(
@@ -386,7 +393,7 @@ def evaluate(
     usual = OBSERVE
     if loaded:
         warn_if_short(loaded, dataset.length, report)
-        judged, usual = ModelTracker(loaded.tracker), loaded.observe
+        judged, usual = ModelTracker(loaded.tracker, test_time, settle), loaded.observe
     elif file:
         judged = read_tracks(file, len(dataset), dataset.length)
     else:
@@ -415,6 +422,8 @@ def judge(
     observe: int | None = None,
     limit: int | None = None,
     *,
+    settle: int | None = None,
+    test_time: TestTime | None = None,
     per_frame_count: bool | None = None,
     device: str = "auto",
     checkpoint: str = "last",
@@ -427,14 +436,16 @@ def judge(
         data: sequences with positions.
         observe: number of frames observed before the rest is predicted; None: the run's own number, else OBSERVE.
         limit: number of sequences used; None: all.
-        per_frame_count: see :func:`evaluate`, also for the arguments that follow.
+        settle: see :func:`evaluate`, also for the arguments that follow.
+        test_time: the procedure at test time.
+        per_frame_count: whether the count is judged frame by frame.
         device: the device of a loaded tracker.
         checkpoint: the checkpoint of a run.
         report: receives the progress.
     """
     return evaluate(
-        tracker, data, observe=observe, limit=limit, per_frame_count=per_frame_count, device=device,
-        checkpoint=checkpoint, report=report,
+        tracker, data, observe=observe, limit=limit, settle=settle, test_time=test_time,
+        per_frame_count=per_frame_count, device=device, checkpoint=checkpoint, report=report,
     ).evaluation  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_model import K
 from torch import Tensor
 
 import vtssi_pyro
@@ -15,6 +16,7 @@ from vtssi_pyro.evaluation import judge as judging
 from vtssi_pyro.evaluation.judge import MultiObjectTracker, compare, find, judge
 from vtssi_pyro.inference.filter import forecast, track
 from vtssi_pyro.inference.model_tracker import ModelTracker
+from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.tracks.tracks import Tracks
 
 S, T, N, SIDE, OBSERVE = 70, 7, 3, 24, 3  # more sequences than are judged at a time
@@ -129,7 +131,7 @@ def test_what_is_begun_has_seen_the_first_frames_alone() -> None:
     assert not tracker.shown
     assert (found.count_accuracy, found.count_accuracy_observed) == (1, 0)
     judge(tracker, data, T + 1, limit=2)  # nothing is left to predict
-    assert tracker.shown == [("track", 2, T), ("track", 2, T)]
+    assert tracker.shown == [("track", 2, T)]
 
 
 def test_tracks_are_judged_as_the_tracker_that_made_them() -> None:
@@ -170,6 +172,42 @@ def test_the_models_tracker_is_one_of_them(kind: str, tiny, frames: Tensor) -> N
     assert found.ahead.present.shape[1] == (data.length if kind == "vtssi" else OBSERVE)
     assert vtssi_pyro.judge(tracker, data, OBSERVE) == judge(judged, data, OBSERVE)
     assert compare(data, found, OBSERVE) == judge(judged, data, OBSERVE)
+
+
+@pytest.mark.parametrize(("settle", "on"), [(None, T), (OBSERVE, OBSERVE), (1, OBSERVE), (5, 5), (99, T)])
+def test_a_count_tells_the_frames_that_it_rests_on(settle: int | None, on: int, tiny, blobs) -> None:
+    """Later frames change nothing of the objects: neither their number nor their looks; at least K are needed."""
+    asked = TestTime(hypotheses=3)
+    tracker = tiny("rect-find", "template").float()
+    judged, frames = ModelTracker(tracker, asked, settle), blobs(4, T).float()
+    assert judged.count_frames(T) == on
+    found = track(tracker, frames, settle=settle, test_time=asked)
+    assert torch.equal(judged.track(frames).position.nan_to_num(), found.tracks.position.nan_to_num())
+    later = frames.clone()
+    later[:, on:] = later[:, on:].flip(-1).roll(1, 0)
+    other = track(tracker, later, settle=settle, test_time=asked)
+    assert torch.equal(found.appearance, other.appearance)
+    assert torch.equal(found.tracks.present[:, 0], other.tracks.present[:, 0])
+    data = ArrayDataset("dots", frames.numpy(), torch.rand(4, T, 2, 2).numpy())
+    evaluation = vtssi_pyro.judge(tracker, data, OBSERVE, settle=settle, test_time=asked)
+    assert evaluation == judge(judged, data, OBSERVE)
+    assert evaluation.count_frames == on
+    if settle == OBSERVE:  # the count is that of the observed frames alone
+        assert evaluation.count_accuracy == evaluation.count_accuracy_observed
+
+
+@pytest.mark.parametrize(("kind", "on"), [("air", 1), ("find", 1), ("vtssi", K)])
+def test_a_single_hypothesis_counts_on_its_own_frames(kind: str, on: int, tiny, blobs) -> None:
+    tracker = tiny(kind).float()
+    assert {ModelTracker(tracker, settle=settle).count_frames(T) for settle in (None, K, T)} == {on}
+    data = ArrayDataset("dots", blobs(4, T).float().numpy(), torch.rand(4, T, 2, 2).numpy())
+    found = judge(ModelTracker(tracker), data, OBSERVE)
+    assert (found.count_frames, found.per_frame_count) == (on, kind == "air")
+
+
+def test_who_does_not_tell_has_a_count_all_the_same() -> None:
+    found = judge(CentreOfMass(), blobs(1), OBSERVE)
+    assert (found.count_frames, found.count_accuracy) == (None, 1)
 
 
 @pytest.mark.parametrize("name", ["judge", "metrics", "mot_metrics"])

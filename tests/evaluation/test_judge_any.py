@@ -76,6 +76,8 @@ def test_who_cannot_be_judged_is_told(data: MovingDigits, tmp_path: Path) -> Non
         evaluate(5, data)
     with pytest.raises(UsageError, match="leave it out"):
         evaluate(InTheMiddle(), data, device="cpu")
+    with pytest.raises(UsageError, match=r"settle: .* decides by itself"):
+        evaluate(InTheMiddle(), data, settle=5)
     pytest.importorskip("trackeval")
     with pytest.raises(DataError, match="need boxes"):
         evaluate(InTheMiddle(), data, mot=True)

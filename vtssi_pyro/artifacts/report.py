@@ -94,8 +94,12 @@ def page(run: Run) -> str:
 
 def _figures(metrics: Mapping[str, Any], observe: int) -> str:
     """The numbers that matter most."""
+    frames = metrics.get("count_frames")
     shown = {
-        "count accuracy": _percent(metrics.get("count_accuracy")),
+        f"count accuracy, on {frames} frames" if frames else "count accuracy": _percent(
+            metrics.get("count_accuracy")
+        ),
+        f"count accuracy, on the first {observe} alone": _percent(metrics.get("count_accuracy_observed")),
         "inference error": _pixels(metrics.get("inference_error")),
         f"prediction error after {observe} frames": _pixels(metrics.get("prediction_error")),
         "sequences with a switch of identities": _percent(metrics.get("identity_switches")),

@@ -51,12 +51,22 @@ class FrameCounter(Protocol):
         ...
 
 
+@runtime_checkable
+class Counter(Protocol):
+    """A tracker that says how many frames decide its count of a sequence's objects; other trackers need not."""
+
+    def count_frames(self, length: int) -> int:
+        """Number of frames of a sequence of ``length`` frames that decide its count."""
+        ...
+
+
 class Tracked(NamedTuple):
     """The tracks that a tracker is judged by."""
 
     tracks: Tracks  # (S, T, N, 2), of all frames
     ahead: Tracks  # from the first ``observe`` frames alone, followed by the predicted frames if the tracker predicts
     per_frame_count: bool = False
+    count_frames: int | None = None  # number of frames of a sequence that decide its count, if it is known
 
 
 def judge(
@@ -107,10 +117,14 @@ def find(
     for index in torch.arange(total).split(PART):
         frames = dataset.frames(index)
         found.append(tracker.track(frames).cpu())
+        if not horizon:  # all frames are observed
+            ahead.append(found[-1])
+            continue
         observed = frames[:, :observe]
-        later = tracker.forecast(observed, horizon, 0) if horizon else None
+        later = tracker.forecast(observed, horizon, 0)
         ahead.append((tracker.track(observed) if later is None else later).cpu())
-    return Tracked(concatenated(found), concatenated(ahead), by_frame)
+    on = tracker.count_frames(dataset.length) if isinstance(tracker, Counter) else None
+    return Tracked(concatenated(found), concatenated(ahead), by_frame, on)
 
 
 def compare(dataset: Dataset, found: Tracked, observe: int = 5) -> Evaluation:
@@ -126,4 +140,5 @@ def compare(dataset: Dataset, found: Tracked, observe: int = 5) -> Evaluation:
         per_frame_count=found.per_frame_count,
         begun=found.ahead,
         frame_size=dataset.frame_size,
+        count_frames=found.count_frames,
     )

@@ -43,6 +43,8 @@ class Evaluation(Share):
     count_accuracy_observed_sem: float | None
     predictions_outside: float | None  # share of predicted positions beyond the frame's edges
     predictions_outside_by_frame: list[float | None]  # frames observe+1..T
+    count_frames: int | None  # frames of a sequence that decide its count; None if the tracker does not say
+    per_frame_count: bool  # whether each frame has a count of its own
     by_objects: dict[str, Share]  # by the true number of objects in the first frame
     by_distance: dict[str, Share]  # by the smallest distance of two objects in the observed frames, px
 
@@ -59,6 +61,7 @@ def evaluate(
     per_frame_count: bool = False,
     begun: Tracks | None = None,
     frame_size: tuple[int, int] | None = None,
+    count_frames: int | None = None,
 ) -> Evaluation:
     """Compare tracks with the truth; each kind is assigned on its own first ``observe`` frames.
 
@@ -75,6 +78,7 @@ def evaluate(
         begun: tracks from the first ``observe`` frames alone, which hold at least these; None:
             ``predicted`` or, without it, the beginning of ``inferred``.
         frame_size: (H, W), px, to tell which predictions leave the frame; None: these metrics are None.
+        count_frames: number of frames of a sequence that decided the count of ``inferred``; None: not known.
 
     Returns:
         The evaluation; standard errors are over sequences.
@@ -107,6 +111,8 @@ def evaluate(
         count_accuracy_observed_sem=_standard_error(right_at_once.double()),
         predictions_outside=_mean(outside),
         predictions_outside_by_frame=[_mean(frame) for frame in outside.unbind(1)],
+        count_frames=count_frames,
+        per_frame_count=per_frame_count,
         by_objects={name: share(chosen) for name, chosen in _by_objects(truth).items()},
         by_distance={name: share(chosen) for name, chosen in _by_distance(observed).items()},
     )

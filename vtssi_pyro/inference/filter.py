@@ -75,6 +75,20 @@ class Filter:
             return 1
         return max(self.tracker.consensus.K, self.program.finder.K, self.tracker.motion.M)
 
+    def count_frames(self, length: int, settle: int | None = None) -> int:
+        """Number of frames of a sequence of ``length`` frames that decide its count; 1 if each frame has its own.
+
+        Args:
+            length: number of frames of the sequence.
+            settle: see :meth:`init`.
+        """
+        if self.tracker.per_frame:
+            return 1
+        if self.asked.hypotheses == 1:
+            return min(length, self.tracker.consensus.K)
+        given = min(length, max(settle, self.needed)) if settle else length
+        return min(given, max(WINDOW, self.needed, settle or 0))
+
     def init(self, frames: Tensor, settle: int | None = None) -> Belief:
         """Infer the objects.
 

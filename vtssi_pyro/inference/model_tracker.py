@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from vtssi_pyro.inference.filter import forecast, track
+from vtssi_pyro.inference.filter import Filter, forecast, track
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.tracks.tracks import Tracks
@@ -17,26 +17,35 @@ class ModelTracker:
     Args:
         tracker: a trained tracker.
         test_time: the procedure at test time; None: the tracker's own.
+        settle: number of first frames that decide the objects (:meth:`Filter.init
+            <vtssi_pyro.inference.filter.Filter.init>`), such as the paper's K = 5; None: all.
     """
 
     tracker: Tracker
     test_time: TestTime | None = None
+    settle: int | None = None
 
     @property
     def per_frame_count(self) -> bool:
         """Whether each frame is a scene of its own, with its own count."""
         return self.tracker.per_frame
 
+    def count_frames(self, length: int) -> int:
+        """Number of frames of a sequence of ``length`` frames that decide its count; 1 if each frame has its own."""
+        return Filter(self.tracker, self.test_time).count_frames(length, self.settle)
+
     def track(self, frames: Tensor) -> Tracks:
         """Tracks (B, T, N, 2), px, of frames (B, T, C, H, W), every variable at its mode."""
-        return track(self.tracker, self._near(frames), test_time=self.test_time).tracks
+        near = self._near(frames)
+        return track(self.tracker, near, settle=self.settle, test_time=self.test_time).tracks
 
     def forecast(self, frames: Tensor, horizon: int, samples: int) -> Tracks | None:
         """Tracks (B, T + horizon, N, 2), px, at their modes, and samples; None without a model of motion."""
         if not self.tracker.motion.predicts:
             return None
         near = self._near(frames)
-        return forecast(self.tracker, near, horizon, samples, test_time=self.test_time).tracks
+        found = forecast(self.tracker, near, horizon, samples, settle=self.settle, test_time=self.test_time)
+        return found.tracks
 
     def _near(self, frames: Tensor) -> Tensor:
         """The frames on the tracker's device."""
