@@ -8,7 +8,7 @@ from vtssi_pyro.model.blocks.following import FollowingConfig
 from vtssi_pyro.model.blocks.mot import MOTConfig
 from vtssi_pyro.model.blocks.rect import RECTConfig
 from vtssi_pyro.model.blocks.template import TemplateConfig
-from vtssi_pyro.model.config import ModelConfig
+from vtssi_pyro.model.config import PUBLISHED, ModelConfig, TestTime
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.interfaces import Motion
 from vtssi_pyro.model.program import evolve, stacked
@@ -42,6 +42,7 @@ def small(finder: str = "learned", num_objects: int = 2) -> ModelConfig:
         consensus=RECTConfig(K=K, units=8, dense=(8, 8)),
         finder=FINDERS[finder],
         motion=MOTConfig(M=M, motion=3, units=8, heads=(8,), transition=(8, 8)),
+        test_time=PUBLISHED if finder == "learned" else TestTime(),  # the paper's has no template search
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vtssi_pyro import PUBLISHED, forecast, inspect, load, load_digits, moving_digits, track
+from vtssi_pyro import TestTime, forecast, inspect, load, load_digits, moving_digits, track
 from vtssi_pyro.data import MovingDigits, write
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.inference import filter as inference
@@ -51,7 +51,7 @@ def test_tensors_are_read_as_by_the_filter(frames: Tensor) -> None:
     same(cool, inference.forecast(tracker, frames[:, :SEEN], 3, 2, temperature=0.1))
 
 
-@pytest.mark.parametrize("procedure", [{"settle": SEEN}, {"test_time": PUBLISHED}])
+@pytest.mark.parametrize("procedure", [{"settle": SEEN}, {"test_time": TestTime()}])
 def test_the_procedure_at_test_time_is_the_callers_choice(
     procedure: dict[str, Any], frames: Tensor, tmp_path: Path
 ) -> None:
@@ -74,7 +74,7 @@ def test_a_movie_is_tracked_by_the_same_procedure(frames: Tensor) -> None:
     tracker = load(NAME)
     movie = inspect(array_movie("digits", frames[0, :, 0].numpy())).sized(tracker.picture.frame_size)
     x = movie.frames[None]
-    for procedure in ({}, {"settle": SEEN}, {"test_time": PUBLISHED}):
+    for procedure in ({}, {"settle": SEEN}, {"test_time": TestTime()}):
         found = track(tracker, movie, rendered=True, **procedure)
         expected = inference.track(tracker, x, **procedure)
         same(found, expected._replace(tracks=movie.to_source(expected.tracks)))

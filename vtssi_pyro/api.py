@@ -209,8 +209,8 @@ def track(
         settle: number of first frames of each sequence, or of the movie, that decide the objects, as in
             :class:`~vtssi_pyro.Stream`; None: all, of many some from evenly spread places. A tracker of a single
             hypothesis always uses its first K.
-        test_time: the procedure at test time, such as :data:`~vtssi_pyro.model.config.PUBLISHED`; None: the tracker's
-            own.
+        test_time: the procedure at test time, such as ``TestTime()``, which adds nothing to the model, or the paper's,
+            :data:`~vtssi_pyro.model.config.PUBLISHED`, of a tracker of its blocks; None: the tracker's own.
         out: folder for ``tracks.csv``, ``tracks.json``, ``mot/`` and ``overlay.gif``; None: no files.
         device: the device of a loaded tracker.
         checkpoint: the checkpoint of a run, ``last`` or ``best``.

@@ -55,8 +55,8 @@ class Estimate(NamedTuple):
 class Filter:
     """Infer the objects, then their positions, part by part; every variable is at its mode (App. D.2).
 
-    ``init`` and ``step`` read frames; ``ahead`` runs the prior from the last one. Under
-    :data:`~vtssi_pyro.model.config.PUBLISHED` this is the guide with draws replaced by modes, for any windows.
+    ``init`` and ``step`` read frames; ``ahead`` runs the prior from the last one. Under ``TestTime()``, and the paper's
+    :data:`~vtssi_pyro.model.config.PUBLISHED`, this is the guide with draws replaced by modes, for any windows.
 
     Args:
         tracker: a trained tracker.

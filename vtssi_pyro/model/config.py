@@ -14,7 +14,10 @@ from vtssi_pyro.model.sizes import Sizes
 
 @dataclass(frozen=True)
 class TestTime:
-    """The procedure at test time; the defaults are the paper's own procedure (App. D.2)."""
+    """The procedure at test time; by default every variable is at its mode, and nothing more is done.
+
+    :data:`PUBLISHED` is the paper's.
+    """
 
     __test__ = False  # its name looks like a test case to pytest
 
@@ -25,6 +28,9 @@ class TestTime:
     fusion: str | None = None  # rule for inference and prediction; None: as in training
 
 
+# The paper's procedure (App. D.2): every variable at its mode; prediction and inference averaged with w = 1/2; the
+# objects decided on the first K frames (5, as M, in the paper's presets); positions at centres of attention windows. It
+# has no template search, no registration and no hypotheses, so a tracker that needs one is refused.
 PUBLISHED = TestTime(fusion="average")
 
 

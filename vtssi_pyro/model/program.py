@@ -15,7 +15,7 @@ from torch import Tensor
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.model.blocks.mot import RandomWalk
 from vtssi_pyro.model.blocks.registered import Registered
-from vtssi_pyro.model.config import VARIANTS, ModelConfig, TestTime
+from vtssi_pyro.model.config import PUBLISHED, VARIANTS, ModelConfig, TestTime
 from vtssi_pyro.model.handlers import Rule, fuse, mode, propose
 from vtssi_pyro.model.interfaces import Attention, Consensus, Finder, Motion, Picture, Predict, Scene
 from vtssi_pyro.model.kinds import SLOTS
@@ -336,7 +336,15 @@ class Tracker(PyroModule):
 
         Args:
             test_time: the procedure; None: the tracker's own.
+
+        Raises:
+            UsageError: the paper's procedure is asked of a template search, which it does not have.
         """
+        if test_time == PUBLISHED and self.finder.registers:
+            raise UsageError(
+                "the paper's procedure at test time has no template search, and this tracker's finder is one: "
+                "TestTime() is the plain procedure of any tracker"
+            )
         asked = test_time or self.test_time
         program = self.program(rule=RULES[asked.fusion] if asked.fusion else self.rule)
         if asked.refine and self.finder.registers:
