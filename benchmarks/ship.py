@@ -1,6 +1,6 @@
 r"""Pack a trained run into weights that ship: judge them on its held-out sequences, write them and their card.
 
-python benchmarks/ship.py runs/vtssi-mixed-0001 moving-mnist --description "One or two digits, 50x50 pixels." \
+python benchmarks/ship.py runs/ours-mixed-0001 moving-mnist --description "One or two digits, 50x50 pixels." \
     --data "moving digits of MNIST, flavour mixed" --licence "of MNIST: ..." --machine "one GPU, 16 cores"
 """
 

@@ -6,7 +6,7 @@ from .options import POSITIVE, command, machine_options, option
 
 
 @command(
-    "vtssi-pyro calibrate runs/vtssi-linear-0001",
+    "vtssi-pyro calibrate runs/ours-linear-0001",
     "vtssi-pyro calibrate pretrained:moving-mnist test.npz --json",
 )
 @click.argument("run", type=click.Path())

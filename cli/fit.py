@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vtssi_pyro.config.variants import NAMES, OURS, PAPER
+
 from .options import (
     POSITIVE,
     PRESETS,
-    VARIANTS,
     command,
     digits_option,
     machine_options,
@@ -38,9 +39,11 @@ if TYPE_CHECKING:
              "or DATA, accordingly.")  # fmt: skip
 @option(
     "--variant",
-    type=click.Choice(VARIANTS),
+    type=click.Choice(NAMES),
+    metavar="NAME",
     section="Model",
-    help="The blocks of the model.  [default: vtssi; find-mot for paper-sqair]",
+    help=f"The blocks of the model. Of the presets quick and standard: {', '.join(OURS.names)}; of the paper's: "
+    f"{', '.join(PAPER.names)}.  [default: the preset's whole system; find-mot for paper-sqair]",
 )
 @option("--from", "source", metavar="RUN", type=click.Path(), section="Model",
         help="Start from the weights, variant and sizes of a run's folder or of pretrained:NAME; with --variant, "

@@ -7,7 +7,7 @@ import click
 from .options import command, option
 
 
-@command("vtssi-pyro info", "vtssi-pyro info runs/vtssi-linear-0001")
+@command("vtssi-pyro info", "vtssi-pyro info runs/ours-linear-0001")
 @click.argument("run", type=click.Path(), required=False)
 @option("--json", "as_json", is_flag=True, section="Output", help="Print one JSON object.")
 def info(run: str | None, as_json: bool) -> None:

@@ -8,8 +8,8 @@ from .options import command, machine_options, option
 
 
 @command(
-    "vtssi-pyro live runs/vtssi-beads-0001 pictures/ --out tracks",
-    "camera | vtssi-pyro live runs/vtssi-beads-0001 - --size 640x480 --out tracks",
+    "vtssi-pyro live runs/ours-beads-0001 pictures/ --out tracks",
+    "camera | vtssi-pyro live runs/ours-beads-0001 - --size 640x480 --out tracks",
 )
 @click.argument("run", type=click.Path())
 @click.argument("source", type=click.Path())

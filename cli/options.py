@@ -12,7 +12,6 @@ from vtssi_pyro.errors import UsageError
 from .removed import instead
 
 # The library's names are repeated here, since their import would import torch; a test compares both.
-VARIANTS = ("air", "find", "rect-find", "find-mot", "vtssi")
 PRESETS = ("quick", "standard", "paper-fast", "paper", "paper-ddpae", "paper-sqair")
 FLAVOURS = ("linear", "linear-overlap", "elliptic", "elliptic-overlap", "linear-wide", "mixed")
 DIGITS = ("embedded", "mnist")

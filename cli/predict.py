@@ -6,8 +6,8 @@ from .options import POSITIVE, command, film_option, machine_options, option
 
 
 @command(
-    "vtssi-pyro predict runs/vtssi-linear-0001 test.npz --observe 5",
-    "vtssi-pyro predict runs/vtssi-beads-0001 beads.mp4 --horizon 100 --out predictions",
+    "vtssi-pyro predict runs/ours-linear-0001 test.npz --observe 5",
+    "vtssi-pyro predict runs/ours-beads-0001 beads.mp4 --horizon 100 --out predictions",
 )
 @click.argument("arguments", nargs=-1, required=True, type=click.Path(), metavar="[RUN] DATA...")
 @option("--observe", type=POSITIVE, metavar="K", section="Prediction",

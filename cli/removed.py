@@ -7,8 +7,8 @@ _LOOKED = "say it to inspect: vtssi-pyro inspect MOVIE {} --out looked, then vts
 _LIVE = "vtssi-pyro live RUN SOURCE --out tracks"
 _ANOTHER = "vtssi-pyro inspect MOVIE --out looked, then give looked in place of MOVIE"
 _WEIGHTS = "name the file in place of RUN: RUN/checkpoints/best.pt"
-_CELLS = "name the cells: vtssi-pyro reproduce vtssi-linear-0 air-elliptic-1"
-_FINISHED = "name cells whose runs are finished, which trains nothing: vtssi-pyro reproduce vtssi-linear-0"
+_CELLS = "name the cells: vtssi-pyro reproduce ours-linear-0 air-elliptic-1"
+_FINISHED = "name cells whose runs are finished, which trains nothing: vtssi-pyro reproduce ours-linear-0"
 _DRAW = (
     "in Python: from pathlib import Path; from torch import device; from vtssi_pyro.paper.figures import draw; "
     "from vtssi_pyro.paper.reproducing import Order; "
@@ -65,7 +65,7 @@ _OWN: Mapping[str, Mapping[str, str]] = {
     "report": {"--out": "copy RUN/report.html to where you want it"},
     "info": {},
     "benchmark": {
-        "--variant": _MEASURE.format('"find-mot"', ""),
+        "--variant": _MEASURE.format('"template-search"', ""),
         "--batch": "--set train.stages.benchmark.batch=N",
         "--length": _MEASURE.format("length=N", ""),
         "--frame": _MEASURE.format("frame=N", ""),

@@ -5,7 +5,7 @@ import click
 from .options import command
 
 
-@command("vtssi-pyro report runs/vtssi-linear-0001")
+@command("vtssi-pyro report runs/ours-linear-0001")
 @click.argument("run", type=click.Path())
 def report(run: str) -> None:
     """Write one self-contained page of RUN: metrics, tracks, forecasts, curves, calibration, configuration.

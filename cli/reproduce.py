@@ -31,13 +31,15 @@ class Item(click.ParamType):
 
 @command(
     "vtssi-pyro reproduce table1",
-    "vtssi-pyro reproduce vtssi-linear-0 vtssi-linear-1 find-mot-linear-0",
+    "vtssi-pyro reproduce vtssi-mixed-0 vtssi-linear-0 ours-linear-0",
+    "vtssi-pyro reproduce table1 --preset paper-fast",
     "vtssi-pyro reproduce figure3 figure4 --preset quick --digits embedded --out trial",
     hidden=True,
 )
 @click.argument("items", nargs=-1, required=True, type=Item(), metavar="ITEM...")
-@option("--preset", type=click.Choice(PRESETS), default="standard", show_default=True, section="Training",
-        help="Preset of missing trainings; standard takes about an hour each on two cores.")  # fmt: skip
+@option("--preset", type=click.Choice(PRESETS), section="Training",
+        help="Preset of missing trainings.  [default: standard, about an hour each; paper-fast of cells with the "
+             "paper's names]")  # fmt: skip
 @option("--digits", type=click.Choice(DIGITS), default="mnist", show_default=True, section="Data",
         help="Source of the digits; the paper's is mnist, see vtssi-pyro generate.")  # fmt: skip
 @option("--sequences", type=POSITIVE, default=10_000, show_default=True, section="Table",
@@ -46,24 +48,25 @@ class Item(click.ParamType):
         help="Folder for runs, cells, tables and figures.")  # fmt: skip
 @machine_options
 def reproduce(
-    items: tuple[str, ...], preset: str, digits: str, sequences: int, out: str, device: str,
+    items: tuple[str, ...], preset: str | None, digits: str, sequences: int, out: str, device: str,
     threads: int | None,
 ) -> None:  # fmt: skip
     """Make the paper's tables and figures, and their missing trainings.
 
-    ITEM is table1, or a cell of it, VARIANT-FLAVOUR-SEED as in vtssi-linear-0, or the four cells of one training on all
-    flavours, as in vtssi-mixed-0; figure3, figure4, figure10, figure11,
-    figure12, figure13 or figure14.
+    ITEM is table1, all cells of the preset; or a cell, VARIANT-FLAVOUR-SEED as in ours-linear-0, or the four cells of
+    one training on all flavours, as in vtssi-mixed-0; figure3, figure4, figure10, figure11, figure12, figure13 or
+    figure14. The paper's names (find, rect-find, find-mot, vtssi) are of its own blocks, presets paper-fast and paper;
+    those of this package's blocks are of standard and quick.
 
-    Missing runs are trained in DIR/runs, interrupted ones are continued, and finished ones are used as they are. Each
-    finished cell is written to DIR/cells, and DIR/table1.md and table1.json show all finished cells beside the paper's
-    numbers. The whole table takes 20 trainings. Figures are written to DIR/figures, and show sequences chosen by the
-    truth alone. vtssi-without-mot is judged from vtssi's run. Exit codes are those of vtssi-pyro --help. The same
-    command continues after an interruption.
+    As in the paper, the first five frames decide what the objects are. Missing runs are trained in DIR/runs,
+    interrupted ones are continued, and finished ones are used as they are. Each finished cell is written to DIR/cells,
+    and DIR/table1.md and table1.json show all finished cells beside the paper's numbers. The whole table takes 20
+    trainings of a preset. Figures are written to DIR/figures, and show sequences chosen by the truth alone. Cells
+    without motion (vtssi-without-mot) are judged from the whole's run. Exit codes are those of vtssi-pyro --help. The
+    same command continues after an interruption.
     """
     from vtssi_pyro.paper import figures as paper_figures
     from vtssi_pyro.paper import table1
-    from vtssi_pyro.paper.cells import Key
     from vtssi_pyro.paper.reproducing import Order, refuse_company
     from vtssi_pyro.system.atomic import writable_folder
     from vtssi_pyro.system.machine import available_device, prepare
@@ -73,13 +76,11 @@ def reproduce(
     refuse_company()
     where = available_device(device)
     prepare(threads)
-    order = Order(preset, digits, writable_folder(out), where, threads, True, reporter())
-    keys = [key for item in items if (found := cell(item)) for key in Key.judged(*found)]
-    if "table1" in items:
-        keys += table1.keys(MODELS, FLAVOURS, SEEDS)
-    if keys:
-        for path in table1.make(order, list(dict.fromkeys(keys)), sequences):
-            click.echo(path)
+    wanted = table1.wanted(items, preset, SEEDS)
+    order = Order(preset or "standard", digits, writable_folder(out), where, threads, True, reporter())
+    paths = [table1.make(order._replace(preset=name), keys, sequences) for name, keys in wanted.items()]
+    for path in paths[-1] if paths else []:  # of all presets
+        click.echo(path)
     for item in dict.fromkeys(items):
         if item in paper_figures.FIGURES:
             click.echo(paper_figures.draw(item, order, SEEDS[0]))

@@ -7,7 +7,7 @@ from .options import command, film_option, machine_options, option
 
 @command(
     "vtssi-pyro track pretrained:moving-mnist test.npz",
-    "vtssi-pyro track runs/vtssi-beads-0001 beads.mp4 --mp4",
+    "vtssi-pyro track runs/ours-beads-0001 beads.mp4 --mp4",
     "vtssi-pyro track monday.mp4 tuesday.mp4 --out tracks",
 )
 @click.argument("arguments", nargs=-1, required=True, type=click.Path(), metavar="[RUN] DATA...")

@@ -8,7 +8,8 @@ import torch
 from small_model import FINDERS, SIDE, small
 from torch import Tensor
 
-from vtssi_pyro.model.config import VARIANTS, ModelConfig
+from vtssi_pyro.config.variants import PAPER
+from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.program import Tracker, build
 
 
@@ -27,7 +28,7 @@ def _fresh() -> Iterator[None]:
     pyro.clear_param_store()
 
 
-@pytest.fixture(params=VARIANTS)
+@pytest.fixture(params=PAPER.names)
 def variant(request: pytest.FixtureRequest) -> str:
     return request.param
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from small_model import FINDERS, small
+from small_model import small
 from torch import Tensor
 
 from vtssi_pyro import benchmark
@@ -24,11 +24,10 @@ CPU = torch.device("cpu")
 FRAME = 32  # pixels: embedded digits need more than the small trackers' 20
 
 
-def tiny_workload(variant: str = "vtssi", preset: str = "standard", **sizes: int) -> Config:
+def tiny_workload(variant: str = "vtssi", preset: str = "paper", **sizes: int) -> Config:
     """A workload with networks as small as their convolutions allow."""
     config = benchmark.workload(variant, preset, **{"batch": 2, "length": 4, "sequences": 4, **sizes})
-    kinds = {type(finder): name for name, finder in FINDERS.items()}
-    model = small(kinds.get(type(config.model.finder), "learned"), config.model.num_objects)
+    model = small(num_objects=config.model.num_objects)
     return replace(config, model=VARIANTS[variant](replace(model, frame_size=FRAME)))
 
 
@@ -56,7 +55,7 @@ def test_every_variant_is_measured(variant: str) -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_has_a_workload(preset: str) -> None:
-    config = benchmark.workload("vtssi", preset, batch=3, length=7, objects=3, sequences=5)
+    config = benchmark.workload(None, preset, batch=3, length=7, objects=3, sequences=5)
     check(config, benchmark.digits(config, 5, 7))
     assert config.model.frame_size == (64 if preset == "paper-ddpae" else 50)
     assert config.train.locate(10**9)[0].objective == "full"
@@ -80,7 +79,7 @@ def test_all_blocks_are_trained_on_the_batch_asked_for() -> None:
 def test_another_frame_scales_the_template() -> None:
     model = benchmark.workload(frame=100).model
     assert (model.frame_size, build(model).finder.kernel_side) == (100, 31)
-    standard = PRESETS["standard"]("vtssi").model
+    standard = PRESETS["standard"]("ours").model
     assert benchmark.workload().model == benchmark.workload(frame=50).model == standard
 
 

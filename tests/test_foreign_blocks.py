@@ -19,14 +19,14 @@ from vtssi_pyro.model.blocks.air import AdditiveConfig, AdditivePicture, Counted
 from vtssi_pyro.model.blocks.find import FinderBase
 from vtssi_pyro.model.blocks.mot import StateSpace
 from vtssi_pyro.model.blocks.template import TemplateConfig
-from vtssi_pyro.model.config import ModelConfig, TestTime
+from vtssi_pyro.model.config import OUR_SYSTEM, ModelConfig, TestTime
 from vtssi_pyro.model.interfaces import Picture, Predict, Sight
 from vtssi_pyro.model.kinds import SLOTS
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops.peaks import peaks
 from vtssi_pyro.train import batches
 from vtssi_pyro.train.config import Config
-from vtssi_pyro.train.presets import FAST, PRESETS
+from vtssi_pyro.train.presets import PRESETS
 from vtssi_pyro.types import Detections, Objects, Plates, Pose, Site, State
 
 pytestmark = pytest.mark.slow
@@ -281,12 +281,12 @@ STEPS = {"objects": 4, "search": 3, "motion": 4, "joint": 2}
 
 
 PLAIN = SMALL.test_time  # the extras of test time are off, or as recipes have them
-EAGER = replace(FAST.test_time, settled=3)
+EAGER = replace(OUR_SYSTEM.model.test_time, settled=3)
 
 
 def recipe(model: ModelConfig) -> Config:
     """The quick recipe, in a few steps, for another model."""
-    config = PRESETS["quick"]("vtssi")
+    config = PRESETS["quick"]("ours")
     refined = model.test_time.refine > 0
     stages = tuple(
         replace(stage, steps=STEPS[stage.name], batch=4, cache=8, refined=stage.refined and refined)

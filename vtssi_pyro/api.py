@@ -116,8 +116,8 @@ def fit(
     Args:
         data: the training data: a flavour of moving digits, sequences, or one movie, which is inspected and prepared
             first; None: the preset's digits. The last tenth of sequences and movies is held out for evaluation.
-        tracker: a variant's name, a configuration, or a run or the name of weights to start from; None: the preset's
-            own variant, ``find-mot`` for ``paper-sqair``, else ``vtssi``.
+        tracker: the name of one of the preset's variants, a configuration, or a run or the name of weights to start
+            from; None: the preset's whole system, of ``paper-sqair`` the ``find-mot`` of the paper's comparison.
         start: a trained tracker, from which blocks that are alike in both take their weights: all variants may share
             one AIR. None: blocks start afresh, or as ``tracker`` has them.
         preset: the recipe, the budget, and the sizes of a new model; a whole configuration has its own.

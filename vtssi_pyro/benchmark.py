@@ -18,8 +18,8 @@ from vtssi_pyro.config.schedules import Constant
 from vtssi_pyro.data import MovingDigits, load_digits, moving_digits
 from vtssi_pyro.inference import filter as predict
 from vtssi_pyro.model.program import Tracker, build
-from vtssi_pyro.train.config import Config
-from vtssi_pyro.train.presets import PRESETS, default_variant
+from vtssi_pyro.train.config import Config, renamed
+from vtssi_pyro.train.presets import PRESETS
 from vtssi_pyro.train.recipe import Stage
 from vtssi_pyro.train.trainer import Trainer
 from vtssi_pyro.train.training import check
@@ -46,7 +46,7 @@ def workload(
     """Configure a preset's model and a recipe of one stage: the full ELBO, every block trained.
 
     Args:
-        variant: key of VARIANTS; None: the preset's own.
+        variant: one of the preset's; None: its default.
         preset: key of PRESETS.
         batch: sequences of a training step.
         length: frames of a sequence.
@@ -57,7 +57,7 @@ def workload(
     Returns:
         The configuration.
     """
-    config = PRESETS[preset](variant or default_variant(preset))
+    config = PRESETS[preset](variant)
     model, last = config.model, config.train.stages[-1]
     model = replace(model, frame_size=frame or model.frame_size, num_objects=objects)
     stage = Stage("benchmark", sys.maxsize, batch=batch, length=Constant(length), analytic=last.analytic)
@@ -82,7 +82,7 @@ def trainer(config: Config, device: torch.device) -> Trainer:
         UsageError: the configuration cannot be trained.
         DataError: the sequences are too short for the variant.
     """
-    data = digits(config, config.data.sequences, config.data.length)
+    data, config = digits(config, config.data.sequences, config.data.length), renamed(config)
     check(config, data)
     return Trainer(build(config.model).to(device), config, data.to(device), device)
 
@@ -114,7 +114,7 @@ def measure(config: Config, device: torch.device, repeats: int = 10) -> dict[str
         DataError: the sequences are too short for the variant.
     """
     found: dict[str, Any] = {
-        "variant": config.variant,
+        "variant": renamed(config).variant,
         "preset": config.preset,
         "batch": config.train.stages[0].batch,
         "length": config.data.length,

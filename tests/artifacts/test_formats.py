@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from vtssi_pyro.artifacts.formats import upgraded_recipe, upgraded_weights
+from vtssi_pyro.artifacts.formats import FORMAT, upgraded_recipe, upgraded_weights
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import from_dict, to_dict
+from vtssi_pyro.config.variants import CUSTOM, OURS, PAPER, ablation_of
 from vtssi_pyro.errors import CheckpointError
 from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.inference.filter import track
@@ -23,15 +24,26 @@ from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.presets import PRESETS
 
-# configurations, and names and shapes of weights, as the last version with format 1 wrote them
+# configurations, and names and shapes of weights, as the last version with format 1 wrote them; configurations alone
+# of format 2
 OLD: dict[str, Any] = json.loads(Path(__file__).with_name("format1.json").read_text())
+OLD_NAMES: dict[str, Any] = json.loads(Path(__file__).with_name("format2.json").read_text())
 KINDS = pytest.mark.parametrize("kind", OLD)
+
+
+def name_of(kind: str) -> str:
+    """The name that a variant of a preset has now."""
+    preset, variant = kind.split("/")
+    if preset == "changed" or kind == "movie/rect-find":  # blocks of both families; no RECT
+        return CUSTOM
+    return (PAPER if preset.startswith("paper") else OURS).name(ablation_of(variant))
 
 
 @KINDS
 def test_a_recipe_is_that_of_its_preset(kind: str) -> None:
-    preset, variant = kind.split("/")
-    config = from_dict(upgraded_recipe(OLD[kind]["config"]), Config)
+    preset, _ = kind.split("/")
+    config = from_dict(upgraded_recipe(OLD[kind]["config"], 1), Config)
+    assert config.variant == name_of(kind)
     if preset == "movie":
         model = config.model
         assert (model.num_objects, model.frame_size, model.motion.inertia) == (3, 144, True)
@@ -40,7 +52,19 @@ def test_a_recipe_is_that_of_its_preset(kind: str) -> None:
         ]  # fmt: skip
         assert [stage.name for stage in config.train.stages if stage.refined] == ["motion", "joint"]
     else:
-        assert config == as_before(PRESETS[preset](variant))
+        assert config == as_before(PRESETS[preset](name_of(kind)))
+
+
+@pytest.mark.parametrize("kind", OLD_NAMES)
+def test_a_variant_is_named_by_its_blocks(kind: str) -> None:
+    """And nothing else of a configuration of format 2 changes."""
+    old = OLD_NAMES[kind]
+    new = upgraded_recipe(old, 2)
+    assert new == {**old, "variant": name_of(kind)}
+    assert to_dict(from_dict(new, Config)) == upgraded_recipe(new, FORMAT)
+    preset, _ = kind.split("/")
+    if preset in PRESETS:
+        assert from_dict(new, Config) == PRESETS[preset](name_of(kind))
 
 
 def as_before(config: Config) -> Config:
@@ -60,7 +84,7 @@ def as_before(config: Config) -> Config:
 
 @KINDS
 def test_weights_find_their_places(kind: str) -> None:
-    config = from_dict(upgraded_recipe(OLD[kind]["config"]), Config)
+    config = from_dict(upgraded_recipe(OLD[kind]["config"], 1), Config)
     new = {name: list(value.shape) for name, value in build(config.model).state_dict().items()}
     assert upgraded_weights(OLD[kind]["weights"]) == new
     assert upgraded_weights(new) == new
@@ -68,7 +92,7 @@ def test_weights_find_their_places(kind: str) -> None:
 
 def test_a_recipe_survives_its_file() -> None:
     for kind in OLD:
-        config = from_dict(upgraded_recipe(OLD[kind]["config"]), Config)
+        config = from_dict(upgraded_recipe(OLD[kind]["config"], 1), Config)
         assert from_dict(json.loads(json.dumps(to_dict(config))), Config) == config
 
 
@@ -85,7 +109,7 @@ def test_an_old_run_tracks_with_its_calibration(tmp_path: Path) -> None:
 
     run = Run(tmp_path)
     tracker = run.tracker()
-    assert run.config == as_before(PRESETS["quick"]("vtssi"))
+    assert run.config == as_before(PRESETS["quick"]("ours"))
     assert torch.equal(tracker.picture.decoder.body[-1].bias, weights["air.decoder.body.4.bias"])
     assert track(tracker, torch.rand(1, 6, 50, 50)).tracks.present.shape == (1, 6, 2)
     found = run.calibration
@@ -98,10 +122,10 @@ def test_a_block_that_is_no_more_is_named(tmp_path: Path) -> None:
     old = json.loads(json.dumps(OLD["paper/vtssi"]["config"]))
     old["model"]["mot"]["differences"] = 1
     with pytest.raises(CheckpointError, match="differences"):
-        upgraded_recipe(old)
+        upgraded_recipe(old, 1)
 
 
 def test_a_format_of_the_future_is_refused(tmp_path: Path) -> None:
-    write_json(tmp_path / "config.json", {"format": 3, "config": {}})
-    with pytest.raises(CheckpointError, match="format 3"):
+    write_json(tmp_path / "config.json", {"format": FORMAT + 1, "config": {}})
+    with pytest.raises(CheckpointError, match=f"format {FORMAT + 1}"):
         _ = Run(tmp_path).config

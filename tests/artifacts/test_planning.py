@@ -14,6 +14,7 @@ from vtssi_pyro import Config, Hints, Run, Silent, api, fit, info, load, resume,
 from vtssi_pyro.artifacts.planning import Plan, planned
 from vtssi_pyro.artifacts.shipped import Pretrained
 from vtssi_pyro.benchmark import workload
+from vtssi_pyro.config.variants import ablation_of
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.model.config import VARIANTS, ModelConfig
 from vtssi_pyro.model.program import build
@@ -40,7 +41,8 @@ def test_the_recipe_is_of_the_variant_whose_null_objects_a_model_has(
     variant: str, preset: str, learned: Tensor
 ) -> None:
     model = VARIANTS[variant](replace(small(), frame_size=SIDE))
-    expected = [stage.name for stage in PRESETS[preset](variant).train.stages]
+    own = PRESETS[preset].system.family.name(ablation_of(variant))
+    expected = [stage.name for stage in PRESETS[preset](own).train.stages]
     for tracker in (model, build(model)):
         config = plan(learned, tracker, preset).config
         assert (config.variant, config.model) == (variant, model)
@@ -49,7 +51,7 @@ def test_the_recipe_is_of_the_variant_whose_null_objects_a_model_has(
 
 def test_every_variant_is_fitted_from_its_model(variant: str, learned: Tensor, tmp_path: Path) -> None:
     model = VARIANTS[variant](replace(small(), frame_size=SIDE))
-    stages = PRESETS["quick"](variant).train.stages
+    stages = PRESETS["quick"].for_model(model).train.stages
     changes = [f"train.stages.{stage.name}.{key}" for stage in stages for key in ("steps=1", "batch=2")]
     fitted = fit(learned, model, changes=[*changes, "calibration=0"], run=tmp_path / "run", device="cpu")
     assert fitted.run.config.variant == variant
@@ -64,9 +66,25 @@ def test_a_built_variant_is_planned_as_it_is(kind: str, blobs: Callable[..., Ten
 
 def test_a_preset_has_its_own_variant(blobs: Callable[..., Tensor]) -> None:
     frames = blobs(num_sequences=12, length=10, side=50).float()
-    for preset, variant in (("paper-sqair", "find-mot"), ("paper", "vtssi"), ("quick", "vtssi")):
+    for preset, variant in (("paper-sqair", "find-mot"), ("paper", "vtssi"), ("quick", "ours")):
         assert plan(frames, preset=preset).config.variant == workload(preset=preset).variant == variant
     assert plan(frames, "vtssi", "paper-sqair").config.variant == "vtssi"
+    with pytest.raises(UsageError, match="take --preset paper-fast, or --variant ours"):
+        plan(frames, "vtssi")
+
+
+def test_other_blocks_have_another_name(blobs: Callable[..., Tensor]) -> None:
+    frames = blobs(num_sequences=12, length=10, side=50).float()
+    for preset, change, name in (
+        ("paper", "model.finder=template", "custom"),
+        ("paper", "model.num_objects=3", "vtssi"),
+        ("quick", "model.motion=mot", "custom"),
+        ("quick", "model.finder.rounds=0", "ours"),
+    ):
+        changed = planned(
+            frames, None, preset, Hints(), None, {change: change}, None, CPU, ALONE, Silent()
+        ).config
+        assert (changed.variant, changed.preset) == (name, preset)
 
 
 def test_a_run_goes_on_with_its_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

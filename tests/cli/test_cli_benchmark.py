@@ -31,14 +31,17 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_object() -> None:
     found = json.loads(call("benchmark", "--json", *FAST, "--set", "model.num_objects=3").stdout)
     assert set(found) == KEYS
-    asked = {"variant": "vtssi", "preset": "standard", "batch": 1, "length": 2, "frame": 32, "objects": 3}
+    asked = {"variant": "ours", "preset": "standard", "batch": 1, "length": 2, "frame": 32, "objects": 3}
     asked |= {"device": "cpu", "threads": 1, "torch": torch.__version__, "repeats": 10}
     assert asked.items() <= found.items()
 
 
 def test_a_table() -> None:
     lines = call("benchmark", *FAST, "--set", "model.motion=random-walk").stdout.splitlines()
-    assert lines[0] == "vtssi, preset standard: batch 1, 2 frames of 32x32 px, at most 2 objects"
+    assert (
+        lines[0]
+        == "count-rect-template-search, preset standard: batch 1, 2 frames of 32x32 px, at most 2 objects"
+    )
     assert lines[1].startswith("cpu, 1 thread, ")
     rows = {line.split("  ")[0]: line for line in lines[3:]}
     assert rows["sampled futures"].split()[-2:] == ["-", "frames/s"]

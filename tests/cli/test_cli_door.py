@@ -97,7 +97,7 @@ def test_sequences_to_judge_by_may_be_given(place: Path) -> None:
 
 
 def test_a_configuration_is_a_recipe(place: Path, fitted: Fitted) -> None:
-    config = override(PRESETS["quick"]("vtssi"), CHANGES)
+    config = override(PRESETS["quick"]("ours"), CHANGES)
     assert equal(weights(fit(place / "data.npz", config, device="cpu")), weights(fitted))
     assert KEYS["observe"] == config.observe
 

@@ -75,8 +75,10 @@ def test_what_does_not_fit_together(tmp_path: Path) -> None:
     line = refused(3, "fit", data, *ON_FILE, "--set", "model.frame_size=40", "--out", tmp_path / "run")
     assert "32x32" in line
     assert "40x40" in line
-    line = refused(2, "fit", data, *on_file("find"), "--variant", "find", "--out", tmp_path / "run")
-    assert "train.stages.motion: variant find has nothing to train in motion" in line
+    line = refused(
+        2, "fit", data, *on_file("template-search"), "--variant", "template-search", "--out", tmp_path / "run"
+    )
+    assert "train.stages.motion: variant template-search has nothing to train in motion" in line
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,7 @@ def test_resume_refuses_what_contradicts(run: Run) -> None:
     args = ("--preset", "paper", "--set", "seed=5", "--set", "observe=3", "--set", "observe=2")
     line = refused(2, "fit", "elliptic", "--out", run.folder, "--resume", *args)
     assert "DATA elliptic, --preset, --set seed=5, --set observe=2;" in line
-    same = ("--set", "seed=0", "--variant", "vtssi", "--threads", "2", "--device", "cpu")
+    same = ("--set", "seed=0", "--variant", "ours", "--threads", "2", "--device", "cpu")
     assert (
         "finished already"
         in call("fit", run.config.data.source, "--out", run.folder, "--resume", *same).stderr
@@ -133,7 +135,7 @@ def test_numbered_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     blobs(tmp_path / "my blobs.npz")
     for number in (1, 2):
         call("fit", "my blobs.npz", *ON_FILE, "--set", "train.budget=0.1")
-        assert (tmp_path / "runs" / f"vtssi-my_blobs-000{number}" / "summary.json").exists()
+        assert (tmp_path / "runs" / f"ours-my_blobs-000{number}" / "summary.json").exists()
 
 
 class Hostile:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -99,9 +100,28 @@ def test_evaluate(place: Path) -> None:
     assert issue <= metrics.keys()
     assert metrics == judge(load(place / "run"), open_frames(place / "data.npz"), 4).as_dict()
     assert len(metrics["prediction_error_by_frame"]) == 4
+    assert metrics["count_frames"] == 8
     table = call("evaluate", place / "run", place / "data.npz").stdout
     assert "frames 4 to 8 after observing 3" in table  # the run's own number of frames
+    assert re.search(
+        r"^count accuracy +[\d.]+ % on all 8 frames, [\d.]+ % on the first 3 ", table, re.MULTILINE
+    )
     assert [line.split()[0] for line in table.splitlines()[-8:]] == [str(t) for t in range(1, 9)]
+
+
+def test_evaluate_settles(place: Path) -> None:
+    """The first frames decide the objects; the registration of this run needs five."""
+    args = ("evaluate", place / "run", place / "data.npz")
+    metrics = json.loads(call(*args, "--json", "--settle", 6).stdout)
+    data = open_frames(place / "data.npz")
+    assert metrics == judge(load(place / "run"), data, 3, settle=6).as_dict()
+    assert metrics["count_frames"] == 6
+    assert "% on 6 of 8 frames, " in call(*args, "--settle", 6).stdout
+    assert "% on the first 5 frames  (" in call(*args, "--settle", 2, "--observe", 5).stdout
+    call("track", *args[1:], "--out", place / "settled")
+    assert "decides by itself" in refused(
+        2, "evaluate", place / "settled" / "tracks.csv", args[2], "--settle", 5
+    )
 
 
 def test_evaluate_boxes(place: Path, tmp_path: Path) -> None:
@@ -373,8 +393,10 @@ def test_fit_on_frames_alone(tmp_path: Path) -> None:
     """Without positions there are no metrics, but pictures; without MOT no prediction."""
     random = np.random.default_rng(0)
     np.save(tmp_path / "frames.npy", random.integers(0, 255, (4, 5, 33, 33), np.uint8))
-    keys = ["--variant", "find", *sets(train__stages=STAGES[:2], train__budget=0.2)]
-    result = call("fit", tmp_path / "frames.npy", *on_file("find")[2:], *keys, "--out", tmp_path / "run")
+    keys = ["--variant", "template-search", *sets(train__stages=STAGES[:2], train__budget=0.2)]
+    result = call(
+        "fit", tmp_path / "frames.npy", *on_file("template-search")[2:], *keys, "--out", tmp_path / "run"
+    )
     assert "no metrics" in result.stdout
     assert "held_out.gif" in result.stdout
     assert "evaluate" not in result.stderr

@@ -20,7 +20,7 @@ from vtssi_pyro.train.trainer import Trainer
 pytestmark = pytest.mark.slow
 
 RECIPE = sets(train__stages=STAGES, train__save_every=4, train__log_every=5, train__evaluate_every=10)
-FIND = ["--variant", "find", *on_file("find"), *RECIPE, *sets(train__stages=STAGES[:2])]
+FIND = ["--variant", "template-search", *on_file("template-search"), *RECIPE, *sets(train__stages=STAGES[:2])]
 HERE = ["--threads", "1", "--device", "cpu"]
 
 
@@ -115,7 +115,7 @@ def test_from_what_ships(place: Path, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_another_variant_starts_from_the_blocks_that_are_alike(place: Path, tmp_path: Path) -> None:
-    """FIND's program has a random walk and looks at one frame: motion and consensus are of no use to it."""
+    """Its program has a random walk and looks at one frame: motion and consensus are of no use to it."""
     run = Run(tmp_path / "run")
     with pytest.MonkeyPatch.context() as patch:
         first = kill_at(0, patch)
@@ -127,8 +127,8 @@ def test_another_variant_starts_from_the_blocks_that_are_alike(place: Path, tmp_
     assert "scene, attention, picture, finder; the other blocks start afresh" in told.output
     kept = checkpoint.load(run.checkpoint("start"))["trained"]
     assert same(kept, first[0])
-    assert run.config.variant == "find"
-    call("fit", "--out", run.folder, "--resume", "--from", place / "source", "--variant", "find")
+    assert run.config.variant == "template-search"
+    call("fit", "--out", run.folder, "--resume", "--from", place / "source", "--variant", "template-search")
 
 
 def test_blocks_of_other_sizes_start_afresh(place: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from vtssi_pyro.cli import options, removed
 from vtssi_pyro.cli.main import COMMANDS, main
 
 import vtssi_pyro
+from vtssi_pyro.config.variants import NAMES
 from vtssi_pyro.data import FLAVOURS, SOURCES
 from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.movies import background, inspection
@@ -49,7 +50,7 @@ def test_help_answers_in_under_half_a_second(args: list[str]) -> None:
 
 
 def test_choices_are_the_librarys() -> None:
-    assert options.VARIANTS == tuple(VARIANTS)
+    assert tuple(VARIANTS) == NAMES
     assert options.PRESETS == tuple(PRESETS)
     assert options.FLAVOURS == tuple(FLAVOURS)
     assert options.DIGITS == tuple(SOURCES)

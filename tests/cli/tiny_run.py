@@ -50,9 +50,9 @@ KEYS = {
 # By variant, the slots whose block has none of these sizes.
 _BARE = {
     "air": ("consensus", "finder", "motion"),
-    "find": ("consensus", "motion"),
-    "rect-find": ("motion",),
-    "find-mot": ("consensus",),
+    "template-search": ("consensus", "motion"),
+    "count-rect-template-search": ("motion",),
+    "template-search-residual-mot": ("consensus",),
 }
 _DATA = {"data.sequences": 12, "data.validation_sequences": 4, "data.test_sequences": 6, "data.length": 8}
 
@@ -81,7 +81,7 @@ def keys_of(variant: str) -> dict[str, object]:
     return {key: value for key, value in KEYS.items() if not any(f".{slot}." in key for slot in bare)}
 
 
-def on_file(variant: str = "vtssi") -> list[str]:
+def on_file(variant: str = "ours") -> list[str]:
     """Options that make a fit tiny."""
     return [*sets(**keys_of(variant)), "--threads", "1", "--device", "cpu"]
 

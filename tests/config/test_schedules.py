@@ -6,7 +6,7 @@ import math
 import pytest
 
 from vtssi_pyro.config.schedules import SCHEDULES, Constant, Cosine, Linear, Schedule, Staircase
-from vtssi_pyro.model.config import VARIANTS
+from vtssi_pyro.config.variants import Ablation
 from vtssi_pyro.train.presets import PRESETS
 from vtssi_pyro.train.recipe import Stage, TrainConfig
 from vtssi_pyro.types import Anneal
@@ -75,7 +75,7 @@ def test_the_learning_rate_reaches_its_floor_at_637_thousand_steps() -> None:
 def test_the_papers_other_numbers() -> None:
     """Batch, optimiser, clip, steps; the fusion weights of the two comparisons; sampled KL terms."""
     for preset in ("paper", "paper-ddpae", "paper-sqair"):
-        train = PRESETS[preset]("vtssi").train
+        train = PRESETS[preset]().train
         (stage,) = train.stages
         assert (stage.batch, stage.steps, train.beta1, train.clip, train.budget) == (
             64,
@@ -92,9 +92,10 @@ def test_the_papers_other_numbers() -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_annealed_values_stay_in_range(preset: str, variant: str) -> None:
+@pytest.mark.parametrize("ablation", Ablation)
+def test_annealed_values_stay_in_range(preset: str, ablation: Ablation) -> None:
     """Weights and flatness in [0, 1], lengths of at least one frame, rates above 0, through every stage."""
+    variant = PRESETS[preset].system.family.name(ablation)
     for stage in PRESETS[preset](variant).train.stages:
         for step in range(0, stage.steps, max(1, stage.steps // 97)):
             anneal = stage.anneal(step)

@@ -2,9 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 from small_model import FINDERS, positions
 
+from vtssi_pyro.config.variants import PAPER
+from vtssi_pyro.errors import UsageError
 from vtssi_pyro.inference.filter import track
 from vtssi_pyro.model.blocks.mot import MOTConfig
 from vtssi_pyro.model.config import PUBLISHED, ModelConfig, TestTime
@@ -12,12 +15,13 @@ from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.ops.gaussian import average
 from vtssi_pyro.ops.spatial import to_pixels
 from vtssi_pyro.train.presets import PRESETS
+from vtssi_pyro.types import Anneal
 
 
-def eager(config: ModelConfig) -> ModelConfig:
+def eager(config: ModelConfig, finder: str) -> ModelConfig:
     return replace(
         config,
-        finder=FINDERS["template"],
+        finder=FINDERS[finder],
         fusion="product",
         test_time=TestTime(hypotheses=3, refine=2, tight=True),
     )
@@ -26,8 +30,8 @@ def eager(config: ModelConfig) -> ModelConfig:
 def test_the_published_procedure_is_that_of_a_tracker_built_without_more(
     tiny, blobs, config: ModelConfig
 ) -> None:
-    frames, tracker = blobs(2, 8), tiny(config=eager(config))
-    plain = tiny(config=replace(config, finder=FINDERS["template"], test_time=TestTime()))
+    frames, tracker = blobs(2, 8), tiny(config=eager(config, "learned"))
+    plain = tiny(config=config)
     plain.load_state_dict(tracker.state_dict())
     found = track(tracker, frames, test_time=PUBLISHED)
     torch.testing.assert_close(found.tracks.position, track(plain, frames).tracks.position, equal_nan=True)
@@ -35,6 +39,28 @@ def test_the_published_procedure_is_that_of_a_tracker_built_without_more(
     assert not torch.allclose(more.tracks.position, found.tracks.position, equal_nan=True)
     asked = tracker.test_time
     assert (tracker.rule is average, asked.tight, asked.refine) == (False, True, 2)
+
+
+def test_the_published_procedure_has_no_template_search(tiny, blobs, config: ModelConfig) -> None:
+    """The plain procedure of such a tracker has another name."""
+    tracker, frames = tiny(config=eager(config, "template")), blobs(2, 8)
+    with pytest.raises(UsageError, match=r"no template search, .* TestTime\(\) is the plain procedure"):
+        track(tracker, frames, test_time=PUBLISHED)
+    plain = tiny(config=replace(eager(config, "template"), test_time=TestTime()))
+    plain.load_state_dict(tracker.state_dict())
+    found, expected = track(tracker, frames, test_time=TestTime()), track(plain, frames)
+    torch.testing.assert_close(found.tracks.position, expected.tracks.position, equal_nan=True)
+
+
+def test_the_published_procedure_is_one_value() -> None:
+    """Of every variant of the paper's presets, with K = M = 5 and w = 1/2."""
+    for name in PAPER.names:
+        model = PRESETS["paper-fast"](name).model
+        assert model.test_time == PUBLISHED == PRESETS["paper"](name).model.test_time
+    assert (PUBLISHED.hypotheses, PUBLISHED.refine, PUBLISHED.tight) == (1, 0, False)
+    assert (PUBLISHED.fusion, Anneal().fuse_low, Anneal().fuse_high) == ("average", 0.5, 0.5)
+    whole = PRESETS["paper-fast"]().model
+    assert (whole.consensus.K, whole.motion.M) == (5, 5)
 
 
 def test_untight_tracks_are_the_centres_of_attention_windows(tiny, blobs, config: ModelConfig) -> None:

@@ -8,14 +8,18 @@ import torch
 from small_model import FINDERS
 from torch import Tensor
 
+from vtssi_pyro.config.variants import PAPER
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.inference import filter as filtering
 from vtssi_pyro.inference.filter import Estimate, Stream, forecast, joined, track
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
-from vtssi_pyro.model.config import VARIANTS, ModelConfig, TestTime
+from vtssi_pyro.model.config import ModelConfig, TestTime
 
 BLOCKS = [
-    (variant, finder) for variant in VARIANTS for finder in FINDERS if variant != "air" or finder == "learned"
+    (variant, finder)
+    for variant in PAPER.names
+    for finder in FINDERS
+    if variant != "air" or finder == "learned"
 ]
 TRACKERS = pytest.mark.parametrize(("variant", "finder"), BLOCKS)
 

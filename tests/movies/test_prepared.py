@@ -51,7 +51,7 @@ def test_scenes_are_what_they_say(kind: str) -> None:
 
 
 def test_the_model_suits_the_movie(movie: PreparedMovie) -> None:
-    config = suited(quick("vtssi"), movie)
+    config = suited(quick("ours"), movie)
     side = movie.frames.shape[-1]
     assert side == model_side(movie.found) == config.model.frame_size == 64
     assert config.model.num_objects == 2
@@ -61,7 +61,7 @@ def test_the_model_suits_the_movie(movie: PreparedMovie) -> None:
     assert config.model.motion.inertia, "one movie is too little to learn from that objects go on"
     tracker = build(config.model)
     assert not any("locator" in name for name, _ in tracker.named_parameters()), "spots need no networks"
-    more = suited(quick("vtssi"), replace(movie, found=replace(movie.found, objects=8)))
+    more = suited(quick("ours"), replace(movie, found=replace(movie.found, objects=8)))
     for before, after in zip(config.train.stages, more.train.stages, strict=True):
         assert after.batch <= before.batch, "more objects, smaller batches"
         assert after.cache <= before.cache, "and no more paths to find"
@@ -84,7 +84,7 @@ class Paced:
 
 def test_a_foreign_motion_suits_the_movie(movie: PreparedMovie) -> None:
     """If it says how; the paper's does not, and stays as it is."""
-    recipe = quick("vtssi")
+    recipe = quick("ours")
     step = suited(recipe, movie).model.motion.step
     paced, papers = (
         suited(replace(recipe, model=replace(recipe.model, motion=motion)), movie).model.motion
@@ -167,5 +167,5 @@ def test_a_part_alone_is_looked_at_and_told_in_the_whole_frames_pixels(tmp_path:
     seen = movie.to_source(movie.standing_out(times)).position[0].numpy()  # in no order
     apart = np.linalg.norm(seen[:, :, None] - (drawn.path[times] + (120, 40))[:, None], axis=-1)
     assert np.median(apart.min(1)) < 1
-    model = suited(quick("vtssi"), movie).model
+    model = suited(quick("ours"), movie).model
     assert model.size_loc[0] == pytest.approx(1.3 * found.object_size / 100, rel=0.1)

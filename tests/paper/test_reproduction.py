@@ -9,65 +9,165 @@ from typing import Any
 import pytest
 import torch
 
+from vtssi_pyro.config.variants import OURS, PAPER
+from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation.metrics import CLOSENESS, evaluate
-from vtssi_pyro.model.config import VARIANTS
+from vtssi_pyro.inference.filter import Filter
+from vtssi_pyro.model.program import build
 from vtssi_pyro.paper import markdown, table1
-from vtssi_pyro.paper.published import FLAVOURS, MODELS, TABLE1, WITHOUT_MOT
+from vtssi_pyro.paper.cells import Key
+from vtssi_pyro.paper.published import FLAVOURS, MODELS, TABLE1, TITLES, usual_preset
 from vtssi_pyro.system.provenance import commit, provenance
 from vtssi_pyro.tracks.tracks import Tracks
+from vtssi_pyro.train.presets import PRESETS
 
 HERE = {"commit": None, "versions": {"vtssi-pyro": "1.2.3"},
         "hardware": {"processor": "abacus", "threads": 2, "gpu": None}}  # fmt: skip
 
 
-def cell(seed: int, error: float, variant: str = "vtssi") -> dict[str, Any]:
+def cell(seed: int, error: float, variant: str = "ours", preset: str = "quick") -> dict[str, Any]:
     """A cell whose objects stand 3 px apart and are all found, ``error`` px beside where they are."""
     position = torch.tensor([[20.0, 20.0], [23.0, 20.0]]).expand(4, 6, 2, 2)
     truth = Tracks(position, torch.ones(4, 6, 2, dtype=torch.bool))
     found = truth._replace(position=position + torch.tensor([0.0, error]))
     metrics = evaluate(truth, found, found, 3, frame_size=(50, 50)).as_dict()
     return {
-        "variant": variant, "flavour": "linear", "seed": seed, "preset": "quick", "digits": "mnist", "sequences": 4,
-        "observe": 3, "metrics": metrics, "plain": {**metrics, "inference_error": 7.0}, "command": "do it", "long": {
+        "variant": variant, "flavour": "linear", "seed": seed, "preset": preset, "digits": "mnist", "sequences": 4,
+        "observe": 3, "procedure": "our own" if preset == "quick" else "the paper's", "metrics": metrics,
+        "all_frames": {"count_accuracy": 0.5, "count_accuracy_sem": 0.25, "count_frames": 6},
+        "bare": {**metrics, "inference_error": 7.0}, "command": "do it", "long": {
             "prediction_error_by_frame": [float(h) for h in range(1, 101)], "predictions_outside": 0.25},
-        "training": {"minutes": 10.0 + seed, "steps": 5, "starts": []}, "evaluation": {"minutes": 1.0, **HERE},
+        "training": {"minutes": 15.0 + 30 * seed, "steps": 5, "starts": [], "start": None},
+        "evaluation": {"minutes": 1.0, **HERE},
     }  # fmt: skip
+
+
+COMMAND = "vtssi-pyro reproduce"
 
 
 def test_seeds_are_averaged_and_their_range_told() -> None:
     rows = table1.rows([cell(1, 2.0), cell(0, 1.0)])
     row = next(row for row in rows if row["cells"])
     assert [held["seed"] for held in row["cells"]] == [0, 1]
-    assert row["ours"]["inference_error"] == pytest.approx({"mean": 1.5, "low": 1.0, "high": 2.0})
+    assert row["measures"]["inference_error"] == pytest.approx({"mean": 1.5, "low": 1.0, "high": 2.0})
     text = markdown.markdown(rows)
-    line = "| linear | VTSSI | 100.00 % (100.00 to 100.00) | 99.99 % | 1.500 (1.000 to 2.000) | 1.035 |"
-    assert f"{line} 1.500 (1.000 to 2.000) | 3.442 | 10 |" in text
+    assert (
+        "| all of ours | quick | our own, on 3 frames | 100.00 % (100.00 to 100.00) | 50.00 % (50.00 to 50.00) | "
+        "1.500 (1.000 to 2.000) | 1.500 (1.000 to 2.000) | 1.00 | "  # 15 and 45 minutes of two threads
+        f"`{COMMAND} ours-linear-0 ours-linear-1 --preset quick --sequences 4 --digits mnist` | version 1.2.3 | "
+        "abacus, 2 threads |"
+    ) in text
+    assert "| count, first 3 frames | count, all frames |" in text
     assert "seeds 0, 1" in text
-    assert "| linear | VTSSI | 100.0 % | - | - | - | - |" in text  # all pairs are closer than 5 px
-    assert "| linear | VTSSI | 100.0 % | 7.00 | 1.50 |" in text  # by the paper's own procedure
-    assert "| linear | VTSSI | 1.00 | 2.00 | 5.00 | 10.00 | 20.00 | 50.00 | 100.00 | 25.0 % |" in text
-    assert "| vtssi-linear-1 | `do it` | version 1.2.3 | abacus, 2 threads | 11 |" in text
+    assert (
+        "| linear | all of ours | quick | 100.0 % | - | - | - | - |" in text
+    )  # all pairs are closer than 5 px
+    assert "| linear | all of ours | quick | 100.0 % | 7.00 | 1.50 |" in text  # the blocks alone
+    assert (
+        "| linear | all of ours | quick | 1.00 | 2.00 | 5.00 | 10.00 | 20.00 | 50.00 | 100.00 | 25.0 % |"
+        in text
+    )
     assert all(line.startswith("|") == line.endswith("|") for line in text.splitlines())
 
 
 def test_one_seed_has_a_standard_error() -> None:
-    row = next(row for row in table1.rows([cell(0, 1.0)]) if row["cells"])
-    assert row["ours"]["prediction_error"] == pytest.approx({"mean": 1.0, "sem": 0.0})
-    assert "| 1.000 ± 0.000 | 1.035 | 1.000 ± 0.000 | 3.442 | 10 |" in markdown.markdown([row])
+    rows = table1.rows([cell(0, 1.0)])
+    row = next(row for row in rows if row["cells"])
+    assert row["measures"]["prediction_error"] == pytest.approx({"mean": 1.0, "sem": 0.0})
+    assert "| 50.00 ± 25.00 % | 1.000 ± 0.000 | 1.000 ± 0.000 | 0.50 |" in markdown.markdown(rows)
+
+
+def test_the_paper_its_blocks_and_ours_stand_side_by_side() -> None:
+    """In this order, whether they are made or not; a missing cell has the command that makes it."""
+    shared = cell(0, 1.0, "vtssi", "paper-fast")
+    shared["training"]["start"] = {"name": "air-mixed-0", "minutes": 60.0}
+    lines = markdown.markdown(table1.rows([shared])).splitlines()
+    linear = lines[lines.index("## linear") + 4 : lines.index("## linear-overlap")]
+    first = [line.split(" | ")[:3] for line in linear if line]
+    assert first[:3] == [
+        ["| *AIR*", "*the paper*", "the paper's"], ["| AIR", "paper-fast", "-"], ["| AIR", "standard", "-"]
+    ]  # fmt: skip
+    assert first[3:6] == [
+        ["| *FIND*", "*the paper*", "the paper's"],
+        ["| FIND", "paper-fast", "-"],
+        ["| template search", "standard", "-"],
+    ]
+    assert first[-4:] == [
+        ["| *VTSSI*", "*the paper*", "the paper's"],
+        ["| VTSSI", "paper-fast", "the paper's"],
+        ["| VTSSI, trained on all four", "paper-fast", "-"],
+        ["| all of ours", "standard", "-"],
+    ]
+    assert "| *VTSSI* | *the paper* | the paper's | 99.99 % | n/a | 1.035 | 3.442 |  |  |  |  |" in linear
+    assert (
+        "| *AIR* | *the paper* | the paper's | 97.63 % of frames | n/a | 5.953 | n/a |  |  |  |  |" in linear
+    )
+    assert (
+        f"| all of ours | standard | - | - | - | - | - | - | `{COMMAND} ours-linear-0 --preset standard` | - | - |"
+        in linear
+    )
+    assert any("`vtssi-pyro reproduce vtssi-mixed-0 --preset paper-fast`" in line for line in linear)
+    assert any("| 0.50 + 2.00 of air-mixed-0 |" in line for line in linear)
+
+
+def test_missing_measures_of_a_cell_are_told_from_those_it_cannot_have() -> None:
+    made = cell(0, 1.0)
+    for name in ("inference_error", "prediction_error"):
+        made["metrics"][name] = None
+    made["all_frames"] = None
+    assert "| 100.00 ± 0.00 % | n/a | - | - |" in markdown.markdown(table1.rows([made]))
+    made["long"] = None
+    assert "| 100.00 ± 0.00 % | n/a | - | n/a |" in markdown.markdown(table1.rows([made]))
 
 
 def test_an_empty_table_has_every_row() -> None:
-    text = markdown.markdown(table1.rows([]))
+    rows = table1.rows([])
+    text = markdown.markdown(rows)
     assert "No cell is made yet" in text
-    assert sum(line.startswith(f"| {flavour} |") for flavour in FLAVOURS for line in text.splitlines()) == 24
+    for flavour in FLAVOURS:
+        variants = [(row["variant"], row["preset"]) for row in rows if row["flavour"] == flavour]
+        for family, preset in ((PAPER, None), (PAPER, "paper-fast"), (OURS, "standard")):
+            names = [variant for variant, other in variants if other == preset]
+            assert list(dict.fromkeys(names)) == list(family.names)
+        assert {preset for _, preset in variants} == {None, "paper-fast", "standard"}
 
 
 def test_the_lists_are_the_librarys() -> None:
-    assert (*VARIANTS, WITHOUT_MOT) == MODELS == tuple(markdown.NAMES)
+    assert tuple(TITLES) == (*PAPER.titles, *(name for name in OURS.titles if name != "air"))
+    assert set(MODELS) == set(TITLES)
     edges = [f"{edge:g}" for edge in CLOSENESS]
     assert markdown.BINS == (*(f"{a}-{b}" for a, b in pairwise(edges)), f"{edges[-1]}+")
     assert tuple(TABLE1) == FLAVOURS
-    assert all(tuple(row) == tuple(VARIANTS) for row in TABLE1.values())
+    assert all(tuple(row) == PAPER.names for row in TABLE1.values())
+
+
+def test_items_are_cells_of_the_preset_that_has_them() -> None:
+    """Names of the paper's blocks are of paper-fast, others of standard, unless the preset is said."""
+    found = table1.wanted(["vtssi-mixed-0", "ours-linear-2", "air-linear-0", "figure3"], None, (0,))
+    assert found == {
+        "paper-fast": [Key("vtssi", flavour, 0, "mixed") for flavour in FLAVOURS],
+        "standard": [Key("ours", "linear", 2), Key("air", "linear", 0)],
+    }
+    assert table1.wanted(["air-linear-0"], "paper", (0,)) == {"paper": [Key("air", "linear", 0)]}
+    assert {usual_preset(name) for name in ("vtssi-without-mot", "find-mot")} == {"paper-fast"}
+    table = table1.wanted(["table1"], None, (0,))["standard"]
+    assert [key.variant for key in table[:6]] == list(OURS.titles)
+    assert len(table) == 24
+    assert table1.wanted(["table1"], "paper-fast", (0,))["paper-fast"][0] == Key(
+        "vtssi", "linear", 0, "mixed"
+    )
+    with pytest.raises(UsageError, match="take --preset paper-fast"):
+        table1.wanted(["vtssi-without-mot-linear-0"], "standard", (0,))
+
+
+@pytest.mark.parametrize("preset", table1.ROWS)
+def test_as_many_frames_decide_as_are_observed(preset: str) -> None:
+    """No variant of the table needs more than the paper's K = 5, nor decides on more."""
+    for name in PRESETS[preset].system.family.names:
+        config = PRESETS[preset](name)
+        filter_ = Filter(build(config.model))
+        assert filter_.needed <= config.observe == 5
+        assert filter_.count_frames(20, config.observe) in (1, 5)
 
 
 def test_only_motion_predicts_in_the_paper() -> None:

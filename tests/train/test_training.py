@@ -28,7 +28,7 @@ from vtssi_pyro.model.program import build
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.train import training
 from vtssi_pyro.train.batches import position_batches
-from vtssi_pyro.train.config import Config, DataConfig
+from vtssi_pyro.train.config import Config, DataConfig, renamed
 from vtssi_pyro.train.logbook import validation_elbo
 from vtssi_pyro.train.presets import OBJECTS
 from vtssi_pyro.train.recipe import Stage, TrainConfig
@@ -83,7 +83,7 @@ def interrupt() -> None:
 
 def configuration(variant: str = "vtssi", stages: tuple[Stage, ...] = STAGES) -> Config:
     train = TrainConfig(stages, average=0.9, evaluate_every=6, save_every=4, log_every=3)
-    return Config(variant, "test", 1, 3, DataConfig(length=8), VARIANTS[variant](MODEL), train)
+    return renamed(Config("", "test", 1, 3, DataConfig(length=8), VARIANTS[variant](MODEL), train))
 
 
 def videos() -> ArrayDataset:

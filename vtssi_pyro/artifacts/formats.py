@@ -1,29 +1,57 @@
 """Conversion of configurations and weights in former formats, so that old runs stay readable.
 
 Format 1 had one flat configuration for all blocks; its flags and the variant's name chose among them. One module held
-scene, attention and picture. Format 2 names the kind of the block in every slot.
+scene, attention and picture. Format 2 names the kind of the block in every slot, but models of our blocks go by the
+names of the paper's variants. Format 3 names each variant by its blocks.
 """
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from vtssi_pyro.config import from_dict
 from vtssi_pyro.errors import CheckpointError
+from vtssi_pyro.model.config import ModelConfig, variant_of
 
 T = TypeVar("T")
 
-FORMAT = 2
+FORMAT = 3
 _SLOTS = {"count": "scene", "size": "scene", "description": "scene", "decoder": "picture"}
 _OBJECTS = ("scene", "attention", "picture")
 _WITHOUT_MOTION = ("air", "find", "rect-find")
 _WITHOUT_CONSENSUS = ("air", "find", "find-mot")
 
 
-def upgraded_recipe(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert a whole configuration of format 1 to format 2.
+def known_format(made: Any, where: object) -> int:
+    """Return the format of a file; refuse one that this version does not read.
+
+    Raises:
+        CheckpointError: the format is none of those up to the present one.
+    """
+    if made not in range(1, FORMAT + 1):
+        raise CheckpointError(f"{where}: written in format {made}, this version reads format {FORMAT}")
+    return int(made)
+
+
+def upgraded_recipe(plain: Mapping[str, Any], made: int) -> dict[str, Any]:
+    """Convert a whole configuration to the present format.
+
+    Args:
+        plain: the configuration.
+        made: its format.
 
     Raises:
         CheckpointError: the configuration has a block of no present kind.
+        UsageError: the configuration's model has a key or a kind that is not known.
     """
+    if made == 1:
+        plain = _with_kinds(plain)
+    if made <= 2:
+        plain = {**plain, "variant": variant_of(from_dict(plain["model"], ModelConfig))}
+    return dict(plain)
+
+
+def _with_kinds(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert a whole configuration of format 1 to format 2."""
     model, train = plain["model"], plain["train"]
     refine = model["template"].get("refinement", 0) if model["finder"] != "learned" else 0
     stages = [_upgraded_stage(stage, refine) for stage in train["stages"]]

@@ -16,7 +16,7 @@ from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.movies import Preparation
-from vtssi_pyro.train.config import Config
+from vtssi_pyro.train.config import Config, renamed
 
 
 class Trained(Protocol):
@@ -196,7 +196,8 @@ class Loaded:
         """Refuse a tracker that cannot predict."""
         if not self.tracker.motion.predicts:
             raise UsageError(
-                f"{self.name}: has no model of motion, so it predicts nothing; variants find-mot and vtssi do"
+                f"{self.name}: has no model of motion, so it predicts nothing; a preset's whole system does, which "
+                "vtssi-pyro fit trains without --variant"
             )
 
 
@@ -224,7 +225,7 @@ def at_hand(
     if isinstance(source, Fitted):
         return Loaded(source.tracker, source.run.name, source.run)
     if isinstance(source, ModelConfig):
-        source = Config(model=source)
+        source = renamed(Config(model=source))
     if isinstance(source, Config):
         return Loaded(build(source.model).to(device).eval(), f"variant {source.variant}")
     if isinstance(source, str | os.PathLike):

@@ -22,10 +22,10 @@ from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.movies import Hints, Preparation
 from vtssi_pyro.movies.prepared import PreparedMovie, look
 from vtssi_pyro.train import training
-from vtssi_pyro.train.config import Config
+from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.group import Group
 from vtssi_pyro.train.movies import suited
-from vtssi_pyro.train.presets import PRESETS, default_variant
+from vtssi_pyro.train.presets import PRESETS
 from vtssi_pyro.train.reporting import Reporter
 from vtssi_pyro.train.splits import (
     Halves,
@@ -135,28 +135,20 @@ def _recipe(tracker: AnyTracker | None, preset: str) -> tuple[Config, Trained | 
     """The configuration before data and changes are applied, and the source of the initial weights."""
     if preset not in PRESETS:
         raise UsageError(f"unknown preset {preset!r}: expected one of {', '.join(PRESETS)}")
-    if tracker is None:
-        tracker = default_variant(preset)
+    chosen = PRESETS[preset]
+    if tracker is None or (isinstance(tracker, str) and tracker in VARIANTS):
+        return chosen(tracker), None
     if isinstance(tracker, Tracker):
-        start = InMemory(tracker, _of_model(rebuildable(tracker), preset))
+        start = InMemory(tracker, chosen.for_model(rebuildable(tracker)))
         return replace(start.config, start=start.name), start
     if isinstance(tracker, Config):
         return tracker, None
     if isinstance(tracker, ModelConfig):
-        return _of_model(tracker, preset), None
-    if isinstance(tracker, str) and tracker in VARIANTS:
-        return PRESETS[preset](tracker), None
+        return chosen.for_model(tracker), None
     kept = kept_by(tracker)
     assert kept is not None
     before = kept.config
-    fresh = PRESETS[preset](before.variant)
-    return replace(fresh, model=before.model, observe=before.observe, start=kept.name), kept
-
-
-def _of_model(model: ModelConfig, preset: str) -> Config:
-    """A preset's recipe for a model, of the variant whose null objects the model has."""
-    variant = next(name for name, with_null_objects in VARIANTS.items() if with_null_objects(model) == model)
-    return replace(PRESETS[preset](variant), model=model)
+    return replace(chosen.for_model(before.model), observe=before.observe, start=kept.name), kept
 
 
 def _learned(
@@ -199,7 +191,7 @@ def configured(
     changes: Changes,
     fixed: bool = False,
 ) -> Config:
-    """Apply to a recipe the keys that follow from the data, and then the changes.
+    """Apply to a recipe the keys that follow from the data, and then the changes; its variant is that of its blocks.
 
     Args:
         recipe: the recipe.
@@ -226,7 +218,7 @@ def configured(
     misplaced = None if flavour else _naming(changes, FROM_DATA[isinstance(data, PreparedMovie) :])
     if misplaced:
         raise UsageError(f"{misplaced}: number and length of the sequences come from the file; leave it out")
-    return override(config, list(changes.values()))
+    return renamed(override(config, list(changes.values())))
 
 
 def refuse_misplaced(changes: Changes) -> None:

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import torch
 
-from vtssi_pyro.artifacts.formats import FORMAT, upgraded_recipe, upgraded_weights
+from vtssi_pyro.artifacts.formats import FORMAT, known_format, upgraded_recipe, upgraded_weights
 from vtssi_pyro.config import from_dict, to_dict
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
@@ -120,8 +120,7 @@ class Run:
     def config(self) -> Config:
         """The resolved configuration of the run."""
         try:
-            plain = self._made["config"]
-            return from_dict(plain if self._format == FORMAT else upgraded_recipe(plain), Config)
+            return from_dict(upgraded_recipe(self._made["config"], self._format), Config)
         except (KeyError, TypeError, UsageError) as error:
             raise CheckpointError(
                 f"{self.folder / 'config.json'}: damaged or of another version ({error})"
@@ -130,12 +129,7 @@ class Run:
     @property
     def _format(self) -> int:
         """The format of the configuration, see :mod:`~vtssi_pyro.artifacts.formats`."""
-        made = self._made.get("format", 1)
-        if made not in (1, FORMAT):
-            raise CheckpointError(
-                f"{self.folder}: written in format {made}, this version reads format {FORMAT}"
-            )
-        return int(made)
+        return known_format(self._made.get("format", 1), self.folder)
 
     @property
     def versions(self) -> dict[str, str]:
@@ -206,7 +200,7 @@ class Run:
             return None
         except (ValueError, TypeError, KeyError) as error:
             raise CheckpointError(f"{self.calibration_file}: damaged ({error}); remove it") from error
-        return found if self._format == FORMAT else replace(found, weights=self._renamed(found.weights))
+        return found if self._format > 1 else replace(found, weights=self._renamed(found.weights))
 
     def _renamed(self, weights: str | None) -> str | None:
         """Convert the digest of weights under their former names to that under the current names."""

@@ -11,7 +11,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from vtssi_pyro.artifacts.formats import FORMAT, upgraded_recipe, upgraded_weights
+from vtssi_pyro.artifacts.formats import FORMAT, known_format, upgraded_recipe, upgraded_weights
 from vtssi_pyro.config import from_dict, to_dict
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
@@ -70,13 +70,11 @@ class Pretrained:
         path = self._folder / f"{self._name}.json"
         try:
             plain = json.loads(path.read_text())
-            made = plain.get("format", FORMAT) if isinstance(plain, dict) else FORMAT
-            if made == 1:
-                plain = {**plain, "recipe": upgraded_recipe(plain["recipe"])}
-            elif made != FORMAT:
-                raise CheckpointError(f"{path}: written in format {made}, this version reads format {FORMAT}")
+            if isinstance(plain, dict):
+                made = known_format(plain.get("format", FORMAT), path)
+                plain = {**plain, "recipe": upgraded_recipe(plain["recipe"], made), "format": FORMAT}
             found: Card = from_dict(plain, Card)
-        except (ValueError, TypeError, OSError, UsageError) as error:
+        except (ValueError, KeyError, TypeError, OSError, UsageError) as error:
             raise CheckpointError(f"{path}: damaged ({error}); {_MEND}") from error
         if found.name != self._name:
             raise CheckpointError(f"{path}: is the card of {found.name}; {_MEND}")

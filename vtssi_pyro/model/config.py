@@ -1,14 +1,32 @@
-"""A model as data: the block in each slot, and the paper's five variants (section 3.4)."""
+"""A model as data: the block in each slot; the paper's system, ours, and the five variants of each (section 3.4)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 
+from vtssi_pyro.config.variants import CUSTOM, OURS, PAPER, Ablation, Family
 from vtssi_pyro.model.blocks.air import AdditiveConfig, AIRConfig, SceneConfig
+from vtssi_pyro.model.blocks.clearest import ClearestFrameConfig
+from vtssi_pyro.model.blocks.count_rect import CountRECTConfig
 from vtssi_pyro.model.blocks.find import FINDConfig, NoFINDConfig
+from vtssi_pyro.model.blocks.following import FollowingConfig
 from vtssi_pyro.model.blocks.mot import MOTConfig, RandomWalkConfig
 from vtssi_pyro.model.blocks.rect import FirstFrameConfig, RECTConfig
-from vtssi_pyro.model.kinds import ATTENTIONS, CONSENSUSES, FINDERS, MOTIONS, PICTURES, SCENES, Buildable
+from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
+from vtssi_pyro.model.blocks.solid import SolidConfig
+from vtssi_pyro.model.blocks.spots import SpotsConfig
+from vtssi_pyro.model.blocks.strided import StridedAIRConfig
+from vtssi_pyro.model.blocks.template import TemplateConfig
+from vtssi_pyro.model.kinds import (
+    ATTENTIONS,
+    CONSENSUSES,
+    FINDERS,
+    MOTIONS,
+    PICTURES,
+    SCENES,
+    SLOTS,
+    Buildable,
+)
 from vtssi_pyro.model.sizes import Sizes
 
 
@@ -69,11 +87,72 @@ def _without_consensus(config: ModelConfig) -> ModelConfig:
     return replace(config, consensus=FirstFrameConfig(), test_time=replace(config.test_time, hypotheses=1))
 
 
-# The ablations of section 3.4: VTSSI with null objects in place of some blocks.
-VARIANTS: dict[str, Callable[[ModelConfig], ModelConfig]] = {
-    "air": _single_frames,
-    "find": lambda config: _without_motion(_without_consensus(config)),
-    "rect-find": _without_motion,
-    "find-mot": _without_consensus,
-    "vtssi": lambda config: config,
+# The ablations of section 3.4: a system with null objects in place of some blocks.
+ABLATIONS: dict[Ablation, Callable[[ModelConfig], ModelConfig]] = {
+    Ablation.FRAMES: _single_frames,
+    Ablation.SEARCH: lambda config: _without_motion(_without_consensus(config)),
+    Ablation.CONSENSUS: _without_motion,
+    Ablation.MOTION: _without_consensus,
+    Ablation.WHOLE: lambda config: config,
 }
+
+
+@dataclass(frozen=True)
+class System:
+    """A whole model, and the names of its variants.
+
+    Args:
+        family: the names.
+        model: the whole.
+        movies: by slot, the kind of the block that stands there for a movie.
+    """
+
+    family: Family
+    model: ModelConfig
+    movies: Mapping[str, type] = field(default_factory=dict)
+
+    def named(self, model: ModelConfig, ablation: Ablation) -> bool:
+        """Whether a model's blocks are of the kinds that a variant's name promises, whatever their numbers."""
+        own = ABLATIONS[ablation](self.model)
+        # the other names say nothing of a block that a movie replaces by another kind
+        movies = {} if ablation in (Ablation.FRAMES, Ablation.CONSENSUS) else self.movies
+        return ABLATIONS[ablation](model) == model and all(
+            type(getattr(model, slot)) in (type(getattr(own, slot)), movies.get(slot)) for slot in SLOTS
+        )
+
+
+PAPERS_SYSTEM = System(PAPER, ModelConfig())
+OUR_SYSTEM = System(
+    OURS,
+    ModelConfig(
+        attention=StridedAIRConfig(),
+        consensus=CountRECTConfig(),
+        finder=TemplateConfig(),
+        motion=ResidualMOTConfig(),
+        fusion="product",
+        test_time=TestTime(hypotheses=4, refine=2, tight=True),
+    ),
+    {
+        "attention": SpotsConfig,
+        "picture": SolidConfig,
+        "consensus": ClearestFrameConfig,
+        "finder": FollowingConfig,
+    },
+)
+SYSTEMS = (PAPERS_SYSTEM, OUR_SYSTEM)
+
+# The variants of both systems; "air" is the same ablation of both.
+VARIANTS: dict[str, Callable[[ModelConfig], ModelConfig]] = {
+    system.family.name(ablation): with_null_objects
+    for system in SYSTEMS
+    for ablation, with_null_objects in ABLATIONS.items()
+}
+
+
+def variant_of(model: ModelConfig) -> str:
+    """The name of the variant whose kinds of blocks a model has; CUSTOM for a model of other blocks."""
+    for system in SYSTEMS:
+        for ablation in Ablation:
+            if system.named(model, ablation):
+                return system.family.name(ablation)
+    return CUSTOM

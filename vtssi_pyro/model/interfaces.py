@@ -249,7 +249,9 @@ def predictive(motion: Motion) -> Predictive:
         UsageError: the motion does not predict.
     """
     if not motion.predicts:
-        raise UsageError("this tracker has no model of motion: variants find-mot and vtssi predict")
+        raise UsageError(
+            "this tracker has no model of motion, so it predicts nothing; build('vtssi') and build('ours') have"
+        )
     return cast(Predictive, motion)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.model.blocks.mot import RandomWalk
 from vtssi_pyro.model.blocks.registered import Registered
-from vtssi_pyro.model.config import PUBLISHED, VARIANTS, ModelConfig, TestTime
+from vtssi_pyro.model.config import PUBLISHED, SYSTEMS, VARIANTS, ModelConfig, TestTime
 from vtssi_pyro.model.handlers import Rule, fuse, mode, propose
 from vtssi_pyro.model.interfaces import Attention, Consensus, Finder, Motion, Picture, Predict, Scene
 from vtssi_pyro.model.kinds import SLOTS
@@ -362,7 +362,8 @@ def build(variant: str | ModelConfig = "vtssi", config: ModelConfig | None = Non
 
     Args:
         variant: one of the :data:`~vtssi_pyro.model.config.VARIANTS`, or the whole configuration.
-        config: the configuration that the variant changes; None: the paper's numbers.
+        config: the configuration that the variant changes; None: that of the system that the name is of, of ``air``
+            the paper's.
 
     Raises:
         UsageError: there is no such variant.
@@ -370,7 +371,8 @@ def build(variant: str | ModelConfig = "vtssi", config: ModelConfig | None = Non
     if isinstance(variant, str):
         if variant not in VARIANTS:
             raise UsageError(f"unknown variant {variant!r}: expected one of {', '.join(VARIANTS)}")
-        variant = VARIANTS[variant](config or ModelConfig())
+        whole = config or next(system.model for system in SYSTEMS if variant in system.family.names)
+        variant = VARIANTS[variant](whole)
     blocks = {slot: getattr(variant, slot).build(variant) for slot in SLOTS}
     return Tracker(**blocks, config=variant)
 

@@ -1,8 +1,11 @@
-"""The cells of the paper's Table 1: each a trained run judged on held-out sequences, in a file of its own."""
+"""The cells of the paper's Table 1: each a trained run judged on held-out sequences, in a file of its own.
+
+By the paper's rule the first K observed frames decide the objects, whose positions are then inferred in all frames.
+"""
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -16,17 +19,20 @@ from vtssi_pyro.errors import DataError
 from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.evaluation.metrics import Share
 from vtssi_pyro.inference.model_tracker import ModelTracker
-from vtssi_pyro.model.config import PUBLISHED
+from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.paper.published import ALL, FLAVOURS, WITHOUT_MOT
+from vtssi_pyro.paper.published import ALL, FLAVOURS, WITHOUT_MOTION
 from vtssi_pyro.system.atomic import write_json
 from vtssi_pyro.system.provenance import provenance
-from vtssi_pyro.train.config import Config
 
+# Procedures at test time, under which a cell was judged.
+PAPERS = "the paper's"
+OWN = "our own"
 HORIZON = 100  # frames that the long predictions reach beyond the observed ones
 # Largest number predicted that far: each has five times the frames of a sequence of the table.
 LONG_SEQUENCES = 1000
-_PLAIN = tuple(field.name for field in fields(Share))
+_SHARE = tuple(field.name for field in fields(Share))
+_COUNT = ("count_accuracy", "count_accuracy_sem", "count_frames")
 _LONG = (
     "sequences",
     "inference_error_by_frame",
@@ -58,8 +64,8 @@ class Key(NamedTuple):
 
     @property
     def trained(self) -> Self:
-        """The training of the judged weights; those without MOT are those of the whole model."""
-        variant = "vtssi" if self.variant == WITHOUT_MOT else self.variant
+        """The training of the judged weights; those without motion are those of the whole model."""
+        variant = WITHOUT_MOTION.get(self.variant, self.variant)
         return type(self)(variant, self.learned or self.flavour, self.seed)
 
     @property
@@ -81,15 +87,20 @@ class HeldOut(NamedTuple):
 
 
 def tracker_of(run: Run, variant: str, device: torch.device) -> Tracker:
-    """Load the tracker of a finished run, without MOT if the variant has none."""
+    """Load the tracker of a finished run, without its motion if the variant leaves that out."""
     tracker = load(run.folder, device=device)
-    if variant == WITHOUT_MOT:
+    if variant in WITHOUT_MOTION:
         tracker.motion = tracker.walk()
     return tracker
 
 
 def measure(
-    key: Key, run: Run, data: HeldOut, device: torch.device, origin: list[dict[str, Any]]
+    key: Key,
+    run: Run,
+    data: HeldOut,
+    device: torch.device,
+    origin: list[dict[str, Any]],
+    asked: TestTime | None = None,
 ) -> dict[str, Any]:
     """Judge a run.
 
@@ -99,20 +110,28 @@ def measure(
         data: held-out data sets.
         device: the device to judge on.
         origin: the provenance of every start of the training.
+        asked: the procedure at test time; None: the tracker's own.
 
     Returns:
-        the content of the cell's file: its name, ``metrics`` on the test sequences, ``plain`` ones by the paper's own
-        procedure, ``long`` predictions (None for a variant without motion), the ``command`` that reproduces it,
-        minutes, provenance.
+        the content of the cell's file: its name; ``metrics`` on the test sequences; the count from ``all_frames`` (None
+        if no more frames than the observed ones decide it); metrics of a tracker's ``bare`` blocks, without its own
+        procedure (None if that does no more); ``long`` predictions (None for a variant without motion); the ``command``
+        that reproduces it, minutes, provenance.
     """
     config, since = run.config, time.monotonic()
-    tracker = tracker_of(run, key.variant, device)
-    judged = ModelTracker(tracker)
-    metrics = judge(judged, data.test, config.observe).as_dict()
-    plain = metrics
-    if tracker.test_time != PUBLISHED:
-        plain = judge(ModelTracker(tracker, PUBLISHED), data.test, config.observe).as_dict()
-    long = judge(judged, data.long, config.observe).as_dict() if tracker.motion.predicts else None
+    tracker, observe = tracker_of(run, key.variant, device), config.observe
+    judged, unlimited = ModelTracker(tracker, asked, observe), ModelTracker(tracker, asked)
+    metrics = judge(judged, data.test, observe).as_dict()
+    bare = long = counted = None
+    if unlimited.count_frames(data.test.length) > judged.count_frames(data.test.length):
+        found = judge(unlimited, data.test, data.test.length).as_dict()
+        counted = {name: found[name] for name in _COUNT}
+    if asked is None and tracker.test_time != TestTime():
+        found = judge(ModelTracker(tracker, TestTime(), observe), data.test, observe).as_dict()
+        bare = {name: found[name] for name in _SHARE}
+    if tracker.motion.predicts:
+        found = judge(judged, data.long, observe).as_dict()
+        long = {name: found[name] for name in _LONG}
     minutes = (time.monotonic() - since) / 60
     trained = json.loads(run.summary.read_text())
     return {
@@ -120,29 +139,43 @@ def measure(
         "preset": config.preset,
         "digits": config.data.digits,
         "sequences": len(data.test),
-        "observe": config.observe,
+        "observe": observe,
+        "procedure": OWN if asked is None else PAPERS,
         "metrics": metrics,
-        "plain": {name: plain[name] for name in _PLAIN},
-        "long": long and {name: long[name] for name in _LONG},
-        "command": command(key, config, len(data.test)),
-        "training": {"minutes": trained["minutes"], "steps": trained["steps"], "starts": origin},
+        "all_frames": counted,
+        "bare": bare,
+        "long": long,
+        "command": command([key], config.preset, len(data.test), config.data.digits),
+        "training": {
+            "minutes": trained["minutes"],
+            "steps": trained["steps"],
+            "starts": origin,
+            "start": _start(run),
+        },
         "evaluation": {"minutes": round(minutes, 2), **provenance(device)},
     }
 
 
-def command(key: Key, config: Config, sequences: int) -> str:
-    """Return the command that reproduces a cell; folders and threads are the reader's choice."""
-    return (
-        f"vtssi-pyro reproduce {key.training} --preset {config.preset} --sequences {sequences} "
-        f"--digits {config.data.digits}"
-    )
+def _start(run: Run) -> dict[str, Any] | None:
+    """The name and the minutes of the training that a run starts from, if it is at hand."""
+    start = run.config.start
+    if start is None or not (Path(start) / "config.json").exists():
+        return None
+    return {"name": Path(start).name, "minutes": Run(start).minutes}
+
+
+def command(keys: Sequence[Key], preset: str, sequences: int | None = None, digits: str | None = None) -> str:
+    """Return the command that reproduces cells; folders and threads are the reader's choice."""
+    items = " ".join(dict.fromkeys(key.training for key in keys))
+    more = f" --sequences {sequences} --digits {digits}" if sequences else ""
+    return f"vtssi-pyro reproduce {items} --preset {preset}{more}"
 
 
 class Cells:
-    """The finished cells, in the folder ``cells``."""
+    """The finished cells of a preset, in the folder ``cells/PRESET``."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "cells"
+    def __init__(self, folder: Path, preset: str) -> None:
+        self.folder = folder / "cells" / preset
 
     def path(self, key: Key) -> Path:
         """Return the file of a cell."""
@@ -162,9 +195,10 @@ class Cells:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.path(key), cell)
 
-    def all(self) -> Iterable[dict[str, Any]]:
-        """Read every finished cell, in order of name."""
-        return [_read(path) for path in sorted(self.folder.glob("*.json"))]
+
+def all_cells(folder: Path) -> list[dict[str, Any]]:
+    """Read every finished cell of all presets, in order of preset and name."""
+    return [_read(path) for path in sorted((folder / "cells").glob("*/*.json"))]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The paper's figures of sequences, drawn from the runs of its table.
 
-The truth alone decides which sequences are shown, never a tracker's result.
+The truth alone decides which sequences are shown, never a tracker's result. As in the table, the first K observed
+frames decide the objects.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,11 +11,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vtssi_pyro.config.variants import Ablation
 from vtssi_pyro.data import MovingDigits
 from vtssi_pyro.inference.filter import Estimate, forecast, track
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.paper.cells import Key, tracker_of
-from vtssi_pyro.paper.markdown import NAMES
+from vtssi_pyro.paper.published import TITLES
 from vtssi_pyro.paper.reproducing import Order, trained
 from vtssi_pyro.plots import film_strip
 from vtssi_pyro.plots.film import Row
@@ -46,28 +48,43 @@ class Studio(NamedTuple):
     seed: int
     samples: int  # number of futures drawn as dots, 0: none
 
-    def tracker(self, variant: str, flavour: str) -> Tracker:
+    def name(self, ablation: Ablation) -> str:
+        """Return the name that a variant has in the order's preset."""
+        return self.order.family.name(ablation)
+
+    def tracker(self, ablation: Ablation, flavour: str) -> Tracker:
         """Return the trained tracker of a variant and flavour."""
-        return tracker_of(trained(self.order, Key(variant, flavour, self.seed)), variant, self.order.device)
+        name = self.name(ablation)
+        return tracker_of(trained(self.order, Key(name, flavour, self.seed)), name, self.order.device)
 
     def sequences(self, flavour: str, length: int | None = None) -> MovingDigits:
         """Draw held-out sequences of ``length`` frames."""
-        config = self.order.config(Key("vtssi", flavour, self.seed))
+        config = self.order.config(Key(self.name(Ablation.WHOLE), flavour, self.seed))
         return digits(config, "test", POOL, FIGURE_SEED, length)
 
     @property
     def observe(self) -> int:
         """Number of frames observed before a prediction."""
-        return self.order.config(Key("vtssi", FLAVOUR, self.seed)).observe
+        return self.order.config(Key(self.name(Ablation.WHOLE), FLAVOUR, self.seed)).observe
 
     def frames(self, data: MovingDigits, chosen: Tensor) -> Tensor:
         """Draw frames (b, T, C, H, W) of the chosen sequences."""
         return data.frames(chosen).to(self.order.device)
 
+    def track(self, tracker: Tracker, frames: Tensor) -> Estimate:
+        """Track objects that the observed frames decide, as in the table."""
+        return track(tracker, frames, settle=self.observe, test_time=self.order.procedure)
+
     def predict(self, tracker: Tracker, frames: Tensor) -> Estimate:
         """Predict with a tracker after the observed frames."""
         observed = min(self.observe, frames.shape[1] - 1)
-        return forecast(tracker, frames[:, :observed], frames.shape[1] - observed, self.samples)
+        return forecast(
+            tracker,
+            frames[:, :observed],
+            frames.shape[1] - observed,
+            self.samples,
+            test_time=self.order.procedure,
+        )
 
 
 def draw(item: str, order: Order, seed: int, samples: int = 0) -> Path:
@@ -83,21 +100,21 @@ def draw(item: str, order: Order, seed: int, samples: int = 0) -> Path:
         the file.
     """
     film = FIGURES[item](Studio(order, seed, samples))
-    path = writable_folder(order.out / "figures") / f"{item}.png"
+    path = writable_folder(order.out / "figures" / order.preset) / f"{item}.png"
     film_strip(path, film.rows, film.observed, COLUMNS, SCALE, film.numbers)
     return path
 
 
 def _figure3(studio: Studio) -> Film:
-    """Show AIR and VTSSI on a sequence that begins with overlap, and VTSSI's prediction."""
+    """Show AIR and the whole on a sequence that begins with overlap, and the whole's prediction."""
     data = studio.sequences(FLAVOUR)
     overlap = _overlapping(data)
     x = studio.frames(data, _chosen(1, overlap[:, BEGINNING].all(1), overlap[:, 0], data.counts == 2))
-    return Film(_compared(studio, FLAVOUR, x, ("air", "vtssi")), studio.observe)
+    return Film(_compared(studio, FLAVOUR, x, (Ablation.FRAMES, Ablation.WHOLE)), studio.observe)
 
 
 def _figure4(studio: Studio) -> Film:
-    """Show FIND and VTSSI on frames 1 to 10 of a sequence, and on frames 6 to 15, which begin cluttered."""
+    """Show the search and the whole on frames 1 to 10 of a sequence, and on frames 6 to 15, which begin cluttered."""
     studio.order.report.say("figure4: SQAIR's row is left out, there is no SQAIR here")
     data = studio.sequences(FLAVOUR, 15)
     clean = (data.counts == 2) & ~_overlapping(data)[:, 0]
@@ -105,36 +122,35 @@ def _figure4(studio: Studio) -> Film:
     x = studio.frames(data, _chosen(1, clean & close[:, CLUTTER].all(1), clean & close[:, 5], clean))
     halves = (x[:, :10], x[:, 5:])
     rows: list[Row] = []
-    for variant in ("find", "vtssi"):
-        tracker = studio.tracker(variant, FLAVOUR)
-        both = concatenated([track(tracker, half).tracks for half in halves], 1)
-        rows.append((NAMES[variant], torch.cat(halves, 1)[0], both.part(slice(1))))
+    for ablation in (Ablation.SEARCH, Ablation.WHOLE):
+        name, tracker = studio.name(ablation), studio.tracker(ablation, FLAVOUR)
+        both = concatenated([studio.track(tracker, half).tracks for half in halves], 1)
+        rows.append((TITLES[name], torch.cat(halves, 1)[0], both.part(slice(1))))
     return Film(rows, 10, [*range(1, 11), *range(6, 16)])
 
 
 def _flavours(studio: Studio, flavours: Sequence[str]) -> Film:
-    """Show every model on a sequence of each flavour, and VTSSI's prediction (figures 10 and 11)."""
+    """Show every variant on a sequence of each flavour, and the whole's prediction (figures 10 and 11)."""
     rows: list[Row] = []
     for flavour in flavours:
         data = studio.sequences(flavour)
         overlap, two = _overlapping(data), data.counts == 2
         wishes = (overlap[:, BEGINNING].all(1), overlap[:, 0], two) if "overlap" in flavour else (two,)
         x = studio.frames(data, _chosen(1, *wishes))
-        variants = ("air", "find", "rect-find", "find-mot", "vtssi")
         rows += [(f"{flavour.partition('-')[0]}: {label}", f, tracks)
-                 for label, f, tracks in _compared(studio, flavour, x, variants)]  # fmt: skip
+                 for label, f, tracks in _compared(studio, flavour, x, list(Ablation))]  # fmt: skip
     return Film(rows, studio.observe)
 
 
 def _random(
     studio: Studio, show: Callable[[Studio, Tracker, Tensor], Estimate], observed: int | None
 ) -> Film:
-    """Show VTSSI on the first sequences of two flavours that hold an object (figures 12 to 14)."""
+    """Show the whole on the first sequences of two flavours that hold an object (figures 12 to 14)."""
     rows: list[Row] = []
     for flavour in ("elliptic", "linear"):
         data = studio.sequences(flavour)
         x = studio.frames(data, _chosen(RANDOM, data.counts > 0))
-        estimate = show(studio, studio.tracker("vtssi", flavour), x)
+        estimate = show(studio, studio.tracker(Ablation.WHOLE, flavour), x)
         rows += [
             (f"{flavour} {s + 1}", estimate.frames[s], estimate.tracks.part(slice(s, s + 1)))
             for s in range(RANDOM)
@@ -143,7 +159,7 @@ def _random(
 
 
 def _inferred(studio: Studio, tracker: Tracker, x: Tensor) -> Estimate:
-    return track(tracker, x)._replace(frames=x)
+    return studio.track(tracker, x)._replace(frames=x)
 
 
 def _predicted_on_truth(studio: Studio, tracker: Tracker, x: Tensor) -> Estimate:
@@ -161,12 +177,12 @@ FIGURES: dict[str, Callable[[Studio], Film]] = {
 }
 
 
-def _compared(studio: Studio, flavour: str, x: Tensor, variants: Sequence[str]) -> list[Row]:
+def _compared(studio: Studio, flavour: str, x: Tensor, ablations: Sequence[Ablation]) -> list[Row]:
     """Make a row of each variant on one sequence's frames (1, T, C, H, W), and one of the last one's prediction."""
     rows: list[Row] = []
-    for variant in variants:
-        tracker = studio.tracker(variant, flavour)
-        rows.append((NAMES[variant], x[0], track(tracker, x).tracks.part(slice(1))))
+    for ablation in ablations:
+        name, tracker = studio.name(ablation), studio.tracker(ablation, flavour)
+        rows.append((TITLES[name], x[0], studio.track(tracker, x).tracks.part(slice(1))))
     expected = studio.predict(tracker, x)
     return [*rows, ("prediction", expected.frames[0], expected.tracks.part(slice(1)))]
 

@@ -1,12 +1,22 @@
-"""The paper's own numbers, for comparison; no model imports them."""
+"""The paper's own numbers, for comparison, and the names of cells; no model imports them."""
 
 import re
 from typing import NamedTuple
 
-WITHOUT_MOT = "vtssi-without-mot"  # vtssi's weights, positions read from FIND (section 5.2)
-MODELS = ("air", "find", "rect-find", "find-mot", "vtssi", WITHOUT_MOT)
+from vtssi_pyro.config.variants import FAMILIES, NAMES, OURS, PAPER, Ablation
+
+# Cells of the whole's weights, positions read from the search (section 5.2), and the variant of their training.
+WITHOUT_MOTION = {family.without_motion.name: family.name(Ablation.WHOLE) for family in FAMILIES}
+MODELS = (*NAMES, *WITHOUT_MOTION)
+TITLES = {name: title for family in FAMILIES for name, title in family.titles.items()}
 FLAVOURS = ("linear", "linear-overlap", "elliptic", "elliptic-overlap")  # the rows of Table 1
 ALL = "mixed"  # all of them in turns, in one training; the paper has none such
+
+
+def usual_preset(variant: str) -> str:
+    """The preset of a cell's training, unless another is named: paper-fast of the paper's names, else standard."""
+    papers = variant in PAPER.titles and variant not in OURS.titles
+    return "paper-fast" if papers else "standard"
 
 
 def cell(name: str) -> tuple[str, str, int] | None:

@@ -13,7 +13,9 @@ from torch import Tensor
 from vtssi_pyro.artifacts.fitting import conduct, machine_of, warn_of_changes
 from vtssi_pyro.artifacts.planning import blocks_alike, configured
 from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.config.variants import PAPER, Family
 from vtssi_pyro.errors import CheckpointError, UsageError
+from vtssi_pyro.model.config import PUBLISHED, TestTime
 from vtssi_pyro.paper.cells import Key
 from vtssi_pyro.paper.published import ALL
 from vtssi_pyro.system.machine import prepare
@@ -37,9 +39,32 @@ class Order(NamedTuple):
     train: bool  # whether missing trainings are made; False: they are refused
     report: Reporter = Silent()
 
+    @property
+    def family(self) -> Family:
+        """The names of the preset's variants."""
+        return PRESETS[self.preset].system.family
+
+    @property
+    def procedure(self) -> TestTime | None:
+        """The procedure at test time: the paper's for its own blocks; None: that of each tracker."""
+        return PUBLISHED if self.family is PAPER else None
+
     def folder(self, key: Key) -> Path:
-        """Return the folder of a training of this order."""
-        return self.out / "runs" / key.name
+        """Return the folder of a training of this order.
+
+        A run that is in ``runs`` itself, where runs of all presets were before, stays there.
+        """
+        runs = self.out / "runs"
+        former = (path.parent for path in sorted(runs.glob("*/config.json")))
+        return next((folder for folder in former if self._made(folder, key)), runs / self.preset / key.name)
+
+    def _made(self, folder: Path, key: Key) -> bool:
+        """Whether a folder is a run of a training of this order."""
+        with suppress(CheckpointError):
+            config = Run(folder).config
+            asked = (key.variant, self.preset, key.flavour, key.seed)
+            return (config.variant, config.preset, config.data.source, config.seed) == asked
+        return False
 
     def config(self, key: Key) -> Config:
         """Return the configuration of a training of this order."""
@@ -58,7 +83,7 @@ def refuse_company() -> None:
     if "TORCHELASTIC_RUN_ID" in os.environ:
         raise UsageError(
             "reproduce runs in one process; train single runs with torchrun and vtssi-pyro fit --out "
-            "OUT/runs/VARIANT-FLAVOUR-SEED, and it takes them as they are"
+            "OUT/runs/PRESET/VARIANT-FLAVOUR-SEED, and it takes them as they are"
         )
 
 

@@ -1,8 +1,8 @@
 """A run, resolved: model, recipe and data."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from vtssi_pyro.model.config import ModelConfig
+from vtssi_pyro.model.config import ModelConfig, variant_of
 from vtssi_pyro.train.recipe import TrainConfig
 
 
@@ -24,7 +24,7 @@ class DataConfig:
 class Config:
     """A run, resolved: all conditions of its result except the data themselves."""
 
-    variant: str = "vtssi"
+    variant: str = "vtssi"  # the name of the model's blocks, see ``renamed``
     preset: str = "quick"
     seed: int = 0
     observe: int = 5  # frames seen before a prediction, at evaluation
@@ -33,3 +33,8 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
     start: str | None = None  # the initial weights: pretrained:NAME or a run's folder; None: fresh ones
     calibration: int = 40  # futures per held-out sequence for the calibration at the end; 0: none
+
+
+def renamed(config: Config) -> Config:
+    """A configuration with the variant's name that its model's blocks have, whatever changed them."""
+    return replace(config, variant=variant_of(config.model))

@@ -12,7 +12,7 @@ from vtssi_pyro.model.blocks.solid import SolidConfig
 from vtssi_pyro.model.blocks.spots import SpotsConfig
 from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.movies.prepared import PreparedMovie
-from vtssi_pyro.train.config import Config
+from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.recipe import Stage
 
 # Frames of the shortest movie: a quarter of them is held out, and clips of half of the rest still show motion.
@@ -78,7 +78,7 @@ def suited(config: Config, movie: PreparedMovie) -> Config:
     )  # fmt: skip
     model = VARIANTS[config.variant](model)
     stages = tuple(_suited(stage, objects, side) for stage in config.train.stages)
-    return replace(config, model=model, train=replace(config.train, stages=stages))
+    return renamed(replace(config, model=model, train=replace(config.train, stages=stages)))
 
 
 def _suited(stage: Stage, objects: int, side: int) -> Stage:

@@ -1,19 +1,25 @@
 """Named configurations: the paper's, exactly, and recipes of stages that learn in minutes."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from vtssi_pyro.config.schedules import Constant, Cosine, Decay, Flattening, Linear, Staircase
-from vtssi_pyro.model.blocks.count_rect import CountRECTConfig
+from vtssi_pyro.config.variants import NAMES, Ablation, ablation_of
+from vtssi_pyro.errors import UsageError
 from vtssi_pyro.model.blocks.find import FINDConfig
 from vtssi_pyro.model.blocks.mot import MOTConfig
 from vtssi_pyro.model.blocks.rect import RECTConfig
 from vtssi_pyro.model.blocks.registered import RegisteredConfig
-from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
-from vtssi_pyro.model.blocks.strided import StridedAIRConfig
 from vtssi_pyro.model.blocks.template import TemplateConfig
-from vtssi_pyro.model.config import VARIANTS, ModelConfig, TestTime
-from vtssi_pyro.train.config import Config, DataConfig
+from vtssi_pyro.model.config import (
+    ABLATIONS,
+    OUR_SYSTEM,
+    PAPERS_SYSTEM,
+    VARIANTS,
+    ModelConfig,
+    System,
+)
+from vtssi_pyro.train.config import Config, DataConfig, renamed
 from vtssi_pyro.train.recipe import SCALES, Stage, TrainConfig
 
 PAPER_STEPS = 780_000  # 1k epochs of 50,000 sequences in batches of 64
@@ -91,25 +97,16 @@ def paper_sqair(variant: str) -> Config:
     )
 
 
-FAST = ModelConfig(
-    attention=StridedAIRConfig(),
-    consensus=CountRECTConfig(),
-    finder=TemplateConfig(),
-    motion=ResidualMOTConfig(),
-    fusion="product",
-    test_time=TestTime(hypotheses=4, refine=2, tight=True),
-)
-
 OBJECTS = ("scene", "attention", "picture")  # the slots that AIR fills
 
 # The stages of a variant, as far as a recipe has them: the objects' looks, their consensus, their search, all of these
 # over time, their motion, and places and motion together.
 _STAGES = {
-    "air": ("objects",),
-    "find": ("objects", "search", "places"),
-    "rect-find": ("objects", "consensus", "search", "places"),
-    "find-mot": ("objects", "search", "places", "motion", "joint"),
-    "vtssi": ("objects", "consensus", "search", "places", "motion", "joint"),
+    Ablation.FRAMES: ("objects",),
+    Ablation.SEARCH: ("objects", "search", "places"),
+    Ablation.CONSENSUS: ("objects", "consensus", "search", "places"),
+    Ablation.MOTION: ("objects", "search", "places", "motion", "joint"),
+    Ablation.WHOLE: ("objects", "consensus", "search", "places", "motion", "joint"),
 }
 
 
@@ -117,12 +114,14 @@ def _staged(preset: str, variant: str, steps: dict[str, int], cache: int) -> Con
     """The recipe of stages, given the steps of each; a stage without steps is left out."""
     seeing = _seeing(steps["objects"], steps["search"], steps["places"])
     moving = _moving(steps["motion"], steps["joint"], cache)
-    return _through(preset, variant, FAST, tuple(stage for stage in (*seeing, *moving) if stage.steps))
+    return _through(
+        preset, variant, OUR_SYSTEM.model, tuple(stage for stage in (*seeing, *moving) if stage.steps)
+    )
 
 
 def _through(preset: str, variant: str, model: ModelConfig, stages: tuple[Stage, ...]) -> Config:
     """A variant of a model, trained through its own ones of some stages."""
-    chosen = tuple(stage for stage in stages if stage.name in _STAGES[variant])
+    chosen = tuple(stage for stage in stages if stage.name in _STAGES[ablation_of(variant)])
     return Config(
         variant, preset, model=VARIANTS[variant](model), train=TrainConfig(chosen, beta1=0.9, average=0.99)
     )
@@ -266,19 +265,55 @@ def paper_fast(variant: str) -> Config:
 # Presets whose variants share the blocks of one training on all flavours: its variant, and its last stage.
 SHARED = {"paper-fast": ("air", "objects")}
 
-# The default variant of a preset; that of all others is the whole of VTSSI.
-_DEFAULT_VARIANTS = {"paper-sqair": "find-mot"}
 
-PRESETS: dict[str, Callable[[str], Config]] = {
-    "quick": quick,
-    "standard": standard,
-    "paper-fast": paper_fast,
-    "paper": paper,
-    "paper-ddpae": paper_ddpae,
-    "paper-sqair": paper_sqair,
+@dataclass(frozen=True)
+class Preset:
+    """A recipe by name, for the variants of one system.
+
+    Args:
+        recipe: makes the configuration of a variant.
+        system: the system whose variants it has.
+        default: the variant of new models, unless another is named.
+    """
+
+    recipe: Callable[[str], Config]
+    system: System
+    default: Ablation = Ablation.WHOLE
+
+    def __call__(self, variant: str | None = None) -> Config:
+        """The configuration of a variant; None: the default.
+
+        Raises:
+            UsageError: the preset has no such variant.
+        """
+        family = self.system.family
+        name = variant or family.name(self.default)
+        if name in family.names:
+            return self.recipe(name)
+        own = next((name for name, preset in PRESETS.items() if preset is self), "this one")
+        if name not in NAMES:
+            raise UsageError(f"unknown variant {name!r}: preset {own} has {', '.join(family.names)}")
+        home, other = next(
+            (name, preset.system.family)
+            for name, preset in PRESETS.items()
+            if variant in preset.system.family.names
+        )
+        alike = family.name(ablation_of(name))
+        raise UsageError(
+            f"{name} is of {other.blocks}, which preset {own} has not: take --preset {home}, or --variant {alike}"
+        )
+
+    def for_model(self, model: ModelConfig) -> Config:
+        """The configuration for a model of any blocks, through the stages of the variant with the same null objects."""
+        ablation = next(each for each in Ablation if ABLATIONS[each](model) == model)
+        return renamed(replace(self.recipe(self.system.family.name(ablation)), model=model))
+
+
+PRESETS: dict[str, Preset] = {
+    "quick": Preset(quick, OUR_SYSTEM),
+    "standard": Preset(standard, OUR_SYSTEM),
+    "paper-fast": Preset(paper_fast, PAPERS_SYSTEM),
+    "paper": Preset(paper, PAPERS_SYSTEM),
+    "paper-ddpae": Preset(paper_ddpae, PAPERS_SYSTEM),
+    "paper-sqair": Preset(paper_sqair, PAPERS_SYSTEM, Ablation.MOTION),  # as in the paper's comparison
 }
-
-
-def default_variant(preset: str) -> str:
-    """The variant of a preset's new models, unless another is named."""
-    return _DEFAULT_VARIANTS.get(preset, "vtssi")

@@ -14,7 +14,7 @@ import torch
 from vtssi_pyro.data.dataset import Dataset, channels_of
 from vtssi_pyro.errors import DataError, PeerLost, UsageError, VtssiError
 from vtssi_pyro.model.blocks import FirstFrame, NoFIND, RandomWalk
-from vtssi_pyro.model.config import VARIANTS
+from vtssi_pyro.model.config import variant_of
 from vtssi_pyro.model.kinds import SLOTS
 from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.system import checkpoint
@@ -119,12 +119,9 @@ def check(config: Config, learned: Dataset, group: Group = ALONE) -> None:
         _positive("train.particles", config.train.particles)
     _positive("model.test_time.hypotheses", config.model.test_time.hypotheses)
     _positive("model.test_time.settled", config.model.test_time.settled)
-    if config.variant not in VARIANTS:
-        raise UsageError(f"variant: expected one of {', '.join(VARIANTS)}, found {config.variant!r}")
-    if VARIANTS[config.variant](config.model) != config.model:
+    if config.variant != (true := variant_of(config.model)):
         raise UsageError(
-            f"variant: {config.variant} has null objects in slots that this model fills; a model of one's own "
-            "is of variant vtssi"
+            f"variant: {config.variant} names other blocks than this model has, which is of variant {true}"
         )
     tracker = _built(config)
     known = _known(tracker)
@@ -159,7 +156,7 @@ def check(config: Config, learned: Dataset, group: Group = ALONE) -> None:
     if tracker.motion.predicts and learned.length < 2:
         raise DataError(
             f"sequences have {learned.length} frame: variant {config.variant} needs 2 or more to learn motion;"
-            " give longer sequences or choose --variant air, find or rect-find"
+            " give longer sequences, or choose a variant without motion, such as --variant air"
         )
 
 
