@@ -46,6 +46,8 @@ def test_the_published_procedure_has_no_template_search(tiny, blobs, config: Mod
     tracker, frames = tiny(config=eager(config, "template")), blobs(2, 8)
     with pytest.raises(UsageError, match=r"no template search, .* TestTime\(\) is the plain procedure"):
         track(tracker, frames, test_time=PUBLISHED)
+    own = tiny(config=replace(config, finder=FINDERS["template"]))  # its own procedure is nobody else's
+    assert track(own, frames).tracks.present.shape == (2, 8, 2)
     plain = tiny(config=replace(eager(config, "template"), test_time=TestTime()))
     plain.load_state_dict(tracker.state_dict())
     found, expected = track(tracker, frames, test_time=TestTime()), track(plain, frames)

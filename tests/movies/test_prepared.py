@@ -11,6 +11,7 @@ from vtssi_pyro.data.clips import movie_clips
 from vtssi_pyro.data.scenes import KINDS, scene
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.model.blocks.mot import MOTConfig
+from vtssi_pyro.model.config import ablated
 from vtssi_pyro.model.program import build
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.movies import (
@@ -25,7 +26,7 @@ from vtssi_pyro.movies import (
 from vtssi_pyro.movies.prepared import PreparedMovie, model_side, to_source
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.movies import clip_length, held, suited
-from vtssi_pyro.train.presets import quick
+from vtssi_pyro.train.presets import PRESETS, quick
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,26 @@ def test_the_model_suits_the_movie(movie: PreparedMovie) -> None:
         assert after.cache <= before.cache, "and no more paths to find"
     steps = {stage.name: stage.steps for stage in config.train.stages}
     assert steps["search"] < steps["motion"] / 10, "there is little to learn of how to follow"
+
+
+@pytest.mark.parametrize(
+    ("preset", "variant", "name"),
+    [
+        ("quick", "ours", "ours"),
+        ("quick", "template-search", "template-search"),
+        ("quick", "template-search-residual-mot", "template-search-residual-mot"),
+        ("quick", "count-rect-template-search", "custom"),  # one frame decides, no RECT
+        ("quick", "air", "custom"),  # spots, not AIR
+        ("paper-fast", "vtssi", "custom"),  # the paper's MOT, and blocks of ours
+    ],
+)
+def test_a_movies_blocks_have_no_name_that_they_do_not_keep(
+    preset: str, variant: str, name: str, movie: PreparedMovie
+) -> None:
+    recipe = PRESETS[preset](variant)
+    config = suited(recipe, movie)
+    assert config.variant == name
+    assert ablated(config.model) == ablated(recipe.model)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class Filter:
     def __init__(self, tracker: Tracker, test_time: TestTime | None = None) -> None:
         self.tracker = tracker
         self.asked = test_time or tracker.test_time
-        self.program = tracker.refined(self.asked)
+        self.program = tracker.refined(test_time)
 
     @property
     def needed(self) -> int:

@@ -149,6 +149,11 @@ VARIANTS: dict[str, Callable[[ModelConfig], ModelConfig]] = {
 }
 
 
+def ablated(model: ModelConfig) -> Ablation:
+    """The ablation whose null objects a model has, whatever its other blocks."""
+    return next(ablation for ablation in Ablation if ABLATIONS[ablation](model) == model)
+
+
 def variant_of(model: ModelConfig) -> str:
     """The name of the variant whose kinds of blocks a model has; CUSTOM for a model of other blocks."""
     for system in SYSTEMS:

@@ -17,7 +17,7 @@ from vtssi_pyro.config.variants import PAPER, Family
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.model.config import PUBLISHED, TestTime
 from vtssi_pyro.paper.cells import Key
-from vtssi_pyro.paper.published import ALL
+from vtssi_pyro.paper.published import ALL, cell
 from vtssi_pyro.system.machine import prepare
 from vtssi_pyro.system.provenance import provenance
 from vtssi_pyro.train import training
@@ -52,11 +52,14 @@ class Order(NamedTuple):
     def folder(self, key: Key) -> Path:
         """Return the folder of a training of this order.
 
-        A run that is in ``runs`` itself, where runs of all presets were before, stays there.
+        A run that is in ``runs`` itself, where the runs of a former version are, stays there.
         """
         runs = self.out / "runs"
-        former = (path.parent for path in sorted(runs.glob("*/config.json")))
-        return next((folder for folder in former if self._made(folder, key)), runs / self.preset / key.name)
+        own = runs / self.preset / key.name
+        if own.exists():
+            return own
+        former = (path.parent for path in sorted(runs.glob("*/config.json")) if cell(path.parent.name))
+        return next((folder for folder in former if self._made(folder, key)), own)
 
     def _made(self, folder: Path, key: Key) -> bool:
         """Whether a folder is a run of a training of this order."""

@@ -10,7 +10,7 @@ from vtssi_pyro.model.blocks.clearest import ClearestFrameConfig
 from vtssi_pyro.model.blocks.following import FollowingConfig
 from vtssi_pyro.model.blocks.solid import SolidConfig
 from vtssi_pyro.model.blocks.spots import SpotsConfig
-from vtssi_pyro.model.config import VARIANTS
+from vtssi_pyro.model.config import ABLATIONS, ablated
 from vtssi_pyro.movies.prepared import PreparedMovie
 from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.recipe import Stage
@@ -76,7 +76,7 @@ def suited(config: Config, movie: PreparedMovie) -> Config:
         ),
         motion=kinds.suited(base.motion, speed),
     )  # fmt: skip
-    model = VARIANTS[config.variant](model)
+    model = ABLATIONS[ablated(base)](model)
     stages = tuple(_suited(stage, objects, side) for stage in config.train.stages)
     return renamed(replace(config, model=model, train=replace(config.train, stages=stages)))
 

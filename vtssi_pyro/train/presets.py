@@ -12,12 +12,12 @@ from vtssi_pyro.model.blocks.rect import RECTConfig
 from vtssi_pyro.model.blocks.registered import RegisteredConfig
 from vtssi_pyro.model.blocks.template import TemplateConfig
 from vtssi_pyro.model.config import (
-    ABLATIONS,
     OUR_SYSTEM,
     PAPERS_SYSTEM,
     VARIANTS,
     ModelConfig,
     System,
+    ablated,
 )
 from vtssi_pyro.train.config import Config, DataConfig, renamed
 from vtssi_pyro.train.recipe import SCALES, Stage, TrainConfig
@@ -305,8 +305,7 @@ class Preset:
 
     def for_model(self, model: ModelConfig) -> Config:
         """The configuration for a model of any blocks, through the stages of the variant with the same null objects."""
-        ablation = next(each for each in Ablation if ABLATIONS[each](model) == model)
-        return renamed(replace(self.recipe(self.system.family.name(ablation)), model=model))
+        return renamed(replace(self.recipe(self.system.family.name(ablated(model))), model=model))
 
 
 PRESETS: dict[str, Preset] = {
