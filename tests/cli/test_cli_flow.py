@@ -22,6 +22,7 @@ from vtssi_pyro.errors import DataError
 from vtssi_pyro.evaluation.judge import find
 from vtssi_pyro.evaluation.mot_metrics import mot_metrics
 from vtssi_pyro.inference.model_tracker import ModelTracker
+from vtssi_pyro.system import checkpoint
 from vtssi_pyro.tracks.export import PREDICTIONS_HEADER, TRACKS_HEADER
 
 pytestmark = pytest.mark.slow
@@ -90,6 +91,26 @@ def test_the_run_folder_is_complete(place: Path) -> None:
     assert summary["metrics"]["sequences"] == 6
     assert {"minutes", "versions", "seed"} < summary.keys()
     assert run.records()[-1]["step"] == STEPS
+
+
+def test_a_former_run_goes_on(place: Path, tmp_path: Path) -> None:
+    """A run that was named after the paper's blocks resumes, and is used, under the name of its own."""
+    run = Run(shutil.copytree(place / "run", tmp_path / "vtssi-linear-overlap-0001"))
+    made = json.loads((run.folder / "config.json").read_text())
+    made["config"]["variant"], made["format"] = "vtssi", 2
+    (run.folder / "config.json").write_text(json.dumps(made))
+    assert run.config == Run(place / "run").config
+    before = checkpoint.load(run.checkpoint())["trained"]
+    run.summary.unlink()
+    assert "leave that out" in refused(2, "fit", "--out", run.folder, "--resume", "--variant", "vtssi")
+    call("fit", "--out", run.folder, "--resume", "--variant", "ours")
+    after = checkpoint.load(run.checkpoint())["trained"]
+    assert all(torch.equal(value, before[name]) for name, value in after.items())
+    assert json.loads(run.summary.read_text())["variant"] == "ours"
+    lines = call("info", run.folder).stdout.splitlines()
+    assert "variant            ours" in lines
+    blocks = "counted, strided-air, additive, count-rect, template, residual-mot"
+    assert f"blocks             {blocks}" in lines
 
 
 def test_evaluate(place: Path) -> None:
