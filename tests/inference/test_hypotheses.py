@@ -6,6 +6,7 @@ import pytest
 import torch
 from pyro import poutine
 from pyro.distributions import Normal
+from small_model import small
 from torch import Tensor
 
 from vtssi_pyro.inference import hypotheses
@@ -55,13 +56,80 @@ def test_the_hypothesis_with_the_most_evidence_is_kept(tiny, blobs, config: Mode
             assert (most >= log_evidence(tracker, program, frames, tried)[1] - 1e-6).all()
 
 
-def test_what_is_sure_is_not_looked_at_again(tiny, blobs, config: ModelConfig, monkeypatch) -> None:
-    """One object in every window: there is nothing to choose, and nothing to join."""
-    tracker, frames = tiny(config=config, count=-0.5), channelled(blobs(2, 8))
+def test_where_nothing_is_seen_there_is_nothing_to_choose(tiny, blobs, config, monkeypatch) -> None:
+    tracker, frames = tiny(config=config, count=-9.0), channelled(blobs(2, 8))
     monkeypatch.setattr(hypotheses, "log_evidence", None)
     with evaluating(tracker), mode():
         settled = select_hypothesis(tracker, tracker.program(), frames, 3)
-        assert settled.hypothesis.number.tolist() == [1, 1]
+        assert settled.hypothesis.number.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("total", "number", "parts"),
+    [
+        (20, 4, [(0, 5), (5, 10), (10, 15), (15, 20)]),
+        (9, 2, [(0, 5), (4, 9)]),
+        (5, 4, [(0, 5), (0, 1), (2, 3), (4, 5)]),  # windows of five would be the same
+        (7, 4, [(0, 5), (0, 1), (3, 4), (6, 7)]),  # or mostly
+        (2, 4, [(0, 5), (0, 1), (1, 2)]),
+        (5, 1, [(0, 5)]),
+    ],
+)
+def test_consensuses_are_of_different_frames(total: int, number: int, parts: list[tuple[int, int]]) -> None:
+    assert hypotheses._parts(total, 5, number) == [slice(*part) for part in parts]
+
+
+def test_one_more_is_counted_where_there_is_room(tiny, config: ModelConfig) -> None:
+    tracker, before = tiny(config=config), supposing([2, 1, 0], description=config.description)
+    after, room = hypotheses._with_one_more(tracker, before)
+    assert after.number.tolist() == [2, 2, 1]
+    assert room.tolist() == [False, True, True]
+    assert torch.equal(after.description.mode, before.description.mode)
+
+
+def together(tracker, config: ModelConfig) -> tuple[Hypothesis, Detections, Tensor, Tensor]:
+    """Two objects that cover each other: their hypothesis, places, layers (1, 8, 2, C, H, W) and frames."""
+    two = supposing([2.0], description=config.description)
+    path = torch.linspace(-0.3, 0.3, 8, dtype=torch.float64).view(1, 8, 1, 1).expand(1, 8, 2, 2)
+    position = path * torch.tensor([[1.0, 0.2], [-0.5, 1.0]], dtype=torch.float64)
+    appearance = tracker.picture.appearance(two.objects)
+    pose = tracker.motion.pose(two.objects, {"position": position}, torch.ones(1, 2, dtype=torch.float64))
+    pose = pose._replace(appearance=appearance.glimpses.unsqueeze(-5))
+    layers = tracker.picture.layers(pose, two.objects) / 2  # two of them are no brighter than 1
+    return two, Detections(position, appearance), layers, layers.sum(2)
+
+
+def test_each_object_is_described_without_the_others(tiny, config: ModelConfig, monkeypatch) -> None:
+    """By its own layer alone, of the first K frames, where the picture is the sum of the layers."""
+    tracker = tiny(config=config)
+    with evaluating(tracker), mode():
+        two, found, layers, frames = together(tracker, config)
+        found = found._replace(appearance=found.appearance._replace(glimpses=found.appearance.glimpses / 2))
+        asked, describe = [], tracker.attention.describe
+        monkeypatch.setattr(
+            tracker.attention, "describe", lambda *args: asked.append(args) or describe(*args)
+        )
+        after = hypotheses._described_apart(tracker, frames, two, found)
+    ((left, where, size),) = asked
+    K = tracker.consensus.K
+    torch.testing.assert_close(left, layers[:, :K])
+    assert torch.equal(where, found.position[:, :K])
+    mean = describe(layers[:, :K], where, size).mean.mean(1)
+    torch.testing.assert_close(after.description.mode, mean)
+
+
+def test_an_object_that_was_not_counted_is_found_by_its_evidence(tiny) -> None:
+    """The consensus counts one of two objects: both explain the frames, if they are there."""
+    config = small("template")
+    tracker = tiny(config=config)
+    tracker.picture.noise = 0.05
+    with evaluating(tracker), mode():
+        two, _, layers, _ = together(tracker, config)
+        one = replace(two, count=supposing([1.0]).count)
+        for number in (1, 2):
+            frames = 2 * layers[:, :, :number].sum(2)
+            best = hypotheses._best(tracker, tracker.program(), frames, [one], None)
+            assert best.number.tolist() == [number]
 
 
 @pytest.mark.parametrize("num_objects", [2, 3])

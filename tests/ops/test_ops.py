@@ -170,6 +170,8 @@ def test_counted_rounds_the_expected_number(num_objects: int) -> None:
     count = share.logit().unsqueeze(-1)
     expected = [round(num_objects * value) for value in share.tolist()]
     assert counting.counted(count, num_objects).tolist() == expected
+    numbers = torch.arange(num_objects + 1.0)
+    assert torch.equal(counting.counted(counting.count_of(numbers, num_objects), num_objects), numbers.long())
 
 
 @pytest.mark.parametrize("glimpse", [8, 9, 25])

@@ -1,12 +1,13 @@
 """Selection among several hypotheses about a scene's objects, by their evidence on all frames.
 
 The consensus reads K frames. It may count too few objects if they cover each other in these frames, and too many if one
-object is easier to draw as two halves. Therefore the consensus of other K frames is tried, too, and two objects that
-never part are tried as one. The hypothesis with the most evidence under the model is kept.
+object is easier to draw as two halves. Therefore the consensus of other frames is tried, too, and each of them with one
+object more, with two objects as one, and with each object described without the others. The hypothesis with the most
+evidence under the model is kept.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from pyro.distributions import Distribution, Independent, Normal
 from torch import Tensor
 from torch.distributions import kl_divergence
 
+from vtssi_pyro.inference.confidence import counted_pose
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.interfaces import Attention, looks
 from vtssi_pyro.model.program import Program, Tracker
@@ -94,37 +96,60 @@ def select_hypothesis(
         number: number of consensuses to try, of evenly spread frames.
         run: number of frames in a run of neighbours; None: all frames are one run.
     """
-    K = tracker.consensus.K
-    last = max(frames.shape[1] - K, 0)
-    starts = sorted({round(last * i / max(number - 1, 1)) for i in range(number)})
+    parts = _parts(frames.shape[1], tracker.consensus.K, number)
     with poutine.block(), mode():
-        read, first = zip(*(_read(program, frames[:, start : start + K]) for start in starts), strict=True)
+        read, first = zip(*(_read(program, frames[:, part]) for part in parts), strict=True)
         if first[0] is not None:  # the consensus is that of the first frame: other frames are no hypotheses
             return Settled(read[0], first[0])
-        numbers = torch.stack([hypothesis.number for hypothesis in read])
-        unsure = (numbers != numbers[0]).any(0) | (numbers[0] > 1)
+        seen = torch.stack([hypothesis.number > 0 for hypothesis in read]).any(0)
         best = read[0]
-        if number > 1 and unsure.any():
-            tried = [hypothesis[unsure] for hypothesis in read]
-            best = best.put(unsure, _best(tracker, program, frames[unsure], tried, run))
+        if number > 1 and seen.any():
+            tried = [hypothesis[seen] for hypothesis in read]
+            best = best.put(seen, _best(tracker, program, frames[seen], tried, run))
     return Settled(best)
+
+
+def _parts(total: int, K: int, number: int) -> list[slice]:
+    """The first K frames, and others, evenly spread: K each, or one each where K would be mostly the same."""
+    last, others = max(total - K, 0), number - 1
+    if 2 * last >= K * others:
+        return [
+            slice(start, start + K) for start in (round(last * i / max(others, 1)) for i in range(number))
+        ]
+    single = sorted({round((total - 1) * i / max(others - 1, 1)) for i in range(others)})
+    return [slice(0, K), *(slice(t, t + 1) for t in single)]
 
 
 def _best(
     tracker: Tracker, program: Program, frames: Tensor, hypotheses: list[Hypothesis], run: int | None
 ) -> Hypothesis:
-    """The hypothesis with the most evidence, among the given ones and each of them with two objects as one."""
+    """The hypothesis with the most evidence, among the given ones and their alternatives."""
     best, most = hypotheses[0], frames.new_full((len(frames),), -torch.inf)
+
+    def weigh(hypothesis: Hypothesis, chosen: Tensor) -> Detections:
+        """Explain chosen sequences by a hypothesis about these, and keep it where it has more evidence."""
+        nonlocal best
+        found, evidence = log_evidence(tracker, program, frames[chosen], hypothesis, run)
+        evidence = evidence.nan_to_num(nan=-torch.inf)
+        better = torch.zeros_like(chosen)
+        better[chosen] = evidence > most[chosen]
+        most[chosen] = evidence.maximum(most[chosen])
+        best = best.put(better, hypothesis[better[chosen]])
+        return found
+
+    def weigh_with_alternatives(hypothesis: Hypothesis, chosen: Tensor) -> None:
+        found, several = weigh(hypothesis, chosen), hypothesis.number > 1
+        if several.any():
+            chosen = chosen.masked_scatter(chosen, several)
+            its, where, seen = hypothesis[several], _of(found, several), frames[chosen]
+            weigh(_merged(tracker, seen, its, where), chosen)
+            weigh(_described_apart(tracker, seen, its, where), chosen)
+
     for hypothesis in hypotheses:
-        found, evidence = log_evidence(tracker, program, frames, hypothesis, run)
-        candidates = [(hypothesis, evidence)]
-        if (hypothesis.number > 1).any():
-            fewer = _merged(tracker, frames, hypothesis, found)
-            candidates.append((fewer, log_evidence(tracker, program, frames, fewer, run)[1]))
-        for candidate, its in candidates:
-            its = its.nan_to_num(nan=-torch.inf)
-            better = its > most
-            best, most = best.put(better, candidate[better]), its.maximum(most)
+        weigh_with_alternatives(hypothesis, torch.ones_like(hypothesis.number, dtype=torch.bool))
+        more, room = _with_one_more(tracker, hypothesis)
+        if room.any():
+            weigh_with_alternatives(more[room], room)
     return best
 
 
@@ -186,6 +211,40 @@ def _divergence(q: Distribution, p: Distribution) -> Tensor:
         return q.log_prob(q.mode) - p.log_prob(q.mode)
 
 
+def _with_one_more(tracker: Tracker, hypothesis: Hypothesis) -> tuple[Hypothesis, Tensor]:
+    """Count one object more, of which each slot holds a size and a description; and whether there is room, (B,)."""
+    room = hypothesis.number < tracker.scene.num_objects
+    return replace(hypothesis, count=_counting(tracker, hypothesis, hypothesis.number + room)), room
+
+
+def _counting(tracker: Tracker, hypothesis: Hypothesis, number: Tensor) -> Independent:
+    """The hypothesis' q(c), moved to where it counts another number (B,) of objects."""
+    scale = hypothesis.count.base_dist.scale
+    return Normal(tracker.scene.count_of(number.to(scale)).unsqueeze(-1), scale).to_event(1)
+
+
+def _of(found: Detections, chosen: Tensor) -> Detections:
+    """The detections in chosen sequences."""
+    assert found.appearance is not None
+    glimpses, (offset, size) = found.appearance
+    return Detections(found.position[chosen], Appearance(glimpses[chosen], (offset[chosen], size[chosen])))
+
+
+def _described_apart(
+    tracker: Tracker, frames: Tensor, hypothesis: Hypothesis, found: Detections
+) -> Hypothesis:
+    """Describe each object by what the others leave of the first K frames, at the places where they were found."""
+    objects, picture, K = hypothesis.objects, tracker.picture, tracker.consensus.K
+    position = found.position[:, :K]
+    pose = counted_pose(
+        tracker, objects, {POSITION.name: position}, looks(picture, objects, found.appearance)
+    )
+    layers = picture.layers(pose, objects)
+    left = (frames[:, :K].unsqueeze(-4) - picture.others(layers, pose)).clamp(0, 1)  # (B, K, N, C, H, W)
+    q = tracker.attention.describe(left, position, objects.size.unsqueeze(-3)).base_dist
+    return replace(hypothesis, description=Normal(q.loc.mean(-3), q.scale.mean(-3)).to_event(1))
+
+
 def _merged(tracker: Tracker, frames: Tensor, hypothesis: Hypothesis, found: Detections) -> Hypothesis:
     """Merge the two objects of a sequence that part least from each other, in the first one's slot."""
     objects, position = hypothesis.objects, found.position
@@ -215,10 +274,8 @@ def _merged(tracker: Tracker, frames: Tensor, hypothesis: Hypothesis, found: Det
         new = q.loc.unsqueeze(-2), q.scale.unsqueeze(-2)
         return Normal(*map(partial(torch.where, one), new, old)).to_event(1)
 
-    # a tenth of an object is none, rounded; the logit of 0 is infinite
-    number = (hypothesis.number - 1).to(size).clamp_min(0.1) / num_objects
     fewer = Hypothesis(
-        Normal(number.logit()[:, None, None], hypothesis.count.base_dist.scale).to_event(1),
+        _counting(tracker, hypothesis, hypothesis.number - 1),
         merged(hypothesis.size, Normal(size, hypothesis.size.base_dist.scale[rows, first])),
         merged(hypothesis.description, Normal(d.loc.mean(-2), d.scale.mean(-2))),
     )

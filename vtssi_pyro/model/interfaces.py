@@ -38,6 +38,9 @@ class Scene(Protocol):
     def present(self, objects: Objects) -> Tensor:
         """Whether each object counts at test time, (..., B, N) bool; called by inference for tracks and evidence."""
 
+    def count_of(self, number: Tensor) -> Tensor:
+        """The count (..., 1) at which ``number`` (...,) objects count; called by hypotheses about their number."""
+
     def presence(self, objects: Objects) -> Tensor:
         """Presence of each object, in [0, 1], (..., B, N); called by the program for the picture's pose."""
 

@@ -35,3 +35,11 @@ def present(count: Tensor, num_objects: int) -> Tensor:
 def counted(count: Tensor, num_objects: int) -> Tensor:
     """Count the objects at test time, round(N sigmoid(c)): int64 (...,) from c (..., 1)."""
     return expected_number(count, num_objects).round().long().squeeze(-1)
+
+
+def count_of(number: Tensor, num_objects: int) -> Tensor:
+    """Return the count c (..., 1) at which ``number`` (...,) objects are counted, of a floating type.
+
+    N sigmoid(c) lies between 0 and N; a tenth of an object from either end rounds to the same number.
+    """
+    return (number.clamp(0.1, num_objects - 0.1) / num_objects).logit().unsqueeze(-1)

@@ -87,6 +87,10 @@ class CountedScene(PyroModule):
         """Whether each object is counted, (..., N) bool: the count is N sigmoid(c), rounded."""
         return counting.present(objects.count, self.num_objects)
 
+    def count_of(self, number: Tensor) -> Tensor:
+        """The c at which ``number`` objects count: (..., 1) from (...,)."""
+        return counting.count_of(number, self.num_objects)
+
     def presence(self, objects: Objects) -> Tensor:
         """The step values of the objects, in [0, 1]: (..., N)."""
         return counting.steps(counting.expected_number(objects.count, self.num_objects), self.num_objects)
