@@ -27,7 +27,7 @@ from vtssi_pyro.ops.peaks import peaks
 from vtssi_pyro.train import batches
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.presets import PRESETS
-from vtssi_pyro.types import Detections, Objects, Plates, Pose, Site, State
+from vtssi_pyro.types import Detections, Objects, Paths, Plates, Pose, Site, State
 
 pytestmark = pytest.mark.slow
 
@@ -195,7 +195,8 @@ class GlideConfig:
 class Repelling(Glide):
     """Objects of a scene push each other away."""
 
-    interacts = True
+    def examples(self, paths: Paths) -> Paths:
+        return paths
 
     def transition(self, previous: State) -> dict[str, Independent]:
         density, position = super().transition(previous), previous["position"]

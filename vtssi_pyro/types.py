@@ -70,6 +70,15 @@ class Detections(NamedTuple):
     memory: Any = None  # the finder's memory for the next frames
 
 
+class Paths(NamedTuple):
+    """Paths of objects, from which a motion learns: the modes of the latent variables that other blocks infer."""
+
+    present: Tensor  # (B, N), bool
+    static: Tensor  # (B, N, F), see StateSpace.static
+    position: Tensor  # (B, T, N, 2)
+    visible: Tensor  # (B, T, N), bool: whether the frame shows the object; else its position means nothing
+
+
 class Chain(NamedTuple):
     """A guide's state for the next frames; its size does not grow with the number of frames before."""
 

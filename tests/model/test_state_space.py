@@ -19,7 +19,7 @@ from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.program import ORDERS, Tracker
 from vtssi_pyro.model.sites import POSITION, draw
-from vtssi_pyro.types import Pose, Site, State
+from vtssi_pyro.types import Paths, Pose, Site, State
 
 M = 3
 
@@ -172,3 +172,20 @@ def test_a_variable_of_ones_own_reaches_the_picture(
     loss = Trace_ELBO().differentiable_loss(tracker.model, tracker.guide, frames)
     (gradient,) = torch.autograd.grad(loss, tracker.motion.speed)
     assert gradient.abs() > 1e-3
+
+
+def test_its_examples_are_the_present_objects_each_by_itself(gliding: Tracker) -> None:
+    """With the object's own features, positions and visibilities, in order; without any object, all slots."""
+    generator = torch.Generator().manual_seed(0)
+    present = torch.tensor([[True, False], [True, True], [False, False]])
+    position = torch.rand(3, 4, 2, 2, generator=generator)
+    scenes = Paths(present, torch.rand(3, 2, 5, generator=generator), position, position[..., 0] > 0.5)
+    for chosen in ([(0, 0), (1, 0), (1, 1)], [(b, n) for b in range(3) for n in range(2)]):
+        alone = gliding.motion.examples(scenes)
+        assert alone.present.shape == (len(chosen), 1)
+        for example, (b, n) in enumerate(chosen):
+            assert alone.present[example] == scenes.present[b, n]
+            assert torch.equal(alone.static[example, 0], scenes.static[b, n])
+            assert torch.equal(alone.position[example, :, 0], scenes.position[b, :, n])
+            assert torch.equal(alone.visible[example, :, 0], scenes.visible[b, :, n])
+        scenes = scenes._replace(present=torch.zeros_like(present))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from small_model import SIDE, small
 
@@ -12,10 +13,10 @@ from vtssi_pyro.model.blocks.registered import RegisteredConfig
 from vtssi_pyro.model.blocks.template import TemplateConfig
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.program import Tracker, build, stacked
-from vtssi_pyro.train.batches import Lesson, lesson_batches, position_batches, program_of
+from vtssi_pyro.train.batches import Lesson, lesson_batches, path_batches, program_of
 from vtssi_pyro.train.objective import imitate
 from vtssi_pyro.train.recipe import Scheduled, Stage
-from vtssi_pyro.types import Objects
+from vtssi_pyro.types import Objects, Paths
 
 LENGTH = 6
 DATA = ArrayDataset("data", np.random.default_rng(0).random((8, LENGTH, SIDE, SIDE)).astype(np.float32))
@@ -28,9 +29,9 @@ CPU = torch.device("cpu")
 def test_roll_outs_start_anywhere() -> None:
     """With a random start the first frames are left out, never more than leave the length; else none are."""
     tracker = build("vtssi", small("template"))
-    whole = position_batches(tracker, DATA, STAGE, 1, 1.0, torch.device("cpu"))
+    whole = path_batches(tracker, DATA, STAGE, 1, 1.0, torch.device("cpu"))
     stage = replace(STAGE, random_start=True, length=Constant(LENGTH - 2))
-    cut = position_batches(tracker, DATA, stage, 1, 1.0, torch.device("cpu"))
+    cut = path_batches(tracker, DATA, stage, 1, 1.0, torch.device("cpu"))
     lengths = []
     for step in range(30):
         complete, later = whole(step).position, cut(step).position
@@ -39,6 +40,23 @@ def test_roll_outs_start_anywhere() -> None:
         lengths.append(later.shape[1])
     assert set(lengths) == {LENGTH - 2, LENGTH - 1, LENGTH}
     assert lengths.count(LENGTH) > 12
+
+
+def test_a_motion_chooses_its_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is shown the paths of whole scenes, once, and batches hold what it returns and nothing else."""
+    tracker, shown = build("vtssi", small("template")), []
+
+    def second(paths: Paths) -> Paths:
+        shown.append(paths)
+        return Paths(*(values[1:2] for values in paths))
+
+    monkeypatch.setattr(tracker.motion, "examples", second)
+    batches = path_batches(tracker, DATA, STAGE, 1, 1.0, CPU)
+    for step in range(3):
+        for values, scenes in zip(batches(step), shown[0], strict=True):
+            assert len(scenes) == STAGE.cache
+            assert all(torch.equal(value, scenes[1]) for value in values)
+    assert len(shown) == 1
 
 
 def lesson(step: int = 0) -> tuple[Tracker, Lesson]:

@@ -12,12 +12,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.ops.channels import channelled
-from vtssi_pyro.train.batches import Positions
 from vtssi_pyro.train.graph import numbers, on_device
 from vtssi_pyro.train.objective import OBJECTIVES
 from vtssi_pyro.train.recipe import Scheduled, Stage, TrainConfig
 from vtssi_pyro.train.step import Step
-from vtssi_pyro.types import Anneal
+from vtssi_pyro.types import Anneal, Paths
 
 NOW = Scheduled(Anneal(0.5, 0.3, 0.2, 0.8, 0.5), 0.7, 0.4, 1e-3, 0.9)
 ASKS = (
@@ -60,7 +59,7 @@ def batch(stage: Stage, frames: Tensor, tracker: Tracker) -> Any:
     present = torch.ones(2, config.num_objects, dtype=torch.bool)
     static = torch.randn(2, config.num_objects, 2 + config.description, dtype=frames.dtype)
     position = torch.rand(2, 6, config.num_objects, 2).to(frames)
-    return Positions(present, static, position, torch.ones(position.shape[:-1], dtype=torch.bool))
+    return Paths(present, static, position, torch.ones(position.shape[:-1], dtype=torch.bool))
 
 
 def scheduled(tracker: Tracker) -> Scheduled:

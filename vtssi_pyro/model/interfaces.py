@@ -15,7 +15,7 @@ from vtssi_pyro.errors import UsageError
 from vtssi_pyro.model.handlers import Weight
 from vtssi_pyro.model.kinds import Buildable
 from vtssi_pyro.model.sites import Moment
-from vtssi_pyro.types import Anneal, Appearance, Detections, Objects, Plates, Pose, Scalar, Site, State
+from vtssi_pyro.types import Anneal, Appearance, Detections, Objects, Paths, Plates, Pose, Scalar, Site, State
 
 
 class Scene(Protocol):
@@ -195,7 +195,6 @@ class Motion(Protocol):
     sites: tuple[Site, ...]  # the sites of every frame, position first
     M: int  # number of frames before the transition prior takes over
     predicts: bool  # whether the transition predicts unobserved frames
-    interacts: bool  # whether an object's transition depends on others; training then uses whole scenes
     scale: float  # scale of the random walk before M, frame coordinates
 
     def model(self, t: int, previous: State | None, like: Tensor, warmup: int) -> State:
@@ -240,6 +239,12 @@ class Predictive(Motion, Protocol):
 
     def infer(self, static: Tensor, position: Tensor, memory: Any = None) -> tuple[Independent, Any]:
         """q(m_t | p^_1:t), batch (..., T, N), from positions (..., T, N, 2); and the memory."""
+
+    def examples(self, paths: Paths) -> Paths:
+        """The training examples in the paths of whole scenes: as many scenes, or objects by themselves, as it likes.
+
+        Called once by a recipe's stage that trains the motion on paths; its batches are drawn among the examples.
+        """
 
     def scales(self) -> Iterable[nn.Parameter]:
         """The parameters on which only the scales of densities depend; a recipe's last stage trains these alone."""

@@ -16,16 +16,7 @@ from vtssi_pyro.model.program import Program, Tracker, at_once, evaluating, stac
 from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.recipe import Stage
-from vtssi_pyro.types import Latents, Objects
-
-
-class Positions(NamedTuple):
-    """The input of MOT: the modes of the latent variables that the other blocks infer."""
-
-    present: Tensor  # (B, N), bool
-    static: Tensor  # (B, N, F), see StateSpace.static
-    position: Tensor  # (B, T, N, 2)
-    visible: Tensor  # (B, T, N), bool: whether the frame shows the object; else its position means nothing
+from vtssi_pyro.types import Latents, Objects, Paths
 
 
 class Lesson(NamedTuple):
@@ -66,7 +57,7 @@ def frame_batches(
     return batch
 
 
-def position_batches(
+def path_batches(
     tracker: Tracker,
     dataset: Dataset,
     stage: Stage,
@@ -77,15 +68,13 @@ def position_batches(
 ) -> Batches:
     """Paths of objects by step, found once in some sequences by the other blocks, which this stage does not train.
 
-    A path is that of a single object, or of a whole scene if objects interact. With ``random_start`` a batch begins at
-    a random frame, such that at least ``length`` frames remain.
+    The motion makes its training examples of them. With ``random_start`` a batch begins at a random frame, such that at
+    least ``length`` frames remain.
     """
-    _, found = _once(tracker, dataset, stage, seed, device, positions)
-    cached = Positions(*found)
-    if not tracker.motion.interacts:
-        cached = _single_objects(cached)
+    _, found = _once(tracker, dataset, stage, seed, device, paths)
+    cached = predictive(tracker.motion).examples(Paths(*found))
 
-    def batch(step: int) -> Positions:
+    def batch(step: int) -> Paths:
         generator = torch.Generator().manual_seed(mixed(seed, stage.name, step))
         index = torch.randint(len(cached.position), (stage.batch,), generator=generator)
         index = group.share(index).to(device)
@@ -93,7 +82,7 @@ def position_batches(
         # half of the range is cut to 0: about every second batch begins at the first frame, for the longest roll-outs
         start = max(0, int(torch.randint(-spare, spare + 1, (), generator=generator)))
         present, static, position, visible = (values[index] for values in cached)
-        return Positions(present, static, position[:, start:], visible[:, start:])
+        return Paths(present, static, position[:, start:], visible[:, start:])
 
     return batch
 
@@ -168,12 +157,12 @@ def program_of(tracker: Tracker, stage: Stage) -> Program:
         return replace(program, finder=stage.finder.build(tracker.config))
 
 
-def positions(tracker: Tracker, program: Program, frames: Tensor) -> Positions:
-    """Infer the input of the tracker's motion from frames (B, T, C, H, W) by the other blocks of a program."""
+def paths(tracker: Tracker, program: Program, frames: Tensor) -> Paths:
+    """Infer the paths of whole scenes from frames (B, T, C, H, W) by the other blocks of a program."""
     latents, position, visible = _found(tracker, program, frames)
     objects = latents.objects
     static = predictive(tracker.motion).static(tracker.picture, objects, latents.chain.found)
-    return Positions(tracker.scene.present(objects), static, position, visible)
+    return Paths(tracker.scene.present(objects), static, position, visible)
 
 
 def _lesson(tracker: Tracker, program: Program, frames: Tensor) -> list[Tensor]:
@@ -195,18 +184,6 @@ def _found(tracker: Tracker, program: Program, frames: Tensor) -> tuple[Latents,
     pose = counted_pose(tracker, objects, states, looks(picture, objects, latents.chain.found.appearance))
     _, confidence = explained_share(frames, picture, pose, objects)
     return latents, states["position"], confidence > VISIBLE
-
-
-def _single_objects(batch: Positions) -> Positions:
-    """Make each present object a sequence of its own, so that no work is spent on empty slots."""
-    present, static, position, visible = batch
-    chosen = present if present.any() else torch.ones_like(present)
-    return Positions(
-        present[chosen].unsqueeze(-1),
-        static[chosen].unsqueeze(1),
-        position.transpose(1, 2)[chosen].unsqueeze(2),
-        visible.transpose(1, 2)[chosen].unsqueeze(2),
-    )
 
 
 def mixed(*values: Any) -> int:

@@ -18,16 +18,15 @@ from vtssi_pyro.model.sites import POSITION, draw
 from vtssi_pyro.train.batches import (
     Batches,
     Lesson,
-    Positions,
     frame_batches,
     lesson_batches,
-    position_batches,
-    positions,
+    path_batches,
+    paths,
     program_of,
 )
 from vtssi_pyro.train.elbo import Elbo, Terms
 from vtssi_pyro.train.recipe import Scheduled, Stage
-from vtssi_pyro.types import Objects, Scalar
+from vtssi_pyro.types import Objects, Paths, Scalar
 
 # Scale of the Laplace density that scores a roll-out, frame coordinates: half a step of the random walk's 0.1.
 ROLLOUT_SCALE = 0.05
@@ -58,13 +57,13 @@ def extras(tracker: Tracker, x: Tensor, stage: Stage, now: Scheduled) -> Terms:
     if _given(now.rollout_weight):
         # from modes, from which predictions start at test time, too
         with torch.no_grad(), poutine.block(), mode():
-            found = positions(tracker, program_of(tracker, stage), x)
+            found = paths(tracker, program_of(tracker, stage), x)
         later = rollout(tracker, found, stage, now)
         terms |= {name: now.rollout_weight * value for name, value in later.items()}
     return terms
 
 
-def rollout(tracker: Tracker, batch: Positions, stage: Stage, now: Scheduled) -> Terms:
+def rollout(tracker: Tracker, batch: Paths, stage: Stage, now: Scheduled) -> Terms:
     """The roll-out from frame M, and the distance of its motions from those inferred from the same frames; no bound.
 
     The second term, latent overshooting, pulls predicted motions towards inferred ones, which the transitions can
@@ -125,6 +124,6 @@ OBJECTIVES: dict[str, Objective] = {
     "full": Objective(frame_batches, program_of, extras),
     "walk": Objective(frame_batches, without_motion, extras),
     "frames": Objective(frame_batches, air_alone, no_extras),
-    "rollout": Objective(position_batches, None, rollout),
+    "rollout": Objective(path_batches, None, rollout),
     "imitation": Objective(lesson_batches, None, imitate),
 }

@@ -16,7 +16,7 @@ from vtssi_pyro.model.kinds import MOTIONS, Buildable
 from vtssi_pyro.model.nn import GaussianMLP, Memory, Network, recur
 from vtssi_pyro.model.sites import POSITION, Moment, draw, moment
 from vtssi_pyro.model.sizes import Sizes
-from vtssi_pyro.types import Anneal, Detections, Objects, Pose, Site, State
+from vtssi_pyro.types import Anneal, Detections, Objects, Paths, Pose, Site, State
 
 
 @MOTIONS.register("random-walk")
@@ -39,7 +39,6 @@ class RandomWalk(PyroModule):
 
     M = 1  # frames before a transition prior takes over; a random walk has none
     predicts = False
-    interacts = False
     sites: tuple[Site, ...] = (POSITION,)
 
     def __init__(self, scale: float = 0.1, config: RandomWalkConfig | None = None) -> None:
@@ -116,7 +115,7 @@ class StateSpace(RandomWalk):
         """The densities of the next frame's sites, by name: batch (..., B, N), events (2,) and (dims,).
 
         They are diagonal normals, :meth:`Normal.to_event(1)`, so that their fusion with a proposal is one, too. A
-        motion that ``interacts`` may use all N objects of a scene.
+        transition in which objects act on each other may use all N objects of a scene; see :meth:`examples`.
         """
         raise NotImplementedError
 
@@ -137,6 +136,20 @@ class StateSpace(RandomWalk):
             a diagonal normal with batch (..., T, N), event (dims,), and the memory of these frames.
         """
         raise NotImplementedError
+
+    def examples(self, paths: Paths) -> Paths:
+        """Each present object as a scene of its own, so that no work is spent on empty slots; N is then 1.
+
+        Objects move independently here. A motion in which they act on each other returns the ``paths`` as they are. If
+        no object is present, all slots are examples, so that a training on frames without objects goes on.
+        """
+        chosen = paths.present if paths.present.any() else torch.ones_like(paths.present)
+        return Paths(
+            paths.present[chosen].unsqueeze(-1),
+            paths.static[chosen].unsqueeze(1),
+            paths.position.transpose(1, 2)[chosen].unsqueeze(2),
+            paths.visible.transpose(1, 2)[chosen].unsqueeze(2),
+        )
 
     def scales(self) -> Iterator[nn.Parameter]:
         """The parameters on which only the scales of its densities depend; by default all parameters."""
@@ -255,6 +268,20 @@ class MOT(StateSpace):
         position = self.position(state).base_dist
         place = Normal(self.config.position_scale * position.loc, position.scale).to_event(1)
         return {"position": place, "motion": self.motion(state)}
+
+    def examples(self, paths: Paths) -> Paths:
+        """Each present object as a scene of its own, so that no work is spent on empty slots; N is then 1.
+
+        Objects move independently here. A motion in which they act on each other returns the ``paths`` as they are. If
+        no object is present, all slots are examples, so that a training on frames without objects goes on.
+        """
+        chosen = paths.present if paths.present.any() else torch.ones_like(paths.present)
+        return Paths(
+            paths.present[chosen].unsqueeze(-1),
+            paths.static[chosen].unsqueeze(1),
+            paths.position.transpose(1, 2)[chosen].unsqueeze(2),
+            paths.visible.transpose(1, 2)[chosen].unsqueeze(2),
+        )
 
     def scales(self) -> Iterator[nn.Parameter]:
         """The parameters of the networks' scale heads."""
