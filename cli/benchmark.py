@@ -13,11 +13,11 @@ from .options import PRESETS, command, machine_options, option
 )
 @option("--preset", type=click.Choice(PRESETS), default="standard", show_default=True, section="Model",
         help="Sizes of the model.")  # fmt: skip
-@option("--set", "sets", multiple=True, metavar="KEY=VALUE", section="Model",
+@option("--set", "changes", multiple=True, metavar="KEY=VALUE", section="Model",
         help="Change any key of the configuration; repeatable.")  # fmt: skip
 @machine_options
 @option("--json", "as_json", is_flag=True, section="Output", help="Print one JSON object instead of a table.")
-def benchmark(preset: str, sets: tuple[str, ...], device: str, threads: int | None, as_json: bool) -> None:
+def benchmark(preset: str, changes: tuple[str, ...], device: str, threads: int | None, as_json: bool) -> None:
     """Measure the speed of training, tracking and prediction on this machine.
 
     The command times training steps of the full ELBO on moving digits, drawn as in vtssi-pyro fit, 16 sequences of 10
@@ -35,6 +35,6 @@ def benchmark(preset: str, sets: tuple[str, ...], device: str, threads: int | No
 
     where = available_device(device)
     prepare(threads)
-    config = override(workload(preset=preset), list(sets))
+    config = override(workload(preset=preset), list(changes))
     found = measure(config, where)
     click.echo(json.dumps(found, allow_nan=False) if as_json else "\n".join(speed(found)))

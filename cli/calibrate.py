@@ -9,16 +9,16 @@ from .options import POSITIVE, command, machine_options, option
     "vtssi-pyro calibrate runs/ours-linear-0001",
     "vtssi-pyro calibrate pretrained:moving-mnist test.npz --json",
 )
-@click.argument("run", type=click.Path())
-@click.argument("data", type=click.Path(), metavar="[DATA.npz]", required=False)
-@option("--fit-on", metavar="FILE.npz", type=click.Path(), section="Data",
+@click.argument("tracker", metavar="RUN", type=click.Path())
+@click.argument("test", type=click.Path(), metavar="[DATA.npz]", required=False)
+@option("--fit-on", "data", metavar="FILE.npz", type=click.Path(), section="Data",
         help="Sequences to fit on.  [default: for a run on moving digits, its validation digits]")  # fmt: skip
 @option("--observe", type=POSITIVE, section="Prediction",
         help="Frames seen before the rest is predicted.  [default: the run's, 5]")  # fmt: skip
 @option("--json", "as_json", is_flag=True, section="Output", help="Print one JSON object instead of a table.")
 @machine_options
 def calibrate(
-    run: str, data: str | None, fit_on: str | None, observe: int | None, as_json: bool, device: str,
+    tracker: str, test: str | None, data: str | None, observe: int | None, as_json: bool, device: str,
     threads: int | None,
 ) -> None:  # fmt: skip
     """Calibrate the sampled predictions of RUN, and assess them before and after.
@@ -41,10 +41,10 @@ def calibrate(
     from .progress import reporter
     from .tables import honesty
 
-    run, checkpoint = weights(run)
+    tracker, checkpoint = weights(tracker)
     prepare(threads)
     found = api.calibrate(
-        run, fit_on, test=data, observe=observe, device=device, checkpoint=checkpoint, report=reporter()
+        tracker, data, test=test, observe=observe, device=device, checkpoint=checkpoint, report=reporter()
     )
     assert found.before is not None
     told = {"before": found.before, "after": found.after}

@@ -12,7 +12,7 @@ from .options import POSITIVE, command, machine_options, option
     "vtssi-pyro evaluate pretrained:moving-mnist test.npz --settle 5",
     "vtssi-pyro evaluate tracks.csv test.npz --mot",
 )
-@click.argument("source", metavar="RUN_OR_TRACKS", type=click.Path())
+@click.argument("tracker", metavar="RUN_OR_TRACKS", type=click.Path())
 @click.argument("data", type=click.Path(), metavar="DATA.npz")
 @option("--observe", type=POSITIVE, section="Metrics",
         help="Frames seen before the rest is predicted.  [default: the run's, 5]")  # fmt: skip
@@ -24,7 +24,7 @@ from .options import POSITIVE, command, machine_options, option
 @option("--json", "as_json", is_flag=True, section="Metrics", help="Print one JSON object instead of tables.")
 @machine_options
 def evaluate(
-    source: str, data: str, observe: int | None, settle: int | None, mot: bool, as_json: bool, device: str,
+    tracker: str, data: str, observe: int | None, settle: int | None, mot: bool, as_json: bool, device: str,
     threads: int | None,
 ) -> None:  # fmt: skip
     """Evaluate a tracker, or tracks of any program, on sequences with known positions.
@@ -48,10 +48,10 @@ def evaluate(
     from .progress import reporter
     from .tables import by_frame, of_boxes, overall
 
-    source, checkpoint = weights(source)
+    tracker, checkpoint = weights(tracker)
     prepare(threads)
     metrics, seen, _ = api.evaluate(
-        source, data, observe=observe, settle=settle, mot=mot, device=device, checkpoint=checkpoint,
+        tracker, data, observe=observe, settle=settle, mot=mot, device=device, checkpoint=checkpoint,
         report=reporter(),
     )  # fmt: skip
     if as_json:

@@ -3,7 +3,7 @@
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,13 +35,19 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def explain(error: BaseException) -> tuple[int, str]:
-    """The exit code of an error by the table in ``vtssi-pyro --help``, and its message, empty if already printed."""
+def explain(error: BaseException, spelled: Callable[[str], str] = str) -> tuple[int, str]:
+    """The exit code of an error by the table in ``vtssi-pyro --help``, and its message, empty if already printed.
+
+    Args:
+        error: the error.
+        spelled: converts the names of arguments in the library's errors to what users type.
+    """
     if isinstance(error, Told):
         return error.exit_code, ""
     if isinstance(error, VtssiError):
         stopped = error.exit_code > 128
-        return error.exit_code, str(error) if stopped else f"error: {error}"
+        message = error.message(spelled)
+        return error.exit_code, message if stopped else f"error: {message}"
     if isinstance(error, KeyboardInterrupt):
         return 130, "stopped by SIGINT"
     if isinstance(error, Terminated):

@@ -1,7 +1,6 @@
 """``vtssi-pyro fit``."""
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -39,26 +38,27 @@ if TYPE_CHECKING:
              "or DATA, accordingly.")  # fmt: skip
 @option(
     "--variant",
+    "tracker",
     type=click.Choice(NAMES),
     metavar="NAME",
     section="Model",
     help=f"The blocks of the model. Of the presets quick and standard: {', '.join(OURS.names)}; of the paper's: "
     f"{', '.join(PAPER.names)}.  [default: the preset's whole system; find-mot for paper-sqair]",
 )
-@option("--from", "source", metavar="RUN", type=click.Path(), section="Model",
+@option("--from", "start", metavar="RUN", type=click.Path(), section="Model",
         help="Start from the weights, variant and sizes of a run's folder or of pretrained:NAME; with --variant, "
              "from the weights of the blocks that are alike.")  # fmt: skip
 @option("--preset", type=click.Choice(PRESETS), section="Training",
         help="Sizes, recipe and budget.  [default: quick, about five minutes]")  # fmt: skip
-@option("--set", "sets", multiple=True, metavar="KEY=VALUE", section="Training",
+@option("--set", "changes", multiple=True, metavar="KEY=VALUE", section="Training",
         help="Change any key of the configuration; repeatable.")  # fmt: skip
-@option("--out", metavar="RUN", type=click.Path(), section="Output",
+@option("--out", "run", metavar="RUN", type=click.Path(), section="Output",
         help="Folder of the run.  [default: runs/NAME-0001, counted up]")  # fmt: skip
 @option("--resume", is_flag=True, section="Output", help="Continue the interrupted run in --out.")
 @machine_options
 def fit(
-    data: str | None, digits: str | None, objects: int | None, prepared: str | None, variant: str | None,
-    source: str | None, preset: str | None, sets: tuple[str, ...], out: str | None, resume: bool, device: str,
+    data: str | None, digits: str | None, objects: int | None, prepared: str | None, tracker: str | None,
+    start: str | None, preset: str | None, changes: tuple[str, ...], run: str | None, resume: bool, device: str,
     threads: int | None,
 ) -> None:  # fmt: skip
     """Train a tracker on DATA, and write metrics and pictures at the end.
@@ -81,40 +81,29 @@ def fit(
     from .progress import reporter
 
     prepare(threads)
-    start = find(source) if source else None
-    changes = _assignments({"--digits": ("data.digits", digits)})
-    changes |= {f"--set {assignment}": assignment for assignment in sets}
+    source = find(start) if start else None
     if resume:
-        if out is None:
+        if run is None:
             raise UsageError("--resume: say which run to go on with: --out RUN")
         if prepared is not None:
             raise UsageError("--prepared: the run keeps how its movie is prepared; leave it out")
-        given = _assignments({
-            "--variant": ("variant", variant),
-            "--from": ("start", start and start.name),
-            "--preset": ("preset", preset),
-            "--objects": ("model.num_objects", objects),
-        })  # fmt: skip
         fitted = api.resume(
-            out, data, device=device, threads=threads, report=reporter(), changes=given | changes
-        )
+            run, data, tracker=tracker, start=source, preset=preset, device=device, threads=threads,
+            report=reporter(), objects=objects, digits=digits, changes=changes,
+        )  # fmt: skip
     else:
-        whole = start is not None and variant in (None, start.config.variant)
+        whole = source is not None and tracker in (None, source.config.variant)
         read = prepared and (
             data or not was_kept(prepared)
         )  # other data are read after the options have been checked
         movie = PreparedMovie.load(prepared, data) if read else prepared
         fitted = api.fit(
-            movie or data, start if whole else variant, start=None if whole else start, preset=preset or "quick",
-            run=out, runs=RUNS, device=device, report=reporter(), objects=objects, changes=changes,
+            movie or data, source if whole else tracker, start=None if whole else source,
+            preset=preset or "quick", run=run, runs=RUNS, device=device, report=reporter(), objects=objects,
+            digits=digits, changes=changes,
         )  # fmt: skip
     if speaks():
         _show(fitted)
-
-
-def _assignments(options: dict[str, tuple[str, Any]]) -> dict[str, str]:
-    """Convert given options, by name, to assignments to keys of the configuration."""
-    return {name: f"{key}={json.dumps(value)}" for name, (key, value) in options.items() if value is not None}
 
 
 def _show(fitted: "Fitted") -> None:

@@ -8,9 +8,9 @@ from .options import command, option
 
 
 @command("vtssi-pyro info", "vtssi-pyro info runs/ours-linear-0001")
-@click.argument("run", type=click.Path(), required=False)
+@click.argument("tracker", metavar="[RUN]", type=click.Path(), required=False)
 @option("--json", "as_json", is_flag=True, section="Output", help="Print one JSON object.")
-def info(run: str | None, as_json: bool) -> None:
+def info(tracker: str | None, as_json: bool) -> None:
     """Print versions, devices, extras and the weights that ship; or describe RUN.
 
     RUN is the folder of a run, or pretrained:NAME. The description holds its training and its metrics.
@@ -21,8 +21,8 @@ def info(run: str | None, as_json: bool) -> None:
 
     from .tables import about
 
-    found = api.info(run)
-    lines = _rows(found) if run is None else about(found)
+    found = api.info(tracker)
+    lines = _rows(found) if tracker is None else about(found)
     click.echo(json.dumps(found) if as_json else "\n".join(lines))
 
 

@@ -11,7 +11,7 @@ from .options import command, machine_options, option
     "vtssi-pyro live runs/ours-beads-0001 pictures/ --out tracks",
     "camera | vtssi-pyro live runs/ours-beads-0001 - --size 640x480 --out tracks",
 )
-@click.argument("run", type=click.Path())
+@click.argument("tracker", metavar="RUN", type=click.Path())
 @click.argument("source", type=click.Path())
 @option("--out", default="tracks", show_default=True, metavar="DIR", type=click.Path(), section="Output",
         help="Folder for tracks.csv.")  # fmt: skip
@@ -21,7 +21,7 @@ from .options import command, machine_options, option
         help="Size of frames on standard input.  [default: that of the run's movie]")  # fmt: skip
 @machine_options
 def live(
-    run: str, source: str, out: str, patience: float, size: str | None, device: str, threads: int | None
+    tracker: str, source: str, out: str, patience: float, size: str | None, device: str, threads: int | None
 ) -> None:
     """Track frames of SOURCE as they come, in constant memory, with the tracker of RUN.
 
@@ -39,11 +39,11 @@ def live(
     from .arguments import weights
     from .progress import reporter
 
-    run, checkpoint = weights(run)
+    tracker, checkpoint = weights(tracker)
     shape = _shape(size)
     prepare(threads)
     api.track_live(
-        run, sys.stdin.buffer if source == "-" else source, out, patience=patience, size=shape, device=device,
+        tracker, sys.stdin.buffer if source == "-" else source, out, patience=patience, size=shape, device=device,
         checkpoint=checkpoint, report=reporter(),
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import difflib
 import traceback
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -52,6 +53,21 @@ class Commands(click.Group):
                 ctx.fail(f"no such command {args[0]!r}: did you mean {near[0]}?")
         return super().resolve_command(ctx, args)
 
+    def spelled(self, ctx: click.Context, argument: str) -> str:
+        """The option or argument to which click gives the name of a function's argument.
+
+        It is that of the invoked command, or else another command's, with the command's name; or the name itself.
+        """
+        invoked = ctx.invoked_subcommand
+        for name in sorted(COMMANDS, key=lambda name: name != invoked):
+            command = self.get_command(ctx, name)
+            for parameter in command.params if command else ():
+                if parameter.name == argument:
+                    option = isinstance(parameter, click.Option)
+                    typed = parameter.opts[0] if option else parameter.human_readable_name.strip("[].")
+                    return typed if name == invoked else f"{name} {typed}"
+        return argument
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; click keeps its own errors, all others become a line on stderr."""
         try:
@@ -62,7 +78,7 @@ class Commands(click.Group):
         except BaseException as error:
             if ctx.params["debug"]:
                 traceback.print_exception(error)
-            exit_code, line = explain(error)
+            exit_code, line = explain(error, partial(self.spelled, ctx))
             if line and (speaks() or exit_code < 128):  # of a group that gets a signal, one reports
                 click.echo(line, err=True)
             ctx.exit(exit_code)

@@ -68,7 +68,7 @@ digits_option = click.option(
          "downloaded once.  [default: embedded]",
 )  # fmt: skip
 film_option = click.option(
-    "--mp4", is_flag=True, cls=Option, section="Output",
+    "--mp4", "film", is_flag=True, cls=Option, section="Output",
     help="Also the animation as overlay.mp4; needs the extra named video.",
 )  # fmt: skip
 

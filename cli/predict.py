@@ -14,14 +14,14 @@ from .options import POSITIVE, command, film_option, machine_options, option
         help="Number of observed frames of every sequence.  [default: all]")  # fmt: skip
 @option("--horizon", type=POSITIVE, default=30, show_default=True, metavar="H", section="Prediction",
         help="Number of frames to predict beyond them.")  # fmt: skip
-@option("--samples", type=click.IntRange(min=0), default=50, show_default=True, metavar="S",
+@option("--samples", "num_samples", type=click.IntRange(min=0), default=50, show_default=True, metavar="S",
         section="Prediction", help="Number of sampled futures, for spreads and intervals; 0: none.")  # fmt: skip
 @option("--out", default="predictions", show_default=True, metavar="DIR", type=click.Path(), section="Output",
         help="Folder for the results; each of several DATA has a folder of its name there.")  # fmt: skip
 @film_option
 @machine_options
 def predict(
-    arguments: tuple[str, ...], observe: int | None, horizon: int, samples: int, out: str, mp4: bool,
+    arguments: tuple[str, ...], observe: int | None, horizon: int, num_samples: int, out: str, film: bool,
     device: str, threads: int | None,
 ) -> None:  # fmt: skip
     """Observe K frames of DATA and predict the next H.
@@ -43,6 +43,6 @@ def predict(
     prepare(threads)
     for each, folder in results(out, data):
         api.forecast(
-            run, each, horizon, samples, observe=observe, out=folder, device=device, checkpoint=checkpoint,
-            film=mp4, report=reporter(),
+            run, each, horizon, num_samples, observe=observe, out=folder, device=device, checkpoint=checkpoint,
+            film=film, report=reporter(),
         )  # fmt: skip

@@ -15,7 +15,7 @@ from .options import command, film_option, machine_options, option
         help="Folder for the results; each of several DATA has a folder of its name there.")  # fmt: skip
 @film_option
 @machine_options
-def track(arguments: tuple[str, ...], out: str, mp4: bool, device: str, threads: int | None) -> None:
+def track(arguments: tuple[str, ...], out: str, film: bool, device: str, threads: int | None) -> None:
     """Track the objects in DATA with the tracker of RUN.
 
     RUN is the folder of a run, pretrained:NAME (vtssi-pyro info lists the names), or the file of a checkpoint,
@@ -41,4 +41,4 @@ def track(arguments: tuple[str, ...], out: str, mp4: bool, device: str, threads:
     run, checkpoint, data = run_and_data(arguments)
     prepare(threads)
     for each, folder in results(out, data):
-        api.track(run, each, out=folder, device=device, checkpoint=checkpoint, film=mp4, report=reporter())
+        api.track(run, each, out=folder, device=device, checkpoint=checkpoint, film=film, report=reporter())

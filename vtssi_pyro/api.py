@@ -22,7 +22,7 @@ from vtssi_pyro.artifacts.figures import curves, predicted_pictures, tracked_pic
 from vtssi_pyro.artifacts.fitting import conduct, finished, machine_of, numbered, warn_of_changes
 from vtssi_pyro.artifacts.installation import installation
 from vtssi_pyro.artifacts.loading import AnyTracker, Fitted, Trained, at_hand, kept_by
-from vtssi_pyro.artifacts.planning import Changes, Plan, named, planned, replanned
+from vtssi_pyro.artifacts.planning import Plan, gathered, planned, replanned
 from vtssi_pyro.artifacts.reading import (
     SHOWN,
     File,
@@ -40,7 +40,7 @@ from vtssi_pyro.artifacts.reading import (
 from vtssi_pyro.artifacts.report import write_report
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import Dataset, MovingDigits, load_digits, moving_digits, write
-from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.errors import Argument, DataError, UsageError
 from vtssi_pyro.evaluation import judge as judging
 from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.evaluation.judge import MultiObjectTracker
@@ -107,8 +107,9 @@ def fit(
     device: str = "auto",
     report: Reporter | None = None,
     objects: int | None = None,
+    digits: str | None = None,
     hints: Hints = Hints(),
-    changes: Changes | Iterable[str] = (),
+    changes: Iterable[str] = (),
     held_out: Dataset | None = None,
 ) -> Fitted:
     """Train a tracker; ``fit("beads.mp4")`` is ``vtssi-pyro fit beads.mp4``.
@@ -126,9 +127,9 @@ def fit(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         report: receives messages and progress; None: there are none.
         objects: largest number of objects in a sequence; None: the preset's number, or that seen at once in a movie.
+        digits: source of moving digits, see :func:`generate`; None: the preset's.
         hints: known properties of a movie.
-        changes: changes to single keys of the configuration, such as ``"train.budget=0.1"``, or a mapping to them from
-            their names in error messages.
+        changes: changes to single keys of the configuration, such as ``"train.budget=0.1"``.
         held_out: a data set for evaluation, in place of the last tenth of ``data``.
 
     Returns:
@@ -140,7 +141,7 @@ def fit(
         Interrupted: on Ctrl-C or SIGTERM, after the training was saved; :func:`resume` continues it.
     """
     where = available_device(device)
-    known = named(changes, objects)
+    known = gathered(changes, objects=objects, digits=digits)
     with joined(where) as group:
         report = _spokesman(report, group)
         if run is not None:
@@ -158,10 +159,15 @@ def resume(
     run: File | Run,
     data: Source | None = None,
     *,
+    tracker: str | None = None,
+    start: Fitted | Trained | File | None = None,
+    preset: str | None = None,
     device: str = "auto",
     threads: int | None = None,
     report: Reporter | None = None,
-    changes: Changes | Iterable[str] = (),
+    objects: int | None = None,
+    digits: str | None = None,
+    changes: Iterable[str] = (),
     held_out: Dataset | None = None,
 ) -> Fitted:
     """Resume an interrupted training, with the same result as without the interruption; a finished run stays as it is.
@@ -169,14 +175,23 @@ def resume(
     Args:
         run: the run's folder.
         data: the training data, if they were moved or are no file; None: those in the run's configuration.
+        tracker: the variant, if given the one with which the run was made: others are refused. So are another
+            ``start``, ``preset``, number of ``objects``, source of ``digits``, and other ``changes``.
+        start: the source of its initial weights.
+        preset: its preset.
         device: see :func:`fit`.
         threads: number of CPU threads; None: that with which the run began, on which its last bits depend.
         report: receives messages and progress.
-        changes: the changes with which the run was made; others are refused.
+        objects: its largest number of objects.
+        digits: its digits.
+        changes: changes with which it was made.
         held_out: see :func:`fit`; for ``data`` in memory.
     """
     where, run = available_device(device), run if isinstance(run, Run) else Run(run)
-    known = named(changes, None)
+    begun = kept_by(start) if start is not None else None
+    known = gathered(
+        changes, tracker=tracker, start=begun and begun.name, preset=preset, objects=objects, digits=digits
+    )
     with threaded(threads or run.machine.get("threads")), joined(where) as group:
         report = _spokesman(report, group)
         config, splits = group.first(lambda: replanned(run, data, known, held_out, where, group))
@@ -292,7 +307,8 @@ def forecast(
     loaded.needs_motion()
     if observe is not None and frames.data.length < observe:
         report.warn(
-            f"{called(data)} has {frames.data.length} frames a sequence, fewer than --observe {observe}: all are seen"
+            f"{called(data)} has {frames.data.length} frames a sequence, fewer than the {observe} to observe: all are "
+            "seen"
         )
     seen = min(observe or frames.data.length, frames.data.length)
     warn_if_short(loaded, seen, report)
@@ -376,18 +392,19 @@ def evaluate(
     name = file or ("these tracks" if isinstance(tracker, Tracks) else "this tracker")
     if loaded is None and device != "auto":
         held = f"{file} holds tracks, not a model" if file else f"{name} is no model of this package"
-        raise UsageError(f"--device: {held}; leave it out")
+        raise UsageError(Argument("device"), f": {held}; leave it out")
     if loaded is None and (settle, test_time) != (None, None):
-        raise UsageError(f"--settle: {name} decides by itself what the objects are; leave it out")
+        raise UsageError(Argument("settle"), f": {name} decides by itself what the objects are; leave it out")
     dataset = sequences(data, loaded) if loaded else dataset_of(data)
     if dataset.truth is None:
         raise DataError(
             f"{called(data)}: has no positions to judge by; expected an .npz file with positions (S, T, N, 2), as "
             "vtssi-pyro generate writes it; vtssi-pyro track needs none"
         )
-    if (mot or export) and dataset.truth.box is None:
+    boxed = "mot" if mot else "export" if export else None  # the argument that needs boxes
+    if boxed and dataset.truth.box is None:
         raise DataError(
-            f"{called(data)}: --mot and an export need boxes; expected an array boxes (S, T, N, 2)"
+            f"{called(data)}: ", Argument(boxed), " needs boxes; expected an array boxes (S, T, N, 2)"
         )
     judged: MultiObjectTracker | Tracks
     usual = OBSERVE
@@ -400,14 +417,14 @@ def evaluate(
         assert isinstance(tracker, Tracks | MultiObjectTracker)
         judged = tracker
     if isinstance(judged, Tracks):
-        _check_boxes(name, judged, mot or bool(export))  # before a folder is made
+        _check_boxes(name, judged, boxed)  # before a folder is made
     observe = min(observe or usual, dataset.length)
     target = writable_folder(export, "export") if export else None
     with report.watched(dataset, "judging") as shown:
         found = judging.find(judged, shown, observe, limit, per_frame_count)
     evaluation = judging.compare(dataset, found, observe)
     metrics = evaluation.as_dict()
-    _check_boxes(name, found.tracks, mot or bool(export))
+    _check_boxes(name, found.tracks, boxed)
     truth = dataset.truth.part(slice(limit))
     if mot:
         metrics["mot"] = mot_metrics(truth, found.tracks)
@@ -479,9 +496,9 @@ def generate(
     """
     report, path = report or Silent(), Path(out)
     if path.suffix.lower() != ".npz":
-        raise UsageError(f"--out {out}: expected a name that ends in .npz")
+        raise UsageError(Argument("out"), f" {out}: expected a name that ends in .npz")
     if path.exists():
-        raise UsageError(f"--out {out}: exists already; choose another name, or remove it first")
+        raise UsageError(Argument("out"), f" {out}: exists already; choose another name, or remove it first")
     data = moving_digits(
         flavour, load_digits(digits, split), sequences=sequences, length=length, frame_size=frame_size,
         objects=objects, seed=seed,
@@ -507,7 +524,7 @@ def page(run: File | Run, out: File | None = None) -> list[Path]:
     """
     run = run if isinstance(run, Run) else Run(run)
     trains, path = run.config.train.steps, Path(out or run.folder / "report.html")
-    writable_folder(path.parent, "the page's folder")
+    writable_folder(path.parent, "out" if out else "run")
     drawn = curves(run) if trains and run.records() else []
     return [*drawn, write_report(run, path)]
 
@@ -575,14 +592,17 @@ def calibrate(
         else "this tracker"
     )
     if data is not None and ships:
-        raise UsageError(f"--fit-on: {name} ships with the calibration it has; leave it out")
+        raise UsageError(Argument("data"), f": {name} ships with the calibration it has; leave it out")
     if _same_file(data, test):
-        raise UsageError(f"--fit-on: {data} also judges; fit on other sequences")
+        raise UsageError(Argument("data"), f": {data} also judges; fit on other sequences")
     config = kept.config if kept else None
     drawn = config is not None and is_flavour(config.data.source)
     if not drawn and kept is not None and (test is None or (data is None and run is not None)):
         raise UsageError(
-            f"{name}: was trained on a file; give DATA.npz and --fit-on FILE.npz, with positions"
+            f"{name}: was trained on a file; give sequences with positions, ",
+            Argument("test"),
+            " and ",
+            Argument("data"),
         )
     if data is None and kept is None:
         raise UsageError("a tracker without a run: give sequences to calibrate it on")
@@ -647,7 +667,9 @@ def track_live(
     path = writable_folder(out) / "tracks.csv"
     if isinstance(source, str | os.PathLike):
         if size is not None:
-            raise UsageError("--size is of frames on standard input: leave it out, pictures tell their own")
+            raise UsageError(
+                Argument("size"), ": is of frames in a pipe; leave it out, pictures tell their own"
+            )
         frames = growing_folder(source, patience)
     else:
         frames = piped_frames(source, size or stored_size(preparation, loaded.side), report.warn)
@@ -732,9 +754,11 @@ def _file_of_tracks(tracker: object) -> str | None:
     return os.fspath(tracker) if is_path else None  # type: ignore[call-overload]
 
 
-def _check_boxes(name: str, tracks: Tracks, needed: bool) -> None:
-    """Refuse tracks without boxes if boxes are needed."""
-    if needed and tracks.box is None:
+def _check_boxes(name: str, tracks: Tracks, argument: str | None) -> None:
+    """Refuse tracks without boxes if an argument needs boxes."""
+    if argument and tracks.box is None:
         raise DataError(
-            f"{name}: --mot and an export need boxes; expected columns width and height, or Tracks with a box"
+            f"{name}: ",
+            Argument(argument),
+            " needs boxes; expected columns width and height, or Tracks with a box",
         )

@@ -1,10 +1,35 @@
 """Errors that a user can mend; each carries the command line's exit code."""
 
+from collections.abc import Callable, Iterable
+
+
+class Argument(str):
+    """The name of a function's argument in the message of an error; the command line writes its option instead."""
+
+
+def listed(names: Iterable[Iterable[str]]) -> list[str]:
+    """A list of names, each in parts of an error's message, as such parts."""
+    return [part for name in names for part in (", ", *name)][1:]
+
 
 class VtssiError(Exception):
-    """Base of all errors that the package raises on purpose: one line with the fault, its place and its remedy."""
+    """Base of all errors that the package raises on purpose: one line with the fault, its place and its remedy.
+
+    Args:
+        parts: the message; the name of an argument in it is a part by itself, an :class:`Argument`.
+    """
 
     exit_code = 1
+
+    def __init__(self, *parts: str) -> None:
+        super().__init__(*parts)
+
+    def __str__(self) -> str:
+        return self.message()
+
+    def message(self, spelled: Callable[[str], str] = str) -> str:
+        """The message, with the arguments' names as ``spelled`` returns them."""
+        return "".join(spelled(part) if isinstance(part, Argument) else part for part in self.args)
 
 
 class UsageError(VtssiError):

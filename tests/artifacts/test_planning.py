@@ -33,7 +33,7 @@ def learned(blobs: Callable[..., Tensor]) -> Tensor:
 
 
 def plan(data: Any, tracker: Any = None, preset: str = "quick") -> Plan:
-    return planned(data, tracker, preset, Hints(), None, {}, None, CPU, ALONE, Silent())
+    return planned(data, tracker, preset, Hints(), None, [], None, CPU, ALONE, Silent())
 
 
 @pytest.mark.parametrize("preset", ["quick", "paper"])
@@ -69,7 +69,7 @@ def test_a_preset_has_its_own_variant(blobs: Callable[..., Tensor]) -> None:
     for preset, variant in (("paper-sqair", "find-mot"), ("paper", "vtssi"), ("quick", "ours")):
         assert plan(frames, preset=preset).config.variant == workload(preset=preset).variant == variant
     assert plan(frames, "vtssi", "paper-sqair").config.variant == "vtssi"
-    with pytest.raises(UsageError, match="take --preset paper-fast, or --variant ours"):
+    with pytest.raises(UsageError, match="take preset paper-fast, or tracker ours"):
         plan(frames, "vtssi")
 
 

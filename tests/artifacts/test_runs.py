@@ -34,7 +34,9 @@ def test_the_configuration_comes_back(run: Run) -> None:
 
 def test_a_run_is_never_replaced(run: Run) -> None:
     before = (run.folder / "config.json").read_bytes()
-    with pytest.raises(UsageError, match="--resume"):
+    with pytest.raises(
+        UsageError, match=r"holds a run already; continue it with resume or choose another run$"
+    ):
         Run.create(run.folder, Config(seed=4))
     assert (run.folder / "config.json").read_bytes() == before
 
@@ -126,7 +128,7 @@ def test_load_gives_the_trained_weights(tmp_path: Path, config: ModelConfig) -> 
 def test_devices_and_threads() -> None:
     assert available_device("cpu") == torch.device("cpu")
     for name in ("nonsense", "cuda:99"):
-        with pytest.raises(UsageError, match=f"--device {name}"):
+        with pytest.raises(UsageError, match=f"^device {name}: .*; use device cpu$"):
             available_device(name)
     assert 1 <= default_threads() <= physical_cores() <= (os.cpu_count() or 1)
 

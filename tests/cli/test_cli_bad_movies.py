@@ -172,8 +172,8 @@ def test_what_cannot_be_judged_is_refused_at_once(
     assert "missing.npz" in refused(3, "evaluate", run, tmp_path / "missing.npz")
     with pytest.raises(DataError, match=r"missing\.npz"):
         evaluate(run, tmp_path / "missing.npz", export=out)
-    assert "need boxes" in refused(3, "evaluate", run, data, "--mot")
-    with pytest.raises(DataError, match="need boxes"):
+    assert "mot needs boxes" in refused(3, "evaluate", run, data, "--mot")
+    with pytest.raises(DataError, match="export needs boxes"):
         evaluate(run, data, export=out)
     monkeypatch.setitem(sys.modules, "trackeval", None)
     assert "vtssi-pyro[mot]" in refused(2, "evaluate", run, boxed(data), "--mot")

@@ -190,7 +190,9 @@ def test_what_cannot_be_is_refused_at_once(place: Path, monkeypatch: pytest.Monk
 
 def test_a_run_on_a_file_is_told_what_to_fit_on(place: Path) -> None:
     run = Run(place / "file")
-    assert "--fit-on FILE.npz" in refused(2, "calibrate", run.folder)
+    assert refused(2, "calibrate", run.folder).endswith(
+        "give sequences with positions, DATA.npz and --fit-on"
+    )
     to = ("--fit-on", place / "other.npz", "--observe", OBSERVE)
     blobs(place / "other.npz", sequences=25)
     assert "also judges" in refused(2, "calibrate", run.folder, place / "other.npz", *to)

@@ -32,12 +32,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     [
         (["--set", "model.num_object=3"], "did you mean model.num_objects?"),
         (["--set", "train.stages.joint.bacth=3"], "did you mean train.stages.joint.batch?"),
-        (["--set", "observe"], "KEY=VALUE"),
+        (["--set", "observe"], "error: --set observe: expected KEY=VALUE"),
         (["--set", "observe=many"], "observe: expected int"),
-        (["--set", "variant=air"], "--variant"),
-        (["--set", "data.source=elliptic"], "the argument DATA"),
+        (["--set", "variant=air"], "error: --set variant=air: variant is chosen with --variant"),
+        (["--set", "data.source=elliptic"], "data.source is chosen with DATA"),
         (["lineer"], "did you mean linear?"),
-        (["--device", "cuda:77"], "--device cuda:77"),
+        (["--device", "cuda:77"], "error: --device cuda:77: this torch cannot use it"),
         pytest.param(
             ["--objects", "9", "--set", "model.frame_size=32"], "larger frame", marks=pytest.mark.slow
         ),  # all its draws fail

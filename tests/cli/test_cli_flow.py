@@ -201,7 +201,7 @@ def test_evaluate_refuses_tracks_that_do_not_fit(place: Path, tmp_path: Path) ->
     assert f"--device: {tmp_path / 'tracks.csv'} holds tracks" in refused(2, *args, "--device", "cpu")
     (tmp_path / "tracks.csv").write_text("sequence,frame,object,x,y\n0,0,0,1,1\n")
     assert json.loads(call(*args, "--json").stdout)["sequences"] == 9
-    with pytest.raises(DataError, match="need boxes"):
+    with pytest.raises(DataError, match="export needs boxes"):
         evaluate(*args[1:], export=tmp_path / "challenge")
     assert not (tmp_path / "challenge").exists()
     np.save(tmp_path / "bare.npy", np.zeros((9, 8, FRAME, FRAME), np.uint8))
@@ -299,7 +299,7 @@ def test_few_frames_are_warned_of_and_read(place: Path) -> None:
         "warning: 2 frames" in call("track", place / "run", place / "short.npy", "--out", place / "s").stderr
     )
     args = ("--observe", 5, "--horizon", 2, "--samples", 0, "--out", place / "s")
-    assert "fewer than --observe 5" in call("predict", place / "run", place / "short.npy", *args).stderr
+    assert "fewer than the 5 to observe" in call("predict", place / "run", place / "short.npy", *args).stderr
 
 
 def test_fewer_sequences_leave_no_old_files(place: Path) -> None:

@@ -284,7 +284,7 @@ def test_a_movie_is_looked_at_as_it_is_said_to_be(place: Path, tmp_path: Path) -
     assert "not within" in refused(
         3, "inspect", place / "movie", "--crop", "90,0,20,20", "--out", tmp_path / "looked"
     )
-    with pytest.raises(UsageError, match="--polarity: is of a movie"):
+    with pytest.raises(UsageError, match=r"^polarity: is of a movie"):
         fit("linear", hints=Hints(polarity="dark"))
 
 
@@ -303,11 +303,13 @@ def test_what_cannot_be_learned_from(place: Path, tmp_path: Path) -> None:
     still = np.full((20, 64, 64), 90, np.uint8)
     still[:, 20:30, 20:30] = 200
     np.save(tmp_path / "still.npy", still)
-    assert "nothing is seen to move" in refused(3, "fit", tmp_path / "still.npy", "--out", tmp_path / "run")
+    line = refused(3, "fit", tmp_path / "still.npy", "--out", tmp_path / "run")
+    assert "nothing is seen to move" in line
+    assert "say what: --objects 3 and inspect --object-size 20, or inspect --background smooth" in line
     seen = call("inspect", tmp_path / "still.npy", "--background", "smooth").stdout
     assert "moving objects: 1 at once, bright" in seen
     np.save(tmp_path / "short.npy", scene("blobs", length=9, side=64, objects=1, size=12).frames)
     assert "9 frames is too short" in refused(3, "fit", tmp_path / "short.npy", "--out", tmp_path / "run")
-    with pytest.raises(UsageError, match="--object-size"):
+    with pytest.raises(UsageError, match=r"^object_size: is of a movie"):
         fit("linear", hints=Hints(object_size=5), run=tmp_path / "run")
     assert not (tmp_path / "run").exists()

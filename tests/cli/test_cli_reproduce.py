@@ -286,7 +286,7 @@ def test_presets_stand_side_by_side(made: Path) -> None:
     """One folder holds the cells of several; a preset is asked for its own variants alone."""
     before = {path.name for path in (made / "cells").iterdir()}
     line = refused(2, *table(made, variants="vtssi"))
-    assert "preset quick has not: take --preset paper-fast, or --variant ours" in line
+    assert "preset quick has not: take --preset paper-fast, or fit --variant ours" in line
     assert {path.name for path in (made / "cells").iterdir()} == before == {"quick"}
     order = reproducing.Order("paper-fast", "embedded", made, CPU, 1, False)
     assert order.procedure == PUBLISHED

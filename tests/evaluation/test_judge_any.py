@@ -79,7 +79,7 @@ def test_who_cannot_be_judged_is_told(data: MovingDigits, tmp_path: Path) -> Non
     with pytest.raises(UsageError, match=r"settle: .* decides by itself"):
         evaluate(InTheMiddle(), data, settle=5)
     pytest.importorskip("trackeval")
-    with pytest.raises(DataError, match="need boxes"):
+    with pytest.raises(DataError, match="mot needs boxes"):
         evaluate(InTheMiddle(), data, mot=True)
     np.savez(tmp_path / "blind.npz", frames=np.zeros((2, 6, 50, 50), np.uint8))
     with pytest.raises(DataError, match="no positions to judge by"):

@@ -72,10 +72,10 @@ def test_a_preset_has_the_variants_of_its_system(preset: str) -> None:
 @pytest.mark.parametrize(
     ("preset", "variant", "words"),
     [
-        ("quick", "vtssi", "take --preset paper-fast, or --variant ours"),
-        ("standard", "rect-find", "take --preset paper-fast, or --variant count-rect-template-search"),
-        ("paper", "ours", "take --preset quick, or --variant vtssi"),
-        ("paper-sqair", "template-search", "take --preset quick, or --variant find"),
+        ("quick", "vtssi", "take preset paper-fast, or tracker ours"),
+        ("standard", "rect-find", "take preset paper-fast, or tracker count-rect-template-search"),
+        ("paper", "ours", "take preset quick, or tracker vtssi"),
+        ("paper-sqair", "template-search", "take preset quick, or tracker find"),
         ("quick", "vtsi", "unknown variant 'vtsi': preset quick has air, template-search, "),
     ],
 )

@@ -156,7 +156,7 @@ def test_items_are_cells_of_the_preset_that_has_them() -> None:
     assert table1.wanted(["table1"], "paper-fast", (0,))["paper-fast"][0] == Key(
         "vtssi", "linear", 0, "mixed"
     )
-    with pytest.raises(UsageError, match="take --preset paper-fast"):
+    with pytest.raises(UsageError, match="take preset paper-fast"):
         table1.wanted(["vtssi-without-mot-linear-0"], "standard", (0,))
 
 

@@ -196,8 +196,8 @@ class Loaded:
         """Refuse a tracker that cannot predict."""
         if not self.tracker.motion.predicts:
             raise UsageError(
-                f"{self.name}: has no model of motion, so it predicts nothing; a preset's whole system does, which "
-                "vtssi-pyro fit trains without --variant"
+                f"{self.name}: has no model of motion, so it predicts nothing; a preset's whole system, which fit "
+                "trains by default, does"
             )
 
 

@@ -2,10 +2,10 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from vtssi_pyro.artifacts.reading import Source, as_movie, brought, called, data
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import override
 from vtssi_pyro.data import FLAVOURS, Dataset
-from vtssi_pyro.errors import UsageError
+from vtssi_pyro.errors import Argument, UsageError, listed
 from vtssi_pyro.model.config import VARIANTS, ModelConfig
 from vtssi_pyro.model.kinds import SLOTS
 from vtssi_pyro.model.program import Tracker, build
@@ -39,14 +39,37 @@ from vtssi_pyro.train.splits import (
 )
 
 FROM_DATA = ("data.length", "data.sequences", "data.validation_sequences")
-CHOSEN_ELSEWHERE = {
-    "variant": "--variant",
-    "preset": "--preset",
-    "data.source": "the argument DATA",
-    "start": "--from",
+# The keys of the configuration that arguments of fit decide beside ``changes``, or in their place.
+KEYS = {
+    "tracker": "variant",
+    "preset": "preset",
+    "data": "data.source",
+    "start": "start",
+    "objects": "model.num_objects",
+    "digits": "data.digits",
 }
+CHOSEN_ELSEWHERE = {KEYS[argument]: argument for argument in ("tracker", "preset", "data", "start")}
 
-Changes = Mapping[str, str]  # assignments to keys of the configuration, by their names in error messages
+
+class Change(NamedTuple):
+    """A change to a key of the configuration, and the argument that makes it."""
+
+    assignment: str
+    argument: str = "changes"
+
+    @property
+    def key(self) -> str:
+        """The key that changes."""
+        return self.assignment.partition("=")[0].strip()
+
+    @property
+    def name(self) -> tuple[str, ...]:
+        """Its name, as parts of an error's message."""
+        own = Argument(self.argument)
+        return (own, f" {self.assignment}") if own == "changes" else (own,)
+
+
+Changes = Sequence[Change]
 
 
 class Plan(NamedTuple):
@@ -67,7 +90,7 @@ def planned(
     recipe, start = _recipe(tracker, preset)
     fixed = start is not None or isinstance(tracker, Config | ModelConfig)
     refuse_misplaced(changes)
-    override(recipe, list(changes.values()))  # typos, before a movie is read
+    changed(recipe, changes)  # typos, before a movie is read
     side = recipe.model.frame_size if fixed else None
     source = _learned(recipe.data.source if data is None else data, hints, objects, held_out, side, report)
     config = configured(recipe, source, changes, fixed)
@@ -169,20 +192,21 @@ def _learned(
         return look(found, replace(hints, objects=objects or hints.objects), side, report.say)
     said = next((field.name for field in fields(hints) if getattr(hints, field.name) is not None), None)
     if said:
-        raise UsageError(f"--{said.replace('_', '-')}: is of a movie; leave it out")
+        raise UsageError(Argument(said), ": is of a movie; leave it out")
     if isinstance(data, str | os.PathLike) and held_out is None:
         return os.fspath(data)
     return halves(dataset_of(data), called(data), held_out)
 
 
-def named(changes: Changes | Iterable[str], objects: int | None) -> dict[str, str]:
-    """Assignments by their names in error messages."""
-    named = (
-        dict(changes) if isinstance(changes, Mapping) else {f"--set {change}": change for change in changes}
-    )
-    if objects is not None:
-        named["--objects"] = f"model.num_objects={objects}"
-    return named
+def gathered(changes: Iterable[str], **arguments: Any) -> list[Change]:
+    """The changes by arguments of fit that are not None, by their names in KEYS, and then further ``changes``."""
+    given = {name: json.dumps(value) for name, value in arguments.items() if value is not None}
+    return [*(Change(f"{KEYS[name]}={value}", name) for name, value in given.items()), *map(Change, changes)]
+
+
+def changed(config: Config, changes: Changes) -> Config:
+    """Change single keys of a configuration."""
+    return override(config, [change.assignment for change in changes])
 
 
 def configured(
@@ -201,10 +225,10 @@ def configured(
     """
     refuse_misplaced(changes)
     flavour = isinstance(data, str) and data in FLAVOURS
-    digits = _naming(changes, ("data.digits",))
+    digits = _first(changes, ("data.digits",))
     if digits and not flavour:
         name = data if isinstance(data, str) else data.name
-        raise UsageError(f"{digits}: {name} is no flavour of moving digits but a file; leave it out")
+        raise UsageError(*digits.name, f": {name} is no flavour of moving digits but a file; leave it out")
     if isinstance(data, PreparedMovie):
         config, keys = (recipe if fixed else suited(recipe, data)), of_movie(data)
     elif isinstance(data, str) and flavour:
@@ -215,17 +239,19 @@ def configured(
     for key, value in keys.items():
         if not (fixed and key.startswith("model.")):
             config = override(config, [f"{key}={json.dumps(value)}"])
-    misplaced = None if flavour else _naming(changes, FROM_DATA[isinstance(data, PreparedMovie) :])
+    misplaced = None if flavour else _first(changes, FROM_DATA[isinstance(data, PreparedMovie) :])
     if misplaced:
-        raise UsageError(f"{misplaced}: number and length of the sequences come from the file; leave it out")
-    return renamed(override(config, list(changes.values())))
+        raise UsageError(
+            *misplaced.name, ": number and length of the sequences come from the file; leave it out"
+        )
+    return renamed(changed(config, changes))
 
 
 def refuse_misplaced(changes: Changes) -> None:
     """Refuse changes to keys that have arguments of their own."""
-    for name, assignment in changes.items():
-        if (key := _key(assignment)) in CHOSEN_ELSEWHERE:
-            raise UsageError(f"{name}: {key} is chosen with {CHOSEN_ELSEWHERE[key]}")
+    for change in changes:
+        if argument := CHOSEN_ELSEWHERE.get(change.key):
+            raise UsageError(*change.name, f": {change.key} is chosen with ", Argument(argument))
 
 
 def check_start(start: Trained, config: Config, changes: Changes) -> None:
@@ -238,11 +264,11 @@ def check_start(start: Trained, config: Config, changes: Changes) -> None:
     differing = sorted(name for name in theirs | own if theirs.get(name) != own.get(name))
     if differing:
         bare = replace(config, model=before.model)
-        changed = [name for name, text in changes.items() if override(bare, [text]) != bare]
-        first = differing[0]
+        why, first = [change.name for change in changes if changed(bare, [change]) != bare], differing[0]
         raise UsageError(
-            f"{', '.join(changed)}: the weights of {start.name} would not fit ({first}: {theirs.get(first)} there, "
-            f"{own.get(first)} here); leave that out, or --from"
+            *listed(why),
+            f": the weights of {start.name} would not fit ({first}: {theirs.get(first)} there, "
+            f"{own.get(first)} here); leave that out, or start from no weights",
         )
 
 
@@ -259,21 +285,18 @@ def blocks_alike(other: Tracker, model: ModelConfig) -> dict[str, Tensor]:
 
 def check_same(run: Run, config: Config, data: str | None, changes: Changes) -> None:
     """Refuse arguments that contradict the configuration of a run to resume."""
-    differing = [name for name, assignment in changes.items() if override(config, [assignment]) != config]
+    differing = [change.name for change in changes if changed(config, [change]) != config]
     moved = config.data.movie and data is not None and Path(data).exists()  # its frames are compared later
     if data is not None and not moved and config.data.source not in (data, str(Path(data).resolve())):
-        differing.insert(0, f"DATA {data}")
+        differing.insert(0, (Argument("data"), f" {data}"))
     if differing:
         raise UsageError(
-            f"{run.folder}: was made with another configuration than {', '.join(differing)}; leave that out, "
-            "or start a new run without --resume and with another --out"
+            f"{run.folder}: was made with another configuration than ",
+            *listed(differing),
+            "; leave that out, or start a new run in another folder",
         )
 
 
-def _naming(changes: Changes, keys: tuple[str, ...]) -> str | None:
-    """The name of the first change to one of the keys."""
-    return next((name for name, assignment in changes.items() if _key(assignment) in keys), None)
-
-
-def _key(assignment: str) -> str:
-    return assignment.partition("=")[0].strip()
+def _first(changes: Changes, keys: tuple[str, ...]) -> Change | None:
+    """The first change to one of the keys."""
+    return next((change for change in changes if change.key in keys), None)

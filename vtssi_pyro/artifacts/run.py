@@ -14,7 +14,7 @@ import torch
 
 from vtssi_pyro.artifacts.formats import FORMAT, known_format, upgraded_recipe, upgraded_weights
 from vtssi_pyro.config import from_dict, to_dict
-from vtssi_pyro.errors import CheckpointError, UsageError
+from vtssi_pyro.errors import Argument, CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.movies import Preparation
@@ -108,7 +108,10 @@ class Run:
         """Refuse a folder that holds a run."""
         if (self.folder / "config.json").exists():
             raise UsageError(
-                f"{self.folder}: holds a run already; continue it with --resume or choose another --out"
+                f"{self.folder}: holds a run already; continue it with ",
+                Argument("resume"),
+                " or choose another ",
+                Argument("run"),
             )
 
     @property

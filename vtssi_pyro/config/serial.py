@@ -7,7 +7,7 @@ import types
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from vtssi_pyro.config.kinds import Kinds
-from vtssi_pyro.errors import UsageError
+from vtssi_pyro.errors import Argument, UsageError
 
 C = TypeVar("C")
 
@@ -74,7 +74,9 @@ def override(config: C, assignments: list[str]) -> C:
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
-            raise UsageError(f"--set {assignment}: expected KEY=VALUE, such as model.num_objects=3")
+            raise UsageError(
+                Argument("changes"), f" {assignment}: expected KEY=VALUE, such as model.num_objects=3"
+            )
         config = _replaced(config, key.strip().split("."), _parse(text.strip()), key.strip())
     return config
 

@@ -75,7 +75,7 @@ class Inspection:
         height, width = self.size
         rate = f", {self.rate:g} frames per second" if self.rate else ""
         scale = ", of full scale" if self.high <= 1 else ""  # floats are taken as they are
-        many = "those are many, and minutes grow with their number: --crop a part, or say --objects"
+        many = "those are many, and minutes grow with their number: crop a part, or say how many you want"
         return [
             f"{self.name}: {self.length} frames of {width}x{height} pixels{rate}",
             f"intensities from {self.low:.3g} to {self.high:.3g}, noise {self.noise:.2g}{scale}; "

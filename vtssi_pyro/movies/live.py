@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.errors import Argument, DataError, UsageError
 from vtssi_pyro.movies.pictures import is_picture, picture
 from vtssi_pyro.movies.preparation import Preparation
 from vtssi_pyro.movies.transforms import Background, Contrast, Luminance, Polarity, Resize
@@ -182,7 +182,8 @@ def stored_size(preparation: Preparation, side: int) -> tuple[int, int]:
         if not isinstance(transform, Luminance | Background | Polarity | Contrast):  # which change no size
             raise UsageError(
                 "standard input does not tell the size of its frames, nor does the run, which shrinks or crops "
-                "them: --size WIDTHxHEIGHT"
+                "them: give their ",
+                Argument("size"),
             )
     return side, side
 

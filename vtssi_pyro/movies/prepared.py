@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.errors import Argument, DataError, UsageError
 from vtssi_pyro.movies import (
     Hints,
     Inspection,
@@ -195,15 +195,21 @@ def look(
     movie = source if isinstance(source, Movie) else open_movie(source)
     if hints.object_size is not None and hints.object_size > max(movie.size) / 2:
         raise UsageError(
-            f"--object-size {hints.object_size:g}: frames are {movie.size[1]}x{movie.size[0]} pixels; "
-            "expected half or less"
+            Argument("object_size"),
+            f" {hints.object_size:g}: frames are {movie.size[1]}x{movie.size[0]} pixels; expected half or less",
         )
     found = inspect(movie, hints)
     tell("\n".join(found.lines()))
     if found.objects == 0 or found.object_size <= 0:
         raise DataError(
             f"{movie.name}: nothing is seen to move (colours count by their brightness alone); if there is something, "
-            "say what: --objects 3 --object-size 20, or --background smooth where objects stay put"
+            "say what: ",
+            Argument("objects"),
+            " 3 and ",
+            Argument("object_size"),
+            " 20, or ",
+            Argument("background"),
+            " smooth where objects stay put",
         )
     prepared = PreparedMovie.suggested(movie, found, side)
     tell("prepared: " + "; ".join(prepared.preparation.lines()))

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.artifacts.fitting import conduct, machine_of, warn_of_changes
-from vtssi_pyro.artifacts.planning import blocks_alike, configured
+from vtssi_pyro.artifacts.planning import Change, blocks_alike, configured
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config.variants import PAPER, Family
-from vtssi_pyro.errors import CheckpointError, UsageError
+from vtssi_pyro.errors import Argument, CheckpointError, UsageError, listed
 from vtssi_pyro.model.config import PUBLISHED, TestTime
 from vtssi_pyro.paper.cells import Key
 from vtssi_pyro.paper.published import ALL, cell
@@ -71,9 +71,9 @@ class Order(NamedTuple):
 
     def config(self, key: Key) -> Config:
         """Return the configuration of a training of this order."""
-        changes = {"--seed": f"seed={key.seed}", "--digits": f'data.digits="{self.digits}"'}
+        changes = [Change(f"seed={key.seed}"), Change(f'data.digits="{self.digits}"', "digits")]
         if _shared(self, key):
-            changes["--from"] = f"train.stages.{SHARED[self.preset][1]}.steps=0"
+            changes.append(Change(f"train.stages.{SHARED[self.preset][1]}.steps=0"))
         return configured(PRESETS[self.preset](key.variant), key.flavour, changes)
 
 
@@ -132,14 +132,16 @@ def _check_same(run: Run, wanted: Config, report: Reporter) -> None:
     found = run.config
     pairs = {
         "variant": (found.variant, wanted.variant),
-        "--preset": (found.preset, wanted.preset),
+        Argument("preset"): (found.preset, wanted.preset),
         "flavour": (found.data.source, wanted.data.source),
-        "--digits": (found.data.digits, wanted.data.digits),
+        Argument("digits"): (found.data.digits, wanted.data.digits),
         "seed": (found.seed, wanted.seed),
     }
-    differing = [f"{name} {was}, not {asked}" for name, (was, asked) in pairs.items() if was != asked]
+    differing = [(name, f" {was}, not {asked}") for name, (was, asked) in pairs.items() if was != asked]
     if differing:
-        raise UsageError(f"{run.folder}: was made with {', '.join(differing)}; choose another --out")
+        raise UsageError(
+            f"{run.folder}: was made with ", *listed(differing), "; choose another ", Argument("out")
+        )
     if found != wanted:
         report.warn(
             f"{run.folder}: was made with other numbers than preset {wanted.preset} now has; it is kept as it is"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vtssi_pyro.config.variants import PAPER, Ablation
-from vtssi_pyro.errors import CheckpointError, UsageError
+from vtssi_pyro.errors import Argument, CheckpointError, UsageError
 from vtssi_pyro.paper.cells import HORIZON, LONG_SEQUENCES, Cells, HeldOut, Key, all_cells, measure
 from vtssi_pyro.paper.markdown import MEASURES, markdown, within
 from vtssi_pyro.paper.published import ALL, FLAVOURS, TABLE1, cell, usual_preset
@@ -155,7 +155,10 @@ def _has(order: Order, cells: Cells, key: Key, sequences: int) -> bool:
         return False
     if cell["digits"] != order.digits:
         raise UsageError(
-            f"{cells.path(key)}: was made with --digits {cell['digits']}, not {order.digits}; choose another --out"
+            f"{cells.path(key)}: was made with ",
+            Argument("digits"),
+            f" {cell['digits']}, not {order.digits}; choose another ",
+            Argument("out"),
         )
     return bool(cell["sequences"] == sequences and "count_frames" in cell["metrics"])
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from vtssi_pyro.errors import UsageError
+from vtssi_pyro.errors import Argument, UsageError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors that another folder would not mend
 
@@ -47,12 +47,12 @@ def write_json(path: str | os.PathLike[str], value: Any, indent: int | None = 1)
         temporary.write_text(json.dumps(value, indent=indent, allow_nan=False) + "\n")
 
 
-def writable_folder(path: str | os.PathLike[str], option: str = "--out") -> Path:
+def writable_folder(path: str | os.PathLike[str], argument: str = "out") -> Path:
     """Make a folder for results if it is missing, and check that it can be written.
 
     Args:
         path: the folder.
-        option: the option that named it, for messages.
+        argument: the argument that named it, for messages.
 
     Returns:
         The folder.
@@ -63,14 +63,18 @@ def writable_folder(path: str | os.PathLike[str], option: str = "--out") -> Path
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{option} {path}: cannot be made ({error.strerror}); choose another") from error
+        raise UsageError(
+            Argument(argument), f" {path}: cannot be made ({error.strerror}); choose another"
+        ) from error
     try:
         with TemporaryFile(dir=path):
             pass
     except OSError as error:
         if error.errno in FULL:
             raise
-        raise UsageError(f"{option} {path}: cannot be written ({error.strerror}); choose another") from error
+        raise UsageError(
+            Argument(argument), f" {path}: cannot be written ({error.strerror}); choose another"
+        ) from error
     return Path(path)
 
 

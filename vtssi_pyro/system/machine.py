@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from vtssi_pyro.errors import UsageError
+from vtssi_pyro.errors import Argument, UsageError
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 _NEVER = 2**31 - 1  # the largest C int
@@ -76,7 +76,12 @@ def available_device(name: str = "auto") -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0][:120]
-        raise UsageError(f"--device {name}: this torch cannot use it ({reason}); use --device cpu") from error
+        raise UsageError(
+            Argument("device"),
+            f" {name}: this torch cannot use it ({reason}); use ",
+            Argument("device"),
+            " cpu",
+        ) from error
     return device
 
 

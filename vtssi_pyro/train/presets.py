@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from vtssi_pyro.config.schedules import Constant, Cosine, Decay, Flattening, Linear, Staircase
 from vtssi_pyro.config.variants import NAMES, Ablation, ablation_of
-from vtssi_pyro.errors import UsageError
+from vtssi_pyro.errors import Argument, UsageError
 from vtssi_pyro.model.blocks.find import FINDConfig
 from vtssi_pyro.model.blocks.mot import MOTConfig
 from vtssi_pyro.model.blocks.rect import RECTConfig
@@ -300,7 +300,11 @@ class Preset:
         )
         alike = family.name(ablation_of(name))
         raise UsageError(
-            f"{name} is of {other.blocks}, which preset {own} has not: take --preset {home}, or --variant {alike}"
+            f"{name} is of {other.blocks}, which preset {own} has not: take ",
+            Argument("preset"),
+            f" {home}, or ",
+            Argument("tracker"),
+            f" {alike}",
         )
 
     def for_model(self, model: ModelConfig) -> Config:

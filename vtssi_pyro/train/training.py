@@ -156,7 +156,7 @@ def check(config: Config, learned: Dataset, group: Group = ALONE) -> None:
     if tracker.motion.predicts and learned.length < 2:
         raise DataError(
             f"sequences have {learned.length} frame: variant {config.variant} needs 2 or more to learn motion;"
-            " give longer sequences, or choose a variant without motion, such as --variant air"
+            " give longer sequences, or choose a variant without motion, such as air"
         )
 
 
