@@ -1,6 +1,7 @@
 """The door: one way for every input, and nothing said or left behind that nobody asked for."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from vtssi_pyro import TestTime, forecast, inspect, load, load_digits, moving_digits, track
+from vtssi_pyro import TestTime, calibrate, forecast, info, inspect, load, load_digits, moving_digits, track
+from vtssi_pyro.artifacts.shipped import Pretrained
+from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.data import MovingDigits, write
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.inference import filter as inference
 from vtssi_pyro.inference.filter import Estimate
+from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.movies import array_movie
 from vtssi_pyro.train.reporting import Silent
 
@@ -163,3 +167,26 @@ def test_configurations_are_trackers_too(frames: Tensor) -> None:
         assert track(fresh, frames[:1, :2]).tracks.present.shape[:2] == (1, 2)
     with pytest.raises(UsageError, match="no model of motion"):
         forecast(PRESETS["paper"]("find"), frames[:1], 2)
+
+
+class Kept(Trained):
+    """The weights that ship, kept elsewhere."""
+
+    name = "kept elsewhere"
+    config = Pretrained(NAME).config
+
+    def tracker(self, checkpoint_name: str = "last", device: str | torch.device = "cpu") -> Tracker:
+        return load(NAME, checkpoint_name, device)
+
+    def about(self) -> dict[str, Any]:
+        return {"name": self.name}
+
+
+def test_a_tracker_is_what_says_so(frames: Tensor) -> None:
+    """By its base; a method of the same name is not enough."""
+    same(track(Kept(), frames[:4]), track(NAME, frames[:4]))
+    assert info(Kept()) == {"name": "kept elsewhere"}
+    for other in (5, SimpleNamespace(name="other", tracker=Kept().tracker)):
+        for ask in (lambda x: track(x, frames), info, calibrate):
+            with pytest.raises(UsageError, match=rf"^a {type(other).__name__} is no tracker: expected"):
+                ask(other)

@@ -21,7 +21,7 @@ from vtssi_pyro.artifacts.calibrating import assessed, calibration_of, known_seq
 from vtssi_pyro.artifacts.figures import curves, predicted_pictures, tracked_pictures
 from vtssi_pyro.artifacts.fitting import conduct, finished, machine_of, numbered, warn_of_changes
 from vtssi_pyro.artifacts.installation import installation
-from vtssi_pyro.artifacts.loading import AnyTracker, Fitted, Trained, at_hand, kept_by
+from vtssi_pyro.artifacts.loading import AnyTracker, Fitted, at_hand, kept_by
 from vtssi_pyro.artifacts.planning import Plan, gathered, planned, replanned
 from vtssi_pyro.artifacts.reading import (
     SHOWN,
@@ -39,6 +39,7 @@ from vtssi_pyro.artifacts.reading import (
 )
 from vtssi_pyro.artifacts.report import write_report
 from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.data import Dataset, MovingDigits, load_digits, moving_digits, write
 from vtssi_pyro.errors import Argument, DataError, UsageError
 from vtssi_pyro.evaluation import judge as judging

@@ -4,12 +4,13 @@ import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
 from vtssi_pyro.artifacts.run import RUNS, Run
 from vtssi_pyro.artifacts.shipped import PREFIX, Pretrained, available
+from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.config import to_dict
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
@@ -19,41 +20,19 @@ from vtssi_pyro.movies import Preparation
 from vtssi_pyro.train.config import Config, renamed
 
 
-class Trained(Protocol):
-    """A configuration and weights, such as :class:`Run` and :class:`Pretrained`."""
-
-    @property
-    def name(self) -> str:
-        """The name by which :func:`find` finds it, from any folder."""
-
-    @property
-    def config(self) -> Config:
-        """The resolved configuration it was trained with."""
-
-    def tracker(self, checkpoint_name: str = "last", device: str | torch.device = "cpu") -> Tracker:
-        """The tracker in evaluation mode; raises a :class:`CheckpointError` if it cannot be loaded."""
-
-    @property
-    def calibration(self) -> Calibration | None:
-        """The calibration of sampled predictions, for the weights that it names; None if there is none."""
-
-    @property
-    def preparation(self) -> Preparation | None:
-        """The preparation of a movie's frames; None if the training used frames as they are."""
-
-    def about(self) -> dict[str, Any]:
-        """A description with metrics, ready for JSON."""
-
-
 @dataclass(frozen=True)
-class InMemory:
+class InMemory(Trained):
     """A tracker made in Python, from whose weights a training can start."""
 
     own: Tracker
-    config: Config
-    name: str = "a tracker in memory"
-    calibration: Calibration | None = None
-    preparation: Preparation | None = None
+    recipe: Config
+
+    name = "a tracker in memory"
+
+    @property
+    def config(self) -> Config:
+        """Its recipe."""
+        return self.recipe
 
     def tracker(self, checkpoint_name: str = "last", device: str | torch.device = "cpu") -> Tracker:
         """The tracker itself, on its own device."""
@@ -61,8 +40,8 @@ class InMemory:
         return self.own
 
     def about(self) -> dict[str, Any]:
-        """Its recipe."""
-        return {"name": self.name, "recipe": to_dict(self.config)}
+        """Its name and its recipe."""
+        return {"name": self.name, "recipe": to_dict(self.recipe)}
 
 
 def rebuildable(tracker: Tracker) -> ModelConfig:
@@ -228,22 +207,27 @@ def at_hand(
         source = renamed(Config(model=source))
     if isinstance(source, Config):
         return Loaded(build(source.model).to(device).eval(), f"variant {source.variant}")
-    if isinstance(source, str | os.PathLike):
-        trained, name = find(source), os.fspath(source)
-    elif callable(getattr(source, "tracker", None)):
-        trained, name = source, source.name
-    else:
-        raise UsageError(
-            f"a {type(source).__name__} is no tracker: expected a tracker, a result of fit, a run or its folder, the "
-            "name of weights that ship, or a configuration"
-        )
+    trained = kept_by(source)
+    assert trained is not None
+    name = os.fspath(source) if isinstance(source, str | os.PathLike) else trained.name
     return Loaded(trained.tracker(checkpoint_name, device), name, trained)
 
 
 def kept_by(tracker: AnyTracker) -> Trained | None:
-    """The run or the weights from which a tracker comes, or None."""
+    """The run or the weights from which a tracker comes, or None.
+
+    Raises:
+        UsageError: this is no tracker.
+    """
     if isinstance(tracker, Tracker | Config | ModelConfig):
         return None
     if isinstance(tracker, Fitted):
         return tracker.run
-    return find(tracker) if isinstance(tracker, str | os.PathLike) else tracker
+    if isinstance(tracker, str | os.PathLike):
+        return find(tracker)
+    if not isinstance(tracker, Trained):
+        raise UsageError(
+            f"a {type(tracker).__name__} is no tracker: expected a tracker, a result of fit, a run or its folder, the "
+            "name of weights that ship, or a configuration"
+        )
+    return tracker

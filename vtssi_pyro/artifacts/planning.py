@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from vtssi_pyro.artifacts.loading import AnyTracker, InMemory, Trained, at_hand, kept_by, rebuildable
+from vtssi_pyro.artifacts.loading import AnyTracker, InMemory, at_hand, kept_by, rebuildable
 from vtssi_pyro.artifacts.reading import Source, as_movie, brought, called, dataset_of, movie_of
 from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.config import override
 from vtssi_pyro.data import FLAVOURS, Dataset
 from vtssi_pyro.errors import Argument, UsageError, listed

@@ -13,6 +13,7 @@ from typing import IO, Any
 import torch
 
 from vtssi_pyro.artifacts.formats import FORMAT, known_format, upgraded_recipe, upgraded_weights
+from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.config import from_dict, to_dict
 from vtssi_pyro.errors import Argument, CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
@@ -28,7 +29,7 @@ from vtssi_pyro.train.config import Config
 RUNS = "runs"  # the folder of the runs whose folder nobody names
 
 
-class Run:
+class Run(Trained):
     """A folder with ``config.json``, ``metrics.jsonl``, ``summary.json``, ``checkpoints`` and ``figures``."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:

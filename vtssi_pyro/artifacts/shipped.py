@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 
 from vtssi_pyro.artifacts.formats import FORMAT, known_format, upgraded_recipe, upgraded_weights
+from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.config import from_dict, to_dict
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
@@ -43,7 +44,7 @@ class Card:
     format: int = FORMAT
 
 
-class Pretrained:
+class Pretrained(Trained):
     """Weights that ship, and their card; the files are read on first use.
 
     Args:
@@ -52,8 +53,12 @@ class Pretrained:
     """
 
     def __init__(self, name: str, folder: str | os.PathLike[str] | None = None) -> None:
-        self.name = f"{PREFIX}{name}"
         self._name, self._folder = name, Path(folder or FOLDER)
+
+    @property
+    def name(self) -> str:
+        """``pretrained:NAME``."""
+        return f"{PREFIX}{self._name}"
 
     @property
     def card(self) -> Card:
@@ -115,8 +120,6 @@ class Pretrained:
             reason = " ".join(str(error).split())[:200]  # torch's first line alone holds no reason
             raise CheckpointError(f"{path}: does not fit its card ({reason}); {_MEND}") from error
         return tracker.to(device).eval()
-
-    preparation = None  # weights that ship were trained on frames as they are
 
     @property
     def calibration(self) -> Calibration | None:

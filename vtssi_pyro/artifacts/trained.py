@@ -1,0 +1,43 @@
+"""The base of runs and of weights that ship."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+
+from vtssi_pyro.evaluation.calibration import Calibration
+from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.movies import Preparation
+from vtssi_pyro.train.config import Config
+
+
+class Trained(ABC):
+    """A configuration, and weights that were trained with it."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name by which :func:`~vtssi_pyro.artifacts.loading.find` finds it, from any folder."""
+
+    @property
+    @abstractmethod
+    def config(self) -> Config:
+        """The resolved configuration it was trained with."""
+
+    @abstractmethod
+    def tracker(self, checkpoint_name: str = "last", device: str | torch.device = "cpu") -> Tracker:
+        """The tracker in evaluation mode; raises a :class:`CheckpointError` if it cannot be loaded."""
+
+    @abstractmethod
+    def about(self) -> dict[str, Any]:
+        """A description with metrics, ready for JSON."""
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The calibration of sampled predictions, for the weights that it names; None if there is none."""
+        return None
+
+    @property
+    def preparation(self) -> Preparation | None:
+        """The preparation of a movie's frames; None if the training used frames as they are."""
+        return None
