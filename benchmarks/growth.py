@@ -18,7 +18,7 @@ import options
 import pictures
 import torch
 
-from vtssi_pyro.benchmark import as_in_training, digits, measure_training, trainer, workload
+from vtssi_pyro.speed import as_in_training, digits, measure_training, trainer, workload
 from vtssi_pyro.system.machine import prepare
 
 # Half of the paper's length, a quarter of its batch, its objects and frames; axes in factors of about two.

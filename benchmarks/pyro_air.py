@@ -20,7 +20,7 @@ from rounds import against
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample, softplus
 
-from vtssi_pyro.benchmark import as_in_training, digits, trainer, workload
+from vtssi_pyro.speed import as_in_training, digits, trainer, workload
 from vtssi_pyro.system.machine import prepare
 
 # The sizes of Pyro's AIR example: steps, side of a window in pixels, dimensions of z_what, units of the LSTM, hidden

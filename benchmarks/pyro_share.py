@@ -17,7 +17,7 @@ from typing import Any
 import options
 import torch
 
-from vtssi_pyro.benchmark import WARM_UP, as_in_training, trainer, workload
+from vtssi_pyro.speed import WARM_UP, as_in_training, trainer, workload
 from vtssi_pyro.system.machine import prepare
 
 PYRO = ("/pyro/", "/torch/distributions/", "contextlib.py", "model/handlers.py", "model/sites.py", "train/elbo.py",

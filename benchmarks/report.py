@@ -21,7 +21,7 @@ import torch
 from floor import floor_step
 from rounds import against
 
-from vtssi_pyro.benchmark import as_in_training, trainer, workload
+from vtssi_pyro.speed import as_in_training, trainer, workload
 from vtssi_pyro.system.machine import prepare
 from vtssi_pyro.train.presets import PRESETS
 

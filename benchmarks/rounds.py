@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from vtssi_pyro.benchmark import alternating
+from vtssi_pyro.speed import alternating
 
 
 def against(own: Callable[[], Any], name: str, other: Callable[[], Any], repeats: int) -> dict[str, Any]:

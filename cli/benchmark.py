@@ -27,8 +27,8 @@ def benchmark(preset: str, changes: tuple[str, ...], device: str, threads: int |
     """
     import json
 
-    from vtssi_pyro.benchmark import measure, workload
     from vtssi_pyro.config import override
+    from vtssi_pyro.speed import measure, workload
     from vtssi_pyro.system.machine import available_device, prepare
 
     from .tables import speed

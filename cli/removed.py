@@ -15,7 +15,7 @@ _DRAW = (
     'draw("figure3", Order("standard", "mnist", Path("reproduction"), device("cpu"), None, True), 0, samples=N)'
 )
 _MEASURE = (
-    "in Python: from torch import device; from vtssi_pyro.benchmark import measure, workload; "
+    "in Python: from torch import device; from vtssi_pyro.speed import measure, workload; "
     'measure(workload({}), device("cpu"){})'
 )
 _WRITE = 'in Python: generate("linear", "FILE.npz", split="train")'

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from vtssi_pyro.benchmark import alternating, as_in_training, trainer, workload
 from vtssi_pyro.config.schedules import Linear
 from vtssi_pyro.inference.filter import track
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.ops.channels import channelled
+from vtssi_pyro.speed import alternating, as_in_training, trainer, workload
 from vtssi_pyro.train.elbo import Elbo
 from vtssi_pyro.train.graph import EAGER_STEPS, Captured
 from vtssi_pyro.train.recipe import Stage, TrainConfig

@@ -26,7 +26,7 @@ FLOORS = (
     ("evaluation",),
     ("plots",),  # draws what evaluation says
     ("artifacts",),
-    ("api", "paper", "benchmark"),
+    ("api", "paper", "speed"),
     ("__init__",),  # the public names, resolved lazily
 )
 ALLOWED = {

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_run import call, refused, sets
 
-from vtssi_pyro import benchmark
+from vtssi_pyro import speed
 
 pytestmark = pytest.mark.slow
 
@@ -23,9 +23,9 @@ FAST = (*SMALL, "--threads", 1, "--device", "cpu")
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark, "TRACKED", (1, 6))
-    monkeypatch.setattr(benchmark, "FUTURES", (1, 2, 1))
-    monkeypatch.setattr(benchmark, "WARM_UP", 1)
+    monkeypatch.setattr(speed, "TRACKED", (1, 6))
+    monkeypatch.setattr(speed, "FUTURES", (1, 2, 1))
+    monkeypatch.setattr(speed, "WARM_UP", 1)
 
 
 def test_one_object() -> None:

@@ -11,7 +11,7 @@ import torch
 from small_model import small
 from torch import Tensor
 
-from vtssi_pyro import benchmark
+from vtssi_pyro import speed
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.inference import filter as predict
 from vtssi_pyro.model.config import VARIANTS
@@ -26,21 +26,21 @@ FRAME = 32  # pixels: embedded digits need more than the small trackers' 20
 
 def tiny_workload(variant: str = "vtssi", preset: str = "paper", **sizes: int) -> Config:
     """A workload with networks as small as their convolutions allow."""
-    config = benchmark.workload(variant, preset, **{"batch": 2, "length": 4, "sequences": 4, **sizes})
+    config = speed.workload(variant, preset, **{"batch": 2, "length": 4, "sequences": 4, **sizes})
     model = small(num_objects=config.model.num_objects)
     return replace(config, model=VARIANTS[variant](replace(model, frame_size=FRAME)))
 
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark, "TRACKED", (3, 6))
-    monkeypatch.setattr(benchmark, "FUTURES", (2, 3, 2))
-    monkeypatch.setattr(benchmark, "WARM_UP", 1)
+    monkeypatch.setattr(speed, "TRACKED", (3, 6))
+    monkeypatch.setattr(speed, "FUTURES", (2, 3, 2))
+    monkeypatch.setattr(speed, "WARM_UP", 1)
 
 
 @pytest.mark.slow
 def test_every_variant_is_measured(variant: str) -> None:
-    found = benchmark.measure(tiny_workload(variant), CPU, repeats=2)
+    found = speed.measure(tiny_workload(variant), CPU, repeats=2)
     assert found["train_sequences_per_second"] == pytest.approx(2 / found["train_step_seconds"])
     assert 0 < found["draw_seconds"] < found["train_step_seconds"]
     assert found["track_frames_per_second"] > 0
@@ -55,8 +55,8 @@ def test_every_variant_is_measured(variant: str) -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_has_a_workload(preset: str) -> None:
-    config = benchmark.workload(None, preset, batch=3, length=7, objects=3, sequences=5)
-    check(config, benchmark.digits(config, 5, 7))
+    config = speed.workload(None, preset, batch=3, length=7, objects=3, sequences=5)
+    check(config, speed.digits(config, 5, 7))
     assert config.model.frame_size == (64 if preset == "paper-ddpae" else 50)
     assert config.train.locate(10**9)[0].objective == "full"
     sampled = {"paper", "paper-ddpae", "paper-sqair"}  # KL terms, as in the paper
@@ -64,8 +64,8 @@ def test_every_preset_has_a_workload(preset: str) -> None:
 
 
 def test_all_blocks_are_trained_on_the_batch_asked_for() -> None:
-    with benchmark.as_in_training():
-        trained = benchmark.trainer(tiny_workload(), CPU)
+    with speed.as_in_training():
+        trained = speed.trainer(tiny_workload(), CPU)
         before = {name: p.clone() for name, p in trained.tracker.named_parameters()}
         for _ in range(3):
             trained.advance()
@@ -77,17 +77,17 @@ def test_all_blocks_are_trained_on_the_batch_asked_for() -> None:
 
 
 def test_another_frame_scales_the_template() -> None:
-    model = benchmark.workload(frame=100).model
+    model = speed.workload(frame=100).model
     assert (model.frame_size, build(model).finder.kernel_side) == (100, 31)
     standard = PRESETS["standard"]("ours").model
-    assert benchmark.workload().model == benchmark.workload(frame=50).model == standard
+    assert speed.workload().model == speed.workload(frame=50).model == standard
 
 
 def test_what_makes_no_sense_is_refused() -> None:
     with pytest.raises(DataError, match="2 or more"):
-        benchmark.trainer(tiny_workload(length=1), CPU)
+        speed.trainer(tiny_workload(length=1), CPU)
     with pytest.raises(UsageError, match="different digits"):
-        benchmark.trainer(tiny_workload(objects=1000), CPU)
+        speed.trainer(tiny_workload(objects=1000), CPU)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="about Linux's two ways to tell")
@@ -96,7 +96,7 @@ def test_peak_memory_is_the_processs_own(monkeypatch: pytest.MonkeyPatch) -> Non
     import resource
 
     monkeypatch.setattr(resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=2**40))
-    own = benchmark.peak_memory(CPU)
+    own = speed.peak_memory(CPU)
     assert own is not None
     assert 5e7 < own < 1e12
 
@@ -104,7 +104,7 @@ def test_peak_memory_is_the_processs_own(monkeypatch: pytest.MonkeyPatch) -> Non
         raise PermissionError
 
     monkeypatch.setattr(Path, "read_text", unreadable)
-    assert benchmark.peak_memory(CPU) == 2**50  # kilobytes there
+    assert speed.peak_memory(CPU) == 2**50  # kilobytes there
 
 
 class LateStream:
@@ -127,6 +127,6 @@ def test_frames_up_to_the_first_reading_do_not_count(monkeypatch: pytest.MonkeyP
         return float(reading or 100), reading
 
     monkeypatch.setattr(predict, "Stream", LateStream)
-    monkeypatch.setattr(benchmark, "_timed", timed)
+    monkeypatch.setattr(speed, "_timed", timed)
     tracker = build("vtssi", tiny_workload().model)
-    assert benchmark.stream_latency(tracker, torch.rand(1, 6, FRAME, FRAME), 2) == 5.0
+    assert speed.stream_latency(tracker, torch.rand(1, 6, FRAME, FRAME), 2) == 5.0
