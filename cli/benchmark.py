@@ -27,14 +27,11 @@ def benchmark(preset: str, changes: tuple[str, ...], device: str, threads: int |
     """
     import json
 
-    from vtssi_pyro.config import override
-    from vtssi_pyro.speed import measure, workload
-    from vtssi_pyro.system.machine import available_device, prepare
+    from vtssi_pyro import api
+    from vtssi_pyro.system.machine import prepare
 
     from .tables import speed
 
-    where = available_device(device)
     prepare(threads)
-    config = override(workload(preset=preset), list(changes))
-    found = measure(config, where)
+    found = api.benchmark(preset=preset, changes=changes, device=device)
     click.echo(json.dumps(found, allow_nan=False) if as_json else "\n".join(speed(found)))

@@ -65,7 +65,7 @@ _OWN: Mapping[str, Mapping[str, str]] = {
     "report": {"--out": "copy RUN/report.html to where you want it"},
     "info": {},
     "benchmark": {
-        "--variant": _MEASURE.format('"template-search"', ""),
+        "--variant": 'in Python: benchmark("template-search")',
         "--batch": "--set train.stages.benchmark.batch=N",
         "--length": _MEASURE.format("length=N", ""),
         "--frame": _MEASURE.format("frame=N", ""),

@@ -4,13 +4,10 @@ from typing import Any
 
 import click
 
-from vtssi_pyro.paper.published import FLAVOURS, MODELS, cell
+from vtssi_pyro.errors import UsageError
+from vtssi_pyro.paper.items import PRESETS, refuse_unknown
 
 from .options import DIGITS, POSITIVE, command, machine_options, option
-
-ITEMS = ("table1", "figure3", "figure4", "figure10", "figure11", "figure12", "figure13", "figure14")
-SEEDS = (0,)  # seeds of the trainings: the paper has one of each
-PRESETS = ("quick", "standard", "paper-fast", "paper")  # the presets with the data of the table
 
 
 class Item(click.ParamType):
@@ -20,12 +17,10 @@ class Item(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return an existing item unchanged."""
-        if value not in ITEMS and cell(value) is None:
-            variants, flavours = ", ".join(MODELS), ", ".join(FLAVOURS)
-            self.fail(
-                f"{value!r} is none of {', '.join(ITEMS)}, and no cell VARIANT-FLAVOUR-SEED, with a variant of "
-                f"{variants} and a flavour of {flavours}", param, ctx,
-            )  # fmt: skip
+        try:
+            refuse_unknown([value], None)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
         return value
 
 
@@ -65,22 +60,13 @@ def reproduce(
     without motion (vtssi-without-mot) are judged from the whole's run. Exit codes are those of vtssi-pyro --help. The
     same command continues after an interruption.
     """
-    from vtssi_pyro.paper import figures as paper_figures
-    from vtssi_pyro.paper import table1
-    from vtssi_pyro.paper.reproducing import Order, refuse_company
-    from vtssi_pyro.system.atomic import writable_folder
-    from vtssi_pyro.system.machine import available_device, prepare
+    from vtssi_pyro import api
+    from vtssi_pyro.system.machine import prepare
 
     from .progress import reporter
 
-    refuse_company()
-    where = available_device(device)
     prepare(threads)
-    wanted = table1.wanted(items, preset, SEEDS)
-    order = Order(preset or "standard", digits, writable_folder(out), where, threads, True, reporter())
-    paths = [table1.make(order._replace(preset=name), keys, sequences) for name, keys in wanted.items()]
-    for path in paths[-1] if paths else []:  # of all presets
-        click.echo(path)
-    for item in dict.fromkeys(items):
-        if item in paper_figures.FIGURES:
-            click.echo(paper_figures.draw(item, order, SEEDS[0]))
+    api.reproduce(
+        items, preset=preset, digits=digits, sequences=sequences, out=out, device=device, threads=threads,
+        report=reporter(),
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The functions behind the command line: fit a tracker, track with it, forecast, evaluate, calibrate, describe.
+"""The functions behind the command line: fit a tracker, track with it, forecast, evaluate, calibrate, and so on.
 
 A *tracker* is a :class:`~vtssi_pyro.model.program.Tracker`, a result of :func:`fit`, a run or its folder, the name of
 weights that ship (``"moving-mnist"``), or a configuration; None is the newest run in the folder ``runs``, but for
@@ -40,6 +40,7 @@ from vtssi_pyro.artifacts.reading import (
 from vtssi_pyro.artifacts.report import write_report
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.artifacts.trained import Trained
+from vtssi_pyro.config import override
 from vtssi_pyro.data import Dataset, MovingDigits, load_digits, moving_digits, write
 from vtssi_pyro.errors import Argument, DataError, UsageError
 from vtssi_pyro.evaluation import judge as judging
@@ -57,7 +58,12 @@ from vtssi_pyro.movies.film import writer
 from vtssi_pyro.movies.live import Watch, growing_folder, piped_frames, stored_size
 from vtssi_pyro.movies.prepared import PreparedMovie, look, to_source
 from vtssi_pyro.movies.transforms import Luminance
+from vtssi_pyro.paper import table1
+from vtssi_pyro.paper.figures import FIGURES, draw
+from vtssi_pyro.paper.items import SEEDS, refuse_unknown
+from vtssi_pyro.paper.reproducing import Order, refuse_company
 from vtssi_pyro.plots import contact_sheet, reliability
+from vtssi_pyro.speed import measure, workload
 from vtssi_pyro.system.atomic import writable_folder
 from vtssi_pyro.system.machine import available_device, threaded
 from vtssi_pyro.tracks.export import TracksWriter, write_mot_challenge, write_predictions_csv, write_tracks
@@ -692,6 +698,82 @@ def track_live(
             report.say(watch.told())
     report.wrote(path)
     return path
+
+
+def reproduce(
+    items: str | Iterable[str],
+    *,
+    preset: str | None = None,
+    digits: str = "mnist",
+    sequences: int = 10_000,
+    out: File = "reproduction",
+    device: str = "auto",
+    threads: int | None = None,
+    report: Reporter | None = None,
+) -> list[Path]:
+    """Make the paper's tables and figures, and their missing trainings.
+
+    The same call continues after an interruption. Finished runs and cells are used as they are.
+
+    Args:
+        items: ``"table1"``, cells of it such as ``"ours-linear-0"``, and figures such as ``"figure3"``.
+        preset: preset of missing trainings; None: ``paper-fast`` for cells with the paper's names, else ``standard``.
+        digits: source of the digits, see :func:`generate`.
+        sequences: number of held-out sequences for each cell.
+        out: folder for runs, cells, tables and figures.
+        device: see :func:`fit`.
+        threads: number of CPU threads; None: for a run that continues that with which it began, else as many as set.
+        report: receives messages, progress and the files.
+
+    Returns:
+        the files of the table, if it or a cell of it is among the items, and of the figures.
+
+    Raises:
+        UsageError: an unknown item, or a folder with runs of another kind.
+        Interrupted: on Ctrl-C or SIGTERM during a training, after it was saved.
+    """
+    report, items = report or Silent(), list(dict.fromkeys([items] if isinstance(items, str) else items))
+    refuse_unknown(items, preset)
+    refuse_company()
+    where = available_device(device)
+    made: list[Path] = []
+    with threaded(threads):
+        wanted = table1.wanted(items, preset, SEEDS)
+        order = Order(preset or "standard", digits, writable_folder(out), where, threads, True, report)
+        for name, keys in wanted.items():
+            made = table1.make(order._replace(preset=name), keys, sequences)  # one table, of all presets
+        for path in made:
+            report.wrote(path)
+        for item in items:
+            if item in FIGURES:
+                made.append(draw(item, order, SEEDS[0]))
+                report.wrote(made[-1])
+    return made
+
+
+def benchmark(
+    tracker: str | None = None,
+    *,
+    preset: str = "standard",
+    changes: Iterable[str] = (),
+    device: str = "auto",
+    threads: int | None = None,
+) -> dict[str, Any]:
+    """Measure the speed of training, tracking and prediction on this machine, and the memory that they take.
+
+    Args:
+        tracker: the variant; None: the preset's own.
+        preset: sizes of the model.
+        changes: changes to single keys of the configuration, such as ``"train.stages.benchmark.batch=64"``.
+        device: see :func:`fit`.
+        threads: number of CPU threads; None: as many as set.
+
+    Returns:
+        the values of :func:`vtssi_pyro.speed.measure`, ready for JSON.
+    """
+    where = available_device(device)
+    with threaded(threads):
+        return measure(override(workload(tracker, preset), list(changes)), where)
 
 
 def _spokesman(report: Reporter | None, group: Group) -> Reporter:

@@ -97,12 +97,14 @@ CALLS: dict[str, tuple[Callable[..., Any], ...]] = {
     "calibrate": (api.calibrate,),
     "report": (api.page,),
     "info": (api.info,),
+    "reproduce": (api.reproduce,),
+    "benchmark": (api.benchmark,),
 }
 # The command line's own: the process's threads, the form of the output, and arguments of several kinds.
 OWN = {"threads", "as_json", "arguments", "prepared", "resume"}
 
 
-@pytest.mark.parametrize("command", CALLS)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_parameter_is_named_like_the_argument_it_becomes(command: str) -> None:
     """So that click itself knows the option to which an error's argument belongs."""
     taken = {name for function in CALLS[command] for name in inspect.signature(function).parameters}

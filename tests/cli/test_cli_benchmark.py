@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_run import call, refused, sets
 
-from vtssi_pyro import speed
+from vtssi_pyro import benchmark, speed
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +34,12 @@ def test_one_object() -> None:
     asked = {"variant": "ours", "preset": "standard", "batch": 1, "length": 2, "frame": 32, "objects": 3}
     asked |= {"device": "cpu", "threads": 1, "torch": torch.__version__, "repeats": 10}
     assert asked.items() <= found.items()
+
+
+def test_it_is_one_call_in_python() -> None:
+    found = benchmark("air", changes=[part for part in SMALL if part != "--set"], device="cpu", threads=1)
+    assert set(found) == KEYS
+    assert (found["variant"], found["frame"], found["batch"], found["threads"]) == ("air", 32, 1, 1)
 
 
 def test_a_table() -> None:

@@ -13,19 +13,19 @@ import pytest
 import torch
 from PIL import Image
 from tiny_run import STAGES, call, keys_of, refused
-from vtssi_pyro.cli.reproduce import ITEMS, PRESETS
 
-from vtssi_pyro import PUBLISHED, TestTime, judge
+from vtssi_pyro import PUBLISHED, TestTime, judge, reproduce
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import override
 from vtssi_pyro.config.variants import OURS
 from vtssi_pyro.data import load_digits, moving_digits
-from vtssi_pyro.errors import CheckpointError
+from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.paper import cells as reproduction
 from vtssi_pyro.paper import figures as paper_figures
 from vtssi_pyro.paper import reproducing, table1
 from vtssi_pyro.paper.cells import Cells, Key, tracker_of
 from vtssi_pyro.paper.figures import FIGURES
+from vtssi_pyro.paper.items import ITEMS, PRESETS
 from vtssi_pyro.paper.published import FLAVOURS, TABLE1
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.train import presets, training
@@ -67,10 +67,14 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Heard(Silent):
-    """Keeps every message."""
+    """Keeps every message and file."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.files: list[Path] = []
+
+    def wrote(self, path: Path) -> None:
+        self.files.append(path)
 
     def say(self, message: str) -> None:
         self.lines.append(message)
@@ -142,6 +146,21 @@ def test_a_cell_is_what_judge_says(variant: str, made: Path) -> None:
         assert len(cell["long"]["predictions_outside_by_frame"]) == 7
     else:
         assert cell["long"] is None
+
+
+def test_it_is_one_call_in_python(made: Path, tmp_path: Path) -> None:
+    """It returns the files that it reports, and takes what is finished, each item once."""
+    heard = Heard()
+    names = [f"{variant}-linear-overlap-0" for variant in ("air", "ours", "air")]
+    same = {"preset": "quick", "digits": "embedded", "sequences": SEQUENCES, "device": "cpu", "threads": 1}
+    files = reproduce(names, out=made, report=heard, **same)
+    assert files == heard.files == [made / "table1.md", made / "table1.json"]
+    assert heard.lines == [f"cell {n} of 2, {name}: is there" for n, name in enumerate(names[:2], start=1)]
+    with pytest.raises(UsageError, match="'table2' is none of table1, figure3"):
+        reproduce("table2", out=tmp_path / "out", **same)
+    with pytest.raises(UsageError, match="preset paper-sqair: expected one of quick"):
+        reproduce("table1", out=tmp_path / "out", **(same | {"preset": "paper-sqair"}))
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_mot_nothing_is_trained(made: Path) -> None:
