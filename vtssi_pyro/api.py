@@ -45,10 +45,10 @@ from vtssi_pyro.data import Dataset, MovingDigits, load_digits, moving_digits, w
 from vtssi_pyro.errors import Argument, DataError, UsageError
 from vtssi_pyro.evaluation import judge as judging
 from vtssi_pyro.evaluation.calibration import Calibration
+from vtssi_pyro.evaluation.futures import recalibrate
 from vtssi_pyro.evaluation.judge import MultiObjectTracker
 from vtssi_pyro.evaluation.metrics import Evaluation
 from vtssi_pyro.evaluation.mot_metrics import library, mot_metrics
-from vtssi_pyro.evaluation.recalibration import recalibrate
 from vtssi_pyro.inference import filter as inference
 from vtssi_pyro.inference.filter import Estimate, Stream
 from vtssi_pyro.inference.model_tracker import ModelTracker

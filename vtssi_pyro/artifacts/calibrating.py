@@ -7,7 +7,7 @@ from vtssi_pyro.artifacts.reading import Source, called, sequences
 from vtssi_pyro.data import Dataset
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.evaluation.calibration import Calibration, assess
-from vtssi_pyro.evaluation.recalibration import futures
+from vtssi_pyro.evaluation.futures import futures
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.train.reporting import Reporter

@@ -17,9 +17,9 @@ from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import Dataset
 from vtssi_pyro.data.dataset import Part
 from vtssi_pyro.errors import UsageError
+from vtssi_pyro.evaluation.futures import recalibrate
 from vtssi_pyro.evaluation.held_out import reconstruct
 from vtssi_pyro.evaluation.judge import judge
-from vtssi_pyro.evaluation.recalibration import recalibrate
 from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.system.provenance import versions

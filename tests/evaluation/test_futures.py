@@ -8,9 +8,9 @@ from torch import Tensor
 
 from vtssi_pyro.data import ArrayDataset
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.evaluation import recalibration
+from vtssi_pyro.evaluation import futures as module
 from vtssi_pyro.evaluation.calibration import assess
-from vtssi_pyro.evaluation.recalibration import futures, recalibrate
+from vtssi_pyro.evaluation.futures import futures, recalibrate
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.tracks.tracks import Tracks
 
@@ -45,7 +45,7 @@ def ten_times_too_wide(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         drawn = start + temperature * spread * torch.randn(samples, *start.shape, generator=generator)
         return Tracks(start, torch.ones(start.shape[:-1], dtype=torch.bool), samples=drawn)
 
-    monkeypatch.setattr(recalibration, "futures", forecasts)
+    monkeypatch.setattr(module, "futures", forecasts)
     return asked
 
 
@@ -56,11 +56,11 @@ def test_the_temperature_is_that_of_the_truth(
 ) -> None:  # fmt: skip
     if not labelled:  # then what is found in the end stands for it
         sure = truth._replace(scale=torch.full_like(truth.position, 1e-3))
-        monkeypatch.setattr(recalibration, "tracked", lambda tracker, dataset: sure)
+        monkeypatch.setattr(module, "tracked", lambda tracker, dataset: sure)
     found = recalibrate(tiny(), data, OBSERVED, 40, truth=truth if labelled else None)
     assert found.temperature == 0.1
     assert ten_times_too_wide == [1.0, 0.4, 0.2, 0.1, 0.05, 0.1]
-    drawn = recalibration.futures(None, data, OBSERVED, 40, found.temperature, seed=7)
+    drawn = module.futures(None, data, OBSERVED, 40, found.temperature, seed=7)
     for row in assess(truth, found(drawn, OBSERVED), OBSERVED).coverage:
         assert row[9] == pytest.approx(0.5, abs=0.08)
         assert row[17] == pytest.approx(0.9, abs=0.07)
@@ -72,9 +72,9 @@ def test_what_is_found_is_as_far_off_as_it_says(
 ) -> None:  # fmt: skip
     """A tracker's own tracks share their errors with its forecasts: standard deviations make up for them."""
     unsure = truth._replace(scale=torch.full_like(truth.position, 3.0))
-    monkeypatch.setattr(recalibration, "tracked", lambda tracker, dataset: unsure)
+    monkeypatch.setattr(module, "tracked", lambda tracker, dataset: unsure)
     found = recalibrate(tiny(), data, OBSERVED, 40)
-    drawn = found(recalibration.futures(None, data, OBSERVED, 40, found.temperature, seed=7), OBSERVED)
+    drawn = found(module.futures(None, data, OBSERVED, 40, found.temperature, seed=7), OBSERVED)
     spread = (1 + 3.0**2) ** 0.5  # of the truth, given what was found a frame ahead
     assert drawn.samples[:, :, OBSERVED].std(0).mean() == pytest.approx(spread, rel=0.15)
 
