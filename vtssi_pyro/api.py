@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from vtssi_pyro.artifacts.calibrating import assessed, calibration_of, known_sequences
 from vtssi_pyro.artifacts.figures import curves, predicted_pictures, tracked_pictures
 from vtssi_pyro.artifacts.fitting import conduct, finished, machine_of, numbered, warn_of_changes
 from vtssi_pyro.artifacts.installation import installation
@@ -30,6 +29,7 @@ from vtssi_pyro.artifacts.reading import (
     Source,
     called,
     dataset_of,
+    known_sequences,
     live_frame,
     opened,
     read_all,
@@ -45,7 +45,7 @@ from vtssi_pyro.data import Dataset, MovingDigits, load_digits, moving_digits, w
 from vtssi_pyro.errors import Argument, DataError, UsageError
 from vtssi_pyro.evaluation import judge as judging
 from vtssi_pyro.evaluation.calibration import Calibration
-from vtssi_pyro.evaluation.futures import recalibrate
+from vtssi_pyro.evaluation.futures import assess_tracker, calibrate_tracker
 from vtssi_pyro.evaluation.judge import MultiObjectTracker
 from vtssi_pyro.evaluation.metrics import Evaluation
 from vtssi_pyro.evaluation.mot_metrics import library, mot_metrics
@@ -321,7 +321,7 @@ def forecast(
     warn_if_short(loaded, seen, report)
     known = None
     if not (raw or temperature is not None):
-        known = calibration_of(loaded, checkpoint, seen, num_samples, report)
+        known = loaded.calibration_for(seen, num_samples, checkpoint, report)
     target = writable_folder(out) if out else None
     heat = temperature if temperature is not None else known.temperature if known else 1.0
     ahead = partial(
@@ -630,11 +630,11 @@ def calibrate(
             learned = either(data, "validation", CALIBRATION_SEED)
             assert learned is not None
             with report.watched(learned, "fitting") as known:
-                calibration = recalibrate(loaded.tracker, known, seen, samples, seed, known.truth)
+                calibration = calibrate_tracker(loaded.tracker, known, seen, samples, seed, known.truth)
         before = after = None
         if judged is not None:
             with report.watched(judged, "judging", times=1 + bool(calibration)) as shown:
-                before, after = assessed(loaded.tracker, shown, calibration, seen, samples, seed + 1)
+                before, after = assess_tracker(loaded.tracker, shown, calibration, seen, samples, seed + 1)
         if run and calibration:
             run.keep(calibration)
             if before is not None:

@@ -10,7 +10,7 @@ from vtssi_pyro.data import ArrayDataset
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation import futures as module
 from vtssi_pyro.evaluation.calibration import assess
-from vtssi_pyro.evaluation.futures import futures, recalibrate
+from vtssi_pyro.evaluation.futures import calibrate_tracker, futures
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.tracks.tracks import Tracks
 
@@ -57,7 +57,7 @@ def test_the_temperature_is_that_of_the_truth(
     if not labelled:  # then what is found in the end stands for it
         sure = truth._replace(scale=torch.full_like(truth.position, 1e-3))
         monkeypatch.setattr(module, "tracked", lambda tracker, dataset: sure)
-    found = recalibrate(tiny(), data, OBSERVED, 40, truth=truth if labelled else None)
+    found = calibrate_tracker(tiny(), data, OBSERVED, 40, truth=truth if labelled else None)
     assert found.temperature == 0.1
     assert ten_times_too_wide == [1.0, 0.4, 0.2, 0.1, 0.05, 0.1]
     drawn = module.futures(None, data, OBSERVED, 40, found.temperature, seed=7)
@@ -73,7 +73,7 @@ def test_what_is_found_is_as_far_off_as_it_says(
     """A tracker's own tracks share their errors with its forecasts: standard deviations make up for them."""
     unsure = truth._replace(scale=torch.full_like(truth.position, 3.0))
     monkeypatch.setattr(module, "tracked", lambda tracker, dataset: unsure)
-    found = recalibrate(tiny(), data, OBSERVED, 40)
+    found = calibrate_tracker(tiny(), data, OBSERVED, 40)
     drawn = found(module.futures(None, data, OBSERVED, 40, found.temperature, seed=7), OBSERVED)
     spread = (1 + 3.0**2) ** 0.5  # of the truth, given what was found a frame ahead
     assert drawn.samples[:, :, OBSERVED].std(0).mean() == pytest.approx(spread, rel=0.15)
@@ -83,7 +83,7 @@ def test_too_few_objects_are_refused_before_anything_is_drawn(
     data: ArrayDataset, truth: Tracks, ten_times_too_wide: list[float], tiny: Callable[[], Tracker]
 ) -> None:
     with pytest.raises(UsageError, match="10 objects"):
-        recalibrate(tiny(), data, OBSERVED, truth=truth._replace(present=truth.present & False))
+        calibrate_tracker(tiny(), data, OBSERVED, truth=truth._replace(present=truth.present & False))
     assert ten_times_too_wide == []
 
 

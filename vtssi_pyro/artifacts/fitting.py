@@ -17,7 +17,7 @@ from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import Dataset
 from vtssi_pyro.data.dataset import Part
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.evaluation.futures import recalibrate
+from vtssi_pyro.evaluation.futures import calibrate_tracker
 from vtssi_pyro.evaluation.held_out import reconstruct
 from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.inference.model_tracker import ModelTracker
@@ -87,7 +87,7 @@ def conduct(
     def finish() -> dict[str, Any]:
         with _told_how_to_go_on(run, group, report):
             with report.watched(splits.calibration, "calibrating") as held_out:
-                why_not = calibrate(config, run, tracker, held_out)
+                why_not = calibrate_run(config, run, tracker, held_out)
             if why_not:
                 report.say(f"predictions stay uncalibrated: {why_not}")
             with report.watched(splits.test, "judging") as test:
@@ -114,7 +114,7 @@ def metrics_so_far(tracker: Tracker, validation: Dataset, observe: int) -> dict[
     }
 
 
-def calibrate(config: Config, run: Run, tracker: Tracker, held_out: Dataset) -> str | None:
+def calibrate_run(config: Config, run: Run, tracker: Tracker, held_out: Dataset) -> str | None:
     """Calibrate a run's predictions and keep the calibration; returns the reason if too little is held out.
 
     The truth is the positions of the held-out sequences or, without positions, the tracker's own from all frames.
@@ -123,7 +123,7 @@ def calibrate(config: Config, run: Run, tracker: Tracker, held_out: Dataset) -> 
         return None
     some = Part(held_out, 0, min(len(held_out), CALIBRATED))
     try:
-        run.keep(recalibrate(tracker, some, config.observe, config.calibration, truth=some.truth))
+        run.keep(calibrate_tracker(tracker, some, config.observe, config.calibration, truth=some.truth))
     except UsageError as error:
         return str(error)
     return None

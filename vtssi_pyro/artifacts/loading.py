@@ -17,7 +17,9 @@ from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.movies import Preparation
+from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.train.config import Config, renamed
+from vtssi_pyro.train.reporting import Reporter
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,33 @@ class Loaded:
     def calibration(self) -> Calibration | None:
         """The calibration of sampled predictions; None if there is none."""
         return self.source.calibration if self.source else None
+
+    def calibration_for(
+        self, seen: int, samples: int, checkpoint_name: str, report: Reporter
+    ) -> Calibration | None:
+        """The calibration for sampled futures after ``seen`` frames, or None; warns if intervals may not be honest.
+
+        ``checkpoint_name`` is the checkpoint whose weights this tracker has.
+        """
+        if samples < 2 or self.source is None:
+            return None
+        found = self.calibration
+        if found is None:
+            report.warn(
+                f"{self.name}: its intervals are as the model has them; vtssi-pyro calibrate tells how honest that is"
+            )
+        elif not found.is_of(digest(self.tracker.state_dict())):
+            report.warn(
+                f"{self.name}: its calibration is of other weights than checkpoint {checkpoint_name} and is left out; "
+                f"vtssi-pyro calibrate {self.name}/checkpoints/{checkpoint_name}.pt makes one"
+            )
+            return None
+        elif not found.fits(seen, samples):
+            report.warn(
+                f"{self.name}: was calibrated on {found.samples} futures after {found.observed} frames, "
+                f"not {samples} after {seen}: its regions may hold less or more than they say"
+            )
+        return found
 
     @property
     def observe(self) -> int:

@@ -244,6 +244,22 @@ def read_all(
     return Estimate(concatenated(tracks), torch.cat(frames), torch.cat(looks))
 
 
+def known_sequences(source: Source, loaded: Loaded, seen: int) -> Dataset:
+    """Sequences with true positions, and with frames to predict after the ``seen`` ones.
+
+    Raises:
+        DataError: they have no positions, or no further frame.
+    """
+    found = sequences(source, loaded)
+    if found.truth is None:
+        raise DataError(f"{called(source)}: has no positions to judge by; expected positions (S, T, N, 2)")
+    if found.length <= seen:
+        raise DataError(
+            f"{found.length} frames a sequence, of which {seen} are seen: none is left to predict"
+        )
+    return found
+
+
 def live_frame(frame: np.ndarray, side: int) -> Tensor:
     """Convert a live frame to (1, 1, 1, S, S) in steps of 1/255, like the frames of files."""
     if frame.shape != (side, side):

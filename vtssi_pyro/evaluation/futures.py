@@ -1,4 +1,9 @@
-"""Recalibration of a tracker's forecasts on sequences that it was not trained on."""
+"""A tracker's sampled futures of a data set: their calibration and their assessment.
+
+The sequences are none that the tracker was trained on.
+"""
+
+from typing import Any
 
 import torch
 
@@ -19,7 +24,7 @@ FEW, DRAWS = 80, 20
 PART = 64  # sequences at a time, whose frames and samples are held at once
 
 
-def recalibrate(
+def calibrate_tracker(
     tracker: Tracker,
     dataset: Dataset,
     observed: int,
@@ -58,6 +63,37 @@ def recalibrate(
         best, least = temperature, sum(scores)
     drawn = futures(tracker, dataset, observed, samples, best, seed)
     return calibrate(truth, drawn, observed, digest(tracker.state_dict()), best)
+
+
+def assess_tracker(
+    tracker: Tracker,
+    dataset: Dataset,
+    calibration: Calibration | None,
+    observed: int,
+    samples: int,
+    seed: int,
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Assess a tracker's futures before and after a calibration.
+
+    Args:
+        tracker: trained, with a motion that predicts.
+        dataset: sequences with true positions, longer than ``observed``.
+        calibration: the calibration; None: there is no second assessment.
+        observed: number of observed frames.
+        samples: futures of each sequence, 2 or more.
+        seed: seed of the draws.
+
+    Returns:
+        both as by :meth:`Assessment.as_dict`.
+    """
+    assert dataset.truth is not None
+    before = assess(
+        dataset.truth, futures(tracker, dataset, observed, samples, seed=seed), observed
+    ).as_dict()
+    if calibration is None:
+        return before, None
+    drawn = futures(tracker, dataset, observed, samples, calibration.temperature, seed)
+    return before, assess(dataset.truth, calibration(drawn, observed), observed).as_dict()
 
 
 def futures(
