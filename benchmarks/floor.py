@@ -16,7 +16,7 @@ from vtssi_pyro.model.blocks.find import per_object
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.ops.correlate import correlate_template
-from vtssi_pyro.ops.spatial import crop, paste
+from vtssi_pyro.ops.spatial import extract_glimpses, paste
 
 
 def floor_step(model: ModelConfig, batch: int, length: int) -> Callable[[], None]:
@@ -65,7 +65,7 @@ def _air(tracker: Tracker, frames: Tensor, drawn: dict[str, Tensor]) -> list[Ten
     h = torch.stack(outputs, 1)
     located = [*_bare(air.locator.size.body, h), *_bare(air.locator.position.body, h)]
     size, position = (drawn[name].unsqueeze(1) for name in ("size", "position"))
-    glimpses = crop(frames.unsqueeze(2), position, size, air.glimpse)  # (B, K, N, C, G, G)
+    glimpses = extract_glimpses(frames.unsqueeze(2), position, size, air.glimpse)  # (B, K, N, C, G, G)
     return [*counted, *located, *_bare(air.encoder.body, glimpses.flatten(-3))]
 
 

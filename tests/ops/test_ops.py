@@ -16,7 +16,7 @@ from vtssi_pyro.ops.pixels import PixelNormal
 from vtssi_pyro.ops.spatial import (
     SIZE_LIMITS,
     centres,
-    crop,
+    extract_glimpses,
     from_cells,
     paste,
     size_to_pixels,
@@ -48,7 +48,7 @@ def test_crop_is_grid_sample(dtype: torch.dtype, tolerance: float) -> None:
     frames = smooth(2, 3, 12, 17, dtype=dtype)
     position = 2.4 * torch.rand(2, 3, 4, 2, dtype=dtype) - 1.2
     size = 0.05 + torch.rand(2, 3, 4, 2, dtype=dtype)
-    found = crop(frames[:, :, None, None], position, size, 7).squeeze(-3)
+    found = extract_glimpses(frames[:, :, None, None], position, size, 7).squeeze(-3)
     assert found.shape == (2, 3, 4, 7, 7)
     for p, t, n in torch.cartesian_prod(torch.arange(2), torch.arange(3), torch.arange(4)).tolist():
         expected = sample_affine(
@@ -78,7 +78,7 @@ def test_sizes_are_clamped() -> None:
     frame, position = smooth(1, 10, 10)[0], torch.zeros(1, 2, dtype=F64)
     for wild, limit in ((-0.7, SIZE_LIMITS[0]), (40.0, SIZE_LIMITS[1])):
         sizes = torch.full((1, 2), wild, dtype=F64), torch.full((1, 2), limit, dtype=F64)
-        cropped = [crop(frame[None], position, s, 5) for s in sizes]
+        cropped = [extract_glimpses(frame[None], position, s, 5) for s in sizes]
         pasted = [paste(frame[None, None, :5, :5], position[None], s, (10, 10)) for s in sizes]
         assert torch.equal(*cropped)
         assert torch.equal(*pasted)
@@ -91,7 +91,7 @@ def test_gradients_of_the_transforms() -> None:
     glimpses = torch.rand(2, 3, 4, 4, dtype=F64, requires_grad=True)
     frames = torch.rand(2, 3, 6, 7, dtype=F64, requires_grad=True)
     assert gradcheck(lambda g, p, s: paste(g, p, s, (6, 7)), (glimpses, position, size))
-    assert gradcheck(lambda f, p, s: crop(f, p[0], s, 4), (frames, position, size))
+    assert gradcheck(lambda f, p, s: extract_glimpses(f, p[0], s, 4), (frames, position, size))
 
 
 def test_cropping_what_was_pasted_gives_it_back() -> None:
@@ -102,7 +102,7 @@ def test_cropping_what_was_pasted_gives_it_back() -> None:
     position, size = torch.tensor([[0.21, -0.13]], dtype=F64), torch.tensor([[0.5, 0.6]], dtype=F64)
     frame = paste(glimpse, position.unsqueeze(0), size, (100, 120))[0]
     bound = 2 * 1.05 * (1 / 12) ** 2 / 8 / 0.3**2  # 0.020
-    torch.testing.assert_close(crop(frame, position, size, 25), glimpse, rtol=0, atol=bound)
+    torch.testing.assert_close(extract_glimpses(frame, position, size, 25), glimpse, rtol=0, atol=bound)
     assert (
         frame.sum() > 0.9 * glimpse.sum() * (100 * 120) * (0.5 * 0.6) / 25**2
     )  # nothing was lost on the way

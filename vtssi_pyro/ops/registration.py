@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vtssi_pyro.ops.spatial import SIZE_LIMITS, crop
+from vtssi_pyro.ops.spatial import SIZE_LIMITS, extract_glimpses
 
 # Pixels of the glimpse that one step may move: a linearised image is no guide beyond its own edges' width.
 FARTHEST = 2.0
@@ -61,7 +61,8 @@ def register(
         pixel = 2 * size.unsqueeze(-3) / side  # of the glimpse, frame coordinates: (..., 1, N, 2)
         for _ in range(steps):
             residual = (frames - draw(position)).unsqueeze(-4)
-            around = crop(residual, position, size.unsqueeze(-3).expand_as(position), side).flatten(-3)
+            sizes = size.unsqueeze(-3).expand_as(position)
+            around = extract_glimpses(residual, position, sizes, side).flatten(-3)
             moved = (solve.unsqueeze(-4) @ around.unsqueeze(-1)).squeeze(-1)  # (..., T, N, 2)
             position = position - moved.clamp(-FARTHEST, FARTHEST) * pixel
     return position
@@ -90,7 +91,7 @@ def precision(residual: Tensor, glimpses: Tensor, position: Tensor, size: Tensor
     with torch.no_grad():
         size = size.clamp(*SIZE_LIMITS)
         sizes = size.unsqueeze(-3).expand_as(position)
-        around = crop(residual.unsqueeze(-4), position, sizes, side)  # (..., T, N, C, G, G)
+        around = extract_glimpses(residual.unsqueeze(-4), position, sizes, side)  # (..., T, N, C, G, G)
         along_y, along_x = torch.gradient(glimpses, dim=(-2, -1))
         slope = torch.stack([along_x, along_y], -4).unsqueeze(-6)  # (..., 1, N, 2, C, G, G)
         curvature = slope.square().sum((-3, -2, -1))  # (..., 1, N, 2)
@@ -137,6 +138,6 @@ def sharpen(
         residual = (frames - drawn).unsqueeze(-4) * free
         sizes = size.unsqueeze(-3).expand_as(position)
         change, weight = (
-            crop(x, position, sizes, side).sum(-5) for x in (residual, free)
+            extract_glimpses(x, position, sizes, side).sum(-5) for x in (residual, free)
         )  # (..., N, C, G, G)
         return (glimpses + change / (weight + PRIOR)).clamp(0, 1)

@@ -38,7 +38,7 @@ def size_to_pixels(size: Tensor, frame_size: tuple[int, int]) -> Tensor:
 
 
 @compilable
-def crop(frames: Tensor, position: Tensor, size: Tensor, glimpse: int) -> Tensor:
+def extract_glimpses(frames: Tensor, position: Tensor, size: Tensor, glimpse: int) -> Tensor:
     """Cut glimpses out of frames: ST of the paper.
 
     Args:

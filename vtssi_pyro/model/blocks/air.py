@@ -23,7 +23,7 @@ from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.bell import bell_mask
 from vtssi_pyro.ops.ink import tight_box
 from vtssi_pyro.ops.pixels import PixelNormal
-from vtssi_pyro.ops.spatial import crop, paste, rotate
+from vtssi_pyro.ops.spatial import extract_glimpses, paste, rotate
 from vtssi_pyro.types import Anneal, Appearance, Objects, Plates, Pose, Scalar
 
 # Least weight of an object's KL under step weights: poutine.scale must be above 0, and a hundredth of a KL is little.
@@ -152,7 +152,7 @@ class AIR(PyroModule):
 
     def describe(self, frames: Tensor, position: Tensor, size: Tensor) -> Independent:
         """q(d | x, s, p): frames and places that broadcast, (..., C, H, W) and (..., 2), to batch (...), event (D,)."""
-        return self.encoder(crop(frames, position, size, self.glimpse).flatten(-3))
+        return self.encoder(extract_glimpses(frames, position, size, self.glimpse).flatten(-3))
 
     def _convolutions(
         self, channels: int, filters: Sequence[tuple[int, int]], pad: int = 0, same: bool = False

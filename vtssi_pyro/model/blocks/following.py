@@ -16,7 +16,7 @@ from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.explaining import Placed, crosstalk, matching_pursuit
 from vtssi_pyro.ops.peaks import bump
 from vtssi_pyro.ops.registration import precision
-from vtssi_pyro.ops.spatial import SIZE_LIMITS, centres, crop, to_cells, to_pixels
+from vtssi_pyro.ops.spatial import SIZE_LIMITS, centres, extract_glimpses, to_cells, to_pixels
 from vtssi_pyro.types import Detections, Objects
 
 
@@ -106,7 +106,8 @@ class FollowingFIND(TemplateFIND):
     def visible(self, frames: Tensor, glimpses: Tensor, position: Tensor, objects: Objects) -> Tensor:
         """1 if the frame shows the object in full or in part, else 0: the object may be away for some frames."""
         sizes = objects.size.unsqueeze(-3).expand_as(position)
-        seen = crop(frames.unsqueeze(-4), position, sizes, glimpses.shape[-1])  # (..., T, N, C, G, G)
+        side = glimpses.shape[-1]
+        seen = extract_glimpses(frames.unsqueeze(-4), position, sizes, side)  # (..., T, N, C, G, G)
         own = glimpses.unsqueeze(-5)
         energy = own.square().sum((-3, -2, -1)).clamp_min(1e-6)  # a black glimpse has none
         share = (seen * own).sum((-3, -2, -1)) / energy

@@ -17,7 +17,7 @@ from vtssi_pyro.model.kinds import ATTENTIONS
 from vtssi_pyro.model.nn import MIN_SCALE
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops.peaks import peaks
-from vtssi_pyro.ops.spatial import crop
+from vtssi_pyro.ops.spatial import extract_glimpses
 
 # Slope of the count in a peak's height relative to the level: a peak one half above it counts as 0.98, one half below
 # it as 0.02. A rule of thumb: objects of one movie differ in height by less than that.
@@ -80,7 +80,7 @@ class Spots(PyroModule):
 
     def describe(self, frames: Tensor, position: Tensor, size: Tensor) -> Independent:
         """q(d | x, s, p); see :meth:`AIR.describe <vtssi_pyro.model.blocks.air.AIR.describe>`."""
-        return self.encoder(crop(frames, position, size, self.sizes.glimpse).flatten(-3))
+        return self.encoder(extract_glimpses(frames, position, size, self.sizes.glimpse).flatten(-3))
 
     def _peaks(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         return peaks(frames, self.config.extent * self.size_loc, self.sizes.num_objects)
