@@ -47,5 +47,5 @@ def calibrate(
         tracker, data, test=test, observe=observe, device=device, checkpoint=checkpoint, report=reporter()
     )
     assert found.before is not None
-    told = {"before": found.before, "after": found.after}
-    click.echo(json.dumps(told, allow_nan=False) if as_json else "\n".join(honesty(**told)))
+    both = {"before": found.before, "after": found.after}
+    click.echo(json.dumps(both, allow_nan=False) if as_json else "\n".join(honesty(**both)))

@@ -695,7 +695,7 @@ def track_live(
                     watch.done()
         finally:  # the stream's first frames may still wait, whatever ends it
             write(stream.flush())
-            report.say(watch.told())
+            report.say(watch.summary())
     report.wrote(path)
     return path
 

@@ -191,7 +191,7 @@ def test_ctrl_c_while_a_frame_is_worked_on_waits_for_it() -> None:
     assert finished == [0, 1, 2, 3]
     with live.Watch(source(4)) as watch:  # while it is waited for
         assert [int(frame[0, 0]) for frame in watch] == [0, 1, 2, 3]
-    assert watch.told() == "4 frames, then Ctrl-C"
+    assert watch.summary() == "4 frames, then Ctrl-C"
     with pytest.raises(KeyboardInterrupt):
         impatient(live.Watch(source(99)))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

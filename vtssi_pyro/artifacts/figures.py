@@ -74,20 +74,20 @@ def tracked_pictures(folder: Path, opened: Opened, found: Estimate, film: bool) 
     return _animation(folder, panels, film)
 
 
-def predicted_pictures(folder: Path, opened: Opened, told: Estimate, seen: int, film: bool) -> list[Path]:
+def predicted_pictures(folder: Path, opened: Opened, estimate: Estimate, seen: int, film: bool) -> list[Path]:
     """Draw observed and predicted frames with their tracks, and sampled futures if any; returns the files.
 
     Args:
         folder: the folder to write to.
         opened: the frames.
-        told: their estimate, in pixels of the stored frames.
+        estimate: their estimate, in pixels of the stored frames.
         seen: number of observed frames.
         film: whether to write the animation as an MP4, too.
     """
-    tracks = told.tracks
+    tracks = estimate.tracks
     first = opened.lead(seen)
     movie, drawn = opened.shown(tracks, tracks.present.shape[1], first)
-    expected = movie if opened.movie else told.frames[: len(movie)]
+    expected = movie if opened.movie else estimate.frames[: len(movie)]
     panels = [
         Panel("frames", movie, first=first),
         Panel("predicted", expected, drawn, seen - first, first),

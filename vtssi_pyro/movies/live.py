@@ -215,7 +215,7 @@ class Watch:
         """Note that the last frame's rows are written."""
         self._times.append(1000 * (time.perf_counter() - self._came))
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """Describe the number of frames and their times."""
         lines = [f"{self.number} frames" + (", then Ctrl-C" if self.stopped else "")]
         if self._times:

@@ -36,11 +36,12 @@ def animation(path: Path) -> Movie:
 
 def _one_stack(path: Path, opened: "Image") -> None:
     """Refuse a stack of ImageJ with several channels or depths, stored one after another like frames."""
-    told = str(getattr(opened, "tag_v2", {}).get(IMAGE_DESCRIPTION, ""))
-    if not told.startswith("ImageJ="):
+    description = str(getattr(opened, "tag_v2", {}).get(IMAGE_DESCRIPTION, ""))
+    if not description.startswith("ImageJ="):
         return
     count = {
-        key: int(value) for key, value in re.findall(r"^(channels|slices|frames)=(\d+)", told, re.MULTILINE)
+        key: int(value)
+        for key, value in re.findall(r"^(channels|slices|frames)=(\d+)", description, re.MULTILINE)
     }
     for key in ("channels", "slices"):
         if count.get(key, 1) > 1 and (key == "channels" or count.get("frames", 1) > 1):

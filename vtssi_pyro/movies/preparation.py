@@ -64,7 +64,7 @@ class Preparation:
 
     def lines(self) -> list[str]:
         """Describe the transforms, line by line, for people."""
-        return [" ".join([_registered(t) or type(t).__name__, *_told(t)]) for t in self.transforms]
+        return [" ".join([_registered(t) or type(t).__name__, *_settings(t)]) for t in self.transforms]
 
     def save(self, path: Path | str) -> None:
         """Write the preparation to an ``.npz`` file.
@@ -160,5 +160,5 @@ def _plain(transform: Transform) -> dict[str, Any]:
     return {key: value for key, value in _values(transform).items() if not isinstance(value, np.ndarray)}
 
 
-def _told(transform: Transform) -> list[str]:
+def _settings(transform: Transform) -> list[str]:
     return [f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in _plain(transform).items()]
