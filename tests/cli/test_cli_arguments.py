@@ -5,6 +5,7 @@ import inspect
 import pickle
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,15 @@ def spoken(tree: ast.AST) -> Iterator[ast.AST]:
                 yield node
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(FILES[0].parent)))
-def test_the_library_names_no_option(path: Path) -> None:
+def test_the_library_names_no_option() -> None:
     """Which a user of Python could not type; only whole commands hold options."""
-    for said in spoken(ast.parse(path.read_text())):
-        text = "".join(str(n.value) for n in ast.walk(said) if isinstance(n, ast.Constant))
-        assert not OPTION.search(text) or any(command in text for command in TO_TYPE), text
+    for path in FILES:
+        for said in spoken(ast.parse(path.read_text())):
+            text = "".join(str(n.value) for n in ast.walk(said) if isinstance(n, ast.Constant))
+            assert not OPTION.search(text) or any(command in text for command in TO_TYPE), (path, text)
 
 
+@cache
 def arguments() -> set[str]:
     """The names of arguments in the library's errors."""
     calls = (node for path in FILES for node in ast.walk(ast.parse(path.read_text())))
@@ -74,15 +76,15 @@ def test_an_argument_in_an_error_is_one() -> None:
     assert {"device", "data", "changes"} <= arguments() <= known | {"resume"}
 
 
-@pytest.mark.parametrize("name", sorted(arguments()))
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_command_line_spells_it(command: str, name: str) -> None:
+def test_the_command_line_spells_it(command: str) -> None:
     """By an option, or by an argument in capitals, of this command or of the one it names, as its help does."""
     context = click.Context(main)
     context.invoked_subcommand = command
-    *other, word = main.spelled(context, name).split()
-    assert re.fullmatch(r"--[a-z-]+|[A-Z_]+(\.npz)?", word)
-    assert word in call(*(other or [command]), "-h").output
+    for name in arguments():
+        *other, word = main.spelled(context, name).split()
+        assert re.fullmatch(r"--[a-z-]+|[A-Z_]+(\.npz)?", word), name
+        assert word in call(*(other or [command]), "-h").output, name
 
 
 # The functions that the commands call; an option of inspect's movie is a hint.

@@ -64,6 +64,7 @@ def test_tracks_are_judged_from_memory_and_from_files(data: MovingDigits, tmp_pa
         assert found.prediction_error is None
 
 
+@pytest.mark.slow
 def test_names_and_trackers_are_judged_alike(data: MovingDigits, tmp_path: Path) -> None:
     write(tmp_path / "data.npz", data)
     expected = evaluate(NAME, tmp_path / "data.npz").evaluation

@@ -91,12 +91,11 @@ def present_of(latents: Latents) -> Tensor:
 
 
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("lengths", [[3] + [1] * 8, [5, 2, 4], [3, 7, 1], [10, 1]])
-def test_windows_of_any_sizes_change_nothing(
-    variant: str, finder: str, lengths: list[int], order: str, tiny, blobs
-) -> None:
+def test_windows_of_any_sizes_change_nothing(variant: str, finder: str, order: str, tiny, blobs) -> None:
     tracker, frames = tiny(variant, config=replace(small(finder), order=order)), blobs(2, 11)
-    same(parts(tracker, frames, lengths), parts(tracker, frames, [11]))
+    whole = parts(tracker, frames, [11])
+    for lengths in ([3] + [1] * 8, [5, 2, 4], [3, 7, 1], [10, 1]):
+        same(parts(tracker, frames, lengths), whole)
 
 
 @pytest.mark.parametrize("name", ["find", "vtssi"])

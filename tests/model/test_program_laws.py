@@ -189,15 +189,15 @@ def test_predictive_extends_the_sequence(
     if variant == "air":
         pytest.skip("a tracker of single frames sees no time")
     tracker = tiny(variant, finder)
-    predictive = Predictive(tracker.model, guide=tracker.guide, num_samples=3, parallel=parallel)
+    predictive = Predictive(tracker.model, guide=tracker.guide, num_samples=2, parallel=parallel)
     drawn = predictive(frames, horizon=4)
     assert {f"position_{t}" for t in range(1, 11)} <= set(drawn)
     assert "position_11" not in drawn
     assert ({f"motion_{t}" for t in range(M, 11)} <= set(drawn)) == tracker.motion.predicts
-    assert drawn["position_10"].shape == (3, 2, 2, 2)
-    assert drawn["x_future"].shape[0] == 3
+    assert drawn["position_10"].shape == (2, 2, 2, 2)
+    assert drawn["x_future"].shape[0] == 2
     assert drawn["x_future"].shape[-4:] == (4, 1, 20, 20)
-    assert drawn["position_9"].flatten(1).unique(dim=0).shape[0] == 3
+    assert drawn["position_9"].flatten(1).unique(dim=0).shape[0] == 2
 
 
 @pytest.mark.slow
@@ -252,7 +252,7 @@ def test_short_sequences(variant: str, finder: str, length: int, tiny, blobs) ->
     loss.backward()
     assert torch.isfinite(loss)
     assert all(torch.isfinite(p.grad).all() for p in tracker.parameters() if p.grad is not None)
-    drawn = Predictive(tracker.model, guide=tracker.guide, num_samples=2)(frames, horizon=2)
+    drawn = Predictive(tracker.model, guide=tracker.guide, num_samples=1)(frames, horizon=2)
     assert f"position_{last + 2}" in drawn
 
 

@@ -189,12 +189,12 @@ def test_weights_are_uniform_one_per_sequence_object_and_step(tiny, blobs, monke
     tracker = tiny()
     recorder = Recorder(tracker, monkeypatch)
     drawn = []
-    for _ in range(30):
-        tracker.guide(blobs(16, 6), Anneal(fuse_low=0.2, fuse_high=0.8))
+    for _ in range(3):
+        tracker.guide(blobs(160, 6), Anneal(fuse_low=0.2, fuse_high=0.8))
         assert set(recorder.weights) == {f"{v}_{t}" for v in ("position", "motion") for t in (4, 5, 6)}
         for t in (4, 5, 6):
             assert torch.equal(recorder.weights[f"position_{t}"], recorder.weights[f"motion_{t}"])
-            assert recorder.weights[f"position_{t}"].shape == (16, 2)
+            assert recorder.weights[f"position_{t}"].shape == (160, 2)
             drawn.append(recorder.weights[f"position_{t}"])
     w = torch.stack(drawn).flatten()
     assert w.unique().numel() == w.numel() == 2880
