@@ -11,7 +11,7 @@ from small_model import small
 from torch import Tensor
 
 from vtssi_pyro import Config, Hints, Run, Silent, api, fit, info, load, resume, track
-from vtssi_pyro.artifacts.planning import Plan, planned
+from vtssi_pyro.artifacts.planning import Change, Plan, planned
 from vtssi_pyro.artifacts.shipped import Pretrained
 from vtssi_pyro.config.variants import ablation_of
 from vtssi_pyro.errors import UsageError
@@ -82,7 +82,7 @@ def test_other_blocks_have_another_name(blobs: Callable[..., Tensor]) -> None:
         ("quick", "model.finder.rounds=0", "ours"),
     ):
         changed = planned(
-            frames, None, preset, Hints(), None, {change: change}, None, CPU, ALONE, Silent()
+            frames, None, preset, Hints(), None, [Change(change)], None, CPU, ALONE, Silent()
         ).config
         assert (changed.variant, changed.preset) == (name, preset)
 

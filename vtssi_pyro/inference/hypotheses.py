@@ -1,9 +1,9 @@
 """Selection among several hypotheses about a scene's objects, by their evidence on all frames.
 
 The consensus reads K frames. It may count too few objects if they cover each other in these frames, and too many if one
-object is easier to draw as two halves. Therefore the consensus of other frames is tried, too, and each of them with one
-object more, with two objects as one, and with each object described without the others. The hypothesis with the most
-evidence under the model is kept.
+object is easier to draw as two halves. Therefore the consensus of other frames is tried, too, and each of them with two
+objects as one; that of the first frames also with one object more, and with each object described without the others.
+The hypothesis with the most evidence under the model is kept.
 """
 
 from collections.abc import Callable
@@ -101,11 +101,13 @@ def select_hypothesis(
         read, first = zip(*(_read(program, frames[:, part]) for part in parts), strict=True)
         if first[0] is not None:  # the consensus is that of the first frame: other frames are no hypotheses
             return Settled(read[0], first[0])
-        seen = torch.stack([hypothesis.number > 0 for hypothesis in read]).any(0)
+        numbers = torch.stack([hypothesis.number for hypothesis in read])
+        seen, unsure = (numbers > 0).any(0), (numbers != numbers[0]).any(0) | (numbers[0] > 1)
         best = read[0]
-        if number > 1 and seen.any():
-            tried = [hypothesis[seen] for hypothesis in read]
-            best = best.put(seen, _best(tracker, program, frames[seen], tried, run))
+        for chosen, tried in ((seen & ~unsure, read[:1]), (unsure, read)):
+            if number > 1 and chosen.any():
+                its = [hypothesis[chosen] for hypothesis in tried]
+                best = best.put(chosen, _best(tracker, program, frames[chosen], its, run))
     return Settled(best)
 
 
@@ -137,19 +139,24 @@ def _best(
         best = best.put(better, hypothesis[better[chosen]])
         return found
 
-    def weigh_with_alternatives(hypothesis: Hypothesis, chosen: Tensor) -> None:
+    def weigh_merged(hypothesis: Hypothesis, chosen: Tensor) -> tuple[Tensor, Hypothesis, Detections]:
+        """Weigh a hypothesis, and with two objects as one; returns the sequences in which it has several."""
         found, several = weigh(hypothesis, chosen), hypothesis.number > 1
+        its, where = hypothesis[several], _of(found, several)
+        chosen = chosen.masked_scatter(chosen, several)
         if several.any():
-            chosen = chosen.masked_scatter(chosen, several)
-            its, where, seen = hypothesis[several], _of(found, several), frames[chosen]
-            weigh(_merged(tracker, seen, its, where), chosen)
-            weigh(_described_apart(tracker, seen, its, where), chosen)
+            weigh(_merged(tracker, frames[chosen], its, where), chosen)
+        return chosen, its, where
 
-    for hypothesis in hypotheses:
-        weigh_with_alternatives(hypothesis, torch.ones_like(hypothesis.number, dtype=torch.bool))
-        more, room = _with_one_more(tracker, hypothesis)
-        if room.any():
-            weigh_with_alternatives(more[room], room)
+    everywhere = torch.ones(len(frames), dtype=torch.bool, device=frames.device)
+    for hypothesis in hypotheses[1:]:
+        weigh_merged(hypothesis, everywhere)
+    more, room = _with_one_more(tracker, hypotheses[0])
+    for hypothesis, chosen in ((hypotheses[0], everywhere), (more[room], room)):  # that of the first frames
+        if chosen.any():
+            several, its, where = weigh_merged(hypothesis, chosen)
+            if several.any():
+                weigh(_described_apart(tracker, frames[several], its, where), several)
     return best
 
 
