@@ -296,7 +296,7 @@ def test_an_interrupted_training_goes_on(made: Path, tmp_path: Path, monkeypatch
 def test_runs_and_cells_of_another_kind_are_refused(made: Path) -> None:
     assert "--digits embedded, not mnist" in refused(2, *table(made, "--digits", "mnist"))
     figure = ["reproduce", "figure3", *asked(made, "--digits", "mnist")]
-    assert "runs/quick/air-linear-overlap-0: was made with --digits embedded, not mnist" in refused(
+    assert "runs/quick/ours-linear-overlap-0: was made with --digits embedded, not mnist" in refused(
         2, *figure
     )
 
@@ -338,7 +338,7 @@ def test_without_training_what_is_missing_is_left_out(made: Path, tmp_path: Path
     assert sum("not trained, left out" in line for line in said.lines) == 2
     assert not (tmp_path / "runs").exists()
     assert (tmp_path / "table1.md").exists()
-    with pytest.raises(CheckpointError, match="runs/quick/template-search-linear-overlap-0: not trained"):
+    with pytest.raises(CheckpointError, match="runs/quick/ours-linear-overlap-0: not trained"):
         paper_figures.draw("figure4", order, 0)
 
 

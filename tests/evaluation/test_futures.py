@@ -10,7 +10,7 @@ from vtssi_pyro.data import ArrayDataset
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation import futures as module
 from vtssi_pyro.evaluation.calibration import assess
-from vtssi_pyro.evaluation.futures import calibrate_tracker, futures
+from vtssi_pyro.evaluation.futures import calibrate_tracker, futures, futures_at
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.tracks.tracks import Tracks
 
@@ -37,7 +37,7 @@ def ten_times_too_wide(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Forecasts that are right but for their spread; the temperatures that were asked for."""
     asked = []
 
-    def forecasts(tracker, dataset, observed, samples, temperature=1.0, seed=0) -> Tracks:
+    def forecast(temperature, dataset, samples, seed) -> Tracks:
         asked.append(temperature)
         generator = torch.Generator().manual_seed(seed)
         spread = torch.tensor([1e-3, 1e-3, 1e-3, 10.0, 20.0, 40.0])[:, None, None]
@@ -45,7 +45,10 @@ def ten_times_too_wide(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         drawn = start + temperature * spread * torch.randn(samples, *start.shape, generator=generator)
         return Tracks(start, torch.ones(start.shape[:-1], dtype=torch.bool), samples=drawn)
 
-    monkeypatch.setattr(module, "futures", forecasts)
+    def forecasts(temperatures, tracker, dataset, observed, samples, seed=0) -> list[Tracks]:
+        return [forecast(temperature, dataset, samples, seed) for temperature in temperatures]
+
+    monkeypatch.setattr(module, "futures_at", forecasts)
     return asked
 
 
@@ -59,7 +62,7 @@ def test_the_temperature_is_that_of_the_truth(
         monkeypatch.setattr(module, "tracked", lambda tracker, dataset: sure)
     found = calibrate_tracker(tiny(), data, OBSERVED, 40, truth=truth if labelled else None)
     assert found.temperature == 0.1
-    assert ten_times_too_wide == [1.0, 0.4, 0.2, 0.1, 0.05, 0.1]
+    assert ten_times_too_wide == list(module.TEMPERATURES)  # all from one inference
     drawn = module.futures(None, data, OBSERVED, 40, found.temperature, seed=7)
     for row in assess(truth, found(drawn, OBSERVED), OBSERVED).coverage:
         assert row[9] == pytest.approx(0.5, abs=0.08)
@@ -90,7 +93,9 @@ def test_too_few_objects_are_refused_before_anything_is_drawn(
 def test_futures_are_forecasts_at_a_temperature(tiny: Callable[[], Tracker], frames: Tensor) -> None:
     tracker = tiny().float()
     some = ArrayDataset("data", (255 * frames).byte().numpy())
-    wide, narrow, again = (futures(tracker, some, OBSERVED, 6, t) for t in (1.0, 0.01, 1.0))
+    wide, narrow = futures_at((1.0, 0.01), tracker, some, OBSERVED, 6)
+    assert torch.equal(narrow.samples, futures(tracker, some, OBSERVED, 6, 0.01).samples)
+    again = futures(tracker, some, OBSERVED, 6)
     assert wide.samples.shape == (6, len(some), some.length, *wide.position.shape[2:])
     assert torch.equal(wide.samples, again.samples)
     spread = [tracks.samples.std(0)[:, OBSERVED:].mean() for tracks in (narrow, wide)]

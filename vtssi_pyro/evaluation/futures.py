@@ -3,24 +3,20 @@
 The sequences are none that the tracker was trained on.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from vtssi_pyro.data import Dataset
-from vtssi_pyro.data.dataset import Part
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation.calibration import FEWEST, TOO_FEW, Calibration, assess, calibrate
-from vtssi_pyro.inference.filter import forecast, track
+from vtssi_pyro.inference.filter import forecasts, track
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
 
-# Tried in this order until one is worse than the one before; each is about half of the one before.
-TEMPERATURES = (1.0, 0.4, 0.2, 0.1, 0.05, 0.025)
-# Sequences, and futures of each, that rank temperatures: twice as many take twice as long, half may rank them by
-# chance.
-FEW, DRAWS = 80, 20
+TEMPERATURES = (1.0, 0.4, 0.2, 0.1, 0.05, 0.025)  # each is about half of the one before
 PART = 64  # sequences at a time, whose frames and samples are held at once
 
 
@@ -52,17 +48,9 @@ def calibrate_tracker(
     truth = _perturbed(tracked(tracker, dataset), seed) if truth is None else truth
     if int(truth.present[:, observed].sum()) < FEWEST:
         raise UsageError(TOO_FEW)
-    some = Part(dataset, 0, min(len(dataset), FEW))
-    known = truth.part(slice(len(some)))
-    best, least = TEMPERATURES[0], float("inf")
-    for temperature in TEMPERATURES:
-        drawn = futures(tracker, some, observed, min(samples, DRAWS), temperature, seed)
-        scores = [score for score in assess(known, drawn, observed).crps if score is not None]
-        if not sum(scores) < least:
-            break
-        best, least = temperature, sum(scores)
-    drawn = futures(tracker, dataset, observed, samples, best, seed)
-    return calibrate(truth, drawn, observed, digest(tracker.state_dict()), best)
+    tried = futures_at(TEMPERATURES, tracker, dataset, observed, samples, seed)
+    best = min(range(len(TEMPERATURES)), key=lambda i: _crps(truth, tried[i], observed))
+    return calibrate(truth, tried[best], observed, digest(tracker.state_dict()), TEMPERATURES[best])
 
 
 def assess_tracker(
@@ -87,13 +75,12 @@ def assess_tracker(
         both as by :meth:`Assessment.as_dict`.
     """
     assert dataset.truth is not None
-    before = assess(
-        dataset.truth, futures(tracker, dataset, observed, samples, seed=seed), observed
-    ).as_dict()
+    temperatures = (1.0,) if calibration is None else (1.0, calibration.temperature)
+    drawn = futures_at(temperatures, tracker, dataset, observed, samples, seed)
+    before = assess(dataset.truth, drawn[0], observed).as_dict()
     if calibration is None:
         return before, None
-    drawn = futures(tracker, dataset, observed, samples, calibration.temperature, seed)
-    return before, assess(dataset.truth, calibration(drawn, observed), observed).as_dict()
+    return before, assess(dataset.truth, calibration(drawn[1], observed), observed).as_dict()
 
 
 def futures(
@@ -112,13 +99,26 @@ def futures(
     Returns:
         tracks (B, T, N, 2), px, with samples (S, B, T, N, 2), on the CPU.
     """
+    (drawn,) = futures_at((temperature,), tracker, dataset, observed, samples, seed)
+    return drawn
+
+
+def futures_at(
+    temperatures: Sequence[float],
+    tracker: Tracker,
+    dataset: Dataset,
+    observed: int,
+    samples: int,
+    seed: int = 0,
+) -> list[Tracks]:
+    """Forecast at several temperatures after one inference; each forecast is that of :func:`futures`."""
     device, horizon = next(tracker.parameters()).device, dataset.length - observed
     parts = []
     for index in torch.arange(len(dataset)).split(PART):
         x = dataset.frames(index, length=observed).to(device)
-        drawn = forecast(tracker, x, horizon, samples, seed=seed + int(index[0]), temperature=temperature)
-        parts.append(drawn.tracks.cpu())
-    return concatenated(parts)
+        drawn = forecasts(tracker, x, horizon, samples, temperatures, seed=seed + int(index[0]))
+        parts.append([estimate.tracks.cpu() for estimate in drawn])
+    return [concatenated(tracks) for tracks in zip(*parts, strict=True)]
 
 
 def tracked(tracker: Tracker, dataset: Dataset) -> Tracks:
@@ -134,3 +134,8 @@ def _perturbed(tracks: Tracks, seed: int) -> Tracks:
     assert tracks.scale is not None
     noise = torch.randn(tracks.position.shape, generator=torch.Generator().manual_seed(seed))
     return tracks._replace(position=tracks.position + tracks.scale * noise.to(tracks.position.dtype))
+
+
+def _crps(truth: Tracks, drawn: Tracks, observed: int) -> float:
+    """The CRPS of futures, summed over the horizons with a truth."""
+    return sum(score for score in assess(truth, drawn, observed).crps if score is not None)

@@ -255,25 +255,43 @@ def forecast(
     Raises:
         UsageError: the tracker has no model of motion.
     """
+    (estimate,) = forecasts(
+        tracker, frames, horizon, num_samples, (temperature,), batch, seed, settle, test_time
+    )
+    return estimate
+
+
+def forecasts(
+    tracker: Tracker,
+    frames: Tensor,
+    horizon: int,
+    num_samples: int,
+    temperatures: Sequence[float],
+    batch: int | None = None,
+    seed: int = 0,
+    settle: int | None = None,
+    test_time: TestTime | None = None,
+) -> list[Estimate]:
+    """Forecasts at several temperatures, from one inference; each is that of :func:`forecast`."""
     if horizon:
         predictive(tracker.motion)
-    filter_, parts = Filter(tracker, test_time), list[Estimate]()
+    filter_, batches = Filter(tracker, test_time), list[list[Estimate]]()
     with ONE_AT_A_TIME, _seeded(seed):
         for x in frames.split(batch or at_once(tracker, min(frames.shape[1], WINDOW))):
-            if len(parts) % TIDIED == TIDIED - 1:
+            if len(batches) % TIDIED == TIDIED - 1:
                 tidy()
             belief, pieces = filter_.init(x, settle), []
             for window in windows(filter_, x):
                 belief, estimate = filter_.step(belief, window)
                 pieces.append(estimate)
-            estimate = joined(pieces, 1)
-            if num_samples:
-                estimate = _with_samples(estimate, num_samples, temperature)
-            if horizon:
-                later = filter_.ahead(belief, horizon, num_samples, temperature)
-                estimate = joined([estimate, later], 1)
-            parts.append(estimate)
-    return joined(parts, 0)
+            seen, noise, futures = joined(pieces, 1), int(torch.randint(2**62, ())), list[Estimate]()
+            for temperature in temperatures:
+                with _seeded(noise):  # the same at every temperature
+                    known = _with_samples(seen, num_samples, temperature) if num_samples else seen
+                    ahead = [filter_.ahead(belief, horizon, num_samples, temperature)] if horizon else []
+                futures.append(joined([known, *ahead], 1))
+            batches.append(futures)
+    return [joined(parts, 0) for parts in zip(*batches, strict=True)]
 
 
 def estimates(

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config.variants import Ablation
 from vtssi_pyro.data import MovingDigits
 from vtssi_pyro.inference.filter import Estimate, forecast, track
@@ -52,15 +53,17 @@ class Studio(NamedTuple):
         """Return the name that a variant has in the order's preset."""
         return self.order.family.name(ablation)
 
+    def run(self, ablation: Ablation, flavour: str) -> Run:
+        """Return the finished run of a variant and flavour."""
+        return trained(self.order, Key(self.name(ablation), flavour, self.seed))
+
     def tracker(self, ablation: Ablation, flavour: str) -> Tracker:
         """Return the trained tracker of a variant and flavour."""
-        name = self.name(ablation)
-        return tracker_of(trained(self.order, Key(name, flavour, self.seed)), name, self.order.device)
+        return tracker_of(self.run(ablation, flavour), self.name(ablation), self.order.device)
 
     def sequences(self, flavour: str, length: int | None = None) -> MovingDigits:
-        """Draw held-out sequences of ``length`` frames."""
-        config = self.order.config(Key(self.name(Ablation.WHOLE), flavour, self.seed))
-        return digits(config, "test", POOL, FIGURE_SEED, length)
+        """Draw held-out sequences of ``length`` frames, of the same digits as the whole's run."""
+        return digits(self.run(Ablation.WHOLE, flavour).config, "test", POOL, FIGURE_SEED, length)
 
     @property
     def observe(self) -> int:
