@@ -23,7 +23,6 @@ from vtssi_pyro.artifacts.installation import installation
 from vtssi_pyro.artifacts.loading import AnyTracker, Fitted, at_hand, kept_by
 from vtssi_pyro.artifacts.planning import Plan, gathered, planned, replanned
 from vtssi_pyro.artifacts.reading import (
-    SHOWN,
     File,
     Opened,
     Source,
@@ -255,7 +254,7 @@ def track(
     else:
         how = partial(inference.track, loaded.tracker, settle=settle, test_time=test_time)
         found = read_all(
-            frames, frames.data.length, loaded, report, lambda x, first: how(x), _kept(frames, rendered)
+            frames, frames.data.length, loaded, report, lambda x, first: how(x), _wanted(frames, rendered)
         )
     if target:
         paths = write_tracks(target, found.tracks, frames.frame_size, frames.rate, found.appearance)
@@ -329,7 +328,7 @@ def forecast(
         settle=settle, test_time=test_time,
     )  # fmt: skip
     estimate = read_all(
-        frames, seen, loaded, report, lambda x, first: ahead(x, seed=seed + first), _kept(frames, rendered)
+        frames, seen, loaded, report, lambda x, first: ahead(x, seed=seed + first), _wanted(frames, rendered)
     )
     tracks = known(estimate.tracks, seen) if known else estimate.tracks
     estimate = estimate._replace(tracks=frames.to_source(tracks))
@@ -809,11 +808,6 @@ def _folder(
     except Interrupted:
         removed.detach()
         raise
-
-
-def _kept(frames: Opened, rendered: bool | None) -> int | None:
-    """Number of sequences whose rendered frames are kept: all, or those that a picture shows."""
-    return None if _wanted(frames, rendered) else SHOWN
 
 
 def _wanted(frames: Opened, rendered: bool | None) -> bool:

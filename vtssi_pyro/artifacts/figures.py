@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vtssi_pyro.artifacts.reading import Opened
+from vtssi_pyro.artifacts.reading import Opened, worth_showing
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import Dataset
 from vtssi_pyro.inference.filter import Estimate, forecast, track
@@ -45,7 +45,7 @@ def pictures(run: Run, config: Config, tracker: Tracker, test: Dataset) -> list[
     """Draw held-out sequences, their reconstructions, tracks and predictions; returns the files."""
     device = next(tracker.parameters()).device
     frames = test.frames(slice(0, LOOKED_AT)).to(device)
-    chosen = _worth_showing(track(tracker, frames).tracks)[:ANIMATED]
+    chosen = worth_showing(track(tracker, frames).tracks, ANIMATED)
     panels = panels_of(tracker, frames[chosen], config.observe, "truth" if test.truth else "frames")
     rows = [
         (panel.title, panel.frames[s], panel.tracks.part(slice(s, s + 1)) if panel.tracks else None)
@@ -59,7 +59,7 @@ def pictures(run: Run, config: Config, tracker: Tracker, test: Dataset) -> list[
 
 
 def tracked_pictures(folder: Path, opened: Opened, found: Estimate, film: bool) -> list[Path]:
-    """Draw the first sequences, or a movie, with their tracks; returns the files.
+    """Draw some sequences, or a movie, with their tracks; returns the files.
 
     Args:
         folder: the folder to write to.
@@ -68,9 +68,9 @@ def tracked_pictures(folder: Path, opened: Opened, found: Estimate, film: bool) 
         film: whether to write the animation as an MP4, too.
     """
     seen, drawn = opened.shown(found.tracks, opened.data.length)
-    panels = [Panel("frames", seen), Panel("tracked", seen, drawn)]
+    panels = [Panel("frames", seen, names=_names(opened, found.tracks)), Panel("tracked", seen, drawn)]
     if opened.movie is None:
-        panels.append(Panel("reconstruction", found.frames[: len(seen)]))
+        panels.append(Panel("reconstruction", _rendered(found)))
     return _animation(folder, panels, film)
 
 
@@ -87,9 +87,9 @@ def predicted_pictures(folder: Path, opened: Opened, estimate: Estimate, seen: i
     tracks = estimate.tracks
     first = opened.lead(seen)
     movie, drawn = opened.shown(tracks, tracks.present.shape[1], first)
-    expected = movie if opened.movie else estimate.frames[: len(movie)]
+    expected = movie if opened.movie else _rendered(estimate)
     panels = [
-        Panel("frames", movie, first=first),
+        Panel("frames", movie, first=first, names=_names(opened, tracks)),
         Panel("predicted", expected, drawn, seen - first, first),
     ]
     paths = _animation(folder, panels, film)
@@ -98,8 +98,9 @@ def predicted_pictures(folder: Path, opened: Opened, estimate: Estimate, seen: i
         if opened.movie:
             last, fans, names = movie[:, seen - first - 1], drawn, [Path(opened.movie.name).name]
         else:
-            last = opened.data.frames(slice(0, FANS), length=1, start=seen - 1)[:, 0]
-            fans, names = tracks.part(slice(FANS)), None
+            chosen = worth_showing(tracks, FANS)
+            last = opened.data.frames(torch.tensor(chosen), length=1, start=seen - 1)[:, 0]
+            fans, names = tracks.part(chosen), _named(chosen)
         futures(paths[-1], last, fans, seen - first, names=names)
     return paths
 
@@ -128,7 +129,15 @@ def panels_of(tracker: Tracker, frames: Tensor, observe: int, title: str = "trut
     return panels
 
 
-def _worth_showing(tracks: Tracks) -> list[int]:
-    """Choose the sequences in which the tracker finds an object, in their order; all if there are none."""
-    seen = tracks.present.flatten(1).any(1).nonzero()[:, 0].tolist()
-    return seen or list(range(len(tracks.present)))
+def _rendered(estimate: Estimate) -> Tensor:
+    """The rendered frames of the sequences worth showing; those of others may not have been kept."""
+    chosen = worth_showing(estimate.tracks)
+    return estimate.frames if len(estimate.frames) == len(chosen) else estimate.frames[chosen]
+
+
+def _names(opened: Opened, tracks: Tracks) -> list[str] | None:
+    return None if opened.movie else _named(worth_showing(tracks))
+
+
+def _named(sequences: list[int]) -> list[str]:
+    return [f"sequence {sequence + 1}" for sequence in sequences]

@@ -56,10 +56,11 @@ class Opened(NamedTuple):
         return max(0, seen - LONGEST // 2) if self.movie else 0
 
     def shown(self, tracks: Tracks, frames: int, first: int = 0) -> tuple[Frames, Tracks]:
-        """The first sequences, or a movie's frames from ``first`` on, for a picture, and tracks in its pixels."""
+        """Sequences worth showing, or a movie's frames from ``first`` on, for a picture, and tracks in its pixels."""
         if self.movie is None:
-            seen = self.data.frames(slice(0, SHOWN), length=min(self.data.length, frames))
-            return seen, tracks.part(slice(SHOWN))
+            chosen = worth_showing(tracks)
+            seen = self.data.frames(torch.tensor(chosen), length=min(self.data.length, frames))
+            return seen, tracks.part(chosen)
         small = thumbnails(self.movie.movie, WIDEST, min(frames - first, LONGEST), first)
         tracks = tracks.part(frames=slice(first, first + LONGEST))
         return small.frames[None, :, None], tracks.moved(lambda points: points * small.ratio, small.ratio)
@@ -211,13 +212,19 @@ def read_movie(
     return Estimate(movie.to_source(concatenated(parts, 1)), torch.cat(frames, 1), looks)
 
 
+def worth_showing(tracks: Tracks, most: int = SHOWN) -> list[int]:
+    """Choose the first sequences in which an object is tracked; of sequences without any, the first."""
+    seen = tracks.present[:PART].flatten(1).any(1).nonzero()[:, 0].tolist()
+    return (seen or list(range(len(tracks.present))))[:most]
+
+
 def read_all(
     opened: Opened,
     length: int,
     loaded: Loaded,
     report: Reporter,
     read: Callable[[Tensor, int], Estimate],
-    rendered: int | None,
+    rendered: bool,
 ) -> Estimate:
     """Track the first ``length`` frames of every sequence; the estimate is on the CPU.
 
@@ -227,7 +234,7 @@ def read_all(
         loaded: the tracker.
         report: receives the progress.
         read: makes an estimate from frames (b, length, C, H, W) and the number of the first of these sequences.
-        rendered: number of sequences whose rendered frames are kept; None: all.
+        rendered: whether to keep all rendered frames, or only those of the sequences worth showing.
     """
     tracks: list[Tracks] = []
     looks: list[Tensor] = []
@@ -239,8 +246,9 @@ def read_all(
             estimate = read(data.frames(index, length=length).to(weights), int(index[0]))
             tracks.append(estimate.tracks.cpu())
             looks.append(estimate.appearance.cpu())
-            left = total if rendered is None else max(0, rendered - int(index[0]))
-            frames.append(estimate.frames[:left].cpu())
+            if rendered or not frames:
+                kept = estimate.frames if rendered else estimate.frames[worth_showing(estimate.tracks)]
+                frames.append(kept.cpu())
     return Estimate(concatenated(tracks), torch.cat(frames), torch.cat(looks))
 
 

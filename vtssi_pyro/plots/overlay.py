@@ -27,6 +27,7 @@ class Panel(NamedTuple):
     tracks: Tracks | None = None  # (B, T, N, 2)
     observed: int | None = None  # number of observed frames; later ones are marked as predicted. None: all
     first: int = 0  # number of the movie's frames before these
+    names: Sequence[str] | None = None  # of the sequences, written on their frames
 
 
 def overlay_gif(
@@ -72,6 +73,8 @@ def _pages(panels: Sequence[Panel], scale: int | None) -> Iterator[Image.Image]:
         for column, panel in enumerate(panels):
             for row in range(B):
                 tile = _tile(frames[column][row], scenes[column][row], panel, t, scale)
+                if panel.names:
+                    tile.text(4, 4, panel.names[row], LETTERS)
                 page.put(tile, MARGIN + column * (W * scale + GAP), HEADER + row * (H * scale + GAP))
         _captions(page, panels, W * scale, t)
         _timeline(page, t, last, observed, panels[0].first)

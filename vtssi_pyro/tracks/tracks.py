@@ -24,7 +24,7 @@ class Tracks(NamedTuple):
         """Copy the tracks to the memory of the CPU."""
         return Tracks._make(None if field is None else field.cpu() for field in self)
 
-    def part(self, sequences: slice = EVERY, frames: slice = EVERY) -> "Tracks":
+    def part(self, sequences: slice | list[int] = EVERY, frames: slice = EVERY) -> "Tracks":
         """Cut out the tracks of some sequences in some frames; both axes stay."""
         samples = None if self.samples is None else self.samples[:, sequences, frames]
         fields = (
