@@ -49,9 +49,10 @@ def reproduce(
     """Make the paper's tables and figures, and their missing trainings.
 
     ITEM is table1, all cells of the preset; or a cell, VARIANT-FLAVOUR-SEED as in ours-linear-0, or the four cells of
-    one training on all flavours, as in vtssi-mixed-0; figure3, figure4, figure10, figure11, figure12, figure13 or
-    figure14. The paper's names (find, rect-find, find-mot, vtssi) are of its own blocks, presets paper-fast and paper;
-    those of this package's blocks are of standard and quick.
+    one training on all flavours, as in vtssi-mixed-0; or figure1c, figure3, figure4, figure10, figure11, figure12,
+    figure13 or figure14. The paper's names (find, rect-find, find-mot, vtssi) are of its own blocks, presets paper-fast
+    and paper; those of this package's blocks are of standard and quick. A figure takes the run of its flavour, or one
+    of all flavours if that is all there is.
 
     As in the paper, the first five frames decide what the objects are. Missing runs are trained in DIR/runs,
     interrupted ones are continued, and finished ones are used as they are. Each finished cell is written to DIR/cells,

@@ -156,7 +156,7 @@ def test_it_is_one_call_in_python(made: Path, tmp_path: Path) -> None:
     files = reproduce(names, out=made, report=heard, **same)
     assert files == heard.files == [made / "table1.md", made / "table1.json"]
     assert heard.lines == [f"cell {n} of 2, {name}: is there" for n, name in enumerate(names[:2], start=1)]
-    with pytest.raises(UsageError, match="'table2' is none of table1, figure3"):
+    with pytest.raises(UsageError, match="'table2' is none of table1, figure1c"):
         reproduce("table2", out=tmp_path / "out", **same)
     with pytest.raises(UsageError, match="preset paper-sqair: expected one of quick"):
         reproduce("table1", out=tmp_path / "out", **(same | {"preset": "paper-sqair"}))
@@ -378,6 +378,7 @@ def of_one_flavour(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 ROWS = {
+    "figure1c": 2,
     "figure3": 3,
     "figure4": 2,
     "figure10": 12,

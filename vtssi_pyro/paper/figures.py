@@ -5,6 +5,7 @@ frames decide the objects.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,10 +15,13 @@ from torch import Tensor
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config.variants import Ablation
 from vtssi_pyro.data import MovingDigits
+from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.inference.filter import Estimate, forecast, track
+from vtssi_pyro.inference.model_tracker import ModelTracker
+from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.paper.cells import Key, tracker_of
-from vtssi_pyro.paper.published import TITLES
+from vtssi_pyro.paper.published import ALL, TITLES
 from vtssi_pyro.paper.reproducing import Order, trained
 from vtssi_pyro.plots import film_strip
 from vtssi_pyro.plots.film import Row
@@ -28,6 +32,7 @@ from vtssi_pyro.train.splits import FIGURE_SEED, digits
 POOL = 1000  # held-out sequences among which the shown ones are chosen; rare overlaps need a large number
 COLUMNS, SCALE = 20, 2  # frames of a row, as in the paper, and pixels of the picture for one of a frame
 FLAVOUR = "linear-overlap"  # of figures 3 and 4
+SINGLE = "linear"  # of the frames in figure 1c
 RANDOM = 12  # sequences of a flavour in figures 12 to 14
 BEGINNING = slice(0, 3)  # frames in which objects overlap, in figures 3 and 11
 CLUTTER = slice(5, 10)  # frames in which objects are close to each other, in figure 4
@@ -54,16 +59,25 @@ class Studio(NamedTuple):
         return self.order.family.name(ablation)
 
     def run(self, ablation: Ablation, flavour: str) -> Run:
-        """Return the finished run of a variant and flavour."""
-        return trained(self.order, Key(self.name(ablation), flavour, self.seed))
+        """Return the finished run of a variant: of the flavour, unless there is none but one of all flavours."""
+        own, every = (Key(self.name(ablation), each, self.seed) for each in (flavour, ALL))
+        instead = Run(self.order.folder(every))
+        if not self.order.folder(own).exists() and instead.read_summary():
+            self.order.report.say(f"{flavour}: drawn from {instead.folder}, which learned from all flavours")
+            return trained(self.order, every)
+        return trained(self.order, own)
 
     def tracker(self, ablation: Ablation, flavour: str) -> Tracker:
         """Return the trained tracker of a variant and flavour."""
         return tracker_of(self.run(ablation, flavour), self.name(ablation), self.order.device)
 
-    def sequences(self, flavour: str, length: int | None = None) -> MovingDigits:
-        """Draw held-out sequences of ``length`` frames, of the same digits as the whole's run."""
-        return digits(self.run(Ablation.WHOLE, flavour).config, "test", POOL, FIGURE_SEED, length)
+    def sequences(
+        self, flavour: str, length: int | None = None, ablation: Ablation = Ablation.WHOLE
+    ) -> MovingDigits:
+        """Draw held-out sequences of ``length`` frames, of the same digits as a variant's run."""
+        config = self.run(ablation, flavour).config
+        config = replace(config, data=replace(config.data, source=flavour))
+        return digits(config, "test", POOL, FIGURE_SEED, length)
 
     @property
     def observe(self) -> int:
@@ -106,6 +120,27 @@ def draw(item: str, order: Order, seed: int, samples: int = 0) -> Path:
     path = writable_folder(order.out / "figures" / order.preset) / f"{item}.png"
     film_strip(path, film.rows, film.observed, COLUMNS, SCALE, film.numbers)
     return path
+
+
+def _figure1c(studio: Studio) -> Film:
+    """Show AIR's windows on single frames, trained without and with the bell curve, and say how far off they are."""
+    run, name = studio.run(Ablation.FRAMES, SINGLE), studio.name(Ablation.FRAMES)
+    order = studio.order._replace(bell=False)
+    plain = trained(order, Key(name, run.config.data.source, studio.seed))
+    data = studio.sequences(SINGLE, ablation=Ablation.FRAMES)
+    x = studio.frames(data, _chosen(COLUMNS, data.counts > 0))[:, :1].transpose(
+        0, 1
+    )  # one sequence of all frames
+    rows: list[Row] = []
+    for label, made in (("without bell", plain), ("with bell", run)):
+        tracker = tracker_of(made, name, order.device)
+        judged = judge(ModelTracker(tracker, TestTime()), data, studio.observe)
+        order.report.say(
+            f"{label}: windows are {judged.inference_error:.2f} px from the objects' centres, counts of single "
+            f"frames {judged.count_accuracy:.1%} right"
+        )
+        rows.append((label, x[0], track(tracker, x, test_time=TestTime()).tracks))
+    return Film(rows)
 
 
 def _figure3(studio: Studio) -> Film:
@@ -170,6 +205,7 @@ def _predicted_on_truth(studio: Studio, tracker: Tracker, x: Tensor) -> Estimate
 
 
 FIGURES: dict[str, Callable[[Studio], Film]] = {
+    "figure1c": _figure1c,
     "figure3": _figure3,
     "figure4": _figure4,
     "figure10": lambda studio: _flavours(studio, ("linear", "elliptic")),

@@ -5,7 +5,17 @@ from collections.abc import Iterable
 from vtssi_pyro.errors import Argument, UsageError
 from vtssi_pyro.paper.published import FLAVOURS, MODELS, cell
 
-ITEMS = ("table1", "figure3", "figure4", "figure10", "figure11", "figure12", "figure13", "figure14")
+ITEMS = (
+    "table1",
+    "figure1c",
+    "figure3",
+    "figure4",
+    "figure10",
+    "figure11",
+    "figure12",
+    "figure13",
+    "figure14",
+)
 SEEDS = (0,)  # seeds of the trainings: the paper has one of each
 PRESETS = ("quick", "standard", "paper-fast", "paper")  # the presets with the data of the table
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from vtssi_pyro.artifacts.fitting import conduct, machine_of, warn_of_changes
 from vtssi_pyro.artifacts.planning import Change, blocks_alike, configured
 from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.config.schedules import Constant
 from vtssi_pyro.config.variants import PAPER, Family
 from vtssi_pyro.errors import Argument, CheckpointError, UsageError, listed
 from vtssi_pyro.model.config import PUBLISHED, TestTime
@@ -38,6 +39,7 @@ class Order(NamedTuple):
     threads: int | None
     train: bool  # whether missing trainings are made; False: they are refused
     report: Reporter = Silent()
+    bell: bool = True  # whether trainings use the bell curve (section 3.1), as all but one of figure 1c do
 
     @property
     def family(self) -> Family:
@@ -55,8 +57,8 @@ class Order(NamedTuple):
         A run that is in ``runs`` itself, where the runs of a former version are, stays there.
         """
         runs = self.out / "runs"
-        own = runs / self.preset / key.name
-        if own.exists():
+        own = runs / self.preset / (key.name if self.bell else f"{key.name}-without-bell")
+        if own.exists() or not self.bell:
             return own
         former = (path.parent for path in sorted(runs.glob("*/config.json")) if cell(path.parent.name))
         return next((folder for folder in former if self._made(folder, key)), own)
@@ -74,7 +76,11 @@ class Order(NamedTuple):
         changes = [Change(f"seed={key.seed}"), Change(f'data.digits="{self.digits}"', "digits")]
         if _shared(self, key):
             changes.append(Change(f"train.stages.{SHARED[self.preset][1]}.steps=0"))
-        return configured(PRESETS[self.preset](key.variant), key.flavour, changes)
+        config = configured(PRESETS[self.preset](key.variant), key.flavour, changes)
+        if self.bell:
+            return config
+        flat = tuple(replace(stage, bell=Constant(1.0)) for stage in config.train.stages)
+        return replace(config, train=replace(config.train, stages=flat))
 
 
 def refuse_company() -> None:
