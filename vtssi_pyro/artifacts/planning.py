@@ -256,19 +256,22 @@ def refuse_misplaced(changes: Changes) -> None:
 
 
 def check_start(start: Trained, config: Config, changes: Changes) -> None:
-    """Refuse changes by which the initial weights no longer fit the model's sizes or parts."""
+    """Refuse changes by which the initial weights no longer fit the model's sizes or parts.
+
+    Parameters that the initial weights lack, such as a noise that is learned from now on, begin as in a new training.
+    """
     before = start.config
     theirs, own = (
         {name: tuple(tensor.shape) for name, tensor in build(c.model).state_dict().items()}
         for c in (before, config)
     )
-    differing = sorted(name for name in theirs | own if theirs.get(name) != own.get(name))
+    differing = sorted(name for name in theirs if theirs[name] != own.get(name))
     if differing:
         bare = replace(config, model=before.model)
         why, first = [change.name for change in changes if changed(bare, [change]) != bare], differing[0]
         raise UsageError(
             *listed(why),
-            f": the weights of {start.name} would not fit ({first}: {theirs.get(first)} there, "
+            f": the weights of {start.name} would not fit ({first}: {theirs[first]} there, "
             f"{own.get(first)} here); leave that out, or start from no weights",
         )
 

@@ -17,14 +17,14 @@ class PixelNormal(TorchDistribution):
 
     Args:
         mean: (..., C, H, W), intensities.
-        scale: standard deviation of every pixel, intensity.
+        scale: standard deviation of every pixel, intensity: a number, or a tensor without axes if it is learned.
     """
 
     arg_constraints: ClassVar[dict[str, Any]] = {}
     support = constraints.independent(constraints.real, 3)
     has_rsample = True
 
-    def __init__(self, mean: Tensor, scale: float) -> None:
+    def __init__(self, mean: Tensor, scale: float | Tensor) -> None:
         self.loc, self.scale = mean, scale
         super().__init__(mean.shape[:-3], mean.shape[-3:], validate_args=False)
 
@@ -32,9 +32,8 @@ class PixelNormal(TorchDistribution):
         """Return the log density (...) of images (..., C, H, W), nats."""
         pixels = math.prod(self.event_shape)
         squares = (value - self.loc).square().sum((-3, -2, -1))
-        return squares * (-0.5 / self.scale**2) - pixels * (
-            math.log(self.scale) + 0.5 * math.log(2 * math.pi)
-        )
+        log = self.scale.log() if isinstance(self.scale, Tensor) else math.log(self.scale)
+        return squares * (-0.5 / self.scale**2) - pixels * (log + 0.5 * math.log(2 * math.pi))
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Draw images (*sample_shape, ..., C, H, W)."""
@@ -55,4 +54,4 @@ class PixelNormal(TorchDistribution):
     @property
     def variance(self) -> Tensor:
         """The variance of every pixel, (..., C, H, W)."""
-        return torch.full_like(self.loc, self.scale**2)
+        return torch.ones_like(self.loc) * self.scale**2
