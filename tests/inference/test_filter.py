@@ -195,3 +195,20 @@ def test_samples_of_one_thread_do_not_depend_on_the_others(tiny, blobs) -> None:
             for future, expected in zip(waiting, alone, strict=True):
                 equal(future.result(), expected)
     assert not torch.equal(alone[0].tracks.samples, alone[2].tracks.samples)
+
+
+def test_a_tight_box_has_an_error_of_its_own(tiny, frames: Tensor) -> None:
+    """Beside that of the position it is read off: in every scale, and once in a future, which shifts as a whole."""
+    tracker, T, told = tiny("vtssi", "template"), frames.shape[1], {}
+    for temperature in (1.0, 0.5):
+        for tight in (True, False):
+            asked = TestTime(tight=tight)
+            told[tight] = forecast(
+                tracker, frames, 3, num_samples=4000, temperature=temperature, test_time=asked
+            ).tracks
+        shift = (told[True].samples - told[False].samples)[:, :, T:]
+        torch.testing.assert_close(shift, shift[:, :, :1].expand_as(shift))
+        expected = torch.full_like(shift[0], temperature * tracker.picture.box_error)
+        torch.testing.assert_close(shift.std(0), expected, rtol=0.05, atol=0)
+    variance = [told[tight].scale[:, :T].square() for tight in (True, False)]
+    torch.testing.assert_close(variance[0] - variance[1], torch.full_like(variance[0], 1 / 24))

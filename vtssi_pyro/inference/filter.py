@@ -161,6 +161,9 @@ class Filter:
                     paths = evolve(motion, times, drawn, objects.size)
                 path = torch.stack([state["position"] for state in paths], -3)
                 samples = to_pixels(path + self._box(objects, appearance)[0].unsqueeze(-3), size)
+                # a box is read off once: its error is the same in all frames of a future
+                error = torch.randn_like(samples[..., :1, :, :]) * self._error
+                samples = samples + temperature * error
                 tracks = tracks._replace(
                     samples=samples, scale=samples.std(0) if num_samples > 1 else tracks.scale
                 )
@@ -196,9 +199,14 @@ class Filter:
             position=centre.where(present.unsqueeze(-1), torch.nan),
             present=present,
             box=size_to_pixels(box, size).unsqueeze(-3).expand_as(centre),
-            scale=size_to_pixels(scale / 2, size),
+            scale=size_to_pixels(scale / 2, size).square().add(self._error**2).sqrt(),
             confidence=confidence,
         )
+
+    @property
+    def _error(self) -> float:
+        """Standard deviation of the centre of what tracks are read off, px."""
+        return self.tracker.picture.box_error if self.asked.tight else 0.0
 
     def _box(self, objects: Objects, appearance: Appearance) -> tuple[Tensor, Tensor]:
         """Offset and size of what tracks are read off: tight boxes, or attention windows."""

@@ -108,8 +108,7 @@ class mode(Messenger):
 class temper(Messenger):
     """Draw normal variables with their scales times ``temperature``; the distributions in the trace stay unchanged.
 
-    The likelihood's scale is fixed and far above the noise of most frames. Posterior and transitions, learned under it,
-    are therefore too wide by about one factor.
+    Scales that were learned on an ELBO alone are too wide for futures by about one factor.
     """
 
     def __init__(self, temperature: float) -> None:

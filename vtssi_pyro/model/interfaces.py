@@ -66,6 +66,7 @@ class Picture(Protocol):
     config: Buildable
     frame_size: int  # H = W, pixels
     channels: int  # C
+    box_error: float  # standard deviation of the centre of a tight box in x and y, px; called by tracks
 
     def decode(self, description: Tensor) -> Tensor:
         """Glimpses (..., C, G, G) in [0, 1] from descriptions (..., D)."""
@@ -247,7 +248,7 @@ class Predictive(Motion, Protocol):
         """
 
     def scales(self) -> Iterable[nn.Parameter]:
-        """The parameters on which only the scales of densities depend; a recipe's last stage trains these alone."""
+        """The parameters on which only the scales of densities depend, so that a stage can train these alone."""
 
 
 def predictive(motion: Motion) -> Predictive:

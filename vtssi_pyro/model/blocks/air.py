@@ -241,6 +241,10 @@ class AdditivePicture(PyroModule):
     Reference: App. B.1, Alg. 2.
     """
 
+    # A tight box spans whole pixels. Each edge of an object is therefore known to a pixel, with a variance of 1/12, and
+    # the middle of two edges with half of that.
+    box_error = 24**-0.5
+
     def __init__(self, config: AdditiveConfig, sizes: Sizes) -> None:
         super().__init__()
         self.config = config

@@ -1,6 +1,5 @@
 """A template search near each object's predicted place, on the residual of the other objects. Not in the paper."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +14,6 @@ from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.explaining import Placed, crosstalk, matching_pursuit
 from vtssi_pyro.ops.peaks import bump
-from vtssi_pyro.ops.registration import precision
 from vtssi_pyro.ops.spatial import SIZE_LIMITS, centres, extract_glimpses, to_cells, to_pixels
 from vtssi_pyro.types import Detections, Objects
 
@@ -87,21 +85,6 @@ class FollowingFIND(TemplateFIND):
     def match(self, frames: Tensor, template: Tensor, norm: Tensor) -> Tensor:
         """The share of each object's picture that the frames show, by place; 1 for the whole picture."""
         return super().match(frames, template, norm) / norm.squeeze(-3).unsqueeze(-4)
-
-    def spread_of(
-        self,
-        frames: Tensor,
-        draw: Callable[[Tensor], Tensor],
-        glimpses: Tensor,
-        position: Tensor,
-        objects: Objects,
-        searched: Tensor,
-    ) -> Tensor:
-        """Standard errors of the registration for visible objects, and the scales of the search for hidden ones."""
-        visible = self.visible(frames, glimpses, position, objects).unsqueeze(-1)
-        return precision(frames - draw(position), glimpses, position, objects.size).where(
-            visible > 0, searched
-        )
 
     def visible(self, frames: Tensor, glimpses: Tensor, position: Tensor, objects: Objects) -> Tensor:
         """1 if the frame shows the object in full or in part, else 0: the object may be away for some frames."""

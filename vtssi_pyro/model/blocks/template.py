@@ -1,6 +1,7 @@
 """FIND without networks: template matching of every object's glimpse in every frame. Not in the paper."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,7 @@ from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.correlate import correlate_template
 from vtssi_pyro.ops.exclusion import exclude
+from vtssi_pyro.ops.registration import precision
 from vtssi_pyro.ops.spatial import SIZE_LIMITS, centres, paste
 from vtssi_pyro.types import Detections, Objects, State
 
@@ -84,6 +86,21 @@ class TemplateFIND(FinderBase):
         del previous, predict
         q: Normal = sight.evidence
         return Normal(q.loc[..., index, :, :], q.scale[..., index, :, :]).to_event(1)
+
+    def spread_of(
+        self,
+        frames: Tensor,
+        draw: Callable[[Tensor], Tensor],
+        glimpses: Tensor,
+        position: Tensor,
+        objects: Objects,
+        searched: Tensor,
+    ) -> Tensor:
+        """Standard errors of the registration for visible objects, and the scales of the search for hidden ones."""
+        visible = self.visible(frames, glimpses, position, objects).unsqueeze(-1)
+        return precision(frames - draw(position), glimpses, position, objects.size).where(
+            visible > 0, searched
+        )
 
     def search(self, picture: Picture, frames: Tensor, objects: Objects) -> Tensor:
         """Logits (..., B, T, N, h, w) of each object's place in each frame, over the cells of the halved frame.
