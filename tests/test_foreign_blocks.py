@@ -278,7 +278,7 @@ FOREIGN: dict[str, tuple[str, type]] = {
 }
 SIDE = 32  # px: the smallest frames that may be learned from
 SMALL = replace(small(), frame_size=SIDE)
-STEPS = {"objects": 4, "search": 3, "motion": 4, "joint": 2}
+STEPS = {"objects": 4, "search": 3, "motion": 4, "futures": 2}
 
 
 PLAIN = SMALL.test_time  # the extras of test time are off, or as recipes have them
@@ -405,7 +405,7 @@ def test_a_tracker_made_by_hand_is_fitted_from_where_it_is(tmp_path: Path, blobs
     frames = blobs(num_sequences=12, length=7, side=SIDE).float()
     tracker = build(replace(SMALL, motion=GlideConfig(noise=0.07)))
     changes = ["train.stages.objects.steps=0", "train.stages.search.steps=0", "train.stages.motion.steps=0",
-               "train.stages.joint.steps=1", "train.stages.joint.batch=4", "calibration=0"]  # fmt: skip
+               "train.stages.futures.steps=1", "train.stages.futures.batch=4", "calibration=0"]  # fmt: skip
     fitted = fit(frames, tracker, changes=changes, run=tmp_path / "run")
     for name, value in tracker.named_parameters():
         assert torch.allclose(fitted.tracker.get_parameter(name), value, atol=0.02), name

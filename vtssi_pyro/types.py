@@ -77,6 +77,7 @@ class Paths(NamedTuple):
     static: Tensor  # (B, N, F), see StateSpace.static
     position: Tensor  # (B, T, N, 2)
     visible: Tensor  # (B, T, N), bool: whether the frame shows the object; else its position means nothing
+    scale: Tensor  # (B, T, N, 2), of the proposals whose modes are the positions
 
 
 class Chain(NamedTuple):

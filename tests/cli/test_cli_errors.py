@@ -55,7 +55,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Run:
     ("args", "words"),
     [
         (["--set", "model.num_object=3"], "did you mean model.num_objects?"),
-        (["--set", "train.stages.joint.bacth=3"], "did you mean train.stages.joint.batch?"),
+        (["--set", "train.stages.futures.bacth=3"], "did you mean train.stages.futures.batch?"),
         (["--set", "observe"], "error: --set observe: expected KEY=VALUE"),
         (["--set", "observe=many"], "observe: expected int"),
         (["--set", "variant=air"], "error: --set variant=air: variant is chosen with --variant"),

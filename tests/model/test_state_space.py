@@ -179,7 +179,8 @@ def test_its_examples_are_the_present_objects_each_by_itself(gliding: Tracker) -
     generator = torch.Generator().manual_seed(0)
     present = torch.tensor([[True, False], [True, True], [False, False]])
     position = torch.rand(3, 4, 2, 2, generator=generator)
-    scenes = Paths(present, torch.rand(3, 2, 5, generator=generator), position, position[..., 0] > 0.5)
+    static = torch.rand(3, 2, 5, generator=generator)
+    scenes = Paths(present, static, position, position[..., 0] > 0.5, position / 10)
     for chosen in ([(0, 0), (1, 0), (1, 1)], [(b, n) for b in range(3) for n in range(2)]):
         alone = gliding.motion.examples(scenes)
         assert alone.present.shape == (len(chosen), 1)
@@ -188,4 +189,5 @@ def test_its_examples_are_the_present_objects_each_by_itself(gliding: Tracker) -
             assert torch.equal(alone.static[example, 0], scenes.static[b, n])
             assert torch.equal(alone.position[example, :, 0], scenes.position[b, :, n])
             assert torch.equal(alone.visible[example, :, 0], scenes.visible[b, :, n])
+            assert torch.equal(alone.scale[example, :, 0], scenes.scale[b, :, n])
         scenes = scenes._replace(present=torch.zeros_like(present))

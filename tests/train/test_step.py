@@ -12,11 +12,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.ops.channels import channelled
+from vtssi_pyro.train.batches import PathBatch
 from vtssi_pyro.train.graph import numbers, on_device
 from vtssi_pyro.train.objective import OBJECTIVES
 from vtssi_pyro.train.recipe import Scheduled, Stage, TrainConfig
 from vtssi_pyro.train.step import Step
-from vtssi_pyro.types import Anneal, Paths
+from vtssi_pyro.types import Anneal
 
 NOW = Scheduled(Anneal(0.5, 0.3, 0.2, 0.8, 0.5), 0.7, 0.4, 1e-3, 0.9)
 ASKS = (
@@ -53,13 +54,14 @@ def steps(tracker: Tracker, stage: Stage) -> tuple[Step, Step]:
 
 
 def batch(stage: Stage, frames: Tensor, tracker: Tracker) -> Any:
-    if stage.objective != "rollout":
+    if stage.objective not in ("rollout", "futures"):
         return channelled(frames)
     config = tracker.config
     present = torch.ones(2, config.num_objects, dtype=torch.bool)
     static = torch.randn(2, config.num_objects, 2 + config.description, dtype=frames.dtype)
     position = torch.rand(2, 6, config.num_objects, 2).to(frames)
-    return Paths(present, static, position, torch.ones(position.shape[:-1], dtype=torch.bool))
+    visible, scale = torch.ones(position.shape[:-1], dtype=torch.bool), torch.full_like(position, 0.1)
+    return PathBatch(present, static, position, visible, scale, tracker.motion.M)
 
 
 def scheduled(tracker: Tracker) -> Scheduled:
@@ -108,8 +110,8 @@ def test_rollouts_learn_from_frames_that_show_the_object(tiny, frames: Tensor) -
 
 CASES = [
     ("vtssi", "learned", "full"), ("vtssi", "template", "full"), ("vtssi", "template", "walk"),
-    ("vtssi", "learned", "rollout"), ("vtssi", "learned", "frames"), ("find", "learned", "full"),
-    ("air", "learned", "frames"),
+    ("vtssi", "learned", "rollout"), ("vtssi", "learned", "futures"), ("vtssi", "learned", "frames"),
+    ("find", "learned", "full"), ("air", "learned", "frames"),
 ]  # fmt: skip
 
 

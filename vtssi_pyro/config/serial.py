@@ -64,7 +64,7 @@ def from_dict(plain: Any, kind: Any, where: str = "") -> Any:
 
 
 def override(config: C, assignments: list[str]) -> C:
-    """Change single keys: ``model.num_objects=3``, ``train.stages.joint.learning_rate=1e-4``.
+    """Change single keys: ``model.num_objects=3``, ``train.stages.motion.learning_rate=1e-4``.
 
     An entry of a tuple, such as a stage, goes by its name; a number stands for a constant schedule.
 

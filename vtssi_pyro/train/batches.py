@@ -13,10 +13,22 @@ from vtssi_pyro.inference.confidence import counted_pose, explained_share
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.interfaces import looks, predictive
 from vtssi_pyro.model.program import Program, Tracker, at_once, evaluating, stacked
+from vtssi_pyro.model.sites import POSITION
 from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.recipe import Stage
 from vtssi_pyro.types import Latents, Objects, Paths
+
+
+class PathBatch(NamedTuple):
+    """Paths of objects, as :class:`~vtssi_pyro.types.Paths`, and the number of frames that are observed."""
+
+    present: Tensor  # (B, N), bool
+    static: Tensor  # (B, N, F)
+    position: Tensor  # (B, T, N, 2)
+    visible: Tensor  # (B, T, N), bool
+    scale: Tensor  # (B, T, N, 2)
+    observed: int  # frames before a roll-out
 
 
 class Lesson(NamedTuple):
@@ -74,15 +86,21 @@ def path_batches(
     _, found = _once(tracker, dataset, stage, seed, device, paths)
     cached = predictive(tracker.motion).examples(Paths(*found))
 
-    def batch(step: int) -> Paths:
+    def batch(step: int) -> PathBatch:
         generator = torch.Generator().manual_seed(mixed(seed, stage.name, step))
         index = torch.randint(len(cached.position), (stage.batch,), generator=generator)
         index = group.share(index).to(device)
         spare = max(0, dataset.length - round(stage.length(step / budget))) if stage.random_start else 0
         # half of the range is cut to 0: about every second batch begins at the first frame, for the longest roll-outs
         start = max(0, int(torch.randint(-spare, spare + 1, (), generator=generator)))
-        present, static, position, visible = (values[index] for values in cached)
-        return Paths(present, static, position[:, start:], visible[:, start:])
+        some = Paths(*(values[index] for values in cached))
+        observed, longest = tracker.motion.M, dataset.length - start - 1
+        if stage.later and longest > observed:  # likewise, about every second roll-out is the longest
+            observed = max(
+                observed, int(torch.randint(2 * observed - longest, longest + 1, (), generator=generator))
+            )
+        position, visible, scale = (path[:, start:] for path in (some.position, some.visible, some.scale))
+        return PathBatch(some.present, some.static, position, visible, scale, observed)
 
     return batch
 
@@ -162,7 +180,9 @@ def paths(tracker: Tracker, program: Program, frames: Tensor) -> Paths:
     latents, position, visible = _found(tracker, program, frames)
     objects = latents.objects
     static = predictive(tracker.motion).static(tracker.picture, objects, latents.chain.found)
-    return Paths(tracker.scene.present(objects), static, position, visible)
+    densities = (latents.densities[POSITION.at(t + 1)] for t in range(position.shape[-3]))
+    scale = torch.stack([q.stddev for q in densities], -3)
+    return Paths(tracker.scene.present(objects), static, position, visible, scale)
 
 
 def _lesson(tracker: Tracker, program: Program, frames: Tensor) -> list[Tensor]:

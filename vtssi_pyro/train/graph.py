@@ -19,10 +19,10 @@ EAGER_STEPS = 3
 class Captured:
     """A step that is captured once per kind of batch and then replayed.
 
-    Steps are of one kind if their batches have the same shapes and the same extra terms have a weight. The batch and
-    the scheduled numbers of a step are copied to the tensors that the graph reads. The graph draws its noise from the
-    device's default generator, seeded before each step, as the eager step does. If a capture fails, all steps stay
-    eager, after one warning.
+    Steps are of one kind if their batches have the same shapes and numbers, and the same extra terms have a weight.
+    The batch and the scheduled numbers of a step are copied to the tensors that the graph reads. The graph draws its
+    noise from the device's default generator, seeded before each step, as the eager step does. If a capture fails, all
+    steps stay eager, after one warning.
     """
 
     def __init__(self, step: Step) -> None:
@@ -43,7 +43,8 @@ class Captured:
     def _fast(self, batch: Any, now: Scheduled) -> tuple[Terms, Tensor] | None:
         """Make the step by a graph, or eagerly before the capture; None if the capture failed and no step was made."""
         tensors = _leaves(batch)
-        key = (*(tensor.shape for tensor in tensors), now.air_weight == 0, now.rollout_weight == 0)
+        fixed = () if isinstance(batch, Tensor) else (value for value in batch if isinstance(value, int))
+        key = (*(tensor.shape for tensor in tensors), *fixed, now.air_weight == 0, now.rollout_weight == 0)
         kind = self.kinds.get(key)
         if kind is None:
             kind = self.kinds[key] = _Kind(batch, now)
@@ -123,10 +124,10 @@ def numbers(now: Scheduled) -> list[float]:
 
 
 def _leaves(batch: Any) -> list[Tensor]:
-    return [batch] if isinstance(batch, Tensor) else list(batch)
+    return [value for value in ([batch] if isinstance(batch, Tensor) else batch) if isinstance(value, Tensor)]
 
 
 def _copied(batch: Any) -> Any:
     if isinstance(batch, Tensor):
         return batch.clone()
-    return type(batch)(*(values.clone() for values in batch))
+    return type(batch)(*(value.clone() if isinstance(value, Tensor) else value for value in batch))

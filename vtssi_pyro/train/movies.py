@@ -84,13 +84,11 @@ def suited(config: Config, movie: PreparedMovie) -> Config:
 def _suited(stage: Stage, objects: int, side: int) -> Stage:
     """A stage for a movie of ``objects`` objects in frames with a ``side`` in pixels."""
     stage = replace(stage, count_shift=Constant(0.0))
-    if stage.objective == "rollout":
+    if stage.objective in ("rollout", "futures"):
         return replace(stage, cache=max(PATHS // objects, 1))
     share = min(1.0, BUDGET / (objects * side**2))
     # fewer than 4 sequences would make gradients noisy: a guess
     stage = replace(stage, batch=max(4, round(stage.batch * share)))
-    if stage.objective == "full":
-        return replace(stage, length=Constant(10))  # half a clip: the joint stage then takes half as long
     # its five numbers need fewer steps and a higher rate than the digits' recipe, whose lengths these are; rates and
     # warm-up are guesses
     if stage.name == "search":

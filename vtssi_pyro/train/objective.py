@@ -6,18 +6,20 @@ from typing import NamedTuple
 
 import torch
 from pyro import poutine
+from pyro.distributions import Distribution, Normal
 from torch import Tensor
 
 from vtssi_pyro.model.blocks.find import NoFIND
 from vtssi_pyro.model.blocks.mot import RandomWalk
 from vtssi_pyro.model.blocks.rect import FirstFrame
-from vtssi_pyro.model.handlers import mode
+from vtssi_pyro.model.handlers import Proposal, fuse, mode
 from vtssi_pyro.model.interfaces import predictive
 from vtssi_pyro.model.program import Program, Tracker, evolve, stacked
 from vtssi_pyro.model.sites import POSITION, draw
 from vtssi_pyro.train.batches import (
     Batches,
     Lesson,
+    PathBatch,
     frame_batches,
     lesson_batches,
     path_batches,
@@ -26,7 +28,7 @@ from vtssi_pyro.train.batches import (
 )
 from vtssi_pyro.train.elbo import Elbo, Terms
 from vtssi_pyro.train.recipe import Scheduled, Stage
-from vtssi_pyro.types import Objects, Paths, Scalar
+from vtssi_pyro.types import Objects, Scalar
 
 # Scale of the Laplace density that scores a roll-out, frame coordinates: half a step of the random walk's 0.1.
 ROLLOUT_SCALE = 0.05
@@ -57,26 +59,24 @@ def extras(tracker: Tracker, x: Tensor, stage: Stage, now: Scheduled) -> Terms:
     if _given(now.rollout_weight):
         # from modes, from which predictions start at test time, too
         with torch.no_grad(), poutine.block(), mode():
-            found = paths(tracker, program_of(tracker, stage), x)
+            found = PathBatch(*paths(tracker, program_of(tracker, stage), x), tracker.motion.M)
         later = rollout(tracker, found, stage, now)
         terms |= {name: now.rollout_weight * value for name, value in later.items()}
     return terms
 
 
-def rollout(tracker: Tracker, batch: Paths, stage: Stage, now: Scheduled) -> Terms:
-    """The roll-out from frame M, and the distance of its motions from those inferred from the same frames; no bound.
+def rollout(tracker: Tracker, batch: PathBatch, stage: Stage, now: Scheduled) -> Terms:
+    """The roll-out after the observed frames, and the distance of its motions from inferred ones; no bound.
 
     The second term, latent overshooting, pulls predicted motions towards inferred ones, which the transitions can
     continue. Predictions then stay sensible far beyond the frames of training. The error of a position is its distance,
     smoothed below 0.01 frame coordinates, a quarter of a pixel of 50, to have a gradient at 0.
     """
     motion, position = predictive(tracker.motion), batch.position
-    last = position.shape[-3]
-    if last < 2:
+    last, start = position.shape[-3], _observed(batch)
+    if not start:
         return {"rollout": position.new_zeros(())}
-    start = min(motion.M, last - 1)
-    begun = batch.visible[..., :start, :].all(-2, keepdim=True)  # a hidden object has no inferred motion
-    counts = batch.present.unsqueeze(-2) & begun & batch.visible[..., start:, :]  # (B, T - start, N)
+    counts = _counts(batch, start)
     seen = position if stage.overshooting else position[..., :start, :, :]
     inferred = motion.infer(batch.static, seen)[0].mean
     place, moves = (site.name for site in motion.sites[:2])
@@ -90,6 +90,71 @@ def rollout(tracker: Tracker, batch: Paths, stage: Stage, now: Scheduled) -> Ter
         stray = (later[moves] - inferred[..., start:, :, :].detach()).square().sum(-1)
         terms["overshooting"] = -stage.overshooting * (stray * counts).sum()
     return terms
+
+
+def futures(tracker: Tracker, batch: PathBatch, stage: Stage, now: Scheduled) -> Terms:
+    """The energy score of sampled futures after the batch's observed frames; no bound.
+
+    They start from the belief that test time has: the filter has combined the proposals of the observed frames, at
+    their modes. The score E|x - y| - E|x - x'| / 2 of samples x, x' and a path y is proper: on average it is least if
+    samples are distributed as paths are. Scales then mean what they say, those of the guide and of transitions alike.
+    A frame's score is divided by its horizon, since errors grow about as much, and far frames alone would count else.
+
+    Reference: Gneiting and Raftery, Strictly proper scoring rules, prediction, and estimation, 2007.
+    """
+    motion, position = predictive(tracker.motion), batch.position
+    observed = _observed(batch)
+    if not observed:
+        return {"futures": position.new_zeros(())}
+    believed = belief(tracker, batch, observed, now)
+    drawn = {name: q.rsample((stage.samples,)) for name, q in believed.items()}
+    place = motion.sites[0].name
+    times = range(1, position.shape[-3] - observed + 1)
+    later = stacked(evolve(motion, times, drawn, drawn[place]))[place]  # (S, B, T - observed, N, 2)
+    score = energy_score(later, position[..., observed:, :, :])
+    horizon = torch.arange(1, len(times) + 1, device=position.device).unsqueeze(-1)
+    return {"futures": -(score / horizon * _counts(batch, observed)).sum() / ROLLOUT_SCALE}
+
+
+def belief(tracker: Tracker, batch: PathBatch, observed: int, now: Scheduled) -> dict[str, Distribution]:
+    """The filter's densities of the motion's sites in the last observed frame, by name."""
+    motion = predictive(tracker.motion)
+    warmup = min(motion.M, observed)
+    seen = [path[..., :observed, :, :] for path in (batch.position, batch.scale)]
+    inferred = motion.infer(batch.static, seen[0])[0].base_dist
+    sites = {}
+    for site, values in zip(motion.sites, (seen, (inferred.loc, inferred.scale)), strict=False):
+        for t in range(1, observed + 1):
+            q = Normal(*(value[..., t - 1, :, :] for value in values)).to_event(1)
+            sites[site.at(t)] = Proposal(q, q.mean)
+    with mode(), fuse(sites, motion.weight(now.anneal, warmup), tracker.rule) as final:
+        evolve(motion, range(1, observed + 1), None, seen[0][..., 0, :, :], warmup)
+    return {site.name: final.densities[site.at(observed)] for site in motion.sites}
+
+
+def _observed(batch: PathBatch) -> int:
+    """The number of frames before a roll-out, of which one at least must be left; 0 if there is none to leave."""
+    return min(batch.observed, batch.position.shape[-3] - 1)
+
+
+def _counts(batch: PathBatch, observed: int) -> Tensor:
+    """Whether a predicted frame counts, (B, T - observed, N): a hidden object has no inferred motion."""
+    begun = batch.visible[..., :observed, :].all(-2, keepdim=True)
+    return batch.present.unsqueeze(-2) & begun & batch.visible[..., observed:, :]
+
+
+def energy_score(samples: Tensor, truth: Tensor) -> Tensor:
+    """The energy score (...) of samples (S, ..., E) for a truth (..., E), without bias.
+
+    Distances are smoothed below 0.001, a fortieth of a pixel of 50, to have a gradient at 0.
+    """
+    number = len(samples)
+
+    def distance(a: Tensor, b: Tensor) -> Tensor:
+        return ((a - b).square().sum(-1) + 1e-6).sqrt()
+
+    one, other = torch.triu_indices(number, number, 1, device=samples.device)
+    return distance(samples, truth).mean(0) - distance(samples[one], samples[other]).mean(0) / 2
 
 
 def imitate(tracker: Tracker, batch: Lesson, stage: Stage, now: Scheduled) -> Terms:
@@ -125,5 +190,6 @@ OBJECTIVES: dict[str, Objective] = {
     "walk": Objective(frame_batches, without_motion, extras),
     "frames": Objective(frame_batches, air_alone, no_extras),
     "rollout": Objective(path_batches, None, rollout),
+    "futures": Objective(path_batches, None, futures),
     "imitation": Objective(lesson_batches, None, imitate),
 }

@@ -20,7 +20,7 @@ from vtssi_pyro.model.config import (
     ablated,
 )
 from vtssi_pyro.train.config import Config, DataConfig, renamed
-from vtssi_pyro.train.recipe import SCALES, Stage, TrainConfig
+from vtssi_pyro.train.recipe import Stage, TrainConfig
 
 PAPER_STEPS = 780_000  # 1k epochs of 50,000 sequences in batches of 64
 
@@ -100,20 +100,20 @@ def paper_sqair(variant: str) -> Config:
 OBJECTS = ("scene", "attention", "picture")  # the slots that AIR fills
 
 # The stages of a variant, as far as a recipe has them: the objects' looks, their consensus, their search, all of these
-# over time, their motion, and places and motion together.
+# over time, their motion, sampled futures, and places and motion together.
 _STAGES = {
     Ablation.FRAMES: ("objects",),
     Ablation.SEARCH: ("objects", "search", "places"),
     Ablation.CONSENSUS: ("objects", "consensus", "search", "places"),
-    Ablation.MOTION: ("objects", "search", "places", "motion", "joint"),
-    Ablation.WHOLE: ("objects", "consensus", "search", "places", "motion", "joint"),
+    Ablation.MOTION: ("objects", "search", "places", "motion", "futures", "joint"),
+    Ablation.WHOLE: ("objects", "consensus", "search", "places", "motion", "futures", "joint"),
 }
 
 
 def _staged(preset: str, variant: str, steps: dict[str, int], cache: int) -> Config:
     """The recipe of stages, given the steps of each; a stage without steps is left out."""
     seeing = _seeing(steps["objects"], steps["search"], steps["places"])
-    moving = _moving(steps["motion"], steps["joint"], cache)
+    moving = _moving(steps["motion"], steps["futures"], cache)
     return _through(
         preset, variant, OUR_SYSTEM.model, tuple(stage for stage in (*seeing, *moving) if stage.steps)
     )
@@ -167,44 +167,50 @@ def _seeing(objects: int, search: int, places: int) -> tuple[Stage, ...]:
     )
 
 
-def _moving(motion: int, joint: int, cache: int) -> tuple[Stage, ...]:
-    """The stages of MOT."""
+def _moving(motion: int, futures: int, cache: int) -> tuple[Stage, ...]:
+    """The stages of MOT: its predictions, then their scales and its beliefs after any number of frames.
+
+    They end with no ELBO: its one-step terms would spoil long predictions, and its scales are too wide for them.
+    """
+    rollout = Stage(
+        "motion",
+        motion,
+        "rollout",
+        ("motion",),
+        batch=256,
+        learning_rate=Cosine(7e-3, 1e-4, 50, motion),
+        length=Constant(14),
+        random_start=True,
+        cache=cache,
+        overshooting=0.03,
+        refined=True,
+    )
     return (
-        Stage(
-            "motion",
-            motion,
-            "rollout",
-            ("motion",),
-            batch=256,
-            learning_rate=Cosine(7e-3, 1e-4, 50, motion),
-            length=Constant(14),
-            random_start=True,
-            cache=cache,
-            overshooting=0.03,
-            refined=True,
-        ),
-        Stage(
-            "joint",
-            joint,
-            "full",
-            (SCALES,),  # the one-step terms of the whole ELBO would spoil the means' long predictions
-            batch=32,
-            learning_rate=Cosine(3e-3, 1e-4, 10, joint),
-            step_weight=Constant(1.0),
-            refined=True,
+        rollout,
+        replace(
+            rollout,
+            name="futures",
+            steps=futures,
+            objective="futures",
+            batch=64,
+            learning_rate=Cosine(1.5e-3, 3e-5, 20, futures),
+            fuse_low=Constant(0.5),  # as at test time
+            fuse_high=Constant(0.5),
+            later=True,
+            overshooting=0.0,
         ),
     )
 
 
 def quick(variant: str) -> Config:
     """About five minutes of one core."""
-    steps = {"objects": 1500, "search": 400, "places": 0, "motion": 1200, "joint": 60}
+    steps = {"objects": 1500, "search": 400, "places": 0, "motion": 1200, "futures": 300}
     return _staged("quick", variant, steps, cache=2500)
 
 
 def standard(variant: str) -> Config:
     """Under an hour of one core."""
-    steps = {"objects": 6000, "search": 1500, "places": 4000, "motion": 6000, "joint": 300}
+    steps = {"objects": 6000, "search": 1500, "places": 4000, "motion": 6000, "futures": 1500}
     if variant == "air":  # no further stage shares the time
         steps["objects"] = 12_000
     return _staged("standard", variant, steps, cache=20_000)
@@ -217,7 +223,8 @@ def paper_fast(variant: str) -> Config:
     """
     consensus, search = 1000, 6000
     objects, _, places = _seeing(8000, search, 2000)
-    motion, joint = _moving(4000, 3000, cache=20_000)
+    motion, _ = _moving(4000, 0, cache=20_000)
+    joint = 3000
     total, half = objects.steps, places.steps / 2
     stages = (
         replace(
@@ -257,7 +264,7 @@ def paper_fast(variant: str) -> Config:
             air_weight=Linear(1.0, 0.0, 0, half),
         ),
         replace(motion, learning_rate=Cosine(4e-3, 1e-4, 50, motion.steps), refined=False),
-        Stage("joint", joint.steps, batch=32, learning_rate=Cosine(2e-4, 1e-5, 50, joint.steps)),
+        Stage("joint", joint, batch=32, learning_rate=Cosine(2e-4, 1e-5, 50, joint)),
     )
     return _through("paper-fast", variant, ModelConfig(), stages)
 

@@ -42,6 +42,8 @@ class Stage:
     air_weight: Schedule = Constant(0.0)  # of AIR's own ELBO on the first K frames
     rollout_weight: Schedule = Constant(0.0)  # of the multi-step prediction term
     overshooting: float = 0.0  # weight of the squared distance between predicted and inferred motions, nats
+    later: bool = False  # roll-outs begin after any frame from M on instead of after M
+    samples: int = 4  # futures that an energy score compares, 2 or more
     analytic: bool = True  # KL terms in closed form instead of sampled (reading D9)
     # stands in for the tracker's own, which stays as it is or, in a stage that imitates, learns from it
     finder: Annotated[Buildable | None, FINDERS] = None
@@ -63,7 +65,9 @@ class Stage:
     def is_bound(self, step: float) -> bool:
         """Whether the objective is an evidence lower bound at a step; otherwise it is not reported as an ELBO."""
         extras = (self.step_weight, self.air_weight, self.rollout_weight)
-        return self.objective not in ("rollout", "imitation") and not any(weight(step) for weight in extras)
+        return self.objective not in ("rollout", "futures", "imitation") and not any(
+            weight(step) for weight in extras
+        )
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,12 @@ from vtssi_pyro.model.interfaces import predictive
 from vtssi_pyro.model.nn import bfloat16_convolutions, unregistered
 from vtssi_pyro.model.program import ONE_AT_A_TIME, Tracker
 from vtssi_pyro.ops.compiled import compiled
-from vtssi_pyro.train.batches import Lesson
+from vtssi_pyro.train.batches import Lesson, PathBatch
 from vtssi_pyro.train.elbo import Terms, make_elbo
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.objective import OBJECTIVES
 from vtssi_pyro.train.recipe import SCALES, Scheduled, Stage, TrainConfig
 from vtssi_pyro.train.svi import FusedAdam, StageSVI
-from vtssi_pyro.types import Paths
 
 
 class Step:
@@ -99,7 +98,7 @@ def parameters_of(tracker: Tracker, name: str) -> list[nn.Parameter]:
     return list(tracker.get_submodule(name).parameters())
 
 
-def _size(batch: Tensor | Paths | Lesson) -> tuple[int, int]:
+def _size(batch: Tensor | PathBatch | Lesson) -> tuple[int, int]:
     """Sequences and frames of a batch."""
     sequences, frames = (batch if isinstance(batch, Tensor) else batch.position).shape[:2]
     return sequences, frames

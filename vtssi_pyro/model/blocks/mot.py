@@ -149,6 +149,7 @@ class StateSpace(RandomWalk):
             paths.static[chosen].unsqueeze(1),
             paths.position.transpose(1, 2)[chosen].unsqueeze(2),
             paths.visible.transpose(1, 2)[chosen].unsqueeze(2),
+            paths.scale.transpose(1, 2)[chosen].unsqueeze(2),
         )
 
     def scales(self) -> Iterator[nn.Parameter]:
@@ -281,6 +282,7 @@ class MOT(StateSpace):
             paths.static[chosen].unsqueeze(1),
             paths.position.transpose(1, 2)[chosen].unsqueeze(2),
             paths.visible.transpose(1, 2)[chosen].unsqueeze(2),
+            paths.scale.transpose(1, 2)[chosen].unsqueeze(2),
         )
 
     def scales(self) -> Iterator[nn.Parameter]:
