@@ -17,8 +17,10 @@ from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.train.batches import PathBatch, path_batches, paths, program_of
+from vtssi_pyro.train.config import Config, DataConfig
 from vtssi_pyro.train.objective import belief, energy_score, futures
 from vtssi_pyro.train.recipe import Scheduled, Stage
+from vtssi_pyro.train.splits import open_splits
 from vtssi_pyro.types import State
 
 STAGE = Stage("futures", 1, "futures", ("motion",), 64, samples=4)
@@ -148,3 +150,13 @@ def test_roll_outs_begin_after_any_frame() -> None:
     assert set(observed) == set(range(M, 8))
     assert 20 < observed.count(M) < 50
     assert later(3).observed == later(3).observed
+
+
+def test_a_training_may_see_longer_sequences_than_it_is_judged_on() -> None:
+    """Their number and their digits stay the same."""
+    data = DataConfig(sequences=6, validation_sequences=3, test_sequences=2, length=8, train_length=30)
+    longer = open_splits(Config(data=data), torch.device("cpu"))
+    usual = open_splits(Config(data=replace(data, train_length=None)), torch.device("cpu"))
+    assert (longer.train.length, usual.train.length) == (30, 8)
+    assert len(longer.train) == len(usual.train) == 6
+    assert {split.length for split in longer[1:]} == {8}

@@ -39,7 +39,7 @@ from vtssi_pyro.train.splits import (
     open_splits,
 )
 
-FROM_DATA = ("data.length", "data.sequences", "data.validation_sequences")
+FROM_DATA = ("data.length", "data.sequences", "data.validation_sequences", "data.train_length")
 # The keys of the configuration that arguments of fit decide beside ``changes``, or in their place.
 KEYS = {
     "tracker": "variant",

@@ -17,6 +17,7 @@ class DataConfig:
     validation_sequences: int = 500
     test_sequences: int = 1000
     length: int = 20
+    train_length: int | None = None  # frames of a drawn sequence to learn from; None: length
     movie: bool = False  # whether the source is one movie, of which the last frames are held out
 
 

@@ -88,7 +88,7 @@ def open_splits(
 
     validation = digits(config, "validation", data.validation_sequences, _VALIDATION_SEED)
     return Splits(
-        digits(config, "train", data.sequences, config.seed).to(device),
+        digits(config, "train", data.sequences, config.seed, data.train_length).to(device),
         validation,
         digits(config, "test", data.test_sequences, _TEST_SEED),
         validation,
