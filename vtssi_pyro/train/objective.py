@@ -68,6 +68,9 @@ def extras(tracker: Tracker, x: Tensor, stage: Stage, now: Scheduled) -> Terms:
 def rollout(tracker: Tracker, batch: PathBatch, stage: Stage, now: Scheduled) -> Terms:
     """The roll-out after the observed frames, and the distance of its motions from inferred ones; no bound.
 
+    It starts from the belief that test time has (:func:`belief`), at its mode. After more than M observed frames the
+    transitions have taken part in it: they learn to continue what they have predicted themselves, too.
+
     The second term, latent overshooting, pulls predicted motions towards inferred ones, which the transitions can
     continue. Predictions then stay sensible far beyond the frames of training. The error of a position is its distance,
     smoothed below 0.01 frame coordinates, a quarter of a pixel of 50, to have a gradient at 0.
@@ -77,16 +80,15 @@ def rollout(tracker: Tracker, batch: PathBatch, stage: Stage, now: Scheduled) ->
     if not start:
         return {"rollout": position.new_zeros(())}
     counts = _counts(batch, start)
-    seen = position if stage.overshooting else position[..., :start, :, :]
-    inferred = motion.infer(batch.static, seen)[0].mean
     place, moves = (site.name for site in motion.sites[:2])
-    known = {place: position[..., start - 1, :, :], moves: inferred[..., start - 1, :, :]}
+    known = {name: q.mean for name, q in belief(tracker, batch, start, now).items()}
     with mode():
         later = stacked(evolve(motion, range(1, last - start + 1), known, known[place]))
     error = later[place] - position[..., start:, :, :]
     distance = (error.square().sum(-1) + 1e-4).sqrt()  # (..., B, T - start, N)
     terms = {"rollout": -(distance * counts).sum() / ROLLOUT_SCALE}
     if stage.overshooting:
+        inferred = motion.infer(batch.static, position)[0].mean
         stray = (later[moves] - inferred[..., start:, :, :].detach()).square().sum(-1)
         terms["overshooting"] = -stage.overshooting * (stray * counts).sum()
     return terms
