@@ -270,21 +270,6 @@ class MOT(StateSpace):
         place = Normal(self.config.position_scale * position.loc, position.scale).to_event(1)
         return {"position": place, "motion": self.motion(state)}
 
-    def examples(self, paths: Paths) -> Paths:
-        """Each present object as a scene of its own, so that no work is spent on empty slots; N is then 1.
-
-        Objects move independently here. A motion in which they act on each other returns the ``paths`` as they are. If
-        no object is present, all slots are examples, so that a training on frames without objects goes on.
-        """
-        chosen = paths.present if paths.present.any() else torch.ones_like(paths.present)
-        return Paths(
-            paths.present[chosen].unsqueeze(-1),
-            paths.static[chosen].unsqueeze(1),
-            paths.position.transpose(1, 2)[chosen].unsqueeze(2),
-            paths.visible.transpose(1, 2)[chosen].unsqueeze(2),
-            paths.scale.transpose(1, 2)[chosen].unsqueeze(2),
-        )
-
     def scales(self) -> Iterator[nn.Parameter]:
         """The parameters of the networks' scale heads."""
         return scale_heads(self.readout, self.position, self.motion)
