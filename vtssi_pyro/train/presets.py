@@ -20,7 +20,7 @@ from vtssi_pyro.model.config import (
     ablated,
 )
 from vtssi_pyro.train.config import Config, DataConfig, renamed
-from vtssi_pyro.train.recipe import Stage, TrainConfig
+from vtssi_pyro.train.recipe import SCALES, Stage, TrainConfig
 
 PAPER_STEPS = 780_000  # 1k epochs of 50,000 sequences in batches of 64
 
@@ -100,13 +100,13 @@ def paper_sqair(variant: str) -> Config:
 OBJECTS = ("scene", "attention", "picture")  # the slots that AIR fills
 
 # The stages of a variant, as far as a recipe has them: the objects' looks, their consensus, their search, all of these
-# over time, their motion, sampled futures, and places and motion together.
+# over time, their motion, the scales of its futures or those of its ELBO, and places and motion together.
 _STAGES = {
     Ablation.FRAMES: ("objects",),
     Ablation.SEARCH: ("objects", "search", "places"),
     Ablation.CONSENSUS: ("objects", "consensus", "search", "places"),
-    Ablation.MOTION: ("objects", "search", "places", "motion", "futures", "joint"),
-    Ablation.WHOLE: ("objects", "consensus", "search", "places", "motion", "futures", "joint"),
+    Ablation.MOTION: ("objects", "search", "places", "motion", "futures", "scales", "joint"),
+    Ablation.WHOLE: ("objects", "consensus", "search", "places", "motion", "futures", "scales", "joint"),
 }
 
 
@@ -168,7 +168,7 @@ def _seeing(objects: int, search: int, places: int) -> tuple[Stage, ...]:
 
 
 def _moving(motion: int, futures: int, cache: int) -> tuple[Stage, ...]:
-    """The stages of MOT: its predictions, then their scales and its beliefs after any number of frames.
+    """The stages of MOT: its predictions after any number of frames, then the scales of its futures.
 
     They end with no ELBO: its one-step terms would spoil long predictions, and its scales are too wide for them.
     """
@@ -184,6 +184,9 @@ def _moving(motion: int, futures: int, cache: int) -> tuple[Stage, ...]:
         cache=cache,
         overshooting=0.03,
         refined=True,
+        fuse_low=Constant(0.5),  # as at test time
+        fuse_high=Constant(0.5),
+        later=True,
     )
     return (
         rollout,
@@ -192,11 +195,9 @@ def _moving(motion: int, futures: int, cache: int) -> tuple[Stage, ...]:
             name="futures",
             steps=futures,
             objective="futures",
+            blocks=(SCALES,),
             batch=64,
-            learning_rate=Cosine(1.5e-3, 3e-5, 20, futures),
-            fuse_low=Constant(0.5),  # as at test time
-            fuse_high=Constant(0.5),
-            later=True,
+            learning_rate=Cosine(3e-3, 1e-4, 20, futures),
             overshooting=0.0,
         ),
     )
@@ -204,13 +205,13 @@ def _moving(motion: int, futures: int, cache: int) -> tuple[Stage, ...]:
 
 def quick(variant: str) -> Config:
     """About five minutes of one core."""
-    steps = {"objects": 1500, "search": 400, "places": 0, "motion": 1200, "futures": 300}
+    steps = {"objects": 1500, "search": 400, "places": 0, "motion": 1200, "futures": 150}
     return _staged("quick", variant, steps, cache=2500)
 
 
 def standard(variant: str) -> Config:
     """Under an hour of one core."""
-    steps = {"objects": 6000, "search": 1500, "places": 4000, "motion": 6000, "futures": 1500}
+    steps = {"objects": 6000, "search": 1500, "places": 4000, "motion": 6000, "futures": 500}
     if variant == "air":  # no further stage shares the time
         steps["objects"] = 12_000
     return _staged("standard", variant, steps, cache=20_000)
@@ -223,8 +224,8 @@ def paper_fast(variant: str) -> Config:
     """
     consensus, search = 1000, 6000
     objects, _, places = _seeing(8000, search, 2000)
-    motion, _ = _moving(4000, 0, cache=20_000)
-    joint = 3000
+    motion, _ = _moving(20_000, 0, cache=20_000)
+    scales, joint = 150, 2000
     total, half = objects.steps, places.steps / 2
     stages = (
         replace(
@@ -263,8 +264,16 @@ def paper_fast(variant: str) -> Config:
             step_weight=Linear(1.0, 0.0, 0, half),
             air_weight=Linear(1.0, 0.0, 0, half),
         ),
-        replace(motion, learning_rate=Cosine(4e-3, 1e-4, 50, motion.steps), refined=False),
-        Stage("joint", joint, batch=32, learning_rate=Cosine(2e-4, 1e-5, 50, joint)),
+        replace(motion, batch=128, learning_rate=Cosine(3e-3, 5e-5, 50, motion.steps), refined=False),
+        # Roll-outs train no scales; untrained, their KL terms are thousands of nats, whose gradients ruin the means.
+        Stage("scales", scales, blocks=(SCALES,), batch=32, learning_rate=Cosine(3e-3, 1e-4, 10, scales)),
+        Stage(
+            "joint",
+            joint,
+            batch=32,
+            learning_rate=Cosine(1e-4, 1e-5, 50, joint),
+            rollout_weight=Constant(10.0),
+        ),
     )
     return _through("paper-fast", variant, ModelConfig(), stages)
 
