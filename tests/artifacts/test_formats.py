@@ -52,7 +52,7 @@ def test_a_recipe_is_that_of_its_preset(kind: str) -> None:
         ]  # fmt: skip
         assert [stage.name for stage in config.train.stages if stage.refined] == ["motion", "joint"]
     else:
-        assert config == as_before(PRESETS[preset](name_of(kind)))
+        assert same(config, as_before(PRESETS[preset](name_of(kind))), preset)
 
 
 @pytest.mark.parametrize("kind", OLD_NAMES)
@@ -61,10 +61,26 @@ def test_a_variant_is_named_by_its_blocks(kind: str) -> None:
     old = OLD_NAMES[kind]
     new = upgraded_recipe(old, 2)
     assert new == {**old, "variant": name_of(kind)}
-    assert to_dict(from_dict(new, Config)) == upgraded_recipe(new, FORMAT)
+    assert upgraded_recipe(new, FORMAT) == new
+    assert holds(to_dict(from_dict(new, Config)), new)
     preset, _ = kind.split("/")
     if preset in PRESETS:
-        assert from_dict(new, Config) == PRESETS[preset](name_of(kind))
+        assert same(from_dict(new, Config), PRESETS[preset](name_of(kind)), preset)
+
+
+def holds(now: Any, old: Any) -> bool:
+    """Whether all that an old configuration says is in one of now, which may have further keys."""
+    if isinstance(old, dict):
+        return all(key in now and holds(now[key], value) for key, value in old.items())
+    if isinstance(old, list):
+        return len(now) == len(old) and all(map(holds, now, old))
+    return bool(now == old)
+
+
+def same(config: Config, now: Config, preset: str) -> bool:
+    """Whether an old configuration is a preset's; the stages of our own recipes are those of their version."""
+    ours = not preset.startswith("paper") or preset == "paper-fast"
+    return config == (replace(now, train=replace(now.train, stages=config.train.stages)) if ours else now)
 
 
 def as_before(config: Config) -> Config:
@@ -109,7 +125,7 @@ def test_an_old_run_tracks_with_its_calibration(tmp_path: Path) -> None:
 
     run = Run(tmp_path)
     tracker = run.tracker()
-    assert run.config == as_before(PRESETS["quick"]("ours"))
+    assert same(run.config, as_before(PRESETS["quick"]("ours")), "quick")
     assert torch.equal(tracker.picture.decoder.body[-1].bias, weights["air.decoder.body.4.bias"])
     assert track(tracker, torch.rand(1, 6, 50, 50)).tracks.present.shape == (1, 6, 2)
     found = run.calibration
