@@ -157,11 +157,12 @@ def measure(
 
 
 def _start(run: Run) -> dict[str, Any] | None:
-    """The name and the minutes of the training that a run starts from, if it is at hand."""
+    """The name and the minutes of the training that a run starts from, if it is at hand, and where that started."""
     start = run.config.start
     if start is None or not (Path(start) / "config.json").exists():
         return None
-    return {"name": Path(start).name, "minutes": Run(start).minutes}
+    before = Run(start)
+    return {"name": Path(start).name, "minutes": before.minutes, "start": _start(before)}
 
 
 def command(keys: Sequence[Key], preset: str, sequences: int | None = None, digits: str | None = None) -> str:

@@ -157,9 +157,12 @@ def _hours(cell: dict[str, Any], training: dict[str, Any]) -> float | None:
 
 
 def _shared(cells: Sequence[dict[str, Any]]) -> str:
-    """The core-hours of the training that the cells start from."""
-    start = cells[0]["training"].get("start")
-    return f" + {_hours(cells[0], start):.2f} of {start['name']}" if start else ""
+    """The core-hours of the trainings that the cells start from, one after another."""
+    start, told = cells[0]["training"].get("start"), ""
+    while start:
+        told += f" + {_hours(cells[0], start):.2f} of {start['name']}"
+        start = start.get("start")
+    return told
 
 
 def _procedure(cells: Sequence[dict[str, Any]]) -> str:
