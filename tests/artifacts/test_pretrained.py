@@ -58,7 +58,7 @@ def test() -> ArrayDataset:
 @pytest.fixture
 def folder(run: Run, test: ArrayDataset, tmp_path: Path) -> Path:
     """A folder with weights named ``tiny`` and their card."""
-    pack(run, "tiny", test, folder=tmp_path / "weights", **WORDS)
+    pack(run, "tiny", test, earlier=0.5, folder=tmp_path / "weights", **WORDS)
     return tmp_path / "weights"
 
 
@@ -82,7 +82,7 @@ def test_the_card_tells_everything(run: Run, folder: Path, test: ArrayDataset) -
     found = card("tiny", folder)
     assert available(folder) == ("tiny",)
     assert {key: getattr(found, key) for key in WORDS} == WORDS
-    assert (found.name, found.seed, found.observe, found.minutes) == ("tiny", 7, 3, 1.5)
+    assert (found.name, found.seed, found.observe, found.minutes) == ("tiny", 7, 3, 2.0)
     config = Pretrained("tiny", folder).config
     assert config == from_dict(found.recipe, Config) == replace(CONFIG, data=DataConfig(source="movies.npz"))
     assert "someone" not in (folder / "tiny.json").read_text()

@@ -35,6 +35,7 @@ def pack(
     licence: str,
     machine: str,
     commit: str,
+    earlier: float = 0.0,
     checkpoint_name: str = "last",
     dtype: torch.dtype = torch.float16,
     folder: str | os.PathLike[str] | None = None,
@@ -50,6 +51,7 @@ def pack(
         licence: the licence of those data.
         machine: the machine of the training.
         commit: the commit of the code of the training.
+        earlier: minutes of the trainings whose weights the run started from.
         checkpoint_name: ``last`` or ``best``.
         dtype: the type of the parameters in the file; buffers, which hold the priors, keep their precision.
         folder: the folder to write to; None: the package's own.
@@ -75,8 +77,8 @@ def pack(
         calibration = replace(calibration, weights=digest(tracker.state_dict()))
     card = Card(
         name=name, description=description, data=data, licence=licence, recipe=to_dict(_without_paths(config)),
-        observe=config.observe, minutes=run.minutes, machine=machine, seed=config.seed, commit=commit,
-        metrics=metrics, sha256=hashlib.sha256(payload).hexdigest(),
+        observe=config.observe, minutes=round(run.minutes + earlier, 2), machine=machine, seed=config.seed,
+        commit=commit, metrics=metrics, sha256=hashlib.sha256(payload).hexdigest(),
         calibration=calibration.as_dict() if calibration else None,
     )  # fmt: skip
     target = Path(folder or FOLDER)
