@@ -22,6 +22,7 @@ FLOORS = (
     ("movies",),
     ("inference",),
     ("data",),  # above inference by custom alone: neither knows the other
+    ("baselines",),
     ("train",),
     ("evaluation",),
     ("plots",),  # draws what evaluation says

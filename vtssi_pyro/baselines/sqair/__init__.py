@@ -1,0 +1,1 @@
+"""SQAIR (Kosiorek et al. 2018) in Pyro."""
