@@ -103,6 +103,32 @@ def paste(
     return tall @ columns.mT.unsqueeze(-3)
 
 
+@compilable
+def covered(
+    position: Tensor, size: Tensor, glimpse: int, frame_size: tuple[int, int], weight: Tensor
+) -> Tensor:
+    """Paste glimpses of ones in the sizes and at the places of each frame, and sum over the objects.
+
+    Args:
+        position: (..., N, 2), frame coordinates.
+        size: (..., N, 2), fractions of the frame.
+        glimpse: side of the glimpse in pixels.
+        frame_size: (H, W) of the frames.
+        weight: weight of each object, (..., N).
+
+    Returns:
+        frames (..., H, W): what :func:`paste` makes of such glimpses.
+    """
+    size = size.clamp(*SIZE_LIMITS)
+    sides = []
+    for axis, pixels in ((1, frame_size[0]), (0, frame_size[1])):
+        coordinate = (centres(pixels, position) - position[..., axis, None]) / size[..., axis, None]
+        index = ((coordinate + 1) * glimpse - 1) / 2
+        sides.append(torch.minimum(index + 1, glimpse - index).clamp(0, 1))  # the sum of an axis's weights
+    rows, columns = sides  # (..., N, H) and (..., N, W)
+    return (rows * weight.unsqueeze(-1)).mT @ columns
+
+
 def _weights(coordinate: Tensor, pixels: int) -> Tensor:
     """Bilinear weights (..., L, pixels) of the pixels of an axis at coordinates (..., L) in [-1, 1]."""
     index = ((coordinate + 1) * pixels - 1) / 2

@@ -1,1 +1,6 @@
-"""SQAIR (Kosiorek et al. 2018) in Pyro."""
+"""SQAIR (Kosiorek et al. 2018) in Pyro: program, objective, recipes, tracker."""
+
+from vtssi_pyro.baselines.sqair.program import SQAIR, SQAIRConfig
+from vtssi_pyro.baselines.sqair.vimco import VIMCO
+
+__all__ = ["SQAIR", "VIMCO", "SQAIRConfig"]
