@@ -10,7 +10,7 @@ from typing import Any
 import pyro
 import torch
 from pyro.nn import PyroModule, pyro_method
-from torch import Tensor
+from torch import Tensor, nn
 
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.model.blocks.mot import RandomWalk
@@ -378,7 +378,7 @@ def build(variant: str | ModelConfig = "vtssi", config: ModelConfig | None = Non
 
 
 @contextmanager
-def evaluating(tracker: Tracker) -> Iterator[None]:
+def evaluating(tracker: nn.Module) -> Iterator[None]:
     """Turn off dropout and gradients and keep other threads out of programs; restore each module's mode at the end."""
     with ONE_AT_A_TIME:
         blocks = (

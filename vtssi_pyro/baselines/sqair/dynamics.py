@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 
-import pyro
 import torch
 from pyro.distributions import Bernoulli, Categorical, Distribution, Independent, MultivariateNormal, Normal
 from torch import Tensor, nn
 
+from vtssi_pyro.baselines.sqair import sites
 from vtssi_pyro.baselines.sqair.networks import InferenceNetworks, PriorNetworks, forced, initialise, positive
 from vtssi_pyro.baselines.sqair.sizes import SQAIRSizes
-from vtssi_pyro.baselines.sqair.state import COUNT, PRESENCE, WHERE, Discovered, Propagated, Slots, joined
+from vtssi_pyro.baselines.sqair.state import WHERE, Discovered, Propagated, Slots, joined
 from vtssi_pyro.model.handlers import propose
 from vtssi_pyro.model.nn import Network, dense
-from vtssi_pyro.types import Plates
+from vtssi_pyro.types import Plates, Site
 
 STAYS = 10.0  # the prior's logit that an object stays, before training
 
@@ -120,23 +120,23 @@ class GuideDynamics:
             state = networks.cell(shared[..., own, :], previous, state)
             shift, scale = networks.place(joined(state, at, old), below=1.0)
             factor = networks.factor(scale)
-            where = self._draw(f"prop_where_{t}_{k}", MultivariateNormal(at + shift, scale_tril=factor))
+            where = self._draw(sites.WHERE, t, k, MultivariateNormal(at + shift, scale_tril=factor))
             seen = glimpses(frame, where, mask[..., own, :])
             memory = networks.temporal(joined(state, where, *seen), old)
             fused = networks.fuse(memory, before.what[..., own, :], *seen)
-            what = self._draw(f"prop_what_{t}_{k}", Normal(*fused).to_event(1))
+            what = self._draw(sites.WHAT, t, k, Normal(*fused).to_event(1))
             there = before.presence[..., own]
             logit = forced(networks.presence(joined(state, old, what)).squeeze(-1), there)
-            presence = self._draw(f"{PRESENCE}_{t}_{k}", Bernoulli(logits=logit), before=there)
+            presence = self._draw(sites.PRESENCE, t, k, Bernoulli(logits=logit), before=there)
             previous = joined(what, where, presence.unsqueeze(-1))
             logits.append((logit, presence))
             wheres.append((at + shift, factor, where))
             whats.append((*fused, what))
             memories.append(memory)
-        logit, self.draws[f"{PRESENCE}_{t}"] = _side_by_side(logits, -1)
-        loc, self.draws[f"prop_where_{t}"] = _side_by_side([(loc, value) for loc, _, value in wheres], -2)
+        logit, self.draws[sites.PRESENCE.at(t)] = _side_by_side(logits, -1)
+        loc, self.draws[sites.WHERE.at(t)] = _side_by_side([(loc, value) for loc, _, value in wheres], -2)
         (factor,) = _side_by_side([(factor,) for _, factor, _ in wheres], -3)
-        mean, scale, self.draws[f"prop_what_{t}"] = _side_by_side(whats, -2)
+        mean, scale, self.draws[sites.WHAT.at(t)] = _side_by_side(whats, -2)
         return Propagated(
             Bernoulli(logits=logit),
             MultivariateNormal(loc, scale_tril=factor),
@@ -153,27 +153,28 @@ class GuideDynamics:
         for k in range(self.config.num_objects):
             state = networks.cell(shared, previous, state)
             place = networks.place(state)
-            where = self._draw(f"disc_where_{t}_{k + 1}", Normal(*place).to_event(1))
+            where = self._draw(sites.NEW_WHERE, t, k, Normal(*place).to_event(1))
             seen = self.networks.glimpses(frame, where)
-            what = self._draw(f"disc_what_{t}_{k}", Normal(*seen).to_event(1))
+            what = self._draw(sites.NEW_WHAT, t, k, Normal(*seen).to_event(1))
             logits.append(networks.presence(joined(state, what)))
             # a later step counts only if this object is present
             previous = joined(what, where, torch.ones_like(what[..., :1]))
-            self.draws[f"disc_where_{t}_{k + 1}"] = where
             wheres.append(place)
             whats.append((*seen, what))
         count = Categorical(logits=count_logits(joined(*logits)))
-        self.draws[f"{COUNT}_{t}"] = self._draw(f"{COUNT}_{t}", count)
-        loc, scale, self.draws[f"disc_what_{t}"] = _side_by_side(whats, -2)
+        self._draw(sites.COUNT, t, None, count)
+        loc, scale, self.draws[sites.NEW_WHAT.at(t)] = _side_by_side(whats, -2)
 
         def where_of(k: int, _: Tensor | None) -> Independent:
             return Normal(*wheres[k]).to_event(1)
 
         return Discovered(count, where_of, Normal(loc, scale).to_event(1))
 
-    def _draw(self, name: str, density: Distribution, **infer: Tensor) -> Tensor:
-        with propose(), self.plates.sequences:
-            value: Tensor = pyro.sample(name, density, infer=infer)
+    def _draw(self, site: Site, t: int, k: int | None, density: Distribution, **infer: Tensor) -> Tensor:
+        """Draw a variable of object k, counted from 0, or of all, and keep the draw."""
+        with propose() as hidden, self.plates.sequences:
+            value = sites.sample(site, t, density, k if k is None else k + 1, **infer)
+        self.draws |= {name: made.value for name, made in hidden.sites.items()}
         return value
 
     def _nothing(self, present: bool) -> Tensor:

@@ -6,17 +6,14 @@ import pyro
 import torch
 from pyro import poutine
 from pyro.nn import PyroModule, pyro_method
-from pyro.poutine.messenger import Messenger
-from pyro.poutine.runtime import Message
 from torch import Tensor
 
 from vtssi_pyro.baselines.kinds import BASELINES
+from vtssi_pyro.baselines.sqair import sites
 from vtssi_pyro.baselines.sqair.dynamics import GuideDynamics, PriorDynamics, Summary
 from vtssi_pyro.baselines.sqair.networks import InferenceNetworks, PictureNetworks, PriorNetworks, window
 from vtssi_pyro.baselines.sqair.sizes import SQAIRSizes
 from vtssi_pyro.baselines.sqair.state import (
-    COUNT,
-    PRESENCE,
     Discovered,
     Dynamics,
     Propagated,
@@ -74,18 +71,6 @@ class Picture(Network):
         ).squeeze(-4)
         behind = covered(place.position, place.size, glimpse, (side, side), presence)
         return drawn + networks.background * torch.sigmoid(20 * behind - 10).unsqueeze(-3)
-
-
-class drawn(Messenger):
-    """Give sites the draws that have been made for them; their densities stay."""
-
-    def __init__(self, draws: dict[str, Tensor]) -> None:
-        super().__init__()
-        self.draws = draws
-
-    def _pyro_sample(self, msg: Message) -> None:
-        if msg["name"] in self.draws:
-            msg["value"] = self.draws[msg["name"]]
 
 
 @BASELINES.register("sqair")
@@ -165,8 +150,18 @@ class SQAIR(PyroModule):
         networks = self.inference.layers
         assert isinstance(networks, InferenceNetworks)
         dynamics = GuideDynamics(networks, self.summary, self.config, plates, frames)
-        with drawn(dynamics.draws):
+        with sites.drawn(dynamics.draws):
             return self.chain(dynamics, plates, range(1, frames.shape[1] + 1))
+
+    def prior_chain(self, frames: Tensor, times: range, before: Slots | None = None) -> list[Slots]:
+        """Sample the objects of frames from the prior.
+
+        Args:
+            frames: (B, ..., C, H, W), for the number of sequences, the dtype and the device.
+            times: numbers of the frames, from 1.
+            before: the objects of the frame before; None: there is none.
+        """
+        return self.chain(self.prior_dynamics(frames), self._plates(frames), times, before)
 
     def prior_dynamics(self, like: Tensor) -> PriorDynamics:
         """The prior's densities, in the dtype and on the device of ``like``."""
@@ -208,23 +203,23 @@ class SQAIR(PyroModule):
         there = before.presence > 0
         with plates.sequences, plates.objects:
             with poutine.mask(mask=there):
-                presence = pyro.sample(f"{PRESENCE}_{t}", given.presence, infer={"before": before.presence})
+                presence = sites.sample(sites.PRESENCE, t, given.presence, before=before.presence)
             with poutine.mask(mask=there & (presence > 0)):
-                where = pyro.sample(f"prop_where_{t}", given.where)
-                what = pyro.sample(f"prop_what_{t}", given.what)
+                where = sites.sample(sites.WHERE, t, given.where)
+                what = sites.sample(sites.WHAT, t, given.what)
         return Slots(what, where, presence, given.memory, before.origin)
 
     def _discovered(self, t: int, plates: Plates, given: Discovered, start: Tensor) -> Slots:
         size, wheres, where = self.config.num_objects, [], None
         with plates.sequences:
-            count = pyro.sample(f"{COUNT}_{t}", given.count)  # (..., B, 1)
+            count = sites.sample(sites.COUNT, t, given.count)  # (..., B, 1)
             there = torch.arange(size, device=count.device) < count
             for k in range(size):
                 with poutine.mask(mask=there[..., k : k + 1]):
-                    where = pyro.sample(f"disc_where_{t}_{k + 1}", given.where(k, where))
+                    where = sites.sample(sites.NEW_WHERE, t, given.where(k, where), k + 1)
                 wheres.append(where)
             with plates.objects, poutine.mask(mask=there):
-                what = pyro.sample(f"disc_what_{t}", given.what)
+                what = sites.sample(sites.NEW_WHAT, t, given.what)
         presence = there.to(what.dtype)
         return Slots(what, joined(*wheres, dim=-2), presence, start.expand(*there.shape, -1), there.long())
 

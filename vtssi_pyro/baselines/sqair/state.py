@@ -7,7 +7,6 @@ import torch
 from pyro.distributions import Bernoulli, Categorical, Distribution
 from torch import Tensor
 
-PRESENCE, COUNT = "prop_pres", "disc_count"  # the discrete variables
 WHERE = 4  # logits of the width and the height, then of the centre's x and y
 
 
@@ -81,4 +80,6 @@ def merge(moved: Slots | None, found: Slots) -> Slots:
 
 def _taken(values: Tensor, slots: Tensor) -> Tensor:
     """The values (..., M, E) of some slots (..., N)."""
-    return values.gather(-2, slots.unsqueeze(-1).expand(*slots.shape, values.shape[-1]))
+    lead = torch.broadcast_shapes(values.shape[:-2], slots.shape[:-1])
+    index = slots.unsqueeze(-1).expand(*lead, -1, values.shape[-1])
+    return values.expand(*lead, *values.shape[-2:]).gather(-2, index)
