@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from vtssi_pyro.config.schedules import SCHEDULES, Constant, Cosine, Linear, Schedule, Staircase
+from vtssi_pyro.config.schedules import SCHEDULES, Constant, Cosine, Drops, Linear, Schedule, Staircase
 from vtssi_pyro.config.variants import Ablation
 from vtssi_pyro.train.presets import PRESETS
 from vtssi_pyro.train.recipe import Stage, TrainConfig
@@ -123,6 +123,7 @@ SHAPES: list[Schedule] = [
     Constant(0.3),
     Cosine(start=1e-3, end=1e-5, warmup=100, finish=10_000),
     Linear(start=0.0, end=1.0, begin=10, finish=20),
+    Drops(start=1.0, factor=0.5, at=(5, 420_000)),
 ]
 
 

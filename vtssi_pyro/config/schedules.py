@@ -54,6 +54,20 @@ class Staircase:
         return min(value, self.end) if self.rise > 0 else max(value, self.end)
 
 
+@SCHEDULES.register("Drops")
+@dataclass(frozen=True)
+class Drops:
+    """``start``, multiplied by ``factor`` at each of some steps."""
+
+    start: float
+    factor: float
+    at: tuple[float, ...]
+
+    def __call__(self, step: float) -> float:
+        """Value at a step."""
+        return self.start * self.factor ** sum(step >= drop for drop in self.at)
+
+
 @SCHEDULES.register("Decay")
 @dataclass(frozen=True)
 class Decay:

@@ -1,7 +1,8 @@
-"""SQAIR (Kosiorek et al. 2018) in Pyro: program, objective, tracker."""
+"""SQAIR (Kosiorek et al. 2018) in Pyro: program, objective, recipes, tracker."""
 
 from vtssi_pyro.baselines.sqair.program import SQAIR, SQAIRConfig
+from vtssi_pyro.baselines.sqair.recipe import FAST, PUBLISHED, Learner, SQAIRRecipe
 from vtssi_pyro.baselines.sqair.tracker import SQAIRTracker
 from vtssi_pyro.baselines.sqair.vimco import VIMCO
 
-__all__ = ["SQAIR", "VIMCO", "SQAIRConfig", "SQAIRTracker"]
+__all__ = ["FAST", "PUBLISHED", "SQAIR", "VIMCO", "Learner", "SQAIRConfig", "SQAIRRecipe", "SQAIRTracker"]
