@@ -11,6 +11,7 @@ from small_model import small
 
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.artifacts.shipped import Pretrained, card
+from vtssi_pyro.baselines.sqair import SQAIRConfig
 from vtssi_pyro.config import override
 from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.model.program import build
@@ -46,6 +47,26 @@ def test_air_learns(script: ModuleType) -> None:
     step = script.stepper(frames)
     losses = [step() for _ in range(12)]
     assert sum(losses[-3:]) < sum(losses[:3])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", ["sqair"], indirect=True)
+def test_the_floor_of_sqair_reaches_its_weights(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every matrix of weights has a gradient in the floor, so that no product is left out."""
+    sizes = SQAIRConfig(num_objects=2, frame_size=12, glimpse=5, what=3, units=8)
+    sqair, reached = sizes.build(), []
+    grad = torch.autograd.grad
+    monkeypatch.setattr(
+        torch.autograd, "grad", lambda *args, **options: reached.extend(grad(*args, **options))
+    )
+    script.floor(sqair, torch.rand(2, 3, 1, 12, 12), 2)()
+    own = zip(sqair.named_parameters(), reached, strict=False)  # before the leaves
+    small = {"prior.body.count_by_others", "prior.body.scene", "prior.body.place", "prior.body.readout"}
+    left_out = {name for (name, weight), found in own if weight.dim() > 1 and found is None}
+    left_out = {name for name in left_out if not any(name.startswith(part) for part in small)}
+    assert left_out == {"picture.body.background"}
+    monkeypatch.undo()
+    assert script.compare(2, 3, 2, 1, sizes)["over_package"] > 0
 
 
 @pytest.mark.parametrize("script", ["growth"], indirect=True)

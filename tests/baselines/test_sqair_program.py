@@ -28,8 +28,7 @@ Traces = tuple[poutine.Trace, poutine.Trace]
 def traces(sqair: SQAIR, x: Tensor, particles: int = 6, seed: int = 3) -> Traces:
     """Of model and guide, from particles that are drawn together."""
     torch.manual_seed(seed)
-    (found,) = VIMCO(particles)._get_traces(sqair.model, sqair.guide, (x,), {})
-    return found
+    return VIMCO(particles).traces(sqair.model, sqair.guide, x)
 
 
 def latent(trace: poutine.Trace) -> dict[str, dict]:

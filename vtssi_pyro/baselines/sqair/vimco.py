@@ -84,7 +84,17 @@ class VIMCO(ELBO):
 
     def weights(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> Weights:
         """Draw K particles; each field is (K, ...), with the plates that all sites share."""
-        ((modelled, guided),) = self._get_traces(model, guide, args, kwargs)
+        return self.weigh(*self.traces(model, guide, *args, **kwargs))
+
+    def traces(
+        self, model: Program, guide: Program, *args: Any, **kwargs: Any
+    ) -> tuple[poutine.Trace, poutine.Trace]:
+        """Draw K particles together: the traces of model and guide, with log densities."""
+        (traces,) = self._get_traces(model, guide, args, kwargs)
+        return traces
+
+    def weigh(self, modelled: poutine.Trace, guided: poutine.Trace) -> Weights:
+        """The weights of the particles of :meth:`traces`."""
         summed = get_dependent_plate_dims(modelled.nodes.values())
         log_p = [torch_sum(site["log_prob"], summed) for site in modelled.nodes.values() if _is_sample(site)]
         log_q, discrete = [], []
