@@ -17,8 +17,8 @@ from rounds import against
 from torch import Tensor, nn
 
 from vtssi_pyro.baselines.sqair import FAST, SQAIR, Learner, SQAIRConfig
-from vtssi_pyro.baselines.sqair.networks import window
-from vtssi_pyro.ops.spatial import extract_glimpses, paste
+from vtssi_pyro.baselines.sqair.networks import cut, window
+from vtssi_pyro.ops.spatial import paste
 from vtssi_pyro.system.machine import prepare
 
 
@@ -67,9 +67,7 @@ def floor(sqair: SQAIR, frames: Tensor, particles: int) -> Callable[[], None]:
     leaves += [shared, past, known, everywhere, whats, pairs]
 
     def glimpses(t: int, where: Tensor) -> Tensor:
-        place = window(where, config.frame_size, config.glimpse)
-        cut = extract_glimpses(frames[:, t : t + 1], place.position, place.size, config.glimpse)
-        return bare(encoder.layers, cut.flatten(-3))
+        return bare(encoder.layers, cut(frames[:, t : t + 1], where, config.glimpse).flatten(-3))
 
     def step() -> None:
         found = [bare(discovery.image, frames.flatten(0, 1).flatten(1)) @ discovery.cell.shared[0].weight.T]

@@ -17,10 +17,10 @@ from torch.nn.functional import affine_grid, elu, grid_sample, softplus
 
 from vtssi_pyro.baselines.sqair import SQAIR, VIMCO, SQAIRConfig
 from vtssi_pyro.baselines.sqair.dynamics import count_logits
-from vtssi_pyro.baselines.sqair.networks import window
+from vtssi_pyro.baselines.sqair.networks import cut, window
 from vtssi_pyro.baselines.sqair.state import Slots, merge
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.ops.spatial import covered, paste
+from vtssi_pyro.ops.spatial import covered, extract_glimpses, paste
 
 Traces = tuple[poutine.Trace, poutine.Trace]
 
@@ -154,6 +154,12 @@ def test_the_picture_is_the_official_spatial_transformer() -> None:
         p * pasted(torch.ones_like(g), w, side) for g, w, p in zip(pictures, where, presence, strict=True)
     )
     torch.testing.assert_close(covered(place.position, place.size, glimpse, (side, side), presence), ones[0])
+
+
+def test_glimpses_are_those_of_the_matrix_products() -> None:
+    x, where = frames(sequences=3, length=1), torch.randn(2, 3, 2, 4, dtype=torch.float64)
+    place = window(where, 12, 5)
+    torch.testing.assert_close(cut(x, where, 5), extract_glimpses(x, place.position, place.size, 5))
 
 
 def test_frames_of_other_sizes_are_refused() -> None:
