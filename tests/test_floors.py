@@ -21,8 +21,8 @@ FLOORS = (
     ("tracks",),
     ("movies",),
     ("inference",),
-    ("data",),  # above inference by custom alone: neither knows the other
     ("baselines",),
+    ("data",),  # above inference by custom alone: neither knows the other
     ("train",),
     ("evaluation",),
     ("plots",),  # draws what evaluation says

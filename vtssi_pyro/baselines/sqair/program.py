@@ -84,7 +84,13 @@ class SQAIRConfig(SQAIRSizes):
 
 
 class SQAIR(PyroModule):
-    """SQAIR as a Pyro program: the root module; the default sizes have 2,952,542 parameters."""
+    """SQAIR as a Pyro program: the root module; the default sizes have 2,952,542 parameters.
+
+    It differs from the official program as follows. A gated cell multiplies its old state by the reset gate after the
+    matrix, not before it, as torch's does. A window that is drawn is no smaller than a fiftieth of the frame. Absent
+    slots are set to 0, on which nothing depends. A guide's step of discovery takes the objects before it as present,
+    which is equal, since it counts only then.
+    """
 
     def __init__(self, config: SQAIRConfig) -> None:
         super().__init__()

@@ -52,7 +52,7 @@ def left_out(log_weight: Tensor) -> Tensor:
     others = (log_weight.sum(0) - log_weight) / (count - 1)
     own = torch.eye(count, dtype=torch.bool, device=log_weight.device)
     own = own.view(count, count, *[1] * (log_weight.dim() - 1))
-    replaced = torch.where(own, others.unsqueeze(1), log_weight.unsqueeze(0))  # (k, K, ...)
+    replaced = torch.where(own, others, log_weight)  # (k, K, ...)
     return torch.logsumexp(replaced, 1) - math.log(count)
 
 
