@@ -83,12 +83,17 @@ def test_objects_are_dropped_unless_they_are_kept(tracker: SQAIRTracker) -> None
 
 def test_predictions_are_the_priors_means(tracker: SQAIRTracker) -> None:
     x = frames(sequences=8)
+    with torch.no_grad():  # a prior that expects new objects all the time, and none to stay
+        tracker.sqair.prior.body.later.zero_()
+        tracker.sqair.prior.body.count[-1] = 30
+        tracker.sqair.prior.body.next.bias[0] = -30
     torch.manual_seed(0)
     forecast = tracker.forecast(x[:, :3], 2, 0)
     torch.manual_seed(1)
     same(forecast, tracker.forecast(x[:, :3], 2, 0))
     same(forecast.part(frames=slice(3)), tracker.track(x[:, :3]))
     assert torch.equal(forecast.present[:, 2:3].expand(-1, 3, -1), forecast.present[:, 2:])
+    assert not forecast.present[:, 2].all()
     sequence = int((forecast.present[:, 2].all(-1)).nonzero()[0])  # one with two objects
     expected = rolled(tracker, x[sequence, :3], forecast.part([sequence]))
     torch.testing.assert_close(forecast.position[sequence, 3:], expected)
