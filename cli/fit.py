@@ -64,7 +64,8 @@ def fit(
     """Train a tracker on DATA, and write metrics and pictures at the end.
 
     DATA is a flavour of moving digits (linear, linear-overlap, elliptic, elliptic-overlap, linear-wide, or mixed, which
-    is the first four in turns; default: linear), a file of sequences (.npz, .npy), of which the last tenth is held
+    is the first four in turns; ddpae, sqair, sqair-original or balls, the data of other models, see vtssi-pyro
+    generate; default: the preset's, mostly linear), a file of sequences (.npz, .npy), of which the last tenth is held
     out, or one movie: mp4, mov, avi, mkv, webm, GIF, WebP, TIFF stack, folder of pictures, or an array (T, H, W). A
     movie is inspected first. If the findings are wrong, correct them with options of vtssi-pyro inspect, and pass its
     folder as --prepared. The training uses clips of the movie in every symmetry of a square. Its last frames (a tenth,

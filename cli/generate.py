@@ -8,6 +8,7 @@ from .options import FLAVOURS, POSITIVE, command, digits_option, option
 @command(
     "vtssi-pyro generate linear --out test.npz",
     "vtssi-pyro generate elliptic --out long.npz --sequences 5000 --length 100",
+    "vtssi-pyro generate ddpae --out ddpae.npz --digits mnist",
 )
 @click.argument("flavour", type=click.Choice(FLAVOURS), metavar="FLAVOUR")
 @option(
@@ -17,10 +18,23 @@ from .options import FLAVOURS, POSITIVE, command, digits_option, option
 @option(
     "--sequences", type=POSITIVE, default=1000, show_default=True, section="Data", help="Number of sequences."
 )
-@option("--length", type=POSITIVE, section="Data", help="Frames of each.  [default: 20, of linear-wide 10]")
-@option("--frame-size", type=POSITIVE, default=50, show_default=True, section="Data", help="Side, pixels.")
 @option(
-    "--objects", type=POSITIVE, default=2, show_default=True, section="Data", help="Largest number of digits."
+    "--length",
+    type=POSITIVE,
+    section="Data",
+    help="Frames of each.  [default: 20; of linear-wide and sqair 10, of balls 60]",
+)
+@option(
+    "--frame-size",
+    type=POSITIVE,
+    section="Data",
+    help="Side, pixels.  [default: 50; of ddpae 64, of balls 128]",
+)
+@option(
+    "--objects",
+    type=POSITIVE,
+    section="Data",
+    help="Largest number of digits; of ddpae and balls their number.  [default: 2; of balls 4]",
 )
 @option(
     "--seed",
@@ -31,12 +45,15 @@ from .options import FLAVOURS, POSITIVE, command, digits_option, option
     help="The same seed gives the same file.",
 )
 def generate(
-    flavour: str, out: str, digits: str | None, sequences: int, length: int | None, frame_size: int,
-    objects: int, seed: int,
+    flavour: str, out: str, digits: str | None, sequences: int, length: int | None, frame_size: int | None,
+    objects: int | None, seed: int,
 ) -> None:  # fmt: skip
     """Write moving digits that no training shows, with their positions, to a new file.
 
-    FLAVOUR is linear, linear-overlap, elliptic, elliptic-overlap or linear-wide.
+    FLAVOUR is one of the paper's own: linear, linear-overlap, elliptic, elliptic-overlap, or linear-wide (walls outside
+    the frame); or of a model that the paper compares with: ddpae (two digits whose corners are whole pixels), sqair
+    (digits that leave the frame at its lower and right side), sqair-original (which also accelerate), or balls, white
+    discs that collide, for which --digits means nothing.
     """
     from vtssi_pyro import api
 

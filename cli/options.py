@@ -13,7 +13,10 @@ from .removed import instead
 
 # The library's names are repeated here, since their import would import torch; a test compares both.
 PRESETS = ("quick", "standard", "paper-fast", "paper", "paper-ddpae", "paper-sqair")
-FLAVOURS = ("linear", "linear-overlap", "elliptic", "elliptic-overlap", "linear-wide", "mixed")
+FLAVOURS = (
+    "linear", "linear-overlap", "elliptic", "elliptic-overlap", "linear-wide", "mixed", "ddpae", "sqair",
+    "sqair-original", "balls",
+)  # fmt: skip
 DIGITS = ("embedded", "mnist")
 BACKGROUNDS = ("static", "smooth", "rolling", "none")
 POLARITIES = ("bright", "dark", "both")

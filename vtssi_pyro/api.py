@@ -480,23 +480,24 @@ def generate(
     split: str = "test",
     sequences: int = 1000,
     length: int | None = None,
-    frame_size: int = 50,
-    objects: int = 2,
+    frame_size: int | None = None,
+    objects: int | None = None,
     seed: int = 0,
     report: Reporter | None = None,
 ) -> MovingDigits:
     """Write moving digits, with their positions, to a new file.
 
     Args:
-        flavour: the kind of motion, a key of :data:`vtssi_pyro.data.FLAVOURS`.
+        flavour: the kind of digits and motion, a key of :data:`vtssi_pyro.data.FLAVOURS`.
         out: the file, with a name that ends in .npz.
         digits: ``embedded``, or ``mnist``, whose files are in the folder that the environment variable VTSSI_MNIST
             names, or are downloaded once.
         split: the split of the digits, ``train``, ``validation`` or ``test``; no digit is in two of them.
         sequences: number of sequences.
         length: number of frames of each; None: the flavour's.
-        frame_size: side of the frames, px; the default is the paper's.
-        objects: largest number of digits in a sequence; the default is the paper's.
+        frame_size: side of the frames, px; None: the flavour's, of the paper's own 50.
+        objects: largest number of digits in a sequence, of ``ddpae`` and ``balls`` their number; None: the flavour's,
+            of the paper's own 2.
         seed: the same seed gives the same file.
         report: receives the progress, and the file.
     """
@@ -511,9 +512,9 @@ def generate(
     )  # fmt: skip
     with report.watched(data, "drawing") as drawn:
         write(path, drawn)
-    report.say(
-        f"{len(data)} sequences of {data.length} frames, {frame_size}x{frame_size} px, 0 to {objects} digits"
-    )
+    (height, width), fewest, most = data.frame_size, int(data.counts.min()), data.which.shape[1]
+    number = f"{most}" if fewest == most else f"0 to {most}"
+    report.say(f"{len(data)} sequences of {data.length} frames, {height}x{width} px, {number} objects")
     report.wrote(path)
     return data
 

@@ -28,4 +28,4 @@ def embedded() -> dict[str, Sprites]:
 def one_sprite() -> Sprites:
     images = torch.zeros(1, 28, 28, dtype=torch.uint8)
     images[0, :5, :4] = torch.arange(1, 21).view(5, 4) * 12
-    return Sprites(images, torch.tensor([[4, 5]]))
+    return Sprites(images, torch.tensor([[4, 5]]), torch.zeros(1, 2, dtype=torch.int64))

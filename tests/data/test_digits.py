@@ -39,7 +39,7 @@ def test_embedded_splits_are_disjoint_thirds(embedded: dict[str, Sprites]) -> No
 
 def test_embedded_digits_look_like_mnist(embedded: dict[str, Sprites]) -> None:
     """MNIST's digits are 19.7 px tall, 15.7 wide, have 102 px of ink and no grey background."""
-    images, sizes = embedded["train"]
+    images, sizes, _ = embedded["train"]
     assert images.dtype == torch.uint8
     assert_tight(embedded["train"])
     width, height = sizes.double().mean(0).tolist()

@@ -7,8 +7,9 @@ continuous image plane: the frame spans [0, W] x [0, H], the centre of its top-l
 from vtssi_pyro.data.array import ArrayDataset
 from vtssi_pyro.data.dataset import Dataset, Part, split_tail
 from vtssi_pyro.data.digits import SOURCES, SPLITS, Sprites, load_digits
+from vtssi_pyro.data.flavours import FLAVOURS, Flavour
 from vtssi_pyro.data.frames import open_frames
-from vtssi_pyro.data.moving_mnist import FLAVOURS, Flavour, MovingDigits, moving_digits
+from vtssi_pyro.data.moving_mnist import MovingDigits, moving_digits
 from vtssi_pyro.data.store import read, write
 
 __all__ = [

@@ -25,8 +25,9 @@ _DARK, _BRIGHT = 0.5, 0.85  # fractions of full ink that become 0 and 1
 class Sprites(NamedTuple):
     """Tight-cropped digits, each at the top left of its square."""
 
-    images: Tensor  # (num, 28, 28) uint8
+    images: Tensor  # (num, G, G) uint8, of digits G = 28
     sizes: Tensor  # (num, 2) int64, width and height of the tight box in pixels
+    offsets: Tensor  # (num, 2) int64, columns and rows that were cut off at its left and top
 
 
 def load_digits(source: str, split: str, folder: Path | None = None) -> Sprites:
@@ -67,12 +68,35 @@ def tight(images: np.ndarray) -> Sprites:
     pixels = pixels[(pixels > 0).flatten(1).any(1)]
     top, height = _extent((pixels > 0).any(2))
     left, width = _extent((pixels > 0).any(1))
-    # Only background rolls past an edge: no ink lies before the first or after the last inked pixel.
-    rows = (torch.arange(SIDE) + top[:, None]) % SIDE  # (num, 28)
-    columns = (torch.arange(SIDE) + left[:, None]) % SIDE
-    pixels = pixels.gather(1, rows[:, :, None].expand_as(pixels))
-    pixels = pixels.gather(2, columns[:, None, :].expand_as(pixels))
-    return Sprites(pixels, torch.stack([width, height], -1))
+    return Sprites(
+        _shifted(pixels, left, top), torch.stack([width, height], -1), torch.stack([left, top], -1)
+    )
+
+
+def stretched(sprites: Sprites) -> Sprites:
+    """Convert sprites to SQAIR's templates.
+
+    The brightest pixel of each is 255. A tight box is as large as its number of inked columns and rows, and ends at the
+    last of them: an image with an empty column or row in between loses as many at its beginning.
+    """
+    images, sizes, offsets = sprites
+    brightest = images.flatten(1).amax(1)[:, None, None]
+    inked = images > 0
+    number = torch.stack([inked.any(1).sum(1), inked.any(2).sum(1)], -1)  # (num, 2) columns and rows
+    lost = sizes - number
+    axis = torch.arange(images.shape[-1])
+    kept = (axis >= lost[:, :1])[:, None, :] & (axis >= lost[:, 1:])[:, :, None]
+    bright = (images.float() * 255 / brightest + 0.5).byte() * kept
+    return Sprites(_shifted(bright, *lost.unbind(-1)), number, offsets + lost)
+
+
+def _shifted(images: Tensor, left: Tensor, top: Tensor) -> Tensor:
+    """Roll images (num, G, G) to the left and upwards, each by numbers of its own, (num,)."""
+    side = images.shape[-1]
+    rows = (torch.arange(side) + top[:, None]) % side  # (num, G)
+    columns = (torch.arange(side) + left[:, None]) % side
+    images = images.gather(1, rows[:, :, None].expand_as(images))
+    return images.gather(2, columns[:, None, :].expand_as(images))
 
 
 def _extent(inked: Tensor) -> tuple[Tensor, Tensor]:

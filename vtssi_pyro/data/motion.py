@@ -15,6 +15,11 @@ Motion = Callable[[Tensor, tuple[int, int], int, torch.Generator], Tensor]
 SPEED = (1.0, 5.0)  # pixels per frame (reading D22)
 SEMI_AXIS = (0.25, 1.0)  # fractions of the largest that keeps the box in the frame (reading D22)
 ANGULAR_SPEED = (0.10, 0.35)  # radians per frame, of either sign (reading D22)
+STEP = 0.1  # of DDPAE's digits in a frame, of the range of their corners
+MAX_VELOCITY, MAX_ACCELERATION = (
+    10.0,
+    3.0,
+)  # of SQAIR's digits along each axis, pixels per frame, and per frame^2
 
 
 def linear(
@@ -72,6 +77,84 @@ def elliptic(boxes: Tensor, frame_size: tuple[int, int], length: int, generator:
     angle = phase.unsqueeze(1) + (sign * speed).unsqueeze(1) * time  # (S, T, N)
     path = middle.unsqueeze(1) + axes.unsqueeze(1) * torch.stack([angle.cos(), angle.sin()], -1)
     return _within(path, half, half + room)
+
+
+def clamped(boxes: Tensor, frame_size: tuple[int, int], length: int, generator: torch.Generator) -> Tensor:
+    """Draw DDPAE's paths: steps of one length; a box that reaches a wall stays at it, and its direction flips.
+
+    The first frame is one step after a uniform start. A step of a box of 28 pixels is 3.6 long in frames of 64.
+    Corners are then cut off to whole pixels.
+
+    Args:
+        boxes: (S, N, 2) width and height of the boxes, pixels.
+        frame_size: (H, W), pixels.
+        length: number of frames T.
+        generator: source of all randomness.
+
+    Returns:
+        centres (S, T, N, 2), pixels.
+
+    Reference: Hsieh et al. 2018, official program.
+    """
+    half, room = _room(boxes, frame_size)  # (S, N, 2) each
+    place = _uniform(room.shape, (0, 1), generator)
+    angle = _uniform(room.shape[:-1], (0, 2 * math.pi), generator)
+    velocity = torch.stack([angle.cos(), angle.sin()], -1)
+    path = []
+    for _ in range(length):
+        place = place + STEP * velocity
+        velocity = torch.where((place <= 0) | (place >= 1), -velocity, velocity)
+        place = place.clamp(0, 1)
+        path.append((room * place).trunc() + half)
+    return torch.stack(path, 1).float()
+
+
+def accelerated(
+    corner: Tensor,
+    frame_size: tuple[int, int],
+    length: int,
+    generator: torch.Generator,
+    acceleration: float = 0.0,
+    noise: float = 0.0,
+) -> Tensor:
+    """Draw SQAIR's paths: velocities that may change; a corner that leaves the frame is reflected.
+
+    It is the upper left corner of a box that stays in the frame: at the lower and right wall boxes leave it. As in the
+    official program the state makes one step from a place that is then replaced by the given corner; its velocity and
+    acceleration have flipped if that place was reflected.
+
+    Args:
+        corner: (S, N, 2) upper left corners in the first frame, pixels.
+        frame_size: (H, W), pixels.
+        length: number of frames T.
+        generator: source of all randomness.
+        acceleration: largest first acceleration along each axis, pixels per frame^2.
+        noise: standard deviation of its change in a frame.
+
+    Returns:
+        corners (S, T, N, 2), pixels.
+
+    Reference: Kosiorek et al. 2018, official program.
+    """
+    height, width = frame_size
+    wall = torch.tensor([width, height], dtype=torch.float64)
+    place = wall * _uniform(corner.shape, (0, 1), generator)
+    velocity = _uniform(corner.shape, (-MAX_VELOCITY, MAX_VELOCITY), generator)
+    change = _uniform(corner.shape, (-acceleration, acceleration), generator)
+    path: list[Tensor] = []
+    for _ in range(length):
+        place, velocity = place + velocity, velocity + change
+        change = change + noise * torch.randn(corner.shape, generator=generator, dtype=torch.float64)
+        out = (place < 0) | (place > wall)
+        place = torch.where(place < 0, -place, torch.where(place > wall, 2 * wall - place, place))
+        velocity, change = (torch.where(out, -x, x) for x in (velocity, change))
+        place = torch.minimum(place.clamp_min(0), wall)
+        velocity = velocity.clamp(-MAX_VELOCITY, MAX_VELOCITY)
+        change = change.clamp(-MAX_ACCELERATION, MAX_ACCELERATION)
+        if not path:
+            place = corner.double()
+        path.append(place)
+    return torch.stack(path, 1).float()
 
 
 def _room(boxes: Tensor, frame_size: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -1,44 +1,19 @@
-"""The paper's Moving MNIST: digits that move through a frame, kept as sprites and paths, drawn on demand."""
+"""Moving MNIST: objects that move through a frame, kept as sprites and paths, drawn on demand."""
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, Self
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from vtssi_pyro.data.dataset import Index, rows, span
 from vtssi_pyro.data.digits import Sprites
-from vtssi_pyro.data.motion import Motion, elliptic, linear
+from vtssi_pyro.data.flavours import Order, named
 from vtssi_pyro.data.render import draw
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.tracks.tracks import Tracks
-
-MAX_REDRAWS = 1000  # rounds of new paths for starts that share a pixel; two digits in 50x50 need a handful
-_CHUNK = 1024  # sequences drawn at a time in the search for shared pixels: two digits in 50x50 take 20 MB
-
-
-@dataclass(frozen=True)
-class Flavour:
-    """A kind of motion of the digits, and whether they may overlap in the first frame."""
-
-    motion: Literal["linear", "elliptic"]
-    overlap: bool = False
-    margin: float = 0.0  # distance of the walls outside the frame, pixels
-    length: int = 20  # frames of a sequence by default
-    parts: tuple[str, ...] = ()  # the flavours that take turns in a mixture
-
-
-FLAVOURS = {
-    "linear": Flavour("linear"),
-    "linear-overlap": Flavour("linear", overlap=True),
-    "elliptic": Flavour("elliptic"),
-    "elliptic-overlap": Flavour("elliptic", overlap=True),
-    "linear-wide": Flavour("linear", margin=3.0, length=10),
-}
-FLAVOURS["mixed"] = Flavour("linear", overlap=True, parts=tuple(FLAVOURS)[:4])
 
 
 @dataclass(frozen=True)
@@ -54,6 +29,9 @@ class MovingDigits:
     counts: Tensor  # (S,) int64
     frame_size: tuple[int, int]  # (H, W)
     blend: str = "sum"  # or "max": the intensity of a pixel of two digits (reading D23)
+    whole_pixels: bool = (
+        False  # whether the boxes' corners are drawn at the nearest whole pixel, half to even
+    )
 
     def __len__(self) -> int:
         """Number of sequences S."""
@@ -82,6 +60,9 @@ class MovingDigits:
         present = torch.arange(which.shape[1], device=counts.device) < counts[:, None]  # (b, N)
         images = self.sprites.images[which].float() / 255 * present[..., None, None]  # (b, N, G, G)
         boxes = self.sprites.sizes[which].float()
+        if self.whole_pixels:
+            half = boxes.unsqueeze(1) / 2
+            position = (position - half).round() + half
         if self.blend == "sum":
             return draw(images, boxes, position, self.frame_size).clamp_(0, 1).unsqueeze(2)
         singles = (images[:, [i]] for i in range(images.shape[1]))
@@ -101,51 +82,55 @@ def moving_digits(
     *,
     sequences: int,
     length: int | None = None,
-    frame_size: int | tuple[int, int] = 50,
-    objects: int = 2,
+    frame_size: int | tuple[int, int] | None = None,
+    objects: int | None = None,
     seed: int = 0,
-    blend: str = "sum",
+    blend: str | None = None,
 ) -> MovingDigits:
-    """Draw sequences of 0 to ``objects`` different digits; the same seed gives the same data.
+    """Draw sequences of moving objects; the same seed gives the same data.
 
     Args:
         flavour: a key of ``FLAVOURS``.
-        sprites: the digits to choose from.
+        sprites: the digits to choose from; ``balls`` are drawn without any.
         sequences: number of sequences S.
         length: frames of each sequence; None: the flavour's.
-        frame_size: side of square frames, or (H, W), pixels.
-        objects: largest number of objects N; the number is uniform on 0..N.
+        frame_size: side of square frames, or (H, W), pixels; None: the flavour's, of the paper's own 50.
+        objects: largest number of objects N; the number is uniform on 0..N, of ``ddpae`` and ``balls`` it is N; None:
+            the flavour's, of the paper's own 2.
         seed: seed of all draws.
-        blend: intensity of a pixel that two digits cover, ``sum`` (cut off at 1) or ``max``.
+        blend: intensity of a pixel that two objects cover, ``sum`` (cut off at 1) or ``max``; None: the flavour's.
 
     Returns:
         The sequences.
 
     Raises:
-        UsageError: an unknown flavour or blend, or digits that do not fit into the frame.
+        UsageError: an unknown flavour or blend, or objects that do not fit into the frame.
 
-    Reference: App. D.1.
+    Reference: App. D.1; for the baselines' data their official programs.
     """
-    kind = _flavour(flavour)
+    kind = named(flavour)
+    length, blend = kind.length if length is None else length, kind.blend if blend is None else blend
     if blend not in ("sum", "max"):
         raise UsageError(f"unknown blend {blend!r}: expected sum or max")
-    length = kind.length if length is None else length
+    objects = kind.objects or 2 if objects is None else objects
+    frame_size = kind.frame_size or 50 if frame_size is None else frame_size
     if kind.parts:
         return _in_turns(
             kind.parts, sequences, seed,
             partial(moving_digits, sprites=sprites, length=length, frame_size=frame_size, objects=objects, blend=blend),
         )  # fmt: skip
     size = (frame_size, frame_size) if isinstance(frame_size, int) else frame_size
+    sprites = kind.sprites(sprites, size)
     _check(sprites, sequences, length, size, objects)
     side = int(sprites.sizes.max())  # less empty border, less to draw
-    sprites = Sprites(sprites.images[:, :side, :side].contiguous(), sprites.sizes)
+    sprites = sprites._replace(images=sprites.images[:, :side, :side].contiguous())
     generator = torch.Generator().manual_seed(seed)
-    counts = torch.randint(objects + 1, (sequences,), generator=generator)
-    which = _different(len(sprites.sizes), (sequences, objects), generator)
-    motion: Motion = partial(linear, margin=kind.margin) if kind.motion == "linear" else elliptic
-    position = motion(sprites.sizes[which], size, length, generator)
-    data = MovingDigits(sprites, which, position, counts, size, blend)
-    return data if kind.overlap else _separate(data, motion, generator)
+    if kind.exact:
+        counts = torch.full((sequences,), objects)
+    else:
+        counts = torch.randint(objects + 1, (sequences,), generator=generator)
+    which, position = kind.scenes(Order(sprites, counts, objects, size, length, generator))
+    return MovingDigits(sprites, which, position, counts, size, blend, kind.whole_pixels)
 
 
 def _in_turns(
@@ -162,64 +147,10 @@ def _in_turns(
     return replace(parts[0], which=which, position=position, counts=counts)
 
 
-def _separate(data: MovingDigits, motion: Motion, generator: torch.Generator) -> MovingDigits:
-    """Draw anew the paths of sequences whose objects share a non-zero pixel in the first frame."""
-    position = data.position.clone()
-    suspects = torch.arange(len(data))
-    for _ in range(MAX_REDRAWS):
-        suspects = suspects[_sharing(replace(data, position=position), suspects)]
-        if not len(suspects):
-            return replace(data, position=position)
-        boxes = data.sprites.sizes[data.which[suspects]]
-        position[suspects] = motion(boxes, data.frame_size, data.length, generator)
-    raise UsageError(
-        f"{len(suspects)} of {len(data)} sequences still begin with overlap after {MAX_REDRAWS} draws: "
-        f"{data.which.shape[1]} objects hardly fit into {data.frame_size[0]}x{data.frame_size[1]} pixels. "
-        "Use a larger frame, fewer objects, or a flavour that allows overlap"
-    )
-
-
-def _sharing(data: MovingDigits, suspects: Tensor) -> Tensor:
-    """Tell which suspects have a pixel that two objects cover in the first frame: bool (len(suspects),)."""
-    height, width = data.frame_size
-    shared = []
-    for chosen in suspects.split(_CHUNK):
-        which = data.which[chosen].flatten()  # (b N,)
-        centres = data.position[chosen, 0].flatten(0, 1)[:, None, None]  # (b N, 1, 1, 2)
-        images = (data.sprites.images[which] > 0).float().unsqueeze(1)
-        drawn = draw(images, data.sprites.sizes[which].float().unsqueeze(1), centres, (height, width))
-        covered = (drawn > 0).view(len(chosen), -1, height, width)  # (b, N, H, W)
-        present = torch.arange(covered.shape[1]) < data.counts[chosen, None]
-        shared.append(((covered & present[..., None, None]).sum(1) > 1).flatten(1).any(1))
-    return torch.cat(shared)
-
-
-def _different(num: int, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Draw rows of different numbers below ``num``, (S, N), uniform over all such rows."""
-    sequences, objects = shape
-    chosen = torch.empty(sequences, 0, dtype=torch.int64)
-    for taken in range(objects):
-        pick = torch.randint(num - taken, (sequences,), generator=generator)
-        for earlier in chosen.sort(1).values.unbind(1):  # skip the numbers that are taken, smallest first
-            pick = pick + (pick >= earlier)
-        chosen = torch.cat([chosen, pick[:, None]], 1)
-    return chosen
-
-
-def _flavour(name: str) -> Flavour:
-    if name in FLAVOURS:
-        return FLAVOURS[name]
-    close = difflib.get_close_matches(name, FLAVOURS, 1)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    raise UsageError(f"unknown flavour {name!r}: expected one of {', '.join(FLAVOURS)}{hint}")
-
-
 def _check(sprites: Sprites, sequences: int, length: int, size: tuple[int, int], objects: int) -> None:
     for name, value in (("sequences", sequences), ("length", length), ("objects", objects)):
         if value < 1:
             raise UsageError(f"{name} must be at least 1, found {value}")
-    if len(sprites.sizes) < objects:
-        raise UsageError(f"{objects} different digits a sequence asked for, there are {len(sprites.sizes)}")
     width, height = (int(x) for x in sprites.sizes.amax(0))
     if size[1] < width or size[0] < height:
         raise UsageError(

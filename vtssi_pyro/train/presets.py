@@ -71,6 +71,7 @@ def paper_ddpae(variant: str) -> Config:
         config,
         preset="paper-ddpae",
         observe=10,
+        data=DataConfig("ddpae", blend="max"),
         model=VARIANTS[variant](model),
         train=replace(config.train, stages=(stage,)),
     )
@@ -90,7 +91,7 @@ def paper_sqair(variant: str) -> Config:
         fuse_low=Constant(0.1),
         fuse_high=Constant(0.9),
     )
-    data = DataConfig(source="linear-wide", length=10)
+    data = DataConfig("sqair", blend="max", sequences=60_000, length=10)
     train = replace(config.train, stages=(stage,))
     return replace(
         config, preset="paper-sqair", observe=3, model=VARIANTS[variant](model), data=data, train=train

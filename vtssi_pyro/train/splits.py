@@ -130,8 +130,16 @@ def of_movie(movie: PreparedMovie) -> dict[str, object]:
 
 
 def of_flavour(flavour: str) -> dict[str, object]:
-    """The configuration keys that follow from a flavour's name."""
-    return {"data.source": flavour, "data.length": FLAVOURS[flavour].length}
+    """The configuration keys that follow from a flavour's name; the paper's own leave sizes to the model."""
+    kind = FLAVOURS[flavour]
+    keys = {
+        "data.source": flavour,
+        "data.length": kind.length,
+        "data.blend": kind.blend,
+        "model.frame_size": kind.frame_size,
+        "model.num_objects": kind.objects,
+    }
+    return {key: value for key, value in keys.items() if value is not None}
 
 
 def of_sequences(given: Halves) -> dict[str, object]:
