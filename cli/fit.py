@@ -7,6 +7,7 @@ import click
 from vtssi_pyro.config.variants import NAMES, OURS, PAPER
 
 from .options import (
+    BASELINES,
     POSITIVE,
     PRESETS,
     command,
@@ -19,6 +20,8 @@ from .options import (
 if TYPE_CHECKING:
     from vtssi_pyro.artifacts.loading import Fitted
 
+OWN_PRESETS = tuple(dict.fromkeys(name for presets in BASELINES.values() for name in presets))
+
 
 @command(
     "vtssi-pyro fit",
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     "vtssi-pyro fit --set train.budget=0.1 --out runs/trial",
     "vtssi-pyro fit --out runs/trial --resume",
     "vtssi-pyro fit movies.npz --from runs/trial",
+    "vtssi-pyro fit ddpae --model ddpae --digits mnist",
 )
 @click.argument("data", required=False)
 @digits_option
@@ -38,18 +42,21 @@ if TYPE_CHECKING:
              "or DATA, accordingly.")  # fmt: skip
 @option(
     "--variant",
+    "--model",
     "tracker",
-    type=click.Choice(NAMES),
+    type=click.Choice((*NAMES, *BASELINES)),
     metavar="NAME",
     section="Model",
     help=f"The blocks of the model. Of the presets quick and standard: {', '.join(OURS.names)}; of the paper's: "
-    f"{', '.join(PAPER.names)}.  [default: the preset's whole system; find-mot for paper-sqair]",
+    f"{', '.join(PAPER.names)}. Or a model of other people: {', '.join(BASELINES)}.  [default: the preset's whole "
+    "system; find-mot for paper-sqair]",
 )
 @option("--from", "start", metavar="RUN", type=click.Path(), section="Model",
         help="Start from the weights, variant and sizes of a run's folder or of pretrained:NAME; with --variant, "
              "from the weights of the blocks that are alike.")  # fmt: skip
-@option("--preset", type=click.Choice(PRESETS), section="Training",
-        help="Sizes, recipe and budget.  [default: quick, about five minutes]")  # fmt: skip
+@option("--preset", type=click.Choice((*PRESETS, *OWN_PRESETS)), section="Training",
+        help=f"Sizes, recipe and budget; {', '.join(OWN_PRESETS)} are of models of other people.  [default: quick, "
+             "about five minutes; of models of other people fast, some hours]")  # fmt: skip
 @option("--set", "changes", multiple=True, metavar="KEY=VALUE", section="Training",
         help="Change any key of the configuration; repeatable.")  # fmt: skip
 @option("--out", "run", metavar="RUN", type=click.Path(), section="Output",
@@ -100,7 +107,7 @@ def fit(
         movie = PreparedMovie.load(prepared, data) if read else prepared
         fitted = api.fit(
             movie or data, source if whole else tracker, start=None if whole else source,
-            preset=preset or "quick", run=run, runs=RUNS, device=device, report=reporter(), objects=objects,
+            preset=preset, run=run, runs=RUNS, device=device, report=reporter(), objects=objects,
             digits=digits, changes=changes,
         )  # fmt: skip
     if speaks():

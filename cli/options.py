@@ -13,6 +13,7 @@ from .removed import instead
 
 # The library's names are repeated here, since their import would import torch; a test compares both.
 PRESETS = ("quick", "standard", "paper-fast", "paper", "paper-ddpae", "paper-sqair")
+BASELINES = {"ddpae": ("fast", "published")}  # other people's models, and their own presets
 FLAVOURS = (
     "linear", "linear-overlap", "elliptic", "elliptic-overlap", "linear-wide", "mixed", "ddpae", "sqair",
     "sqair-original", "balls",

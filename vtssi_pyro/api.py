@@ -51,6 +51,7 @@ from vtssi_pyro.evaluation.mot_metrics import library, mot_metrics
 from vtssi_pyro.inference import filter as inference
 from vtssi_pyro.inference.filter import Estimate, Stream
 from vtssi_pyro.inference.model_tracker import ModelTracker
+from vtssi_pyro.inference.standalone import StandaloneTracker
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.movies import Hints, Movie, Preparation
 from vtssi_pyro.movies.film import writer
@@ -107,7 +108,7 @@ def fit(
     tracker: AnyTracker | None = None,
     *,
     start: AnyTracker | None = None,
-    preset: str = "quick",
+    preset: str | None = None,
     run: File | None = None,
     runs: File | None = None,
     device: str = "auto",
@@ -123,11 +124,13 @@ def fit(
     Args:
         data: the training data: a flavour of moving digits, sequences, or one movie, which is inspected and prepared
             first; None: the preset's digits. The last tenth of sequences and movies is held out for evaluation.
-        tracker: the name of one of the preset's variants, a configuration, or a run or the name of weights to start
-            from; None: the preset's whole system, of ``paper-sqair`` the ``find-mot`` of the paper's comparison.
+        tracker: the name of one of the preset's variants, or of a baseline (``ddpae``), a configuration, or a run or
+            the name of weights to start from; None: the preset's whole system, of ``paper-sqair`` the ``find-mot`` of
+            the paper's comparison.
         start: a trained tracker, from which blocks that are alike in both take their weights: all variants may share
             one AIR. None: blocks start afresh, or as ``tracker`` has them.
-        preset: the recipe, the budget, and the sizes of a new model; a whole configuration has its own.
+        preset: the recipe, the budget, and the sizes of a new model; a whole configuration has its own. None:
+            ``quick``, of a baseline ``fast``.
         run: the run's folder; None: a temporary one, which is kept as long as the result's ``run``.
         runs: a folder in which a new, numbered folder is made for the run.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -671,6 +674,8 @@ def track_live(
     if loaded.channels != 1:
         raise UsageError(f"{loaded.name}: reads frames of {loaded.channels} channels; live frames are grey")
     preparation = loaded.preparation or Preparation((Luminance(),))
+    if isinstance(loaded.tracker, StandaloneTracker):
+        raise UsageError(f"{loaded.name}: reads sequences as a whole, not frame by frame as they come")
     path = writable_folder(out) / "tracks.csv"
     if isinstance(source, str | os.PathLike):
         if size is not None:

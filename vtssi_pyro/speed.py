@@ -17,7 +17,8 @@ from torch import Tensor
 from vtssi_pyro.config.schedules import Constant
 from vtssi_pyro.data import MovingDigits, load_digits, moving_digits
 from vtssi_pyro.inference import filter as predict
-from vtssi_pyro.model.program import Tracker, build
+from vtssi_pyro.inference.standalone import build
+from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.presets import PRESETS
 from vtssi_pyro.train.recipe import Stage

@@ -21,7 +21,7 @@ from vtssi_pyro.model.program import build
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.system.atomic import write_json
 from vtssi_pyro.system.checkpoint import digest
-from vtssi_pyro.train.config import Config
+from vtssi_pyro.train.config import Config, DataConfig
 from vtssi_pyro.train.presets import PRESETS
 
 # configurations, and names and shapes of weights, as the last version with format 1 wrote them; configurations alone
@@ -79,8 +79,15 @@ def holds(now: Any, old: Any) -> bool:
 
 def same(config: Config, now: Config, preset: str) -> bool:
     """Whether an old configuration is a preset's; the stages of our own recipes are those of their version."""
+    now = with_former_data(now)
     ours = not preset.startswith("paper") or preset == "paper-fast"
     return config == (replace(now, train=replace(now.train, stages=config.train.stages)) if ours else now)
+
+
+def with_former_data(config: Config) -> Config:
+    """A configuration with this project's data, as all presets had them before there were those of the baselines."""
+    former = {"paper-ddpae": DataConfig(), "paper-sqair": DataConfig("linear-wide", length=10)}
+    return replace(config, data=former.get(config.preset, config.data))
 
 
 def as_before(config: Config) -> Config:
@@ -88,6 +95,7 @@ def as_before(config: Config) -> Config:
 
     The template's side now follows from the frame's; trackers of the paper's presets had centres of tight boxes.
     """
+    config = with_former_data(config)
     model = config.model
     if config.preset.startswith("paper"):
         return replace(config, model=replace(model, test_time=TestTime(tight=True)))

@@ -175,7 +175,7 @@ def test_fit_offers_exactly_its_options() -> None:
     offered = {
         word.strip(",") for line in text.splitlines() for word in line.split()[:2] if word.startswith("--")
     }
-    wanted = "out variant from preset digits objects prepared device threads set resume".split()
+    wanted = "out variant model from preset digits objects prepared device threads set resume".split()
     assert offered == {f"--{name}" for name in wanted} | {"--help"}
 
 

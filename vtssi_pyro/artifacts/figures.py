@@ -9,7 +9,7 @@ from vtssi_pyro.artifacts.reading import Opened, worth_showing
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import Dataset
 from vtssi_pyro.inference.filter import Estimate, forecast, track
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.plots import (
     Panel,
     error_curves,
@@ -41,7 +41,7 @@ def curves(run: Run) -> list[Path]:
     return paths
 
 
-def pictures(run: Run, config: Config, tracker: Tracker, test: Dataset) -> list[Path]:
+def pictures(run: Run, config: Config, tracker: SomeTracker, test: Dataset) -> list[Path]:
     """Draw held-out sequences, their reconstructions, tracks and predictions; returns the files."""
     device = next(tracker.parameters()).device
     frames = test.frames(slice(0, LOOKED_AT)).to(device)
@@ -114,7 +114,7 @@ def _animation(folder: Path, panels: list[Panel], film: bool) -> list[Path]:
     return paths
 
 
-def panels_of(tracker: Tracker, frames: Tensor, observe: int, title: str = "truth") -> list[Panel]:
+def panels_of(tracker: SomeTracker, frames: Tensor, observe: int, title: str = "truth") -> list[Panel]:
     """Make panels of frames, reconstruction, tracks and, if the tracker predicts, the prediction."""
     seen = track(tracker, frames)
     panels = [
@@ -122,7 +122,7 @@ def panels_of(tracker: Tracker, frames: Tensor, observe: int, title: str = "trut
         Panel("reconstruction", seen.frames),
         Panel("tracked", frames, seen.tracks),
     ]
-    if tracker.motion.predicts and observe < frames.shape[1]:
+    if tracker.predicts and observe < frames.shape[1]:
         expected: Estimate = forecast(tracker, frames[:, :observe], frames.shape[1] - observe)
         film = torch.cat([frames[:, :observe], expected.frames[:, observe:]], 1)
         panels.append(Panel("predicted", film, in_order(expected.tracks, seen.tracks, observe), observe))

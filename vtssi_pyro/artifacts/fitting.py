@@ -21,7 +21,7 @@ from vtssi_pyro.evaluation.futures import calibrate_tracker
 from vtssi_pyro.evaluation.held_out import reconstruct
 from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.inference.model_tracker import ModelTracker
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.system.provenance import versions
 from vtssi_pyro.train import training
 from vtssi_pyro.train.config import Config
@@ -99,12 +99,12 @@ def conduct(
     return finished(run, tracker, group.once(finish))
 
 
-def finished(run: Run, tracker: Tracker, summary: Mapping[str, Any]) -> Fitted:
+def finished(run: Run, tracker: SomeTracker, summary: Mapping[str, Any]) -> Fitted:
     """The result of a finished run, with the content of its ``summary.json``."""
     return Fitted(tracker, summary["metrics"] or summary.get("held_out") or {}, run.calibration, run)
 
 
-def metrics_so_far(tracker: Tracker, validation: Dataset, observe: int) -> dict[str, float | None]:
+def metrics_so_far(tracker: SomeTracker, validation: Dataset, observe: int) -> dict[str, float | None]:
     """The metrics of a validation record, on some held-out sequences."""
     found = judge(ModelTracker(tracker), validation, observe, limit=JUDGED)
     return {
@@ -114,12 +114,12 @@ def metrics_so_far(tracker: Tracker, validation: Dataset, observe: int) -> dict[
     }
 
 
-def calibrate_run(config: Config, run: Run, tracker: Tracker, held_out: Dataset) -> str | None:
+def calibrate_run(config: Config, run: Run, tracker: SomeTracker, held_out: Dataset) -> str | None:
     """Calibrate a run's predictions and keep the calibration; returns the reason if too little is held out.
 
     The truth is the positions of the held-out sequences or, without positions, the tracker's own from all frames.
     """
-    if not (tracker.motion.predicts and config.calibration) or held_out.length <= config.observe:
+    if not (tracker.predicts and config.calibration) or held_out.length <= config.observe:
         return None
     some = Part(held_out, 0, min(len(held_out), CALIBRATED))
     try:
@@ -129,7 +129,7 @@ def calibrate_run(config: Config, run: Run, tracker: Tracker, held_out: Dataset)
     return None
 
 
-def summarise(config: Config, run: Run, tracker: Tracker, test: Any) -> dict[str, Any]:
+def summarise(config: Config, run: Run, tracker: SomeTracker, test: Any) -> dict[str, Any]:
     """Judge a trained tracker on held-out sequences; write, and return, the run's ``summary.json``."""
     judged = judge(ModelTracker(tracker), test, config.observe).as_dict() if test.truth is not None else None
     summary = {
@@ -139,7 +139,7 @@ def summarise(config: Config, run: Run, tracker: Tracker, test: Any) -> dict[str
         "steps": config.train.steps,
         "minutes": run.minutes,
         "observe": config.observe,
-        "predicts": tracker.motion.predicts,
+        "predicts": tracker.predicts,
         "metrics": judged,
         "held_out": reconstruct(tracker, test, config.observe) if config.data.movie else None,
         "machine": run.machine,

@@ -14,8 +14,7 @@ from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.config import to_dict
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
-from vtssi_pyro.model.config import ModelConfig
-from vtssi_pyro.model.program import Tracker, build
+from vtssi_pyro.inference.standalone import SomeTracker, WholeModel, build
 from vtssi_pyro.movies import Preparation
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.train.config import Config, renamed
@@ -26,7 +25,7 @@ from vtssi_pyro.train.reporting import Reporter
 class InMemory(Trained):
     """A tracker made in Python, from whose weights a training can start."""
 
-    own: Tracker
+    own: SomeTracker
     recipe: Config
 
     name = "a tracker in memory"
@@ -36,7 +35,7 @@ class InMemory(Trained):
         """Its recipe."""
         return self.recipe
 
-    def tracker(self, checkpoint_name: str = "last", device: str | torch.device = "cpu") -> Tracker:
+    def tracker(self, checkpoint_name: str = "last", device: str | torch.device = "cpu") -> SomeTracker:
         """The tracker itself, on its own device."""
         del checkpoint_name, device
         return self.own
@@ -46,7 +45,7 @@ class InMemory(Trained):
         return {"name": self.name, "recipe": to_dict(self.recipe)}
 
 
-def rebuildable(tracker: Tracker) -> ModelConfig:
+def rebuildable(tracker: SomeTracker) -> WholeModel:
     """The configuration from which a tracker can be built again.
 
     Raises:
@@ -104,7 +103,7 @@ def newest(parent: str | os.PathLike[str] = RUNS) -> Run:
 
 def load(
     source: str | os.PathLike[str], checkpoint_name: str = "last", device: str | torch.device = "cpu"
-) -> Tracker:
+) -> SomeTracker:
     """Load a trained tracker, in evaluation mode.
 
     Args:
@@ -129,7 +128,7 @@ class Fitted:
         run: the run's folder.
     """
 
-    tracker: Tracker
+    tracker: SomeTracker
     metrics: dict[str, Any]
     calibration: Calibration | None
     run: Run
@@ -139,7 +138,7 @@ class Fitted:
 class Loaded:
     """A loaded tracker, and the source that keeps its preparation and calibration."""
 
-    tracker: Tracker
+    tracker: SomeTracker
     name: str  # its name in error messages
     source: Trained | None = None  # the run or weights that it was loaded from
 
@@ -193,23 +192,23 @@ class Loaded:
     @property
     def side(self) -> int:
         """Side of the frames that it reads, pixels."""
-        return self.tracker.picture.frame_size
+        return self.tracker.frame_size
 
     @property
     def channels(self) -> int:
         """Number of channels of the frames that it reads."""
-        return self.tracker.picture.channels
+        return self.tracker.channels
 
     def needs_motion(self) -> None:
         """Refuse a tracker that cannot predict."""
-        if not self.tracker.motion.predicts:
+        if not self.tracker.predicts:
             raise UsageError(
                 f"{self.name}: has no model of motion, so it predicts nothing; a preset's whole system, which fit "
                 "trains by default, does"
             )
 
 
-AnyTracker = Tracker | Fitted | Trained | Config | ModelConfig | str | os.PathLike[str]
+AnyTracker = SomeTracker | Fitted | Trained | Config | WholeModel | str | os.PathLike[str]
 
 
 def at_hand(
@@ -228,14 +227,15 @@ def at_hand(
     """
     if source is None:
         source = newest()
-    if isinstance(source, Tracker):
+    if isinstance(source, WholeModel):
+        source = renamed(Config(model=source))
+    if isinstance(source, Config):
+        config: Config = source  # mypy takes it for a tracker, too
+        return Loaded(build(config.model).to(device).eval(), f"variant {config.variant}")
+    if isinstance(source, SomeTracker):
         return Loaded(source, "this tracker")
     if isinstance(source, Fitted):
         return Loaded(source.tracker, source.run.name, source.run)
-    if isinstance(source, ModelConfig):
-        source = renamed(Config(model=source))
-    if isinstance(source, Config):
-        return Loaded(build(source.model).to(device).eval(), f"variant {source.variant}")
     trained = kept_by(source)
     assert trained is not None
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else trained.name
@@ -248,7 +248,7 @@ def kept_by(tracker: AnyTracker) -> Trained | None:
     Raises:
         UsageError: this is no tracker.
     """
-    if isinstance(tracker, Tracker | Config | ModelConfig):
+    if isinstance(tracker, SomeTracker | Config | WholeModel):
         return None
     if isinstance(tracker, Fitted):
         return tracker.run

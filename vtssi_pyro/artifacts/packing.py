@@ -17,7 +17,7 @@ from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.inference.model_tracker import ModelTracker
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.system.atomic import atomic_write, write_json
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.train.config import Config
@@ -89,7 +89,7 @@ def pack(
     return card
 
 
-def _calibration(run: Run, tracker: Tracker, checkpoint_name: str) -> Calibration | None:
+def _calibration(run: Run, tracker: SomeTracker, checkpoint_name: str) -> Calibration | None:
     """The run's calibration, if it has one; it must be of these weights."""
     found = run.calibration
     if found and not found.is_of(digest(tracker.state_dict())):
@@ -100,7 +100,7 @@ def _calibration(run: Run, tracker: Tracker, checkpoint_name: str) -> Calibratio
     return found
 
 
-def _rounded(tracker: Tracker, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+def _rounded(tracker: SomeTracker, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     """The state of a tracker, its parameters in another precision."""
     parameters = {name for name, _ in tracker.named_parameters()}
     weights = {k: v.to(dtype) if k in parameters else v for k, v in tracker.state_dict().items()}

@@ -17,16 +17,16 @@ from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.config import override
 from vtssi_pyro.data import FLAVOURS, Dataset
 from vtssi_pyro.errors import Argument, UsageError, listed
-from vtssi_pyro.model.config import VARIANTS, ModelConfig
+from vtssi_pyro.inference.standalone import SomeTracker, WholeModel, build
+from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.model.kinds import SLOTS
-from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.movies import Hints, Preparation
 from vtssi_pyro.movies.prepared import PreparedMovie, look
 from vtssi_pyro.train import training
+from vtssi_pyro.train.baseline_presets import BASELINES, recipe, recipe_for
 from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.group import Group
 from vtssi_pyro.train.movies import suited
-from vtssi_pyro.train.presets import PRESETS
 from vtssi_pyro.train.reporting import Reporter
 from vtssi_pyro.train.splits import (
     Halves,
@@ -83,18 +83,18 @@ class Plan(NamedTuple):
 
 
 def planned(
-    data: Source | None, tracker: AnyTracker | None, preset: str, hints: Hints, objects: int | None,
+    data: Source | None, tracker: AnyTracker | None, preset: str | None, hints: Hints, objects: int | None,
     changes: Changes, held_out: Dataset | None, where: torch.device, group: Group, report: Reporter,
     start_from: AnyTracker | None = None,
 ) -> Plan:  # fmt: skip
     """Plan a training; see :func:`vtssi_pyro.fit` for the arguments."""
-    recipe, start = _recipe(tracker, preset)
-    fixed = start is not None or isinstance(tracker, Config | ModelConfig)
+    begun, start = _recipe(tracker, preset)
+    fixed = start is not None or isinstance(tracker, Config | WholeModel)
     refuse_misplaced(changes)
-    changed(recipe, changes)  # typos, before a movie is read
-    side = recipe.model.frame_size if fixed else None
-    source = _learned(recipe.data.source if data is None else data, hints, objects, held_out, side, report)
-    config = configured(recipe, source, changes, fixed)
+    changed(begun, changes)  # typos, before a movie is read
+    side = begun.model.frame_size if fixed else None
+    source = _learned(begun.data.source if data is None else data, hints, objects, held_out, side, report)
+    config = configured(begun, source, changes, fixed)
     splits = open_splits(config, where, None if isinstance(source, str) else source)
     if idle := training.idle_stages(config):
         report.say(f"left out, for there is nothing to learn in them: stages {', '.join(idle)}")
@@ -155,24 +155,21 @@ def replanned(
     return config, splits
 
 
-def _recipe(tracker: AnyTracker | None, preset: str) -> tuple[Config, Trained | None]:
+def _recipe(tracker: AnyTracker | None, preset: str | None) -> tuple[Config, Trained | None]:
     """The configuration before data and changes are applied, and the source of the initial weights."""
-    if preset not in PRESETS:
-        raise UsageError(f"unknown preset {preset!r}: expected one of {', '.join(PRESETS)}")
-    chosen = PRESETS[preset]
-    if tracker is None or (isinstance(tracker, str) and tracker in VARIANTS):
-        return chosen(tracker), None
-    if isinstance(tracker, Tracker):
-        start = InMemory(tracker, chosen.for_model(rebuildable(tracker)))
+    if tracker is None or (isinstance(tracker, str) and tracker in (*VARIANTS, *BASELINES)):
+        return recipe(tracker, preset), None
+    if isinstance(tracker, SomeTracker):
+        start = InMemory(tracker, recipe_for(rebuildable(tracker), preset))
         return replace(start.config, start=start.name), start
     if isinstance(tracker, Config):
         return tracker, None
-    if isinstance(tracker, ModelConfig):
-        return chosen.for_model(tracker), None
+    if isinstance(tracker, WholeModel):
+        return recipe_for(tracker, preset), None
     kept = kept_by(tracker)
     assert kept is not None
     before = kept.config
-    return replace(chosen.for_model(before.model), observe=before.observe, start=kept.name), kept
+    return replace(recipe_for(before.model, preset), observe=before.observe, start=kept.name), kept
 
 
 def _learned(
@@ -276,7 +273,7 @@ def check_start(start: Trained, config: Config, changes: Changes) -> None:
         )
 
 
-def blocks_alike(other: Tracker, model: ModelConfig) -> dict[str, Tensor]:
+def blocks_alike(other: SomeTracker, model: WholeModel) -> dict[str, Tensor]:
     """The weights of the blocks of a tracker that a fresh one has alike, by their names and shapes."""
     theirs, own = other.state_dict(), build(model).state_dict()
 

@@ -180,7 +180,7 @@ def _sequences_for_a_movie(source: Source, loaded: Loaded) -> DataError:
 
 def warn_if_short(loaded: Loaded, length: int, report: Reporter) -> None:
     """Warn of sequences with fewer frames than the consensus uses, which make counts less certain."""
-    wanted = loaded.tracker.consensus.K
+    wanted = loaded.tracker.K
     if length < wanted:
         report.warn(
             f"{length} frames a sequence, the model looks for objects in {wanted}: counts will be less sure"

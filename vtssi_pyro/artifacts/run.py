@@ -17,7 +17,7 @@ from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.config import from_dict, to_dict
 from vtssi_pyro.errors import Argument, CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
-from vtssi_pyro.model.program import Tracker, build
+from vtssi_pyro.inference.standalone import SomeTracker, build
 from vtssi_pyro.movies import Preparation
 from vtssi_pyro.movies.preparation import FILE as PREPARATION
 from vtssi_pyro.system import checkpoint
@@ -169,7 +169,7 @@ class Run(Trained):
         weights = {key: upgraded_weights(state[key]) for key in ("tracker", "trained") if key in state}
         return state | weights
 
-    def tracker(self, checkpoint_name: str = "last", device: str | torch.device = "cpu") -> Tracker:
+    def tracker(self, checkpoint_name: str = "last", device: str | torch.device = "cpu") -> SomeTracker:
         """The trained tracker, in evaluation mode."""
         config, path = self.config, self.checkpoint(checkpoint_name)
         state = self.load(checkpoint_name, device)

@@ -16,7 +16,7 @@ from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.config import from_dict, to_dict
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
-from vtssi_pyro.model.program import Tracker, build
+from vtssi_pyro.inference.standalone import SomeTracker, build
 from vtssi_pyro.train.config import Config
 
 FOLDER = Path(__file__).parent / "weights"
@@ -90,7 +90,7 @@ class Pretrained(Trained):
         """The configuration of the training."""
         return self._config(self.card)
 
-    def tracker(self, checkpoint_name: str = "last", device: str | torch.device = "cpu") -> Tracker:
+    def tracker(self, checkpoint_name: str = "last", device: str | torch.device = "cpu") -> SomeTracker:
         """The tracker in single precision, in evaluation mode.
 
         Args:

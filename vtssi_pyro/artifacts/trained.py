@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from vtssi_pyro.evaluation.calibration import Calibration
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.movies import Preparation
 from vtssi_pyro.train.config import Config
 
@@ -25,7 +25,7 @@ class Trained(ABC):
         """The resolved configuration it was trained with."""
 
     @abstractmethod
-    def tracker(self, checkpoint_name: str = "last", device: str | torch.device = "cpu") -> Tracker:
+    def tracker(self, checkpoint_name: str = "last", device: str | torch.device = "cpu") -> SomeTracker:
         """The tracker in evaluation mode; raises a :class:`CheckpointError` if it cannot be loaded."""
 
     @abstractmethod

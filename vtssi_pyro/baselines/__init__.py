@@ -1,1 +1,5 @@
 """Other people's models, as programs of their own: trained and judged by the same code as ours."""
+
+from vtssi_pyro.baselines.ddpae import DDPAE, DDPAEConfig
+
+__all__ = ["DDPAE", "DDPAEConfig"]

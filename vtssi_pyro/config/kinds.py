@@ -17,10 +17,13 @@ class Kinds:
     Args:
         what: the name of the choice, for messages.
         number: makes a configuration of a bare number; None: a number is refused.
+        default: the kind of a configuration that names none, which also is written without it; None: all name theirs.
     """
 
-    def __init__(self, what: str, number: Callable[[float], Any] | None = None) -> None:
-        self.what, self.number = what, number
+    def __init__(
+        self, what: str, number: Callable[[float], Any] | None = None, default: str | None = None
+    ) -> None:
+        self.what, self.number, self.default = what, number, default
         self._known: dict[str, type] = {}
 
     def register(self, kind: str) -> Callable[[C], C]:

@@ -13,14 +13,18 @@ C = TypeVar("C")
 
 
 def to_dict(value: Any) -> Any:
-    """Convert a configuration to nested dicts, lists and scalars for JSON; a choice among kinds holds its kind."""
+    """Convert a configuration to nested dicts, lists and scalars for JSON.
+
+    A choice among kinds holds its kind, unless that is the default.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         hints = _hints(type(value))
         plain = {}
         for field in dataclasses.fields(value):
             own, kinds = getattr(value, field.name), _kinds(hints[field.name])
             if kinds and own is not None:
-                plain[field.name] = {"kind": kinds.name(own)} | to_dict(own)
+                kind = kinds.name(own)
+                plain[field.name] = ({"kind": kind} if kind != kinds.default else {}) | to_dict(own)
             else:
                 plain[field.name] = to_dict(own)
         return plain
@@ -120,6 +124,8 @@ def _chosen(plain: Any, kinds: Kinds, where: str) -> Any:
         return kinds.number(float(plain))
     if isinstance(plain, str) and not kinds.number:
         return kinds.of(plain, where)()
+    if kinds.default and isinstance(plain, dict):
+        plain = {"kind": kinds.default} | plain
     if not isinstance(plain, dict) or not isinstance(plain.get("kind"), str):
         number = "a number or " if kinds.number else ""
         raise UsageError(

@@ -12,7 +12,7 @@ from vtssi_pyro.data import Dataset
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation.calibration import FEWEST, TOO_FEW, Calibration, assess, calibrate
 from vtssi_pyro.inference.filter import forecasts, track
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
 
@@ -22,7 +22,7 @@ PART = 64  # sequences at a time, whose frames and samples are held at once
 
 
 def calibrate_tracker(
-    tracker: Tracker,
+    tracker: SomeTracker,
     dataset: Dataset,
     observed: int,
     samples: int = 50,
@@ -55,7 +55,7 @@ def calibrate_tracker(
 
 
 def assess_tracker(
-    tracker: Tracker,
+    tracker: SomeTracker,
     dataset: Dataset,
     calibration: Calibration | None,
     observed: int,
@@ -85,7 +85,12 @@ def assess_tracker(
 
 
 def futures(
-    tracker: Tracker, dataset: Dataset, observed: int, samples: int, temperature: float = 1.0, seed: int = 0
+    tracker: SomeTracker,
+    dataset: Dataset,
+    observed: int,
+    samples: int,
+    temperature: float = 1.0,
+    seed: int = 0,
 ) -> Tracks:
     """Forecast all frames of a data set after the first ``observed`` ones.
 
@@ -106,7 +111,7 @@ def futures(
 
 def futures_at(
     temperatures: Sequence[float],
-    tracker: Tracker,
+    tracker: SomeTracker,
     dataset: Dataset,
     observed: int,
     samples: int,
@@ -122,7 +127,7 @@ def futures_at(
     return [concatenated(tracks) for tracks in zip(*parts, strict=True)]
 
 
-def tracked(tracker: Tracker, dataset: Dataset) -> Tracks:
+def tracked(tracker: SomeTracker, dataset: Dataset) -> Tracks:
     """Track all frames of a data set; the tracks (B, T, N, 2), px, are on the CPU."""
     device, parts = next(tracker.parameters()).device, []
     for index in torch.arange(len(dataset)).split(PART):

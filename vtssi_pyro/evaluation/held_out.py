@@ -8,7 +8,8 @@ from torch import Tensor
 from vtssi_pyro.data.clips import Clips
 from vtssi_pyro.data.dataset import spread
 from vtssi_pyro.inference.filter import forecast, track
-from vtssi_pyro.model.program import Tracker, at_once
+from vtssi_pyro.inference.standalone import SomeTracker
+from vtssi_pyro.model.program import at_once
 from vtssi_pyro.tracks.matching import in_order
 from vtssi_pyro.tracks.tracks import concatenated
 
@@ -18,7 +19,7 @@ VISIBLE = 0.5
 MOST = 64
 
 
-def reconstruct(tracker: Tracker, clips: Clips, observe: int = 5) -> dict[str, Any]:
+def reconstruct(tracker: SomeTracker, clips: Clips, observe: int = 5) -> dict[str, Any]:
     """Measure how well a movie's held-out frames are explained and predicted.
 
     The values by name: ``explained`` is the share of the frames' squared intensities that the objects account for; the
@@ -37,7 +38,7 @@ def reconstruct(tracker: Tracker, clips: Clips, observe: int = 5) -> dict[str, A
         The values by name, ready for JSON.
     """
     device, ahead = next(tracker.parameters()).device, clips.length - observe
-    predicts = tracker.motion.predicts and ahead > 0
+    predicts = tracker.predicts and ahead > 0
     disjoint = clips.disjoint[spread(len(clips.disjoint), MOST)]
     found, predicted, residual, residual_ahead = [], [], torch.zeros(2), torch.zeros(2)
     for index in disjoint.split(at_once(tracker, clips.length)):

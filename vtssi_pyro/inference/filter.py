@@ -1,7 +1,6 @@
 """Inference of tracks by one filter, for frames in memory, long movies and live frames."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -10,9 +9,11 @@ import torch
 from pyro.distributions import Normal
 from torch import Tensor
 
-from vtssi_pyro.errors import UsageError
+from vtssi_pyro.errors import Argument, UsageError
 from vtssi_pyro.inference.confidence import counted_pose, explained_share
+from vtssi_pyro.inference.estimate import Estimate, floats, joined, quiet, seeded
 from vtssi_pyro.inference.hypotheses import Settled, select_hypothesis
+from vtssi_pyro.inference.standalone import SomeTracker, StandaloneTracker
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.model.handlers import mode, record, temper
 from vtssi_pyro.model.interfaces import looks, predictive
@@ -20,7 +21,6 @@ from vtssi_pyro.model.program import (
     ONE_AT_A_TIME,
     Tracker,
     at_once,
-    evaluating,
     evolve,
     fold,
     stacked,
@@ -29,7 +29,7 @@ from vtssi_pyro.model.sites import POSITION
 from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.ops.spatial import size_to_pixels, to_pixels
 from vtssi_pyro.system.machine import tidy
-from vtssi_pyro.tracks.tracks import Tracks, concatenated
+from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.types import Appearance, Chain, Latents, Objects, Pose
 
 WINDOW = 64  # largest number of frames that the model sees at a time; more would only take more memory
@@ -42,14 +42,6 @@ class Belief(NamedTuple):
 
     consensus: Settled | None  # the consensus on the objects; None if each frame is a scene of its own
     chain: Chain | None = None  # None before the first frame
-
-
-class Estimate(NamedTuple):
-    """The estimate for some frames."""
-
-    tracks: Tracks
-    frames: Tensor  # (B, T, C, H, W) rendered means
-    appearance: Tensor  # (B, N, D) description of each object, d at its mode
 
 
 class Filter:
@@ -105,8 +97,8 @@ class Filter:
         some, run = (
             _spread(x, max(WINDOW, self.needed, settle or 0)) if number > 1 else (x[:, : self.needed], None)
         )
-        with _quiet(self.tracker):
-            return Belief(select_hypothesis(self.tracker, self.program, _floats(some), number, run))
+        with quiet(self.tracker):
+            return Belief(select_hypothesis(self.tracker, self.program, floats(some), number, run))
 
     def step(self, belief: Belief, frames: Tensor) -> tuple[Belief, Estimate]:
         """Read the next frames, in the first step at least ``needed``.
@@ -115,12 +107,12 @@ class Filter:
             belief: of the frames before.
             frames: (B, T, C, H, W) or, in grey, (B, T, H, W), in [0, 1] or uint8.
         """
-        x = _floats(channelled(frames))
+        x = floats(channelled(frames))
         program = self.program
         if belief.consensus is not None and belief.chain is None:
             program = replace(program, consensus=belief.consensus)
         chain = None if self.tracker.per_frame else belief.chain
-        with _quiet(self.tracker), mode():
+        with quiet(self.tracker), mode():
             latents = program.guide(x, chain=chain)
             estimate = self._estimate(x, latents)
         return belief._replace(chain=latents.chain), estimate
@@ -141,7 +133,7 @@ class Filter:
         chain = belief.chain
         assert chain is not None, "the first frames have not been read"
         size = (self.tracker.picture.frame_size,) * 2
-        with _quiet(self.tracker):
+        with quiet(self.tracker):
             picture, motion, objects = self.tracker.picture, self.tracker.motion, chain.objects
             times = range(1, horizon + 1)
             with mode(), record() as sampled:
@@ -216,7 +208,7 @@ class Filter:
 
 
 def track(
-    tracker: Tracker,
+    tracker: SomeTracker,
     frames: Tensor,
     batch: int | None = None,
     settle: int | None = None,
@@ -235,7 +227,7 @@ def track(
 
 
 def forecast(
-    tracker: Tracker,
+    tracker: SomeTracker,
     frames: Tensor,
     horizon: int,
     num_samples: int = 0,
@@ -270,7 +262,7 @@ def forecast(
 
 
 def forecasts(
-    tracker: Tracker,
+    tracker: SomeTracker,
     frames: Tensor,
     horizon: int,
     num_samples: int,
@@ -281,10 +273,13 @@ def forecasts(
     test_time: TestTime | None = None,
 ) -> list[Estimate]:
     """Forecasts at several temperatures, from one inference; each is that of :func:`forecast`."""
+    if isinstance(tracker, StandaloneTracker):
+        _refuse(tracker, settle, test_time)
+        return tracker.forecasts(frames, horizon, num_samples, temperatures, batch, seed)
     if horizon:
         predictive(tracker.motion)
     filter_, batches = Filter(tracker, test_time), list[list[Estimate]]()
-    with ONE_AT_A_TIME, _seeded(seed):
+    with ONE_AT_A_TIME, seeded(seed):
         for x in frames.split(batch or at_once(tracker, min(frames.shape[1], WINDOW))):
             if len(batches) % TIDIED == TIDIED - 1:
                 tidy()
@@ -294,7 +289,7 @@ def forecasts(
                 pieces.append(estimate)
             seen, noise, futures = joined(pieces, 1), int(torch.randint(2**62, ())), list[Estimate]()
             for temperature in temperatures:
-                with _seeded(noise):  # the same at every temperature
+                with seeded(noise):  # the same at every temperature
                     known = _with_samples(seen, num_samples, temperature) if num_samples else seen
                     ahead = [filter_.ahead(belief, horizon, num_samples, temperature)] if horizon else []
                 futures.append(joined([known, *ahead], 1))
@@ -303,7 +298,7 @@ def forecasts(
 
 
 def estimates(
-    tracker: Tracker, frames: Tensor, settle: int | None = None, test_time: TestTime | None = None
+    tracker: SomeTracker, frames: Tensor, settle: int | None = None, test_time: TestTime | None = None
 ) -> Iterator[Estimate]:
     """Yield the estimates of :func:`track` for a long movie part by part, in memory that does not grow with its length.
 
@@ -313,6 +308,9 @@ def estimates(
         settle: see :meth:`Filter.init`.
         test_time: the procedure at test time; None: the tracker's own.
     """
+    if isinstance(tracker, StandaloneTracker):  # it reads sequences as a whole
+        yield forecast(tracker, frames, 0, settle=settle, test_time=test_time)
+        return
     filter_ = Filter(tracker, test_time)
     belief = filter_.init(frames, settle)
     for window in windows(filter_, frames):
@@ -372,36 +370,25 @@ class Stream:
         return estimate
 
 
+def count_frames(
+    tracker: SomeTracker, length: int, settle: int | None = None, test_time: TestTime | None = None
+) -> int:
+    """Number of frames of a sequence of ``length`` frames that decide its count; see :meth:`Filter.count_frames`."""
+    if isinstance(tracker, StandaloneTracker):
+        return min(length, tracker.K)
+    return Filter(tracker, test_time).count_frames(length, settle)
+
+
 def windows(filter_: Filter, x: Tensor) -> Iterator[Tensor]:
     """Split frames into consecutive parts, as large as memory allows."""
     yield from x.split(max(min(WINDOW, at_once(filter_.tracker, 1)), filter_.needed), 1)
 
 
-def joined(parts: Sequence[Estimate], axis: int) -> Estimate:
-    """Join estimates one after another, along sequences (0) or frames (1)."""
-    tracks = concatenated([part.tracks for part in parts], axis)
-    descriptions = [part.appearance for part in parts]
-    return Estimate(
-        tracks,
-        torch.cat([part.frames for part in parts], axis),
-        descriptions[0] if axis else torch.cat(descriptions),
-    )
-
-
-@contextmanager
-def _quiet(tracker: Tracker) -> Iterator[None]:
-    """Turn off gradients, dropout, validation and other threads' programs, with a separate parameter store."""
-    with evaluating(tracker), pyro.get_param_store().scope(), pyro.validation_enabled(False):
-        yield
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Use a separate random state."""
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield
+def _refuse(tracker: StandaloneTracker, settle: int | None, test_time: TestTime | None) -> None:
+    """Refuse options of the filter to a tracker that has none."""
+    for name, value in (("settle", settle), ("test_time", test_time)):
+        if value is not None:
+            raise UsageError(Argument(name), f": a {type(tracker).__name__} decides by itself; leave it out")
 
 
 def _spread(x: Tensor, most: int) -> tuple[Tensor, int]:
@@ -413,10 +400,6 @@ def _spread(x: Tensor, most: int) -> tuple[Tensor, int]:
     run = most // runs
     starts = torch.linspace(0, total - run, runs).long()
     return x[:, (starts[:, None] + torch.arange(run)).flatten().to(x.device)], run
-
-
-def _floats(x: Tensor) -> Tensor:
-    return x if x.is_floating_point() else x.float() / 255
 
 
 def _with_samples(estimate: Estimate, number: int, temperature: float) -> Estimate:

@@ -1,12 +1,12 @@
-"""The model's tracker with the interface of any tracker: frames go in, tracks come out."""
+"""A trained tracker with the interface of any tracker: frames go in, tracks come out."""
 
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from vtssi_pyro.inference.filter import Filter, forecast, track
+from vtssi_pyro.inference.filter import count_frames, forecast, track
+from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.model.config import TestTime
-from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.tracks.tracks import Tracks
 
 
@@ -21,7 +21,7 @@ class ModelTracker:
             <vtssi_pyro.inference.filter.Filter.init>`), such as the paper's K = 5; None: all.
     """
 
-    tracker: Tracker
+    tracker: SomeTracker
     test_time: TestTime | None = None
     settle: int | None = None
 
@@ -32,7 +32,7 @@ class ModelTracker:
 
     def count_frames(self, length: int) -> int:
         """Number of frames of a sequence of ``length`` frames that decide its count; 1 if each frame has its own."""
-        return Filter(self.tracker, self.test_time).count_frames(length, self.settle)
+        return count_frames(self.tracker, length, self.settle, self.test_time)
 
     def track(self, frames: Tensor) -> Tracks:
         """Tracks (B, T, N, 2), px, of frames (B, T, C, H, W), every variable at its mode."""
@@ -41,7 +41,7 @@ class ModelTracker:
 
     def forecast(self, frames: Tensor, horizon: int, samples: int) -> Tracks | None:
         """Tracks (B, T + horizon, N, 2), px, at their modes, and samples; None without a model of motion."""
-        if not self.tracker.motion.predicts:
+        if not self.tracker.predicts:
             return None
         near = self._near(frames)
         found = forecast(self.tracker, near, horizon, samples, settle=self.settle, test_time=self.test_time)

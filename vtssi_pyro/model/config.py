@@ -21,6 +21,7 @@ from vtssi_pyro.model.kinds import (
     ATTENTIONS,
     CONSENSUSES,
     FINDERS,
+    MODELS,
     MOTIONS,
     PICTURES,
     SCENES,
@@ -52,6 +53,7 @@ class TestTime:
 PUBLISHED = TestTime(fusion="average")
 
 
+@MODELS.register("blocks")
 @dataclass(frozen=True)
 class ModelConfig(Sizes):
     """The whole model; the defaults are the paper's."""

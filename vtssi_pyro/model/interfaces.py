@@ -18,6 +18,22 @@ from vtssi_pyro.model.sites import Moment
 from vtssi_pyro.types import Anneal, Appearance, Detections, Objects, Paths, Plates, Pose, Scalar, Site, State
 
 
+class Sized(Protocol):
+    """The sizes of any tracker."""
+
+    @property
+    def num_objects(self) -> int:
+        """Number of object slots N."""
+
+    @property
+    def frame_size(self) -> int:
+        """Side of its frames, pixels."""
+
+    @property
+    def channels(self) -> int:
+        """Number of channels C of its frames."""
+
+
 class Scene(Protocol):
     """The prior of the objects: p(c), p(s) and p(d)."""
 

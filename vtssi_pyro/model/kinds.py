@@ -45,6 +45,7 @@ SLOTS = {
     "finder": FINDERS,
     "motion": MOTIONS,
 }
+MODELS = Kinds("a model", default="blocks")  # whole models: that of six slots, and others
 
 
 def register(slot: str, kind: str) -> Callable[[C], C]:
@@ -61,12 +62,14 @@ def register(slot: str, kind: str) -> Callable[[C], C]:
                 return Glide(self)
 
     Args:
-        slot: a key of :data:`SLOTS`.
+        slot: a key of :data:`SLOTS`, or ``model`` for a whole tracker's configuration, a
+            :class:`~vtssi_pyro.inference.standalone.StandaloneConfig`.
         kind: the name; a run that holds the block can be loaded where the registering module was imported first.
 
     Raises:
         UsageError: there is no such slot.
     """
-    if slot not in SLOTS:
-        raise UsageError(f"slot {slot!r}: expected one of {', '.join(SLOTS)}")
-    return SLOTS[slot].register(kind)
+    known = {**SLOTS, "model": MODELS}
+    if slot not in known:
+        raise UsageError(f"slot {slot!r}: expected one of {', '.join(known)}")
+    return known[slot].register(kind)

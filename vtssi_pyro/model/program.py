@@ -17,7 +17,7 @@ from vtssi_pyro.model.blocks.mot import RandomWalk
 from vtssi_pyro.model.blocks.registered import Registered
 from vtssi_pyro.model.config import PUBLISHED, SYSTEMS, VARIANTS, ModelConfig, TestTime
 from vtssi_pyro.model.handlers import Rule, fuse, mode, propose
-from vtssi_pyro.model.interfaces import Attention, Consensus, Finder, Motion, Picture, Predict, Scene
+from vtssi_pyro.model.interfaces import Attention, Consensus, Finder, Motion, Picture, Predict, Scene, Sized
 from vtssi_pyro.model.kinds import SLOTS
 from vtssi_pyro.model.nn import unregistered
 from vtssi_pyro.model.sites import POSITION, draw, is_intermediate, moment
@@ -271,6 +271,36 @@ class Tracker(PyroModule):
         return self._config.per_frame
 
     @property
+    def predicts(self) -> bool:
+        """Whether it predicts frames."""
+        return self.motion.predicts
+
+    @property
+    def K(self) -> int:
+        """Number of first frames that decide the objects; more with several hypotheses."""
+        return self.consensus.K
+
+    @property
+    def shortest(self) -> int:
+        """The least number of frames of a training sequence."""
+        return 2 if self.predicts else 1
+
+    @property
+    def frame_size(self) -> int:
+        """Side of its frames, pixels."""
+        return self.picture.frame_size
+
+    @property
+    def channels(self) -> int:
+        """Number of channels C of its frames."""
+        return self.picture.channels
+
+    @property
+    def num_objects(self) -> int:
+        """Number of object slots N."""
+        return self.scene.num_objects
+
+    @property
     def test_time(self) -> TestTime:
         """The tracker's own procedure at test time."""
         return self._config.test_time
@@ -396,10 +426,10 @@ def evaluating(tracker: nn.Module) -> Iterator[None]:
                 module.training = True
 
 
-def at_once(tracker: Tracker, length: int) -> int:
+def at_once(tracker: Sized, length: int) -> int:
     """Number of sequences of ``length`` frames to infer together; more would only take more memory."""
-    pixels = tracker.picture.channels * tracker.picture.frame_size**2
-    return max(1, PIXELS // (length * tracker.scene.num_objects * pixels))
+    pixels = tracker.channels * tracker.frame_size**2
+    return max(1, PIXELS // (length * tracker.num_objects * pixels))
 
 
 def fold(frames: Tensor) -> Tensor:

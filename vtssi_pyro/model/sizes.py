@@ -4,12 +4,18 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """The sizes with which every block is built."""
+class SceneSizes:
+    """The sizes that the model of any tracker has."""
 
     num_objects: int = 2  # N
     frame_size: int = 50  # H = W, pixels
     channels: int = 1  # C, of a frame: 1 for grey
+
+
+@dataclass(frozen=True)
+class Sizes(SceneSizes):
+    """The sizes with which every block is built."""
+
     glimpse: int = 25  # G, pixels
     description: int = 20  # D
     size_loc: tuple[float, float] = (

@@ -1,8 +1,11 @@
 """A run, resolved: model, recipe and data."""
 
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
-from vtssi_pyro.model.config import ModelConfig, variant_of
+from vtssi_pyro.inference.standalone import WholeModel, variant_of
+from vtssi_pyro.model.config import ModelConfig
+from vtssi_pyro.model.kinds import MODELS
 from vtssi_pyro.train.recipe import TrainConfig
 
 
@@ -25,17 +28,17 @@ class DataConfig:
 class Config:
     """A run, resolved: all conditions of its result except the data themselves."""
 
-    variant: str = "vtssi"  # the name of the model's blocks, see ``renamed``
+    variant: str = "vtssi"  # the name of the model's blocks, or of another model, see ``renamed``
     preset: str = "quick"
     seed: int = 0
     observe: int = 5  # frames seen before a prediction, at evaluation
     data: DataConfig = field(default_factory=DataConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
+    model: Annotated[WholeModel, MODELS] = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     start: str | None = None  # the initial weights: pretrained:NAME or a run's folder; None: fresh ones
     calibration: int = 40  # futures per held-out sequence for the calibration at the end; 0: none
 
 
 def renamed(config: Config) -> Config:
-    """A configuration with the variant's name that its model's blocks have, whatever changed them."""
+    """A configuration with the name that its model has, whatever changed it."""
     return replace(config, variant=variant_of(config.model))

@@ -9,7 +9,8 @@ import torch
 
 from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.errors import Diverged
-from vtssi_pyro.model.program import Tracker, at_once, evaluating
+from vtssi_pyro.inference.standalone import SomeTracker
+from vtssi_pyro.model.program import at_once, evaluating
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.train.elbo import Elbo
@@ -18,7 +19,7 @@ from vtssi_pyro.train.trainer import Trainer
 from vtssi_pyro.types import Anneal
 
 # Metrics of a tracker on held-out sequences, added to every validation record.
-Judge = Callable[[Tracker, Dataset], Mapping[str, float | None]]
+Judge = Callable[[SomeTracker, Dataset], Mapping[str, float | None]]
 
 
 class Logbook:
@@ -143,7 +144,7 @@ class Logbook:
         self.group.once(lambda: self.store.rewind(self.trainer.step))
 
 
-def validation_elbo(tracker: Tracker, data: Dataset, device: torch.device, limit: int = 128) -> float:
+def validation_elbo(tracker: SomeTracker, data: Dataset, device: torch.device, limit: int = 128) -> float:
     """ELBO in nats per sequence on held-out sequences, with a random state of its own.
 
     Args:

@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 from vtssi_pyro.config.schedules import Constant, Cosine, Linear
-from vtssi_pyro.errors import DataError
+from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.model import kinds
 from vtssi_pyro.model.blocks.air import SceneConfig
 from vtssi_pyro.model.blocks.clearest import ClearestFrameConfig
 from vtssi_pyro.model.blocks.following import FollowingConfig
 from vtssi_pyro.model.blocks.solid import SolidConfig
 from vtssi_pyro.model.blocks.spots import SpotsConfig
-from vtssi_pyro.model.config import ABLATIONS, ablated
+from vtssi_pyro.model.config import ABLATIONS, ModelConfig, ablated
 from vtssi_pyro.movies.prepared import PreparedMovie
 from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.recipe import Stage
@@ -51,6 +51,8 @@ def suited(config: Config, movie: PreparedMovie) -> Config:
     found = movie.inspected
     side, ratio = movie.frames.shape[-1], movie.ratio
     base = config.model
+    if not isinstance(base, ModelConfig):
+        raise UsageError(f"{movie.name}: {config.variant} learns from sequences, not from one movie")
     window, objects = WINDOW * found.object_size * ratio / side, max(found.objects, 1)
     speed = max(2 * found.speed * ratio / side, SLOWEST)  # 2: from pixels to frame coordinates
     # The numbers below are rules of thumb, of which no measurement is on record.

@@ -187,8 +187,9 @@ class Objective(NamedTuple):
     extras: Callable[..., Terms]  # called with the tracker, a batch, the stage and the scheduled numbers
 
 
+WHOLE = "full"  # the ELBO of a tracker's whole program, of any kind
 OBJECTIVES: dict[str, Objective] = {
-    "full": Objective(frame_batches, program_of, extras),
+    WHOLE: Objective(frame_batches, program_of, extras),
     "walk": Objective(frame_batches, without_motion, extras),
     "frames": Objective(frame_batches, air_alone, no_extras),
     "rollout": Objective(path_batches, None, rollout),

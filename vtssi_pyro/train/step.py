@@ -11,6 +11,7 @@ import pyro
 import torch
 from torch import Tensor, nn
 
+from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.model.interfaces import predictive
 from vtssi_pyro.model.nn import bfloat16_convolutions, unregistered
 from vtssi_pyro.model.program import ONE_AT_A_TIME, Tracker
@@ -35,7 +36,12 @@ class Step:
     """
 
     def __init__(
-        self, tracker: Tracker, averaged: Tracker, config: TrainConfig, stage: Stage, group: Group = ALONE
+        self,
+        tracker: SomeTracker,
+        averaged: SomeTracker,
+        config: TrainConfig,
+        stage: Stage,
+        group: Group = ALONE,
     ) -> None:
         self.tracker, self.averaged, self.config, self.stage = tracker, averaged, config, stage
         parameters = [p for name in stage.blocks or ("",) for p in parameters_of(tracker, name)]
@@ -82,7 +88,7 @@ class Step:
         torch._foreach_add_(averaged, change)
 
 
-def parameters_of(tracker: Tracker, name: str) -> list[nn.Parameter]:
+def parameters_of(tracker: SomeTracker, name: str) -> list[nn.Parameter]:
     """The parameters of a part of a tracker, by its name in a stage.
 
     Args:
@@ -93,7 +99,7 @@ def parameters_of(tracker: Tracker, name: str) -> list[nn.Parameter]:
     Raises:
         AttributeError: the tracker has no such part.
     """
-    if name == SCALES:
+    if name == SCALES and isinstance(tracker, Tracker):
         return list(predictive(tracker.motion).scales())
     return list(tracker.get_submodule(name).parameters())
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.data.dataset import Dataset
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.train.batches import Batches, mixed
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.elbo import ELBOS, Elbo
@@ -31,7 +31,7 @@ class Trainer:
 
     def __init__(
         self,
-        tracker: Tracker,
+        tracker: SomeTracker,
         config: Config,
         dataset: Dataset,
         device: torch.device,
@@ -45,7 +45,7 @@ class Trainer:
         self.capture = graphs and device.type == "cuda" and group.size == 1
         self.step = 0
         # the tracker to evaluate and keep: with averaged weights if the recipe averages
-        self.trained: Tracker = deepcopy(tracker) if config.train.average else tracker
+        self.trained: SomeTracker = deepcopy(tracker) if config.train.average else tracker
         self.stage: Stage | None = None
 
     def advance(self) -> dict[str, Tensor]:

@@ -13,16 +13,17 @@ import torch
 
 from vtssi_pyro.data.dataset import Dataset, channels_of
 from vtssi_pyro.errors import DataError, PeerLost, UsageError, VtssiError
+from vtssi_pyro.inference.standalone import SomeTracker, build, variant_of
 from vtssi_pyro.model.blocks import FirstFrame, NoFIND, RandomWalk
-from vtssi_pyro.model.config import variant_of
+from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.kinds import SLOTS
-from vtssi_pyro.model.program import Tracker, build
+from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.elbo import ELBOS
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.logbook import Judge, Logbook
-from vtssi_pyro.train.objective import OBJECTIVES
+from vtssi_pyro.train.objective import OBJECTIVES, WHOLE
 from vtssi_pyro.train.recipe import SCALES
 from vtssi_pyro.train.reporting import Reporter, Silent
 from vtssi_pyro.train.step import parameters_of
@@ -52,7 +53,7 @@ def train(
     resume: bool = False,
     group: Group = ALONE,
     judge: Judge | None = None,
-) -> Tracker:
+) -> SomeTracker:
     """Train a tracker and write records and checkpoints to a store.
 
     Args:
@@ -117,11 +118,12 @@ def check(config: Config, learned: Dataset, group: Group = ALONE) -> None:
         raise UsageError(f"train.elbo: expected one of {', '.join(ELBOS)}, found {config.train.elbo!r}")
     if config.train.particles is not None:
         _positive("train.particles", config.train.particles)
-    _positive("model.test_time.hypotheses", config.model.test_time.hypotheses)
-    _positive("model.test_time.settled", config.model.test_time.settled)
+    if isinstance(config.model, ModelConfig):
+        _positive("model.test_time.hypotheses", config.model.test_time.hypotheses)
+        _positive("model.test_time.settled", config.model.test_time.settled)
     if config.variant != (true := variant_of(config.model)):
         raise UsageError(
-            f"variant: {config.variant} names other blocks than this model has, which is of variant {true}"
+            f"variant: {config.variant} names another model than this one, which is of variant {true}"
         )
     tracker = _built(config)
     known = _known(tracker)
@@ -133,9 +135,11 @@ def check(config: Config, learned: Dataset, group: Group = ALONE) -> None:
             raise UsageError(
                 f"{where}.batch: expected a multiple of {group.size}, the number of processes, found {stage.batch}"
             )
-        if stage.objective not in OBJECTIVES:
+        # the other objectives are of programs without some of the slots
+        objectives = OBJECTIVES if isinstance(tracker, Tracker) else (WHOLE,)
+        if stage.objective not in objectives:
             raise UsageError(
-                f"{where}.objective: expected one of {', '.join(OBJECTIVES)}, found {stage.objective!r}"
+                f"{where}.objective: expected one of {', '.join(objectives)}, found {stage.objective!r}"
             )
         if unknown := [name for name in stage.blocks if name not in known]:
             raise UsageError(f"{where}.blocks: expected some of {', '.join(SLOTS)}, found {unknown[0]!r}")
@@ -153,9 +157,10 @@ def check(config: Config, learned: Dataset, group: Group = ALONE) -> None:
         raise DataError(
             f"frames have C = {channels} channels, the model's (model.channels) C = {config.model.channels}"
         )
-    if tracker.motion.predicts and learned.length < 2:
+    if learned.length < tracker.shortest:
+        frames = f"{learned.length} frame" + "s" * (learned.length > 1)
         raise DataError(
-            f"sequences have {learned.length} frame: variant {config.variant} needs 2 or more to learn motion;"
+            f"sequences have {frames}: variant {config.variant} needs {tracker.shortest} or more to learn motion;"
             " give longer sequences, or choose a variant without motion, such as air"
         )
 
@@ -175,12 +180,13 @@ def idle_stages(config: Config) -> list[str]:
     return idle
 
 
-def _known(tracker: Tracker) -> set[str]:
+def _known(tracker: SomeTracker) -> set[str]:
     """The names that the blocks of a stage may have."""
-    return {*dict(tracker.named_modules()), *([SCALES] if tracker.motion.predicts else [])}
+    scaled = isinstance(tracker, Tracker) and tracker.predicts
+    return {*dict(tracker.named_modules()), *([SCALES] if scaled else [])}
 
 
-def _built(config: Config) -> Tracker:
+def _built(config: Config) -> SomeTracker:
     try:
         return build(config.model)
     except (RuntimeError, ValueError, KeyError, IndexError, ZeroDivisionError) as error:
@@ -190,7 +196,7 @@ def _built(config: Config) -> Tracker:
         ) from error
 
 
-def _untrained(config: Config, store: Store, device: torch.device) -> Tracker:
+def _untrained(config: Config, store: Store, device: torch.device) -> SomeTracker:
     """The tracker before its first step, with the configuration's priors whatever the initial weights."""
     tracker = build(config.model).to(device)
     if config.start is None:
@@ -198,7 +204,8 @@ def _untrained(config: Config, store: Store, device: torch.device) -> Tracker:
     path = store.checkpoint("start")
     weights = store.load("start", device)
     with checkpoint.fitting(path):
-        buffers = {name for name, _ in tracker.named_buffers()}  # checkpoints do not hold all of them
+        # checkpoints do not hold all of them; those of other models are statistics that were learned
+        buffers = dict(tracker.named_buffers()) if isinstance(tracker, Tracker) else {}
         priors = {name: value for name, value in tracker.state_dict().items() if name in buffers}
         tracker.load_state_dict(tracker.state_dict() | weights["trained"] | priors)
     return tracker

@@ -1,0 +1,52 @@
+"""The estimate that a tracker makes of some frames, and the conditions under which it is made."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import pyro
+import torch
+from torch import Tensor, nn
+
+from vtssi_pyro.model.program import evaluating
+from vtssi_pyro.tracks.tracks import Tracks, concatenated
+
+
+class Estimate(NamedTuple):
+    """The estimate for some frames."""
+
+    tracks: Tracks
+    frames: Tensor  # (B, T, C, H, W) rendered means
+    appearance: Tensor  # (B, N, D) description of each object, d at its mode
+
+
+def joined(parts: Sequence[Estimate], axis: int) -> Estimate:
+    """Join estimates one after another, along sequences (0) or frames (1)."""
+    tracks = concatenated([part.tracks for part in parts], axis)
+    descriptions = [part.appearance for part in parts]
+    return Estimate(
+        tracks,
+        torch.cat([part.frames for part in parts], axis),
+        descriptions[0] if axis else torch.cat(descriptions),
+    )
+
+
+def floats(x: Tensor) -> Tensor:
+    """Frames in [0, 1], of such or of uint8."""
+    return x if x.is_floating_point() else x.float() / 255
+
+
+@contextmanager
+def quiet(tracker: nn.Module) -> Iterator[None]:
+    """Turn off gradients, dropout, validation and other threads' programs, with a separate parameter store."""
+    with evaluating(tracker), pyro.get_param_store().scope(), pyro.validation_enabled(False):
+        yield
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Use a separate random state."""
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
