@@ -71,7 +71,7 @@ def _air(tracker: Tracker, frames: Tensor, drawn: dict[str, Tensor]) -> list[Ten
 
 def _consensus(tracker: Tracker, batch: int) -> list[Tensor]:
     lstm = tracker.consensus.lstm.body
-    h = _recurrent(lstm, torch.rand(batch, tracker.consensus.K, lstm.input_size), reverse=True)
+    h = recurrent(lstm, torch.rand(batch, tracker.consensus.K, lstm.input_size), reverse=True)
     return [_bare(tracker.consensus.logits.body, h)]
 
 
@@ -104,7 +104,7 @@ def _motion(tracker: Tracker, drawn: dict[str, Tensor], paths: Tensor) -> list[T
     lstm = motion.lstm.body
     x = paths.transpose(1, 2).flatten(0, 1)  # (B N, T, 2)
     x = nn.functional.pad(x, (0, lstm.input_size - 2))
-    h = _recurrent(lstm, x)
+    h = recurrent(lstm, x)
     outputs = list(_bare(motion.readout.body, h))
     state = nn.functional.pad(paths, (0, motion.config.motion))
     for t in range(motion.M, length):
@@ -139,7 +139,7 @@ def _thinned(x: Tensor) -> Tensor:
     return x[..., :height:2, :width:2]
 
 
-def _recurrent(lstm: nn.LSTM, x: Tensor, reverse: bool = False) -> Tensor:
+def recurrent(lstm: nn.LSTM, x: Tensor, reverse: bool = False) -> Tensor:
     """Compute the matrix products of an LSTM over (R, L, features), in one direction or both: (R, L, units)."""
     directions = []
     for suffix in ("", "_reverse")[: 1 + reverse]:

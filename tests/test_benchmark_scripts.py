@@ -1,5 +1,6 @@
 """The comparisons of benchmarks/ compare what they say."""
 
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -8,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 from small_model import small
+from torch.utils.flop_counter import FlopCounterMode
 
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.artifacts.shipped import Pretrained, card
+from vtssi_pyro.baselines import DDPAEConfig
 from vtssi_pyro.baselines.sqair import SQAIRConfig
 from vtssi_pyro.config import override
 from vtssi_pyro.model.config import VARIANTS
@@ -67,6 +70,23 @@ def test_the_floor_of_sqair_reaches_its_weights(script: ModuleType, monkeypatch:
     assert left_out == {"picture.body.background"}
     monkeypatch.undo()
     assert script.compare(2, 3, 2, 1, sizes)["over_package"] > 0
+
+
+@pytest.mark.parametrize("script", ["ddpae"], indirect=True)
+def test_ddpaes_floor_has_the_operations_of_its_step(script: ModuleType) -> None:
+    """Every convolution, transposed or not, and every product of matrices of the step is in its floor, as large."""
+    config = DDPAEConfig(frame_size=32, inputs=3, features=8, content=6, hidden=8, filters=2)
+    tracker, frames = config.build(), torch.rand(2, 5, 1, 32, 32)
+
+    def operations(run: Callable[[], object]) -> dict[str, int]:
+        with FlopCounterMode(display=False) as counter:
+            run()
+        return {str(op): flops for op, flops in counter.get_flop_counts()["Global"].items()}
+
+    found, least = operations(script.package(tracker, frames)), operations(script.floor(tracker, frames))
+    for name in ("aten.convolution", "aten.convolution_backward", "aten.bmm"):
+        assert least[name] == found[name] > 0
+    assert script.compare(config, batch=2, length=5, repeats=1)["over_package"] > 0
 
 
 @pytest.mark.parametrize("script", ["growth"], indirect=True)

@@ -8,6 +8,7 @@ from pyro.distributions import Normal
 from torch import Tensor, nn
 
 from vtssi_pyro.model.nn import Network
+from vtssi_pyro.ops.correlate import channels_last
 
 SLOPE = 0.2  # of the leaky rectifiers
 INITIAL_SCALE = 0.02  # of the initial weights of convolutions, dense layers and batch norms
@@ -36,7 +37,7 @@ class Encoder(Network):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Encode pictures."""
-        return self.layers(pictures)
+        return self.layers(channels_last(pictures))
 
 
 class Decoder(Network):

@@ -141,12 +141,16 @@ class DDPAE(StandaloneTracker):
 
     def render(self, content: Tensor, pose: Tensor) -> Tensor:
         """Mean frames (B, T, C, H, W) of contents (B, N, D) at poses (B, T, N, 3); a content is decoded once."""
-        pictures = self.decoder(content.flatten(0, 1)).unflatten(0, content.shape[:2])  # (B, N, C, G, G)
+        pictures = self.decoder(content.flatten(0, 1)).unflatten(0, content.shape[:2])
+        return self.paste(pictures, pose).clamp(max=1)
+
+    def paste(self, pictures: Tensor, pose: Tensor) -> Tensor:
+        """Sums (B, T, C, H, W) of pictures (B, N, C, G, G) at poses (B, T, N, 3)."""
         columns, rows = (
             weights(pose[..., 0], pose[..., axis], self.config.frame_size, self.config.picture_size)
             for axis in (1, 2)
         )
-        return paste(pictures, rows, columns).clamp(max=1)
+        return paste(pictures, rows, columns)
 
     def crops(self, frames: Tensor, pose: Tensor) -> Tensor:
         """Pictures (B, T, N, C, G, G) of frames (B, T, C, H, W) in the windows of poses (B, T, N, 3)."""
