@@ -16,6 +16,8 @@ from vtssi_pyro.artifacts.shipped import Pretrained, card
 from vtssi_pyro.baselines import DDPAEConfig
 from vtssi_pyro.baselines.sqair import SQAIRConfig
 from vtssi_pyro.config import override
+from vtssi_pyro.data import load_digits, moving_digits
+from vtssi_pyro.inference.estimate import Estimate
 from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.model.program import build
 from vtssi_pyro.system import checkpoint
@@ -87,6 +89,29 @@ def test_ddpaes_floor_has_the_operations_of_its_step(script: ModuleType) -> None
     for name in ("aten.convolution", "aten.convolution_backward", "aten.bmm"):
         assert least[name] == found[name] > 0
     assert script.compare(config, batch=2, length=5, repeats=1)["over_package"] > 0
+
+
+@pytest.mark.parametrize("script", ["ddpae_marks"], indirect=True)
+def test_marks_are_by_definition(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forecast that is right but for a brightness and a shift, with the objects in another order."""
+    data = moving_digits("ddpae", load_digits("embedded", "test"), sequences=3, seed=1)
+    truth, frames = data.truth, data.frames(slice(None))
+
+    def near(tracker: object, seen: torch.Tensor, horizon: int) -> Estimate:
+        assert (seen.shape[1], horizon) == (10, 10)
+        shift = torch.tensor([[3.0, 4.0], [3.0, 4.0], [30.0, 40.0]])[:, None, None]
+        tracks = truth._replace(position=truth.position.flip(2) + shift)
+        return Estimate(tracks, (frames + 0.1).clamp(max=1), torch.zeros(3, 2, 1))
+
+    monkeypatch.setattr(script, "forecast", near)
+    found = script.marks(None, data)
+    later = frames[:, 10:]
+    off = (later + 0.1).clamp(max=1)
+    assert found["mse"] == pytest.approx(float((off - later).square().sum((2, 3, 4)).mean()), rel=1e-4)
+    bce = torch.nn.functional.binary_cross_entropy(off.clamp(1e-4, 1 - 1e-4), later)
+    assert found["bce"] == pytest.approx(4096 * float(bce), rel=1e-4)
+    assert found["two_digits_in_two_components"] == pytest.approx(2 / 3)
+    assert len(found["distance_by_frame"]) == 20
 
 
 @pytest.mark.parametrize("script", ["growth"], indirect=True)

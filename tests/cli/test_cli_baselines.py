@@ -1,6 +1,8 @@
 """Other people's models from the command line: the same doors, and what is told when they are not meant."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +51,17 @@ def test_every_recipe_can_be_trained(model: str, preset: str) -> None:
             return torch.zeros(1, 1, 1, *self.frame_size)
 
     check(config, Frames())  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_files_may_name_them_wherever_they_are_read() -> None:
+    """In a process that has imported nothing but configurations."""
+    code = (
+        "from vtssi_pyro.config import from_dict\n"
+        "from vtssi_pyro.train.config import Config\n"
+        f"for name in {tuple(BASELINES)}: from_dict({{'model': name}}, Config)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_ddpaes_published_training() -> None:

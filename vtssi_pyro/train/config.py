@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 
+import vtssi_pyro.baselines  # noqa: F401  (it registers its models, so that files can name them)
 from vtssi_pyro.inference.standalone import WholeModel, variant_of
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.kinds import MODELS
