@@ -121,8 +121,8 @@ def test_each_object_is_described_without_the_others(tiny, config: ModelConfig, 
 def test_an_object_that_was_not_counted_is_found_by_its_evidence(tiny) -> None:
     """The consensus counts one of two objects: both explain the frames, if they are there."""
     config = small("template")
+    config = replace(config, picture=replace(config.picture, noise=0.05))
     tracker = tiny(config=config)
-    tracker.picture.noise = 0.05
     with evaluating(tracker), mode():
         two, _, layers, _ = together(tracker, config)
         one = replace(two, count=supposing([1.0]).count)
