@@ -199,6 +199,7 @@ def _moving(motion: int, futures: int, cache: int) -> tuple[Stage, ...]:
             blocks=(SCALES,),
             batch=64,
             learning_rate=Cosine(3e-3, 1e-4, 20, futures),
+            cache=cache // 5,  # scales need few paths
             overshooting=0.0,
         ),
     )
