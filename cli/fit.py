@@ -56,7 +56,7 @@ OWN_PRESETS = tuple(dict.fromkeys(name for presets in BASELINES.values() for nam
              "from the weights of the blocks that are alike.")  # fmt: skip
 @option("--preset", type=click.Choice((*PRESETS, *OWN_PRESETS)), section="Training",
         help=f"Sizes, recipe and budget; {', '.join(OWN_PRESETS)} are of models of other people.  [default: quick, "
-             "about five minutes; of models of other people fast, some hours]")  # fmt: skip
+             "five to ten minutes; of models of other people fast, some hours]")  # fmt: skip
 @option("--set", "changes", multiple=True, metavar="KEY=VALUE", section="Training",
         help="Change any key of the configuration; repeatable.")  # fmt: skip
 @option("--out", "run", metavar="RUN", type=click.Path(), section="Output",

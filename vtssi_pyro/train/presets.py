@@ -206,7 +206,7 @@ def _moving(motion: int, futures: int, cache: int) -> tuple[Stage, ...]:
 
 
 def quick(variant: str) -> Config:
-    """About five minutes of one core."""
+    """Five to ten minutes of one core, by its speed."""
     steps = {"objects": 1500, "search": 400, "places": 0, "motion": 1200, "futures": 150}
     return _staged("quick", variant, steps, cache=2500)
 
