@@ -111,7 +111,8 @@ def test_futures_start_from_the_belief_of_test_time(blobs) -> None:
     with torch.no_grad():
         with mode():
             batch = PathBatch(*paths(tracker, program_of(tracker, stage), x), tracker.motion.M)
-        found = belief(tracker, batch, 5, Scheduled())
+        inferred, _ = tracker.motion.infer(batch.static, batch.position[..., :5, :, :])
+        found = belief(tracker, batch, inferred, 5, Scheduled())
     assert set(found) == set(expected.q) == {"position", "motion"}
     for name, q in found.items():
         torch.testing.assert_close(q.mean, expected.q[name].mean)

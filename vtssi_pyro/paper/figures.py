@@ -128,9 +128,8 @@ def _figure1c(studio: Studio) -> Film:
     order = studio.order._replace(bell=False)
     plain = trained(order, Key(name, run.config.data.source, studio.seed))
     data = studio.sequences(SINGLE, ablation=Ablation.FRAMES)
-    x = studio.frames(data, _chosen(COLUMNS, data.counts > 0))[:, :1].transpose(
-        0, 1
-    )  # one sequence of all frames
+    first = studio.frames(data, _chosen(COLUMNS, data.counts > 0))[:, :1]
+    x = first.transpose(0, 1)  # one sequence of all frames
     rows: list[Row] = []
     for label, made in (("without bell", plain), ("with bell", run)):
         tracker = tracker_of(made, name, order.device)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 from pyro import poutine
-from pyro.distributions import Distribution, Normal
+from pyro.distributions import Distribution, Independent, Normal
 from torch import Tensor
 
 from vtssi_pyro.model.blocks.find import NoFIND
@@ -81,15 +81,17 @@ def rollout(tracker: Tracker, batch: PathBatch, stage: Stage, now: Scheduled) ->
         return {"rollout": position.new_zeros(())}
     counts = _counts(batch, start)
     place, moves = (site.name for site in motion.sites[:2])
-    known = {name: q.mean for name, q in belief(tracker, batch, start, now).items()}
+    # overshooting compares with motions of all frames, of which the observed ones are the first
+    seen = position if stage.overshooting else position[..., :start, :, :]
+    inferred = motion.infer(batch.static, seen)[0]
+    known = {name: q.mean for name, q in belief(tracker, batch, inferred, start, now).items()}
     with mode():
         later = stacked(evolve(motion, range(1, last - start + 1), known, known[place]))
     error = later[place] - position[..., start:, :, :]
     distance = (error.square().sum(-1) + 1e-4).sqrt()  # (..., B, T - start, N)
     terms = {"rollout": -(distance * counts).sum() / ROLLOUT_SCALE}
     if stage.overshooting:
-        inferred = motion.infer(batch.static, position)[0].mean
-        stray = (later[moves] - inferred[..., start:, :, :].detach()).square().sum(-1)
+        stray = (later[moves] - inferred.mean[..., start:, :, :].detach()).square().sum(-1)
         terms["overshooting"] = -stage.overshooting * (stray * counts).sum()
     return terms
 
@@ -108,7 +110,8 @@ def futures(tracker: Tracker, batch: PathBatch, stage: Stage, now: Scheduled) ->
     observed = _observed(batch)
     if not observed:
         return {"futures": position.new_zeros(())}
-    believed = belief(tracker, batch, observed, now)
+    inferred = motion.infer(batch.static, position[..., :observed, :, :])[0]
+    believed = belief(tracker, batch, inferred, observed, now)
     drawn = {name: q.rsample((stage.samples,)) for name, q in believed.items()}
     place = motion.sites[0].name
     times = range(1, position.shape[-3] - observed + 1)
@@ -118,14 +121,24 @@ def futures(tracker: Tracker, batch: PathBatch, stage: Stage, now: Scheduled) ->
     return {"futures": -(score / horizon * _counts(batch, observed)).sum() / ROLLOUT_SCALE}
 
 
-def belief(tracker: Tracker, batch: PathBatch, observed: int, now: Scheduled) -> dict[str, Distribution]:
-    """The filter's densities of the motion's sites in the last observed frame, by name."""
+def belief(
+    tracker: Tracker, batch: PathBatch, inferred: Independent, observed: int, now: Scheduled
+) -> dict[str, Distribution]:
+    """The filter's densities of the motion's sites in the last observed frame, by name.
+
+    Args:
+        tracker: a tracker with a motion that predicts.
+        batch: paths.
+        inferred: the motion's proposals (..., B, T, N, dims) of the observed frames, or of more.
+        observed: number of observed frames.
+        now: the scheduled numbers.
+    """
     motion = predictive(tracker.motion)
     warmup = min(motion.M, observed)
     seen = [path[..., :observed, :, :] for path in (batch.position, batch.scale)]
-    inferred = motion.infer(batch.static, seen[0])[0].base_dist
+    moves = inferred.base_dist
     sites = {}
-    for site, values in zip(motion.sites, (seen, (inferred.loc, inferred.scale)), strict=False):
+    for site, values in zip(motion.sites, (seen, (moves.loc, moves.scale)), strict=False):
         for t in range(1, observed + 1):
             q = Normal(*(value[..., t - 1, :, :] for value in values)).to_event(1)
             sites[site.at(t)] = Proposal(q, q.mean)
