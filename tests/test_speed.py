@@ -18,7 +18,7 @@ from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.presets import PRESETS
-from vtssi_pyro.train.training import check
+from vtssi_pyro.train.training import check, check_data
 
 CPU = torch.device("cpu")
 FRAME = 32  # pixels: embedded digits need more than the small trackers' 20
@@ -56,7 +56,8 @@ def test_every_variant_is_measured(variant: str) -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_has_a_workload(preset: str) -> None:
     config = speed.workload(None, preset, batch=3, length=7, objects=3, sequences=5)
-    check(config, speed.digits(config, 5, 7))
+    check(config)
+    check_data(config, speed.digits(config, 5, 7))
     assert config.model.frame_size == (64 if preset == "paper-ddpae" else 50)
     assert config.train.locate(10**9)[0].objective == "full"
     sampled = {"paper", "paper-ddpae", "paper-sqair"}  # KL terms, as in the paper

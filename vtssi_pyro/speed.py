@@ -23,7 +23,7 @@ from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.presets import PRESETS
 from vtssi_pyro.train.recipe import Stage
 from vtssi_pyro.train.trainer import Trainer
-from vtssi_pyro.train.training import check
+from vtssi_pyro.train.training import check, check_data
 
 WARM_UP = 5  # calls before the clock runs: allocations, thread pools, the capture of CUDA graphs
 # Sequences and frames that are tracked in one call: the batch that judges use, the paper's length.
@@ -83,8 +83,10 @@ def trainer(config: Config, device: torch.device) -> Trainer:
         UsageError: the configuration cannot be trained.
         DataError: the sequences are too short for the variant.
     """
-    data, config = digits(config, config.data.sequences, config.data.length), renamed(config)
-    check(config, data)
+    config = renamed(config)
+    check(config)
+    data = digits(config, config.data.sequences, config.data.length)
+    check_data(config, data)
     return Trainer(build(config.model).to(device), config, data.to(device), device)
 
 

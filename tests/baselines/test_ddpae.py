@@ -77,6 +77,7 @@ def test_the_bound_is_pyros(ddpae: DDPAE, frames: Tensor) -> None:
     assert own == pytest.approx(Trace_ELBO().loss(ddpae.model, ddpae.guide, frames))
 
 
+@pytest.mark.slow
 def test_plain_svi_trains_every_parameter(frames: Tensor) -> None:
     """With Pyro's own SVI, Trace_ELBO and Adam, as published."""
     ddpae = SMALL.build().double()

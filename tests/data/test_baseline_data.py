@@ -136,6 +136,7 @@ def test_sqair_frames_are_whole_sprites_at_rounded_corners(flavour: str, sprites
         assert np.array_equal(frames[s], canvas)
 
 
+@pytest.mark.slow
 def test_sqair_speeds_and_the_walls_at_which_digits_vanish(sprites: Sprites) -> None:
     """Velocities are uniform on -10..10 along each axis; corners stay in the frame, so digits leave it on two sides."""
     data = moving_digits("sqair", sprites, sequences=4000, length=30)
@@ -248,6 +249,7 @@ def test_balls_equal_a_literal_loop() -> None:
                     v[i], v[j] = v[i] - along * n, v[j] + along * n
 
 
+@pytest.mark.slow
 def test_balls_collide_and_stay_apart() -> None:
     """White discs of 9 px radius in frames of 128; they never overlap by more than the rounding of their centres."""
     data = moving_digits("balls", Sprites(*(torch.empty(0),) * 3), sequences=60)

@@ -53,6 +53,7 @@ def test_the_count_is_judged_by_frame_if_asked(data: MovingDigits) -> None:
     assert by_frame < 1
 
 
+@pytest.mark.slow
 def test_tracks_are_judged_from_memory_and_from_files(data: MovingDigits, tmp_path: Path) -> None:
     write(tmp_path / "data.npz", data)
     tracks = track(NAME, data, out=tmp_path / "tracks").tracks

@@ -102,6 +102,7 @@ def dots() -> ArrayDataset:
     return ArrayDataset("dots", frames.numpy(), position.numpy())
 
 
+@pytest.mark.slow
 def test_it_is_fitted_kept_loaded_and_judged(dots: ArrayDataset, tmp_path: Path) -> None:
     fitted = vtssi_pyro.fit(dots, CONFIG, run=tmp_path / "run", device="cpu")
     assert isinstance(fitted.tracker, Brightness)
@@ -130,6 +131,7 @@ class Killed(Silent):
             raise RuntimeError("killed")
 
 
+@pytest.mark.slow
 def test_its_training_resumes_bit_for_bit(dots: ArrayDataset, tmp_path: Path) -> None:
     whole = vtssi_pyro.fit(dots, CONFIG, run=tmp_path / "whole", device="cpu")
     with pytest.raises(RuntimeError, match="killed"):

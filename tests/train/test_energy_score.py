@@ -69,6 +69,7 @@ def drifting(motion: StateSpace) -> Tracker:
     return tracker
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [0.01, 0.2])
 def test_scales_learn_the_noise_of_paths(start: float) -> None:
     """Whether they begin too narrow or too wide, they end at the noise with which the paths were drawn."""

@@ -95,12 +95,13 @@ def planned(
     side = begun.model.frame_size if fixed else None
     source = _learned(begun.data.source if data is None else data, hints, objects, held_out, side, report)
     config = configured(begun, source, changes, fixed)
-    splits = open_splits(config, where, None if isinstance(source, str) else source)
     if idle := training.idle_stages(config):
         report.say(f"left out, for there is nothing to learn in them: stages {', '.join(idle)}")
         stages = tuple(stage for stage in config.train.stages if stage.name not in idle)
         config = replace(config, train=replace(config.train, stages=stages))
-    training.check(config, splits.train, group)
+    training.check(config, group)
+    splits = open_splits(config, where, None if isinstance(source, str) else source)
+    training.check_data(config, splits.train)
     weights = None
     if start:
         check_start(start, config, changes)
@@ -150,8 +151,9 @@ def replanned(
         given = PreparedMovie.of(movie_of(config.data.source if data is None else data), preparation)
     elif data is not None and path is None:
         given = halves(dataset_of(data), called(data), held_out)
+    training.check(config, group)
     splits = open_splits(config, where, given)
-    training.check(config, splits.train, group)
+    training.check_data(config, splits.train)
     return config, splits
 
 

@@ -78,7 +78,8 @@ def train(
         PeerLost: another process has ended; the last checkpoint stays good.
     """
     report = report or Silent()
-    check(config, learned, group)
+    check(config, group)
+    check_data(config, learned)
     again = f"{group.command} fit --out {shlex.quote(str(store.folder))} --resume"
     with (
         _lock(store, group),
@@ -110,8 +111,8 @@ def train(
         return trainer.trained.eval()
 
 
-def check(config: Config, learned: Dataset, group: Group = ALONE) -> None:
-    """Refuse a configuration that cannot be trained, before anything is written."""
+def check(config: Config, group: Group = ALONE) -> None:
+    """Refuse a configuration that cannot be trained, before sequences are drawn or anything is written."""
     for key in ("evaluate_every", "save_every", "log_every", "budget", "clip"):
         _positive(f"train.{key}", getattr(config.train, key))
     if config.train.elbo not in ELBOS:
@@ -149,6 +150,10 @@ def check(config: Config, learned: Dataset, group: Group = ALONE) -> None:
             )
     if min((stage.steps for stage in config.train.stages), default=0) < 0 or not config.train.steps:
         raise UsageError("train.stages: expected steps of 0 or more, and some of them above 0")
+
+
+def check_data(config: Config, learned: Dataset) -> None:
+    """Refuse sequences that the model of a configuration cannot learn from."""
     side = config.model.frame_size
     if learned.frame_size != (side, side):
         found = "x".join(str(pixels) for pixels in learned.frame_size)
@@ -157,10 +162,10 @@ def check(config: Config, learned: Dataset, group: Group = ALONE) -> None:
         raise DataError(
             f"frames have C = {channels} channels, the model's (model.channels) C = {config.model.channels}"
         )
-    if learned.length < tracker.shortest:
+    if learned.length < (shortest := _built(config).shortest):
         frames = f"{learned.length} frame" + "s" * (learned.length > 1)
         raise DataError(
-            f"sequences have {frames}: variant {config.variant} needs {tracker.shortest} or more to learn motion;"
+            f"sequences have {frames}: variant {config.variant} needs {shortest} or more to learn motion;"
             " give longer sequences, or choose a variant without motion, such as air"
         )
 
