@@ -20,9 +20,10 @@ from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.train import training
 from vtssi_pyro.train.elbo import ELBOS, Elbo
+from vtssi_pyro.train.optimizers import OPTIMIZERS
 from vtssi_pyro.train.recipe import Scheduled, Stage, TrainConfig
 from vtssi_pyro.train.step import Step
-from vtssi_pyro.train.svi import FusedAdam, StageSVI
+from vtssi_pyro.train.svi import StageOptim, StageSVI
 from vtssi_pyro.train.trainer import Trainer
 from vtssi_pyro.types import Anneal
 
@@ -47,14 +48,14 @@ def handed(tracker: Tracker) -> list[nn.Parameter]:
     return [p for name in BLOCKS for p in tracker.get_submodule(name).parameters()]
 
 
-def adam(tracker: Tracker, clip: float = 5.0) -> FusedAdam:
-    optim = FusedAdam(handed(tracker), 0.5, clip)
+def adam(tracker: Tracker, clip: float = 5.0, name: str = "adam") -> StageOptim:
+    optim = StageOptim(handed(tracker), 0.5, clip, name=name)
     optim.set_learning_rate(RATE)
     return optim
 
 
-def svi(tracker: Tracker, elbo: Any = None, clip: float = 5.0) -> StageSVI:
-    return StageSVI(tracker.model, tracker.guide, adam(tracker, clip), elbo or Elbo())
+def svi(tracker: Tracker, elbo: Any = None, clip: float = 5.0, name: str = "adam") -> StageSVI:
+    return StageSVI(tracker.model, tracker.guide, adam(tracker, clip, name), elbo or Elbo())
 
 
 def three_steps(step: Any, frames: Tensor, seed: int = 0) -> None:
@@ -252,20 +253,67 @@ def test_an_unknown_elbo_is_refused_first(change: Any, reason: str, tmp_path: Pa
     assert not (tmp_path / "run").exists()
 
 
-def test_an_optimiser_goes_on_from_what_it_kept(tiny, frames: Tensor) -> None:
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimiser_goes_on_from_what_it_kept(tiny, frames: Tensor, name: str) -> None:
     """Later steps leave that as it is."""
     tracker = tiny("find-mot").train()
-    first = svi(tracker)
+    first = svi(tracker, name=name)
     three_steps(first.step, frames)
     other = deepcopy(tracker)
-    second, state = svi(other), first.optim.get_state()
+    second, state = svi(other, name=name), first.optim.get_state()
     kept = deepcopy(state)
     second.optim.set_state(state)
     three_steps(second.step, frames, seed=3)
-    torch.testing.assert_close(state, kept, rtol=0, atol=0)
+    for part, same in zip(state["parts"], kept["parts"], strict=True):
+        torch.testing.assert_close(part["state"], same["state"], rtol=0, atol=0)
     three_steps(first.step, frames, seed=3)
     same_weights(tracker, other, rtol=0, atol=0)
     assert isinstance(first.optim, PyroOptim)
+
+
+def test_a_state_of_an_adam_alone_is_read(tiny, frames: Tensor) -> None:
+    """Runs of version 1 keep one."""
+    tracker = tiny("find-mot").train()
+    first = svi(tracker)
+    three_steps(first.step, frames)
+    (adams,) = first.optim.get_state()["parts"]
+    second = svi(tracker)
+    second.optim.set_state(adams)
+    torch.testing.assert_close(second.optim.get_state(), first.optim.get_state(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimiser_moves_every_parameter_at_its_rate(name: str) -> None:
+    """Matrices, vectors and kernels; twice the rate makes a first step twice as long."""
+    torch.manual_seed(0)
+    start = [nn.Parameter(torch.randn(shape)) for shape in ((4, 6), (5,), (2, 3, 3, 3))]
+    gradients = [torch.randn_like(parameter) for parameter in start]
+
+    def step(rate: float) -> list[Tensor]:
+        parameters = deepcopy(start)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient.clone()
+        optim = StageOptim(parameters, 0.5, 1e9, name=name)
+        optim.set_learning_rate(rate)
+        optim()
+        return [new.detach() - old for new, old in zip(parameters, start, strict=True)]
+
+    for once, twice, gradient in zip(step(1e-3), step(2e-3), gradients, strict=True):
+        assert (once * gradient).sum() < 0
+        torch.testing.assert_close(twice, 2 * once, rtol=1e-3, atol=1e-7)
+
+
+def test_muon_moves_all_directions_of_a_matrix_alike() -> None:
+    """Its gradient's singular values differ a hundred times, those of the step by a few; its size is that of Adam's."""
+    left, right = (torch.linalg.qr(torch.randn(8, 8))[0] for _ in range(2))
+    matrix = nn.Parameter(torch.zeros(8, 8))
+    matrix.grad = (left @ torch.diag(torch.logspace(0, -2, 8)) @ right).detach()
+    optim = StageOptim([matrix], 0.5, 1e9, name="muon")
+    optim.set_learning_rate(1e-2)
+    optim()
+    values = torch.linalg.svdvals(matrix.detach())
+    assert values.max() < 3 * values.min()
+    assert matrix.detach().square().mean().sqrt() == pytest.approx(0.2e-2, rel=0.3)
 
 
 def test_every_parameter_is_moved_by_its_own_gradient() -> None:
@@ -275,7 +323,7 @@ def test_every_parameter_is_moved_by_its_own_gradient() -> None:
     theirs = deepcopy(ours)
     frames = DATA.frames(slice(0, 3))
     parameters = list(ours.parameters())
-    optim = FusedAdam(parameters, 0.5, 1e-2)
+    optim = StageOptim(parameters, 0.5, 1e-2)
     optim.set_learning_rate(RATE)
     torch.manual_seed(1)
     StageSVI(ours.model, ours.guide, optim, Elbo()).step(frames, TRAINING)

@@ -51,6 +51,7 @@ class Stage:
         False  # positions and looks are settled on the frames, as at test time; they are not trained then
     )
     cache: int = 4096  # sequences whose objects a stage that trains motion alone keeps
+    optimizer: str = "adam"  # a key of train.optimizers.OPTIMIZERS
 
     def anneal(self, step: float) -> Anneal:
         """The annealed numbers of the programs at a step of the stage."""

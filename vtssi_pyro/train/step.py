@@ -21,7 +21,7 @@ from vtssi_pyro.train.elbo import Terms, make_elbo
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.objective import OBJECTIVES
 from vtssi_pyro.train.recipe import SCALES, Scheduled, Stage, TrainConfig
-from vtssi_pyro.train.svi import FusedAdam, StageSVI
+from vtssi_pyro.train.svi import StageOptim, StageSVI
 
 
 class Step:
@@ -45,7 +45,7 @@ class Step:
     ) -> None:
         self.tracker, self.averaged, self.config, self.stage = tracker, averaged, config, stage
         parameters = [p for name in stage.blocks or ("",) for p in parameters_of(tracker, name)]
-        self.optim = FusedAdam(parameters, config.beta1, config.clip, group)
+        self.optim = StageOptim(parameters, config.beta1, config.clip, group, stage.optimizer)
         self.objective = OBJECTIVES[stage.objective]
         self.svi: StageSVI | None = None
         if self.objective.program:

@@ -2,8 +2,8 @@
 
 Pyro's classes look parameters up in a global store, which all trackers of a process would share. They give each
 parameter an optimiser of its own and clip each gradient by itself, whereas the paper clips the global norm. They also
-fetch the loss from the device at every step. The classes here receive the parameters, update them by one fused Adam,
-and fetch nothing, so that a step can be captured as a CUDA graph.
+fetch the loss from the device at every step. The classes here receive the parameters, update them together, and fetch
+nothing, so that a step can be captured as a CUDA graph.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,27 +19,33 @@ from torch import Tensor, nn
 from vtssi_pyro.model.nn import unregistered
 from vtssi_pyro.train.elbo import Elbo, Terms, total_loss
 from vtssi_pyro.train.group import ALONE, Group
+from vtssi_pyro.train.optimizers import CAPTURABLE, OPTIMIZERS
 from vtssi_pyro.types import Scalar
 
 
-class FusedAdam(PyroOptim):
-    """One Adam for all parameters; their gradients are averaged over processes and clipped by their global norm.
+class StageOptim(PyroOptim):
+    """The optimiser of a stage; gradients are averaged over processes and clipped by their global norm.
 
     Args:
         parameters: the parameters it moves, all on one device.
-        beta1: decay of the gradients' mean; that of their squares is Adam's default, 0.999.
+        beta1: decay of the gradients' mean, in Adam.
         clip: the largest global norm (reading D3).
         group: the processes that share the batch.
+        name: a key of :data:`~vtssi_pyro.train.optimizers.OPTIMIZERS`.
     """
 
     def __init__(
-        self, parameters: Iterable[nn.Parameter], beta1: float, clip: float, group: Group = ALONE
+        self,
+        parameters: Iterable[nn.Parameter],
+        beta1: float,
+        clip: float,
+        group: Group = ALONE,
+        name: str = "adam",
     ) -> None:
         self.parameters, self.clip, self.group = list(parameters), clip, group
-        self.capturable = self.parameters[0].device.type == "cuda"
-        options: dict[str, Any] = {"betas": (beta1, 0.999), "fused": True, "capturable": self.capturable}
-        super().__init__(torch.optim.Adam, options, {"clip_norm": clip})
-        self.adam = torch.optim.Adam(self.parameters, **options)
+        self.parts = OPTIMIZERS[name](self.parameters, beta1)
+        self.capturable = name in CAPTURABLE
+        super().__init__(type(self.parts[0]), {}, {"clip_norm": clip})
 
     def __call__(self, params: Any = None) -> Tensor:
         """Make a step by the present gradients, averaged over all processes.
@@ -52,8 +58,14 @@ class FusedAdam(PyroOptim):
         """
         self.group.average([p.grad for p in self.parameters if p.grad is not None])
         norm = nn.utils.clip_grad_norm_(self.parameters, self.clip)
-        self.adam.step()
+        for part in self.parts:
+            part.step()
         return norm
+
+    def zero_grad(self) -> None:
+        """Drop all gradients."""
+        for part in self.parts:
+            part.zero_grad()
 
     def ascend(self, terms: Terms, per: int) -> tuple[Terms, Tensor]:
         """Make a step up the sum of some terms.
@@ -67,7 +79,7 @@ class FusedAdam(PyroOptim):
         """
         terms = {name: value / per for name, value in terms.items()}
         loss = total_loss(terms)
-        self.adam.zero_grad()
+        self.zero_grad()
         if loss.requires_grad:  # a roll-out of a motion without trainable means needs no gradient
             # Not autograd.grad: it leaves gradients in the layout they were computed in, which the fused Adam of a CPU
             # takes for the parameter's own, and hands out one tensor for two parameters, to be clipped twice.
@@ -77,18 +89,23 @@ class FusedAdam(PyroOptim):
 
     def set_learning_rate(self, rate: Scalar) -> None:
         """Set the learning rate of the next steps: a number, or a 0-d tensor of the device."""
-        for group in self.adam.param_groups:
-            group["lr"] = rate
+        for part in self.parts:
+            for group in part.param_groups:
+                group["lr"] = rate
 
     def get_state(self) -> dict[str, Any]:
         """The optimiser's state, on which the next step depends beside parameters and gradients."""
-        return self.adam.state_dict()
+        return {"parts": [part.state_dict() for part in self.parts]}
 
     def set_state(self, state_dict: dict[str, Any]) -> None:
         """Restore a state of :meth:`get_state`, perhaps from another device."""
-        self.adam.load_state_dict(deepcopy(state_dict))
-        for options in self.adam.param_groups:
-            options["capturable"] = self.capturable
+        kept = state_dict.get("parts", [state_dict])  # a run of version 1 kept the state of its one Adam
+        for part, state in zip(self.parts, deepcopy(kept), strict=True):
+            fresh = [options.get("capturable") for options in part.param_groups]
+            part.load_state_dict(state)
+            for options, capturable in zip(part.param_groups, fresh, strict=True):
+                if capturable is not None:  # it is of the device
+                    options["capturable"] = capturable
 
 
 class StageSVI(SVI):
@@ -102,7 +119,7 @@ class StageSVI(SVI):
     """
 
     def __init__(
-        self, model: Callable[..., Any], guide: Callable[..., Any], optim: FusedAdam, loss: ELBO
+        self, model: Callable[..., Any], guide: Callable[..., Any], optim: StageOptim, loss: ELBO
     ) -> None:
         super().__init__(model, guide, optim, loss)
         self.elbo = loss
@@ -128,7 +145,7 @@ class StageSVI(SVI):
         if isinstance(self.elbo, Elbo):
             return self.elbo.terms(self.model, self.guide, *args)
         # some ELBOs of Pyro have no differentiable loss: this scalar has the value and the gradient
-        self.optim.adam.zero_grad()
+        self.optim.zero_grad()
         loss = self.loss_and_grads(self.model, self.guide, *args)
         slopes = [((p - p.detach()) * p.grad).sum() for p in self.optim.parameters if p.grad is not None]
         return {"elbo": -(loss + torch.stack(slopes).sum())}

@@ -75,7 +75,9 @@ class Trainer:
         for name, block in self.tracker.named_children():
             block.train(not stage.blocks or name in trained)
         self.optimize = Step(self.tracker, self.trained, self.config.train, stage, self.group)
-        self.make = Captured(self.optimize) if self.capture else self.optimize
+        self.make = (
+            Captured(self.optimize) if self.capture and self.optimize.optim.capturable else self.optimize
+        )
         make = OBJECTIVES[stage.objective].batches
         train = self.config.train
         self.batches: Batches = make(

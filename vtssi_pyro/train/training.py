@@ -24,6 +24,7 @@ from vtssi_pyro.train.elbo import ELBOS
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.logbook import Judge, Logbook
 from vtssi_pyro.train.objective import OBJECTIVES, WHOLE
+from vtssi_pyro.train.optimizers import OPTIMIZERS
 from vtssi_pyro.train.recipe import SCALES
 from vtssi_pyro.train.reporting import Reporter, Silent
 from vtssi_pyro.train.step import parameters_of
@@ -141,6 +142,10 @@ def check(config: Config, group: Group = ALONE) -> None:
         if stage.objective not in objectives:
             raise UsageError(
                 f"{where}.objective: expected one of {', '.join(objectives)}, found {stage.objective!r}"
+            )
+        if stage.optimizer not in OPTIMIZERS:
+            raise UsageError(
+                f"{where}.optimizer: expected one of {', '.join(OPTIMIZERS)}, found {stage.optimizer!r}"
             )
         if unknown := [name for name in stage.blocks if name not in known]:
             raise UsageError(f"{where}.blocks: expected some of {', '.join(SLOTS)}, found {unknown[0]!r}")
