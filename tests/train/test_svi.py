@@ -264,8 +264,8 @@ def test_an_optimiser_goes_on_from_what_it_kept(tiny, frames: Tensor, name: str)
     kept = deepcopy(state)
     second.optim.set_state(state)
     three_steps(second.step, frames, seed=3)
-    for part, same in zip(state["parts"], kept["parts"], strict=True):
-        torch.testing.assert_close(part["state"], same["state"], rtol=0, atol=0)
+    for part, before in zip(state["parts"], kept["parts"], strict=True):
+        torch.testing.assert_close(part["state"], before["state"], rtol=0, atol=0)
     three_steps(first.step, frames, seed=3)
     same_weights(tracker, other, rtol=0, atol=0)
     assert isinstance(first.optim, PyroOptim)
