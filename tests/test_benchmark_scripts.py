@@ -17,8 +17,10 @@ from vtssi_pyro.baselines import DDPAEConfig
 from vtssi_pyro.baselines.sqair import SQAIRConfig
 from vtssi_pyro.config import override
 from vtssi_pyro.data import load_digits, moving_digits
+from vtssi_pyro.errors import UsageError
 from vtssi_pyro.inference.estimate import Estimate
 from vtssi_pyro.model.config import VARIANTS
+from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.program import build
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.train.config import Config, DataConfig
@@ -112,6 +114,23 @@ def test_marks_are_by_definition(script: ModuleType, monkeypatch: pytest.MonkeyP
     assert found["bce"] == pytest.approx(4096 * float(bce), rel=1e-4)
     assert found["two_digits_in_two_components"] == pytest.approx(2 / 3)
     assert len(found["distance_by_frame"]) == 20
+
+
+@pytest.mark.parametrize("script", ["statements"], indirect=True)
+def test_a_one_hot_rect_takes_all_from_one_frame(script: ModuleType) -> None:
+    """At modes, the sizes of each sequence are those of one of its K frames, and no blend of them."""
+    tracker = build("vtssi", small()).eval()
+    frames = torch.rand(4, 6, 1, 20, 20)
+    with torch.no_grad():
+        single, _ = tracker.attention.locate(frames[:, : tracker.consensus.K])
+        with mode():
+            soft = tracker.guide(frames).objects.size
+            sharp = script.one_hot(tracker).guide(frames).objects.size
+    distances = [(found.unsqueeze(1) - single.mean).abs().amax((2, 3)) for found in (soft, sharp)]  # (B, K)
+    assert distances[0].amin(1).min() > 1e-6
+    assert distances[1].amin(1).max() < 1e-6
+    with pytest.raises(UsageError, match="FirstFrame, which weighs no frames"):
+        script.one_hot(build("find", small()))
 
 
 @pytest.mark.parametrize("script", ["growth"], indirect=True)
