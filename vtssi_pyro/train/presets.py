@@ -230,7 +230,7 @@ def paper_fast(variant: str) -> Config:
     """
     consensus, search = 1000, 6000
     objects, _, places = _seeing(8000, search, 2000)
-    motion, _ = _moving(12_000, 0, cache=20_000)
+    motion, _ = _moving(24_000, 0, cache=20_000)
     scales, joint = 150, 2000
     total, half = objects.steps, places.steps / 2
     stages = (
