@@ -85,8 +85,12 @@ def same(config: Config, now: Config, preset: str) -> bool:
 
 
 def with_former_data(config: Config) -> Config:
-    """A configuration with this project's data, as all presets had them before there were those of the baselines."""
-    former = {"paper-ddpae": DataConfig(), "paper-sqair": DataConfig("linear-wide", length=10)}
+    """A configuration with the data of its preset before there were those of the baselines; ``quick`` judged 1,000."""
+    former = {
+        "paper-ddpae": DataConfig(),
+        "paper-sqair": DataConfig("linear-wide", length=10),
+        "quick": DataConfig(),
+    }
     return replace(config, data=former.get(config.preset, config.data))
 
 
