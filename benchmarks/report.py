@@ -23,7 +23,7 @@ from rounds import against
 
 from vtssi_pyro.speed import as_in_training, trainer, workload
 from vtssi_pyro.system.machine import prepare
-from vtssi_pyro.train.presets import PRESETS
+from vtssi_pyro.train.presets import ROUTES
 
 COLUMNS = {
     "train_step_seconds": ("step, ms", 1e3),
@@ -49,7 +49,7 @@ def main() -> None:
     found = {
         "comparisons": compared,
         "pyro": pyro_share.measure(repeats=chosen.repeats),
-        "presets": {preset: of_preset(preset, chosen.threads) for preset in PRESETS},
+        "presets": {preset: of_preset(preset, chosen.threads) for preset in ROUTES},
         "growth": growth.curves("standard", min(chosen.repeats, 5), chosen.threads),
     }
     folder = Path(chosen.out)

@@ -11,8 +11,8 @@ from .options import PRESETS, command, machine_options, option
     "vtssi-pyro benchmark --set train.stages.benchmark.batch=64 --set train.compile=true",
     hidden=True,
 )
-@option("--preset", type=click.Choice(PRESETS), default="standard", show_default=True, section="Model",
-        help="Sizes of the model.")  # fmt: skip
+@option("--preset", type=click.Choice(PRESETS), metavar="NAME", default="standard", show_default=True, section="Model",
+        help="Sizes of the model, see vtssi-pyro fit.")  # fmt: skip
 @option("--set", "changes", multiple=True, metavar="KEY=VALUE", section="Model",
         help="Change any key of the configuration; repeatable.")  # fmt: skip
 @machine_options

@@ -10,6 +10,7 @@ from .options import (
     BASELINES,
     POSITIVE,
     PRESETS,
+    ROUTES,
     command,
     digits_option,
     machine_options,
@@ -49,14 +50,16 @@ OWN_PRESETS = tuple(dict.fromkeys(name for presets in BASELINES.values() for nam
     section="Model",
     help=f"The blocks of the model. Of the presets quick and standard: {', '.join(OURS.names)}; of the paper's: "
     f"{', '.join(PAPER.names)}. Or a model of other people: {', '.join(BASELINES)}.  [default: the preset's whole "
-    "system; find-mot for paper-sqair]",
+    "system; of presets with -sqair, that without a consensus, such as find-mot]",
 )
 @option("--from", "start", metavar="RUN", type=click.Path(), section="Model",
         help="Start from the weights, variant and sizes of a run's folder or of pretrained:NAME; with --variant, "
              "from the weights of the blocks that are alike.")  # fmt: skip
-@option("--preset", type=click.Choice((*PRESETS, *OWN_PRESETS)), section="Training",
-        help=f"Sizes, recipe and budget; {', '.join(OWN_PRESETS)} are of models of other people.  [default: quick, "
-             "five to ten minutes; of models of other people fast, some hours]")  # fmt: skip
+@option("--preset", type=click.Choice((*PRESETS, *OWN_PRESETS)), metavar="NAME", section="Training",
+        help=f"Sizes, recipe and budget: {', '.join(ROUTES)}; each of them with -ddpae or -sqair at its end is its "
+             "variation for the paper's comparison with that model, on that model's data; of models of other people: "
+             f"{', '.join(OWN_PRESETS)}.  [default: quick, five to ten minutes; of models of other people fast, some "
+             "hours]")  # fmt: skip
 @option("--set", "changes", multiple=True, metavar="KEY=VALUE", section="Training",
         help="Change any key of the configuration; repeatable.")  # fmt: skip
 @option("--out", "run", metavar="RUN", type=click.Path(), section="Output",

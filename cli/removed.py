@@ -8,7 +8,6 @@ _LIVE = "vtssi-pyro live RUN SOURCE --out tracks"
 _ANOTHER = "vtssi-pyro inspect MOVIE --out looked, then give looked in place of MOVIE"
 _WEIGHTS = "name the file in place of RUN: RUN/checkpoints/best.pt"
 _CELLS = "name the cells: vtssi-pyro reproduce ours-linear-0 air-elliptic-1"
-_FINISHED = "name cells whose runs are finished, which trains nothing: vtssi-pyro reproduce ours-linear-0"
 _DRAW = (
     "in Python: from pathlib import Path; from torch import device; from vtssi_pyro.paper.figures import draw; "
     "from vtssi_pyro.paper.reproducing import Order; "
@@ -77,7 +76,6 @@ _OWN: Mapping[str, Mapping[str, str]] = {
         "--variants": _CELLS,
         "--flavours": _CELLS,
         "--seeds": _CELLS,
-        "--no-training": _FINISHED,
         "--samples": _DRAW,
     },
 }

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -58,7 +58,7 @@ from vtssi_pyro.movies.film import writer
 from vtssi_pyro.movies.live import Watch, growing_folder, piped_frames, stored_size
 from vtssi_pyro.movies.prepared import PreparedMovie, look, to_source
 from vtssi_pyro.movies.transforms import Luminance
-from vtssi_pyro.paper import table1
+from vtssi_pyro.paper import comparisons, table1
 from vtssi_pyro.paper.figures import FIGURES, draw
 from vtssi_pyro.paper.items import SEEDS, refuse_unknown
 from vtssi_pyro.paper.reproducing import Order, refuse_company
@@ -125,12 +125,13 @@ def fit(
         data: the training data: a flavour of moving digits, sequences, or one movie, which is inspected and prepared
             first; None: the preset's digits. The last tenth of sequences and movies is held out for evaluation.
         tracker: the name of one of the preset's variants, or of a baseline (``ddpae``), a configuration, or a run or
-            the name of weights to start from; None: the preset's whole system, of ``paper-sqair`` the ``find-mot`` of
-            the paper's comparison.
+            the name of weights to start from; None: the preset's whole system, of presets with ``-sqair`` that without
+            a consensus, such as the ``find-mot`` of the paper's comparison.
         start: a trained tracker, from which blocks that are alike in both take their weights: all variants may share
             one AIR. None: blocks start afresh, or as ``tracker`` has them.
-        preset: the recipe, the budget, and the sizes of a new model; a whole configuration has its own. None:
-            ``quick``, of a baseline ``fast``.
+        preset: the recipe, the budget, and the sizes of a new model; with ``-ddpae`` or ``-sqair`` at its end, its
+            variation for the paper's comparison with that model. A whole configuration has its own. None: ``quick``,
+            of a baseline ``fast``.
         run: the run's folder; None: a temporary one, which is kept as long as the result's ``run``.
         runs: a folder in which a new, numbered folder is made for the run.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -712,20 +713,25 @@ def reproduce(
     digits: str = "mnist",
     sequences: int = 10_000,
     out: File = "reproduction",
+    runs: Mapping[str, File] | None = None,
+    train: bool = True,
     device: str = "auto",
     threads: int | None = None,
     report: Reporter | None = None,
 ) -> list[Path]:
     """Make the paper's tables and figures, and their missing trainings.
 
-    The same call continues after an interruption. Finished runs and cells are used as they are.
+    The same call continues after an interruption. Finished runs, cells and curves are used as they are.
 
     Args:
         items: ``"table1"``, cells of it such as ``"ours-linear-0"``, and figures such as ``"figure3"``.
-        preset: preset of missing trainings; None: ``paper-fast`` for cells with the paper's names, else ``standard``.
+        preset: preset of missing trainings; None: ``paper-fast`` for cells with the paper's names, both for figures 5
+            to 9, else ``standard``. Figures 5 to 9 take its variation for their comparison.
         digits: source of the digits, see :func:`generate`.
-        sequences: number of held-out sequences for each cell.
-        out: folder for runs, cells, tables and figures.
+        sequences: number of held-out sequences for each cell, and for each curve of figures 5 to 7.
+        out: folder for runs, cells, curves, tables and figures.
+        runs: finished runs that figures 5 to 9 take as trainings, by the trainings' names, such as ``ddpae-ddpae-0``.
+        train: whether missing trainings are made; False: cells, curves and rows without a finished run are left out.
         device: see :func:`fit`.
         threads: number of CPU threads; None: for a run that continues that with which it began, else as many as set.
         report: receives messages, progress and the files.
@@ -735,6 +741,7 @@ def reproduce(
 
     Raises:
         UsageError: an unknown item, or a folder with runs of another kind.
+        CheckpointError: a figure without a finished run, if nothing is to be trained.
         Interrupted: on Ctrl-C or SIGTERM during a training, after it was saved.
     """
     report, items = report or Silent(), list(dict.fromkeys([items] if isinstance(items, str) else items))
@@ -744,15 +751,25 @@ def reproduce(
     made: list[Path] = []
     with threaded(threads):
         wanted = table1.wanted(items, preset, SEEDS)
-        order = Order(preset or "standard", digits, writable_folder(out), where, threads, True, report)
+        given = {name: Path(folder) for name, folder in (runs or {}).items()}
+        order = Order(preset or "standard", digits, Path(out), where, threads, train, report)
+        comparing = comparisons.Comparing(order, preset, sequences, given)
+        comparisons.refuse_unneeded(items, comparing)
+        writable_folder(out)
         for name, keys in wanted.items():
             made = table1.make(order._replace(preset=name), keys, sequences)  # one table, of all presets
         for path in made:
             report.wrote(path)
         for item in items:
             if item in FIGURES:
-                made.append(draw(item, order, SEEDS[0]))
-                report.wrote(made[-1])
+                files = [draw(item, order, SEEDS[0])]
+            elif item in comparisons.FIGURES:
+                files = comparisons.make(item, comparing)
+            else:
+                continue
+            made += files
+            for path in files:
+                report.wrote(path)
     return made
 
 

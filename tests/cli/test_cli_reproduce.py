@@ -21,8 +21,8 @@ from vtssi_pyro.config.variants import OURS
 from vtssi_pyro.data import load_digits, moving_digits
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.paper import cells as reproduction
+from vtssi_pyro.paper import comparisons, reproducing, table1
 from vtssi_pyro.paper import figures as paper_figures
-from vtssi_pyro.paper import reproducing, table1
 from vtssi_pyro.paper.cells import Cells, Key, tracker_of
 from vtssi_pyro.paper.figures import FIGURES
 from vtssi_pyro.paper.items import ITEMS, PRESETS
@@ -363,8 +363,8 @@ def test_wrong_usage(args: list[str]) -> None:
 
 
 def test_the_lists_are_complete() -> None:
-    assert ITEMS == ("table1", *FIGURES)
-    assert set(PRESETS) < set(presets.PRESETS)
+    assert set(ITEMS) == {"table1", *FIGURES, *comparisons.FIGURES}
+    assert set(PRESETS) == set(presets.ROUTES)
 
 
 @pytest.fixture

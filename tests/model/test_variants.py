@@ -65,8 +65,11 @@ def test_a_preset_has_the_variants_of_its_system(preset: str) -> None:
         assert (config.variant, config.preset) == (name, preset)
         assert variant_of(config.model) == name
     assert chosen() == chosen(chosen.system.family.name(chosen.default))
-    default = "find-mot" if preset == "paper-sqair" else "vtssi" if preset.startswith("paper") else "ours"
-    assert chosen().variant == default
+    papers = preset.startswith("paper")
+    if preset.endswith("-sqair"):
+        assert chosen().variant == ("find-mot" if papers else "template-search-residual-mot")
+    else:
+        assert chosen().variant == ("vtssi" if papers else "ours")
 
 
 @pytest.mark.parametrize(

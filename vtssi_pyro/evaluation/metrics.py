@@ -83,9 +83,9 @@ def evaluate(
     Returns:
         The evaluation; standard errors are over sequences.
     """
-    inference = _distances(truth, inferred, observe, first=0)
+    inference = distances(truth, inferred, observe, first=0)
     empty = inference.new_empty(len(inference), 0, 0)
-    prediction = empty if predicted is None else _distances(truth, predicted, observe, first=observe)
+    prediction = empty if predicted is None else distances(truth, predicted, observe, first=observe)
     right = _counts_agree(truth, inferred, per_frame_count)  # (B, 1) or (B, T)
     observed, beginning = (
         tracks.part(frames=slice(observe)) for tracks in (truth, begun or predicted or inferred)
@@ -99,18 +99,18 @@ def evaluate(
 
     return Evaluation(
         **_means(right, inference, prediction),
-        inference_error_by_frame=[_mean(frame) for frame in inference.unbind(1)],
-        prediction_error_by_frame=[_mean(frame) for frame in prediction.unbind(1)],
+        inference_error_by_frame=[mean(frame) for frame in inference.unbind(1)],
+        prediction_error_by_frame=[mean(frame) for frame in prediction.unbind(1)],
         counted_right=int(wholly.sum()),
-        inference_error_counted_right=_mean(inference[wholly]),
-        prediction_error_counted_right=_mean(prediction[wholly]),
+        inference_error_counted_right=mean(inference[wholly]),
+        prediction_error_counted_right=mean(prediction[wholly]),
         inference_error_median=_median(inference),
         prediction_error_median=_median(prediction),
         identity_switches=_switches(truth, inferred, observe),
-        count_accuracy_observed=_mean(right_at_once.double()),
-        count_accuracy_observed_sem=_standard_error(right_at_once.double()),
-        predictions_outside=_mean(outside),
-        predictions_outside_by_frame=[_mean(frame) for frame in outside.unbind(1)],
+        count_accuracy_observed=mean(right_at_once.double()),
+        count_accuracy_observed_sem=standard_error(right_at_once.double()),
+        predictions_outside=mean(outside),
+        predictions_outside_by_frame=[mean(frame) for frame in outside.unbind(1)],
         count_frames=count_frames,
         per_frame_count=per_frame_count,
         by_objects={name: share(chosen) for name, chosen in _by_objects(truth).items()},
@@ -118,7 +118,7 @@ def evaluate(
     )
 
 
-def _distances(truth: Tracks, found: Tracks, observe: int, first: int) -> Tensor:
+def distances(truth: Tracks, found: Tracks, observe: int, first: int) -> Tensor:
     """Distance of each object to its slot from frame ``first`` on, px, (B, T - first, N); NaN without a slot."""
     slots = assign(truth, found, observe)
     truth, found = cut(truth, first), cut(found, first)
@@ -144,7 +144,7 @@ def _switches(truth: Tracks, found: Tracks, prefix: int) -> float | None:
     """Share of sequences whose best assignment on the last frames contradicts that on the first."""
     last = max(truth.position.shape[1] - prefix, 0)
     before, after = assign(truth, found, prefix), assign(cut(truth, last), cut(found, last), prefix)
-    return _mean(((before != after) & (before >= 0) & (after >= 0)).any(-1).double())
+    return mean(((before != after) & (before >= 0) & (after >= 0)).any(-1).double())
 
 
 def _outside(predicted: Tracks, observe: int, frame_size: tuple[int, int]) -> Tensor:
@@ -186,12 +186,13 @@ def _means(right: Tensor, inference: Tensor, prediction: Tensor) -> dict[str, An
         "inference_error": inference,
         "prediction_error": prediction,
     }
-    means: dict[str, Any] = {name: _mean(value) for name, value in values.items()}
-    errors = {f"{name}_sem": _standard_error(value) for name, value in values.items()}
+    means: dict[str, Any] = {name: mean(value) for name, value in values.items()}
+    errors = {f"{name}_sem": standard_error(value) for name, value in values.items()}
     return {"sequences": len(right), **means, **errors}
 
 
-def _mean(values: Tensor) -> float | None:
+def mean(values: Tensor) -> float | None:
+    """Mean of the known values; None without any."""
     values = values[~values.isnan()]
     return values.mean().item() if values.numel() else None
 
@@ -202,7 +203,7 @@ def _median(values: Tensor) -> float | None:
     return ((values[(count - 1) // 2] + values[count // 2]) / 2).item() if count else None
 
 
-def _standard_error(values: Tensor) -> float | None:
+def standard_error(values: Tensor) -> float | None:
     """Standard error of the mean over all values, (B, ...), when only sequences are independent.
 
     The mean is a ratio of two sums over sequences; this is its linearised (delta method) standard error,

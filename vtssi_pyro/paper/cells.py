@@ -150,19 +150,19 @@ def measure(
             "minutes": trained["minutes"],
             "steps": trained["steps"],
             "starts": origin,
-            "start": _start(run),
+            "start": start_of(run),
         },
         "evaluation": {"minutes": round(minutes, 2), **provenance(device)},
     }
 
 
-def _start(run: Run) -> dict[str, Any] | None:
+def start_of(run: Run) -> dict[str, Any] | None:
     """The name and the minutes of the training that a run starts from, if it is at hand, and where that started."""
     start = run.config.start
     if start is None or not (Path(start) / "config.json").exists():
         return None
     before = Run(start)
-    return {"name": Path(start).name, "minutes": before.minutes, "start": _start(before)}
+    return {"name": Path(start).name, "minutes": before.minutes, "start": start_of(before)}
 
 
 def command(keys: Sequence[Key], preset: str, sequences: int | None = None, digits: str | None = None) -> str:

@@ -22,6 +22,7 @@ from vtssi_pyro.paper.published import ALL, cell
 from vtssi_pyro.system.machine import prepare
 from vtssi_pyro.system.provenance import provenance
 from vtssi_pyro.train import training
+from vtssi_pyro.train.baseline_presets import recipe
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.presets import PRESETS, SHARED
 from vtssi_pyro.train.reporting import Reporter, Silent
@@ -76,7 +77,7 @@ class Order(NamedTuple):
         changes = [Change(f"seed={key.seed}"), Change(f'data.digits="{self.digits}"', "digits")]
         if _shared(self, key):
             changes.append(Change(f"train.stages.{SHARED[self.preset][1]}.steps=0"))
-        config = configured(PRESETS[self.preset](key.variant), key.flavour, changes)
+        config = configured(recipe(key.variant, self.preset), key.flavour, changes)
         if self.bell:
             return config
         flat = tuple(replace(stage, bell=Constant(1.0)) for stage in config.train.stages)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -72,6 +72,64 @@ def error_curves(path: str | Path, evaluation: Mapping[str, Any], observe: int, 
         if frame < last:
             _mark(axes, frame + 0.5, words, height)
     legend(axes)
+    save(figure, path)
+
+
+class CurveLine(NamedTuple):
+    """A curve with the band of its standard errors; px by frame, None where no value is known."""
+
+    label: str
+    mean: Sequence[float | None]
+    sem: Sequence[float | None]
+    hue: int  # of TERMS; curves of one model share theirs
+    dashed: bool = False
+
+
+class CurvePanel(NamedTuple):
+    """Curves of several trackers on the same sequences."""
+
+    title: str
+    lines: Sequence[CurveLine]
+    observe: int
+    trained_length: int
+    last: int  # frame
+
+
+def compared_curves(path: str | Path, panels: Sequence[CurvePanel]) -> None:
+    """Draw position errors of several trackers by frame, panels above each other (Figs. 5 to 7).
+
+    Vertical lines are at the last observed frame and at the length of training sequences; bands are of one standard
+    error to either side.
+
+    Args:
+        path: the file to write; its suffix chooses the format.
+        panels: at least one.
+    """
+    height = sum(
+        3.2 + 0.2 * len(panel.lines) for panel in panels
+    )  # the letters of a legend's line take 0.2 inches
+    figure = Figure(figsize=(7.2, height), layout="constrained")
+    for index, panel in enumerate(panels):
+        axes = figure.add_subplot(len(panels), 1, index + 1)
+        top = 1e-3
+        for mean, sem, drawn in ((_numbers(x.mean), _numbers(x.sem), x) for x in panel.lines):
+            mean, sem = mean[: panel.last], np.nan_to_num(sem[: panel.last])
+            frames, colour = np.arange(1, len(mean) + 1), TERMS[drawn.hue % len(TERMS)]
+            axes.fill_between(frames, mean - sem, mean + sem, color=colour, alpha=0.25, linewidth=0)
+            style = "--" if drawn.dashed else "-"
+            axes.plot(frames, mean, style, color=colour, linewidth=1.4, label=drawn.label)
+            top = float(np.nanmax([top, *(mean + sem)]))
+        axes.set_xlim(0.5, panel.last + 0.5)
+        axes.set_ylim(0, 1.15 * top)
+        dress(axes, panel.title, "frame", "px")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+        for frame, words, place in (
+            (panel.observe, "observed", 1.0),
+            (panel.trained_length, "training length", 0.93),
+        ):
+            _mark(axes, frame + 0.5, words, place)
+        looks = {"frameon": False, "labelcolor": INK, "prop": {"family": FONT_FAMILY, "size": LETTERS}}
+        axes.legend(loc="upper left", bbox_to_anchor=(0, -0.16), borderaxespad=0, **looks)
     save(figure, path)
 
 
@@ -178,6 +236,8 @@ def _mark(axes: Axes, x: float, words: str, height: float, upright: bool = False
         fontsize=LETTERS,
         color=FAINT_INK,
         family=FONT_FAMILY,
+        # the words of one line may lie on the next one
+        bbox=None if upright else {"facecolor": "white", "edgecolor": "none", "pad": 1},
     )
 
 

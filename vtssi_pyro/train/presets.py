@@ -6,9 +6,6 @@ from dataclasses import dataclass, replace
 from vtssi_pyro.config.schedules import Constant, Cosine, Decay, Flattening, Linear, Staircase
 from vtssi_pyro.config.variants import NAMES, Ablation, ablation_of
 from vtssi_pyro.errors import Argument, UsageError
-from vtssi_pyro.model.blocks.find import FINDConfig
-from vtssi_pyro.model.blocks.mot import MOTConfig
-from vtssi_pyro.model.blocks.rect import RECTConfig
 from vtssi_pyro.model.blocks.registered import RegisteredConfig
 from vtssi_pyro.model.blocks.template import TemplateConfig
 from vtssi_pyro.model.config import (
@@ -19,7 +16,8 @@ from vtssi_pyro.model.config import (
     System,
     ablated,
 )
-from vtssi_pyro.train.config import Config, DataConfig, renamed
+from vtssi_pyro.train.comparisons import COMPARISONS
+from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.recipe import SCALES, Stage, TrainConfig
 
 PAPER_STEPS = 780_000  # 1k epochs of 50,000 sequences in batches of 64
@@ -47,54 +45,6 @@ def paper(variant: str) -> Config:
         "paper",
         model=VARIANTS[variant](ModelConfig()),
         train=TrainConfig((stage,), evaluate_every=5000, save_every=1000, log_every=100),
-    )
-
-
-def paper_ddpae(variant: str) -> Config:
-    """The paper's variation for its comparison with DDPAE (App. C.2)."""
-    model = ModelConfig(
-        frame_size=64,
-        glimpse=32,
-        finder=FINDConfig(kernel_side=12),
-        consensus=RECTConfig(K=10),
-        motion=MOTConfig(M=10),
-    )
-    config = paper(variant)
-    stage = replace(
-        config.train.stages[0],
-        learning_rate=Decay(1e-4, 0.9, 20_000, 200_000, 5e-5),
-        length=Staircase(2, 1, 30_000, 20),
-        fuse_low=Constant(0.5),
-        fuse_high=Constant(0.5),
-    )
-    return replace(
-        config,
-        preset="paper-ddpae",
-        observe=10,
-        data=DataConfig("ddpae", blend="max"),
-        model=VARIANTS[variant](model),
-        train=replace(config.train, stages=(stage,)),
-    )
-
-
-def paper_sqair(variant: str) -> Config:
-    """The paper's variation for its comparison with SQAIR (App. C.2); its variant is ``find-mot``."""
-    model = ModelConfig(
-        finder=FINDConfig(position_scale=1.5),
-        consensus=RECTConfig(K=3),
-        motion=MOTConfig(M=3, position_scale=1.5),
-    )
-    config = paper(variant)
-    stage = replace(
-        config.train.stages[0],
-        length=Staircase(6, 1, 30_000, 10),
-        fuse_low=Constant(0.1),
-        fuse_high=Constant(0.9),
-    )
-    data = DataConfig("sqair", blend="max", sequences=60_000, length=10)
-    train = replace(config.train, stages=(stage,))
-    return replace(
-        config, preset="paper-sqair", observe=3, model=VARIANTS[variant](model), data=data, train=train
     )
 
 
@@ -339,6 +289,21 @@ PRESETS: dict[str, Preset] = {
     "standard": Preset(standard, OUR_SYSTEM),
     "paper-fast": Preset(paper_fast, PAPERS_SYSTEM),
     "paper": Preset(paper, PAPERS_SYSTEM),
-    "paper-ddpae": Preset(paper_ddpae, PAPERS_SYSTEM),
-    "paper-sqair": Preset(paper_sqair, PAPERS_SYSTEM, Ablation.MOTION),  # as in the paper's comparison
 }
+ROUTES = tuple(PRESETS)  # the presets of the paper's own data
+
+
+def _compared(route: str, model: str) -> Preset:
+    """A preset under the paper's comparison with another model."""
+    preset, comparison = PRESETS[route], COMPARISONS[model]
+
+    def recipe(variant: str) -> Config:
+        config = comparison.applied(preset.recipe(variant), f"{route}-{model}")
+        return (
+            comparison.published(config) if route == "paper" else config
+        )  # the others have their own schedules
+
+    return Preset(recipe, preset.system, comparison.ablation)
+
+
+PRESETS |= {f"{route}-{model}": _compared(route, model) for model in COMPARISONS for route in ROUTES}
