@@ -129,3 +129,5 @@ def test_each_vtssi_stands_beside_the_other_model() -> None:
     alone = decided(STATEMENTS["figure6", "linear-wide"], [own])
     assert [row["holds"] for row in alone] == [None]
     assert "| not decided |" in markdown({**about, "panels": [{**panel, "statements": alone}]})
+    empty = {**panel, "title": "another", "curves": [], "statements": []}
+    assert "another" not in markdown({**about, "panels": [panel, empty]})

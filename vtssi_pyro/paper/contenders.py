@@ -27,11 +27,11 @@ HOURS: Mapping[str, float] = {
     "ddpae published": 28.0,
     "quick-ddpae": 0.15,
     "standard-ddpae": 1.6,
-    "paper-fast-ddpae": 3.8,
+    "paper-fast-ddpae": 4.1,
     "paper-ddpae": 700.0,
     "quick-sqair": 0.1,
     "standard-sqair": 0.5,
-    "paper-fast-sqair": 1.4,
+    "paper-fast-sqair": 1.6,
     "paper-sqair": 150.0,
 }
 

@@ -52,7 +52,7 @@ def markdown(figure: Mapping[str, Any]) -> str:
     """Write the content of a figure's JSON in Markdown."""
     title = f"# Figure {figure['figure'].removeprefix('figure')}"
     parts = [title, f"`{figure['command']}`", _NOTES.strip()]
-    for panel in figure["panels"]:
+    for panel in (panel for panel in figure["panels"] if panel["curves"]):
         parts += [f"## {panel['title']}", _table(_HEAD, [_row(curve, panel) for curve in panel["curves"]])]
         rows = panel["statements"]
         if rows:
