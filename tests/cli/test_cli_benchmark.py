@@ -77,7 +77,7 @@ def test_what_makes_no_sense(args: list[object], code: int, words: str) -> None:
     [
         ("train.stages.benchmark.batch", "batch: expected a number above 0"),
         ("data.length", "length must be at least 1"),
-        ("model.frame_size", "frames of 0x0"),
+        ("model.frame_size", "these sizes or names do not make a model"),
         ("model.num_objects", "objects must be at least 1"),
     ],
 )
