@@ -21,14 +21,14 @@ from vtssi_pyro.model.blocks.find import FinderBase
 from vtssi_pyro.model.blocks.mot import StateSpace
 from vtssi_pyro.model.blocks.template import TemplateConfig
 from vtssi_pyro.model.config import OUR_SYSTEM, ModelConfig, TestTime
-from vtssi_pyro.model.interfaces import Picture, Predict, Sight
+from vtssi_pyro.model.interfaces import SCALES, Picture, Predict, Sight
 from vtssi_pyro.model.kinds import SLOTS
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops.peaks import peaks
 from vtssi_pyro.train import batches
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.presets import PRESETS
-from vtssi_pyro.train.recipe import SCALES, Stage
+from vtssi_pyro.train.recipe import Stage
 from vtssi_pyro.types import Detections, Objects, Paths, Plates, Pose, Site, State
 
 pytestmark = pytest.mark.slow

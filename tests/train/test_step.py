@@ -160,6 +160,18 @@ def test_scalars_on_the_device_make_the_same_steps(
         torch.testing.assert_close(dict(a.state_dict()), dict(b.state_dict()))
 
 
+def test_a_loss_per_frame_is_told_per_sequence(tiny, frames: Tensor) -> None:
+    """Only the gradient is divided by the frames, of which there are six."""
+    tracker, stage, found = tiny().train(), Stage("any", 1), []
+    for per_frame in (False, True):
+        torch.manual_seed(0)
+        step = Step(tracker, tracker, TrainConfig((stage,), per_frame=per_frame), stage)
+        found.append(step(channelled(frames), Scheduled()))
+    (terms, norm), (same, sixth) = found
+    torch.testing.assert_close(same, terms)
+    torch.testing.assert_close(6 * sixth, norm)
+
+
 def test_weights_of_zero_drop_their_terms() -> None:
     now = on_device(NOW._replace(air_weight=0.0), torch.tensor(numbers(NOW)))
     assert now.air_weight == 0.0

@@ -15,6 +15,7 @@ from test_training import CPU, DATA, STAGES, At, Killed, configuration, kill, ou
 from torch import Tensor, nn
 
 from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.baselines.sqair import VIMCO
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.ops.channels import channelled
@@ -231,7 +232,21 @@ def test_renyis_particles_are_the_keys(tiny, frames: Tensor) -> None:
     assert found["RenyiELBO", None] == found["RenyiELBO", 2] != found["RenyiELBO", 1]
 
 
-def test_pyros_own_elbos_are_not_captured(tiny) -> None:
+def test_vimco_steps_by_its_terms_alone(tiny, frames: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have gradients, unlike Pyro's own losses; the weights are those of its gradients."""
+    ours, theirs = twins(tiny(count=0.0))
+    made, plain = svi(ours, VIMCO(3)), adam(theirs)
+    monkeypatch.setattr(made, "loss_and_grads", None)
+    three_steps(made.step, frames)
+    for i in range(3):
+        torch.manual_seed(i)
+        plain.zero_grad()
+        VIMCO(3).loss_and_grads(theirs.model, theirs.guide, frames, TRAINING)
+        plain()
+    same_weights(ours, theirs)
+
+
+def test_others_are_not_captured(tiny) -> None:
     tracker, cuda = tiny(), torch.device("cuda")
     for name in ELBOS:
         config = configuration()
@@ -242,8 +257,9 @@ def test_pyros_own_elbos_are_not_captured(tiny) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"elbo": "Trace_MMD"}, r"train\.elbo: expected one of Elbo, RenyiELBO, .*, found 'Trace_MMD'"),
+        ({"elbo": "Trace_MMD"}, r"train\.elbo: expected one of Elbo, VIMCO, .*, found 'Trace_MMD'"),
         ({"particles": 0}, r"train\.particles: expected a number above 0, found 0"),
+        ({"particles": 1, "elbo": "VIMCO"}, "VIMCO compares particles: expected 2 or more, found 1"),
     ],
 )
 def test_an_unknown_elbo_is_refused_first(change: Any, reason: str, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from vtssi_pyro.system import checkpoint
 from vtssi_pyro.train import training
 from vtssi_pyro.train.batches import path_batches
 from vtssi_pyro.train.config import Config, DataConfig, renamed
+from vtssi_pyro.train.elbo import Elbo
 from vtssi_pyro.train.logbook import validation_elbo
 from vtssi_pyro.train.presets import OBJECTS
 from vtssi_pyro.train.recipe import Stage, TrainConfig
@@ -209,7 +210,7 @@ def test_looking_draws_no_random_number() -> None:
     tracker = build("vtssi", MODEL)
     before = torch.get_rng_state()
     batches = [path_batches(tracker, DATA, STAGES[2], 1, 1.0, CPU) for _ in range(2)]
-    validation_elbo(tracker, DATA, CPU)
+    validation_elbo(tracker, DATA, CPU, Elbo())
     judge(tracker, DATA, 3)
     assert torch.equal(torch.get_rng_state(), before)
     assert same(batches[0](4), batches[1](4))

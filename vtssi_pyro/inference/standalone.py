@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from pyro.nn import PyroModule
 from torch import Tensor
 
 from vtssi_pyro.inference.estimate import Estimate, floats, joined, quiet, seeded
@@ -18,6 +17,7 @@ from vtssi_pyro.model.kinds import MODELS
 from vtssi_pyro.model.program import TRAINED, Tracker, at_once
 from vtssi_pyro.model.program import build as assembled
 from vtssi_pyro.model.sizes import SceneSizes
+from vtssi_pyro.model.trainable import Trainable
 from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.types import Anneal
 
@@ -31,7 +31,7 @@ class StandaloneConfig(SceneSizes):
         raise NotImplementedError
 
 
-class StandaloneTracker(PyroModule):
+class StandaloneTracker(Trainable):
     """A tracker whose ``model`` and ``guide`` are a program of its own.
 
     Args:
@@ -39,7 +39,7 @@ class StandaloneTracker(PyroModule):
     """
 
     predicts = True  # whether it predicts frames
-    per_frame = False  # whether each frame is a scene of its own, with its own count
+    per_frame = False  # whether each frame has a count of its own
 
     def __init__(self, config: StandaloneConfig) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class StandaloneTracker(PyroModule):
         """The least number of frames of a training sequence."""
         raise NotImplementedError
 
-    def model(self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0) -> None:
+    def model(self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0) -> object:
         """p(x, z).
 
         Args:

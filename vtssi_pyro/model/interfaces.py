@@ -17,6 +17,8 @@ from vtssi_pyro.model.kinds import Buildable
 from vtssi_pyro.model.sites import Moment
 from vtssi_pyro.types import Anneal, Appearance, Detections, Objects, Paths, Plates, Pose, Scalar, Site, State
 
+SCALES = "motion.scales"  # the part of a tracker that is the :meth:`Predictive.scales` of its motion, by name
+
 
 class Sized(Protocol):
     """The sizes of any tracker."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyro
 import torch
-from pyro.nn import PyroModule, pyro_method
+from pyro.nn import pyro_method
 from torch import Tensor, nn
 
 from vtssi_pyro.errors import DataError, UsageError
@@ -17,10 +17,22 @@ from vtssi_pyro.model.blocks.mot import RandomWalk
 from vtssi_pyro.model.blocks.registered import Registered
 from vtssi_pyro.model.config import PUBLISHED, SYSTEMS, VARIANTS, ModelConfig, TestTime
 from vtssi_pyro.model.handlers import Rule, fuse, mode, propose
-from vtssi_pyro.model.interfaces import Attention, Consensus, Finder, Motion, Picture, Predict, Scene, Sized
+from vtssi_pyro.model.interfaces import (
+    SCALES,
+    Attention,
+    Consensus,
+    Finder,
+    Motion,
+    Picture,
+    Predict,
+    Scene,
+    Sized,
+    predictive,
+)
 from vtssi_pyro.model.kinds import SLOTS
 from vtssi_pyro.model.nn import unregistered
 from vtssi_pyro.model.sites import POSITION, draw, is_intermediate, moment
+from vtssi_pyro.model.trainable import Trainable
 from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.ops.gaussian import average, product
 from vtssi_pyro.types import Anneal, Chain, Detections, Latents, Objects, Plates, State
@@ -229,7 +241,7 @@ class FrameByFrame(Proposals):
 ORDERS: dict[str, type[Proposals]] = {"proposals-first": ProposalsFirst, "frame-by-frame": FrameByFrame}
 
 
-class Tracker(PyroModule):
+class Tracker(Trainable):
     """VTSSI and its variants: the root module, with a slot for every block.
 
     Assign to ``scene.count``, ``scene.size`` or ``scene.description`` to swap a prior, to ``scene``, ``attention``,
@@ -237,6 +249,8 @@ class Tracker(PyroModule):
     prediction and inference. A block that another tracker has run cannot be assigned to a second one; ``program``
     combines blocks freely.
     """
+
+    slots = tuple(SLOTS)
 
     def __init__(
         self,
@@ -385,6 +399,15 @@ class Tracker(PyroModule):
     def walk(self) -> RandomWalk:
         """A random walk with the tracker's own scale, to replace its motion."""
         return RandomWalk(self.motion.scale)
+
+    def parts(self) -> dict[str, list[nn.Parameter]]:
+        """The parameters of the whole, of each block and its parts and, if the motion predicts, those of SCALES."""
+        scales = {SCALES: list(predictive(self.motion).scales())} if self.predicts else {}
+        return super().parts() | scales
+
+    def priors(self) -> dict[str, Tensor]:
+        """All buffers: they hold the numbers of the priors, not all of which are in a checkpoint."""
+        return dict(self.named_buffers())
 
 
 def build(variant: str | ModelConfig = "vtssi", config: ModelConfig | None = None) -> Tracker:

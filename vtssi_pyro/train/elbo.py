@@ -1,26 +1,27 @@
-"""The evidence lower bounds that a stage can maximise: ours by term, and Pyro's own."""
+"""The evidence lower bounds that a stage can maximise: ours by term, VIMCO, and Pyro's own."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pyro.infer
-import torch
 from pyro import poutine
 from pyro.distributions.util import scale_and_mask
 from pyro.infer import ELBO, Trace_ELBO
 from pyro.poutine.util import prune_subsample_sites
-from pyro.util import check_model_guide_match, warn_if_nan
+from pyro.util import check_model_guide_match
 from torch import Tensor
 from torch.distributions import kl_divergence
 
+from vtssi_pyro.baselines.sqair.vimco import VIMCO
+from vtssi_pyro.model.bound import DifferentiableELBO, Program, Terms
 from vtssi_pyro.model.sites import variable
-from vtssi_pyro.train.recipe import Stage, TrainConfig
+from vtssi_pyro.train.recipe import TrainConfig
 
-Terms = dict[str, Tensor]  # nats, summed over the batch
 PLATES = 2  # nested plates of the programs: sequences around objects, or around frames
 
 
-class Elbo(Trace_ELBO):
+class Elbo(DifferentiableELBO, Trace_ELBO):
     """``Trace_ELBO`` by term, without its synchronisation with the device at every site.
 
     The two have equal losses and gradients, because every latent site must be reparameterised here.
@@ -35,7 +36,7 @@ class Elbo(Trace_ELBO):
         super().__init__(**options)
         self.analytic = analytic
 
-    def terms(self, model: Callable[..., Any], guide: Callable[..., Any], *args: Any, **kwargs: Any) -> Terms:
+    def terms(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> Terms:
         """Log p(x | z) as ``x`` and the negative KLs by the names of their variables; their sum is the ELBO."""
         terms: Terms = {}
         for modelled, guided in self._get_traces(model, guide, args, kwargs):
@@ -43,31 +44,8 @@ class Elbo(Trace_ELBO):
                 terms[about] = terms[about] + gain if about in terms else gain
         return {name: value / self.num_particles for name, value in terms.items()}
 
-    def differentiable_loss(
-        self, model: Callable[..., Any], guide: Callable[..., Any], *args: Any, **kwargs: Any
-    ) -> Tensor:
-        """Minus the sum of the terms."""
-        return total_loss(self.terms(model, guide, *args, **kwargs))
-
-    def loss(self, model: Callable[..., Any], guide: Callable[..., Any], *args: Any, **kwargs: Any) -> float:
-        """The value of :meth:`differentiable_loss`."""
-        with torch.no_grad():
-            loss = self.differentiable_loss(model, guide, *args, **kwargs).item()
-        warn_if_nan(loss, "loss")
-        return loss
-
-    def loss_and_grads(
-        self, model: Callable[..., Any], guide: Callable[..., Any], *args: Any, **kwargs: Any
-    ) -> float:
-        """The value of :meth:`differentiable_loss`; its gradients are added to those of the parameters."""
-        loss = self.differentiable_loss(model, guide, *args, **kwargs)
-        if loss.requires_grad:
-            loss.backward(retain_graph=self.retain_graph)
-        warn_if_nan(loss, "loss")
-        return loss.item()
-
     def _get_trace(
-        self, model: Callable[..., Any], guide: Callable[..., Any], args: Any, kwargs: Any
+        self, model: Program, guide: Program, args: Any, kwargs: Any
     ) -> tuple[poutine.Trace, poutine.Trace]:
         """Both traces, without the log densities, which a KL in closed form does not need."""
         guided = poutine.trace(guide).get_trace(*args, **kwargs)
@@ -102,11 +80,6 @@ class Elbo(Trace_ELBO):
         return p.log_prob(value) - q.log_prob(value)
 
 
-def total_loss(terms: Terms) -> Tensor:
-    """Minus the sum of some terms."""
-    return -torch.stack(list(terms.values())).sum()
-
-
 # Objectives of Pyro that are no bound or need more than a name: the first has two losses, the second needs a kernel,
 # the third has no value. The compiled ones rest on a deprecated part of torch.
 _LEFT_OUT = ("ReweightedWakeSleep", "Trace_MMD", "TraceTailAdaptive_ELBO", "Jit")
@@ -120,15 +93,34 @@ def _pyros() -> Iterator[tuple[str, type[ELBO]]]:
                 yield name, kind
 
 
-ELBOS: dict[str, type[ELBO]] = {"Elbo": Elbo, **dict(_pyros())}
+ELBOS: dict[str, Callable[..., ELBO]] = {
+    "Elbo": Elbo,
+    "VIMCO": VIMCO,
+    "VIMCO-SQAIR": partial(VIMCO, signal="official"),
+    **dict(_pyros()),
+}
 """The values of ``train.elbo``, by name; each is a lower bound of the evidence, in expectation."""
 
 
-def make_elbo(config: TrainConfig, stage: Stage) -> ELBO:
-    """The ELBO of a stage."""
+def make_elbo(config: TrainConfig, analytic: bool = True) -> ELBO:
+    """The ELBO of a recipe.
+
+    Args:
+        config: the recipe.
+        analytic: whether the KL terms of :class:`Elbo` are in closed form; the others ignore it.
+
+    Raises:
+        UsageError: too few particles.
+    """
     # without it, Pyro runs the program to guess the nesting: a resumed run would make these draws once more
     options: dict[str, Any] = {"max_plate_nesting": PLATES}
     if config.particles is not None:
         options["num_particles"] = config.particles
     kind = ELBOS[config.elbo]
-    return kind(analytic=stage.analytic, **options) if kind is Elbo else kind(**options)
+    return kind(analytic=analytic, **options) if kind is Elbo else kind(**options)
+
+
+def held_out_elbo(config: TrainConfig) -> DifferentiableELBO:
+    """The ELBO of held-out sequences: the recipe's own, but :class:`Elbo` in place of those of Pyro."""
+    own = make_elbo(config)
+    return own if isinstance(own, DifferentiableELBO) else Elbo()

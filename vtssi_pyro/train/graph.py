@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vtssi_pyro.train.elbo import Terms
+from vtssi_pyro.model.bound import Terms
 from vtssi_pyro.train.recipe import Scheduled
 from vtssi_pyro.train.step import Step
 from vtssi_pyro.types import Anneal

@@ -10,10 +10,11 @@ import torch
 from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.errors import Diverged
 from vtssi_pyro.inference.standalone import SomeTracker
+from vtssi_pyro.model.bound import DifferentiableELBO
 from vtssi_pyro.model.program import at_once, evaluating
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.system.machine import tidy
-from vtssi_pyro.train.elbo import Elbo
+from vtssi_pyro.train.elbo import held_out_elbo
 from vtssi_pyro.train.store import Store
 from vtssi_pyro.train.trainer import Trainer
 from vtssi_pyro.types import Anneal
@@ -93,7 +94,8 @@ class Logbook:
     def _validation_record(self, step: int) -> dict[str, Any]:
         tracker, data = self.trainer.trained, self.validation
         record: dict[str, Any] = {"kind": "validation", "step": step, "seconds": 0.0}
-        record["elbo"] = validation_elbo(tracker, data, self.trainer.device)
+        elbo = held_out_elbo(self.trainer.config.train)
+        record["elbo"] = validation_elbo(tracker, data, self.trainer.device, elbo)
         if not math.isfinite(record["elbo"]):
             raise self._lost("the ELBO of held-out sequences is")
         if self.judge is not None:
@@ -144,22 +146,25 @@ class Logbook:
         self.group.once(lambda: self.store.rewind(self.trainer.step))
 
 
-def validation_elbo(tracker: SomeTracker, data: Dataset, device: torch.device, limit: int = 128) -> float:
+def validation_elbo(
+    tracker: SomeTracker, data: Dataset, device: torch.device, elbo: DifferentiableELBO, limit: int = 128
+) -> float:
     """ELBO in nats per sequence on held-out sequences, with a random state of its own.
 
     Args:
         tracker: the tracker to evaluate.
         data: held-out sequences.
         device: the tracker's device.
+        elbo: the ELBO.
         limit: sequences at most, the first ones; two of the paper's batches are few enough between training steps.
     """
     total = min(len(data), limit)
     devices = [device] if device.type == "cuda" else []
-    elbo, program = 0.0, tracker.refined()
+    found, program = 0.0, tracker.refined()
     with evaluating(tracker), torch.random.fork_rng(devices=devices):
         torch.manual_seed(0)
         for index in torch.arange(total).split(at_once(tracker, data.length)):
             frames = data.frames(index).to(device)
-            terms = Elbo().terms(program.model, program.guide, frames, Anneal())
-            elbo += float(sum(terms.values()))
-    return elbo / total
+            terms = elbo.terms(program.model, program.guide, frames, Anneal())
+            found += float(sum(terms.values()))
+    return found / total

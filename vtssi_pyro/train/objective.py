@@ -12,6 +12,7 @@ from torch import Tensor
 from vtssi_pyro.model.blocks.find import NoFIND
 from vtssi_pyro.model.blocks.mot import RandomWalk
 from vtssi_pyro.model.blocks.rect import FirstFrame
+from vtssi_pyro.model.bound import Terms
 from vtssi_pyro.model.handlers import Proposal, fuse, mode
 from vtssi_pyro.model.interfaces import predictive
 from vtssi_pyro.model.program import Program, Tracker, evolve, stacked
@@ -26,7 +27,7 @@ from vtssi_pyro.train.batches import (
     paths,
     program_of,
 )
-from vtssi_pyro.train.elbo import Elbo, Terms
+from vtssi_pyro.train.elbo import Elbo
 from vtssi_pyro.train.recipe import Scheduled, Stage
 from vtssi_pyro.types import Objects, Scalar
 

@@ -16,9 +16,10 @@ from vtssi_pyro.model.config import (
     System,
     ablated,
 )
+from vtssi_pyro.model.interfaces import SCALES
 from vtssi_pyro.train.comparisons import COMPARISONS
 from vtssi_pyro.train.config import Config, renamed
-from vtssi_pyro.train.recipe import SCALES, Stage, TrainConfig
+from vtssi_pyro.train.recipe import Stage, TrainConfig
 
 PAPER_STEPS = 780_000  # 1k epochs of 50,000 sequences in batches of 64
 

@@ -18,9 +18,6 @@ class Scheduled(NamedTuple):
     decay: Scalar = 0.0  # of the weights' moving average
 
 
-SCALES = "motion.scales"  # in a stage's blocks: the parameters on which only the scales of motion's densities depend
-
-
 @dataclass(frozen=True)
 class Stage:
     """One stage of a training; schedules are functions of the stage's own step."""
@@ -28,7 +25,7 @@ class Stage:
     name: str
     steps: int
     objective: str = "full"  # a key of train.objective.OBJECTIVES
-    # trained parts: slots of the tracker, dotted parts of their blocks, or SCALES; an empty tuple: all
+    # trained parts: slots of the tracker, dotted parts of their blocks, or model.interfaces.SCALES; an empty tuple: all
     blocks: tuple[str, ...] = ()
     batch: int = 64  # sequences; objects in a stage that trains motion alone
     learning_rate: Schedule = Constant(1e-4)
@@ -77,8 +74,8 @@ class TrainConfig:
 
     stages: tuple[Stage, ...] = ()
     budget: float = 1.0  # one factor on every stage's steps and schedules
-    elbo: str = "Elbo"  # or one of Pyro's own, which are slower: a key of train.elbo.ELBOS
-    particles: int | None = None  # draws of the ELBO; None: its own default, 2 of RenyiELBO, else 1
+    elbo: str = "Elbo"  # or VIMCO, or one of Pyro's own, which are slower: a key of train.elbo.ELBOS
+    particles: int | None = None  # draws of the ELBO; None: its default, 5 of VIMCO, 2 of RenyiELBO, else 1
     beta1: float = 0.5
     clip: float = 5.0  # global norm of the gradient of the loss per sequence (reading D3)
     per_frame: bool = False  # the loss per frame instead of per sequence (reading D16)

@@ -9,18 +9,18 @@ from typing import Any
 
 import pyro
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vtssi_pyro.inference.standalone import SomeTracker
-from vtssi_pyro.model.interfaces import predictive
+from vtssi_pyro.model.bound import Terms
 from vtssi_pyro.model.nn import bfloat16_convolutions, unregistered
-from vtssi_pyro.model.program import ONE_AT_A_TIME, Tracker
+from vtssi_pyro.model.program import ONE_AT_A_TIME
 from vtssi_pyro.ops.compiled import compiled
 from vtssi_pyro.train.batches import Lesson, PathBatch
-from vtssi_pyro.train.elbo import Terms, make_elbo
+from vtssi_pyro.train.elbo import make_elbo
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.objective import OBJECTIVES
-from vtssi_pyro.train.recipe import SCALES, Scheduled, Stage, TrainConfig
+from vtssi_pyro.train.recipe import Scheduled, Stage, TrainConfig
 from vtssi_pyro.train.svi import StageOptim, StageSVI
 
 
@@ -44,21 +44,24 @@ class Step:
         group: Group = ALONE,
     ) -> None:
         self.tracker, self.averaged, self.config, self.stage = tracker, averaged, config, stage
-        parameters = [p for name in stage.blocks or ("",) for p in parameters_of(tracker, name)]
-        self.optim = StageOptim(parameters, config.beta1, config.clip, group, stage.optimizer)
+        parts = tracker.parts()
+        parameters = [p for name in stage.blocks or ("",) for p in parts[name]]
+        self.optim = StageOptim(
+            parameters, config.beta1, config.clip, group, stage.optimizer, whole=not stage.blocks
+        )
         self.objective = OBJECTIVES[stage.objective]
         self.svi: StageSVI | None = None
         if self.objective.program:
             program = self.objective.program(tracker, stage)
-            self.svi = StageSVI(program.model, program.guide, self.optim, make_elbo(config, stage))
+            self.svi = StageSVI(program.model, program.guide, self.optim, make_elbo(config, stage.analytic))
         self.pairs = [list(averaged.parameters()), list(tracker.parameters())]
 
     def __call__(self, batch: Any, now: Scheduled) -> tuple[Terms, Tensor]:
         """Make the step.
 
         Returns:
-            the objective's terms, nats per sequence of this process's share (or per frame, reading D16), and the
-            gradient's norm before clipping.
+            the objective's terms, nats per sequence of this process's share, and the gradient's norm before clipping,
+            per frame if the loss is (reading D16).
         """
         config = self.config
         sequences, frames = _size(batch)
@@ -73,12 +76,12 @@ class Step:
             compiled(config.compile),
         ):
             if self.svi:
-                made = self.svi.step(batch, now.anneal, extras=extras, per=per)
+                terms, norm = self.svi.step(batch, now.anneal, extras=extras, per=per)
             else:
-                made = self.optim.ascend(extras(), per)
+                terms, norm = self.optim.ascend(extras(), per)
         if self.averaged is not self.tracker:
             self._average(now)
-        return made
+        return {name: value * (per / sequences) for name, value in terms.items()}, norm
 
     @torch.no_grad()
     def _average(self, now: Scheduled) -> None:
@@ -86,22 +89,6 @@ class Step:
         change = torch._foreach_sub(current, averaged)
         torch._foreach_mul_(change, 1 - now.decay)
         torch._foreach_add_(averaged, change)
-
-
-def parameters_of(tracker: SomeTracker, name: str) -> list[nn.Parameter]:
-    """The parameters of a part of a tracker, by its name in a stage.
-
-    Args:
-        tracker: the tracker.
-        name: a slot, or a dotted part of its block; ``motion.scales``: the parameters on which only the scales of
-            motion's densities depend; the empty name: all parameters.
-
-    Raises:
-        AttributeError: the tracker has no such part.
-    """
-    if name == SCALES and isinstance(tracker, Tracker):
-        return list(predictive(tracker.motion).scales())
-    return list(tracker.get_submodule(name).parameters())
 
 
 def _size(batch: Tensor | PathBatch | Lesson) -> tuple[int, int]:

@@ -16,8 +16,8 @@ from pyro.infer import ELBO, SVI
 from pyro.optim import PyroOptim
 from torch import Tensor, nn
 
+from vtssi_pyro.model.bound import DifferentiableELBO, Terms, total_loss
 from vtssi_pyro.model.nn import unregistered
-from vtssi_pyro.train.elbo import Elbo, Terms, total_loss
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.optimizers import CAPTURABLE, OPTIMIZERS
 from vtssi_pyro.types import Scalar
@@ -32,6 +32,7 @@ class StageOptim(PyroOptim):
         clip: the largest global norm (reading D3).
         group: the processes that share the batch.
         name: a key of :data:`~vtssi_pyro.train.optimizers.OPTIMIZERS`.
+        whole: whether the programs have no other parameters, so that none need be kept from the backward pass.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class StageOptim(PyroOptim):
         clip: float,
         group: Group = ALONE,
         name: str = "adam",
+        whole: bool = False,
     ) -> None:
         self.parameters, self.clip, self.group = list(parameters), clip, group
+        self.inputs = None if whole else self.parameters
         self.parts = OPTIMIZERS[name](self.parameters, beta1)
         self.capturable = name in CAPTURABLE
         super().__init__(type(self.parts[0]), {}, {"clip_norm": clip})
@@ -82,8 +85,9 @@ class StageOptim(PyroOptim):
         self.zero_grad()
         if loss.requires_grad:  # a roll-out of a motion without trainable means needs no gradient
             # Not autograd.grad: it leaves gradients in the layout they were computed in, which the fused Adam of a CPU
-            # takes for the parameter's own, and hands out one tensor for two parameters, to be clipped twice.
-            loss.backward(inputs=self.parameters)
+            # takes for the parameter's own, and hands out one tensor for two parameters, to be clipped twice. Of a
+            # program of many small operations, a choice of inputs takes a tenth of the pass.
+            loss.backward(inputs=self.inputs)
         norm = self(self.parameters)
         return {name: value.detach() for name, value in terms.items()}, norm
 
@@ -115,7 +119,8 @@ class StageSVI(SVI):
         model: p(x, z).
         guide: q(z | x).
         optim: the optimiser, with its parameters.
-        loss: an :class:`~vtssi_pyro.train.elbo.Elbo`, or one of Pyro's own, which halt the device at every step.
+        loss: a :class:`~vtssi_pyro.model.bound.DifferentiableELBO`, or one of Pyro's own, which halt the device at
+            every step.
     """
 
     def __init__(
@@ -136,13 +141,13 @@ class StageSVI(SVI):
             the averaged terms, and the gradient's norm before clipping.
         """
         # Pyro's own ELBOs make gradients only if the programs register their parameters with a store
-        with pyro.get_param_store().scope(), unregistered(isinstance(self.elbo, Elbo)):
+        with pyro.get_param_store().scope(), unregistered(isinstance(self.elbo, DifferentiableELBO)):
             terms = self._terms(*args) | extras()
         return self.optim.ascend(terms, per)
 
     def _terms(self, *args: Any) -> Terms:
         """The ELBO of the whole batch by term, nats; one of Pyro's own is one term, "elbo"."""
-        if isinstance(self.elbo, Elbo):
+        if isinstance(self.elbo, DifferentiableELBO):
             return self.elbo.terms(self.model, self.guide, *args)
         # some ELBOs of Pyro have no differentiable loss: this scalar has the value and the gradient
         self.optim.zero_grad()

@@ -11,27 +11,28 @@ from typing import Any, NoReturn
 import pyro
 import torch
 
-from vtssi_pyro.data.dataset import Dataset, channels_of
+from vtssi_pyro.data.dataset import Dataset, channels_of, spread
 from vtssi_pyro.errors import DataError, PeerLost, UsageError, VtssiError
 from vtssi_pyro.inference.standalone import SomeTracker, build, variant_of
 from vtssi_pyro.model.blocks import FirstFrame, NoFIND, RandomWalk
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.kinds import SLOTS
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.program import at_once
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.train.config import Config
-from vtssi_pyro.train.elbo import ELBOS
+from vtssi_pyro.train.elbo import ELBOS, make_elbo
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.logbook import Judge, Logbook
 from vtssi_pyro.train.objective import OBJECTIVES, WHOLE
 from vtssi_pyro.train.optimizers import OPTIMIZERS
-from vtssi_pyro.train.recipe import SCALES
 from vtssi_pyro.train.reporting import Reporter, Silent
-from vtssi_pyro.train.step import parameters_of
 from vtssi_pyro.train.store import Store
 from vtssi_pyro.train.trainer import Trainer
 
 NULL = (FirstFrame, NoFIND, RandomWalk)  # null objects
+BEGIN_WITH = (
+    1000  # training sequences that a new tracker may look at: their mean frame is right to about 0.01
+)
 
 
 class Interrupted(VtssiError):
@@ -92,7 +93,8 @@ def train(
     ):
         torch.manual_seed(config.seed)
         resident = learned if device.type == "cpu" else learned.to(device)
-        trainer = Trainer(_untrained(config, store, device), config, resident, device, group)
+        tracker = _untrained(config, resident, store, device)
+        trainer = Trainer(tracker, config, resident, device, group)
         history = Logbook(store, trainer, validation, judge)
         if resume:
             history.restore()
@@ -120,6 +122,7 @@ def check(config: Config, group: Group = ALONE) -> None:
         raise UsageError(f"train.elbo: expected one of {', '.join(ELBOS)}, found {config.train.elbo!r}")
     if config.train.particles is not None:
         _positive("train.particles", config.train.particles)
+    make_elbo(config.train)  # it refuses too few particles
     if isinstance(config.model, ModelConfig):
         _positive("model.test_time.hypotheses", config.model.test_time.hypotheses)
         _positive("model.test_time.settled", config.model.test_time.settled)
@@ -128,7 +131,7 @@ def check(config: Config, group: Group = ALONE) -> None:
             f"variant: {config.variant} names another model than this one, which is of variant {true}"
         )
     tracker = _built(config)
-    known = _known(tracker)
+    parts = tracker.parts()
     for stage in config.train.stages:
         where = f"train.stages.{stage.name}"
         for key in ("batch", "cache"):
@@ -138,7 +141,7 @@ def check(config: Config, group: Group = ALONE) -> None:
                 f"{where}.batch: expected a multiple of {group.size}, the number of processes, found {stage.batch}"
             )
         # the other objectives are of programs without some of the slots
-        objectives = OBJECTIVES if isinstance(tracker, Tracker) else (WHOLE,)
+        objectives = OBJECTIVES if tracker.slots else (WHOLE,)
         if stage.objective not in objectives:
             raise UsageError(
                 f"{where}.objective: expected one of {', '.join(objectives)}, found {stage.objective!r}"
@@ -147,9 +150,9 @@ def check(config: Config, group: Group = ALONE) -> None:
             raise UsageError(
                 f"{where}.optimizer: expected one of {', '.join(OPTIMIZERS)}, found {stage.optimizer!r}"
             )
-        if unknown := [name for name in stage.blocks if name not in known]:
+        if unknown := [name for name in stage.blocks if name not in parts]:
             raise UsageError(f"{where}.blocks: expected some of {', '.join(SLOTS)}, found {unknown[0]!r}")
-        if not any(parameters_of(tracker, name) for name in stage.blocks or ("",)):
+        if not any(parts[name] for name in stage.blocks or ("",)):
             raise UsageError(
                 f"{where}: variant {config.variant} has nothing to train in {', '.join(stage.blocks)}"
             )
@@ -181,19 +184,13 @@ def idle_stages(config: Config) -> list[str]:
     A stage for the null objects of a variant is a mistake instead.
     """
     tracker, idle = _built(config), []
+    parts = tracker.parts()
     for stage in config.train.stages:
         blocks = [tracker._modules.get(name.partition(".")[0]) for name in stage.blocks]
         own = any(block is not None and type(block) not in NULL for block in blocks)
-        known = set(stage.blocks) <= _known(tracker)
-        if own and known and not any(parameters_of(tracker, name) for name in stage.blocks):
+        if own and set(stage.blocks) <= parts.keys() and not any(parts[name] for name in stage.blocks):
             idle.append(stage.name)
     return idle
-
-
-def _known(tracker: SomeTracker) -> set[str]:
-    """The names that the blocks of a stage may have."""
-    scaled = isinstance(tracker, Tracker) and tracker.predicts
-    return {*dict(tracker.named_modules()), *([SCALES] if scaled else [])}
 
 
 def _built(config: Config) -> SomeTracker:
@@ -206,18 +203,19 @@ def _built(config: Config) -> SomeTracker:
         ) from error
 
 
-def _untrained(config: Config, store: Store, device: torch.device) -> SomeTracker:
+def _untrained(config: Config, learned: Dataset, store: Store, device: torch.device) -> SomeTracker:
     """The tracker before its first step, with the configuration's priors whatever the initial weights."""
     tracker = build(config.model).to(device)
     if config.start is None:
+        chosen = spread(len(learned), BEGIN_WITH).split(at_once(tracker, learned.length))
+        tracker.begin(learned.frames(index).to(device) for index in chosen)
         return tracker
     path = store.checkpoint("start")
     weights = store.load("start", device)
     with checkpoint.fitting(path):
-        # checkpoints do not hold all of them; those of other models are statistics that were learned
-        buffers = dict(tracker.named_buffers()) if isinstance(tracker, Tracker) else {}
-        priors = {name: value for name, value in tracker.state_dict().items() if name in buffers}
-        tracker.load_state_dict(tracker.state_dict() | weights["trained"] | priors)
+        own = tracker.state_dict()
+        priors = {name: value for name, value in tracker.priors().items() if name in own}
+        tracker.load_state_dict(own | weights["trained"] | priors)
     return tracker
 
 

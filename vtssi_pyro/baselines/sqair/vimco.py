@@ -9,15 +9,12 @@ from typing import Any, NamedTuple
 
 import torch
 from pyro import poutine
-from pyro.infer import ELBO
 from pyro.infer.enum import get_importance_trace
 from pyro.infer.util import get_dependent_plate_dims, torch_sum
-from pyro.util import warn_if_nan
 from torch import Tensor
 
 from vtssi_pyro.errors import UsageError
-
-Program = Callable[..., Any]
+from vtssi_pyro.model.bound import DifferentiableELBO, Program, Terms
 
 
 class Weights(NamedTuple):
@@ -59,7 +56,7 @@ def left_out(log_weight: Tensor) -> Tensor:
 SIGNALS: dict[str, Callable[[Tensor], Tensor]] = {"official": official_signal, "textbook": textbook_signal}
 
 
-class VIMCO(ELBO):
+class VIMCO(DifferentiableELBO):
     """The importance-weighted bound over K particles; discrete sites have the gradient of VIMCO.
 
     Particles are drawn together, in a plate to the left of the program's own. Every member of the plates that all sites
@@ -74,7 +71,7 @@ class VIMCO(ELBO):
         UsageError: fewer than 2 particles, or an unknown signal.
     """
 
-    def __init__(self, num_particles: int = 5, signal: str = "official", max_plate_nesting: int = 2) -> None:
+    def __init__(self, num_particles: int = 5, signal: str = "textbook", max_plate_nesting: int = 2) -> None:
         if num_particles < 2:
             raise UsageError(f"VIMCO compares particles: expected 2 or more, found {num_particles}")
         if signal not in SIGNALS:
@@ -110,25 +107,11 @@ class VIMCO(ELBO):
         with torch.no_grad():
             return bound_of(self.weights(model, guide, *args, **kwargs).log_weight)
 
-    def differentiable_loss(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> Tensor:
-        """A scalar with the loss's value, whose gradient is the estimate of the loss's."""
+    def terms(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> Terms:
+        """The bound, summed over the sequences, as ``elbo``; its gradient is the estimate by the learning signal."""
         log_weight, log_discrete = self.weights(model, guide, *args, **kwargs)
         score = (self.signal(log_weight.detach()) * log_discrete).sum()
-        return -bound_of(log_weight).sum() - (score - score.detach())
-
-    def loss(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> float:
-        """Minus the bound, summed over the sequences, nats."""
-        loss = -self.bound(model, guide, *args, **kwargs).sum().item()
-        warn_if_nan(loss, "loss")
-        return loss
-
-    def loss_and_grads(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> float:
-        """The loss; the gradient's estimate is added to the parameters' gradients."""
-        loss = self.differentiable_loss(model, guide, *args, **kwargs)
-        if loss.requires_grad:
-            loss.backward(retain_graph=self.retain_graph)
-        warn_if_nan(loss, "loss")
-        return loss.item()
+        return {"elbo": bound_of(log_weight).sum() + (score - score.detach())}
 
     def _get_trace(
         self, model: Program, guide: Program, args: Any, kwargs: Any

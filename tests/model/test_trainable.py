@@ -1,0 +1,36 @@
+"""What a training asks of every tracker."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from vtssi_pyro.baselines import DDPAEConfig
+from vtssi_pyro.inference.standalone import StandaloneConfig
+from vtssi_pyro.model.interfaces import SCALES
+from vtssi_pyro.model.kinds import SLOTS
+from vtssi_pyro.model.program import Tracker
+
+
+def test_a_tracker_of_blocks_has_a_part_for_each_slot(variant: str, tiny: Callable[..., Tracker]) -> None:
+    tracker = tiny(variant)
+    assert tracker.slots == tuple(SLOTS)
+    parts = tracker.parts()
+    assert parts[""] == list(tracker.parameters())
+    for slot in SLOTS:
+        assert parts[slot] == list(tracker.get_submodule(slot).parameters())
+    assert (SCALES in parts) == tracker.predicts
+    if tracker.predicts:
+        assert {id(p) for p in parts[SCALES]} < {id(p) for p in parts["motion"]}
+    assert torch.equal(tracker.priors()["scene.size.loc"], tracker.scene.size.loc)
+
+
+@pytest.mark.parametrize("config", [DDPAEConfig(frame_size=32)])
+def test_a_tracker_of_another_kind_has_parts_alone(config: StandaloneConfig) -> None:
+    tracker = config.build()
+    assert not tracker.slots
+    assert not tracker.priors()
+    parts = tracker.parts()
+    assert parts[""] == list(tracker.parameters())
+    for name, child in tracker.named_children():
+        assert parts[name] == list(child.parameters())
