@@ -9,6 +9,7 @@ python benchmarks/sqair.py --batch 32 --length 10 --particles 5 --repeats 3 --th
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import options
@@ -16,10 +17,13 @@ import torch
 from rounds import against
 from torch import Tensor, nn
 
-from vtssi_pyro.baselines.sqair import FAST, SQAIR, Learner, SQAIRConfig
+from vtssi_pyro.baselines import SQAIR, SQAIRConfig
 from vtssi_pyro.baselines.sqair.networks import cut, window
 from vtssi_pyro.ops.spatial import paste
 from vtssi_pyro.system.machine import prepare
+from vtssi_pyro.train.baseline_presets import recipe
+from vtssi_pyro.train.recipe import Scheduled
+from vtssi_pyro.train.step import Step
 
 
 def compare(
@@ -31,23 +35,30 @@ def compare(
 ) -> dict[str, Any]:
     """Time both in turn."""
     torch.manual_seed(0)
-    sqair = SQAIR(sizes)
+    sqair = sizes.build()
     frames = torch.rand(batch, length, sizes.channels, sizes.frame_size, sizes.frame_size)
-    learner = Learner(sqair, FAST)
-    learner.elbo.num_particles = particles
-
-    def step() -> float:
-        return learner.step(frames, FAST.steps)  # at the end of the recipe, sequences have their full length
-
+    step = package(sqair, frames, particles)
     step()
     found = {"batch": batch, "length": length, "particles": particles}
     return found | against(step, "floor", floor(sqair, frames, particles), repeats)
 
 
+def package(sqair: SQAIR, frames: Tensor, particles: int) -> Callable[[], float]:
+    """Make the package's own training step, with a learning rate of 0; it returns the bound."""
+    config = replace(recipe("sqair", "fast").train, particles=particles)
+    make = Step(sqair, sqair, config, config.stages[0])
+
+    def step() -> float:
+        terms, _ = make(frames, Scheduled())
+        return float(sum(terms.values()))
+
+    return step
+
+
 def floor(sqair: SQAIR, frames: Tensor, particles: int) -> Callable[[], None]:
     """Make a function that computes the floor of a step."""
     config, (batch, length) = sqair.config, frames.shape[:2]
-    slots, units, what = config.num_objects, config.units, config.what
+    slots, units, what = config.slots, config.units, config.what
     inference, prior, picture = sqair.inference.body, sqair.prior.body, sqair.picture.body
     discovery, propagation, encoder = inference.discovery, inference.propagation, inference.glimpses
     rows = (particles, batch)

@@ -33,6 +33,7 @@ OWN_PRESETS = tuple(dict.fromkeys(name for presets in BASELINES.values() for nam
     "vtssi-pyro fit --out runs/trial --resume",
     "vtssi-pyro fit movies.npz --from runs/trial",
     "vtssi-pyro fit ddpae --model ddpae --digits mnist",
+    "vtssi-pyro fit sqair-original --model sqair --digits mnist",
 )
 @click.argument("data", required=False)
 @digits_option
@@ -58,8 +59,8 @@ OWN_PRESETS = tuple(dict.fromkeys(name for presets in BASELINES.values() for nam
 @option("--preset", type=click.Choice((*PRESETS, *OWN_PRESETS)), metavar="NAME", section="Training",
         help=f"Sizes, recipe and budget: {', '.join(ROUTES)}; each of them with -ddpae or -sqair at its end is its "
              "variation for the paper's comparison with that model, on that model's data; of models of other people: "
-             f"{', '.join(OWN_PRESETS)}.  [default: quick, five to ten minutes; of models of other people fast, some "
-             "hours]")  # fmt: skip
+             f"{', '.join(OWN_PRESETS)}.  [default: quick, five to ten minutes; of models of other people fast: hours "
+             "of ddpae, days of sqair]")  # fmt: skip
 @option("--set", "changes", multiple=True, metavar="KEY=VALUE", section="Training",
         help="Change any key of the configuration; repeatable.")  # fmt: skip
 @option("--out", "run", metavar="RUN", type=click.Path(), section="Output",

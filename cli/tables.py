@@ -76,9 +76,9 @@ def about(found: Mapping[str, Any]) -> list[str]:
     recipe = found["recipe"]
     rows = {key: value for key, value in found.items() if value is not None and not isinstance(value, dict)}
     rows |= {key: recipe[key] for key in ("variant", "preset")}
-    rows["blocks"] = ", ".join(
-        part["kind"] for part in recipe["model"].values() if isinstance(part, dict) and "kind" in part
-    )
+    parts = [part for part in recipe["model"].values() if isinstance(part, dict) and "kind" in part]
+    if parts:
+        rows["blocks"] = ", ".join(part["kind"] for part in parts)
     rows["trained on"] = recipe["data"]["source"]
     rows["minutes"] = f"{found['minutes']:.1f}"
     if calibration := found.get("calibration"):

@@ -13,8 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.artifacts.shipped import Pretrained, card
-from vtssi_pyro.baselines import DDPAEConfig
-from vtssi_pyro.baselines.sqair import SQAIRConfig
+from vtssi_pyro.baselines import DDPAEConfig, SQAIRConfig
 from vtssi_pyro.config import override
 from vtssi_pyro.data import load_digits, moving_digits
 from vtssi_pyro.errors import UsageError
@@ -60,7 +59,7 @@ def test_air_learns(script: ModuleType) -> None:
 @pytest.mark.parametrize("script", ["sqair"], indirect=True)
 def test_the_floor_of_sqair_reaches_its_weights(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every matrix of weights has a gradient in the floor, so that no product is left out."""
-    sizes = SQAIRConfig(num_objects=2, frame_size=12, glimpse=5, what=3, units=8)
+    sizes = SQAIRConfig(num_objects=1, frame_size=12, glimpse=5, what=3, units=8)
     sqair, reached = sizes.build(), []
     grad = torch.autograd.grad
     monkeypatch.setattr(

@@ -124,9 +124,9 @@ def fit(
     Args:
         data: the training data: a flavour of moving digits, sequences, or one movie, which is inspected and prepared
             first; None: the preset's digits. The last tenth of sequences and movies is held out for evaluation.
-        tracker: the name of one of the preset's variants, or of a baseline (``ddpae``), a configuration, or a run or
-            the name of weights to start from; None: the preset's whole system, of presets with ``-sqair`` that without
-            a consensus, such as the ``find-mot`` of the paper's comparison.
+        tracker: the name of one of the preset's variants, or of a baseline (``ddpae`` or ``sqair``), a configuration,
+            or a run or the name of weights to start from; None: the preset's whole system, of presets with ``-sqair``
+            that without a consensus, such as the ``find-mot`` of the paper's comparison.
         start: a trained tracker, from which blocks that are alike in both take their weights: all variants may share
             one AIR. None: blocks start afresh, or as ``tracker`` has them.
         preset: the recipe, the budget, and the sizes of a new model; with ``-ddpae`` or ``-sqair`` at its end, its

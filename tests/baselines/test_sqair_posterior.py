@@ -29,7 +29,7 @@ def test_figures_are_averages_by_importance() -> None:
         torch.testing.assert_close(found.bound[sequence], bound)
         for t, slot in enumerate(slots):
             counts = slot.presence[:, sequence].sum(-1)
-            for number in range(CONFIG.num_objects + 1):
+            for number in range(CONFIG.slots + 1):
                 torch.testing.assert_close(
                     found.number[sequence, t, number], weight[counts == number].sum(), atol=1e-12, rtol=0
                 )

@@ -1,6 +1,7 @@
 """Laws of SQAIR's model and guide: sites, sizes, presence, and the log weights of a literal loop."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -12,14 +13,15 @@ from pyro.infer import SVI, Trace_ELBO
 from pyro.optim import Adam
 from tiny_sqair import CONFIG, frames, tiny
 from torch import Tensor
-from torch.distributions import MultivariateNormal, Normal
+from torch.distributions import MultivariateNormal, Normal, kl_divergence
 from torch.nn.functional import affine_grid, elu, grid_sample, softplus
 
-from vtssi_pyro.baselines.sqair import SQAIR, VIMCO, SQAIRConfig
+from vtssi_pyro.baselines import SQAIR, SQAIRConfig
+from vtssi_pyro.baselines.sqair import VIMCO
 from vtssi_pyro.baselines.sqair.dynamics import count_logits
 from vtssi_pyro.baselines.sqair.networks import cut, window
 from vtssi_pyro.baselines.sqair.state import Slots, merge
-from vtssi_pyro.errors import DataError
+from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.ops.spatial import covered, extract_glimpses, paste
 
 Traces = tuple[poutine.Trace, poutine.Trace]
@@ -83,7 +85,7 @@ def test_an_object_that_is_absent_stays_absent() -> None:
         for slot in (before, now):
             assert (slot.presence.diff(dim=-1) <= 0).all()
         found = guide.nodes[f"disc_count_{t}"]["value"].squeeze(-1)
-        assert torch.equal(now.presence.sum(-1), (stays.sum(-1) + found).clamp(max=CONFIG.num_objects))
+        assert torch.equal(now.presence.sum(-1), (stays.sum(-1) + found).clamp(max=CONFIG.slots))
 
 
 def test_present_objects_come_first_and_keep_their_order() -> None:
@@ -162,16 +164,40 @@ def test_glimpses_are_those_of_the_matrix_products() -> None:
     torch.testing.assert_close(cut(x, where, 5), extract_glimpses(x, place.position, place.size, 5))
 
 
-def test_frames_of_other_sizes_are_refused() -> None:
+def test_frames_and_sizes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(DataError, match="expects"):
         tiny().guide(frames(side=13))
+    for change, message in (({"num_objects": 0, "spare": 0}, "a slot"), ({"glimpse": 1}, "2 pixels")):
+        with pytest.raises(UsageError, match=message):
+            replace(CONFIG, **change).build()
+
+
+def test_frames_beyond_the_observed_have_the_priors_densities() -> None:
+    """In model and guide: the same sites, the same densities, which go on from the prior's recurrent states."""
+    sqair, x = tiny(), frames(sequences=20, length=3)
+    guided = poutine.trace(sqair.guide).get_trace(x, horizon=2)
+    with poutine.trace() as modelled, poutine.replay(trace=guided):
+        slots = sqair.model(x, horizon=2)
+    own, other = latent(guided), latent(modelled.trace)
+    assert own.keys() == other.keys() - {"frames"}  # a plate
+    assert modelled.trace.nodes["x"]["fn"].batch_shape == (20, 3)
+    for name in ("prop_pres_4", "prop_what_5", "disc_count_4", "disc_where_5_2"):
+        distance = kl_divergence(own[name]["fn"], other[name]["fn"])
+        assert distance.abs().max() < 1e-9, name
+    assert kl_divergence(own["disc_count_3"]["fn"], other["disc_count_3"]["fn"]).max() > 1e-3
+    found: list[Slots] = guided.nodes["_RETURN"]["value"]
+    assert {0, 1, 2} == {int(n) for n in found[2].presence.sum(-1)}
+    torch.testing.assert_close(sqair.remembered(found[:3]).memory, slots[2].memory)
 
 
 def test_colour_and_plain_svi_work() -> None:
-    sqair = tiny(SQAIRConfig(num_objects=1, frame_size=12, channels=3, glimpse=5, what=3, units=8))
+    sqair = tiny(SQAIRConfig(num_objects=1, spare=0, frame_size=12, channels=3, glimpse=5, what=3, units=8))
     x = frames().expand(-1, -1, 3, -1, -1)
-    svi = SVI(sqair.model, sqair.guide, Adam({"lr": 1e-3}), Trace_ELBO(max_plate_nesting=2))
-    assert svi.step(x) != pytest.approx(svi.step(x))
+    for elbo in (Trace_ELBO(max_plate_nesting=2), VIMCO(2)):
+        svi = SVI(sqair.model, sqair.guide, Adam({"lr": 1e-3}), elbo)
+        before = sqair.picture.body.contrast.item()
+        svi.step(x)
+        assert sqair.picture.body.contrast.item() != before
 
 
 @pytest.mark.slow
@@ -217,7 +243,7 @@ def test_log_weights_are_those_of_a_literal_loop() -> None:
 
 def literal(sqair: SQAIR, x: Tensor, values: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """The log weight of one particle of one sequence (T, C, H, W), and log q of its discrete variables."""
-    size = sqair.config.num_objects
+    size = sqair.num_objects
     discovery, propagation = sqair.inference.body.discovery, sqair.inference.body.propagation
     prior, summary = sqair.prior.body, sqair.summary.body
     objects: list[Known] = []

@@ -1,4 +1,4 @@
-"""SQAIR's recipes and their steps."""
+"""SQAIR's recipes, and their steps by hand."""
 
 import math
 from dataclasses import replace
@@ -7,26 +7,29 @@ import pytest
 import torch
 from tiny_sqair import frames, tiny
 
-from vtssi_pyro.baselines.sqair import FAST, PUBLISHED, VIMCO, Learner, SQAIRConfig, SQAIRRecipe
+from vtssi_pyro.baselines.sqair import VIMCO
 from vtssi_pyro.baselines.sqair.rmsprop import RMSProp
-from vtssi_pyro.config import from_dict, to_dict
 from vtssi_pyro.config.schedules import Constant
-from vtssi_pyro.errors import UsageError
+from vtssi_pyro.train.baseline_presets import recipe
+from vtssi_pyro.train.step import Step
 
 
 def test_the_published_recipe_is_the_official_programs() -> None:
-    rates = [PUBLISHED.learning_rate(step) for step in (0, 399_999, 400_000, 999_999, 1_000_000, 2_000_000)]
+    train = recipe("sqair", "published").train
+    (stage,) = train.stages
+    rates = [stage.learning_rate(step) for step in (0, 399_999, 400_000, 999_999, 1_000_000, 2_000_000)]
     assert rates == pytest.approx([1e-5, 1e-5, 1e-5 / 3, 1e-5 / 3, 1e-5 / 9, 1e-5 / 9])
-    assert [PUBLISHED.length(step) for step in (0, 99_999, 100_000, 700_000, 1e6)] == [3, 3, 4, 10, 10]
-    assert (PUBLISHED.batch, PUBLISHED.particles, PUBLISHED.optimizer) == (32, 5, "rmsprop")
-    assert FAST.length(FAST.steps) == 10
-    assert FAST.steps < PUBLISHED.steps / 20
+    assert [stage.length(step) for step in (0, 99_999, 100_000, 700_000, 1e6)] == [3, 3, 4, 10, 10]
+    assert (stage.batch, stage.optimizer, train.elbo, train.particles) == (32, "rmsprop", "VIMCO-SQAIR", 5)
+    assert train.per_frame
 
 
-@pytest.mark.parametrize("recipe", [PUBLISHED, FAST], ids=lambda recipe: recipe.name)
-def test_recipes_and_sizes_are_data(recipe: SQAIRRecipe) -> None:
-    assert from_dict(to_dict(recipe), SQAIRRecipe) == recipe
-    assert from_dict(to_dict(SQAIRConfig(what=7)), SQAIRConfig) == SQAIRConfig(what=7)
+def test_the_fast_recipe_is_the_published_one_in_short() -> None:
+    published, fast = (recipe("sqair", name).train.stages[0] for name in ("published", "fast"))
+    for step in range(0, 96_000, 4000):
+        assert fast.length(step) == published.length(12.5 * step)
+    assert fast.length(fast.steps) == 10
+    assert fast.steps < published.steps / 20
 
 
 def test_rmsprop_is_tensorflows() -> None:
@@ -47,44 +50,32 @@ def test_rmsprop_is_tensorflows() -> None:
     assert value.tolist() == pytest.approx(by_hand)
 
 
-@pytest.mark.parametrize("optimizer", ["rmsprop", "adam"])
-def test_a_step_is_the_objective_per_frame(optimizer: str) -> None:
-    sqair, x = tiny(), frames(sequences=3, length=5)
-    recipe = replace(FAST, optimizer=optimizer, particles=3, learning_rate=Constant(0.0))
-    torch.manual_seed(5)
-    bound = VIMCO(3).bound(sqair.model, sqair.guide, x[:, :3]).mean() / 3  # the recipe's first length
-    torch.manual_seed(5)
-    assert Learner(sqair, recipe).step(x, 0) == pytest.approx(bound.item())
+@pytest.mark.parametrize(
+    ("preset", "optimizer", "elbo", "signal"),
+    [("published", RMSProp, "VIMCO-SQAIR", "official"), ("fast", torch.optim.Adam, "VIMCO", "textbook")],
+)
+def test_a_step_is_the_objective_per_frame(preset: str, optimizer: type, elbo: str, signal: str) -> None:
+    """Two steps by hand: the same bound, and the same weights; the ELBO's name decides the learning signal."""
+    x, ours, theirs = frames(sequences=3, length=3), tiny(), tiny()
+    theirs.load_state_dict(ours.state_dict())
+    train = replace(recipe("sqair", preset).train, elbo=elbo, particles=3)
+    stage = replace(train.stages[0], learning_rate=Constant(1e-2))
+    step, plain = Step(ours, ours, train, stage), optimizer(theirs.parameters(), lr=1e-2)
+    bound = VIMCO(3, signal)
+    for i in range(2):
+        torch.manual_seed(i)
+        terms, _ = step(x, train.scheduled(stage, i, i))
+        torch.manual_seed(i)
+        plain.zero_grad()
+        loss = bound.differentiable_loss(theirs.model, theirs.guide, x)
+        (loss / 9).backward()
+        plain.step()
+        assert terms["elbo"].item() == pytest.approx(-loss.item() / 3)
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-9)
 
 
-def test_a_resumed_training_is_the_same() -> None:
-    x = frames()
-    recipe = replace(FAST, learning_rate=Constant(1e-2), optimizer="rmsprop")
-    torch.manual_seed(0)
-    straight, resumed = tiny(), tiny()
-    resumed.load_state_dict(straight.state_dict())
-    first, second = Learner(straight, recipe), Learner(resumed, recipe)
-    for step in range(3):
-        torch.manual_seed(step)
-        first.step(x, step)
-        if step == 2:  # a new optimiser goes on from the state of the first
-            state = second.optimizer.state_dict()
-            second = Learner(resumed, recipe)
-            second.optimizer.load_state_dict(state)
-        torch.manual_seed(step)
-        second.step(x, step)
-    for one, other in zip(straight.parameters(), resumed.parameters(), strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=0)
-
-
-def test_the_background_starts_at_the_mean_frame() -> None:
-    sqair, x = tiny(), frames()
-    sqair.set_background(x)
+def test_the_background_begins_at_the_mean_frame() -> None:
+    sqair, x = tiny(), frames(sequences=3)
+    sqair.begin([x[:2], x[2:]])
     torch.testing.assert_close(sqair.picture.body.background.detach(), x.mean((0, 1)))
-
-
-def test_wrong_options_are_refused() -> None:
-    with pytest.raises(UsageError, match="rmsprop or adam"):
-        Learner(tiny(), replace(FAST, optimizer="sgd"))
-    with pytest.raises(UsageError, match="official or textbook"):
-        Learner(tiny(), replace(FAST, vimco="none"))

@@ -1,17 +1,20 @@
 """SQAIR as a tracker: tracks of the modes, columns that stay, and predictions by the prior alone."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import torch
+from pyro import poutine
 from tiny_sqair import CONFIG, frames, tiny
 from torch import Tensor
 
-from vtssi_pyro.baselines.sqair import SQAIRTracker
+from vtssi_pyro.baselines import SQAIR
 from vtssi_pyro.baselines.sqair.sites import keep
 from vtssi_pyro.baselines.sqair.state import Slots
-from vtssi_pyro.baselines.sqair.tracker import columns
-from vtssi_pyro.evaluation.judge import Counter, FrameCounter, MultiObjectTracker
+from vtssi_pyro.baselines.sqair.tracks import columns
+from vtssi_pyro.inference.filter import forecast, forecasts, track
+from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.tracks.tracks import Tracks
 
@@ -19,7 +22,7 @@ SIDE = CONFIG.frame_size
 
 
 @pytest.fixture
-def tracker() -> SQAIRTracker:
+def tracker() -> SQAIR:
     """One that finds objects now and then."""
     sqair = tiny()
     with torch.no_grad():  # the modes are decided by the frame: stronger weights, no bias
@@ -27,7 +30,7 @@ def tracker() -> SQAIRTracker:
             layers.presence[-1].bias.fill_(0.1)
             layers.presence[0].weight.mul_(4)
         sqair.inference.body.discovery.image[0].weight.mul_(4)
-    return SQAIRTracker(sqair)
+    return sqair
 
 
 def same(one: Tracks, other: Tracks) -> None:
@@ -35,22 +38,22 @@ def same(one: Tracks, other: Tracks) -> None:
         torch.testing.assert_close(getattr(one, name), getattr(other, name), equal_nan=True)
 
 
-def test_it_is_a_tracker(tracker: SQAIRTracker) -> None:
-    assert isinstance(tracker, MultiObjectTracker)
-    assert isinstance(tracker, FrameCounter)
-    assert isinstance(tracker, Counter)
+def test_each_frame_has_a_count_of_its_own(tracker: SQAIR) -> None:
+    judged = ModelTracker(tracker)
+    assert judged.per_frame_count
+    assert judged.count_frames(10) == 1
 
 
-def test_tracks_are_the_windows_of_the_guides_modes(tracker: SQAIRTracker) -> None:
+def test_tracks_are_the_windows_of_the_guides_modes(tracker: SQAIR) -> None:
     x = frames(sequences=8)
-    tracks = tracker.track(x)
-    assert tracks.position.shape == (8, 4, CONFIG.num_objects, 2)
+    tracks = track(tracker, x).tracks
+    assert tracks.position.shape == (8, 4, CONFIG.slots, 2)
     assert tracks.present.any()
     assert not tracks.present.all()
     assert torch.equal(tracks.position.isnan().any(-1), ~tracks.present)
     assert torch.equal(tracks.box.isnan().any(-1), ~tracks.present)
     with torch.no_grad(), mode():
-        first = tracker.sqair.guide(x)[0]
+        first = tracker.guide(x)[0]
     here = tracks.present[:, 0]
     assert torch.equal(here, first.presence > 0)
     # the official grids span the centres of the outermost pixels, which are at 0.5 and at the side less 0.5
@@ -60,52 +63,51 @@ def test_tracks_are_the_windows_of_the_guides_modes(tracker: SQAIRTracker) -> No
     torch.testing.assert_close(tracks.box[:, 0][here], width[here])
 
 
-def test_frames_are_tracked_as_they_come(tracker: SQAIRTracker) -> None:
+def test_frames_are_tracked_as_they_come(tracker: SQAIR) -> None:
     x = frames(sequences=8, length=5)
-    same(tracker.track(x[:, :3]), tracker.track(x).part(frames=slice(3)))
-    same(tracker.track(x.squeeze(2)), tracker.track(x))
+    whole = track(tracker, x).tracks
+    same(track(tracker, x[:, :3]).tracks, whole.part(frames=slice(3)))
+    same(track(tracker, x.squeeze(2)).tracks, whole)
 
 
-def test_objects_are_dropped_unless_they_are_kept(tracker: SQAIRTracker) -> None:
-    sqair, x, size = tracker.sqair, frames(sequences=6), CONFIG.num_objects
+def test_objects_are_dropped_unless_they_are_kept(tracker: SQAIR, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, size, seen = frames(sequences=6), CONFIG.slots, []
+    monkeypatch.setattr(tracker, "remembered", lambda slots: seen.append(slots) or slots[-1])
     with torch.no_grad():
-        sqair.inference.body.propagation.presence[-1].bias.fill_(-99)
-        for keeps in (True, False):
-            with mode(), SQAIRTracker(sqair, keeps)._held():
-                slots = sqair.guide(x)
-            assert (slots[0].presence > 0).any()
-            for before, now in pairwise(slots):
-                stays = (now.origin < size) & (now.presence > 0)
-                assert torch.equal(stays, before.presence > 0) if keeps else not stays.any()
-    present = tracker.track(x).present
+        tracker.inference.body.propagation.presence[-1].bias.fill_(-99)
+    for keeps in (False, True):
+        tracker.config = replace(CONFIG, keeps=keeps)
+        present = track(tracker, x).tracks.present
+        slots = seen.pop()
+        assert (slots[0].presence > 0).any()
+        for before, now in pairwise(slots):
+            stays = (now.origin < size) & (now.presence > 0)
+            assert torch.equal(stays, before.presence > 0) if keeps else not stays.any()
     assert not (present[:, :-1] & ~present[:, 1:]).any()
 
 
-def test_predictions_are_the_priors_means(tracker: SQAIRTracker) -> None:
+def test_predictions_are_the_priors_means(tracker: SQAIR) -> None:
     x = frames(sequences=8)
     with torch.no_grad():  # a prior that expects new objects all the time, and none to stay
-        tracker.sqair.prior.body.later.zero_()
-        tracker.sqair.prior.body.count[-1] = 30
-        tracker.sqair.prior.body.next.bias[0] = -30
-    torch.manual_seed(0)
-    forecast = tracker.forecast(x[:, :3], 2, 0)
-    torch.manual_seed(1)
-    same(forecast, tracker.forecast(x[:, :3], 2, 0))
-    same(forecast.part(frames=slice(3)), tracker.track(x[:, :3]))
-    assert torch.equal(forecast.present[:, 2:3].expand(-1, 3, -1), forecast.present[:, 2:])
-    assert not forecast.present[:, 2].all()
-    sequence = int((forecast.present[:, 2].all(-1)).nonzero()[0])  # one with two objects
-    expected = rolled(tracker, x[sequence, :3], forecast.part([sequence]))
-    torch.testing.assert_close(forecast.position[sequence, 3:], expected)
+        tracker.prior.body.later.zero_()
+        tracker.prior.body.count[-1] = 30
+        tracker.prior.body.next.bias[0] = -30
+    ahead = forecast(tracker, x[:, :3], 2).tracks
+    same(ahead, forecast(tracker, x[:, :3], 2, seed=1).tracks)
+    same(ahead.part(frames=slice(3)), track(tracker, x[:, :3]).tracks)
+    assert torch.equal(ahead.present[:, 2:3].expand(-1, 3, -1), ahead.present[:, 2:])
+    assert not ahead.present[:, 2].all()
+    sequence = int((ahead.present[:, 2].all(-1)).nonzero()[0])  # one with two objects
+    torch.testing.assert_close(ahead.position[sequence, 3:], rolled(tracker, x[sequence, :3]))
 
 
-def rolled(tracker: SQAIRTracker, x: Tensor, tracks: Tracks) -> Tensor:
+def rolled(tracker: SQAIR, x: Tensor) -> Tensor:
     """The positions of two predicted frames, object by object, from the guide's modes; columns are slots."""
-    prior = tracker.sqair.prior.body
+    prior = tracker.prior.body
     with torch.no_grad(), mode(), keep():
-        past = tracker.sqair.guide(x.unsqueeze(0))
+        past = tracker.guide(x.unsqueeze(0))
         found = []
-        for k in range(CONFIG.num_objects):
+        for k in range(CONFIG.slots):
             memory = prior.transition.start
             here = [slots for slots in past if slots.presence[0, k] > 0]
             for before in here[:-1]:
@@ -119,13 +121,65 @@ def rolled(tracker: SQAIRTracker, x: Tensor, tracks: Tracks) -> Tensor:
     return torch.stack(found, 1)
 
 
-def test_samples_hold_the_observed_modes_and_draws_of_the_future(tracker: SQAIRTracker) -> None:
-    forecast = tracker.forecast(frames(sequences=5), 3, 7)
-    assert forecast.samples is not None
-    assert forecast.samples.shape == (7, 5, 7, CONFIG.num_objects, 2)
-    for path in forecast.samples:
-        torch.testing.assert_close(path[:, :4], forecast.position[:, :4], equal_nan=True)
-    assert (forecast.samples[:, :, 4:].std(0)[forecast.present[:, 4:]] > 0).all()
+def test_samples_hold_the_observed_modes_and_draws_of_the_future(tracker: SQAIR) -> None:
+    ahead = forecast(tracker, frames(sequences=5), 3, 7).tracks
+    assert ahead.samples is not None
+    assert ahead.samples.shape == (7, 5, 7, CONFIG.slots, 2)
+    for path in ahead.samples:
+        torch.testing.assert_close(path[:, :4], ahead.position[:, :4], equal_nan=True)
+    assert (ahead.samples[:, :, 4:].std(0)[ahead.present[:, 4:]] > 0).all()
+    torch.testing.assert_close(
+        ahead.scale[:, 4:][ahead.present[:, 4:]], ahead.samples.std(0)[:, 4:][ahead.present[:, 4:]]
+    )
+    (single,) = forecasts(tracker, frames(), 0, 1, (1.0,))  # no frame is predicted
+    torch.testing.assert_close(single.tracks.samples[0], single.tracks.position, equal_nan=True)
+
+
+def test_samples_are_as_wide_as_their_temperature(tracker: SQAIR) -> None:
+    """From the same draws; at 0 they are the modes, and without samples scales are the prior's own."""
+    x = frames(sequences=8)
+    cold, cool, warm = (e.tracks for e in forecasts(tracker, x, 1, 400, (0.0, 0.01, 0.02), seed=3))
+    here = cold.present[:, 4:]
+    torch.testing.assert_close(cold.samples[0, :, 4:][here], cold.position[:, 4:][here])
+    torch.testing.assert_close(warm.scale[:, 4:][here], 2 * cool.scale[:, 4:][here], rtol=0.01, atol=0)
+    torch.testing.assert_close(
+        cool.scale[:, 4:][here], 0.01 * forecast(tracker, x, 1).tracks.scale[:, 4:][here], rtol=0.15, atol=0
+    )
+    same(forecast(tracker, x, 1, 400, seed=3, temperature=0.01).tracks, cool)
+
+
+def test_scales_are_those_of_the_guide_to_first_order(tracker: SQAIR) -> None:
+    x = frames(sequences=8)
+    found = track(tracker, x).tracks
+    assert torch.equal(found.scale.isnan().any(-1), ~found.present)
+    with torch.no_grad(), mode(), keep():
+        trace = poutine.trace(tracker.guide).get_trace(x)
+    slots = trace.nodes["_RETURN"]["value"]
+    own, kinds = columns(slots), set()
+    for t, slot in enumerate(slots, 1):
+        for b, k in (slot.presence > 0).nonzero().tolist():
+            origin = int(slot.origin[b, k])
+            if new := origin >= CONFIG.slots:
+                q = trace.nodes[f"disc_where_{t}_{origin - CONFIG.slots + 1}"]["fn"].stddev[b, 0]
+            else:
+                q = trace.nodes[f"prop_where_{t}"]["fn"].stddev[b, origin]
+            kinds.add(new)
+            centre = slot.where[b, k, 2:].clone().requires_grad_()
+            (0.5 + (SIDE - 1) / 2 * (1 + torch.tanh(centre))).sum().backward()
+            torch.testing.assert_close(found.scale[b, t - 1, own[b, t - 1, k]], q[2:] * centre.grad)
+    assert kinds == {True, False}
+
+
+def test_frames_and_looks_are_those_of_the_modes(tracker: SQAIR) -> None:
+    x = frames(sequences=8)
+    found = forecast(tracker, x, 2)
+    with torch.no_grad(), mode(), keep():
+        slots = tracker.guide(x)
+        torch.testing.assert_close(found.frames[:, :4], tracker.render(slots))
+    assert found.frames.shape == (8, 6, 1, SIDE, SIDE)
+    for b, k in (slots[-1].presence > 0).nonzero().tolist():
+        torch.testing.assert_close(found.appearance[b, columns(slots)[b, -1, k]], slots[-1].what[b, k])
+    assert (found.appearance[~found.tracks.present[:, 3]] == 0).all()
 
 
 def test_an_object_keeps_its_column_while_slots_move_up() -> None:
@@ -146,7 +200,7 @@ def test_an_object_keeps_its_column_while_slots_move_up() -> None:
     assert torch.equal(found.sort(-1).values, torch.arange(3).expand(1, 4, 3))
 
 
-def test_a_long_roll_out_stays_in_the_frame(tracker: SQAIRTracker) -> None:
-    forecast = tracker.forecast(frames(), 60, 0)
-    known = forecast.position[forecast.present]
+def test_a_long_roll_out_stays_in_the_frame(tracker: SQAIR) -> None:
+    ahead = forecast(tracker, frames(), 60).tracks
+    known = ahead.position[ahead.present]
     assert ((known >= 0.5) & (known <= SIDE - 0.5)).all()

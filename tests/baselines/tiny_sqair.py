@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from vtssi_pyro.baselines.sqair import SQAIR, SQAIRConfig
+from vtssi_pyro.baselines import SQAIR, SQAIRConfig
 
-CONFIG = SQAIRConfig(num_objects=2, frame_size=12, glimpse=5, what=3, units=8)
+CONFIG = SQAIRConfig(num_objects=2, spare=0, frame_size=12, glimpse=5, what=3, units=8)
 
 
 def tiny(config: SQAIRConfig = CONFIG) -> SQAIR:

@@ -7,26 +7,40 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tiny_run import call, refused, sets
 from vtssi_pyro.cli import options
 
-from vtssi_pyro import Run
-from vtssi_pyro.baselines import DDPAE
+from vtssi_pyro import Run, Silent, fit, load, resume
+from vtssi_pyro.baselines import DDPAE, SQAIR
 from vtssi_pyro.data import FLAVOURS, read
 from vtssi_pyro.data.scenes import scene
 from vtssi_pyro.train.baseline_presets import BASELINES, recipe
 from vtssi_pyro.train.presets import PRESETS
 from vtssi_pyro.train.training import check
 
-TINY = [
-    *sets(
-        model__frame_size=32, model__inputs=3, model__features=8, model__content=6, model__hidden=8,
-        model__filters=2, train__stages__fast__batch=4, train__stages__fast__steps=10, data__length=6,
-        data__sequences=20, data__validation_sequences=6, data__test_sequences=8, observe=3, calibration=4,
-        train__log_every=5, train__evaluate_every=5, train__save_every=4,
-    ),
-    "--threads", "1", "--device", "cpu",
-]  # fmt: skip
+COMMON = {
+    "train.stages.fast.batch": 4, "train.stages.fast.steps": 10, "data.length": 6, "data.sequences": 20,
+    "data.validation_sequences": 6, "data.test_sequences": 8, "observe": 3, "calibration": 4, "train.log_every": 5,
+    "train.evaluate_every": 5, "train.save_every": 4,
+}  # fmt: skip
+# By model: its class, a flavour of its data, the side of its frames, and keys that make it tiny.
+MODELS: dict[str, tuple[type, str, int, dict[str, object]]] = {
+    "ddpae": (DDPAE, "ddpae", 32, {
+        "model.frame_size": 32, "model.inputs": 3, "model.features": 8, "model.content": 6, "model.hidden": 8,
+        "model.filters": 2,
+    }),
+    "sqair": (SQAIR, "sqair-original", 40, {
+        "model.frame_size": 40, "model.glimpse": 5, "model.what": 3, "model.units": 8, "train.particles": 2,
+    }),
+}  # fmt: skip
+ON_ONE_CORE = ["--threads", "1", "--device", "cpu"]
+every_model = pytest.mark.parametrize("model", MODELS)
+
+
+def tiny(model: str, **changes: object) -> list[str]:
+    """Options that make a fit of a model tiny."""
+    return [*sets(**COMMON | MODELS[model][3] | changes), *ON_ONE_CORE]
 
 
 def test_names_are_the_librarys() -> None:
@@ -73,36 +87,90 @@ def test_ddpaes_published_training() -> None:
 
 
 @pytest.mark.slow
-def test_ddpae_goes_through_all_doors(tmp_path: Path) -> None:
+@every_model
+def test_it_goes_through_all_doors(model: str, tmp_path: Path) -> None:
+    kind, flavour, side, _ = MODELS[model]
     run, data = tmp_path / "run", tmp_path / "data.npz"
-    shown = call("fit", "ddpae", "--model", "ddpae", "--out", run, *TINY).stdout
-    assert "prediction error" in shown
-    assert isinstance(Run(run).tracker(), DDPAE)
-    assert json.loads((run / "config.json").read_text())["config"]["model"]["kind"] == "ddpae"
-    call("generate", "ddpae", "--out", data, "--frame-size", 32, "--sequences", 5, "--length", 7)
-    assert read(data).frame_size == (32, 32)
+    shown = call("fit", flavour, "--model", model, "--out", run, *tiny(model)).stdout
+    assert "count accuracy" in shown
+    loaded = load(run)
+    assert isinstance(loaded, kind)
+    assert not loaded.training
+    assert json.loads((run / "config.json").read_text())["config"]["model"]["kind"] == model
+    call("generate", flavour, "--out", data, "--frame-size", side, "--sequences", 5, "--length", 7)
+    assert read(data).frame_size == (side, side)
     found = json.loads(call("evaluate", run, data, "--json").stdout)
-    assert found["count_accuracy"] == 1
+    assert found["per_frame_count"] == loaded.per_frame
+    assert found["count_frames"] == loaded.K
+    assert len(found["prediction_error_by_frame"]) == 4
     call("track", run, data, "--out", tmp_path / "tracks")
     call("predict", run, data, "--observe", 3, "--horizon", 4, "--samples", 3, "--out", tmp_path / "ahead")
     assert (tmp_path / "ahead" / "futures.png").exists()
-    again = call("fit", "--out", run, "--resume", "--model", "ddpae")
+    told = call("info", run).stdout
+    assert f"variant            {model}" in told
+    assert "blocks" not in told
+    again = call("fit", "--out", run, "--resume", "--model", model)
     assert "finished already" in again.stderr
-    more = call("fit", "ddpae", "--from", run, "--out", tmp_path / "more", *TINY[-4:], *sets(
+    more = call("fit", flavour, "--from", run, "--out", tmp_path / "more", *ON_ONE_CORE, *sets(
         train__stages__fast__batch=2, train__stages__fast__steps=2, data__length=6, data__sequences=8,
-        data__validation_sequences=6, data__test_sequences=8, observe=3, calibration=0,
+        data__validation_sequences=6, data__test_sequences=8, observe=3, calibration=0, train__evaluate_every=1,
     ))  # fmt: skip
     assert "ELBO" in more.stderr
 
 
+class Killed(Silent):
+    """Ends the training between two checkpoints."""
+
+    def advance(self, step: int, stage: str) -> None:
+        if step == 7:
+            raise RuntimeError("killed")
+
+
+@pytest.mark.slow
+@every_model
+def test_its_training_resumes_bit_for_bit(model: str, tmp_path: Path) -> None:
+    changes = [part for part in tiny(model, calibration=0) if "=" in part]
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    fit(MODELS[model][1], model, run=whole, changes=changes, device="cpu")
+    with pytest.raises(RuntimeError, match="killed"):
+        fit(MODELS[model][1], model, run=part, changes=changes, device="cpu", report=Killed())
+    resume(part, device="cpu")
+    ours, theirs = (Run(run).load() for run in (whole, part))
+    torch.testing.assert_close(ours["tracker"], theirs["tracker"], rtol=0, atol=0)
+    torch.testing.assert_close(ours["optimizer"], theirs["optimizer"], rtol=0, atol=0)
+    records = [[r.get("elbo", r.get("terms")) for r in Run(run).records()] for run in (whole, part)]
+    assert records[0] == records[1]
+
+
+@pytest.mark.slow
+def test_sqairs_background_begins_at_the_mean_of_what_it_learns_from(tmp_path: Path) -> None:
+    """In frames that are all alike but for the first and the last, which are learned from and held out."""
+    frames = torch.full((30, 3, 1, 32, 32), 0.25)
+    frames[0], frames[-3:] = 0.5, 1.0
+    changes = [part for part in tiny("sqair", **{"train.stages.fast.steps": 1}) if "=" in part]
+    changes = [
+        change for change in changes if not change.startswith("data.") and "frame_size" not in change
+    ] + ["train.stages.fast.learning_rate=0"]
+    fitted = fit(frames, "sqair", run=tmp_path / "run", changes=changes, device="cpu")
+    expected = torch.full((1, 32, 32), 0.25 + 0.25 / 27)
+    torch.testing.assert_close(fitted.tracker.picture.body.background.detach(), expected, atol=2e-3, rtol=0)
+
+
 def test_what_is_refused(tmp_path: Path) -> None:
-    assert "--preset quick: is not of ddpae, which has fast, published" in refused(
-        2, "fit", "--model", "ddpae", "--preset", "quick"
-    )
+    for model in MODELS:
+        assert f"--preset quick: is not of {model}, which has fast, published" in refused(
+            2, "fit", "--model", model, "--preset", "quick"
+        )
     assert "unknown preset 'published': expected one of quick" in refused(2, "fit", "--preset", "published")
     movie = tmp_path / "movie.npy"
     np.save(movie, scene("blobs", length=40, side=64, objects=1, size=12).frames)
-    assert "ddpae learns from sequences, not from one movie" in refused(2, "fit", movie, "--model", "ddpae")
+    for model in MODELS:
+        assert f"{model} learns from sequences, not from one movie" in refused(
+            2, "fit", movie, "--model", model
+        )
     assert "model.frame_size: ddpae needs a power of 2 of 32 or more, found 50" in refused(
         2, "fit", "linear", "--model", "ddpae", "--set", "model.frame_size=50"
+    )
+    assert "VIMCO compares particles: expected 2 or more, found 1" in refused(
+        2, "fit", "sqair", "--model", "sqair", "--set", "train.particles=1"
     )

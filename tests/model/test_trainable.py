@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from vtssi_pyro.baselines import DDPAEConfig
+from vtssi_pyro.baselines import DDPAEConfig, SQAIRConfig
 from vtssi_pyro.inference.standalone import StandaloneConfig
 from vtssi_pyro.model.interfaces import SCALES
 from vtssi_pyro.model.kinds import SLOTS
@@ -25,7 +25,9 @@ def test_a_tracker_of_blocks_has_a_part_for_each_slot(variant: str, tiny: Callab
     assert torch.equal(tracker.priors()["scene.size.loc"], tracker.scene.size.loc)
 
 
-@pytest.mark.parametrize("config", [DDPAEConfig(frame_size=32)])
+@pytest.mark.parametrize(
+    "config", [DDPAEConfig(frame_size=32), SQAIRConfig(frame_size=12, glimpse=5, units=8)]
+)
 def test_a_tracker_of_another_kind_has_parts_alone(config: StandaloneConfig) -> None:
     tracker = config.build()
     assert not tracker.slots

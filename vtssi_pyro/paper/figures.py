@@ -152,7 +152,7 @@ def _figure3(studio: Studio) -> Film:
 
 def _figure4(studio: Studio) -> Film:
     """Show the search and the whole on frames 1 to 10 of a sequence, and on frames 6 to 15, which begin cluttered."""
-    studio.order.report.say("figure4: SQAIR's row is left out, there is no SQAIR here")
+    studio.order.report.say("figure4: SQAIR's row is left out, since no SQAIR is trained for it")
     data = studio.sequences(FLAVOUR, 15)
     clean = (data.counts == 2) & ~_overlapping(data)[:, 0]
     close = (data.position[..., 0, :] - data.position[..., 1, :]).norm(dim=-1) < CLOSE  # (S, 15)

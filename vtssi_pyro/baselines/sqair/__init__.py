@@ -1,20 +1,8 @@
-"""SQAIR (Kosiorek et al. 2018) in Pyro: program, objective, recipes, tracker."""
+"""SQAIR (Kosiorek et al. 2018) in Pyro: program, objective, figures of held-out sequences."""
 
+from vtssi_pyro.baselines.sqair.config import SQAIRConfig
 from vtssi_pyro.baselines.sqair.posterior import Figures, figures
-from vtssi_pyro.baselines.sqair.program import SQAIR, SQAIRConfig
-from vtssi_pyro.baselines.sqair.recipe import FAST, PUBLISHED, Learner, SQAIRRecipe
-from vtssi_pyro.baselines.sqair.tracker import SQAIRTracker
+from vtssi_pyro.baselines.sqair.program import SQAIR
 from vtssi_pyro.baselines.sqair.vimco import VIMCO
 
-__all__ = [
-    "FAST",
-    "PUBLISHED",
-    "SQAIR",
-    "VIMCO",
-    "Figures",
-    "Learner",
-    "SQAIRConfig",
-    "SQAIRRecipe",
-    "SQAIRTracker",
-    "figures",
-]
+__all__ = ["SQAIR", "VIMCO", "Figures", "SQAIRConfig", "figures"]

@@ -7,8 +7,8 @@ from pyro.distributions import Bernoulli, Categorical, Distribution, Independent
 from torch import Tensor, nn
 
 from vtssi_pyro.baselines.sqair import sites
+from vtssi_pyro.baselines.sqair.config import SQAIRConfig
 from vtssi_pyro.baselines.sqair.networks import InferenceNetworks, PriorNetworks, forced, initialise, positive
-from vtssi_pyro.baselines.sqair.sizes import SQAIRSizes
 from vtssi_pyro.baselines.sqair.state import WHERE, Discovered, Propagated, Slots, joined
 from vtssi_pyro.model.handlers import propose
 from vtssi_pyro.model.nn import Network, dense
@@ -20,7 +20,7 @@ STAYS = 10.0  # the prior's logit that an object stays, before training
 class Summary(Network):
     """The propagated objects as seen by discovery, in the prior and in the guide."""
 
-    def __init__(self, config: SQAIRSizes) -> None:
+    def __init__(self, config: SQAIRConfig) -> None:
         super().__init__()
         self.body = dense([config.what + WHERE, config.units, config.units], nn.ELU)
         self.units = config.units
@@ -37,7 +37,7 @@ class Summary(Network):
 class PriorDynamics:
     """p(z_t | z_<t): each object moves by itself, and new ones appear beside those that stay."""
 
-    def __init__(self, networks: PriorNetworks, summary: Summary, config: SQAIRSizes, like: Tensor) -> None:
+    def __init__(self, networks: PriorNetworks, summary: Summary, config: SQAIRConfig, like: Tensor) -> None:
         self.networks, self.summary, self.config, self.like = networks, summary, config, like
         self.start = networks.transition.start
 
@@ -56,7 +56,7 @@ class PriorDynamics:
 
     def discover(self, t: int, moved: Slots | None, given: Propagated | None) -> Discovered:
         """See :class:`Dynamics`."""
-        networks, slots = self.networks, self.config.num_objects
+        networks, slots = self.networks, self.config.slots
         staying = self.like.new_zeros(1, slots) if given is None else given.presence.probs
         expected = ((staying - 0.5) / slots).sum(-1)[..., None, None]  # (..., B, 1, 1)
         bias = networks.count if t == 1 else networks.count + networks.later
@@ -94,7 +94,7 @@ class GuideDynamics:
         self,
         networks: InferenceNetworks,
         summary: Summary,
-        config: SQAIRSizes,
+        config: SQAIRConfig,
         plates: Plates,
         frames: Tensor,
     ) -> None:
@@ -114,7 +114,7 @@ class GuideDynamics:
         shared = networks.cell.project(joined(glance, before.what, before.where, here, temporal))
         state, previous = networks.cell.start, self._nothing(present=False)
         logits, wheres, whats, memories = [], [], [], []
-        for k in range(self.config.num_objects):
+        for k in range(self.config.slots):
             own = slice(k, k + 1)
             old, at = temporal[..., own, :], before.where[..., own, :]
             state = networks.cell(shared[..., own, :], previous, state)
@@ -150,7 +150,7 @@ class GuideDynamics:
         shared = networks.cell.project(self.images[:, t - 1 : t], self.summary(moved, self.frames))
         state, previous = networks.cell.start, self._nothing(present=True)
         logits, wheres, whats = [], [], []
-        for k in range(self.config.num_objects):
+        for k in range(self.config.slots):
             state = networks.cell(shared, previous, state)
             place = networks.place(state)
             where = self._draw(sites.NEW_WHERE, t, k, Normal(*place).to_event(1))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vtssi_pyro.baselines.sqair.sizes import SQAIRSizes
+from vtssi_pyro.baselines.sqair.config import SQAIRConfig
 from vtssi_pyro.baselines.sqair.state import WHERE, joined
 from vtssi_pyro.model.nn import dense
 
@@ -133,7 +133,7 @@ class GRU(nn.Module):
 class Glimpses(nn.Module):
     """The encoder of glimpses, which discovery and propagation share."""
 
-    def __init__(self, config: SQAIRSizes) -> None:
+    def __init__(self, config: SQAIRConfig) -> None:
         super().__init__()
         self.side, units = config.glimpse, config.units
         pixels = config.channels * config.glimpse**2
@@ -168,7 +168,7 @@ class PlaceHead(nn.Module):
 class DiscoveryNetworks(nn.Module):
     """The recurrent search for new objects in a frame."""
 
-    def __init__(self, config: SQAIRSizes) -> None:
+    def __init__(self, config: SQAIRConfig) -> None:
         super().__init__()
         units, pixels = config.units, config.channels * config.frame_size**2
         self.image = dense([pixels, units, units], nn.ELU)
@@ -181,7 +181,7 @@ class DiscoveryNetworks(nn.Module):
 class PropagationNetworks(nn.Module):
     """The update of known objects by a frame."""
 
-    def __init__(self, config: SQAIRSizes) -> None:
+    def __init__(self, config: SQAIRConfig) -> None:
         super().__init__()
         units, half, what = config.units, config.units // 2, config.what
         self.glance = mlp(units, (half,), WHERE)  # where to look first, relative to the last place
@@ -218,7 +218,7 @@ class PropagationNetworks(nn.Module):
 class InferenceNetworks(nn.Module):
     """All networks of the guide but the summary, which it shares with the prior."""
 
-    def __init__(self, config: SQAIRSizes) -> None:
+    def __init__(self, config: SQAIRConfig) -> None:
         super().__init__()
         self.discovery = DiscoveryNetworks(config)
         self.propagation = PropagationNetworks(config)
@@ -228,9 +228,9 @@ class InferenceNetworks(nn.Module):
 class PriorNetworks(nn.Module):
     """The networks of the prior."""
 
-    def __init__(self, config: SQAIRSizes) -> None:
+    def __init__(self, config: SQAIRConfig) -> None:
         super().__init__()
-        units, what, slots = config.units, config.what, config.num_objects
+        units, what, slots = config.units, config.what, config.slots
         self.transition = GRU(what + WHERE, units)
         self.next = nn.Linear(units, 1 + 2 * (WHERE + what))
         initialise(self.next)
@@ -259,7 +259,7 @@ class PriorNetworks(nn.Module):
 class PictureNetworks(nn.Module):
     """The decoder of glimpses, and the background behind objects."""
 
-    def __init__(self, config: SQAIRSizes) -> None:
+    def __init__(self, config: SQAIRConfig) -> None:
         super().__init__()
         side, units = config.frame_size, config.units
         self.decoder = mlp(config.what, (units, units), config.channels * config.glimpse**2)

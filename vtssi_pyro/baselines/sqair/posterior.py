@@ -43,7 +43,7 @@ def _part(sqair: SQAIR, frames: Tensor, elbo: VIMCO) -> Figures:
     kl = likelihood - log_weight / frames.shape[1]
     slots = traces[1].nodes["_RETURN"]["value"]
     present = torch.stack([slot.presence.sum(-1) for slot in slots], -1).long()  # (K, B, T)
-    number = torch.nn.functional.one_hot(present, sqair.config.num_objects + 1)
+    number = torch.nn.functional.one_hot(present, sqair.num_objects + 1)
     return Figures(
         bound_of(log_weight),
         (share * likelihood).sum(0),

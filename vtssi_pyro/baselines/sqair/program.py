@@ -1,18 +1,20 @@
 """SQAIR (Kosiorek et al. 2018): attend, infer, repeat over time, by propagation and discovery."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from itertools import pairwise
 
 import pyro
 import torch
 from pyro import poutine
-from pyro.nn import PyroModule, pyro_method
+from pyro.nn import pyro_method
 from torch import Tensor
 
-from vtssi_pyro.baselines.kinds import BASELINES
 from vtssi_pyro.baselines.sqair import sites
+from vtssi_pyro.baselines.sqair.config import SQAIRConfig
 from vtssi_pyro.baselines.sqair.dynamics import GuideDynamics, PriorDynamics, Summary
-from vtssi_pyro.baselines.sqair.networks import InferenceNetworks, PictureNetworks, PriorNetworks, window
-from vtssi_pyro.baselines.sqair.sizes import SQAIRSizes
+from vtssi_pyro.baselines.sqair.networks import InferenceNetworks, PictureNetworks, PriorNetworks
+from vtssi_pyro.baselines.sqair.picture import Picture
 from vtssi_pyro.baselines.sqair.state import (
     Discovered,
     Dynamics,
@@ -20,19 +22,25 @@ from vtssi_pyro.baselines.sqair.state import (
     Slots,
     joined,
     merge,
+    taken,
 )
+from vtssi_pyro.baselines.sqair.tracks import columns, in_columns, pixels, tracks_of
 from vtssi_pyro.errors import DataError
+from vtssi_pyro.inference.estimate import Estimate, seeded
+from vtssi_pyro.inference.standalone import StandaloneTracker
+from vtssi_pyro.model.handlers import mode, record, temper
 from vtssi_pyro.model.nn import Network
+from vtssi_pyro.model.program import TRAINED
 from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.ops.pixels import PixelNormal
-from vtssi_pyro.ops.spatial import covered, paste
-from vtssi_pyro.types import Plates
+from vtssi_pyro.tracks.tracks import Tracks
+from vtssi_pyro.types import Anneal, Plates
 
 
 class Inference(Network):
     """The guide's networks."""
 
-    def __init__(self, config: SQAIRSizes) -> None:
+    def __init__(self, config: SQAIRConfig) -> None:
         super().__init__()
         self.body = InferenceNetworks(config)
 
@@ -40,51 +48,13 @@ class Inference(Network):
 class Prior(Network):
     """The prior's networks."""
 
-    def __init__(self, config: SQAIRSizes) -> None:
+    def __init__(self, config: SQAIRConfig) -> None:
         super().__init__()
         self.body = PriorNetworks(config)
 
 
-class Picture(Network):
-    """The rendering of objects in front of a background."""
-
-    def __init__(self, config: SQAIRSizes) -> None:
-        super().__init__()
-        self.config = config
-        self.body = PictureNetworks(config)
-
-    def forward(self, what: Tensor, where: Tensor, presence: Tensor) -> Tensor:
-        """The mean frames (..., C, H, W) of objects: (..., N, W), (..., N, 4), (..., N).
-
-        The background shows only behind objects, as in the official program.
-        """
-        networks, side, glimpse = self.layers, self.config.frame_size, self.config.glimpse
-        assert isinstance(networks, PictureNetworks)
-        place = window(where, side, glimpse)
-        glimpses = networks.decoder(what).unflatten(-1, (self.config.channels, glimpse, glimpse))
-        drawn = paste(
-            glimpses * networks.contrast,
-            place.position.unsqueeze(-3),
-            place.size,
-            (side, side),
-            presence.unsqueeze(-2),
-        ).squeeze(-4)
-        behind = covered(place.position, place.size, glimpse, (side, side), presence)
-        return drawn + networks.background * torch.sigmoid(20 * behind - 10).unsqueeze(-3)
-
-
-@BASELINES.register("sqair")
-@dataclass(frozen=True)
-class SQAIRConfig(SQAIRSizes):
-    """See :class:`SQAIR`."""
-
-    def build(self) -> "SQAIR":
-        """Build an untrained model."""
-        return SQAIR(self)
-
-
-class SQAIR(PyroModule):
-    """SQAIR as a Pyro program: the root module; the default sizes have 2,952,542 parameters.
+class SQAIR(StandaloneTracker):
+    """SQAIR as a tracker whose program is its own; the default sizes have 2,952,542 parameters.
 
     It differs from the official program as follows. A gated cell multiplies its old state by the reset gate after the
     matrix, not before it, as torch's does. A window that is drawn is no smaller than a fiftieth of the frame. Absent
@@ -92,23 +62,44 @@ class SQAIR(PyroModule):
     which is equal, since it counts only then.
     """
 
+    config: SQAIRConfig
+    per_frame = True
+
     def __init__(self, config: SQAIRConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.summary = Summary(config)
         self.inference = Inference(config)
         self.prior = Prior(config)
         self.picture = Picture(config)
 
-    def set_background(self, frames: Tensor) -> None:
-        """Start the background at the mean of frames (..., C, H, W), as the official training does."""
+    @property
+    def num_objects(self) -> int:
+        """Number of object slots N."""
+        return self.config.slots
+
+    @property
+    def K(self) -> int:
+        """Number of first frames that decide the objects: a frame's own count is its own."""
+        return 1
+
+    @property
+    def shortest(self) -> int:
+        """The least number of frames of a training sequence: nothing is propagated into a single one."""
+        return 2
+
+    def begin(self, frames: Iterable[Tensor]) -> None:
+        """Start the background at the mean of all frames, as the official training does."""
         networks = self.picture.layers
         assert isinstance(networks, PictureNetworks)
+        total, number = torch.zeros_like(networks.background), 0
+        for part in frames:
+            each = channelled(part).flatten(0, 1)
+            total, number = total + each.sum(0), number + len(each)
         with torch.no_grad():
-            networks.background.copy_(frames.flatten(0, -4).mean(0))
+            networks.background.copy_(total / number)
 
     @pyro_method
-    def model(self, frames: Tensor) -> list[Slots]:
+    def model(self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0) -> list[Slots]:
         """The generative model p(x, z).
 
         =====================  ================  =================================================  ==================
@@ -129,35 +120,55 @@ class SQAIR(PyroModule):
 
         Args:
             frames: (B, T, C, H, W), or (B, T, H, W) in grey; intensities in [0, 1].
+            anneal: ignored, since nothing is annealed.
+            horizon: frames to predict beyond these.
 
         Returns:
-            the objects of every frame, with the prior's recurrent states.
+            the objects of T + horizon frames, with the prior's recurrent states.
         """
         frames = self._checked(frames)
-        plates = self._plates(frames)
-        slots = self.chain(self.prior_dynamics(frames), plates, range(1, frames.shape[1] + 1))
-        mean = self.render(slots)  # (..., B, T, C, H, W)
-        with plates.sequences, pyro.plate("frames", frames.shape[1], dim=-1):
+        plates, observed = self._plates(frames), frames.shape[1]
+        slots = self.chain(self.prior_dynamics(frames), plates, range(1, observed + horizon + 1))
+        mean = self.render(slots[:observed])  # (..., B, T, C, H, W)
+        with plates.sequences, pyro.plate("frames", observed, dim=-1):
             pyro.sample("x", PixelNormal(mean, self.config.noise), obs=frames)
         return slots
 
     @pyro_method
-    def guide(self, frames: Tensor) -> list[Slots]:
+    def guide(self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0) -> list[Slots]:
         """The guide q(z | x): its sites are the model's; see :class:`GuideDynamics`.
 
         Args:
             frames: as in the model.
+            anneal: ignored.
+            horizon: frames to predict beyond these, whose densities are the prior's.
 
         Returns:
-            the objects of every frame, with the guide's recurrent states.
+            the objects of T frames, with the guide's recurrent states, and of ``horizon`` more, with the prior's.
         """
         frames = self._checked(frames)
-        plates = self._plates(frames)
+        plates, observed = self._plates(frames), frames.shape[1]
         networks = self.inference.layers
         assert isinstance(networks, InferenceNetworks)
         dynamics = GuideDynamics(networks, self.summary, self.config, plates, frames)
         with sites.drawn(dynamics.draws):
-            return self.chain(dynamics, plates, range(1, frames.shape[1] + 1))
+            slots = self.chain(dynamics, plates, range(1, observed + 1))
+        if not horizon:
+            return slots
+        times = range(observed + 1, observed + horizon + 1)
+        return slots + self.chain(self.prior_dynamics(frames), plates, times, self.remembered(slots))
+
+    def remembered(self, slots: list[Slots]) -> Slots:
+        """The last of the objects of all frames from the first on, with the prior's recurrent states."""
+        networks = self.prior.layers
+        assert isinstance(networks, PriorNetworks)
+        first, transition = slots[0], networks.transition
+        new = transition.start.expand(first.memory.shape)
+        memory = new * first.presence.unsqueeze(-1)
+        for before, now in pairwise(slots):
+            moved = transition(joined(before.what, before.where), memory)
+            memory = taken(joined(moved, new, dim=-2), now.origin) * now.presence.unsqueeze(-1)
+        return slots[-1]._replace(memory=memory)
 
     def prior_chain(self, frames: Tensor, times: range, before: Slots | None = None) -> list[Slots]:
         """Sample the objects of frames from the prior.
@@ -205,6 +216,53 @@ class SQAIR(PyroModule):
         )
         return self.picture(what, where, presence)
 
+    def read(
+        self, frames: Tensor, horizon: int, num_samples: int, temperatures: Sequence[float]
+    ) -> list[Estimate]:
+        """Estimate the observed frames and ``horizon`` frames beyond them, every variable at its mode.
+
+        Positions and boxes are those of the attention windows. In predicted frames the prior propagates what is there:
+        nothing is discovered or dropped. Samples hold the modes of the observed frames, then draws from the prior.
+        Standard deviations of positions are, to first order, those of the frame's own density, of the guide or of the
+        prior; in predicted frames those of the samples, if there are two or more. An object's looks are those in the
+        last observed frame, 0 if it is not there.
+        """
+        frames = self._checked(frames)
+        observed = frames.shape[1]
+        times = range(observed + 1, observed + horizon + 1)
+        with record() as found, mode():
+            # inside the handler of modes, which would decide presence first otherwise
+            with sites.keep() if self.config.keeps else nullcontext():
+                past = self.guide(frames)
+            last = self.remembered(past)
+            with sites.keep(), sites.close():
+                slots = [*past, *self.prior_chain(frames, times, last)]
+        own, config = columns(slots), self.config  # (B, T + horizon, N)
+        tracks = tracks_of(slots, own, found.densities, config)
+        rendered, looks = self.render(slots), in_columns(past[-1].what, own[:, observed - 1])
+        noise = int(torch.randint(2**62, ()))  # the same at all temperatures
+
+        def sampled(temperature: float) -> Tracks:
+            with seeded(noise), temper(temperature), sites.keep(), sites.close():
+                with pyro.plate("futures", num_samples, dim=-3):
+                    drawn = self.prior_chain(frames, times, last)
+            column = own[:, observed - 1].expand(num_samples, -1, -1)
+            ahead = [in_columns(pixels(slot.where, config).position, column).unsqueeze(2) for slot in drawn]
+            known = tracks.position[:, :observed].expand(num_samples, -1, -1, -1, -1)
+            samples = torch.cat([known, *ahead], 2)
+            if num_samples == 1:
+                return tracks._replace(samples=samples)
+            assert tracks.scale is not None
+            scale = torch.cat([tracks.scale[:, :observed], samples[:, :, observed:].std(0)], 1)
+            return tracks._replace(
+                samples=samples, scale=scale.where(tracks.present.unsqueeze(-1), torch.nan)
+            )
+
+        return [
+            Estimate(sampled(temperature) if num_samples else tracks, rendered, looks)
+            for temperature in temperatures
+        ]
+
     def _propagated(self, t: int, plates: Plates, before: Slots, given: Propagated) -> Slots:
         there = before.presence > 0
         with plates.sequences, plates.objects:
@@ -216,7 +274,7 @@ class SQAIR(PyroModule):
         return Slots(what, where, presence, given.memory, before.origin)
 
     def _discovered(self, t: int, plates: Plates, given: Discovered, start: Tensor) -> Slots:
-        size, wheres, where = self.config.num_objects, [], None
+        size, wheres, where = self.config.slots, [], None
         with plates.sequences:
             count = sites.sample(sites.COUNT, t, given.count)  # (..., B, 1)
             there = torch.arange(size, device=count.device) < count
@@ -231,7 +289,7 @@ class SQAIR(PyroModule):
 
     def _plates(self, frames: Tensor) -> Plates:
         sequences = pyro.plate("sequences", len(frames), dim=-2)
-        return Plates(sequences, pyro.plate("objects", self.config.num_objects, dim=-1))
+        return Plates(sequences, pyro.plate("objects", self.config.slots, dim=-1))
 
     def _checked(self, frames: Tensor) -> Tensor:
         frames = channelled(frames)

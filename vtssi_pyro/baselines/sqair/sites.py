@@ -15,10 +15,14 @@ PRESENCE, WHERE, WHAT = Site("prop_pres", 1), Site("prop_where", 4), Site("prop_
 COUNT, NEW_WHERE, NEW_WHAT = Site("disc_count", 1), Site("disc_where", 4), Site("disc_what", 50)
 
 
+def name(site: Site, t: int, k: int | None = None) -> str:
+    """The name of a variable of frame t, of object k alone if it is given; both are counted from 1."""
+    return site.at(t) if k is None else f"{site.at(t)}_{k}"
+
+
 def sample(site: Site, t: int, density: Distribution, k: int | None = None, **infer: Any) -> Tensor:
-    """Sample a variable of frame t, of object k alone if it is given; both are counted from 1."""
-    name = site.at(t) if k is None else f"{site.at(t)}_{k}"
-    value: Tensor = pyro.sample(name, density, infer={"moment": Moment(site, t), **infer})
+    """Sample the variable of a :func:`name`."""
+    value: Tensor = pyro.sample(name(site, t, k), density, infer={"moment": Moment(site, t), **infer})
     return value
 
 

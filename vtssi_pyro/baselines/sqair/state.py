@@ -73,12 +73,12 @@ def merge(moved: Slots | None, found: Slots) -> Slots:
         origin = torch.argsort(both, dim=-1, descending=True, stable=True)[..., :size]
         presence = both.gather(-1, origin)
         pairs = ((moved.what, found.what), (moved.where, found.where), (moved.memory, found.memory))
-        values = [_taken(joined(*pair, dim=-2), origin) for pair in pairs]
+        values = [taken(joined(*pair, dim=-2), origin) for pair in pairs]
     what, where, memory = (value * presence.unsqueeze(-1) for value in values)
     return Slots(what, where, presence, memory, origin)
 
 
-def _taken(values: Tensor, slots: Tensor) -> Tensor:
+def taken(values: Tensor, slots: Tensor) -> Tensor:
     """The values (..., M, E) of some slots (..., N)."""
     lead = torch.broadcast_shapes(values.shape[:-2], slots.shape[:-1])
     index = slots.unsqueeze(-1).expand(*lead, -1, values.shape[-1])
