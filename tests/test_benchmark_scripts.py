@@ -14,10 +14,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.artifacts.shipped import Pretrained, card
 from vtssi_pyro.baselines import DDPAEConfig, SQAIRConfig
+from vtssi_pyro.baselines.sqair import Figures
 from vtssi_pyro.config import override
 from vtssi_pyro.data import load_digits, moving_digits
 from vtssi_pyro.errors import UsageError
+from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.inference.estimate import Estimate
+from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.program import build
@@ -113,6 +116,34 @@ def test_marks_are_by_definition(script: ModuleType, monkeypatch: pytest.MonkeyP
     assert found["bce"] == pytest.approx(4096 * float(bce), rel=1e-4)
     assert found["two_digits_in_two_components"] == pytest.approx(2 / 3)
     assert len(found["distance_by_frame"]) == 20
+
+
+@pytest.mark.parametrize("script", ["sqair_marks"], indirect=True)
+def test_sqairs_marks_are_by_definition(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Counts that are right in half of the particles' weights but for one frame; hours are of all cores."""
+    data = moving_digits("sqair-original", load_digits("embedded", "test"), sequences=5, seed=1)
+    sqair = SQAIRConfig(glimpse=5, what=3, units=8).build()
+
+    def figures(sqair: object, frames: torch.Tensor, particles: int) -> Figures:
+        assert (frames.shape[1], particles) == (10, 5)
+        true = torch.nn.functional.one_hot(data.counts, 4).float().unsqueeze(1).expand(-1, 10, -1)
+        number = 0.5 * true + 0.5 * true.roll(1, -1)
+        number[0, 0] = true[0, 0]
+        value = torch.arange(5.0)
+        return Figures(value, value + 1, value + 2, number)
+
+    monkeypatch.setattr(script, "figures", figures)
+    found = script.marks(sqair, data)
+    assert found["count"]["mean"] == pytest.approx(0.5 + 0.5 / 50)
+    assert [found[name]["mean"] for name in ("bound", "log_likelihood", "kl")] == [2, 3, 4]
+    assert found["bound"]["error"] == pytest.approx((2.5 / 5) ** 0.5)
+    assert found["count_of_tracks"]["mean"] == judge(ModelTracker(sqair), data, 3).count_accuracy
+    run = Run.create(tmp_path / "run", Config(), machine={"threads": 2, "processes": 3})
+    checkpoint.save(run.checkpoint(), {"step": 70})
+    run.append({"step": 70, "seconds": 1200.0})
+    assert script.cost(run) == {"steps": 70, "core_hours": 2.0}
 
 
 @pytest.mark.parametrize("script", ["statements"], indirect=True)
