@@ -97,6 +97,10 @@ class StandaloneTracker(Trainable):
         """
         raise NotImplementedError
 
+    def at_once(self, length: int) -> int:
+        """Number of sequences of ``length`` frames that are read together; more would only take more memory."""
+        return at_once(self, length)
+
     def program(self) -> Self:
         """The program that training fits."""
         return self
@@ -119,7 +123,7 @@ class StandaloneTracker(Trainable):
         with quiet(self), seeded(seed):
             parts = [
                 self.read(some, horizon, num_samples, temperatures)
-                for some in x.split(batch or at_once(self, x.shape[1] + horizon))
+                for some in x.split(batch or self.at_once(x.shape[1] + horizon))
             ]
         return [joined(estimates, 0) for estimates in zip(*parts, strict=True)]
 

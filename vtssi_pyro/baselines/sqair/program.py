@@ -1,6 +1,6 @@
 """SQAIR (Kosiorek et al. 2018): attend, infer, repeat over time, by propagation and discovery."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import pairwise
 
@@ -35,6 +35,9 @@ from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.ops.pixels import PixelNormal
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.types import Anneal, Plates
+
+# Pixels of frames that are read together: some 300 MiB, since no slot holds pictures of a frame's size.
+PIXELS = 2**24
 
 
 class Inference(Network):
@@ -87,6 +90,10 @@ class SQAIR(StandaloneTracker):
         """The least number of frames of a training sequence: nothing is propagated into a single one."""
         return 2
 
+    def at_once(self, length: int) -> int:
+        """Number of sequences of ``length`` frames that are read together: of fewer, each would take longer."""
+        return max(1, PIXELS // (length * self.channels * self.frame_size**2))
+
     def begin(self, frames: Iterable[Tensor]) -> None:
         """Start the background at the mean of all frames, as the official training does."""
         networks = self.picture.layers
@@ -128,7 +135,7 @@ class SQAIR(StandaloneTracker):
         """
         frames = self._checked(frames)
         plates, observed = self._plates(frames), frames.shape[1]
-        slots = self.chain(self.prior_dynamics(frames), plates, range(1, observed + horizon + 1))
+        slots = list(self.chain(self.prior_dynamics(frames), plates, range(1, observed + horizon + 1)))
         mean = self.render(slots[:observed])  # (..., B, T, C, H, W)
         with plates.sequences, pyro.plate("frames", observed, dim=-1):
             pyro.sample("x", PixelNormal(mean, self.config.noise), obs=frames)
@@ -152,11 +159,11 @@ class SQAIR(StandaloneTracker):
         assert isinstance(networks, InferenceNetworks)
         dynamics = GuideDynamics(networks, self.summary, self.config, plates, frames)
         with sites.drawn(dynamics.draws):
-            slots = self.chain(dynamics, plates, range(1, observed + 1))
+            slots = list(self.chain(dynamics, plates, range(1, observed + 1)))
         if not horizon:
             return slots
         times = range(observed + 1, observed + horizon + 1)
-        return slots + self.chain(self.prior_dynamics(frames), plates, times, self.remembered(slots))
+        return [*slots, *self.chain(self.prior_dynamics(frames), plates, times, self.remembered(slots))]
 
     def remembered(self, slots: list[Slots]) -> Slots:
         """The last of the objects of all frames from the first on, with the prior's recurrent states."""
@@ -170,7 +177,7 @@ class SQAIR(StandaloneTracker):
             memory = taken(joined(moved, new, dim=-2), now.origin) * now.presence.unsqueeze(-1)
         return slots[-1]._replace(memory=memory)
 
-    def prior_chain(self, frames: Tensor, times: range, before: Slots | None = None) -> list[Slots]:
+    def prior_chain(self, frames: Tensor, times: range, before: Slots | None = None) -> Iterator[Slots]:
         """Sample the objects of frames from the prior.
 
         Args:
@@ -188,7 +195,7 @@ class SQAIR(StandaloneTracker):
 
     def chain(
         self, dynamics: Dynamics, plates: Plates, times: range, before: Slots | None = None
-    ) -> list[Slots]:
+    ) -> Iterator[Slots]:
         """Sample the objects of frames by one kind of densities.
 
         Args:
@@ -197,7 +204,6 @@ class SQAIR(StandaloneTracker):
             times: numbers of the frames.
             before: the objects of the frame before; None: there is none.
         """
-        slots = []
         for t in pyro.markov(times):
             moved = given = None
             if before is not None:
@@ -205,8 +211,7 @@ class SQAIR(StandaloneTracker):
                 moved = self._propagated(t, plates, before, given)
             new = self._discovered(t, plates, dynamics.discover(t, moved, given), dynamics.start)
             before = merge(moved, new)
-            slots.append(before)
-        return slots
+            yield before
 
     def render(self, slots: list[Slots]) -> Tensor:
         """The mean frames (..., B, T, C, H, W), all decoded at once."""
@@ -243,11 +248,11 @@ class SQAIR(StandaloneTracker):
         noise = int(torch.randint(2**62, ()))  # the same at all temperatures
 
         def sampled(temperature: float) -> Tracks:
+            column = own[:, observed - 1].expand(num_samples, -1, -1)
             with seeded(noise), temper(temperature), sites.keep(), sites.close():
                 with pyro.plate("futures", num_samples, dim=-3):
-                    drawn = self.prior_chain(frames, times, last)
-            column = own[:, observed - 1].expand(num_samples, -1, -1)
-            ahead = [in_columns(pixels(slot.where, config).position, column).unsqueeze(2) for slot in drawn]
+                    drawn = (pixels(slot.where, config) for slot in self.prior_chain(frames, times, last))
+                    ahead = [in_columns(place.position, column).unsqueeze(2) for place in drawn]
             known = tracks.position[:, :observed].expand(num_samples, -1, -1, -1, -1)
             samples = torch.cat([known, *ahead], 2)
             if num_samples == 1:
