@@ -17,7 +17,6 @@ from vtssi_pyro.plots.film import Row
 from vtssi_pyro.system.atomic import atomic_write, writable_folder, write_json
 from vtssi_pyro.system.provenance import provenance
 from vtssi_pyro.tracks.tracks import Tracks
-from vtssi_pyro.train.baseline_presets import BASELINES
 from vtssi_pyro.train.splits import FIGURE_SEED
 
 DDPAES, SQAIRS, WIDE = Setting("ddpae", "ddpae"), Setting("sqair", "sqair"), Setting("linear-wide", "sqair")
@@ -26,7 +25,7 @@ COLUMNS = 20  # frames of a row, as in the other figures
 SCALE = 2  # pixels of the picture for one of a frame, likewise
 HUES, OTHERS = (0, 2), 1  # colours of VTSSI by each route, and of the other model
 
-Missing = Mapping[str, str | None]  # a training that is not finished, why, and the command that makes it
+Missing = Mapping[str, str]  # a training that is not finished, why, and the command that makes it
 
 
 class Plot(NamedTuple):
@@ -187,11 +186,7 @@ def _runs(plot: Plot, comparing: Comparing, missing: list[Missing]) -> Iterator[
 
     Tracks of VTSSI are shown with its motion and without. Models that are missing are told and listed.
     """
-    order, model = comparing.order, plot.setting.model
-    if model not in BASELINES:
-        why = f"{model} cannot be trained here yet, and is left out"
-        missing.append({"training": f"{model}-{plot.setting.flavour}", "why": why, "command": None})
-        order.report.say(why)
+    order = comparing.order
     for contender in comparing.contenders(plot.setting):
         try:
             run = contender.run(order)
@@ -210,7 +205,7 @@ def _runs(plot: Plot, comparing: Comparing, missing: list[Missing]) -> Iterator[
 def _refuse_nothing(item: str, shown: Sequence[object], missing: Sequence[Missing]) -> None:
     """Refuse a figure that shows no run."""
     if not shown:
-        raise CheckpointError(f"{item}: no run is finished ({'; '.join(str(one['why']) for one in missing)})")
+        raise CheckpointError(f"{item}: no run is finished ({'; '.join(one['why'] for one in missing)})")
 
 
 def _panel(plot: Plot, curves: Sequence[Curve]) -> CurvePanel:

@@ -29,6 +29,8 @@ HOURS: Mapping[str, float] = {
     "standard-ddpae": 1.6,
     "paper-fast-ddpae": 4.1,
     "paper-ddpae": 700.0,
+    "sqair fast": 42.0,
+    "sqair published": 970.0,
     "quick-sqair": 0.1,
     "standard-sqair": 0.5,
     "paper-fast-sqair": 1.6,
@@ -121,7 +123,7 @@ class Contender:
 
 
 def contenders(setting: Setting, route: str | None, given: Mapping[str, Path]) -> list[Contender]:
-    """The models of a comparison: the other one, unless it cannot be trained here, then VTSSI by each route.
+    """The models of a comparison: the other one, then VTSSI by each route.
 
     Args:
         setting: the comparison's data.
@@ -129,10 +131,8 @@ def contenders(setting: Setting, route: str | None, given: Mapping[str, Path]) -
         given: folders of runs that are taken as trainings, by the trainings' names.
     """
     flavour, model = setting
-    found = []
-    if model in BASELINES:
-        key = Key(model, flavour, SEED)
-        found.append(Contender(key, next(iter(BASELINES[model])), NAMES[model], NAMES[model], False))
+    key, name = Key(model, flavour, SEED), NAMES[model]
+    found = [Contender(key, next(iter(BASELINES[model])), name, name, False)]
     for name in (route,) if route else USUAL:
         preset, ablation = f"{name}-{model}", setting.comparison.ablation
         family = PRESETS[preset].system.family

@@ -46,7 +46,7 @@ def ddpae_fast() -> Config:
 
 
 def sqair_published() -> Config:
-    """The training of SQAIR's official program: 2,000,000 steps, some 900 hours of one core."""
+    """The training of SQAIR's official program: 2,000,000 steps, some 970 hours of one core."""
     stage = Stage(
         "published",
         2_000_000,
@@ -65,7 +65,7 @@ def sqair_published() -> Config:
 
 
 def sqair_fast() -> Config:
-    """The published curriculum, twelve times and a half shorter: some 40 hours of one core.
+    """The published curriculum, twelve times and a half shorter: some 42 hours of one core.
 
     Adam makes steps of its rate, ten times RMSProp's here, whatever the gradient's size. It has not been shown yet to
     reach the published figures.
