@@ -9,30 +9,54 @@ from typing import Any
 
 from vtssi_pyro.errors import PeerLost, Told, VtssiError
 from vtssi_pyro.system.atomic import FULL
+from vtssi_pyro.system.process import endings
 
 
 class Terminated(BaseException):
-    """SIGTERM as an exception, so that half-written files are removed on the way out."""
+    """SIGTERM or SIGHUP as an exception, so that half-written files are removed on the way out."""
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__()
+        self.number = signal.Signals(number)
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Turn SIGTERM into :class:`Terminated`."""
+    """Turn SIGTERM and SIGHUP into :class:`Terminated`, and let them and Ctrl-C end the block in any case.
+
+    Their exceptions are raised amid any code, also amid a callback from C or a destructor, which turn them into others
+    or lose them.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    caught: list[int] = []
 
     def handle(number: int, frame: Any) -> None:
-        raise Terminated
+        caught.append(number)
+        raise _stopped(number)
 
-    before = signal.signal(signal.SIGTERM, handle)
+    interrupt = (signal.SIGINT,) if signal.getsignal(signal.SIGINT) is signal.default_int_handler else ()
+    before = {number: signal.signal(number, handle) for number in (*interrupt, *endings())}
     try:
         yield
-    except PeerLost:
-        before = signal.SIG_IGN  # torchrun ends the other processes, which report the reason
+    except (PeerLost, Told) as error:
+        if isinstance(error, PeerLost):  # torchrun ends the other processes, which report the reason
+            before[signal.SIGTERM] = signal.SIG_IGN
+        raise
+    except BaseException as error:
+        if caught and not isinstance(error, KeyboardInterrupt | Terminated):
+            raise _stopped(caught[0]) from error
         raise
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if caught:
+        raise _stopped(caught[0])
+
+
+def _stopped(number: int) -> BaseException:
+    return KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
 
 
 def explain(error: BaseException, spelled: Callable[[str], str] = str) -> tuple[int, str]:
@@ -46,12 +70,12 @@ def explain(error: BaseException, spelled: Callable[[str], str] = str) -> tuple[
         return error.exit_code, ""
     if isinstance(error, VtssiError):
         stopped = error.exit_code > 128
-        message = error.message(spelled)
+        message = _one_line(error.message(spelled))
         return error.exit_code, message if stopped else f"error: {message}"
     if isinstance(error, KeyboardInterrupt):
         return 130, "stopped by SIGINT"
     if isinstance(error, Terminated):
-        return 143, "stopped by SIGTERM"
+        return 128 + error.number, f"stopped by {error.number.name}"
     if isinstance(error, OSError) and error.errno in FULL:
         where = f" ({error.filename})" if error.filename else ""
         return (
@@ -63,8 +87,13 @@ def explain(error: BaseException, spelled: Callable[[str], str] = str) -> tuple[
             "error: out of memory; take fewer or shorter sequences at a time, or a smaller batch"
             " (--set train.stages.NAME.batch=16)"
         )
-    first = (str(error).splitlines() or [""])[0]
+    first = _one_line((str(error).splitlines() or [""])[0])
     return 1, f"error: unexpected {type(error).__name__}: {first} (--debug shows where)"
+
+
+def _one_line(message: str) -> str:
+    """Spell out what a terminal would obey, such as a line's end or an escape code in the name of a file."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from vtssi_pyro.errors import UsageError
+from vtssi_pyro.system.process import open_descriptors
 from vtssi_pyro.version import __version__
 
 from .failures import explain, terminable
@@ -68,6 +69,11 @@ class Commands(click.Group):
                     return typed if name == invoked else f"{name} {typed}"
         return argument
 
+    def main(self, *args: Any, **settings: Any) -> Any:
+        """Run the command line, also with closed descriptors, as daemons have them."""
+        open_descriptors()
+        return super().main(*args, **settings)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; click keeps its own errors, all others become a line on stderr."""
         try:
@@ -97,5 +103,5 @@ def main(debug: bool) -> None:
     Start with "vtssi-pyro fit": it trains on moving digits, in minutes, and prints the next commands.
 
     Exit codes: 0 done, 2 usage, 3 data, 4 checkpoint, 5 diverged, 6 out of memory or disk, 7 another
-    process of the same training ended, 130 and 143 stopped by a signal, 1 anything else.
+    process of the same training ended, 129, 130 and 143 stopped by SIGHUP, SIGINT or SIGTERM, 1 anything else.
     """

@@ -124,7 +124,7 @@ def warn(message: str) -> None:
 
 def is_terminal() -> bool:
     """Whether stderr can show a moving bar; some terminals cannot, or do not know their width."""
-    if not speaks() or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    if not speaks() or sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         return False
     return os.get_terminal_size(sys.stderr.fileno()).columns > 0
 

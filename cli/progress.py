@@ -40,7 +40,7 @@ class Lines:
 
     def wrote(self, path: Path) -> None:
         """Print a file's name to stdout."""
-        click.echo(path)
+        click.echo(click.format_filename(path))
 
     def watched(self, dataset: Dataset, doing: str, times: int = 1) -> AbstractContextManager[Dataset]:
         """Wrap a data set to move a bar; see :func:`watched`."""

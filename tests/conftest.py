@@ -1,5 +1,6 @@
 """Fixtures: one thread, fresh seeds and parameter store, and small trackers in float64."""
 
+import signal
 from collections.abc import Callable, Iterator
 
 import pyro
@@ -11,6 +12,10 @@ from torch import Tensor
 from vtssi_pyro.config.variants import PAPER
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.program import Tracker, build
+
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) == signal.SIG_IGN:  # as a shell starts nohup ... &; tests send both
+        signal.signal(number, handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -148,7 +148,7 @@ def fit(
     Raises:
         UsageError: arguments that contradict each other.
         DataError: data that cannot be used for training.
-        Interrupted: on Ctrl-C or SIGTERM, after the training was saved; :func:`resume` continues it.
+        Interrupted: on Ctrl-C, SIGTERM or SIGHUP, after the training was saved; :func:`resume` continues it.
     """
     where = available_device(device)
     known = gathered(changes, objects=objects, digits=digits)
@@ -742,7 +742,7 @@ def reproduce(
     Raises:
         UsageError: an unknown item, or a folder with runs of another kind.
         CheckpointError: a figure without a finished run, if nothing is to be trained.
-        Interrupted: on Ctrl-C or SIGTERM during a training, after it was saved.
+        Interrupted: on Ctrl-C, SIGTERM or SIGHUP during a training, after it was saved.
     """
     report, items = report or Silent(), list(dict.fromkeys([items] if isinstance(items, str) else items))
     refuse_unknown(items, preset)

@@ -249,6 +249,16 @@ def test_no_control_codes_without_a_terminal(run: Run) -> None:
     assert not any(code in result.stdout + result.stderr for code in (b"\x1b", b"\r"))
 
 
+def test_names_that_a_terminal_would_obey_are_spelled_out(tmp_path: Path) -> None:
+    for name, spelled in (
+        ("a\nb.npy", "a\\nb.npy"),
+        ("\x1b[2J.npy", "\\x1b[2J.npy"),
+        ("é 東.npy", "é 東.npy"),
+    ):
+        line = refused(3, "track", "pretrained:moving-mnist", tmp_path / name)
+        assert str(tmp_path / spelled) in line
+
+
 def test_digits_do_not_go_with_a_file(tmp_path: Path) -> None:
     np.save(tmp_path / "frames.npy", np.zeros((4, 5, 40, 40), np.uint8))
     line = refused(2, "fit", tmp_path / "frames.npy", *ON_FILE, "--digits", "embedded")

@@ -169,6 +169,21 @@ def test_stopped_by_a_signal(step: int, whole: Run, tmp_path: Path) -> None:
     assert same(outcome(run), outcome(whole))
 
 
+def test_a_second_signal_ends_it_at_once(whole: Run, tmp_path: Path) -> None:
+    """And loses the steps since the last checkpoint alone."""
+    run = Run.create(tmp_path / "run", configuration())
+
+    def twice() -> None:
+        interrupt()
+        interrupt()
+
+    with pytest.raises(KeyboardInterrupt):
+        train(configuration(), run, At(7, twice))
+    assert checkpoint.load(run.checkpoint())["step"] == 4
+    train(configuration(), run, At(), resume=True)
+    assert same(outcome(run), outcome(whole))
+
+
 def test_resumed_again_and_again(whole: Run, tmp_path: Path) -> None:
     """Twice without a step in between, then for two steps."""
     run = Run.create(tmp_path / "run", configuration())

@@ -15,6 +15,8 @@ from vtssi_pyro.errors import Argument, UsageError
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 _NEVER = 2**31 - 1  # the largest C int
+# Threads at most: no machine gains by more, and OpenMP ends the process without a word if it cannot make them.
+MOST_THREADS = max(256, os.cpu_count() or 1)
 # Bytes (256 MiB) that may stay free: with a lower limit, memory would be returned that is soon requested again.
 IDLE = 2**28
 
@@ -28,11 +30,14 @@ def prepare(threads: int | None = None) -> int:
     Returns:
         the number of threads.
 
+    Raises:
+        UsageError: more than MOST_THREADS.
+
     glibc gives large blocks back to the system when they are freed, and has them zeroed, page by page, when the next
     training step asks for them again: a tenth of the step's time, more on a busy machine. Kept, they take a tenth more
     memory where steps are large.
     """
-    threads = threads or default_threads()
+    threads = _allowed(threads or default_threads())
     torch.set_num_threads(threads)
     _glibc("mallopt", _M_MMAP_MAX, 0)
     _glibc("mallopt", _M_TRIM_THRESHOLD, _NEVER)
@@ -43,11 +48,17 @@ def prepare(threads: int | None = None) -> int:
 def threaded(number: int | None) -> Iterator[None]:
     """Use a number of CPU threads for a while; None: the number that is set."""
     before = torch.get_num_threads()
-    torch.set_num_threads(number or before)
+    torch.set_num_threads(_allowed(number or before))
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _allowed(threads: int) -> int:
+    if threads > MOST_THREADS:
+        raise UsageError(Argument("threads"), f" {threads}: expected {MOST_THREADS} or fewer")
+    return threads
 
 
 def tidy() -> None:

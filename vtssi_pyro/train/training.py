@@ -19,6 +19,7 @@ from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.kinds import SLOTS
 from vtssi_pyro.model.program import at_once
 from vtssi_pyro.system import checkpoint
+from vtssi_pyro.system.process import endings
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.elbo import ELBOS, make_elbo
 from vtssi_pyro.train.group import ALONE, Group
@@ -76,7 +77,7 @@ def train(
         UsageError: the configuration cannot be trained.
         CheckpointError: the checkpoint to start or continue from is missing or damaged.
         Diverged: the weights or the objective are not finite; the last checkpoint stays good.
-        Interrupted: on SIGINT or SIGTERM to any of the processes, after the training was saved.
+        Interrupted: on SIGINT, SIGTERM or SIGHUP to any of the processes, after the training was saved.
         PeerLost: another process has ended; the last checkpoint stays good.
     """
     report = report or Silent()
@@ -246,7 +247,7 @@ def _explained(again: str) -> Iterator[None]:
 
 @contextmanager
 def _signals(group: Group) -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM, so that the present step ends first; a second signal ends it at once.
+    """Collect SIGINT, SIGTERM and SIGHUP, so that the present step ends first; a second signal ends it at once.
 
     In a group a second signal is collected, too: a process may receive one from ``torchrun`` and one from the shell.
     """
@@ -260,7 +261,7 @@ def _signals(group: Group) -> Iterator[list[int]]:
             raise KeyboardInterrupt
         caught.append(number)
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, *endings())}
     try:
         yield caught
     finally:
