@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from vtssi_pyro.artifacts.figures import curves, predicted_pictures, tracked_pictures
+from vtssi_pyro.artifacts.figures import FILM, FUTURES, OVERLAY, curves, predicted_pictures, tracked_pictures
 from vtssi_pyro.artifacts.fitting import conduct, finished, machine_of, numbered, warn_of_changes
 from vtssi_pyro.artifacts.installation import installation
 from vtssi_pyro.artifacts.loading import AnyTracker, Fitted, at_hand, kept_by
@@ -56,7 +56,7 @@ from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.movies import Hints, Movie, Preparation
 from vtssi_pyro.movies.film import writer
 from vtssi_pyro.movies.live import Watch, growing_folder, piped_frames, stored_size
-from vtssi_pyro.movies.prepared import PreparedMovie, look, to_source
+from vtssi_pyro.movies.prepared import KEPT, PreparedMovie, look, to_source
 from vtssi_pyro.movies.transforms import Luminance
 from vtssi_pyro.paper import comparisons, table1
 from vtssi_pyro.paper.figures import FIGURES, draw
@@ -66,7 +66,14 @@ from vtssi_pyro.plots import contact_sheet, reliability
 from vtssi_pyro.speed import measure, workload
 from vtssi_pyro.system.atomic import writable_folder
 from vtssi_pyro.system.machine import available_device, threaded
-from vtssi_pyro.tracks.export import TracksWriter, write_mot_challenge, write_predictions_csv, write_tracks
+from vtssi_pyro.tracks.export import (
+    FILES,
+    MOT,
+    TracksWriter,
+    write_mot_challenge,
+    write_predictions_csv,
+    write_tracks,
+)
 from vtssi_pyro.tracks.importing import holds_tracks, read_tracks
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.group import Group, joined
@@ -74,6 +81,7 @@ from vtssi_pyro.train.reporting import Reporter, Silent
 from vtssi_pyro.train.splits import CALIBRATION_SEED, TABLE_SEED, digits, is_flavour
 from vtssi_pyro.train.training import Interrupted
 
+SHEET, PREDICTIONS = "contact_sheet.png", "predictions.csv"
 HORIZON = 30  # default number of predicted frames: a second of most films
 OBSERVE = 5  # default number of frames on which finished tracks are matched, as in the paper
 
@@ -94,11 +102,11 @@ def inspect(
         the prepared movie, for :func:`fit`, :func:`track` and :func:`forecast`; its ``found`` holds the findings.
     """
     report = report or Silent()
-    target = writable_folder(out) if out else None
+    target = writable_folder(out, files=(SHEET, *KEPT)) if out else None
     prepared = look(movie, hints, tell=report.say)
     if target:
-        contact_sheet(target / "contact_sheet.png", prepared)
-        for path in (target / "contact_sheet.png", *prepared.save(target)):
+        contact_sheet(target / SHEET, prepared)
+        for path in (target / SHEET, *prepared.save(target)):
             report.wrote(path)
     return prepared
 
@@ -252,7 +260,7 @@ def track(
     loaded = at_hand(tracker, checkpoint, available_device(device))
     frames = opened(data, loaded)
     warn_if_short(loaded, frames.data.length, report)
-    target = writable_folder(out) if out else None
+    target = _results(out, film) if out else None
     if frames.movie:
         found = read_movie(loaded, frames.movie, bool(rendered), settle, test_time)
     else:
@@ -325,7 +333,7 @@ def forecast(
     known = None
     if not (raw or temperature is not None):
         known = loaded.calibration_for(seen, num_samples, checkpoint, report)
-    target = writable_folder(out) if out else None
+    target = _results(out, film, PREDICTIONS, FUTURES) if out else None
     heat = temperature if temperature is not None else known.temperature if known else 1.0
     ahead = partial(
         inference.forecast, loaded.tracker, horizon=horizon, num_samples=num_samples, temperature=heat,
@@ -337,7 +345,7 @@ def forecast(
     tracks = known(estimate.tracks, seen) if known else estimate.tracks
     estimate = estimate._replace(tracks=frames.to_source(tracks))
     if target:
-        csv = target / "predictions.csv"
+        csv = target / PREDICTIONS
         write_predictions_csv(csv, estimate.tracks, seen)
         pictures = predicted_pictures(target, frames, estimate, seen, film)
         observed = estimate.tracks.part(frames=slice(seen))
@@ -677,7 +685,7 @@ def track_live(
     preparation = loaded.preparation or Preparation((Luminance(),))
     if isinstance(loaded.tracker, StandaloneTracker):
         raise UsageError(f"{loaded.name}: reads sequences as a whole, not frame by frame as they come")
-    path = writable_folder(out) / "tracks.csv"
+    path = writable_folder(out, files=("tracks.csv",)) / "tracks.csv"
     if isinstance(source, str | os.PathLike):
         if size is not None:
             raise UsageError(
@@ -852,6 +860,12 @@ def _file_of_tracks(tracker: object) -> str | None:
     """The path of a file or folder of tracks; None for anything else."""
     is_path = isinstance(tracker, str | os.PathLike) and holds_tracks(Path(tracker))
     return os.fspath(tracker) if is_path else None  # type: ignore[call-overload]
+
+
+def _results(out: File, film: bool, *more: str) -> Path:
+    """The folder of a tracking's results, of which all can be written, before anything is computed."""
+    files = (*FILES, OVERLAY, *((FILM,) if film else ()), *more)
+    return writable_folder(out, files=files, folders=(MOT,))
 
 
 def _check_boxes(name: str, tracks: Tracks, argument: str | None) -> None:

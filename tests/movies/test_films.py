@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from staged import encode
 
-from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.errors import DataError, OutOfResources, UsageError
 from vtssi_pyro.movies import open_movie, write_film
 
 ROW, COLUMN, TIME = np.mgrid[0:24, 0:34, 0:12]
@@ -87,3 +87,19 @@ def test_films_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
                 write_film(tmp_path / name, frames, 12.5)
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
     assert (tmp_path / "a.mp4").read_bytes() == before
+
+
+def test_a_full_disk_is_called_one(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="needs PyAV, the extra named video")
+    resource = pytest.importorskip("resource", reason="limits of files are POSIX")
+    noise = np.random.default_rng(0).integers(0, 255, (12, 64, 64, 3), np.uint8)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        with pytest.raises(
+            OutOfResources, match=r"a\.mp4: no room left on the disk .*: it takes more than 2\.0 kB"
+        ):
+            write_film(tmp_path / "a.mp4", noise, 12.5)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from vtssi_pyro.errors import CheckpointError
+from vtssi_pyro.errors import CheckpointError, OutOfResources
 from vtssi_pyro.system import checkpoint
 
 
@@ -127,7 +127,7 @@ def test_a_full_disk_leaves_the_old_one(path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size // 2, limits[1]))
     try:
-        with pytest.raises(OSError, match="File too large"):
+        with pytest.raises(OutOfResources, match=r"File too large.*: it takes"):
             checkpoint.save(path, state())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import resource
 import stat
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from vtssi_pyro.errors import DataError
-from vtssi_pyro.system.atomic import atomic_write
+from vtssi_pyro.errors import DataError, OutOfResources
+from vtssi_pyro.system.atomic import append, atomic_write
+from vtssi_pyro.system.manifest import FILE
 from vtssi_pyro.tracks.export import (
+    TracksWriter,
     write_mot,
     write_mot_challenge,
     write_predictions_csv,
@@ -108,7 +111,7 @@ def test_old_sequences_go_and_a_users_files_stay(tmp_path: Path) -> None:
         path.relative_to(tmp_path).as_posix() for path in own
     }
     assert left == {
-        "seqmap.txt", "gt/sequence-0000/seqinfo.ini", "trackers/vtssi-pyro/data/sequence-0000.txt",
+        "seqmap.txt", "gt/sequence-0000/seqinfo.ini", "trackers/vtssi-pyro/data/sequence-0000.txt", FILE,
     }  # fmt: skip
 
 
@@ -185,6 +188,34 @@ def test_atomic_write_keeps_ordinary_permissions(tmp_path: Path) -> None:
         temporary.write_text("")
     modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "atomic")}
     assert len(modes) == 1
+
+
+def test_a_table_that_grows_replaces_another_with_its_first_frames(tmp_path: Path) -> None:
+    """And says, when the disk is full, which file it was."""
+    path, tracks = tmp_path / "tracks.csv", full_tracks(1)
+    path.write_text("old")
+    with TracksWriter(path):
+        assert path.read_text() == "old"
+    assert path.read_text() == "old"
+    with TracksWriter(path) as rows:
+        for t in range(3):
+            rows.append(tracks.part(frames=slice(t, t + 1)))
+    growing = path.read_bytes()
+    write_tracks_csv(path, tracks)
+    assert path.read_bytes() == growing
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        for write in (lambda: grow(path, tracks), lambda: append(path, "a line")):
+            with pytest.raises(OutOfResources, match=r"tracks\.csv: no room left on the disk .*: it takes "):
+                write()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def grow(path: Path, tracks: Tracks) -> None:
+    with TracksWriter(path) as rows:
+        rows.append(tracks)
 
 
 def test_json_says_what_csv_says(tmp_path: Path) -> None:

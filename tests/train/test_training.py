@@ -20,7 +20,7 @@ from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import override
 from vtssi_pyro.config.schedules import Constant, Linear, Staircase
 from vtssi_pyro.data import ArrayDataset
-from vtssi_pyro.errors import CheckpointError, Diverged
+from vtssi_pyro.errors import CheckpointError, Diverged, OutOfResources
 from vtssi_pyro.model.blocks.registered import RegisteredConfig
 from vtssi_pyro.model.blocks.template import TemplateConfig
 from vtssi_pyro.model.config import VARIANTS
@@ -275,7 +275,7 @@ def test_a_failed_save_keeps_the_one_before(
         replace_(source, target)
 
     monkeypatch.setattr(os, "replace", breaks)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OutOfResources, match=r"last\.pt: no room left on the disk .No space"):
         train(configuration(), run, At())
     monkeypatch.undo()
     assert checkpoint.load(run.checkpoint())["step"] == 4

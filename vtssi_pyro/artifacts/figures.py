@@ -23,6 +23,7 @@ from vtssi_pyro.tracks.matching import in_order
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.config import Config
 
+OVERLAY, FILM, FUTURES = "overlay.gif", "overlay.mp4", "futures.png"  # files of a tracking
 LOOKED_AT = 32  # sequences among which the shown ones are chosen: some sequences of digits hold no object
 ANIMATED, STRIPS = 3, 2  # sequences in the animation and in the film strip, as many as fit a screen
 FANS = 8  # sequences in the picture of futures, as many as fit a page
@@ -94,7 +95,7 @@ def predicted_pictures(folder: Path, opened: Opened, estimate: Estimate, seen: i
     ]
     paths = _animation(folder, panels, film)
     if tracks.samples is not None:
-        paths.append(folder / "futures.png")
+        paths.append(folder / FUTURES)
         if opened.movie:
             last, fans, names = movie[:, seen - first - 1], drawn, [Path(opened.movie.name).name]
         else:
@@ -106,10 +107,10 @@ def predicted_pictures(folder: Path, opened: Opened, estimate: Estimate, seen: i
 
 
 def _animation(folder: Path, panels: list[Panel], film: bool) -> list[Path]:
-    paths = [folder / "overlay.gif"]
+    paths = [folder / OVERLAY]
     overlay_gif(paths[0], panels)
     if film:
-        paths.append(folder / "overlay.mp4")
+        paths.append(folder / FILM)
         overlay_film(paths[-1], panels)
     return paths
 

@@ -18,7 +18,7 @@ from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.inference.standalone import SomeTracker
-from vtssi_pyro.system.atomic import atomic_write, write_json
+from vtssi_pyro.system.atomic import write_bytes, write_json
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.train.config import Config
 
@@ -83,8 +83,7 @@ def pack(
     )  # fmt: skip
     target = Path(folder or FOLDER)
     target.mkdir(parents=True, exist_ok=True)
-    with atomic_write(target / f"{name}.safetensors") as temporary:
-        temporary.write_bytes(payload)
+    write_bytes(target / f"{name}.safetensors", payload)
     write_json(target / f"{name}.json", to_dict(card))
     return card
 

@@ -6,19 +6,19 @@ int64 (S,).
 """
 
 import glob
-import os
+import math
 import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from vtssi_pyro.data.array import ArrayDataset
 from vtssi_pyro.data.dataset import Dataset, channels_of
-from vtssi_pyro.errors import DataError, OutOfResources, UsageError
+from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.movies.members import npy_array, npz_arrays
-from vtssi_pyro.system.atomic import FULL
+from vtssi_pyro.system.atomic import atomic_write
+from vtssi_pyro.system.files import sweep
 
 # Zip's earliest date, not the time of writing: the same data give the same bytes.
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
@@ -36,20 +36,26 @@ def write(path: Path | str, dataset: Dataset, chunk: int = 256) -> None:
         OutOfResources: the disk is full.
         UsageError: the file cannot be written.
     """
-    truth, counts = dataset.truth, dataset.counts
-    with _replacing(Path(path)) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-        channels = channels_of(dataset)
-        shape = (len(dataset), dataset.length, *((channels,) if channels > 1 else ()), *dataset.frame_size)
+    path, truth, counts = Path(path), dataset.truth, dataset.counts
+    channels = channels_of(dataset)
+    shape = (len(dataset), dataset.length, *((channels,) if channels > 1 else ()), *dataset.frame_size)
+    arrays = {}
+    if truth is not None:
+        arrays["positions"] = truth.position.cpu().numpy().astype(np.float32)
+    if truth is not None and truth.box is not None:
+        arrays["boxes"] = truth.box.cpu().numpy().astype(np.float32)
+    if counts is not None:
+        arrays["counts"] = counts.cpu().numpy().astype(np.int64)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path.parent}: cannot be made ({error.strerror}); choose another place") from error
+    sweep(path.parent, glob.escape(path.name))
+    size = math.prod(shape) + sum(values.nbytes for values in arrays.values())
+    with atomic_write(path, size) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
         _add(archive, "frames", shape, np.dtype(np.uint8), _pixels(dataset, chunk))
-        if truth is not None:
-            positions = truth.position.cpu().numpy().astype(np.float32)
-            _add(archive, "positions", positions.shape, positions.dtype, positions)
-        if truth is not None and truth.box is not None:
-            boxes = truth.box.cpu().numpy().astype(np.float32)
-            _add(archive, "boxes", boxes.shape, boxes.dtype, boxes)
-        if counts is not None:
-            numbers = counts.cpu().numpy().astype(np.int64)
-            _add(archive, "counts", numbers.shape, numbers.dtype, [numbers])
+        for name, values in arrays.items():
+            _add(archive, name, values.shape, values.dtype, [values])
 
 
 def read(path: Path | str) -> ArrayDataset:
@@ -59,7 +65,7 @@ def read(path: Path | str) -> ArrayDataset:
         DataError: the file is missing, damaged, or holds no frames.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise DataError(f"no file {path}: check the path")
     if path.suffix.lower() == ".npy":
         return ArrayDataset(path, npy_array(path))
@@ -84,24 +90,3 @@ def _add(
         np.lib.format.write_array_header_1_0(member, header)
         for values in chunks:
             member.write(np.ascontiguousarray(values).data)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Yield a file beside ``path``, which replaces ``path`` in the end and is removed on any failure."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-            left.unlink(missing_ok=True)  # of a writer that was killed
-        try:
-            yield part
-            with part.open("rb+") as stream:  # a rename may overtake the bytes on their way to the disk
-                os.fsync(stream.fileno())
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        if error.errno in FULL:
-            raise OutOfResources(f"no room to write {path}: free some disk space") from error
-        raise UsageError(f"cannot write {path}: {error.strerror or error}: choose another path") from error

@@ -11,6 +11,7 @@ import numpy as np
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.movies.movie import Movie
 from vtssi_pyro.system.atomic import atomic_write
+from vtssi_pyro.system.files import regular
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ogv")
 SLACK = 5  # frames, or a fiftieth, by which the announced length of an intact film may exceed its frames
@@ -98,7 +99,7 @@ def _format(stored: Any) -> str:
 def _opened(path: Path) -> Iterator[Any]:
     av = pyav()
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(regular(path))) as container:
             if not container.streams.video:
                 raise DataError(f"{path}: holds no video")
             stream = container.streams.video[0]

@@ -10,6 +10,7 @@ from typing import IO, Literal, NamedTuple
 import numpy as np
 
 from vtssi_pyro.errors import DataError
+from vtssi_pyro.system.files import regular
 
 MAX_UNPACKED = 2**32  # bytes (4 GiB) of one compressed member, held in memory; uncompressed ones are mapped
 _LOCAL_HEADER = 30  # bytes of a zip member's local header before its name
@@ -53,7 +54,7 @@ def npz_arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
 
 def _opened(path: Path) -> IO[bytes]:
     try:
-        return path.open("rb")
+        return regular(path).open("rb")
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies.movie import Movie
+from vtssi_pyro.system.files import regular
 from vtssi_pyro.system.naming import natural
 
 if TYPE_CHECKING:
@@ -50,7 +51,10 @@ def _one_stack(path: Path, opened: "Image") -> None:
 
 def folder(path: Path) -> Movie:
     """Open the pictures of a folder as a movie, in natural order (2 before 10)."""
-    files = sorted((file for file in path.iterdir() if is_picture(file.name)), key=natural)
+    try:
+        files = sorted((file for file in path.iterdir() if is_picture(file.name)), key=natural)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
     if not files:
         raise DataError(f"no pictures in {path}: expected {', '.join(PICTURES)}")
     size = picture(files[0]).shape[:2]
@@ -101,7 +105,7 @@ def _opened(path: Path) -> "Iterator[Image]":
     from PIL import Image
 
     with _decoding(path):
-        picture = Image.open(path)
+        picture = Image.open(regular(path))
     with picture:
         yield picture
 

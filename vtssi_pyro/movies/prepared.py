@@ -24,6 +24,7 @@ from vtssi_pyro.movies.transforms import Background
 from vtssi_pyro.ops.peaks import peaks
 from vtssi_pyro.ops.spatial import to_pixels
 from vtssi_pyro.system.atomic import write_json
+from vtssi_pyro.system.files import regular
 from vtssi_pyro.tracks.tracks import Tracks
 
 # Pixels; rules of thumb, of which no measurement is on record.
@@ -35,6 +36,7 @@ MULTIPLE = 8  # of which these sides are: even ones, since the search halves fra
 SAMPLED = 64  # frames from which the usual height of peaks is taken: a median of them is steady enough
 DIM = 0.01  # least level of a peak, as of a movie whose objects are seldom seen: two and a half grey levels
 FOUND = "inspection.json"  # the file of the findings, beside that of the preparation
+KEPT = (FOUND, FILE)  # the files of an inspection
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class PreparedMovie:
         Args:
             folder: an existing folder.
         """
-        paths = [Path(folder) / FOUND, Path(folder) / FILE]
+        paths = [Path(folder) / name for name in KEPT]
         place = Path(self.name)
         movie = str(place.resolve()) if place.exists() else None  # frames in memory have no file
         self.preparation.save(paths[1])
@@ -98,7 +100,7 @@ class PreparedMovie:
         path = Path(folder) / FOUND
         preparation = Preparation.load(Path(folder) / FILE)
         try:
-            kept = json.loads(path.read_text())
+            kept = json.loads(regular(path).read_text())
             place = kept.pop("movie")
             sizes = {key: tuple(kept[key]) for key in ("size", "crop") if kept[key]}
             height, width = (side // kept["shrunk"] for side in kept["size"])
@@ -218,7 +220,7 @@ def look(
 
 def was_kept(folder: Path | str) -> bool:
     """Whether :meth:`PreparedMovie.save` has written to a folder."""
-    return (Path(folder) / FOUND).is_file() and (Path(folder) / FILE).is_file()
+    return all((Path(folder) / name).is_file() for name in KEPT)
 
 
 def to_source(tracks: Tracks, preparation: Preparation) -> Tracks:

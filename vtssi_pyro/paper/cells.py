@@ -23,6 +23,7 @@ from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.paper.published import ALL, FLAVOURS, WITHOUT_MOTION
 from vtssi_pyro.system.atomic import write_json
+from vtssi_pyro.system.files import regular
 from vtssi_pyro.system.provenance import provenance
 
 # Procedures at test time, under which a cell was judged.
@@ -133,7 +134,7 @@ def measure(
         found = judge(judged, data.long, observe).as_dict()
         long = {name: found[name] for name in _LONG}
     minutes = (time.monotonic() - since) / 60
-    trained = json.loads(run.summary.read_text())
+    trained = run.read_summary()
     return {
         **key._asdict(),
         "preset": config.preset,
@@ -204,7 +205,7 @@ def all_cells(folder: Path) -> list[dict[str, Any]]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        cell = json.loads(path.read_text())
+        cell = json.loads(regular(path).read_text())
         Key.of(cell)
         cell["metrics"]["count_accuracy"]
     except (ValueError, KeyError, TypeError, OSError) as error:

@@ -14,7 +14,7 @@ from vtssi_pyro.paper.reproducing import Order
 from vtssi_pyro.paper.statements import PREDICTION, STATEMENTS, TRACKING, Curve
 from vtssi_pyro.plots import CurveLine, CurvePanel, compared_curves, film_strip
 from vtssi_pyro.plots.film import Row
-from vtssi_pyro.system.atomic import atomic_write, writable_folder, write_json
+from vtssi_pyro.system.atomic import writable_folder, write_bytes, write_json
 from vtssi_pyro.system.provenance import provenance
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.splits import FIGURE_SEED
@@ -142,8 +142,7 @@ def _curves(item: str, comparing: Comparing, folder: Path) -> list[Path]:
     compared_curves(files[0], panels)
     about = {"figure": item, "command": comparing.command(item), "panels": parts, "missing": missing}
     write_json(files[1], {**about, "drawing": provenance(order.device)})
-    with atomic_write(files[2]) as temporary:
-        temporary.write_text(markdown(about))
+    write_bytes(files[2], markdown(about).encode())
     return files
 
 

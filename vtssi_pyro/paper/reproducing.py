@@ -19,6 +19,8 @@ from vtssi_pyro.errors import Argument, CheckpointError, UsageError, listed
 from vtssi_pyro.model.config import PUBLISHED, TestTime
 from vtssi_pyro.paper.cells import Key
 from vtssi_pyro.paper.published import ALL, cell
+from vtssi_pyro.system.atomic import append
+from vtssi_pyro.system.files import regular
 from vtssi_pyro.system.machine import prepare
 from vtssi_pyro.system.provenance import provenance
 from vtssi_pyro.train import training
@@ -129,7 +131,7 @@ def _shared(order: Order, key: Key) -> Key | None:
 def starts(run: Run) -> list[dict[str, Any]]:
     """Read code and machine of every recorded start of a training."""
     path, found = run.folder / "starts.jsonl", []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in regular(path).read_text().splitlines() if path.exists() else []:
         with suppress(ValueError):  # half a line, left by a kill
             found.append(json.loads(line))
     return found
@@ -167,8 +169,7 @@ def _train(order: Order, run: Run, wanted: Config, weights: dict[str, Tensor] | 
         warn_of_changes(run, machine, order.report)
     else:
         Run.create(run.folder, config, machine, weights)
-    with (run.folder / "starts.jsonl").open("a") as file:
-        file.write(json.dumps(provenance(order.device)) + "\n")
+    append(run.folder / "starts.jsonl", json.dumps(provenance(order.device)))
     try:
         conduct(run, config, splits, order.device, order.report, resume=resume)
     except Interrupted:

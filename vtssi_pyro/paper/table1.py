@@ -12,7 +12,7 @@ from vtssi_pyro.paper.cells import HORIZON, LONG_SEQUENCES, Cells, HeldOut, Key,
 from vtssi_pyro.paper.markdown import MEASURES, markdown, within
 from vtssi_pyro.paper.published import ALL, FLAVOURS, TABLE1, cell, usual_preset
 from vtssi_pyro.paper.reproducing import Order, starts, trained
-from vtssi_pyro.system.atomic import atomic_write, write_json
+from vtssi_pyro.system.atomic import write_bytes, write_json
 from vtssi_pyro.train.presets import PRESETS, SHARED
 from vtssi_pyro.train.splits import LONG_SEED, TABLE_SEED, digits
 
@@ -89,8 +89,7 @@ def write(out: Path, cells: Iterable[dict[str, Any]]) -> list[Path]:
     """Write ``table1.json`` and ``table1.md`` from the finished cells; returns both files."""
     table = rows(list(cells))
     paths = [out / "table1.md", out / "table1.json"]
-    with atomic_write(paths[0]) as temporary:
-        temporary.write_text(markdown(table))
+    write_bytes(paths[0], markdown(table).encode())
     files = [[f"cells/{row['preset']}/{Key.of(cell).name}.json" for cell in row["cells"]] for row in table]
     write_json(paths[1], [{**row, "cells": names} for row, names in zip(table, files, strict=True)])
     return paths

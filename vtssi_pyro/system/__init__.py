@@ -1,1 +1,1 @@
-"""Atomic files, checkpoints, and the machine."""
+"""What files may be read, replaced and removed; checkpoints; the process and the machine."""

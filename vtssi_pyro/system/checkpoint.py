@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from vtssi_pyro.errors import CheckpointError, VtssiError
-from vtssi_pyro.system.atomic import atomic_write
+from vtssi_pyro.system.atomic import write_bytes
 
 FORMAT = 1  # of the envelope; a change of its keys needs another
 
@@ -24,8 +24,7 @@ def save(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
         "sha256": hashlib.sha256(payload).hexdigest(),
         "payload": torch.frombuffer(payload, dtype=torch.uint8),
     }
-    with atomic_write(Path(path)) as temporary:
-        temporary.write_bytes(_packed(envelope))  # torch's own writer hides that a disk is full
+    write_bytes(path, _packed(envelope))  # torch's own writer hides that a disk is full
 
 
 def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> dict[str, Any]:
@@ -64,6 +63,19 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> di
         raise
     except Exception as error:
         raise _damaged(path, error) from error
+
+
+def refuse_not_finite(weights: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Refuse weights that no training has left: NaN or infinite ones, under whatever hash.
+
+    Raises:
+        CheckpointError: some are not finite.
+    """
+    lost = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
+    if lost:
+        raise CheckpointError(
+            f"{path}: its weights are not finite ({lost[0]}, one of {len(lost)} such); use another, such as best"
+        )
 
 
 def digest(weights: Mapping[str, torch.Tensor]) -> str:

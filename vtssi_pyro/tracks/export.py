@@ -3,13 +3,15 @@
 import csv
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from torch import Tensor
 
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.system.atomic import atomic_write, write_json
+from vtssi_pyro.system.atomic import atomic_write, growing, write_bytes, write_json
+from vtssi_pyro.system.files import replaceable, sweep
+from vtssi_pyro.system.manifest import Manifest
 from vtssi_pyro.tracks.tracks import Tracks
 
 TRACKS_HEADER = "sequence frame object x y width height x_std y_std confidence".split()
@@ -18,6 +20,7 @@ PREDICTIONS_HEADER = [
     *"x_50_low x_50_high x_90_low x_90_high y_50_low y_50_high y_90_low y_90_high".split(),
     *"x_median y_median x_mean y_mean".split(),
 ]
+FILES, MOT = ("tracks.csv", "tracks.json"), "mot"  # that write_tracks makes: files, and a folder
 QUANTILES = (0.25, 0.75, 0.05, 0.95, 0.5)  # ends of the 50 % and of the 90 % interval, and the median
 DECIMALS = 4  # of a pixel: far finer than any registration (0.05 px), short enough to read
 BUFFER = 2**20  # bytes, more than one append writes, so that another reader never meets half a line
@@ -74,24 +77,23 @@ def write_tracks(
     Returns:
         The two files and the folder.
     """
-    write_tracks_csv(out / "tracks.csv", tracks)
-    write_tracks_json(out / "tracks.json", tracks, frame_size, rate, appearance)
-    write_mot_challenge(out / "mot", tracks, frame_size, rate)
-    return [out / "tracks.csv", out / "tracks.json", out / "mot"]
+    table, plain, challenge = paths = [out / name for name in (*FILES, MOT)]
+    write_tracks_csv(table, tracks)
+    write_tracks_json(plain, tracks, frame_size, rate, appearance)
+    write_mot_challenge(challenge, tracks, frame_size, rate)
+    return paths
 
 
 class TracksWriter:
     """A ``tracks.csv`` that grows by the frames of one sequence, readable at any time and therefore not atomic.
 
     Args:
-        path: the file; one that exists is replaced.
+        path: the file; one that exists stays until the first frames are appended, and is then replaced.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self._file = open(path, "w", BUFFER, newline="", encoding="utf-8")
-        self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerow(TRACKS_HEADER)
-        self._file.flush()
+        self._path = replaceable(path)
+        self._file: IO[str] | None = None
         self._frames = 0
 
     def append(self, tracks: Tracks) -> None:
@@ -99,15 +101,21 @@ class TracksWriter:
         rows = _rows(tracks)
         sequence, frame, slot = rows
         columns = [sequence, frame + self._frames, slot, *_track_columns(tracks, rows)]
-        self._writer.writerows(zip(*(_cells(column) for column in columns), strict=True))
-        self._file.flush()
+        with growing(self._path):
+            header = [] if self._file else [TRACKS_HEADER]
+            self._file = self._file or open(self._path, "w", BUFFER, newline="", encoding="utf-8")
+            writer = csv.writer(self._file, lineterminator="\n")
+            writer.writerows([*header, *zip(*(_cells(column) for column in columns), strict=True)])
+            self._file.flush()
         self._frames += tracks.present.shape[1]
 
     def __enter__(self) -> "TracksWriter":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
+        if self._file:
+            with growing(self._path):  # if the disk is full, what is still to be written fails once more
+                self._file.close()
 
 
 def write_tracks_json(
@@ -162,6 +170,7 @@ def write_mot(folder: str | Path, tracks: Tracks, name: str) -> list[Path]:
     columns = _mot_columns(tracks, (np.where(np.isnan(confidence), 1.0, confidence), -1, -1, -1))
     sequence, folder = _rows(tracks)[0], Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder, f"{name}-*.txt")
     paths = [folder / f"{name}-{b:04d}.txt" for b in range(len(tracks.present))]
     for b, path in enumerate(paths):
         begin, end = np.searchsorted(sequence, [b, b + 1])  # rows are sorted by sequence
@@ -191,7 +200,8 @@ def write_mot_challenge(
 ) -> None:
     """Write a folder that TrackEval reads as it is: ``trackers/vtssi-pyro/data``, ``gt`` and ``seqmap.txt``.
 
-    Sequences of an earlier call are removed; other files stay.
+    Sequences that an earlier call wrote are removed (:class:`~vtssi_pyro.system.manifest.Manifest`). Other files stay,
+    be it a user's own ``gt.txt`` in one of these sequences.
 
     Args:
         folder: the folder to write to; made if missing.
@@ -200,38 +210,30 @@ def write_mot_challenge(
         rate: frames per second; None, written as 1, if it is not known.
         truth: (B, T, N, 2), px, with boxes; None: ``gt`` only tells the sequences' lengths and sizes.
     """
-    folder = Path(folder)
-    _forget(folder)
-    names = [path.stem for path in write_mot(folder / "trackers" / "vtssi-pyro" / "data", tracks, "sequence")]
-    for b, name in enumerate(names):
-        info = {
-            "name": name, "imDir": "img1", "frameRate": rate or 1, "seqLength": tracks.present.shape[1],
-            "imWidth": frame_size[1], "imHeight": frame_size[0], "imExt": ".png",
-        }  # fmt: skip
-        lines = ["[Sequence]", *(f"{key}={value}" for key, value in info.items())]
-        (folder / "gt" / name / "gt").mkdir(parents=True, exist_ok=True)
-        with atomic_write(folder / "gt" / name / "seqinfo.ini") as temporary:
-            Path(temporary).write_text("\n".join(lines) + "\n", encoding="utf-8")
-        if truth is not None:
-            own = truth.part(slice(b, b + 1))
-            _write_csv(folder / "gt" / name / "gt" / "gt.txt", [], _mot_columns(own, (1, 1, 1)))
-    with atomic_write(folder / "seqmap.txt") as temporary:
-        Path(temporary).write_text("\n".join(["name", *names]) + "\n", encoding="utf-8")
+    with Manifest(folder) as made:
+        paths = write_mot(made.folder("trackers/vtssi-pyro/data"), tracks, "sequence")
+        for path in paths:
+            made.wrote(path)
+        for b, name in enumerate(path.stem for path in paths):
+            info = {
+                "name": name, "imDir": "img1", "frameRate": rate or 1, "seqLength": tracks.present.shape[1],
+                "imWidth": frame_size[1], "imHeight": frame_size[0], "imExt": ".png",
+            }  # fmt: skip
+            lines = ["[Sequence]", *(f"{key}={value}" for key, value in info.items())]
+            about = made.folder(f"gt/{name}", "seqinfo.ini") / "seqinfo.ini"
+            write_bytes(about, _text(lines))
+            made.wrote(about)
+            own = made.folder(f"gt/{name}/gt", "gt.txt") / "gt.txt"
+            if truth is not None:
+                _write_csv(own, [], _mot_columns(truth.part(slice(b, b + 1)), (1, 1, 1)))
+                made.wrote(own)
+        index = made.folder("", "seqmap.txt") / "seqmap.txt"
+        write_bytes(index, _text(["name", *(path.stem for path in paths)]))
+        made.wrote(index)
 
 
-def _forget(folder: Path) -> None:
-    """Remove the sequences of an earlier call, and nothing else: the folder may hold a user's own files."""
-    for kind in (
-        "trackers/vtssi-pyro/data/sequence-*.txt",
-        "gt/sequence-*/gt/gt.txt",
-        "gt/sequence-*/seqinfo.ini",
-    ):
-        for old in folder.glob(kind):
-            old.unlink()
-    for kind in ("gt/sequence-*/gt", "gt/sequence-*"):
-        for old in folder.glob(kind):
-            if old.is_dir() and not any(old.iterdir()):
-                old.rmdir()
+def _text(lines: Iterable[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _rows(tracks: Tracks, first: int = 0) -> Rows:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from vtssi_pyro.errors import DataError
+from vtssi_pyro.system.files import regular
 from vtssi_pyro.system.naming import natural
 from vtssi_pyro.tracks.export import PREDICTIONS_HEADER, TRACKS_HEADER
 from vtssi_pyro.tracks.tracks import Tracks
@@ -113,9 +114,8 @@ def read_mot(path: str | Path, sequences: int | None = None, length: int | None 
 @contextmanager
 def _opened(path: str | Path) -> Iterator[IO[str]]:
     try:
-        with open(
-            path, newline="", encoding="utf-8-sig"
-        ) as file:  # -sig: spreadsheets write a byte-order mark
+        # -sig: spreadsheets write a byte-order mark
+        with regular(path).open(newline="", encoding="utf-8-sig") as file:
             yield file
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
