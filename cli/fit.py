@@ -65,7 +65,9 @@ OWN_PRESETS = tuple(dict.fromkeys(name for presets in BASELINES.values() for nam
         help="Change any key of the configuration; repeatable.")  # fmt: skip
 @option("--out", "run", metavar="RUN", type=click.Path(), section="Output",
         help="Folder of the run.  [default: runs/NAME-0001, counted up]")  # fmt: skip
-@option("--resume", is_flag=True, section="Output", help="Continue the interrupted run in --out.")
+@option("--resume", is_flag=True, section="Output",
+        help="Continue the interrupted run in --out; RUN/checkpoints/best.pt goes on from that checkpoint if the last "
+             "one is lost.")  # fmt: skip
 @machine_options
 def fit(
     data: str | None, digits: str | None, objects: int | None, prepared: str | None, tracker: str | None,
@@ -89,6 +91,7 @@ def fit(
     from vtssi_pyro.movies.prepared import PreparedMovie, was_kept
     from vtssi_pyro.system.machine import prepare
 
+    from .arguments import weights
     from .options import speaks
     from .progress import reporter
 
@@ -99,9 +102,10 @@ def fit(
             raise UsageError("--resume: say which run to go on with: --out RUN")
         if prepared is not None:
             raise UsageError("--prepared: the run keeps how its movie is prepared; leave it out")
+        run, checkpoint = weights(run)
         fitted = api.resume(
             run, data, tracker=tracker, start=source, preset=preset, device=device, threads=threads,
-            report=reporter(), objects=objects, digits=digits, changes=changes,
+            report=reporter(), objects=objects, digits=digits, changes=changes, checkpoint=checkpoint,
         )  # fmt: skip
     else:
         whole = source is not None and tracker in (None, source.config.variant)

@@ -187,6 +187,7 @@ def resume(
     digits: str | None = None,
     changes: Iterable[str] = (),
     held_out: Dataset | None = None,
+    checkpoint: str = "last",
 ) -> Fitted:
     """Resume an interrupted training, with the same result as without the interruption; a finished run stays as it is.
 
@@ -204,6 +205,11 @@ def resume(
         digits: its digits.
         changes: changes with which it was made.
         held_out: see :func:`fit`; for ``data`` in memory.
+        checkpoint: ``last``, or ``best`` if the last one is lost; the optimiser then starts afresh.
+
+    Raises:
+        CheckpointError: the checkpoint is missing or damaged, or a file of the run is.
+        DataError: the data are not those that the run began with.
     """
     where, run = available_device(device), run if isinstance(run, Run) else Run(run)
     begun = kept_by(start) if start is not None else None
@@ -216,8 +222,9 @@ def resume(
         if splits is None:
             report.say(f"{run.folder}: finished already")
             return finished(run, run.tracker(device=where), run.read_summary())
+        run.say_filled_in(report)
         warn_of_changes(run, machine_of(where, group), report)
-        return conduct(run, config, splits, where, report, group, resume=True)
+        return conduct(run, config, splits, where, report, group, True, checkpoint)
 
 
 def track(
@@ -257,7 +264,7 @@ def track(
     report = report or Silent()
     if film:
         writer()
-    loaded = at_hand(tracker, checkpoint, available_device(device))
+    loaded = at_hand(tracker, checkpoint, available_device(device), report)
     frames = opened(data, loaded)
     warn_if_short(loaded, frames.data.length, report)
     target = _results(out, film) if out else None
@@ -320,7 +327,7 @@ def forecast(
     report = report or Silent()
     if film:
         writer()
-    loaded = at_hand(tracker, checkpoint, available_device(device))
+    loaded = at_hand(tracker, checkpoint, available_device(device), report)
     frames = opened(data, loaded)
     loaded.needs_motion()
     if observe is not None and frames.data.length < observe:
@@ -406,7 +413,7 @@ def evaluate(
     report, where = report or Silent(), available_device(device)
     file, loaded = _file_of_tracks(tracker), None
     if file is None and not isinstance(tracker, Tracks | MultiObjectTracker):
-        loaded = at_hand(tracker, checkpoint, where)
+        loaded = at_hand(tracker, checkpoint, where, report)
     name = file or ("these tracks" if isinstance(tracker, Tracks) else "this tracker")
     if loaded is None and device != "auto":
         held = f"{file} holds tracks, not a model" if file else f"{name} is no model of this package"
@@ -626,7 +633,7 @@ def calibrate(
     if data is None and kept is None:
         raise UsageError("a tracker without a run: give sequences to calibrate it on")
     with run.lock() if run else nullcontext():
-        loaded = at_hand(tracker, checkpoint, where)
+        loaded = at_hand(tracker, checkpoint, where, report)
         loaded.needs_motion()
         seen = observe or loaded.observe
 
@@ -679,7 +686,7 @@ def track_live(
         report: receives the times of the frames, and the file.
     """
     report = report or Silent()
-    loaded = at_hand(tracker, checkpoint, available_device(device))
+    loaded = at_hand(tracker, checkpoint, available_device(device), report)
     if loaded.channels != 1:
         raise UsageError(f"{loaded.name}: reads frames of {loaded.channels} channels; live frames are grey")
     preparation = loaded.preparation or Preparation((Luminance(),))
@@ -822,6 +829,7 @@ def _folder(
             "machine": machine,
             "preparation": plan.preparation,
             "start": plan.weights,
+            "data": plan.data,
         }
         if run is not None:
             return Run.create(run, plan.config, **kept)
@@ -839,6 +847,12 @@ def _folder(
     except Interrupted:
         removed.detach()
         raise
+
+
+def _results(out: File, film: bool, *more: str) -> Path:
+    """The folder of a tracking's results, of which all can be written, before anything is computed."""
+    files = (*FILES, OVERLAY, *((FILM,) if film else ()), *more)
+    return writable_folder(out, files=files, folders=(MOT,))
 
 
 def _wanted(frames: Opened, rendered: bool | None) -> bool:
@@ -860,12 +874,6 @@ def _file_of_tracks(tracker: object) -> str | None:
     """The path of a file or folder of tracks; None for anything else."""
     is_path = isinstance(tracker, str | os.PathLike) and holds_tracks(Path(tracker))
     return os.fspath(tracker) if is_path else None  # type: ignore[call-overload]
-
-
-def _results(out: File, film: bool, *more: str) -> Path:
-    """The folder of a tracking's results, of which all can be written, before anything is computed."""
-    files = (*FILES, OVERLAY, *((FILM,) if film else ()), *more)
-    return writable_folder(out, files=files, folders=(MOT,))
 
 
 def _check_boxes(name: str, tracks: Tracks, argument: str | None) -> None:

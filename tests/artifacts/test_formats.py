@@ -1,16 +1,16 @@
 """Runs and weights made before are read as they are: nobody's old run is lost."""
 
 import json
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import torch
 
 from vtssi_pyro.artifacts.formats import FORMAT, upgraded_recipe, upgraded_weights
 from vtssi_pyro.artifacts.run import Run
-from vtssi_pyro.config import from_dict, to_dict
+from vtssi_pyro.config import Kinds, from_dict, to_dict
 from vtssi_pyro.config.variants import CUSTOM, OURS, PAPER, ablation_of
 from vtssi_pyro.errors import CheckpointError
 from vtssi_pyro.evaluation.calibration import Calibration
@@ -157,3 +157,32 @@ def test_a_format_of_the_future_is_refused(tmp_path: Path) -> None:
     write_json(tmp_path / "config.json", {"format": FORMAT + 1, "config": {}})
     with pytest.raises(CheckpointError, match=f"format {FORMAT + 1}"):
         _ = Run(tmp_path).config
+
+
+KEYS = Path(__file__).with_name("keys.json")
+
+
+def keys(hint: Any, known: dict[type, list[str]]) -> None:
+    """Collect the keys of a configuration's dataclasses, those of all kinds of this package among them."""
+    chosen = next((extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, Kinds)), None)
+    for part in map(chosen.of, chosen.names) if chosen else (hint, *get_args(hint)):
+        if is_dataclass(part) and part.__module__.startswith("vtssi_pyro.") and part not in known:
+            fields = get_type_hints(part, include_extras=True)
+            known[part] = [f"{part.__qualname__}.{name}" for name in fields]
+            for each in fields.values():
+                keys(each, known)
+
+
+def test_a_new_key_has_a_format_of_its_own(request: pytest.FixtureRequest) -> None:
+    """Files of the present format must be complete: without a new number, yesterday's would be refused."""
+    known: dict[type, list[str]] = {}
+    keys(Config, known)
+    now = {"format": FORMAT, "keys": sorted(key for own in known.values() for key in own)}
+    kept = json.loads(KEYS.read_text()) if KEYS.exists() else {"format": 0, "keys": []}
+    if request.config.getoption("--regen-golden") and (
+        FORMAT > kept["format"] or kept["keys"] == now["keys"]
+    ):
+        KEYS.write_text(json.dumps(now, indent=1) + "\n")
+        kept = now
+    assert kept["format"] == FORMAT, "run this test with --regen-golden"
+    assert kept["keys"] == now["keys"], "the configuration has other keys: raise FORMAT, then --regen-golden"

@@ -160,7 +160,9 @@ def test_cards_that_disagree(folder: Path) -> None:
         ({"format": FORMAT + 1}, f"format {FORMAT + 1}, this version reads format {FORMAT}"),
         ({"name": "other"}, "is the card of other"),
         ({"minutes": "many"}, "damaged .minutes: expected float"),
-        ({"recipe": {"sed": 1}}, "recipe is damaged or of another version"),
+        ({"recipe": recipe | {"sed": 1}}, "damaged .unknown configuration key sed"),
+        ({"recipe": {k: v for k, v in recipe.items() if k != "observe"}}, "damaged: it lacks observe"),
+        ({"recipe": recipe | {"seed": float("nan")}}, "damaged: seed is no finite number"),
         ({"recipe": other}, "does not fit its card .*consensus"),
         ({"sha256": "0" * 64}, "SHA-256 differs"),
     ):

@@ -84,10 +84,36 @@ def test_half_a_last_line_is_no_record(run: Run) -> None:
     with run.metrics.open("ab") as file:
         file.write(b'{"kind": "train", "st\xff')
     assert run.records() == records
-    (run.folder / "checkpoints" / ".last-1.tmp.pt").write_text("left by a kill")
+    (run.folder / "checkpoints" / ".last-01234567.tmp.pt").write_text("left by a kill")
     run.rewind(4)
     assert run.metrics.read_text() == "".join(json.dumps(record) + "\n" for record in records[:2])
     assert not list(run.folder.rglob(".*.tmp*"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"kind": "tr\xff',
+        b"[1]",
+        b"3",
+        b"{}",
+        b'{"step": "4"}',
+        b'{"step": 4, "elbo": NaN}',
+        b'{"step": 4.5}',
+        b'{"step": 4, "elbo": "<b>"}',
+        b'{"step": 4, "terms": {"x": [1]}}',
+    ],
+)
+def test_a_damaged_line_costs_no_other(line: bytes, run: Run) -> None:
+    records = [{"kind": "train", "step": step} for step in (2, 4, 6)]
+    run.metrics.write_bytes(b"\n".join([json.dumps(records[0]).encode(), line, b""]))
+    for record in records[1:]:
+        run.append(record)
+    assert run.records() == records
+    assert run.damaged() == [2]
+    run.rewind(9)
+    assert run.damaged() == []
+    assert run.records() == records
 
 
 def test_no_record_holds_a_nan(run: Run) -> None:

@@ -15,7 +15,7 @@ from tiny_run import KEYS, ON_FILE, blobs, call
 from vtssi_pyro import FirstFrame, Fitted, Run, Silent, calibrate, fit, load, resume, track
 from vtssi_pyro.config import override
 from vtssi_pyro.data import open_frames
-from vtssi_pyro.errors import UsageError
+from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.train.presets import PRESETS
 from vtssi_pyro.train.training import Interrupted
 
@@ -118,6 +118,19 @@ def test_it_goes_on_where_it_was_stopped(place: Path, fitted: Fitted, tmp_path: 
         assert equal(weights(resume(done.run)), weights(fitted)), "finished already"
     finally:
         shutil.rmtree(folder)
+
+
+def test_other_frames_in_memory_are_refused(place: Path, tmp_path: Path) -> None:
+    """Those of the same shape, too; a copy is the same."""
+    with np.load(place / "data.npz") as file:
+        frames = file["frames"]
+    with pytest.raises(Interrupted):
+        fit(frames, changes=CHANGES, device="cpu", run=tmp_path / "run", report=Heard(stop=2))
+    for other in (frames[::-1].copy(), frames.clip(0, 200), 255 - frames):
+        with pytest.raises(DataError, match="these frames are not those that the run began with"):
+            resume(tmp_path / "run", other, device="cpu")
+    with pytest.raises(Interrupted):
+        resume(tmp_path / "run", torch.from_numpy(frames.copy()), device="cpu", report=Heard(stop=4))
 
 
 def test_a_temporary_run_goes_with_the_last_who_has_it(place: Path) -> None:

@@ -101,9 +101,9 @@ def videos() -> ArrayDataset:
 DATA = videos()
 
 
-def train(config: Config, run: Run, reporter: At, resume: bool = False) -> Any:
+def train(config: Config, run: Run, reporter: At, resume: bool = False, name: str = "last") -> Any:
     known = partial(metrics_so_far, observe=config.observe)
-    return training.train(config, DATA, DATA, run, CPU, reporter, resume, judge=known)
+    return training.train(config, DATA, DATA, run, CPU, reporter, resume, judge=known, checkpoint_name=name)
 
 
 def outcome(run: Run) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
@@ -281,6 +281,62 @@ def test_a_failed_save_keeps_the_one_before(
     assert checkpoint.load(run.checkpoint())["step"] == 4
     train(configuration(), run, At(), resume=True)
     assert same(outcome(run), outcome(whole))
+
+
+@pytest.mark.parametrize("step", [2, 4, 10])
+def test_a_checkpoint_that_was_saved_and_is_gone_is_missed(step: int, tmp_path: Path) -> None:
+    """One that never was is not: a training that was killed before its first checkpoint begins anew."""
+    run = Run.create(tmp_path / "run", configuration())
+    with pytest.raises(Killed):
+        train(configuration(), run, At(step, kill))
+    saved = step > 4
+    assert run.checkpoint().exists() == saved
+    if saved:
+        run.checkpoint().unlink()
+        before = run.metrics.read_bytes()
+        with pytest.raises(
+            CheckpointError,
+            match=r"last\.pt: is missing, .* reach step 9; nothing was changed",
+        ):
+            train(configuration(), run, At(), resume=True)
+        assert run.metrics.read_bytes() == before
+    else:
+        train(configuration(), run, At(), resume=True)
+        assert run.records()[-1]["step"] == STEPS
+        run.checkpoint().unlink()
+        with pytest.raises(CheckpointError, match="is missing"):
+            train(configuration(), run, At(), resume=True)
+
+
+def test_records_of_a_former_version_without_their_checkpoint_are_not_erased(
+    whole: Run, tmp_path: Path
+) -> None:
+    """Such a run does not say whether a checkpoint was saved."""
+    run = Run.create(tmp_path / "run", configuration())
+    run.append({"kind": "train", "step": 3, "seconds": 0.1})
+    with pytest.raises(CheckpointError, match="reach step 3"):
+        train(configuration(), run, At(), resume=True)
+    assert len(run.records()) == 1
+
+
+def test_it_goes_on_from_the_best_checkpoint_when_told_to(whole: Run, tmp_path: Path) -> None:
+    """Its records, weights and step are of one moment, wherever it ends next."""
+    run = Run.create(tmp_path / "run", configuration())
+    with pytest.raises(Killed):
+        train(configuration(), run, At(14, kill))
+    run.checkpoint().unlink()
+    best = checkpoint.load(run.checkpoint("best"))
+    with pytest.raises(Killed):
+        train(configuration(), run, At(best["step"] + 1, kill), True, "best")
+    last = checkpoint.load(run.checkpoint())
+    assert last["step"] == best["step"]
+    assert same(last["trained"], best["trained"])
+    steps = [record["step"] for record in whole.records()]
+    assert [record["step"] for record in run.records()] == [step for step in steps if step <= best["step"]]
+    assert last["best"] == max(r["elbo"] for r in run.records() if r["kind"] == "validation")
+    train(configuration(), run, At(), True)
+    assert checkpoint.load(run.checkpoint())["step"] == STEPS
+    assert [record["step"] for record in run.records()] == steps
 
 
 def test_a_checkpoint_of_another_model_is_refused(whole: Run, tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ def conduct(
     report: Reporter,
     group: Group = ALONE,
     resume: bool = False,
+    checkpoint_name: str = "last",
 ) -> Fitted:
     """Train in a run folder, calibrate, judge and draw.
 
@@ -75,13 +76,14 @@ def conduct(
         device: the device to train on.
         report: receives all messages.
         group: the processes that train together, all of which call this function.
-        resume: whether to continue from the last checkpoint.
+        resume: whether to continue from a checkpoint.
+        checkpoint_name: that checkpoint, ``last`` or ``best``.
     """
     each = f"{group.size} processes, each on {device.type}" if group.size > 1 else str(device)
     report.say(f"run folder: {run.folder} ({each}, {torch.get_num_threads()} threads)")
     known = partial(metrics_so_far, observe=config.observe) if splits.validation.truth is not None else None
     tracker = training.train(
-        config, splits.train, splits.validation, run, device, report, resume, group, known
+        config, splits.train, splits.validation, run, device, report, resume, group, known, checkpoint_name
     )
 
     def finish() -> dict[str, Any]:

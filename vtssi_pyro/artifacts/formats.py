@@ -2,19 +2,22 @@
 
 Format 1 had one flat configuration for all blocks; its flags and the variant's name chose among them. One module held
 scene, attention and picture. Format 2 names the kind of the block in every slot, but models of our blocks go by the
-names of the paper's variants. Format 3 names each variant by its blocks.
+names of the paper's variants. Format 3 names each variant by its blocks. Format 4 knows by hash all that a run was
+made from. A file of the present format must be complete; a key added to the configuration therefore needs a format of
+its own, by which files without it are known.
 """
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from vtssi_pyro.config import from_dict
+from vtssi_pyro.config import absent, from_dict, not_finite, to_dict
 from vtssi_pyro.errors import CheckpointError
 from vtssi_pyro.model.config import ModelConfig, variant_of
+from vtssi_pyro.train.config import Config
 
 T = TypeVar("T")
 
-FORMAT = 3
+FORMAT = 4
 _SLOTS = {"count": "scene", "size": "scene", "description": "scene", "decoder": "picture"}
 _OBJECTS = ("scene", "attention", "picture")
 _WITHOUT_MOTION = ("air", "find", "rect-find")
@@ -30,6 +33,35 @@ def known_format(made: Any, where: object) -> int:
     if made not in range(1, FORMAT + 1):
         raise CheckpointError(f"{where}: written in format {made}, this version reads format {FORMAT}")
     return int(made)
+
+
+def restored(plain: Mapping[str, Any], made: int, where: object) -> tuple[Config, dict[str, Any]]:
+    """Restore a configuration from plain values of any known format.
+
+    Args:
+        plain: the values.
+        made: their format.
+        where: their file, for messages.
+
+    Returns:
+        the configuration, and by dotted key the values filled in for keys that a former format lacks.
+
+    Raises:
+        CheckpointError: a number is not finite, or a key of the present format is missing.
+        UsageError: a key or a kind is not known, or a value is of another type.
+    """
+    recipe = upgraded_recipe(plain, made)
+    if lost := not_finite(recipe):
+        raise CheckpointError(f"{where}: damaged: {lost[0]} is no finite number; put the old file back")
+    config = from_dict(recipe, Config)
+    filled = absent(recipe, to_dict(config))
+    if filled and made == FORMAT:
+        key, value = next(iter(filled.items()))
+        raise CheckpointError(
+            f"{where}: damaged: it lacks {key}; put the old file back, or, if the key is a new one of a block of your "
+            f"own, add it with the value of before, such as {value!r}"
+        )
+    return config, filled
 
 
 def upgraded_recipe(plain: Mapping[str, Any], made: int) -> dict[str, Any]:

@@ -215,6 +215,7 @@ def at_hand(
     source: AnyTracker | None,
     checkpoint_name: str = "last",
     device: str | torch.device = "cpu",
+    report: Reporter | None = None,
 ) -> Loaded:
     """Load or build a tracker from any source.
 
@@ -224,6 +225,7 @@ def at_hand(
             newest run in the folder ``runs``.
         checkpoint_name: the checkpoint of a run, ``last`` or ``best``.
         device: the device of a tracker that is loaded or built.
+        report: receives what was filled in where a run is of a former format; None: nobody does.
     """
     if source is None:
         source = newest()
@@ -238,6 +240,8 @@ def at_hand(
         return Loaded(source.tracker, source.run.name, source.run)
     trained = kept_by(source)
     assert trained is not None
+    if report is not None:
+        trained.say_filled_in(report)
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else trained.name
     return Loaded(trained.tracker(checkpoint_name, device), name, trained)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from vtssi_pyro.artifacts.loading import AnyTracker, InMemory, at_hand, kept_by, rebuildable
 from vtssi_pyro.artifacts.reading import Source, as_movie, brought, called, dataset_of, movie_of
 from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.artifacts.sources import identity, refuse_other_files, refuse_other_frames
 from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.config import override
 from vtssi_pyro.data import FLAVOURS, Dataset
@@ -80,6 +81,7 @@ class Plan(NamedTuple):
     splits: Splits
     preparation: Preparation | None
     weights: dict[str, Tensor] | None  # to start from: all, or those of the blocks that start alike
+    data: dict[str, Any] | None = None  # the fingerprints of the data, see sources.identity
 
 
 def planned(
@@ -120,7 +122,9 @@ def planned(
         taken = ", ".join(slot for slot in SLOTS if any(name.startswith(f"{slot}.") for name in weights))
         report.say(f"weights of {other.name}: {taken}; the other blocks start afresh")
         config = replace(config, start=other.name)
-    return Plan(config, splits, source.preparation if isinstance(source, PreparedMovie) else None, weights)
+    prepared = source if isinstance(source, PreparedMovie) else None
+    data_of = identity(config, splits, prepared.movie if prepared else None)
+    return Plan(config, splits, prepared.preparation if prepared else None, weights, data_of)
 
 
 def replanned(
@@ -146,6 +150,9 @@ def replanned(
     check_same(run, config, path, changes)
     if run.read_summary():
         return config, None
+    known = run.sources.get("data")
+    if data is None or path is not None:
+        refuse_other_files(path or config.data.source, known)
     given: Halves | PreparedMovie | None = None
     if preparation := run.preparation:
         given = PreparedMovie.of(movie_of(config.data.source if data is None else data), preparation)
@@ -154,6 +161,10 @@ def replanned(
     training.check(config, group)
     splits = open_splits(config, where, given)
     training.check_data(config, splits.train)
+    if data is not None and path is None:
+        refuse_other_frames(
+            known, identity(config, splits, given.movie if isinstance(given, PreparedMovie) else None)
+        )
     return config, splits
 
 

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,21 +12,42 @@ from typing import IO, Any
 
 import torch
 
-from vtssi_pyro.artifacts.formats import FORMAT, known_format, upgraded_recipe, upgraded_weights
+from vtssi_pyro.artifacts.formats import FORMAT, known_format, restored, upgraded_weights
 from vtssi_pyro.artifacts.trained import Trained
-from vtssi_pyro.config import from_dict, to_dict
+from vtssi_pyro.config import not_finite, to_dict
 from vtssi_pyro.errors import Argument, CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.inference.standalone import SomeTracker, build
 from vtssi_pyro.movies import Preparation
 from vtssi_pyro.movies.preparation import FILE as PREPARATION
 from vtssi_pyro.system import checkpoint
-from vtssi_pyro.system.atomic import FULL, atomic_write, write_json
+from vtssi_pyro.system.atomic import FULL, append, write_bytes, write_json
 from vtssi_pyro.system.checkpoint import digest
+from vtssi_pyro.system.files import refuse_outward, regular, sweep
+from vtssi_pyro.system.fingerprint import sha256
 from vtssi_pyro.system.provenance import versions
 from vtssi_pyro.train.config import Config
 
 RUNS = "runs"  # the folder of the runs whose folder nobody names
+FIGURES = ("learning_curves.png", "error_curves.png", "film_strip.png", "held_out.gif", "reliability.png")
+_CHECKPOINTS = ("last", "best", "start")
+_MADE = ("config", "versions", "machine", "sources")  # the keys of a config.json beside its format
+_UNSAVED = "none-yet"  # a file in checkpoints until the first checkpoint is there
+FILES = (
+    *(
+        "config.json",
+        "metrics.jsonl",
+        "summary.json",
+        "calibration.json",
+        "report.html",
+        "starts.jsonl",
+        ".lock",
+    ),
+    PREPARATION,
+    *(f"figures/{name}" for name in FIGURES),
+    *(f"checkpoints/{name}.pt" for name in _CHECKPOINTS),
+    f"checkpoints/{_UNSAVED}",
+)  # that a run holds
 
 
 class Run(Trained):
@@ -46,6 +67,7 @@ class Run(Trained):
         machine: dict[str, Any] | None = None,
         start: dict[str, torch.Tensor] | None = None,
         preparation: Preparation | None = None,
+        data: Mapping[str, Any] | None = None,
     ) -> "Run":
         """Make the folder and write its configuration; a folder that holds a run already is refused.
 
@@ -55,6 +77,7 @@ class Run(Trained):
             machine: further conditions of a bit-equal resumption: threads, device.
             start: the weights that ``config.start`` names, of which the folder keeps a copy.
             preparation: the preparation of the training movie, which the folder keeps, too.
+            data: the fingerprint of the training data; None: the configuration alone determines them.
         """
         run = cls(folder)
         with run._writing():
@@ -62,15 +85,19 @@ class Run(Trained):
                 part.mkdir(parents=True, exist_ok=True)
         with run.lock(), run._writing():
             run.check_new()
+            sources: dict[str, Any] = {"data": dict(data) if data else None}
             if start is not None:  # before the configuration, which stands for a complete folder
                 checkpoint.save(run.checkpoint("start"), {"trained": start})
+                sources["start"] = sha256(run.checkpoint("start"))
             if preparation is not None:
                 preparation.save(run.folder / PREPARATION)
+                sources["preparation"] = sha256(run.folder / PREPARATION)
             made = {
                 "format": FORMAT,
                 "config": to_dict(config),
                 "versions": versions(),
                 "machine": machine or {},
+                "sources": sources,
             }
             write_json(run.folder / "config.json", made)
         return run
@@ -84,6 +111,7 @@ class Run(Trained):
         machine: dict[str, Any] | None = None,
         start: dict[str, torch.Tensor] | None = None,
         preparation: Preparation | None = None,
+        data: Mapping[str, Any] | None = None,
     ) -> "Run":
         """Create a run ``runs/NAME-0001``, counted up."""
         taken = [p.name.rpartition("-")[2] for p in Path(parent).glob(f"{name}-[0-9][0-9][0-9][0-9]*")]
@@ -96,7 +124,7 @@ class Run(Trained):
                 except FileExistsError:  # another process was faster
                     number += 1
                     continue
-            return cls.create(run.folder, config, machine, start, preparation)
+            return cls.create(run.folder, config, machine, start, preparation, data)
 
     @classmethod
     def newest(cls, parent: str | os.PathLike[str] = RUNS) -> "Run | None":
@@ -123,12 +151,20 @@ class Run(Trained):
     @property
     def config(self) -> Config:
         """The resolved configuration of the run."""
+        return self._restored[0]
+
+    @property
+    def filled_in(self) -> dict[str, Any]:
+        """The values that stand for keys that the run's configuration, of a former format, lacks."""
+        return self._restored[1]
+
+    @property
+    def _restored(self) -> tuple[Config, dict[str, Any]]:
+        path = self.folder / "config.json"
         try:
-            return from_dict(upgraded_recipe(self._made["config"], self._format), Config)
-        except (KeyError, TypeError, UsageError) as error:
-            raise CheckpointError(
-                f"{self.folder / 'config.json'}: damaged or of another version ({error})"
-            ) from error
+            return restored(self._made["config"], self._format, path)
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError, UsageError) as error:
+            raise CheckpointError(f"{path}: damaged or of another version ({error})") from error
 
     @property
     def _format(self) -> int:
@@ -146,10 +182,22 @@ class Run(Trained):
         return dict(self._made.get("machine", {}))
 
     @property
+    def sources(self) -> dict[str, Any]:
+        """Hashes of ``data`` (None: drawn), ``preparation`` and ``start``; a run of a former format knows none."""
+        return dict(self._made.get("sources", {}))
+
+    def _known(self, path: Path, source: str) -> Path:
+        """A file of the run, which must be the one that the run was made with."""
+        digest = self.sources.get(source)
+        if digest is not None and sha256(path) != digest:
+            raise CheckpointError(f"{path}: is not the file that the run was made with; put the old one back")
+        return path
+
+    @property
     def _made(self) -> dict[str, Any]:
         path = self.folder / "config.json"
         try:
-            made = json.loads(path.read_text())
+            made = json.loads(regular(path).read_text())
         except (FileNotFoundError, NotADirectoryError):
             message = f"{self.folder}: not a run folder (it has no config.json); vtssi-pyro fit makes one"
             raise CheckpointError(message) from None
@@ -157,6 +205,8 @@ class Run(Trained):
             raise CheckpointError(f"{path}: damaged ({error})") from error
         if not isinstance(made, dict):
             raise CheckpointError(f"{path}: damaged (it holds no object)")
+        if made.get("format") == FORMAT and (lacking := [key for key in _MADE if key not in made]):
+            raise CheckpointError(f"{path}: damaged: it lacks {lacking[0]}; put the old file back")
         return made
 
     def checkpoint(self, name: str = "last") -> Path:
@@ -165,8 +215,11 @@ class Run(Trained):
 
     def load(self, name: str = "last", device: str | torch.device = "cpu") -> dict[str, Any]:
         """The content of a checkpoint, with the weights' current names."""
-        state = checkpoint.load(self.checkpoint(name), device)
+        path = self.checkpoint(name)
+        state = checkpoint.load(self._known(path, name) if path.exists() else path, device)
         weights = {key: upgraded_weights(state[key]) for key in ("tracker", "trained") if key in state}
+        for tensors in weights.values():
+            checkpoint.refuse_not_finite(tensors, path)
         return state | weights
 
     def tracker(self, checkpoint_name: str = "last", device: str | torch.device = "cpu") -> SomeTracker:
@@ -183,7 +236,7 @@ class Run(Trained):
         """The preparation of the training movie; None if the training data were no movie."""
         path = self.folder / PREPARATION
         if path.exists():
-            return Preparation.load(path)
+            return Preparation.load(self._known(path, "preparation"))
         if self.config.data.movie:
             raise CheckpointError(
                 f"{path}: is missing, and without it frames cannot be prepared: put it back"
@@ -199,10 +252,10 @@ class Run(Trained):
     def calibration(self) -> Calibration | None:
         """The calibration of the tracker's sampled predictions; None if there is none."""
         try:
-            found = Calibration.from_dict(json.loads(self.calibration_file.read_text()))
+            found = Calibration.from_dict(json.loads(regular(self.calibration_file).read_text()))
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise CheckpointError(f"{self.calibration_file}: damaged ({error}); remove it") from error
         return found if self._format > 1 else replace(found, weights=self._renamed(found.weights))
 
@@ -238,44 +291,74 @@ class Run(Trained):
         }
 
     def records(self) -> list[dict[str, Any]]:
-        """The metrics so far, one record per line; an incomplete last line, left by a kill, is skipped."""
-        records = []
-        for line in self.metrics.read_bytes().splitlines() if self.metrics.exists() else []:
-            try:
-                records.append(json.loads(line))
-            except ValueError:
-                break
-        return records
+        """The metrics so far, one record per line; lines that are no records are left out."""
+        return self._lines()[0]
+
+    def damaged(self) -> list[int]:
+        """The numbers, from 1, of the lines of the metrics that are no records, but for half a last line."""
+        return self._lines()[1]
+
+    def _lines(self) -> tuple[list[dict[str, Any]], list[int]]:
+        """The records, and the numbers of the lines that are none."""
+        try:
+            content = regular(self.metrics).read_bytes()
+        except FileNotFoundError:
+            return [], []
+        except OSError as error:
+            raise CheckpointError(f"{self.metrics}: cannot be read ({error.strerror})") from error
+        records, damaged, lines = [], [], content.split(b"\n")
+        for number, line in enumerate(lines, 1):
+            record = _record(line)
+            if record is not None:
+                records.append(record)
+            elif line.strip() and number < len(lines):  # the last one has no end: the process was killed
+                damaged.append(number)
+        return records, damaged
 
     def append(self, record: dict[str, Any]) -> None:
         """Add a record to the metrics."""
-        with self.metrics.open("a") as file:
-            file.write(json.dumps(record, allow_nan=False) + "\n")
+        append(self.metrics, json.dumps(record, allow_nan=False))
 
     def rewind(self, step: int) -> None:
-        """Drop the records beyond a step, which a resumed run writes again, and leftovers of a kill."""
+        """Drop records beyond a step, which a resumed run writes again, damaged lines, and what a kill has left."""
         kept = [record for record in self.records() if record["step"] <= step]
-        with self._writing(), atomic_write(self.metrics) as temporary:
-            temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
-        for leftover in (
-            *self.folder.rglob(".*.tmp*"),
-            self.calibration_file,
-            self.figures / "reliability.png",
-        ):
-            leftover.unlink(missing_ok=True)  # the weights of the calibration change now
+        with self._writing():
+            write_bytes(self.metrics, "".join(json.dumps(record) + "\n" for record in kept).encode())
+        for folder in (self.folder, self.figures, self.folder / "checkpoints"):
+            sweep(folder, "*")
+        for stale in (self.calibration_file, self.figures / "reliability.png"):
+            stale.unlink(missing_ok=True)  # the weights of the calibration change now
+
+    def begin(self) -> None:
+        """Note that no checkpoint has been saved yet."""
+        with self._writing():
+            write_bytes(self.folder / "checkpoints" / _UNSAVED, b"no checkpoint has been saved yet\n")
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write the last checkpoint."""
+        checkpoint.save(self.checkpoint(), state)
+        (self.folder / "checkpoints" / _UNSAVED).unlink(missing_ok=True)
+
+    def lost(self) -> int | None:
+        """The step that the records reach if the last checkpoint was saved and is missing; None: none is missing."""
+        records = self.records()
+        unsaved = (self.folder / "checkpoints" / _UNSAVED).exists()
+        if self.checkpoint().exists() or unsaved or not records:
+            return None
+        return max(int(record["step"]) for record in records)
 
     @property
     def minutes(self) -> float:
         """Minutes of training so far."""
-        return round(max((record["seconds"] for record in self.records()), default=0.0) / 60, 2)
+        return round(max((record.get("seconds", 0.0) for record in self.records()), default=0.0) / 60, 2)
 
     def read_summary(self) -> dict[str, Any]:
         """The final metrics; empty while the training continues."""
         try:
-            found = json.loads(self.summary.read_text())
+            found = json.loads(regular(self.summary).read_text())
         except FileNotFoundError:
             return {}
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise CheckpointError(f"{self.summary}: damaged ({error})") from error
         return found if isinstance(found, dict) else {}
 
@@ -283,9 +366,14 @@ class Run(Trained):
         """Write the final metrics."""
         write_json(self.summary, summary)
 
+    def refuse_links(self) -> None:
+        """Refuse to write to a folder, perhaps somebody else's, in which a file of the run is a link out of it."""
+        refuse_outward(self.folder, FILES)
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Lock the folder against a second process; the lock of a process that ended is void."""
+        self.refuse_links()
         with self._writing():
             file = (self.folder / ".lock").open("a+")
         with file:
@@ -309,6 +397,19 @@ class Run(Trained):
                 raise
             reason = error.strerror or error
             raise UsageError(f"{self.folder}: cannot be written ({reason}); choose another folder") from error
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """The record in a line, words under ``kind`` and ``stage`` and finite numbers elsewhere; None if it is none."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(found, dict) or not isinstance(found.get("step"), int) or not_finite(found):
+        return None
+    numbers = [value for key, value in found.items() if key not in ("kind", "stage")]
+    numbers += [value for each in numbers if isinstance(each, dict) for value in each.values()]
+    return None if any(isinstance(value, str | list) for value in numbers) else found
 
 
 def _claim(file: IO[str]) -> bool:

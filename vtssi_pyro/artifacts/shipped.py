@@ -11,12 +11,13 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from vtssi_pyro.artifacts.formats import FORMAT, known_format, upgraded_recipe, upgraded_weights
+from vtssi_pyro.artifacts.formats import FORMAT, known_format, restored, upgraded_weights
 from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.config import from_dict, to_dict
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.inference.standalone import SomeTracker, build
+from vtssi_pyro.system.checkpoint import refuse_not_finite
 from vtssi_pyro.train.config import Config
 
 FOLDER = Path(__file__).parent / "weights"
@@ -76,10 +77,10 @@ class Pretrained(Trained):
         try:
             plain = json.loads(path.read_text())
             if isinstance(plain, dict):
-                made = known_format(plain.get("format", FORMAT), path)
-                plain = {**plain, "recipe": upgraded_recipe(plain["recipe"], made), "format": FORMAT}
+                config, _ = restored(plain["recipe"], known_format(plain.get("format", FORMAT), path), path)
+                plain = {**plain, "recipe": to_dict(config), "format": FORMAT}
             found: Card = from_dict(plain, Card)
-        except (ValueError, KeyError, TypeError, OSError, UsageError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OSError, UsageError) as error:
             raise CheckpointError(f"{path}: damaged ({error}); {_MEND}") from error
         if found.name != self._name:
             raise CheckpointError(f"{path}: is the card of {found.name}; {_MEND}")
@@ -115,6 +116,7 @@ class Pretrained(Trained):
         try:
             weights = safetensors.torch.load(data)
             tracker = build(config.model)
+            refuse_not_finite(weights, path)
             tracker.load_state_dict(upgraded_weights(weights))  # into tensors of single precision
         except (safetensors.SafetensorError, RuntimeError, UsageError) as error:
             reason = " ".join(str(error).split())[:200]  # torch's first line alone holds no reason

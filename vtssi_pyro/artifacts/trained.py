@@ -1,5 +1,7 @@
 """The base of runs and of weights that ship."""
 
+import json
+import re
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -9,6 +11,9 @@ from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.movies import Preparation
 from vtssi_pyro.train.config import Config
+from vtssi_pyro.train.reporting import Reporter
+
+SHOWN = 8  # filled-in keys in a message, about two lines of a terminal
 
 
 class Trained(ABC):
@@ -31,6 +36,22 @@ class Trained(ABC):
     @abstractmethod
     def about(self) -> dict[str, Any]:
         """A description with metrics, ready for JSON."""
+
+    @property
+    def filled_in(self) -> dict[str, Any]:
+        """The values, by key, that stand for what a configuration of a former format lacks."""
+        return {}
+
+    def say_filled_in(self, report: Reporter) -> None:
+        """Report which values stand for keys that a configuration of a former format lacks."""
+        values = {
+            re.sub(r"^train\.stages\.[^.]+\.", "train.stages.NAME.", f"{key}={json.dumps(value)}"): None
+            for key, value in self.filled_in.items()
+        }  # of many stages alike, one
+        shown, more = list(values)[:SHOWN], len(values) - SHOWN
+        if shown:
+            rest = f" and {more} more" if more > 0 else ""
+            report.say(f"{self.name}: is of a former format; filled in: {', '.join(shown)}{rest}")
 
     @property
     def calibration(self) -> Calibration | None:

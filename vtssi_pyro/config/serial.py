@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import json
+import math
 import types
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -65,6 +66,41 @@ def from_dict(plain: Any, kind: Any, where: str = "") -> Any:
             raise UsageError(f"{where}: expected {len(item)} values, found {len(plain)}")
         return tuple(from_dict(v, k, where) for v, k in zip(plain, item, strict=True))
     return _scalar(plain, kind, where)
+
+
+def absent(plain: Any, whole: Any, where: str = "") -> dict[str, Any]:
+    """The keys that a configuration in plain values lacks, and the values by which they were filled in.
+
+    Args:
+        plain: nested dicts, lists and scalars, as a file holds them.
+        whole: the output of :func:`to_dict` for the configuration restored from them.
+        where: the key of the value.
+
+    Returns:
+        values by dotted key, in which an entry of a tuple, such as a stage, goes by its name.
+    """
+    found: dict[str, Any] = {}
+    if isinstance(whole, dict) and isinstance(plain, dict):
+        for key, value in whole.items():
+            if key not in plain:
+                found |= {} if key == "kind" else {f"{where}{key}": value}
+            else:
+                found |= absent(plain[key], value, f"{where}{key}.")
+    elif isinstance(whole, list) and isinstance(plain, list | tuple):
+        for index, (part, value) in enumerate(zip(plain, whole, strict=False)):
+            name = value.get("name", index) if isinstance(value, dict) else index
+            found |= absent(part, value, f"{where}{name}.")
+    return found
+
+
+def not_finite(plain: Any, where: str = "") -> list[str]:
+    """The dotted keys of the numbers in plain values that are NaN or infinite."""
+    if isinstance(plain, dict):
+        return [key for name, value in plain.items() for key in not_finite(value, f"{where}{name}.")]
+    if isinstance(plain, list):
+        return [key for index, value in enumerate(plain) for key in not_finite(value, f"{where}{index}.")]
+    lost = isinstance(plain, float) and not math.isfinite(plain)
+    return [where.removesuffix(".")] if lost else []
 
 
 def override(config: C, assignments: list[str]) -> C:

@@ -1,6 +1,7 @@
 """The records, the clock and the checkpoints of a training."""
 
 import math
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 
 from vtssi_pyro.data.dataset import Dataset
-from vtssi_pyro.errors import Diverged
+from vtssi_pyro.errors import CheckpointError, Diverged
 from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.model.bound import DifferentiableELBO
 from vtssi_pyro.model.program import at_once, evaluating
@@ -130,20 +131,62 @@ class Logbook:
         state = self.trainer.state()
         state |= {"best": self.best, "seconds": self.elapsed()}
         state |= {"sums": self.sums, "count": self.count}
-        checkpoint.save(self.store.checkpoint("last"), state)
+        self.store.save(state)
 
-    def restore(self) -> None:
-        """Go back to the last checkpoint, records included."""
-        path = self.store.checkpoint("last")
-        if not path.exists():  # ended before the first checkpoint: the training starts at the first step
+    def begin(self) -> None:
+        """Begin with an empty store."""
+        self.group.once(self.store.begin)
+
+    def restore(self, name: str = "last") -> None:
+        """Go back to a checkpoint, records included.
+
+        Args:
+            name: ``last``, from which the training goes on bit for bit, or ``best``, which holds weights alone: the
+                optimiser starts afresh.
+
+        Raises:
+            CheckpointError: the checkpoint is missing, though it was saved, or damaged; nothing has changed.
+        """
+        path = self.store.checkpoint(name)
+        if name == "last" and not path.exists():
+            self.group.once(self._refuse_lost)
+            # ended before the first checkpoint: the training starts at the first step
             self.group.once(lambda: self.store.rewind(0))
             return
-        state = self.store.load("last", self.trainer.device)
+        state = self.store.load(name, self.trainer.device)
         with checkpoint.fitting(path):
+            step = int(state["step"])
+            if name != "last":
+                state = {"tracker": state["trained"], "optimizer": None, "sums": {}, "count": 0, **state}
+                state |= self._as_of(step)
             self.trainer.restore(state)
             self.best, self.seconds = state["best"], state["seconds"]
             self.sums, self.count = state["sums"], state["count"]
-        self.group.once(lambda: self.store.rewind(self.trainer.step))
+        if name != "last":
+            self.save()  # a training that ends before its next checkpoint goes on from here, too
+        self.group.once(lambda: self.store.rewind(step))
+
+    def _as_of(self, step: int) -> dict[str, float]:
+        """The best ELBO and the elapsed time after a step, by the records."""
+        records = [record for record in self.store.records() if record["step"] <= step]
+        best = max((record["elbo"] for record in records if "elbo" in record), default=-math.inf)
+        return {"best": best, "seconds": max((record.get("seconds", 0.0) for record in records), default=0.0)}
+
+    def _refuse_lost(self) -> None:
+        """Refuse to start anew where a checkpoint was saved and is gone."""
+        reached = self.store.lost()
+        if reached is None:
+            return
+        best, ways = self.store.checkpoint("best"), "put it back"
+        if best.exists():
+            again = f"{self.group.command} fit --out {shlex.quote(str(best))} --resume"
+            ways += f", or go on from the best checkpoint, with a fresh optimiser: {again}"
+        else:
+            ways += ", or train anew in another folder"
+        raise CheckpointError(
+            f"{self.store.checkpoint()}: is missing, though the records of the run reach step {reached}; nothing was "
+            f"changed: {ways}"
+        )
 
 
 def validation_elbo(

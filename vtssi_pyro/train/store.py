@@ -21,8 +21,23 @@ class Store(Protocol):
     def load(self, name: str = "last", device: str | torch.device = "cpu") -> dict[str, Any]:
         """The content of a checkpoint, with the weights' current names."""
 
+    def begin(self) -> None:
+        """Note that no checkpoint has been saved yet."""
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write the last checkpoint."""
+
+    def lost(self) -> int | None:
+        """The step that the records reach if the last checkpoint was saved and is missing; None: none is missing."""
+
+    def damaged(self) -> list[int]:
+        """The numbers, from 1, of the lines of the metrics that are no records, but for half a last line."""
+
+    def records(self) -> list[dict[str, Any]]:
+        """The metrics so far."""
+
     def append(self, record: dict[str, Any]) -> None:
         """Add a record to the metrics."""
 
     def rewind(self, step: int) -> None:
-        """Drop the records beyond a step, which the resumed training makes again."""
+        """Drop the records beyond a step, which the resumed training makes again, and damaged lines."""

@@ -94,12 +94,12 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from :meth:`state`, bit for bit on the same device."""
+        """Continue from :meth:`state`, bit for bit on the same device; an optimiser without a state starts afresh."""
         self.step = state["step"]
         self.tracker.load_state_dict(state["tracker"])
         self.trained.load_state_dict(state["trained"])
         if self.step < self.config.train.steps:
             stage, within = self.config.train.locate(self.step)
             self._enter(stage)
-            if within:
+            if within and state["optimizer"] is not None:
                 self.optimize.optim.set_state(state["optimizer"])

@@ -56,6 +56,7 @@ def train(
     resume: bool = False,
     group: Group = ALONE,
     judge: Judge | None = None,
+    checkpoint_name: str = "last",
 ) -> SomeTracker:
     """Train a tracker and write records and checkpoints to a store.
 
@@ -66,9 +67,10 @@ def train(
         store: a new store, or with ``resume`` that of a training that has begun.
         device: the device to train on.
         report: receives every step and record.
-        resume: continue from the last checkpoint.
+        resume: whether to continue from a checkpoint.
         group: the processes that train together; all of them call this function, and only the first writes.
         judge: metrics of the validation sequences; None: the ELBO alone.
+        checkpoint_name: the checkpoint to continue from, ``last`` or ``best``; the optimiser of the latter is lost.
 
     Returns:
         the trained tracker, on ``device``.
@@ -98,7 +100,16 @@ def train(
         trainer = Trainer(tracker, config, resident, device, group)
         history = Logbook(store, trainer, validation, judge)
         if resume:
-            history.restore()
+            for number in group.once(store.damaged):
+                report.warn(f"{store.folder}: line {number} of its metrics is damaged, and is left out")
+            history.restore(checkpoint_name)
+            if checkpoint_name != "last":
+                report.warn(
+                    f"goes on from checkpoint {checkpoint_name} with a fresh optimiser: its results will differ from "
+                    "those of an uninterrupted training"
+                )
+        else:
+            history.begin()
         report.begin(config, trainer.step)
         leaving.callback(report.end)
         while trainer.step < config.train.steps:

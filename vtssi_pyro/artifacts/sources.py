@@ -1,0 +1,108 @@
+"""The training data of a run, known by hash: data that were exchanged for others are refused when the run resumes."""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vtssi_pyro.data.dataset import Dataset, spread
+from vtssi_pyro.errors import DataError
+from vtssi_pyro.movies import Movie
+from vtssi_pyro.movies.pictures import is_picture
+from vtssi_pyro.system.fingerprint import fingerprint, same
+from vtssi_pyro.system.naming import natural
+from vtssi_pyro.train.config import Config
+from vtssi_pyro.train.splits import Splits, is_flavour
+
+# Sequences, and frames of each, that are hashed of data in memory: few, since other data differ everywhere.
+SEQUENCES, FRAMES = 32, 8
+
+
+def identity(config: Config, splits: Splits, movie: Movie | None) -> dict[str, Any] | None:
+    """The fingerprints of training data, ready for JSON; None for digits, which the configuration determines.
+
+    Args:
+        config: the configuration of the training.
+        splits: its sequences.
+        movie: the movie from which they were made, if any.
+
+    Returns:
+        ``files``, those of the source if it is on a disk, and ``frames``, of frames that were or could be in memory.
+    """
+    if is_flavour(config.data.source):
+        return None
+    files = _files(config.data.source)
+    found = {"files": fingerprint(files)} if files else {}
+    if movie is None:
+        found["frames"] = _of_sequences((splits.train, splits.validation))
+    elif not files:
+        found["frames"] = _of_movie(movie)
+    return found
+
+
+def refuse_other_files(source: str, known: dict[str, Any] | None) -> None:
+    """Refuse files that are not those of the fingerprints of a run; files that were moved or touched are the same.
+
+    Raises:
+        DataError: they were exchanged.
+    """
+    before, files = (known or {}).get("files"), _files(source)
+    if before is None or not files:  # a former run, or a missing file, which opening it will report
+        return
+    now = fingerprint(files)
+    if not same(before, now):
+        other = " with other contents" if before["size"] == now["size"] else ""
+        raise DataError(
+            f"{source}: is not what the run began with, {_described(before)}, but {_described(now)}{other}: put the "
+            "old file back, or start a new run"
+        )
+
+
+def refuse_other_frames(known: dict[str, Any] | None, now: dict[str, Any] | None) -> None:
+    """Refuse data in memory that are not those of the fingerprints of a run.
+
+    Raises:
+        DataError: they were exchanged.
+    """
+    before, found = ((each or {}).get("frames") for each in (known, now))
+    if before and found and not same(before, found):
+        raise DataError(
+            "these frames are not those that the run began with: give the old ones, or start a new run"
+        )
+
+
+def _files(source: str) -> list[Path]:
+    """The file of a source, or the pictures of its folder; none if there is no such path."""
+    path = Path(source)
+    if path.is_dir():
+        return sorted((file for file in path.iterdir() if is_picture(file.name)), key=natural)
+    return [path] if path.exists() else []
+
+
+def _of_sequences(parts: Iterable[Dataset]) -> dict[str, Any]:
+    digest, size = hashlib.sha256(), 0
+    for part in parts:
+        shape = (len(part), part.length, *part.frame_size)
+        digest.update(repr(shape).encode())
+        size += len(part)
+        for sequence in spread(len(part), SEQUENCES).tolist():
+            for frame in spread(part.length, FRAMES).tolist():
+                digest.update(part.frames(torch.tensor([sequence]), 1, frame).cpu().numpy().tobytes())
+    return {"size": size, "sha256": digest.hexdigest()}
+
+
+def _of_movie(movie: Movie) -> dict[str, Any]:
+    digest, size = hashlib.sha256(repr(movie.size).encode()), 0
+    for frame in movie:
+        digest.update(np.ascontiguousarray(frame).tobytes())
+        size += 1
+    return {"size": size, "sha256": digest.hexdigest()}
+
+
+def _described(found: dict[str, Any]) -> str:
+    day = datetime.fromtimestamp(found["time"]).strftime("%Y-%m-%d %H:%M:%S")
+    return f"{found['size']:,} bytes of {day}"
