@@ -61,7 +61,7 @@ _OWN: Mapping[str, Mapping[str, str]] = {
         "--seed": 'in Python: calibrate("RUN", seed=N)',
         "--checkpoint": _WEIGHTS,
     },
-    "report": {"--out": "copy RUN/report.html to where you want it"},
+    "report": {},
     "info": {},
     "benchmark": {
         "--variant": 'in Python: benchmark("template-search")',

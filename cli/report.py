@@ -2,18 +2,22 @@
 
 import click
 
-from .options import command
+from .options import command, option
 
 
-@command("vtssi-pyro report runs/ours-linear-0001")
+@command("vtssi-pyro report runs/ours-linear-0001", "vtssi-pyro report runs/ours-linear-0001 --out page.html")
 @click.argument("run", type=click.Path())
-def report(run: str) -> None:
+@option("--out", metavar="FILE", type=click.Path(), section="Output",
+        help="File of the page; nothing in RUN then changes.  [default: report.html in RUN]")  # fmt: skip
+@option("--force", is_flag=True, section="Output", help="Let --out replace a file that is no report.")
+def report(run: str, out: str | None, force: bool) -> None:
     """Write one self-contained page of RUN: metrics, tracks, forecasts, curves, calibration, configuration.
 
-    The page is report.html in RUN. Its pictures are inside the file, which needs neither a server nor a network. The
-    learning curves are drawn anew, also as files in RUN/figures. The command also works during a training.
+    The page is report.html in RUN, or the file of --out. Its pictures are inside the file, which needs neither a server
+    nor a network, and forbids scripts. The learning curves are drawn anew, without --out also as files in RUN/figures.
+    The command also works during a training, and with --out on a run that may only be read.
     """
     from vtssi_pyro import api
 
-    for path in api.page(run):
-        click.echo(path)
+    for path in api.page(run, out, force=force):
+        click.echo(click.format_filename(path))

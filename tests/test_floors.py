@@ -44,6 +44,7 @@ ONLY_IN = {
     "pooch": {"data"},
     "tqdm": {"cli"},
     "safetensors": {"artifacts"},
+    "jinja2": {"artifacts"},
     "av": {"movies"},
     "trackeval": {"evaluation"},
 }

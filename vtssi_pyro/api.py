@@ -36,7 +36,7 @@ from vtssi_pyro.artifacts.reading import (
     sequences,
     warn_if_short,
 )
-from vtssi_pyro.artifacts.report import write_report
+from vtssi_pyro.artifacts.report import refuse_other, understood, write_report
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.config import override
@@ -538,21 +538,34 @@ def generate(
     return data
 
 
-def page(run: File | Run, out: File | None = None) -> list[Path]:
+def page(run: File | Run, out: File | None = None, *, force: bool = False) -> list[Path]:
     """Draw the learning curves of a run and write one self-contained page, also during its training.
 
     Args:
         run: the run or its folder.
-        out: the file of the page; None: ``report.html`` in the run's folder.
+        out: the file of the page; the run's folder then stays as it is. None: ``report.html`` in the run's folder.
+        force: whether ``out`` may replace a file that is no report.
 
     Returns:
         the files, the page last.
     """
     run = run if isinstance(run, Run) else Run(run)
-    trains, path = run.config.train.steps, Path(out or run.folder / "report.html")
-    writable_folder(path.parent, "out" if out else "run")
-    drawn = curves(run) if trains and run.records() else []
-    return [*drawn, write_report(run, path)]
+    begun = bool(run.config.train.steps and run.records())
+    if out is None:
+        run.refuse_links()
+        writable_folder(run.folder, "run", files=("report.html",))
+        with understood(run):
+            drawn = curves(run) if begun else []
+        return [*drawn, write_report(run)]
+    path = Path(out)
+    if not force:
+        refuse_other(path)
+    writable_folder(path.parent, files=(path.name,))
+    with tempfile.TemporaryDirectory(prefix="vtssi-pyro-") as scratch:
+        if begun:
+            with understood(run):
+                curves(run, Path(scratch))
+        return [write_report(run, path, Path(scratch))]
 
 
 def info(tracker: Fitted | Trained | File | None = None) -> dict[str, Any]:

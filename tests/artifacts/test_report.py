@@ -1,48 +1,89 @@
-"""The page of a run is whole, holds what the run holds, and asks for nothing from outside."""
+"""The page of a run is whole, holds what the run holds, asks for nothing from outside, and runs nothing of others."""
 
 import base64
+import hashlib
 import json
 import re
+import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_model import small
 
 from vtssi_pyro.artifacts.report import PICTURES, page, write_report
 from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.errors import CheckpointError
 from vtssi_pyro.evaluation.calibration import Calibration
-from vtssi_pyro.train.config import Config
+from vtssi_pyro.train.config import Config, DataConfig
 
 pytestmark = pytest.mark.slow
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
+ATTACK = '"><script>document.title="PWNED"</script><img src=x onerror="document.title=1">&lt;\'</pre></style>{{ 7*7 }}'
+SHARE = {"sequences": 4, "count_accuracy": 0.75, "inference_error": 1.5, "prediction_error": None}
+METRICS = {"sequences": 8, "count_accuracy": 0.875, "inference_error": 1.234, "prediction_error": 3.5,
+           "identity_switches": 0.0, "count_frames": 5, "count_accuracy_observed": 0.5,
+           "by_objects": {"1": SHARE, "2": SHARE}}  # fmt: skip
+HELD_OUT = {
+    "explained": 0.5,
+    "visible": 0.25,
+    "frames": 20,
+    "explained_ahead": 0.1,
+    "drift": [1.0],
+    "straight": [2.0],
+}
 
 
 class Reader(HTMLParser):
-    """Checks that what is opened is closed, in order, and collects addresses and headings."""
+    """Checks that what is opened is closed, in order, and collects tags, their attributes, texts and headings."""
 
     VOID = ("meta", "img")
 
     def __init__(self) -> None:
         super().__init__()
         self.open: list[str] = []
-        self.sources: list[str] = []
-        self.headings: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
 
-    def handle_starttag(self, tag, attrs) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag not in self.VOID:
             self.open.append(tag)
-        self.sources += [value for name, value in attrs if name in ("src", "href", "srcset", "action")]
+        self.tags.append((tag, dict(attrs)))
 
-    def handle_endtag(self, tag) -> None:
+    def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
-    def handle_data(self, data) -> None:
-        if self.open and self.open[-1] in ("h1", "h2"):
-            self.headings.append(data)
+    def handle_data(self, data: str) -> None:
+        if self.open:
+            self.texts.setdefault(self.open[-1], []).append(data)
+
+    @property
+    def headings(self) -> list[str]:
+        return self.texts.get("h1", []) + self.texts.get("h2", [])
+
+    @property
+    def sources(self) -> list[str | None]:
+        return [
+            value
+            for _, held in self.tags
+            for name, value in held.items()
+            if name in ("src", "href", "srcset", "action")
+        ]
+
+    @property
+    def policy(self) -> dict[str, list[str]]:
+        """What the page allows, by directive; it stands before all that it rules."""
+        kinds = [held.get("http-equiv") for tag, held in self.tags if tag in ("meta", "style", "title")]
+        assert kinds[:2] == [None, "Content-Security-Policy"]  # behind the character set alone
+        (text,) = (held["content"] for _, held in self.tags if "http-equiv" in held)
+        assert text is not None
+        return {part.split()[0]: part.split()[1:] for part in text.split(";")}
 
 
 def read(text: str) -> Reader:
@@ -65,10 +106,7 @@ def test_a_run_that_has_just_begun(run: Run) -> None:
 
 
 def test_everything_that_a_run_has(run: Run) -> None:
-    share = {"sequences": 4, "count_accuracy": 0.75, "inference_error": 1.5, "prediction_error": None}
-    metrics = {"sequences": 8, "count_accuracy": 0.875, "inference_error": 1.234, "prediction_error": 3.5,
-               "identity_switches": 0.0, "by_objects": {"1": share, "2": share}}  # fmt: skip
-    run.write_summary({"metrics": metrics})
+    run.write_summary({"metrics": METRICS})
     run.keep(Calibration((0.5, 0.9), ((0.5, 0.8), (2.0, 3.0)), 5, 50))
     for name, *_ in PICTURES:
         (run.figures / name).write_bytes(PIXEL)
@@ -81,10 +119,120 @@ def test_everything_that_a_run_has(run: Run) -> None:
     assert {"Metrics", "By number of objects", "Recalibration"} < set(found.headings)
     assert len(found.sources) == len(PICTURES)
     for source in found.sources:
-        _, data = re.fullmatch(r"data:(image/(?:png|gif));base64,(.+)", source).groups()
-        assert base64.b64decode(data) == PIXEL
+        matched = re.fullmatch(r"data:(image/(?:png|gif));base64,(.+)", str(source))
+        assert matched
+        assert base64.b64decode(matched[2]) == PIXEL
     assert not re.search(r"https?://|<script|<link|@import|url\(", text)
-    for cell in ("87.5 %", "1.23 px", "3.50 px", "<td>0.50</td>", "<td>3.00</td>"):
+    for cell in (
+        "87.5 %",
+        "1.23 px",
+        "3.50 px",
+        "<td>0.50</td>",
+        "<td>3.00</td>",
+        "On 8 held-out sequences.",
+    ):
         assert cell in text
-    configuration = re.search(r"<pre>(.*?)</pre>", text, re.DOTALL).group(1)
-    assert json.loads(configuration.replace("&quot;", '"'))["variant"] == "vtssi"
+    assert json.loads(found.texts["pre"][0])["variant"] == "vtssi"
+
+
+def test_a_movies_run(run: Run) -> None:
+    run.write_summary({"metrics": None, "held_out": HELD_OUT})
+    text = page(run)
+    for part in (
+        "On 20 held-out frames.",
+        "50.0 %",
+        "error of straight paths after 1 frames</dt><dd>2.00 px",
+    ):
+        assert part in text
+
+
+def attacked(value: Any) -> Any:
+    """The same with an attack in place of each value."""
+    if isinstance(value, dict):
+        return {key: attacked(each) for key, each in value.items()}
+    return [attacked(each) for each in value] if isinstance(value, list) else ATTACK
+
+
+def hostile(folder: Path) -> Run:
+    """A run whose every text and number that others may write is an attack."""
+    run = Run.create(
+        folder / 'a"><script>document.title="PWNED"<', Config("vtssi", ATTACK, data=DataConfig(ATTACK), model=small()),
+        {"threads": ATTACK},
+    )  # fmt: skip
+    metrics = attacked(METRICS) | {"by_objects": {ATTACK: attacked(SHARE)}}
+    run.write_summary({"metrics": metrics, "held_out": attacked(HELD_OUT)})
+    return run
+
+
+def test_nothing_that_a_run_holds_becomes_part_of_the_page(tmp_path: Path) -> None:
+    """Tags are those of any run; an attack is a text among others."""
+    run = hostile(tmp_path)
+    plain = Run.create(tmp_path / "plain", run.config)
+    plain.write_summary({"metrics": METRICS | {"by_objects": {"1": SHARE}}})
+    found, expected = read(page(run)), read(page(plain))
+    assert {tag for tag, _ in found.tags} == {tag for tag, _ in expected.tags}
+    assert not any(name.startswith("on") for _, held in found.tags for name in held)
+    told = "".join(text for texts in found.texts.values() for text in texts)
+    assert told.count(ATTACK) > 5
+    run.write_summary({"held_out": attacked(HELD_OUT)})
+    assert "script" not in {tag for tag, _ in read(page(run)).tags}
+
+
+def test_the_page_forbids_all_scripts(run: Run) -> None:
+    """And styles but its own, which its hash names; and everything from outside."""
+    found = read(page(run))
+    (style,) = found.texts["style"]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert found.policy == {
+        "default-src": ["'none'"], "script-src": ["'none'"], "style-src": [f"'sha256-{digest}'"], "img-src": ["data:"],
+        "base-uri": ["'none'"], "form-action": ["'none'"],
+    }  # fmt: skip
+    assert not any("style" in held for _, held in found.tags)
+
+
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None
+)
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome")
+def test_a_browser_runs_no_script_and_shows_the_style(tmp_path: Path) -> None:
+    path = write_report(hostile(tmp_path), tmp_path / "page.html")
+    shown = subprocess.run(
+        [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", path.as_uri()],
+        capture_output=True, text=True, check=True, timeout=120,
+    ).stdout  # fmt: skip
+    assert "<title>PWNED" not in shown
+    assert "<title>1<" not in shown
+    assert "PWNED" in shown
+
+
+def test_pictures_are_the_runs_own(run: Run, tmp_path: Path) -> None:
+    """No link, no folder, no pipe, and none in a folder that is elsewhere."""
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(b"secret" + PIXEL)
+    names = [name for name, *_ in PICTURES]
+    (run.figures / names[0]).symlink_to(secret)
+    (run.figures / names[1]).mkdir()
+    (run.figures / names[2]).write_bytes(PIXEL)
+    assert len(read(page(run)).sources) == 1
+    shutil.move(run.figures, tmp_path / "figures")
+    run.figures.symlink_to(tmp_path / "figures")
+    assert read(page(run)).sources == []
+    assert base64.b64encode(b"secret").decode()[:7] not in page(run)
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [{"metrics": 3}, {"metrics": {"by_objects": [1]}}, {"held_out": {"frames": 1}}, {"metrics": "x"}],
+)
+def test_a_summary_of_another_form_is_refused(summary: dict[str, Any], run: Run) -> None:
+    run.write_summary(summary)
+    with pytest.raises(CheckpointError, match=r"summary\.json: damaged"):
+        page(run)
+
+
+def test_no_other_command_loads_the_template_engine() -> None:
+    """Nor the report, before it is asked for; torch loads it with its compiler alone."""
+    code = "import sys\nimport vtssi_pyro.artifacts.report\nassert 'jinja2' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

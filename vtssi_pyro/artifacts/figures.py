@@ -29,15 +29,21 @@ ANIMATED, STRIPS = 3, 2  # sequences in the animation and in the film strip, as 
 FANS = 8  # sequences in the picture of futures, as many as fit a page
 
 
-def curves(run: Run) -> list[Path]:
-    """Draw the learning curves, and the errors by frame once there is a summary; returns the files."""
-    run.figures.mkdir(parents=True, exist_ok=True)
-    paths = [run.figures / "learning_curves.png"]
+def curves(run: Run, folder: Path | None = None) -> list[Path]:
+    """Draw the learning curves, and the errors by frame once there is a summary; returns the files.
+
+    Args:
+        run: the run.
+        folder: the folder to write to; None: the run's own.
+    """
+    folder = folder or run.figures
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / "learning_curves.png"]
     learning_curves(paths[0], run.records())
     metrics = run.read_summary().get("metrics")
     if metrics:
         config = run.config
-        paths.append(run.figures / "error_curves.png")
+        paths.append(folder / "error_curves.png")
         error_curves(paths[1], metrics, config.observe, config.data.length)
     return paths
 

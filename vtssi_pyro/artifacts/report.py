@@ -1,15 +1,22 @@
-"""A run as one self-contained page, without server, network or script."""
+"""A run as one self-contained page, without server, network or script.
+
+All that a run holds may come from somebody else. The template engine escapes every value where it enters the page, the
+page itself forbids all scripts, and its pictures are the run's own, not files that links in its folder lead to.
+"""
 
 import base64
+import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import to_dict
-from vtssi_pyro.system.atomic import atomic_write
+from vtssi_pyro.errors import Argument, CheckpointError, UsageError
+from vtssi_pyro.system.atomic import write_bytes
+from vtssi_pyro.system.files import belongs, regular
 
 # File, heading and caption, in the order of the page; files that a run lacks are left out.
 PICTURES = (
@@ -21,168 +28,207 @@ PICTURES = (
     ("reliability.png", "Calibration",
      "The share of the truth within regions of sampled predictions, against the share that they should hold."),
 )  # fmt: skip
+GENERATOR = "vtssi-pyro report"  # the page's name for its maker, by which a report is known
+_HEAD = 2**12  # bytes in which a report has named its maker: its head up to the style
 _TYPES = {".png": "image/png", ".gif": "image/gif"}
-_STYLE = """
-:root { color-scheme: light dark; --ink: #222; --faint: #666; --line: #ddd; --page: #fff; --card: #f6f6f6; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e8e8e8; --faint: #aaa; --line: #444; --page: #181818; --card: #242424; }
-}
-body { margin: 0 auto; max-width: 60rem; padding: 2rem 1rem 4rem; background: var(--page); color: var(--ink);
-  font: 16px/1.5 system-ui, sans-serif; }
-h1, h2 { line-height: 1.2; } h2 { margin-top: 3rem; }
-p, figcaption { color: var(--faint); } figure { margin: 1rem 0; }
-img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; image-rendering: auto; }
-dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: 1rem; }
-dl div { background: var(--card); border-radius: 6px; padding: .8rem 1rem; }
-dt { color: var(--faint); font-size: .85rem; } dd { margin: 0; font-size: 1.4rem; font-variant-numeric: tabular-nums; }
-.table { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .9rem .25rem 0; border-bottom: 1px solid var(--line); text-align: right; }
-th:first-child, td:first-child { text-align: left; } thead th { color: var(--faint); font-weight: normal; }
-pre { background: var(--card); border-radius: 6px; padding: 1rem; overflow-x: auto; font-size: .85rem; }
-summary { cursor: pointer; }
-"""
+_TEMPLATE, _STYLE = (Path(__file__).with_name(f"report.{suffix}") for suffix in ("html.jinja", "css"))
+
+Shown = Sequence[tuple[str, str | None]]  # a term and its value; None: it is unknown, and left out
 
 
-def write_report(run: Run, path: str | Path | None = None) -> Path:
+class _Picture(NamedTuple):
+    title: str
+    text: str
+    source: str  # a data URL
+
+
+class _Table(NamedTuple):
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    text: str = ""
+
+
+def write_report(run: Run, path: str | Path | None = None, drawn: Path | None = None) -> Path:
     """Write the page of a run.
 
     Args:
         run: a finished run, or one that still trains.
         path: the file; None: ``report.html`` in the run's folder.
+        drawn: a folder of pictures that take the place of the run's own; None: there are none.
 
     Returns:
         The file.
+
+    Raises:
+        CheckpointError: a file of the run is damaged.
     """
     path = Path(path or run.folder / "report.html")
-    with atomic_write(path) as temporary:
-        Path(temporary).write_text(page(run), encoding="utf-8")
+    write_bytes(path, page(run, drawn).encode())
     return path
 
 
-def page(run: Run) -> str:
-    """The page, as HTML."""
-    config, summary = run.config, run.read_summary()
-    name = run.folder.resolve().name
-    records = run.records()
-    reached = records[-1]["step"] if records else 0
+def refuse_other(path: Path) -> None:
+    """Refuse to replace a file that is no report.
+
+    Raises:
+        UsageError: it is another file, or something else.
+    """
+    if not path.exists():
+        return
+    try:
+        with regular(path).open("rb") as file:
+            made = f'content="{GENERATOR}"'.encode() in file.read(_HEAD)
+    except OSError as error:
+        raise UsageError(Argument("out"), f" {path}: cannot be replaced ({error.strerror})") from error
+    if not made:
+        raise UsageError(
+            Argument("out"), f" {path}: exists, and is no report; choose another name, or replace it with ",
+            Argument("force"),
+        )  # fmt: skip
+
+
+@contextmanager
+def understood(run: Run) -> Iterator[None]:
+    """Turn errors of a block that reads a run's summary into one that says so, since anybody may have written it."""
+    try:
+        yield
+    except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
+        raise CheckpointError(
+            f"{run.summary}: damaged, it has not the form of a summary ({error})"
+        ) from error
+
+
+def page(run: Run, drawn: Path | None = None) -> str:
+    """The page, as HTML; see :func:`write_report`."""
+    from jinja2 import Environment, StrictUndefined  # here alone, so that no other command waits for it
+
+    with understood(run):
+        values = _content(run, drawn)
+    style = _STYLE.read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = (  # the page has no script, so none may run
+        f"default-src 'none'; script-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = engine.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(policy=policy, generator=GENERATOR, style=style, **values)
+
+
+def _content(run: Run, drawn: Path | None) -> dict[str, Any]:
+    """The values of the template."""
+    config, summary, records = run.config, run.read_summary(), run.records()
+    reached = max((record["step"] for record in records), default=0)
     state = (
         ""
         if summary
         else f" It is at step {reached} of {config.train.steps}: a look at an unfinished training."
     )
-    intro = (
-        f"{config.variant}, preset {config.preset}, trained on {config.data.source} "
-        f"in {run.minutes:.1f} minutes.{state}"
-    )
-    metrics = summary.get("metrics") or {}
-    parts = [
-        f"<h1>{escape(name)}</h1>\n<p>{escape(intro)}</p>",
-        _figures(metrics, config.observe) or _unseen(summary.get("held_out") or {}, config.observe),
-        *(_picture(run.figures / file, title, text) for file, title, text in PICTURES),
-        _by_objects(metrics),
-        _coverage(run),
-        _folded("Configuration", to_dict(config)),
-        _folded("Versions and machine", {"versions": run.versions, "machine": run.machine}),
-    ]
-    body = "\n".join(part for part in parts if part)
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(name)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
-    )
+    metrics, held_out = summary.get("metrics") or {}, summary.get("held_out") or {}
+    figures, judged_on = _metrics(metrics, config.observe), f"{metrics.get('sequences')} held-out sequences"
+    if not figures and held_out:
+        figures, judged_on = _unseen(held_out, config.observe), f"{held_out['frames']} held-out frames"
+    return {
+        "name": run.folder.resolve().name,
+        "intro": f"{config.variant}, preset {config.preset}, trained on {config.data.source} "
+        f"in {run.minutes:.1f} minutes.{state}",
+        "figures": figures,
+        "judged_on": judged_on,
+        "pictures": list(_pictures(run, drawn)),
+        "tables": [*_by_objects(metrics), *_recalibration(run)],
+        "folded": [
+            ("Configuration", json.dumps(to_dict(config), indent=1)),
+            (
+                "Versions and machine",
+                json.dumps({"versions": run.versions, "machine": run.machine}, indent=1),
+            ),
+        ],
+    }
 
 
-def _figures(metrics: Mapping[str, Any], observe: int) -> str:
+def _known(shown: Shown) -> list[tuple[str, str]]:
+    return [(term, value) for term, value in shown if value is not None]
+
+
+def _metrics(metrics: Mapping[str, Any], observe: int) -> list[tuple[str, str]]:
     """The numbers that matter most."""
     frames = metrics.get("count_frames")
-    shown = {
-        f"count accuracy, on {frames} frames" if frames else "count accuracy": _percent(
-            metrics.get("count_accuracy")
-        ),
-        f"count accuracy, on the first {observe} alone": _percent(metrics.get("count_accuracy_observed")),
-        "inference error": _pixels(metrics.get("inference_error")),
-        f"prediction error after {observe} frames": _pixels(metrics.get("prediction_error")),
-        "sequences with a switch of identities": _percent(metrics.get("identity_switches")),
-    }
-    cells = [f"<div><dt>{escape(key)}</dt><dd>{value}</dd></div>" for key, value in shown.items() if value]
-    if not cells:
-        return ""
-    number = metrics["sequences"]
-    return f"<h2>Metrics</h2>\n<p>On {number} held-out sequences.</p>\n<dl>{''.join(cells)}</dl>"
+    on = f", on {frames} frames" if frames else ""
+    return _known(
+        [
+            (f"count accuracy{on}", _percent(metrics.get("count_accuracy"))),
+            (
+                f"count accuracy, on the first {observe} alone",
+                _percent(metrics.get("count_accuracy_observed")),
+            ),
+            ("inference error", _pixels(metrics.get("inference_error"))),
+            (f"prediction error after {observe} frames", _pixels(metrics.get("prediction_error"))),
+            ("sequences with a switch of identities", _percent(metrics.get("identity_switches"))),
+        ]
+    )
 
 
-def _unseen(held_out: Mapping[str, Any], observe: int) -> str:
+def _unseen(held_out: Mapping[str, Any], observe: int) -> list[tuple[str, str]]:
     """Metrics of a movie's held-out frames: shares explained and predicted."""
-    if not held_out:
-        return ""
     drift, straight = (held_out.get(name) or [None] for name in ("drift", "straight"))
-    shown = {
-        "explained share of the frames": _percent(held_out["explained"]),
-        "share of objects and frames that show the object": _percent(held_out["visible"]),
-        f"explained share of frames predicted after {observe}": _percent(held_out.get("explained_ahead")),
-        "error of predictions after 1 frame": _pixels(drift[0]),
-        f"error of predictions after {len(drift)} frames": _pixels(drift[-1]),
-        f"error of straight paths after {len(drift)} frames": _pixels(straight[-1]),
-    }
-    cells = [f"<div><dt>{escape(key)}</dt><dd>{value}</dd></div>" for key, value in shown.items() if value]
-    return f"<h2>Metrics</h2>\n<p>On {held_out['frames']} held-out frames.</p>\n<dl>{''.join(cells)}</dl>"
-
-
-def _picture(path: Path, title: str, text: str) -> str:
-    if not path.exists():
-        return ""
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
-    return (
-        f'<h2>{escape(title)}</h2>\n<figure><img alt="{escape(text)}" src="data:{_TYPES[path.suffix]};base64,{data}">'
-        f"<figcaption>{escape(text)}</figcaption></figure>"
+    return _known(
+        [
+            ("explained share of the frames", _percent(held_out["explained"])),
+            ("share of objects and frames that show the object", _percent(held_out["visible"])),
+            (
+                f"explained share of frames predicted after {observe}",
+                _percent(held_out.get("explained_ahead")),
+            ),
+            ("error of predictions after 1 frame", _pixels(drift[0])),
+            (f"error of predictions after {len(drift)} frames", _pixels(drift[-1])),
+            (f"error of straight paths after {len(drift)} frames", _pixels(straight[-1])),
+        ]
     )
 
 
-def _by_objects(metrics: Mapping[str, Any]) -> str:
-    shares = metrics.get("by_objects")
-    if not shares:
-        return ""
+def _pictures(run: Run, drawn: Path | None) -> Iterator[_Picture]:
+    """The run's own pictures; a link in its folder may lead to any file, whose contents must not go into a page."""
+    for name, title, text in PICTURES:
+        own, anew = run.figures / name, drawn / name if drawn else None
+        path = anew if anew and anew.exists() else own if belongs(own, run.folder) else None
+        if path:
+            data = base64.b64encode(path.read_bytes()).decode("ascii")
+            yield _Picture(title, text, f"data:{_TYPES[path.suffix]};base64,{data}")
+
+
+def _by_objects(metrics: Mapping[str, Any]) -> Iterator[_Table]:
     rows = [
-        (number, share["sequences"], _percent(share["count_accuracy"]) or "-",
+        (number, f"{share['sequences']}", _percent(share["count_accuracy"]) or "-",
          _pixels(share["inference_error"]) or "-", _pixels(share["prediction_error"]) or "-")
-        for number, share in shares.items()
+        for number, share in (metrics.get("by_objects") or {}).items()
     ]  # fmt: skip
-    return "<h2>By number of objects</h2>\n" + _table(
-        ("objects", "sequences", "count accuracy", "inference error", "prediction error"), rows
-    )
+    if rows:
+        header = ("objects", "sequences", "count accuracy", "inference error", "prediction error")
+        yield _Table("By number of objects", header, rows)
 
 
-def _coverage(run: Run) -> str:
+def _recalibration(run: Run) -> Iterator[_Table]:
     """The factors of the calibration, if there is one."""
     calibration = run.calibration
     if calibration is None:
-        return ""
+        return
     half, most = (
         min(range(len(calibration.levels)), key=lambda i: abs(calibration.levels[i] - p)) for p in (0.5, 0.9)
     )
-    rows = [(h + 1, f"{row[half]:.2f}", f"{row[most]:.2f}") for h, row in enumerate(calibration.factors)]
+    rows = [(f"{h + 1}", f"{row[half]:.2f}", f"{row[most]:.2f}") for h, row in enumerate(calibration.factors)]
     text = "Factors by which predict widens (above 1) or narrows the regions of the model's own samples."
-    return f"<h2>Recalibration</h2>\n<p>{text}</p>\n" + _table(
-        ("horizon", "50 % region", "90 % region"), rows
-    )
+    yield _Table("Recalibration", ("horizon", "50 % region", "90 % region"), rows, text)
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+def _percent(value: Any) -> str | None:
+    return f"{100 * value:.1f} %" if isinstance(value, int | float) else _as_it_is(value)
 
 
-def _folded(title: str, values: Mapping[str, Any]) -> str:
-    text = escape(json.dumps(values, indent=1))
-    return f"<h2>{escape(title)}</h2>\n<details><summary>all of it</summary><pre>{text}</pre></details>"
+def _pixels(value: Any) -> str | None:
+    return f"{value:.2f} px" if isinstance(value, int | float) else _as_it_is(value)
 
 
-def _percent(value: float | None) -> str | None:
-    return None if value is None else f"{100 * value:.1f} %"
-
-
-def _pixels(value: float | None) -> str | None:
-    return None if value is None else f"{value:.2f} px"
+def _as_it_is(value: Any) -> str | None:
+    """A value that is no number, for people to see; None stays."""
+    return None if value is None else str(value)
