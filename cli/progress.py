@@ -16,6 +16,8 @@ from vtssi_pyro.train.recipe import TrainConfig
 
 from .options import is_terminal, say, warn
 
+PATIENCE = 60.0  # seconds without a word
+
 
 class Lines:
     """A :class:`~vtssi_pyro.train.reporting.Reporter` that prints a line for every record.
@@ -44,7 +46,7 @@ class Lines:
 
     def watched(self, dataset: Dataset, doing: str, times: int = 1) -> AbstractContextManager[Dataset]:
         """Wrap a data set to move a bar; see :func:`watched`."""
-        return watched(dataset, doing, times)
+        return watched(dataset, doing, times, self._speak)
 
     def begin(self, config: Config, step: int) -> None:
         """Print the step at which the training starts."""
@@ -145,17 +147,41 @@ def validation_line(record: dict[str, Any]) -> str:
 
 
 @contextmanager
-def watched(dataset: Dataset, doing: str, times: int = 1) -> Iterator[Any]:
-    """Wrap a data set to move a bar on a terminal as its frames are read, all of them ``times`` times."""
-    with tqdm(
-        total=times * len(dataset), desc=doing, unit=" sequences", disable=not is_terminal(), leave=False
-    ) as bar:
-        yield _Watched(dataset, bar)
+def watched(
+    dataset: Dataset, doing: str, times: int = 1, speak: Callable[[str], None] = say
+) -> Iterator[Any]:
+    """Wrap a data set to tell how far the reading of its frames is, all of them ``times`` times.
+
+    On a terminal a bar moves; elsewhere a line is printed every minute.
+    """
+    total = times * len(dataset)
+    with tqdm(total=total, desc=doing, unit=" sequences", disable=not is_terminal(), leave=False) as bar:
+        yield _Watched(dataset, bar, _Minutes(total, doing, speak))
+
+
+class _Minutes:
+    """A line for every minute of long work, where there is no bar."""
+
+    def __init__(self, total: int, doing: str, speak: Callable[[str], None]) -> None:
+        self._total, self._doing, self._speak = total, doing, speak
+        self._done, self._begun = 0, time.monotonic()
+        self._told = self._begun
+
+    def update(self, number: int) -> None:
+        self._done += number
+        now = time.monotonic()
+        if now - self._told < PATIENCE or is_terminal():
+            return
+        self._told = now
+        left = (now - self._begun) / self._done * (self._total - self._done)
+        self._speak(
+            f"{self._doing}: {self._done} of {self._total} sequences, {tqdm.format_interval(left)} left"
+        )
 
 
 class _Watched:
-    def __init__(self, dataset: Dataset, bar: Any) -> None:
-        self._dataset, self._bar = dataset, bar
+    def __init__(self, dataset: Dataset, bar: Any, minutes: _Minutes) -> None:
+        self._dataset, self._bar, self._minutes = dataset, bar, minutes
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -166,4 +192,5 @@ class _Watched:
     def frames(self, *args: Any, **kwargs: Any) -> Any:
         frames = self._dataset.frames(*args, **kwargs)
         self._bar.update(len(frames))
+        self._minutes.update(len(frames))
         return frames

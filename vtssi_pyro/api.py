@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from vtssi_pyro.artifacts import costs
 from vtssi_pyro.artifacts.figures import FILM, FUTURES, OVERLAY, curves, predicted_pictures, tracked_pictures
 from vtssi_pyro.artifacts.fitting import conduct, finished, machine_of, numbered, warn_of_changes
 from vtssi_pyro.artifacts.installation import installation
@@ -323,6 +324,10 @@ def forecast(
 
     Returns:
         the same as :func:`track`, with ``tracks.samples`` (num_samples, S, T + horizon, N, 2).
+
+    Raises:
+        UsageError: the tracker has no model of motion.
+        OutOfResources: the forecast takes more memory than is free.
     """
     report = report or Silent()
     if film:
@@ -342,12 +347,15 @@ def forecast(
         known = loaded.calibration_for(seen, num_samples, checkpoint, report)
     target = _results(out, film, PREDICTIONS, FUTURES) if out else None
     heat = temperature if temperature is not None else known.temperature if known else 1.0
+    asked = costs.Forecast(seen, horizon, num_samples, _wanted(frames, rendered))
+    costs.refuse_large(asked, frames, loaded)
+    costs.tell_time(asked, frames, loaded, report)
     ahead = partial(
         inference.forecast, loaded.tracker, horizon=horizon, num_samples=num_samples, temperature=heat,
         settle=settle, test_time=test_time,
     )  # fmt: skip
     estimate = read_all(
-        frames, seen, loaded, report, lambda x, first: ahead(x, seed=seed + first), _wanted(frames, rendered)
+        frames, seen, loaded, report, lambda x, first: ahead(x, seed=seed + first), asked.rendered
     )
     tracks = known(estimate.tracks, seen) if known else estimate.tracks
     estimate = estimate._replace(tracks=frames.to_source(tracks))

@@ -13,7 +13,10 @@ from vtssi_pyro.data.digits import Sprites
 from vtssi_pyro.data.flavours import Order, named
 from vtssi_pyro.data.render import draw
 from vtssi_pyro.errors import UsageError
+from vtssi_pyro.system.memory import DOUBLE, refuse_beyond_memory
 from vtssi_pyro.tracks.tracks import Tracks
+
+PATHS = 8  # copies of the paths, in double precision, that drawing them holds at its peak
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,11 @@ def moving_digits(
     size = (frame_size, frame_size) if isinstance(frame_size, int) else frame_size
     sprites = kind.sprites(sprites, size)
     _check(sprites, sequences, length, size, objects)
+    refuse_beyond_memory(
+        PATHS * sequences * length * objects * 2 * DOUBLE,
+        f"the paths of {sequences:,} sequences of {length:,} frames",
+        "draw fewer or shorter ones",
+    )
     side = int(sprites.sizes.max())  # less empty border, less to draw
     sprites = sprites._replace(images=sprites.images[:, :side, :side].contiguous())
     generator = torch.Generator().manual_seed(seed)

@@ -20,20 +20,20 @@ from vtssi_pyro.movies.members import npy_array, npz_arrays
 from vtssi_pyro.system.atomic import atomic_write
 from vtssi_pyro.system.files import sweep
 
+PIXELS = 2**22  # of frames that are held in memory at a time; drawing them takes some 100 MB
 # Zip's earliest date, not the time of writing: the same data give the same bytes.
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
-def write(path: Path | str, dataset: Dataset, chunk: int = 256) -> None:
+def write(path: Path | str, dataset: Dataset) -> None:
     """Write a data set as ``.npz``; ``path`` appears when it is complete, or not at all.
 
     Args:
         path: the file; a missing parent folder is created, an existing file replaced.
         dataset: the data set; intensities are rounded to multiples of 1/255.
-        chunk: number of sequences held in memory at a time.
 
     Raises:
-        OutOfResources: the disk is full.
+        OutOfResources: the disk is full, or has too little room.
         UsageError: the file cannot be written.
     """
     path, truth, counts = Path(path), dataset.truth, dataset.counts
@@ -53,7 +53,7 @@ def write(path: Path | str, dataset: Dataset, chunk: int = 256) -> None:
     sweep(path.parent, glob.escape(path.name))
     size = math.prod(shape) + sum(values.nbytes for values in arrays.values())
     with atomic_write(path, size) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-        _add(archive, "frames", shape, np.dtype(np.uint8), _pixels(dataset, chunk))
+        _add(archive, "frames", shape, np.dtype(np.uint8), _pixels(dataset))
         for name, values in arrays.items():
             _add(archive, name, values.shape, values.dtype, [values])
 
@@ -76,9 +76,15 @@ def read(path: Path | str) -> ArrayDataset:
     return ArrayDataset(path, arrays["frames"], positions, counts, boxes)
 
 
-def _pixels(dataset: Dataset, chunk: int) -> Iterator[np.ndarray]:
-    for first in range(0, len(dataset), chunk):
-        yield dataset.frames(slice(first, first + chunk)).mul_(255).round_().byte().cpu().numpy()
+def _pixels(dataset: Dataset) -> Iterator[np.ndarray]:
+    """All frames in order, some whole sequences at a time, or of a long sequence some frames at a time."""
+    total, each = dataset.length, channels_of(dataset) * math.prod(dataset.frame_size)
+    length = min(total, max(PIXELS // each, 1))
+    number = max(PIXELS // (each * total), 1)
+    for first in range(0, len(dataset), number):
+        for start in range(0, total, length):
+            frames = dataset.frames(slice(first, first + number), min(length, total - start), start)
+            yield frames.mul_(255).round_().byte().cpu().numpy()
 
 
 def _add(

@@ -14,11 +14,13 @@ from vtssi_pyro.evaluation.calibration import FEWEST, TOO_FEW, Calibration, asse
 from vtssi_pyro.inference.filter import forecasts, track
 from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.system.checkpoint import digest
+from vtssi_pyro.system.memory import FLOAT, refuse_beyond_memory
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
 
 # Finer around 1, the temperature of futures that mean what they say; then each is half of the one before.
 TEMPERATURES = (1.4, 1.0, 0.7, 0.4, 0.2, 0.1, 0.05, 0.025)
 PART = 64  # sequences at a time, whose frames and samples are held at once
+COPIES = 3  # of all sampled positions that are held at the peak, while they are joined and scored
 
 
 def calibrate_tracker(
@@ -119,6 +121,12 @@ def futures_at(
 ) -> list[Tracks]:
     """Forecast at several temperatures after one inference; each forecast is that of :func:`futures`."""
     device, horizon = next(tracker.parameters()).device, dataset.length - observed
+    positions = samples * len(dataset) * dataset.length * tracker.num_objects * 2
+    refuse_beyond_memory(
+        COPIES * len(temperatures) * positions * FLOAT,
+        f"{samples:,} futures of each of {len(dataset):,} sequences",
+        "draw fewer",
+    )
     parts = []
     for index in torch.arange(len(dataset)).split(PART):
         x = dataset.frames(index, length=observed).to(device)

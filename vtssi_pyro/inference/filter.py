@@ -34,6 +34,9 @@ from vtssi_pyro.types import Appearance, Chain, Latents, Objects, Pose
 
 WINDOW = 64  # largest number of frames that the model sees at a time; more would only take more memory
 TIDIED = 4  # batches after which freed memory is given back, which costs as much as part of a batch
+SAMPLED = (
+    2**16
+)  # objects whose futures are sampled together, of all samples: some 200 MiB in the transitions' layers
 RUNS = 8  # places of a longer sequence whose frames decide the objects together
 
 
@@ -145,13 +148,9 @@ class Filter:
             scale = torch.stack([sampled.densities[POSITION.at(t)].stddev for t in times], -3)
             tracks = self._tracks(objects, pose, scale, appearance, unknown)
             if num_samples:
-                with temper(temperature):
-                    drawn = {
-                        name: pyro.sample(name, q.expand((num_samples, *q.batch_shape)))
-                        for name, q in chain.q.items()
-                    }
-                    paths = evolve(motion, times, drawn, objects.size)
-                path = torch.stack([state["position"] for state in paths], -3)
+                most = max(1, SAMPLED // objects.size[..., 0].numel())
+                parts = torch.arange(num_samples).split(most)
+                path = torch.cat([self._path(belief, times, len(part), temperature) for part in parts])
                 samples = to_pixels(path + self._box(objects, appearance)[0].unsqueeze(-3), size)
                 # a box is read off once: its error is the same in all frames of a future
                 error = torch.randn_like(samples[..., :1, :, :]) * self._error
@@ -160,6 +159,18 @@ class Filter:
                     samples=samples, scale=samples.std(0) if num_samples > 1 else tracks.scale
                 )
         return Estimate(tracks, rendered, chain.objects.description)
+
+    def _path(self, belief: Belief, times: range, num_samples: int, temperature: float) -> Tensor:
+        """Sampled positions (S, B, T, N, 2) of the next frames, frame coordinates."""
+        chain = belief.chain
+        assert chain is not None
+        with temper(temperature):
+            drawn = {
+                name: pyro.sample(name, q.expand((num_samples, *q.batch_shape)))
+                for name, q in chain.q.items()
+            }
+            states = evolve(self.tracker.motion, times, drawn, chain.objects.size)
+        return torch.stack([state[POSITION.name] for state in states], -3)
 
     def _estimate(self, x: Tensor, latents: Latents) -> Estimate:
         objects = latents.objects

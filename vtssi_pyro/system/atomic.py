@@ -14,6 +14,7 @@ from typing import Any
 
 from vtssi_pyro.errors import Argument, OutOfResources, UsageError
 from vtssi_pyro.system.files import held, obstacle, replaceable, sweep, unfinished
+from vtssi_pyro.system.memory import amount
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors that another folder would not mend
 
@@ -29,17 +30,19 @@ def atomic_write(path: str | os.PathLike[str], size: int | None = None) -> Itera
 
     Args:
         path: the file to write; its folder must exist.
-        size: its bytes, for the message when the disk is full; None: unknown.
+        size: its bytes, for which there must be room; None: unknown.
 
     Yields:
         The path to write to, in the same folder.
 
     Raises:
         UsageError: there is something else than a file that may be replaced, or nothing can be written there.
-        OutOfResources: the disk is full.
+        OutOfResources: the disk is full, or has less room than the file takes, in which case nothing is written.
     """
     target = replaceable(path)
     temporary = unfinished(target)
+    if size is not None:
+        _refuse_beyond_disk(path, target.parent, size)
     with held(target.parent):
         try:
             with _explained(path, temporary, size):
@@ -159,17 +162,20 @@ def _full(written: Path, size: int | None, error: OSError) -> str:
     with suppress(OSError):
         there = written.stat().st_size
         free = shutil.disk_usage(written.parent).free
-    takes = f"more than {_amount(there)}" if size is None else _amount(size)
-    left = "" if free is None else f", {_amount(free)} are free"
+    takes = f"more than {amount(there)}" if size is None else amount(size)
+    left = "" if free is None else f", {amount(free)} are free"
     return f"no room left on the disk ({error.strerror}): it takes {takes}{left}; free some space"
 
 
-def _amount(size: int) -> str:
-    """A number of bytes, in a unit that people read."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= factor:
-            return f"{size / factor:.1f} {unit}"
-    return f"{size} bytes"
+def _refuse_beyond_disk(path: str | os.PathLike[str], folder: Path, size: int) -> None:
+    """Refuse to begin a file for which a folder's disk has no room."""
+    with suppress(OSError):  # the folder is missing, or nobody can tell: writing will
+        free = shutil.disk_usage(folder).free
+        if size > free:
+            raise OutOfResources(
+                f"{os.fspath(path)}: no room left on the disk: it takes {amount(size)}, {amount(free)} are free; free "
+                "some space"
+            )
 
 
 def _resemble(new: Path, old: Path) -> None:

@@ -19,18 +19,24 @@ from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.kinds import SLOTS
 from vtssi_pyro.model.program import at_once
 from vtssi_pyro.system import checkpoint
+from vtssi_pyro.system.memory import FLOAT, refuse_beyond_memory
 from vtssi_pyro.system.process import endings
+from vtssi_pyro.train.batches import path_batches
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.elbo import ELBOS, make_elbo
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.logbook import Judge, Logbook
 from vtssi_pyro.train.objective import OBJECTIVES, WHOLE
 from vtssi_pyro.train.optimizers import OPTIMIZERS
+from vtssi_pyro.train.recipe import Stage
 from vtssi_pyro.train.reporting import Reporter, Silent
 from vtssi_pyro.train.store import Store
 from vtssi_pyro.train.trainer import Trainer
 
 NULL = (FirstFrame, NoFIND, RandomWalk)  # null objects
+# Numbers that a training step holds of each object in each frame: copies of the frame, measured between 28 and 60; and
+# of a path's place, the layers of a motion.
+PICTURES, PATH = 28, 2000
 BEGIN_WITH = (
     1000  # training sequences that a new tracker may look at: their mean frame is right to about 0.01
 )
@@ -188,6 +194,23 @@ def check_data(config: Config, learned: Dataset) -> None:
             f"sequences have {frames}: variant {config.variant} needs {shortest} or more to learn motion;"
             " give longer sequences, or choose a variant without motion, such as air"
         )
+    for stage in config.train.stages:
+        _refuse_large(stage, config, learned)
+
+
+def _refuse_large(stage: Stage, config: Config, learned: Dataset) -> None:
+    """Refuse a stage a step of which takes more memory than is free."""
+    longest = max(stage.length(step) for step in (0, stage.steps))
+    if OBJECTIVES[stage.objective].batches is path_batches:
+        frames, each = learned.length, PATH
+    else:
+        frames = min(round(longest), learned.length)
+        each = PICTURES * config.model.channels * config.model.frame_size**2
+    refuse_beyond_memory(
+        FLOAT * stage.batch * frames * config.model.num_objects * each,
+        f"a step of {stage.batch:,} sequences of {frames} frames",
+        f"lower train.stages.{stage.name}.batch",
+    )
 
 
 def idle_stages(config: Config) -> list[str]:
