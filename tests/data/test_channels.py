@@ -76,7 +76,7 @@ COLOURED = np.arange(2 * 3 * 3 * 40 * 40).reshape(2, 3, 3, 40, 40).astype(np.uin
 def test_files_keep_every_channel(channels: int, tmp_path: Path) -> None:
     given = np.resize(COLOURED, (2, 3, channels, 40, 40))
     expected = torch.from_numpy(given).float() / 255
-    write(tmp_path / "colour.npz", ArrayDataset("frames", given), chunk=1)
+    write(tmp_path / "colour.npz", ArrayDataset("frames", given))
     np.save(tmp_path / "colour.npy", given)
     for data in (ArrayDataset("frames", given), *map(open_frames, sorted(tmp_path.iterdir()))):
         assert channels_of(data) == channels

@@ -11,10 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from vtssi_pyro.data import MovingDigits, Sprites, moving_digits, read, split_tail, write
+from vtssi_pyro.data import MovingDigits, Sprites, moving_digits, read, split_tail, store, write
 from vtssi_pyro.errors import DataError, OutOfResources, UsageError
 
 FRAMES = np.arange(2 * 3 * 4 * 5, dtype=np.uint8).reshape(2, 3, 4, 5)
+PIXELS = 6 * 44 * 50  # of a sequence of ``data``
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def same(first: Tensor, second: Tensor) -> bool:
 
 def test_what_is_written_is_read(data: MovingDigits, tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "digits.npz"
-    write(path, data, chunk=5)
+    write(path, data)
     video = read(path)
     assert (len(video), video.length, video.frame_size) == (13, 6, (44, 50))
     assert torch.equal(video.frames(slice(None)), (data.frames(slice(None)) * 255).round() / 255)
@@ -65,9 +66,12 @@ def test_the_file_is_what_numpy_reads(data: MovingDigits, tmp_path: Path) -> Non
         }
 
 
-def test_same_data_same_file_whatever_the_chunk(data: MovingDigits, tmp_path: Path) -> None:
+def test_same_data_same_file_whatever_the_chunk(
+    data: MovingDigits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, chunk in (("a", 1), ("b", 4), ("c", 100)):
-        write(tmp_path / name, data, chunk)
+        monkeypatch.setattr(store, "PIXELS", chunk * PIXELS)
+        write(tmp_path / name, data)
     contents = {(tmp_path / name).read_bytes() for name in "abc"}
     assert len(contents) == 1
 
@@ -104,8 +108,11 @@ def test_frames_are_mapped_not_loaded(tmp_path: Path) -> None:
     assert peak < 2**21
 
 
-def test_writing_holds_one_chunk_at_a_time(data: MovingDigits, tmp_path: Path) -> None:
+def test_writing_holds_one_chunk_at_a_time(
+    data: MovingDigits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = []
+    monkeypatch.setattr(store, "PIXELS", 4 * PIXELS)
 
     class Watched(MovingDigits):
         def frames(self, index: Tensor | slice, length: int | None = None, start: int = 0) -> Tensor:
@@ -113,7 +120,7 @@ def test_writing_holds_one_chunk_at_a_time(data: MovingDigits, tmp_path: Path) -
             asked.append(len(out))
             return out
 
-    write(tmp_path / "a.npz", Watched(**vars(data)), chunk=4)
+    write(tmp_path / "a.npz", Watched(**vars(data)))
     assert asked == [1, 4, 4, 4, 1]  # the first tells the channels
 
 
@@ -130,28 +137,32 @@ class Breaking(MovingDigits):
         return super().frames(index, length, start)
 
 
-def test_an_interrupted_write_leaves_the_folder_as_it_was(data: MovingDigits, tmp_path: Path) -> None:
+def test_an_interrupted_write_leaves_the_folder_as_it_was(
+    data: MovingDigits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "PIXELS", 4 * PIXELS)
     with pytest.raises(KeyboardInterrupt):
-        write(tmp_path / "a.npz", Breaking(**vars(data)), chunk=4)
+        write(tmp_path / "a.npz", Breaking(**vars(data)))
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "a.npz").write_text("precious")
     with pytest.raises(KeyboardInterrupt):
-        write(tmp_path / "a.npz", Breaking(**vars(data)), chunk=4)
+        write(tmp_path / "a.npz", Breaking(**vars(data)))
     assert (tmp_path / "a.npz").read_text() == "precious"
     assert len(list(tmp_path.iterdir())) == 1
 
 
 KILLED = """
 import os, signal, sys, torch
-from vtssi_pyro.data import read, write
+from vtssi_pyro.data import read, store, write
+store.PIXELS = 1
 whole = read(sys.argv[1])
 class Killed(type(whole)):
     def frames(self, index, length=None, start=0):
-        if index.start:
+        if index.start or start:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().frames(index, length, start)
 whole.__class__ = Killed
-write(sys.argv[2], whole, chunk=1)
+write(sys.argv[2], whole)
 """
 
 
@@ -179,7 +190,7 @@ def test_where_nothing_can_be_written(data: MovingDigits, tmp_path: Path) -> Non
 def test_a_full_disk_is_called_one(data: MovingDigits, tmp_path: Path) -> None:
     class Full(MovingDigits):
         def frames(self, index: Tensor | slice, length: int | None = None, start: int = 0) -> Tensor:
-            if length is None:  # all of them, to be written
+            if length == self.length:  # all of them, to be written
                 raise OSError(28, "No space left on device")
             return super().frames(index, length, start)
 

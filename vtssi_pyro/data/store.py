@@ -53,7 +53,7 @@ def write(path: Path | str, dataset: Dataset) -> None:
     sweep(path.parent, glob.escape(path.name))
     size = math.prod(shape) + sum(values.nbytes for values in arrays.values())
     with atomic_write(path, size) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-        _add(archive, "frames", shape, np.dtype(np.uint8), _pixels(dataset))
+        _add(archive, "frames", shape, np.dtype(np.uint8), _pixels(dataset, math.prod(shape[2:])))
         for name, values in arrays.items():
             _add(archive, name, values.shape, values.dtype, [values])
 
@@ -76,9 +76,9 @@ def read(path: Path | str) -> ArrayDataset:
     return ArrayDataset(path, arrays["frames"], positions, counts, boxes)
 
 
-def _pixels(dataset: Dataset) -> Iterator[np.ndarray]:
-    """All frames in order, some whole sequences at a time, or of a long sequence some frames at a time."""
-    total, each = dataset.length, channels_of(dataset) * math.prod(dataset.frame_size)
+def _pixels(dataset: Dataset, each: int) -> Iterator[np.ndarray]:
+    """All frames, of ``each`` numbers, in order: some sequences at a time, or of a long sequence some frames."""
+    total = dataset.length
     length = min(total, max(PIXELS // each, 1))
     number = max(PIXELS // (each * total), 1)
     for first in range(0, len(dataset), number):

@@ -106,7 +106,8 @@ def _opened(path: Path) -> Iterator[Any]:
             if stream.codec_context is None:
                 raise DataError(f"{path}: PyAV has no decoder for its video; convert it to H.264")
             yield stream
-    except (av.error.FFmpegError, OSError, EOFError) as error:
+    # a UnicodeDecodeError: PyAV decodes the notes of a film when it opens it
+    except (av.error.FFmpegError, OSError, EOFError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(
             f"{path}: cannot be decoded ({reason}): copy the file again, or convert it"

@@ -2,6 +2,7 @@
 
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -17,6 +18,7 @@ _LOCAL_HEADER = 30  # bytes of a zip member's local header before its name
 _DAMAGED = (
     *(OSError, EOFError, ValueError, SyntaxError, struct.error, zipfile.BadZipFile, zlib.error),
     *(NotImplementedError, RuntimeError),  # of zipfile: unknown packing, a password
+    tokenize.TokenError,  # of numpy, which filters headers of Python 2
 )
 
 

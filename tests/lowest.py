@@ -1,0 +1,34 @@
+"""Print the lowest versions that the package declares to suffice, as constraints for pip; torch is left out.
+
+Torch's lowest version has no build for every machine; the pin of ``constraints.txt`` takes its place.
+"""
+
+import re
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+LEFT_OUT = ("torch", "vtssi-pyro")
+
+
+def lowest(extras: tuple[str, ...] = ("video", "notebooks", "test")) -> dict[str, str]:
+    """The lowest version of each dependency, and of those of some extras, by name."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [
+        *project["dependencies"],
+        *(each for extra in extras for each in project["optional-dependencies"][extra]),
+    ]
+    found: dict[str, str] = {}
+    for requirement in wanted:
+        name = re.match(r"[A-Za-z0-9_.-]+", requirement)
+        version = re.search(r">=\s*([0-9.]+)", requirement)
+        assert name, requirement
+        if name[0] in LEFT_OUT:
+            continue
+        assert version, f"{requirement}: declares no lowest version"
+        assert found.setdefault(name[0], version[1]) == version[1], f"{name[0]}: declared twice"
+    return found
+
+
+if __name__ == "__main__":
+    print("\n".join(f"{name}=={version}" for name, version in lowest().items()))
