@@ -1,9 +1,9 @@
 """Moving MNIST: objects that move through a frame, kept as sprites and paths, drawn on demand."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Self
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, partial
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -11,29 +11,42 @@ from torch import Tensor
 from vtssi_pyro.data.dataset import Index, rows, span
 from vtssi_pyro.data.digits import Sprites
 from vtssi_pyro.data.flavours import Order, named
-from vtssi_pyro.data.render import draw
+from vtssi_pyro.data.render import draw, turned
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.system.memory import DOUBLE, refuse_beyond_memory
 from vtssi_pyro.tracks.tracks import Tracks
 
 PATHS = 8  # copies of the paths, in double precision, that drawing them holds at its peak
+BLENDS = ("sum", "max", "depth")
+_FAR = -1e6  # pixels: an object so far outside the frame draws nothing
+_CHUNK = 64  # sequences whose visibility is measured at a time: 20 frames of 64x64 pixels take 21 MB
 
 
 @dataclass(frozen=True)
 class MovingDigits:
-    """Sequences of moving digits, with truth; a :class:`~vtssi_pyro.data.dataset.Dataset`.
+    """Sequences of moving digits, or other sprites, with truth; a :class:`~vtssi_pyro.data.dataset.Dataset`.
 
-    Object slots are filled from the front: slot i holds an object if i < count.
+    A slot is one object, throughout its sequence. Slots are filled from the front: slot i holds an object if i < count.
     """
 
     sprites: Sprites
     which: Tensor  # (S, N) int64, index of each object's sprite
     position: Tensor  # (S, T, N, 2) centres of the tight boxes, pixels; of unused slots too
-    counts: Tensor  # (S,) int64
+    counts: Tensor  # (S,) int64, number of objects of a sequence, at once or one after another
     frame_size: tuple[int, int]  # (H, W)
-    blend: str = "sum"  # or "max": the intensity of a pixel of two digits (reading D23)
+    # the intensity of a pixel of two objects: "sum", "max" (reading D23), or "depth": the nearer one covers the other
+    blend: str = "sum"
     whole_pixels: bool = (
         False  # whether the boxes' corners are drawn at the nearest whole pixel, half to even
+    )
+    present: Tensor | None = None  # (S, T, N) bool: in which frames an object exists; None: in all
+    depth: Tensor | None = None  # (S, N), the smaller, the nearer; None: the first slot is the nearest
+    angle: Tensor | None = None  # (S, T, N) radians, from x towards y; None: as the sprites are
+    front: Tensor | None = (
+        None  # (C + 1, H, W) in [0, 1], colours and opacity of what stands before all objects
+    )
+    hides: bool = (
+        False  # whether objects may leave the frame or be hidden; truth then tells it frame by frame
     )
 
     def __len__(self) -> int:
@@ -47,36 +60,153 @@ class MovingDigits:
 
     @property
     def truth(self) -> Tracks:
-        """Centres and tight boxes in pixels; NaN for an absent object."""
-        slots = torch.arange(self.which.shape[1], device=self.counts.device)
-        present = (slots < self.counts[:, None]).unsqueeze(1).expand(self.position.shape[:-1])  # (S, T, N)
+        """Centres and tight boxes in pixels, depth and angle if there are any; NaN for an absent object.
+
+        If objects may hide, an object is present as long as its box reaches into the frame, and ``visible`` is the
+        share of its opacity that the frame shows: neither cut off at the edges nor covered.
+        """
+        present, box = self._existing(slice(None)), self._boxes(slice(None))  # (S, T, N), (S, T, N, 2)
+        if self.hides:
+            corner = self._drawn_at(slice(None)) - box / 2
+            edge = torch.tensor(self.frame_size[::-1], device=corner.device)
+            present = present & ((corner + box > 0) & (corner < edge)).all(-1)
+
+        def known(values: Tensor | None) -> Tensor | None:
+            return None if values is None else values.float().masked_fill(~present, torch.nan)
+
         absent = ~present.unsqueeze(-1)
-        box = self.sprites.sizes[self.which].float().unsqueeze(1).expand_as(self.position)
-        nan = float("nan")
-        return Tracks(self.position.masked_fill(absent, nan), present, box.masked_fill(absent, nan))
+        depth = None if self.depth is None else self.depth.unsqueeze(1).expand(present.shape)
+        return Tracks(
+            self.position.masked_fill(absent, torch.nan),
+            present,
+            box.masked_fill(absent, torch.nan),
+            visible=known(self._visible) if self.hides else None,
+            depth=known(depth),
+            angle=known(self.angle),
+        )
 
     def frames(self, index: Index, length: int | None = None, start: int = 0) -> Tensor:
-        """Draw frames (b, t, 1, H, W) in [0, 1]; overlapping digits add up, cut off at 1, or the brighter shows."""
-        chosen = rows(index, len(self)).to(self.counts.device)
-        position = self.position[chosen][:, span(length, start, self.length)]
-        which, counts = self.which[chosen], self.counts[chosen]
-        present = torch.arange(which.shape[1], device=counts.device) < counts[:, None]  # (b, N)
-        images = self.sprites.images[which].float() / 255 * present[..., None, None]  # (b, N, G, G)
-        boxes = self.sprites.sizes[which].float()
-        if self.whole_pixels:
-            half = boxes.unsqueeze(1) / 2
-            position = (position - half).round() + half
+        """Draw frames (b, t, C, H, W) in [0, 1]; overlapping objects blend as ``blend`` says."""
+        chosen, times = rows(index, len(self)).to(self.counts.device), span(length, start, self.length)
+        cast = self._cast(chosen, times)
+        colours = slice(cast.images.shape[2] - self._opaque)
         if self.blend == "sum":
-            return draw(images, boxes, position, self.frame_size).clamp_(0, 1).unsqueeze(2)
-        singles = (images[:, [i]] for i in range(images.shape[1]))
-        drawn = (draw(x, boxes[:, [i]], position[:, :, [i]], self.frame_size) for i, x in enumerate(singles))
-        return torch.stack(list(drawn)).amax(0).unsqueeze(2)
+            planes = cast.images[:, :, colours].unbind(2)
+            drawn = torch.stack(
+                [draw(plane, cast.boxes, cast.position, self.frame_size) for plane in planes], 2
+            )
+        elif self.blend == "max":
+            singles = (cast.drawn(slots, self.frame_size)[:, :, colours] for slots in cast.order.unbind(1))
+            drawn = torch.stack(list(singles)).amax(0)
+        else:
+            drawn = self._composed(cast)
+        return drawn.clamp_(0, 1).view(len(chosen), -1, *drawn.shape[2:])
 
     def to(self, device: torch.device | str) -> Self:
         """Copy the data to another device, where frames are then drawn."""
-        sprites = Sprites(*(x.to(device) for x in self.sprites))
-        which, position, counts = (x.to(device) for x in (self.which, self.position, self.counts))
-        return replace(self, sprites=sprites, which=which, position=position, counts=counts)
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        moved: dict[str, Any] = {name: x.to(device) for name, x in values if isinstance(x, Tensor)}
+        return replace(self, sprites=Sprites(*(x.to(device) for x in self.sprites)), **moved)
+
+    @property
+    def _opaque(self) -> int:
+        """1 if sprites have a plane of opacity beside their colours, else 0: grey ones are as opaque as bright."""
+        return int(self.sprites.images.dim() == 4)
+
+    def _existing(self, chosen: Tensor | slice) -> Tensor:
+        """In which frames a slot holds an object, inside the frame or outside, (b, T, N) bool."""
+        counts = self.counts[chosen]
+        slots = torch.arange(self.which.shape[1], device=counts.device)
+        used = (slots < counts[:, None]).unsqueeze(1).expand(-1, self.length, -1)
+        return used if self.present is None else used & self.present[chosen]
+
+    def _boxes(self, chosen: Tensor | slice) -> Tensor:
+        """Width and height of the tight boxes, (b, T, N, 2) pixels; those of turned objects are of their rectangles."""
+        sizes = self.sprites.sizes[self.which[chosen]].float().unsqueeze(1)
+        if self.angle is None:
+            return sizes.expand_as(self.position[chosen])
+        angle = self.angle[chosen].unsqueeze(-1)
+        return (angle.cos() * sizes).abs() + (angle.sin() * sizes.flip(-1)).abs()
+
+    def _drawn_at(self, chosen: Tensor | slice) -> Tensor:
+        """Centres of the boxes as they are drawn, (b, T, N, 2) pixels."""
+        position = self.position[chosen]
+        if not self.whole_pixels:
+            return position
+        half = self.sprites.sizes[self.which[chosen]].float().unsqueeze(1) / 2
+        return (position - half).round() + half
+
+    def _cast(self, chosen: Tensor, times: slice) -> "_Cast":
+        """The objects of some sequences (b,) in some frames."""
+        which, existing = self.which[chosen], self._existing(chosen)[:, times]
+        images = self.sprites.images[which].float() / 255  # (b, N, G, G) or (b, N, C + 1, G, G)
+        images = images if self._opaque else images.unsqueeze(2)
+        boxes = self.sprites.sizes[which].float()
+        position = self._drawn_at(chosen)[:, times].masked_fill(~existing.unsqueeze(-1), _FAR)
+        if self.depth is None:
+            order = torch.arange(which.shape[1], device=which.device).expand(which.shape)
+        else:
+            order = self.depth[chosen].argsort(1)
+        if self.angle is None:
+            return _Cast(images, boxes, position, order)
+        angle = self.angle[chosen, times]  # (b, t, N)
+        length = angle.shape[1]
+        images, boxes, order = (
+            x.unsqueeze(1).expand(-1, length, *x.shape[1:]).flatten(0, 1) for x in (images, boxes, order)
+        )
+        images = turned(images, boxes, angle.flatten(0, 1))
+        boxes = torch.full_like(boxes, images.shape[-1])
+        return _Cast(images, boxes, position.flatten(0, 1).unsqueeze(1), order)
+
+    def _composed(self, cast: "_Cast") -> Tensor:
+        """Frames (b, t, C, H, W) in which nearer objects cover the others, and the front covers all."""
+        frames = None
+        for slots in cast.order.flip(1).unbind(1):  # the nearest last
+            planes = cast.drawn(slots, self.frame_size)
+            colours, opacity = planes[:, :, : planes.shape[2] - self._opaque], planes[:, :, -1:]
+            frames = colours if frames is None else frames * (1 - opacity) + colours
+        assert frames is not None
+        return frames if self.front is None else frames * (1 - self.front[-1]) + self.front[:-1]
+
+    @cached_property
+    def _visible(self) -> Tensor:
+        """The shares of the objects' opacity that the frames show, (S, T, N)."""
+        chosen = torch.arange(len(self), device=self.counts.device)
+        return torch.cat([self._shown(some) for some in chosen.split(_CHUNK)])
+
+    def _shown(self, chosen: Tensor) -> Tensor:
+        """The same of some sequences, (b, T, N)."""
+        cast = self._cast(chosen, slice(None))
+        light = torch.ones(self.frame_size, device=chosen.device)
+        if self.blend == "depth" and self.front is not None:
+            light = 1 - self.front[-1]
+        shown = cast.position.new_empty(cast.position.shape[:3])  # (b, t, N)
+        whole = cast.images[:, :, -1].flatten(2).sum(-1)  # (b, N)
+        every = torch.arange(len(whole), device=chosen.device)
+        for slots in cast.order.unbind(1):  # the nearest first
+            opacity = cast.drawn(slots, self.frame_size, slice(-1, None))[:, :, 0]
+            seen = (opacity * light).sum((-2, -1)) / whole[every, slots].unsqueeze(-1)
+            shown[every, :, slots] = seen.clamp(0, 1)
+            if self.blend == "depth":
+                light = light * (1 - opacity)
+        return shown.view(len(chosen), -1, shown.shape[-1])
+
+
+class _Cast(NamedTuple):
+    """The objects of b sequences in t frames, ready to be drawn; turned ones are b T sequences of one frame."""
+
+    images: Tensor  # (b, N, P, G, G), colours and, behind them, opacity; of grey sprites one plane is both
+    boxes: Tensor  # (b, N, 2)
+    position: Tensor  # (b, t, N, 2), far outside the frame where there is no object
+    order: Tensor  # (b, N) int64, the slots from the nearest to the farthest
+
+    def drawn(self, slots: Tensor, frame_size: tuple[int, int], planes: slice = slice(None)) -> Tensor:
+        """Draw one object of each sequence, (b,), alone: (b, t, P, H, W)."""
+        every = torch.arange(len(slots), device=slots.device)
+        images, boxes = self.images[every, slots].unsqueeze(1), self.boxes[every, slots].unsqueeze(1)
+        position = self.position[every, :, slots].unsqueeze(2)
+        singles = [draw(plane, boxes, position, frame_size) for plane in images[:, :, planes].unbind(2)]
+        return torch.stack(singles, 2)
 
 
 def moving_digits(
@@ -94,14 +224,16 @@ def moving_digits(
 
     Args:
         flavour: a key of ``FLAVOURS``.
-        sprites: the digits to choose from; ``balls`` are drawn without any.
+        sprites: the digits to choose from; flavours without digits, such as ``balls``, are drawn without any.
         sequences: number of sequences S.
         length: frames of each sequence; None: the flavour's.
         frame_size: side of square frames, or (H, W), pixels; None: the flavour's, of the paper's own 50.
-        objects: largest number of objects N; the number is uniform on 0..N, of ``ddpae`` and ``balls`` it is N; None:
-            the flavour's, of the paper's own 2.
+        objects: largest number of objects N at once; the number is uniform on 0..N, of ``ddpae`` and ``balls`` it is
+            N, of ``visitors`` and ``sprites`` it changes from frame to frame; None: the flavour's, of the paper's own
+            2.
         seed: seed of all draws.
-        blend: intensity of a pixel that two objects cover, ``sum`` (cut off at 1) or ``max``; None: the flavour's.
+        blend: intensity of a pixel that two objects cover: ``sum`` (cut off at 1), ``max``, or ``depth``, that of the
+            nearer one; None: the flavour's.
 
     Returns:
         The sequences.
@@ -113,8 +245,8 @@ def moving_digits(
     """
     kind = named(flavour)
     length, blend = kind.length if length is None else length, kind.blend if blend is None else blend
-    if blend not in ("sum", "max"):
-        raise UsageError(f"unknown blend {blend!r}: expected sum or max")
+    if blend not in BLENDS:
+        raise UsageError(f"unknown blend {blend!r}: expected one of {', '.join(BLENDS)}")
     objects = kind.objects or 2 if objects is None else objects
     frame_size = kind.frame_size or 50 if frame_size is None else frame_size
     if kind.parts:
@@ -131,14 +263,19 @@ def moving_digits(
         "draw fewer or shorter ones",
     )
     side = int(sprites.sizes.max())  # less empty border, less to draw
-    sprites = sprites._replace(images=sprites.images[:, :side, :side].contiguous())
+    sprites = sprites._replace(images=sprites.images[..., :side, :side].contiguous())
     generator = torch.Generator().manual_seed(seed)
     if kind.exact:
         counts = torch.full((sequences,), objects)
     else:
         counts = torch.randint(objects + 1, (sequences,), generator=generator)
-    which, position = kind.scenes(Order(sprites, counts, objects, size, length, generator))
-    return MovingDigits(sprites, which, position, counts, size, blend, kind.whole_pixels)
+    scene = kind.scenes(Order(sprites, counts, objects, size, length, generator))
+    if scene.present is not None:
+        counts = scene.present.any(1).sum(-1)
+    return MovingDigits(
+        sprites, scene.which, scene.position, counts, size, blend, kind.whole_pixels, scene.present, scene.depth,
+        scene.angle, kind.front(size) if kind.front else None, kind.hides,
+    )  # fmt: skip
 
 
 def _in_turns(

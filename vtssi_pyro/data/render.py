@@ -1,7 +1,10 @@
-"""Sprites drawn at real-valued positions, by bilinear interpolation along one axis after the other."""
+"""Sprites drawn at real-valued positions and angles by bilinear interpolation."""
+
+import math
 
 import torch
 from torch import Tensor
+from torch.nn.functional import grid_sample
 
 
 def draw(images: Tensor, boxes: Tensor, position: Tensor, frame_size: tuple[int, int]) -> Tensor:
@@ -26,6 +29,28 @@ def draw(images: Tensor, boxes: Tensor, position: Tensor, frame_size: tuple[int,
     tall = tall.unflatten(2, (num_frames, height)).permute(0, 2, 3, 1, 4).flatten(-2)  # (B, T, H, N G)
     columns = _weights(corner[..., 0], width, side).permute(0, 2, 3, 1, 4).flatten(-2)  # (B, T, W, N G)
     return tall @ columns.mT
+
+
+def turned(images: Tensor, boxes: Tensor, angle: Tensor) -> Tensor:
+    """Turn sprites around the middle of their tight boxes.
+
+    Args:
+        images: (b, N, P, G, G) float, sprites at the top left of their squares.
+        boxes: (b, N, 2), width and height of the tight boxes, pixels.
+        angle: (b, N), radians, from x towards y.
+
+    Returns:
+        images (b, N, P, F, F), whose middles are those of the boxes; F is as large as the diagonal of a square of G.
+    """
+    side = images.shape[-1]
+    large = math.ceil(math.sqrt(2) * side) + 1  # a turned edge pixel may reach half a pixel further
+    axis = torch.arange(large, dtype=images.dtype, device=images.device) + 0.5 - large / 2
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    cosine, sine = angle.cos()[..., None, None].to(images), angle.sin()[..., None, None].to(images)
+    place = torch.stack([cosine * x + sine * y, cosine * y - sine * x], -1)  # of each pixel, turned back
+    place = (place + boxes[:, :, None, None] / 2) * (2 / side) - 1  # grid_sample's edges are at -1 and 1
+    sampled = grid_sample(images.flatten(0, 1), place.flatten(0, 1), align_corners=False)
+    return sampled.unflatten(0, images.shape[:2])
 
 
 def _weights(corner: Tensor, pixels: int, side: int) -> Tensor:
