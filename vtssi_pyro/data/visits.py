@@ -9,9 +9,8 @@ from torch import Tensor
 # Pixels per frame of visitors. Below 2 a crossing of 50 pixels takes longer than a sequence of 20 frames, so that
 # hardly anyone would come or go; above 5 they are faster than the paper's digits (reading D22).
 SPEED = (2.0, 5.0)
-PAUSE = (
-    20.0  # longest time between two visits, frames: a crossing takes as long, so half of the lanes are busy
-)
+# Longest time between two visits, frames: its mean is that of a crossing, so that a lane is busy half of the time.
+PAUSE = 40.0
 
 
 class Visits(NamedTuple):
