@@ -512,10 +512,10 @@ def generate(
     seed: int = 0,
     report: Reporter | None = None,
 ) -> MovingDigits:
-    """Write moving digits, with their positions, to a new file.
+    """Write moving digits, or other objects, with their positions, to a new file.
 
     Args:
-        flavour: the kind of digits and motion, a key of :data:`vtssi_pyro.data.FLAVOURS`.
+        flavour: the kind of objects and motion, a key of :data:`vtssi_pyro.data.FLAVOURS`.
         out: the file, with a name that ends in .npz.
         digits: ``embedded``, or ``mnist``, whose files are in the folder that the environment variable VTSSI_MNIST
             names, or are downloaded once.

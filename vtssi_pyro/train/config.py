@@ -16,7 +16,7 @@ class DataConfig:
 
     source: str = "linear"  # a flavour, or a path
     digits: str = "embedded"  # or "mnist"
-    blend: str = "sum"  # or "max" (reading D23), or "depth"
+    blend: str = "sum"  # or "max" (reading D23)
     sequences: int = 50_000
     validation_sequences: int = 500
     test_sequences: int = 1000
