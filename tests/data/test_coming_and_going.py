@@ -286,3 +286,4 @@ def test_parts_are_drawn_as_in_the_whole(flavour: str, shapes: Sprites) -> None:
     torch.testing.assert_close(data.frames(index, 3, start=2), whole[index, 2:5])
     assert whole.min() >= 0
     assert whole.max() <= 1
+    assert data.frames(slice(0, 0)).shape == (0, *whole.shape[1:])
