@@ -287,3 +287,16 @@ def test_parts_are_drawn_as_in_the_whole(flavour: str, shapes: Sprites) -> None:
     assert whole.min() >= 0
     assert whole.max() <= 1
     assert data.frames(slice(0, 0)).shape == (0, *whole.shape[1:])
+
+
+@pytest.mark.parametrize("flavour", HIDING)
+def test_pieces_are_drawn_as_the_whole(
+    flavour: str, shapes: Sprites, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long sequences, of many visitors, are drawn some frames at a time, and only those who are there."""
+    data = made(flavour, shapes, sequences=5)
+    frames, visible = data.frames(slice(None)), data.truth.visible
+    monkeypatch.setattr("vtssi_pyro.data.moving_mnist._PIXELS", 3 * math.prod(data.frame_size))
+    again = replace(data)  # without what it has measured
+    torch.testing.assert_close(again.frames(slice(None)), frames)
+    torch.testing.assert_close(again.truth.visible, visible, equal_nan=True)

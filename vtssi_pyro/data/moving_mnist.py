@@ -19,8 +19,8 @@ from vtssi_pyro.tracks.tracks import Tracks
 PATHS = 8  # copies of the paths, in double precision, that drawing them holds at its peak
 BLENDS = ("sum", "max", "depth")
 _FAR = -1e6  # pixels: an object so far outside the frame draws nothing
-# Sequences that are drawn object by object at a time: faster than all together, whose planes leave the caches.
-_AT_ONCE = 8
+# Of the frames that are drawn object by object at a time: more of them are slower, since their planes leave the caches.
+_PIXELS = 2**19
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,10 @@ class MovingDigits:
     def frames(self, index: Index, length: int | None = None, start: int = 0) -> Tensor:
         """Draw frames (b, t, C, H, W) in [0, 1]; overlapping objects blend as ``blend`` says."""
         chosen, times = rows(index, len(self)).to(self.counts.device), span(length, start, self.length)
-        if self.blend == "sum":
-            drawn = self._summed(self._cast(chosen, times))
-        else:
-            drawn = torch.cat([self._blended(self._cast(some, times)) for some in chosen.split(_AT_ONCE)])
-        if self.front is not None:
-            drawn = drawn * (1 - self.front[-1]) + self.front[:-1]
-        return drawn.view(len(chosen), times.stop - times.start, *drawn.shape[2:])
+        if self.blend == "sum" and self.present is None:
+            return self._drawn(chosen, times)
+        pieces = self._pieces(chosen, times)
+        return torch.cat([torch.cat([self._drawn(*piece) for piece in row], 1) for row in pieces])
 
     def to(self, device: torch.device | str) -> Self:
         """Copy the data to another device, where frames are then drawn."""
@@ -128,20 +125,49 @@ class MovingDigits:
         half = self.sprites.sizes[self.which[chosen]].float().unsqueeze(1) / 2
         return (position - half).round() + half
 
+    def _pieces(self, chosen: Tensor, times: slice) -> list[list[tuple[Tensor, slice]]]:
+        """Cut sequences (b,) and their frames into pieces that are drawn at a time, rows of the same sequences."""
+        height, width = self.frame_size
+        length = max(1, _PIXELS // (height * width))  # frames of one sequence
+        number = max(1, length // (times.stop - times.start))
+        parts = [slice(t, min(t + length, times.stop)) for t in range(times.start, times.stop, length)]
+        return [[(some, part) for part in parts] for some in chosen.split(number)]
+
+    def _slots(self, existing: Tensor) -> Tensor | slice:
+        """Find the slots (n,) that hold an object in some frame, of flags (b, t, N); of objects that stay, all.
+
+        Long sequences have many slots, of which few frames show a few.
+        """
+        if self.present is None:
+            return slice(None)
+        used = existing.any(0).any(0)
+        used[0] = True  # at least one slot, though nobody be there
+        return used.nonzero()[:, 0]
+
+    def _drawn(self, chosen: Tensor, times: slice) -> Tensor:
+        """Draw frames (b, t, C, H, W) of some sequences."""
+        cast = self._cast(chosen, times)
+        drawn = self._summed(cast) if self.blend == "sum" else self._blended(cast)
+        if self.front is not None:
+            drawn = drawn * (1 - self.front[-1]) + self.front[:-1]
+        return drawn.view(len(chosen), times.stop - times.start, *drawn.shape[2:])
+
     def _cast(self, chosen: Tensor, times: slice) -> Cast:
-        """The objects of some sequences (b,) in some frames."""
-        which, existing = self.which[chosen], self._existing(chosen)[:, times]
-        images = self.sprites.images[which].float() / 255  # (b, N, G, G) or (b, N, C + 1, G, G)
+        """The objects of some sequences (b,) in some frames, of n slots."""
+        existing = self._existing(chosen)[:, times]
+        slots = self._slots(existing)
+        which, existing = self.which[chosen][:, slots], existing[..., slots]
+        images = self.sprites.images[which].float() / 255  # (b, n, G, G) or (b, n, C + 1, G, G)
         images = images if self._opaque else images.unsqueeze(2)
         boxes = self.sprites.sizes[which].float()
-        position = self._drawn_at(chosen)[:, times].masked_fill(~existing.unsqueeze(-1), _FAR)
+        position = self._drawn_at(chosen)[:, times, slots].masked_fill(~existing.unsqueeze(-1), _FAR)
         if self.depth is None:
             order = torch.arange(which.shape[1], device=which.device).expand(which.shape)
         else:
-            order = self.depth[chosen].argsort(1)
+            order = self.depth[chosen][:, slots].argsort(1)
         if self.angle is None:
             return Cast(images, boxes, position, order)
-        angle = self.angle[chosen, times]  # (b, t, N)
+        angle = self.angle[chosen][:, times, slots]
         length = angle.shape[1]
         images, boxes, order = (
             x.unsqueeze(1).expand(-1, length, *x.shape[1:]).flatten(0, 1) for x in (images, boxes, order)
@@ -174,25 +200,27 @@ class MovingDigits:
     @cached_property
     def _visible(self) -> Tensor:
         """The shares of the objects' opacity that the frames show, (S, T, N)."""
-        chosen = torch.arange(len(self), device=self.counts.device)
-        return torch.cat([self._shown(some) for some in chosen.split(_AT_ONCE)])
+        pieces = self._pieces(torch.arange(len(self), device=self.counts.device), slice(0, self.length))
+        return torch.cat([torch.cat([self._shown(*piece) for piece in row], 1) for row in pieces])
 
-    def _shown(self, chosen: Tensor) -> Tensor:
-        """The same of some sequences, (b, T, N)."""
-        cast = self._cast(chosen, slice(None))
+    def _shown(self, chosen: Tensor, times: slice) -> Tensor:
+        """The same of some sequences and frames, (b, t, N); 0 of slots without an object."""
+        cast, slots = self._cast(chosen, times), self._slots(self._existing(chosen)[:, times])
         light = (
             torch.ones(self.frame_size, device=chosen.device) if self.front is None else 1 - self.front[-1]
         )
-        shown = cast.position.new_empty(cast.position.shape[:3])  # (b, t, N)
-        whole = cast.images[:, :, -1].flatten(2).sum(-1)  # (b, N)
+        shown = cast.position.new_empty(cast.position.shape[:3])  # (b, t, n)
+        whole = cast.images[:, :, -1].flatten(2).sum(-1)  # (b, n)
         every = torch.arange(len(whole), device=chosen.device)
-        for slots in cast.order.unbind(1):  # the nearest first
-            opacity = cast.drawn(slots, self.frame_size, slice(-1, None))[:, :, 0]
-            seen = (opacity * light).sum((-2, -1)) / whole[every, slots].unsqueeze(-1)
-            shown[every, :, slots] = seen.clamp(0, 1)
+        for slot in cast.order.unbind(1):  # the nearest first
+            opacity = cast.drawn(slot, self.frame_size, slice(-1, None))[:, :, 0]
+            seen = (opacity * light).sum((-2, -1)) / whole[every, slot].unsqueeze(-1)
+            shown[every, :, slot] = seen.clamp(0, 1)
             if self.blend == "depth":
                 light = light * (1 - opacity)
-        return shown.view(len(chosen), self.length, -1)
+        every_slot = shown.new_zeros(len(chosen), times.stop - times.start, self.which.shape[1])
+        every_slot[..., slots] = shown.view(*every_slot.shape[:2], -1)
+        return every_slot
 
 
 def moving_digits(
