@@ -11,6 +11,7 @@ from vtssi_pyro import Run
 from vtssi_pyro.data import FLAVOURS, read
 from vtssi_pyro.tracks.export import write_tracks_csv
 
+pytestmark = pytest.mark.slow
 LINES = ("count per frame", "objects found", "entrances found")
 
 
@@ -43,7 +44,6 @@ def test_tracks_of_visitors_are_judged_frame_by_frame(tmp_path: Path) -> None:
     assert LINES[0] not in call("evaluate", table, tmp_path / "linear.npz").stdout
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("flavour", ["visitors", "discs-behind", "rods", "sprites"])
 def test_a_model_is_fitted_to_each(flavour: str, tmp_path: Path) -> None:
     sizes = {"data.sequences": 8, "data.validation_sequences": 4, "data.test_sequences": 4, "data.length": 8}

@@ -74,7 +74,7 @@ def test_objects_are_where_truth_says_and_nowhere_else(flavour: str, shapes: Spr
 @pytest.mark.parametrize("flavour", HIDING)
 def test_visibility_is_the_share_of_the_opacity_that_is_shown(flavour: str, shapes: Sprites) -> None:
     """By loops over pairs of objects, with the whole objects drawn in larger frames."""
-    data = made(flavour, shapes, length=20 if flavour.startswith("sqair") else 8)
+    data = made(flavour, shapes, length=15 if flavour.startswith("sqair") else 8)
     truth, number = data.truth, data.which.shape[1]
     alone = [opacity(data, slot) for slot in range(number)]
     covers = data.blend == "depth"
@@ -173,6 +173,7 @@ def test_rods_stay_in_the_frame(shapes: Sprites) -> None:
     assert truth.visible is None
 
 
+@pytest.mark.slow
 def test_visitors_come_from_every_side_at_any_time(shapes: Sprites) -> None:
     """0 to 3 at once; all sides and all frames see entrances, the first frame as many visitors as the last."""
     data = made("visitors", shapes, sequences=1000, length=20)
@@ -193,6 +194,7 @@ def test_visitors_come_from_every_side_at_any_time(shapes: Sprites) -> None:
     assert share.tolist() == pytest.approx([0.25] * 4, abs=4 * math.sqrt(0.25 * 0.75 / len(side)))
 
 
+@pytest.mark.slow
 def test_a_slot_is_one_visitor(shapes: Sprites) -> None:
     """It is there once, for frames in a row; slots are in the order of entrances, and filled from the front."""
     for flavour in ("visitors", "sprites"):

@@ -103,7 +103,7 @@ def test_an_axis_has_no_direction() -> None:
     assert events(truth, half._replace(angle=None)).angle_error is None
 
 
-@pytest.mark.parametrize(("N", "M"), [(1, 1), (2, 3), (3, 2), (3, 3), (0, 2), (2, 0), (5, 2)])
+@pytest.mark.parametrize(("N", "M"), [(1, 1), (2, 3), (3, 2), (0, 2), (2, 0), (5, 1)])
 def test_pairs_are_the_most_and_then_the_nearest(N: int, M: int) -> None:
     """By trying all assignments in every frame."""
     torch.manual_seed(N + 10 * M)
