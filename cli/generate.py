@@ -9,6 +9,7 @@ from .options import FLAVOURS, POSITIVE, command, digits_option, option
     "vtssi-pyro generate linear --out test.npz",
     "vtssi-pyro generate elliptic --out long.npz --sequences 5000 --length 100",
     "vtssi-pyro generate ddpae --out ddpae.npz --digits mnist",
+    "vtssi-pyro generate visitors --out visitors.npz",
 )
 @click.argument("flavour", type=click.Choice(FLAVOURS), metavar="FLAVOUR")
 @option(
@@ -28,13 +29,14 @@ from .options import FLAVOURS, POSITIVE, command, digits_option, option
     "--frame-size",
     type=POSITIVE,
     section="Data",
-    help="Side, pixels.  [default: 50; of ddpae 64, of balls 128]",
+    help="Side, pixels.  [default: 50; of ddpae and sprites 64, of balls 128]",
 )
 @option(
     "--objects",
     type=POSITIVE,
     section="Data",
-    help="Largest number of digits; of ddpae and balls their number.  [default: 2; of balls 4]",
+    help="Largest number of objects at once; of ddpae and balls their number.  [default: 2; of balls 4; of visitors, "
+    "discs-behind and sprites 3]",
 )
 @option(
     "--seed",
@@ -48,12 +50,15 @@ def generate(
     flavour: str, out: str, digits: str | None, sequences: int, length: int | None, frame_size: int | None,
     objects: int | None, seed: int,
 ) -> None:  # fmt: skip
-    """Write moving digits that no training shows, with their positions, to a new file.
+    """Write moving digits that no training shows, or other objects, with their positions, to a new file.
 
     FLAVOUR is one of the paper's own: linear, linear-overlap, elliptic, elliptic-overlap, or linear-wide (walls outside
     the frame); or of a model that the paper compares with: ddpae (two digits whose corners are whole pixels), sqair
     (digits that leave the frame at its lower and right side), sqair-original (which also accelerate), or balls, white
-    discs that collide, for which --digits means nothing.
+    discs that collide; or of objects that come and go, hide or turn: visitors (digits that cross the frame),
+    discs-behind (textured discs behind each other and behind a bar), rods (which turn), or sprites (coloured ones,
+    which come and go, by the rules of Sprites-MOT). The file then tells presence, visibility, depth and angle, too.
+    --digits means nothing for flavours without digits.
     """
     from vtssi_pyro import api
 

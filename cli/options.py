@@ -20,7 +20,7 @@ BASELINES = {
 }  # other people's models, and their own presets
 FLAVOURS = (
     "linear", "linear-overlap", "elliptic", "elliptic-overlap", "linear-wide", "mixed", "ddpae", "sqair",
-    "sqair-original", "balls",
+    "sqair-original", "balls", "visitors", "discs-behind", "rods", "sprites",
 )  # fmt: skip
 DIGITS = ("embedded", "mnist")
 BACKGROUNDS = ("static", "smooth", "rolling", "none")

@@ -20,6 +20,25 @@ def overall(metrics: Mapping[str, Any], observe: int) -> list[str]:
     if last >= first:
         span = f"frames {first} to {last} after observing {observe}"
         lines.append(f"prediction error   {_row(metrics, 'prediction_error')}; {span}")
+    return [*lines, *_events(metrics.get("events") or {})]
+
+
+def _events(found: Mapping[str, Any]) -> list[str]:
+    """Lines of the metrics of objects that come and go, hide or turn; those that are not known are left out."""
+    shown = [
+        ("count per frame", "count_per_frame", "right"),
+        ("objects found", "found", "of those that a frame shows, {found_error:.2f} px off"),
+        ("entrances found", "entrances_found", "of {entrances}, within 1 frame"),
+        ("occlusions found", "occlusions_found", "of {occlusions}, before and after"),
+        ("identity switches", "switches_per_occlusion", "of these occlusions"),
+    ]
+    lines = [
+        f"{name:<18} {_percent(found[key])} {text.format_map(found)}"
+        for name, key, text in shown
+        if found.get(key) is not None
+    ]
+    if found.get("angle_error") is not None:
+        lines.append(f"{'angle error':<18} {found['angle_error']:.1f} degrees")
     return lines
 
 

@@ -512,10 +512,10 @@ def generate(
     seed: int = 0,
     report: Reporter | None = None,
 ) -> MovingDigits:
-    """Write moving digits, with their positions, to a new file.
+    """Write moving digits, or other objects, with their positions, to a new file.
 
     Args:
-        flavour: the kind of digits and motion, a key of :data:`vtssi_pyro.data.FLAVOURS`.
+        flavour: the kind of objects and motion, a key of :data:`vtssi_pyro.data.FLAVOURS`.
         out: the file, with a name that ends in .npz.
         digits: ``embedded``, or ``mnist``, whose files are in the folder that the environment variable VTSSI_MNIST
             names, or are downloaded once.
@@ -523,8 +523,8 @@ def generate(
         sequences: number of sequences.
         length: number of frames of each; None: the flavour's.
         frame_size: side of the frames, px; None: the flavour's, of the paper's own 50.
-        objects: largest number of digits in a sequence, of ``ddpae`` and ``balls`` their number; None: the flavour's,
-            of the paper's own 2.
+        objects: largest number of objects at once, of ``ddpae`` and ``balls`` their number; None: the flavour's, of
+            the paper's own 2.
         seed: the same seed gives the same file.
         report: receives the progress, and the file.
     """
@@ -539,9 +539,12 @@ def generate(
     )  # fmt: skip
     with report.watched(data, "drawing") as drawn:
         write(path, drawn)
-    (height, width), fewest, most = data.frame_size, int(data.counts.min()), data.which.shape[1]
-    number = f"{most}" if fewest == most else f"0 to {most}"
-    report.say(f"{len(data)} sequences of {data.length} frames, {height}x{width} px, {number} objects")
+    (height, width), at_once = data.frame_size, data.truth.present.sum(-1)
+    fewest, most = int(at_once.min()), int(at_once.max())
+    number = f"{most}" if fewest == most else f"{fewest} to {most}"
+    report.say(
+        f"{len(data)} sequences of {data.length} frames, {height}x{width} px, {number} objects at once"
+    )
     report.wrote(path)
     return data
 

@@ -76,6 +76,18 @@ GOOD = np.ones((2, 3, 1, 2), np.float32)
         ({"counts": np.array([1.0, 1.0])}, "expected int64"),
         ({"counts": np.array([0, -1])}, "sequence 1 counts -1"),
         ({"counts": np.array([2, 0]), "positions": GOOD}, "sequence 0 counts 2 objects, expected 0 to 1"),
+        ({"visible": GOOD[..., 0]}, "beside positions"),
+        ({"positions": GOOD, "depth": GOOD}, "depth is float32 of shape"),
+        ({"positions": GOOD, "angle": GOOD[..., 0].astype(int)}, "angle is int64"),
+        (
+            {"positions": GOOD, "angle": GOOD[..., 0] * np.nan},
+            "angle of sequence 0, frame 0, object 0 is nan",
+        ),
+        (
+            {"positions": GOOD * np.nan, "depth": GOOD[..., 0]},
+            "depth of sequence 0, frame 0, object 0 is 1.0",
+        ),
+        ({"positions": GOOD, "visible": GOOD[..., 0] * 1.5}, "visible goes beyond"),
     ],
 )
 def test_truth_that_does_not_fit(tmp_path: Path, truth: dict[str, np.ndarray], message: str) -> None:

@@ -129,7 +129,7 @@ def test_sqair_frames_are_whole_sprites_at_rounded_corners(flavour: str, sprites
             width, height = data.sprites.sizes[number].tolist()
             image = data.sprites.images[number, :height, :width].numpy()
             for t in range(30):
-                x, y = (data.truth.position[s, t, i] - data.sprites.sizes[number] / 2).tolist()
+                x, y = (data.position[s, t, i] - data.sprites.sizes[number] / 2).tolist()
                 left, top = round(x), round(y)
                 part = canvas[t, top : top + height, left : left + width]
                 np.maximum(part, image[: part.shape[0], : part.shape[1]], out=part)

@@ -24,12 +24,11 @@ def generator(seed: int = 0) -> torch.Generator:
 
 def single(data: MovingDigits, slot: int) -> MovingDigits:
     """The same data with one object only."""
-    return replace(
-        data,
-        which=data.which[:, slot : slot + 1],
-        position=data.position[:, :, slot : slot + 1],
-        counts=(data.counts > slot).long(),
-    )
+    fields = ("which", "position", "present", "depth", "angle")
+    kept = {name: getattr(data, name) for name in fields}
+    one = {name: values[..., [slot], :] if name == "position" else values[..., [slot]]
+           for name, values in kept.items() if values is not None}  # fmt: skip
+    return replace(data, counts=(data.counts > slot).long(), **one)
 
 
 def placed(sprites: Sprites, centres: Tensor, frame_size: tuple[int, int]) -> Tensor:

@@ -13,7 +13,11 @@ def drawn() -> Tracks:
     shape = (B, T, N)
     pairs = (torch.rand(*shape, 2) for _ in range(3))
     position, box, scale = pairs
-    return Tracks(position, torch.rand(shape) > 0.3, box, scale, torch.rand(shape), torch.rand(S, *shape, 2))
+    visible, depth, angle = (torch.rand(shape) for _ in range(3))
+    return Tracks(
+        position, torch.rand(shape) > 0.3, box, scale, torch.rand(shape), torch.rand(S, *shape, 2), visible, depth,
+        angle,
+    )  # fmt: skip
 
 
 def same(a: Tracks, b: Tracks) -> bool:
@@ -39,7 +43,7 @@ def test_a_part_has_every_axis() -> None:
 def test_what_is_unknown_stays_unknown() -> None:
     bare = Tracks(*drawn()[:2])
     for tracks in (bare.part(slice(1)), concatenated([bare, bare]), bare.moved(lambda p: p, np.ones(2))):
-        assert tracks[2:] == (None,) * 4
+        assert all(field is None for field in tracks[2:])
 
 
 def test_points_move_and_lengths_grow() -> None:
@@ -50,5 +54,5 @@ def test_points_move_and_lengths_grow() -> None:
         torch.testing.assert_close(getattr(moved, name), expected)
     for name in ("box", "scale"):
         torch.testing.assert_close(getattr(moved, name), 2 * getattr(tracks, name))
-    assert torch.equal(moved.present, tracks.present)
-    assert torch.equal(moved.confidence, tracks.confidence)
+    for name in ("present", "confidence", "visible", "depth", "angle"):
+        assert torch.equal(getattr(moved, name), getattr(tracks, name))

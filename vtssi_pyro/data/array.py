@@ -33,6 +33,10 @@ class ArrayDataset:
         position: (S, T, N, 2) centres in pixels, NaN for an absent object; without S for one sequence.
         counts: (S,) numbers of objects; None: those present in the first frame.
         boxes: (S, T, N, 2) width and height of the tight boxes, pixels.
+        visible: (S, T, N) share of each object that the frame shows, in [0, 1]; like the next two it needs positions,
+            and is NaN where there is no object.
+        depth: (S, T, N) the smaller, the nearer.
+        angle: (S, T, N) radians, from x towards y.
     """
 
     def __init__(
@@ -42,6 +46,9 @@ class ArrayDataset:
         position: np.ndarray | None = None,
         counts: np.ndarray | None = None,
         boxes: np.ndarray | None = None,
+        visible: np.ndarray | None = None,
+        depth: np.ndarray | None = None,
+        angle: np.ndarray | None = None,
     ) -> None:
         """Check all values once; only floats have to be read for this."""
         self.name = str(name)
@@ -53,6 +60,12 @@ class ArrayDataset:
         self._boxes = self._truth("boxes", boxes, single)
         if self._boxes is not None and (self._position is None or self._boxes.shape != self._position.shape):
             raise DataError(f"{name}: boxes need positions of the same shape")
+        self._visible, self._depth, self._angle = (
+            self._values(name, values, single)
+            for name, values in (("visible", visible), ("depth", depth), ("angle", angle))
+        )
+        if self._visible is not None and ((self._visible < 0) | (self._visible > 1)).any():
+            raise DataError(f"{name}: visible goes beyond [0, 1]: it is a share of the object")
         self._counts = self._numbers(counts)
         self._resident: Tensor | None = None
 
@@ -81,10 +94,13 @@ class ArrayDataset:
 
     @property
     def truth(self) -> Tracks | None:
-        """Centres, and boxes if the file has them, in pixels; None if the file has no positions."""
+        """Centres in pixels, and what else the file tells of the objects; None if the file has no positions."""
         if self._position is None:
             return None
-        return Tracks(self._position, self._position.isfinite().all(-1), self._boxes)
+        return Tracks(
+            self._position, self._position.isfinite().all(-1), self._boxes,
+            visible=self._visible, depth=self._depth, angle=self._angle,
+        )  # fmt: skip
 
     @property
     def counts(self) -> Tensor | None:
@@ -163,6 +179,26 @@ class ArrayDataset:
             raise DataError(
                 f"{self.name}: {name} of sequence {s}, frame {t}, object {n} are {out[s, t, n].tolist()}: "
                 "expected two numbers, or two NaN where there is no object"
+            )
+        return out
+
+    def _values(self, name: str, values: np.ndarray | None, single: bool) -> Tensor | None:
+        """Check values of objects, one number each."""
+        if values is None:
+            return None
+        given = values[None] if single and values.ndim == 2 else values
+        if self._position is None or given.shape != self._position.shape[:3] or given.dtype.kind != "f":
+            raise DataError(
+                f"{self.name}: {name} is {values.dtype} of shape {values.shape}, expected float32 (S, T, N) beside "
+                "positions (S, T, N, 2)"
+            )
+        out = torch.from_numpy(given.astype(np.float32))
+        wrong = out.isfinite() != self._position.isfinite().all(-1)
+        if wrong.any():
+            s, t, n = (int(i) for i in wrong.nonzero()[0])
+            raise DataError(
+                f"{self.name}: {name} of sequence {s}, frame {t}, object {n} is {float(out[s, t, n])}: expected a "
+                "number, or NaN where there is no object"
             )
         return out
 

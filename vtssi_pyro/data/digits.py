@@ -23,9 +23,11 @@ _DARK, _BRIGHT = 0.5, 0.85  # fractions of full ink that become 0 and 1
 
 
 class Sprites(NamedTuple):
-    """Tight-cropped digits, each at the top left of its square."""
+    """Tight-cropped digits or other pictures, each at the top left of its square."""
 
-    images: Tensor  # (num, G, G) uint8, of digits G = 28
+    # (num, G, G) uint8, as opaque as bright, of digits G = 28; or (num, C + 1, G, G): C colours, each multiplied by the
+    # opacity, and the opacity
+    images: Tensor
     sizes: Tensor  # (num, 2) int64, width and height of the tight box in pixels
     offsets: Tensor  # (num, 2) int64, columns and rows that were cut off at its left and top
 

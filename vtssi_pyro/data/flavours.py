@@ -11,8 +11,11 @@ from torch import Tensor
 
 from vtssi_pyro.data.billiard import balls, billiard
 from vtssi_pyro.data.digits import SIDE, Sprites, stretched
-from vtssi_pyro.data.motion import Motion, accelerated, clamped, elliptic, linear
+from vtssi_pyro.data.drawings import bar, discs, rods
+from vtssi_pyro.data.motion import Motion, accelerated, clamped, elliptic, linear, turning
 from vtssi_pyro.data.render import draw
+from vtssi_pyro.data.sprites_mot import coloured, sprite_visits
+from vtssi_pyro.data.visits import crossings
 from vtssi_pyro.errors import UsageError
 
 MAX_REDRAWS = 1000  # rounds of new starts for objects that overlap; two digits in 50x50 need a handful
@@ -31,8 +34,17 @@ class Order(NamedTuple):
     generator: torch.Generator
 
 
-# Draws the sprite of each object, (S, N) int64, and the centres of its tight box, (S, T, N, 2), pixels.
-Scenes = Callable[[Order], tuple[Tensor, Tensor]]
+class Scene(NamedTuple):
+    """The objects of sequences; the fields are those of :class:`~vtssi_pyro.data.moving_mnist.MovingDigits`."""
+
+    which: Tensor  # (S, N) int64, the sprite of each object
+    position: Tensor  # (S, T, N, 2) centres of the tight boxes, pixels
+    present: Tensor | None = None  # (S, T, N) bool; the order's counts then mean nothing
+    depth: Tensor | None = None  # (S, N)
+    angle: Tensor | None = None  # (S, T, N) radians
+
+
+Scenes = Callable[[Order], Scene]
 
 
 def _as_they_are(sprites: Sprites, frame_size: tuple[int, int]) -> Sprites:
@@ -47,43 +59,79 @@ class Flavour:
     overlap: bool = False  # whether objects may share a pixel in the first frame
     length: int = 20  # frames of a sequence by default
     frame_size: int | None = None  # side of the frames by default, pixels; None: the model's
-    objects: int | None = None  # number of objects by default; None: the model's
+    objects: int | None = None  # number of objects at once by default; None: the model's
     exact: bool = False  # whether each sequence has that number; else it is uniform on 0 to that number
-    blend: str = "sum"  # intensity of a pixel of two objects, cut off at 1; or "max"
+    blend: str = "sum"  # see MovingDigits
     whole_pixels: bool = False  # whether corners are drawn at the nearest whole pixel, half to even
     sprites: Callable[[Sprites, tuple[int, int]], Sprites] = _as_they_are
     parts: tuple[str, ...] = ()  # the flavours that take turns in a mixture
+    channels: int | None = None  # of the frames; None: grey
+    front: Callable[[tuple[int, int]], Tensor] | None = None  # what stands before all objects, by (H, W)
+    hides: bool = False  # whether objects may leave the frame or be hidden
 
 
-def _digits(order: Order, motion: Motion, overlap: bool) -> tuple[Tensor, Tensor]:
+def _digits(order: Order, motion: Motion, overlap: bool) -> Scene:
     """The paper's own digits: different ones, on paths of a motion (App. D.1)."""
     which = _different(order)
     position = motion(order.sprites.sizes[which], order.frame_size, order.length, order.generator)
-    return which, position if overlap else _separate(order, which, position, motion)
+    return Scene(which, position if overlap else _separate(order, which, position, motion))
 
 
-def _ddpae(order: Order) -> tuple[Tensor, Tensor]:
+def _ddpae(order: Order) -> Scene:
     """DDPAE's digits: any two, of untrimmed images, which stay in the frame."""
-    shape = (len(order.counts), order.objects)
-    which = torch.randint(len(order.sprites.sizes), shape, generator=order.generator)
-    boxes = torch.full((*shape, 2), SIDE)
+    which = _any(order)
+    boxes = torch.full((*which.shape, 2), SIDE)
     middle = clamped(boxes, order.frame_size, order.length, order.generator)
     sizes, offsets = order.sprites.sizes[which], order.sprites.offsets[which]
-    return which, middle + (offsets + (sizes - SIDE) / 2).unsqueeze(1)
+    return Scene(which, middle + (offsets + (sizes - SIDE) / 2).unsqueeze(1))
 
 
-def _sqair(order: Order, acceleration: float = 0.0, noise: float = 0.0) -> tuple[Tensor, Tensor]:
+def _sqair(order: Order, acceleration: float = 0.0, noise: float = 0.0) -> Scene:
     """SQAIR's digits: different ones, whose boxes do not overlap at first, and whose corners stay in the frame."""
     which, corner = _placed(order)
     path = accelerated(corner, order.frame_size, order.length, order.generator, acceleration, noise)
-    return which, path + order.sprites.sizes[which].unsqueeze(1) / 2
+    return Scene(which, path + order.sprites.sizes[which].unsqueeze(1) / 2)
 
 
-def _balls(order: Order) -> tuple[Tensor, Tensor]:
+def _balls(order: Order) -> Scene:
     """DDPAE's bouncing balls, all of one sprite."""
     sequences, objects = len(order.counts), order.objects
     position = billiard(objects, sequences, order.frame_size, order.length, order.generator)
-    return torch.zeros(sequences, objects, dtype=torch.int64), position
+    return Scene(torch.zeros(sequences, objects, dtype=torch.int64), position)
+
+
+def _visitors(order: Order) -> Scene:
+    """Digits that cross the frame from any side to the opposite one, at any time."""
+    sizes, length = order.sprites.sizes, order.length
+    visits = crossings(sizes, len(order.counts), order.objects, order.frame_size, length, order.generator)
+    return Scene(visits.which, visits.position(length).float(), visits.present(length))
+
+
+def _sprites(order: Order) -> Scene:
+    """The sprites of Sprites-MOT."""
+    sizes, length = order.sprites.sizes, order.length
+    visits, position = sprite_visits(
+        sizes, len(order.counts), order.objects, order.frame_size, length, order.generator
+    )
+    depth = (order.objects - 1 - visits.lane).float()  # later lanes are nearer
+    return Scene(visits.which, position, visits.present(length), depth)
+
+
+def _discs(order: Order) -> Scene:
+    """Discs of any textures, one nearer than the other."""
+    which = _any(order)
+    position = linear(order.sprites.sizes[which], order.frame_size, order.length, order.generator)
+    depth = torch.rand(which.shape, generator=order.generator).argsort(1).float()
+    return Scene(which, position, depth=depth)
+
+
+def _rods(order: Order) -> Scene:
+    """Rods of any kinds, which turn at constant speeds; the circle around each stays in the frame."""
+    which = _any(order)
+    across = order.sprites.sizes[which].double().norm(dim=-1, keepdim=True).expand(-1, -1, 2)
+    position = linear(across, order.frame_size, order.length, order.generator)
+    angle = turning((len(order.counts), order.objects), order.length, order.generator)
+    return Scene(which, position, angle=angle)
 
 
 def _paper(motion: Motion, overlap: bool = False, length: int = 20) -> Flavour:
@@ -92,7 +140,7 @@ def _paper(motion: Motion, overlap: bool = False, length: int = 20) -> Flavour:
 
 _SQAIR = Flavour(
     _sqair, length=10, frame_size=50, objects=2, blend="max", whole_pixels=True,
-    sprites=lambda sprites, frame_size: stretched(sprites),
+    sprites=lambda sprites, frame_size: stretched(sprites), hides=True,
 )  # fmt: skip
 
 FLAVOURS = {
@@ -108,9 +156,18 @@ FLAVOURS["ddpae"] = Flavour(_ddpae, True, 20, 64, 2, exact=True, blend="max")
 FLAVOURS["sqair"] = _SQAIR
 FLAVOURS["sqair-original"] = Flavour(
     partial(_sqair, acceleration=3.0, noise=0.01), length=10, frame_size=50, objects=2, blend="max",
-    whole_pixels=True, sprites=_SQAIR.sprites,
+    whole_pixels=True, sprites=_SQAIR.sprites, hides=True,
 )  # fmt: skip
 FLAVOURS["balls"] = Flavour(_balls, False, 60, 128, 4, exact=True, blend="max", sprites=balls)
+# Objects that come and go, hide, and turn.
+FLAVOURS["visitors"] = Flavour(_visitors, True, objects=3, hides=True)
+FLAVOURS["discs-behind"] = Flavour(
+    _discs, True, objects=3, blend="depth", sprites=discs, front=bar, hides=True
+)
+FLAVOURS["rods"] = Flavour(_rods, True, sprites=rods)
+FLAVOURS["sprites"] = Flavour(
+    _sprites, True, frame_size=64, objects=3, blend="depth", sprites=coloured, channels=3, hides=True
+)
 
 
 def named(name: str) -> Flavour:
@@ -124,6 +181,12 @@ def named(name: str) -> Flavour:
     close = difflib.get_close_matches(name, FLAVOURS, 1)
     hint = f"; did you mean {close[0]}?" if close else ""
     raise UsageError(f"unknown flavour {name!r}: expected one of {', '.join(FLAVOURS)}{hint}")
+
+
+def _any(order: Order) -> Tensor:
+    """Draw sprites (S, N), each uniform over all."""
+    shape = (len(order.counts), order.objects)
+    return torch.randint(len(order.sprites.sizes), shape, generator=order.generator)
 
 
 def _different(order: Order, sequences: int | None = None) -> Tensor:

@@ -79,6 +79,24 @@ def elliptic(boxes: Tensor, frame_size: tuple[int, int], length: int, generator:
     return _within(path, half, half + room)
 
 
+def turning(shape: tuple[int, int], length: int, generator: torch.Generator) -> Tensor:
+    """Draw angles that start anywhere and change at constant speeds, those of ellipses.
+
+    Args:
+        shape: (S, N), sequences and objects.
+        length: number of frames T.
+        generator: source of all randomness.
+
+    Returns:
+        angles (S, T, N), radians, from x towards y, beyond a whole turn, too.
+    """
+    phase = _uniform(torch.Size(shape), (0, 2 * math.pi), generator)
+    speed = _uniform(torch.Size(shape), ANGULAR_SPEED, generator)
+    sign = _uniform(torch.Size(shape), (-1, 1), generator).sign()
+    time = torch.arange(length, dtype=torch.float64)[:, None]  # (T, 1)
+    return (phase.unsqueeze(1) + (sign * speed).unsqueeze(1) * time).float()
+
+
 def clamped(boxes: Tensor, frame_size: tuple[int, int], length: int, generator: torch.Generator) -> Tensor:
     """Draw DDPAE's paths: steps of one length; a box that reaches a wall stays at it, and its direction flips.
 

@@ -1,8 +1,8 @@
 """The file format: an uncompressed ``.npz`` that is written in chunks and mapped when read.
 
 It holds ``frames`` uint8, (S, T, H, W) in grey or (S, T, C, H, W) in C channels, and, if they are known, ``positions``
-float32 (S, T, N, 2) as (x, y) in pixels with NaN for an absent object, ``boxes`` float32 (S, T, N, 2) and ``counts``
-int64 (S,).
+float32 (S, T, N, 2) as (x, y) in pixels with NaN for an absent object, ``boxes`` float32 (S, T, N, 2), ``counts``
+int64 (S,), and ``visible``, ``depth`` and ``angle``, float32 (S, T, N), see :class:`~vtssi_pyro.tracks.tracks.Tracks`.
 """
 
 import glob
@@ -21,6 +21,10 @@ from vtssi_pyro.system.atomic import atomic_write
 from vtssi_pyro.system.files import sweep
 
 PIXELS = 2**22  # of frames that are held in memory at a time; drawing them takes some 100 MB
+# Arrays of the truth, by the fields of tracks.
+TRUTH = {
+    "positions": "position", "boxes": "box", "visible": "visible", "depth": "depth", "angle": "angle",
+}  # fmt: skip
 # Zip's earliest date, not the time of writing: the same data give the same bytes.
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
@@ -39,11 +43,10 @@ def write(path: Path | str, dataset: Dataset) -> None:
     path, truth, counts = Path(path), dataset.truth, dataset.counts
     channels = channels_of(dataset)
     shape = (len(dataset), dataset.length, *((channels,) if channels > 1 else ()), *dataset.frame_size)
-    arrays = {}
-    if truth is not None:
-        arrays["positions"] = truth.position.cpu().numpy().astype(np.float32)
-    if truth is not None and truth.box is not None:
-        arrays["boxes"] = truth.box.cpu().numpy().astype(np.float32)
+    known = {} if truth is None else {name: getattr(truth, field) for name, field in TRUTH.items()}
+    arrays = {
+        name: values.cpu().numpy().astype(np.float32) for name, values in known.items() if values is not None
+    }
     if counts is not None:
         arrays["counts"] = counts.cpu().numpy().astype(np.int64)
     try:
@@ -69,11 +72,11 @@ def read(path: Path | str) -> ArrayDataset:
         raise DataError(f"no file {path}: check the path")
     if path.suffix.lower() == ".npy":
         return ArrayDataset(path, npy_array(path))
-    arrays = npz_arrays(path, ("frames", "positions", "counts", "boxes"))
+    arrays = npz_arrays(path, ("frames", "counts", *TRUTH))
     if "frames" not in arrays:
         raise DataError(f"{path} holds no array called frames: write it with numpy.savez(path, frames=...)")
-    positions, counts, boxes = (arrays.get(name) for name in ("positions", "counts", "boxes"))
-    return ArrayDataset(path, arrays["frames"], positions, counts, boxes)
+    frames, position = arrays.pop("frames"), arrays.pop("positions", None)
+    return ArrayDataset(path, frames, position, **arrays)
 
 
 def _pixels(dataset: Dataset, each: int) -> Iterator[np.ndarray]:

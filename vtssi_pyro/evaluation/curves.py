@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Self
 
-from vtssi_pyro.evaluation.metrics import distances, mean, standard_error
+from vtssi_pyro.evaluation.metrics import distances
+from vtssi_pyro.evaluation.statistics import mean, standard_error
 from vtssi_pyro.tracks.tracks import Tracks
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.data.dataset import Dataset
+from vtssi_pyro.evaluation.events import comes_and_goes
 from vtssi_pyro.evaluation.metrics import Evaluation, evaluate
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
 
@@ -84,7 +85,8 @@ def judge(
         observe: number of frames observed before the rest is predicted; objects are assigned on them.
         limit: number of sequences used; None: all.
         per_frame_count: whether the count is judged frame by frame; else one count holds for a sequence. None: as a
-            :class:`FrameCounter` says; one count of any other tracker.
+            :class:`FrameCounter` says; one count of any other tracker. Of tracks, by frame if the true objects come and
+            go.
 
     Returns:
         The metrics.
@@ -107,7 +109,9 @@ def find(
     total = min(len(dataset), limit or len(dataset))
     observe = min(observe, dataset.length)
     by_frame = per_frame_count
-    if by_frame is None:
+    if by_frame is None and isinstance(tracker, Tracks):
+        by_frame = dataset.truth is not None and comes_and_goes(dataset.truth)
+    elif by_frame is None:
         by_frame = isinstance(tracker, FrameCounter) and tracker.per_frame_count
     if isinstance(tracker, Tracks):
         tracks = tracker.part(slice(total)).cpu()

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vtssi_pyro.evaluation.events import Events, eventful, events, right_counts
+from vtssi_pyro.evaluation.statistics import mean, standard_error
 from vtssi_pyro.tracks.matching import assign, cut
 from vtssi_pyro.tracks.tracks import Tracks
 
@@ -47,6 +49,7 @@ class Evaluation(Share):
     per_frame_count: bool  # whether each frame has a count of its own
     by_objects: dict[str, Share]  # by the true number of objects in the first frame
     by_distance: dict[str, Share]  # by the smallest distance of two objects in the observed frames, px
+    events: Events | None = None  # of objects that come and go, hide or turn; None if none does
 
     def as_dict(self) -> dict[str, Any]:
         """The fields by name, ready for JSON: no NaN."""
@@ -66,7 +69,8 @@ def evaluate(
     """Compare tracks with the truth; each kind is assigned on its own first ``observe`` frames.
 
     Errors are averaged over all matched objects and the frames where both are present, so sequences with more
-    objects weigh more. Truth with a known count but unknown (NaN) positions takes part in the count only.
+    objects weigh more. Truth with a known count but unknown (NaN) positions takes part in the count only. The one count
+    of a sequence is that of its first frame. Objects that come later have no slot, and take part in the ``events``.
 
     Args:
         truth: true tracks, (B, T, N, 2), px.
@@ -115,6 +119,7 @@ def evaluate(
         per_frame_count=per_frame_count,
         by_objects={name: share(chosen) for name, chosen in _by_objects(truth).items()},
         by_distance={name: share(chosen) for name, chosen in _by_distance(observed).items()},
+        events=events(truth, inferred) if eventful(truth) else None,
     )
 
 
@@ -136,7 +141,7 @@ def _counts_agree(truth: Tracks, found: Tracks, per_frame: bool) -> Tensor:
     """Whether the count is right, (B, T) frame by frame, else (B, 1)."""
     true, slots = truth.present.cpu(), found.present.cpu()
     if per_frame:
-        return true.sum(-1) == slots.sum(-1)
+        return right_counts(truth, found)
     return (true[:, 0].sum(-1) == slots.any(1).sum(-1))[:, None]
 
 
@@ -191,28 +196,7 @@ def _means(right: Tensor, inference: Tensor, prediction: Tensor) -> dict[str, An
     return {"sequences": len(right), **means, **errors}
 
 
-def mean(values: Tensor) -> float | None:
-    """Mean of the known values; None without any."""
-    values = values[~values.isnan()]
-    return values.mean().item() if values.numel() else None
-
-
 def _median(values: Tensor) -> float | None:
     values = values[~values.isnan()].sort().values
     count = values.numel()
     return ((values[(count - 1) // 2] + values[count // 2]) / 2).item() if count else None
-
-
-def standard_error(values: Tensor) -> float | None:
-    """Standard error of the mean over all values, (B, ...), when only sequences are independent.
-
-    The mean is a ratio of two sums over sequences; this is its linearised (delta method) standard error,
-    which is the usual s / sqrt(B) when every sequence has as many values.
-    """
-    known = (~values.isnan()).flatten(1).double() if values.numel() else values.new_zeros(0, 0)
-    B, total = int(known.any(-1).sum()), known.sum()
-    if B < 2 or not total:
-        return None
-    sums = values.nan_to_num(0.0).flatten(1).sum(-1)
-    residual = sums - sums.sum() / total * known.sum(-1)
-    return (residual.square().sum() * B / (B - 1)).sqrt().div(total).item()

@@ -208,7 +208,8 @@ def write_mot_challenge(
         tracks: (B, T, N, 2), px, with boxes.
         frame_size: (H, W), px.
         rate: frames per second; None, written as 1, if it is not known.
-        truth: (B, T, N, 2), px, with boxes; None: ``gt`` only tells the sequences' lengths and sizes.
+        truth: (B, T, N, 2), px, with boxes, and perhaps visibility, 1 if it is not known; None: ``gt`` only tells the
+            sequences' lengths and sizes.
     """
     with Manifest(folder) as made:
         paths = write_mot(made.folder("trackers/vtssi-pyro/data"), tracks, "sequence")
@@ -225,7 +226,9 @@ def write_mot_challenge(
             made.wrote(about)
             own = made.folder(f"gt/{name}/gt", "gt.txt") / "gt.txt"
             if truth is not None:
-                _write_csv(own, [], _mot_columns(truth.part(slice(b, b + 1)), (1, 1, 1)))
+                one = truth.part(slice(b, b + 1))
+                visible = 1 if one.visible is None else _column(one.visible, _rows(one))
+                _write_csv(own, [], _mot_columns(one, (1, 1, visible)))
                 made.wrote(own)
         index = made.folder("", "seqmap.txt") / "seqmap.txt"
         write_bytes(index, _text(["name", *(path.stem for path in paths)]))

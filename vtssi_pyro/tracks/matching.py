@@ -1,4 +1,4 @@
-"""Assignment of tracks to objects by the least summed distance on a prefix (App. D.2)."""
+"""Assignment of tracks to objects by the least summed distance, on a prefix (App. D.2) or in each frame."""
 
 from itertools import permutations
 
@@ -37,13 +37,31 @@ def assign(truth: Tracks, found: Tracks, prefix: int) -> Tensor:
     Reference: App. D.2; Kuhn, The Hungarian method for the assignment problem, 1955.
     """
     _check(truth, found, prefix)
-    cost, feasible = _costs(cut(truth, 0, prefix), cut(found, 0, prefix))
-    _, N, M = feasible.shape
-    solve = _by_enumeration if max(N, M) <= ENUMERATED_SLOTS else _by_hungarian
-    slots = solve(cost)  # (B, N), M and above: padding
-    padded = torch.cat([feasible, feasible.new_zeros(*feasible.shape[:2], 1)], -1)  # (B, N, M + 1)
-    kept = padded.gather(-1, slots.clamp(max=M)[..., None])[..., 0]
-    return slots.where(kept, torch.full_like(slots, -1))
+    return _solved(*_costs(cut(truth, 0, prefix), cut(found, 0, prefix)))
+
+
+def pairs(truth: Tracks, found: Tracks, reach: Tensor) -> Tensor:
+    """Pair slots with objects frame by frame: as many as possible, of equally many those of least summed distance.
+
+    Args:
+        truth: N objects, (B, T, N, 2), px.
+        found: M slots, (B, T, M, 2), px.
+        reach: largest distance of a slot from its object, (B, T, N), px.
+
+    Returns:
+        For each object its slot in each frame, -1 if unmatched, (B, T, N), int64.
+
+    Raises:
+        DataError: tracks of other frames than the truth, or an object that is present without a position.
+    """
+    _check(truth, found, 1)
+    truth, found = cut(truth, 0), cut(found, 0)
+    shared = truth.present[..., :, None] & found.present[..., None, :]  # (B, T, N, M)
+    distance = (truth.position[..., :, None, :] - found.position[..., None, :, :]).norm(dim=-1)
+    feasible = (shared & (distance <= reach[..., None])).flatten(0, 1)  # (B T, N, M)
+    distance = distance.flatten(0, 1).where(feasible, torch.zeros(()))
+    slots = _solved(_dear(distance, feasible), feasible)
+    return slots.unflatten(0, truth.present.shape[:2])
 
 
 def in_order(tracks: Tracks, reference: Tracks, prefix: int) -> Tracks:
@@ -111,8 +129,22 @@ def _costs(truth: Tracks, found: Tracks) -> tuple[Tensor, Tensor]:
         return feasible.double(), feasible
     largest = distance.amax((1, 2, 3), keepdim=True)  # (B, 1, 1, 1)
     cost = (distance + largest * (a ^ b)).sum(1)
-    impossible = 1 + cost.sum((1, 2), keepdim=True)  # dearer than any set of possible pairs
-    return torch.where(feasible, cost, impossible), feasible
+    return _dear(cost, feasible), feasible
+
+
+def _dear(cost: Tensor, feasible: Tensor) -> Tensor:
+    """Costs (B, N, M) in which a pair that is not feasible is dearer than any set of feasible pairs."""
+    return torch.where(feasible, cost, 1 + cost.sum((1, 2), keepdim=True))
+
+
+def _solved(cost: Tensor, feasible: Tensor) -> Tensor:
+    """Find the least assignment of objects to slots, (B, N); -1 for objects without a feasible one."""
+    _, N, M = feasible.shape
+    solve = _by_enumeration if max(N, M) <= ENUMERATED_SLOTS else _by_hungarian
+    slots = solve(cost)  # (B, N), M and above: padding
+    padded = torch.cat([feasible, feasible.new_zeros(*feasible.shape[:2], 1)], -1)  # (B, N, M + 1)
+    kept = padded.gather(-1, slots.clamp(max=M)[..., None])[..., 0]
+    return slots.where(kept, torch.full_like(slots, -1))
 
 
 def _by_enumeration(cost: Tensor) -> Tensor:

@@ -11,7 +11,11 @@ EVERY = slice(None)
 
 
 class Tracks(NamedTuple):
-    """Objects by sequence and frame, in pixels: all that evaluation, export and pictures see of a tracker."""
+    """Objects by sequence and frame, in pixels: all that evaluation, export and pictures see of a tracker.
+
+    A slot is one identity throughout its sequence, so there may be more slots than objects at once. Unknown values, and
+    those of absent objects, are NaN. The truth of a data set has this form, too.
+    """
 
     position: Tensor  # (B, T, N, 2) centre of the box (x, y); NaN where there is no object
     present: Tensor  # (B, T, N) bool
@@ -19,6 +23,9 @@ class Tracks(NamedTuple):
     scale: Tensor | None = None  # (B, T, N, 2) standard deviation of the position
     confidence: Tensor | None = None  # (B, T, N) in [0, 1]; NaN in predicted frames
     samples: Tensor | None = None  # (S, B, T, N, 2) sampled positions, of every slot
+    visible: Tensor | None = None  # (B, T, N) share of the object that the frame shows, in [0, 1]
+    depth: Tensor | None = None  # (B, T, N) the smaller, the nearer
+    angle: Tensor | None = None  # (B, T, N) radians, from x towards y
 
     def cpu(self) -> "Tracks":
         """Copy the tracks to the memory of the CPU."""

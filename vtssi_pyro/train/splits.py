@@ -138,6 +138,7 @@ def of_flavour(flavour: str) -> dict[str, object]:
         "data.blend": kind.blend,
         "model.frame_size": kind.frame_size,
         "model.num_objects": kind.objects,
+        "model.channels": kind.channels,
     }
     return {key: value for key, value in keys.items() if value is not None}
 

@@ -1,0 +1,55 @@
+"""Objects that come and go, from the generated file to the metrics, by the commands alone."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_run import ON_FILE, call, sets
+
+from vtssi_pyro import Run
+from vtssi_pyro.data import FLAVOURS, read
+from vtssi_pyro.tracks.export import write_tracks_csv
+
+pytestmark = pytest.mark.slow
+LINES = ("count per frame", "objects found", "entrances found")
+
+
+def test_tracks_of_visitors_are_judged_frame_by_frame(tmp_path: Path) -> None:
+    data, table = tmp_path / "visitors.npz", tmp_path / "tracks.csv"
+    said = call("generate", "visitors", "--out", data, "--sequences", 6, "--length", 12, "--seed", 3).stderr
+    assert "0 to 3 objects at once" in said
+    truth = read(data).truth
+    assert truth is not None
+    with np.load(data) as made:
+        assert set(made) == {"frames", "positions", "boxes", "visible", "counts"}
+    write_tracks_csv(table, truth)
+    shown = call("evaluate", table, data).stdout
+    assert "count accuracy     100.0 % of frames, each counted by itself" in shown
+    assert all(f"{line:<18} 100.0 %" in shown for line in LINES)
+    assert "angle error" not in shown
+    late = truth._replace(present=truth.present & truth.present.roll(2, 1))
+    late.present[:, :2] = truth.present[:, :2]
+    write_tracks_csv(table, late)
+    found = json.loads(call("evaluate", table, data, "--json").stdout)["events"]
+    assert found["entrances"] > 3
+    assert found["entrances_found"] < 0.5
+    assert found["count_per_frame"] < 1
+    call("generate", "linear", "--out", tmp_path / "linear.npz", "--sequences", 4)
+    with np.load(tmp_path / "linear.npz") as made:
+        assert set(made) == {"frames", "positions", "boxes", "counts"}
+    steady = read(tmp_path / "linear.npz").truth
+    assert steady is not None
+    write_tracks_csv(table, steady)
+    assert LINES[0] not in call("evaluate", table, tmp_path / "linear.npz").stdout
+
+
+@pytest.mark.parametrize("flavour", ["visitors", "discs-behind", "rods", "sprites"])
+def test_a_model_is_fitted_to_each(flavour: str, tmp_path: Path) -> None:
+    sizes = {"data.sequences": 8, "data.validation_sequences": 4, "data.test_sequences": 4, "data.length": 8}
+    shown = call("fit", flavour, *ON_FILE, *sets(**sizes), "--out", tmp_path / "run").stdout
+    assert "count per frame" in shown
+    config = Run(tmp_path / "run").config
+    kind = FLAVOURS[flavour]
+    assert (config.model.channels, config.data.blend) == (kind.channels or 1, kind.blend)
+    assert config.model.num_objects == (kind.objects or config.model.num_objects)
