@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,10 +13,10 @@ from vtssi_pyro.artifacts.loading import Loaded
 from vtssi_pyro.data import ArrayDataset, Dataset, open_frames
 from vtssi_pyro.data.dataset import channels_of
 from vtssi_pyro.data.frames import as_array
-from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.errors import Argument, DataError, UsageError
 from vtssi_pyro.inference.filter import Estimate, estimates
 from vtssi_pyro.model.config import TestTime
-from vtssi_pyro.movies import Movie, array_movie, is_movie, open_movie, thumbnails
+from vtssi_pyro.movies import Movie, Stored, array_movie, is_movie, open_movie, thumbnails
 from vtssi_pyro.movies.prepared import PreparedMovie, was_kept
 from vtssi_pyro.plots.style import Frames
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
@@ -41,6 +41,16 @@ class Opened(NamedTuple):
     def frame_size(self) -> tuple[int, int]:
         """(H, W) of the stored frames, pixels."""
         return self.movie.size if self.movie else self.data.frame_size
+
+    @property
+    def about(self) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+        """What was assumed of the stored frames, ready for JSON and in lines for people; None: they are drawn."""
+        if self.movie:
+            movie = self.movie.movie
+            return {**movie.levels.as_dict(), "assumed": list(movie.assumed)}, movie.assumed
+        if isinstance(self.data, ArrayDataset):
+            return {**self.data.levels.as_dict(), "assumed": list(self.data.lines)}, self.data.lines
+        return None, ()
 
     @property
     def rate(self) -> float | None:
@@ -72,18 +82,22 @@ def brought(source: Source) -> Source:
     return PreparedMovie.load(source) if kept else source  # type: ignore[arg-type]
 
 
-def as_movie(source: Source) -> Movie | None:
+def as_movie(source: Source, stored: Stored = Stored()) -> Movie | None:
     """Open a source as one movie: a file or folder, or an array (T, H, W) or (T, H, W, 3); None if it is none."""
     if isinstance(source, str | os.PathLike):
-        return open_movie(source) if is_movie(source) else None
+        return open_movie(source, stored) if is_movie(source, stored) else None
     try:
-        return movie_of(source)
+        return movie_of(source, stored)
     except DataError:
         return None
 
 
-def movie_of(source: Source) -> Movie:
+def movie_of(source: Source, stored: Stored = Stored()) -> Movie:
     """Open a source as one movie.
+
+    Args:
+        source: the source.
+        stored: how its frames are stored, as far as it is known; a ``Movie`` has its own.
 
     Raises:
         DataError: the source is no movie.
@@ -92,33 +106,41 @@ def movie_of(source: Source) -> Movie:
     if isinstance(source, Movie | PreparedMovie):
         return source if isinstance(source, Movie) else source.movie
     if isinstance(source, str | os.PathLike):
-        return open_movie(source)
+        return open_movie(source, stored)
     if isinstance(source, np.ndarray | Tensor):
-        return array_movie("frames", as_array(source) if isinstance(source, Tensor) else source)
+        return array_movie("frames", as_array(source), stored)
     raise DataError("sequences are no movie: expected a file, or an array (T, H, W)")
 
 
-def dataset_of(source: Source) -> Dataset:
+def dataset_of(source: Source, stored: Stored = Stored()) -> Dataset:
     """Open a source as sequences.
+
+    Args:
+        source: the source.
+        stored: how its frames are stored, as far as it is known; a data set has its own.
 
     Raises:
         DataError: the source holds no sequences.
     """
     if isinstance(source, str | os.PathLike | np.ndarray | Tensor):
-        return open_frames(source)
+        return open_frames(source, stored)
+    if isinstance(source, list | tuple):
+        raise DataError("a list is no array of frames: numpy.stack(frames) makes one")
     if isinstance(source, Movie | PreparedMovie):
         raise DataError(f"{source.name}: a movie is no sequences: give its frames as an array (1, T, H, W)")
     return source
 
 
-def opened(source: Source, loaded: Loaded) -> Opened:
+def opened(source: Source, loaded: Loaded, stored: Stored = Stored()) -> Opened:
     """Open frames for a tracker: sequences, or a movie, prepared as the tracker's training movie.
 
     Args:
         source: sequences or a movie; a movie of another camera or place must be prepared already.
         loaded: the tracker.
+        stored: how the frames are stored, as far as it is known.
     """
     source = brought(source)
+    refuse_unheard(source, stored)
     preparation = loaded.preparation
     if isinstance(source, PreparedMovie):
         if loaded.source and preparation is None:
@@ -127,18 +149,19 @@ def opened(source: Source, loaded: Loaded) -> Opened:
             )
         return _of_movie(source.sized(loaded.side), loaded)
     if preparation is None:
-        return Opened(sequences(source, loaded), None, not isinstance(source, str | os.PathLike))
-    movie = as_movie(source)
+        return Opened(sequences(source, loaded, stored), None, not isinstance(source, str | os.PathLike))
+    stored = stored.like(preparation.stored)
+    movie = as_movie(source, stored)
     if movie is None:
         raise _sequences_for_a_movie(source, loaded)
     return _of_movie(PreparedMovie.of(movie, preparation), loaded)
 
 
-def sequences(source: Source, loaded: Loaded) -> Dataset:
+def sequences(source: Source, loaded: Loaded, stored: Stored = Stored()) -> Dataset:
     """Open sequences and check that their frames have the tracker's size and channels."""
     if loaded.preparation:
         raise _sequences_for_a_movie(source, loaded)
-    data, side = dataset_of(source), loaded.side
+    data, side = dataset_of(source, stored), loaded.side
     if data.frame_size != (side, side):
         name, (height, width) = called(source), data.frame_size
         raise DataError(
@@ -176,6 +199,34 @@ def _sequences_for_a_movie(source: Source, loaded: Loaded) -> DataError:
         "track and predict take one movie at a time, be it an array (T, H, W); fit has judged the run by frames "
         "held out"
     )
+
+
+def refuse_unheard(source: Source, stored: Stored) -> None:
+    """Refuse to be told how frames are stored that have been read already."""
+    if stored != Stored() and not isinstance(source, str | os.PathLike | np.ndarray | Tensor):
+        said = next(key for key, value in vars(stored).items() if value != vars(Stored())[key])
+        raise UsageError(
+            Argument(said), f": {called(source)} is opened or prepared already; say it where it is opened"
+        )
+
+
+def tell_of(frames: Opened, report: Reporter) -> None:
+    """Tell what was assumed of stored frames."""
+    for line in frames.about[1]:
+        report.say(line)
+
+
+def warn_if_empty(tracks: Tracks, name: str, report: Reporter) -> None:
+    """Warn if nothing is tracked at all, and tell of sequences in which nothing is."""
+    seen = tracks.present.flatten(1).any(1)
+    if not seen.any():
+        report.warn(
+            f"{name}: no objects in any frame: they may show none, or objects that are too faint, or of other sizes or "
+            "looks than those learned from, or dark where those were bright: look at the frames as they were read "
+            "(overlay.gif), say other values of black and white (range), or learn from such frames (fit)"
+        )
+    elif not seen.all():
+        report.say(f"{name}: no objects in {int((~seen).sum())} of {len(seen)} sequences")
 
 
 def warn_if_short(loaded: Loaded, length: int, report: Reporter) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.movies.movie import Movie
+from vtssi_pyro.movies.stored import Stored
 from vtssi_pyro.system.atomic import atomic_write
 from vtssi_pyro.system.files import regular
 
@@ -17,17 +18,18 @@ SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".
 SLACK = 5  # frames, or a fiftieth, by which the announced length of an intact film may exceed its frames
 
 
-def film(path: Path) -> Movie:
+def film(path: Path, stored: Stored = Stored()) -> Movie:
     """Open a movie file."""
     with _opened(path) as stream:
-        size = stream.codec_context.height, stream.codec_context.width
+        size, colours = (stream.codec_context.height, stream.codec_context.width), 1
         first = next(stream.container.decode(stream), None)
         if first is not None:
-            height, width = _upright(first).shape[:2]
-            size = height, width
+            upright = _upright(first)
+            size, colours = upright.shape[:2], 1 if upright.ndim == 2 else upright.shape[-1]
         rate = float(stream.average_rate) if stream.average_rate else None
         length = stream.frames or None  # 0: the container does not say
-    return Movie(str(path), size, length, rate, lambda: _frames(path))
+    stored.refuse_for_pictures(str(path), colours)
+    return Movie(str(path), size, length, rate, lambda: _frames(path), stored, sure=stored.range is None)
 
 
 def write_film(path: Path | str, frames: Iterable[np.ndarray], rate: float) -> None:
