@@ -29,6 +29,7 @@ from vtssi_pyro.artifacts.reading import (
     Source,
     called,
     dataset_of,
+    described,
     known_sequences,
     live_frame,
     opened,
@@ -37,6 +38,7 @@ from vtssi_pyro.artifacts.reading import (
     sequences,
     tell_of,
     warn_if_empty,
+    warn_if_new,
     warn_if_short,
 )
 from vtssi_pyro.artifacts.report import refuse_other, understood, write_report
@@ -276,7 +278,8 @@ def track(
         report: receives messages and progress.
 
     Returns:
-        tracks in pixels of the stored frames, rendered frames (as ``rendered`` says), and a description of each object.
+        tracks in pixels of the stored frames, rendered frames (as ``rendered`` says), a description of each object, and
+        the frames' novelty (:mod:`vtssi_pyro.inference.novelty`).
     """
     report = report or Silent()
     if film:
@@ -294,8 +297,9 @@ def track(
             frames, frames.data.length, loaded, report, lambda x, first: how(x), _wanted(frames, rendered)
         )
     warn_if_empty(found.tracks, called(data), report)
+    warn_if_new(found.novelty, called(data), loaded, report)
     if target:
-        about = {"read": frames.about[0]}
+        about = described(frames, found)
         paths = write_tracks(target, found.tracks, frames.frame_size, frames.rate, found.appearance, about)
         for path in (*paths, *tracked_pictures(target, frames, found, film)):
             report.wrote(path)
@@ -382,12 +386,13 @@ def forecast(
     tracks = known(estimate.tracks, seen) if known else estimate.tracks
     estimate = estimate._replace(tracks=frames.to_source(tracks))
     warn_if_empty(estimate.tracks.part(frames=slice(seen)), called(data), report)
+    warn_if_new(estimate.novelty, called(data), loaded, report)
     if target:
         csv = target / PREDICTIONS
         write_predictions_csv(csv, estimate.tracks, seen)
         pictures = predicted_pictures(target, frames, estimate, seen, film)
         observed = estimate.tracks.part(frames=slice(seen))
-        about = {"read": frames.about[0]}
+        about = described(frames, estimate)
         seen_in = write_tracks(target, observed, frames.frame_size, frames.rate, estimate.appearance, about)
         for path in (csv, *seen_in, *pictures):
             report.wrote(path)
@@ -746,7 +751,7 @@ def track_live(
             raise UsageError(
                 Argument("size"), ": is of frames in a pipe; leave it out, pictures tell their own"
             )
-        frames = growing_folder(source, patience)
+        frames = growing_folder(source, patience, warn=report.warn)
     else:
         frames = piped_frames(source, size or stored_size(preparation, loaded.side), report.warn)
     stream = Stream(loaded.tracker)

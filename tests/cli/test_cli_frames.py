@@ -63,8 +63,28 @@ def test_an_empty_result_is_told(tmp_path: Path) -> None:
     assert "no objects in any frame" in said
 
 
+@pytest.mark.parametrize("kind", ["white", "grey", "inverted", "noise", "faint noise"])
+def test_frames_unlike_those_learned_from_have_a_number_and_are_told_of(
+    kind: str, digits: np.ndarray, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).random((2, 10, 50, 50))
+    frames = {"white": np.ones_like(noise), "grey": np.full_like(noise, 0.3), "inverted": 1 - digits, "noise": noise,
+              "faint noise": 0.1 * noise}[kind]  # fmt: skip
+    _, known, said = tracked(tmp_path, frames)
+    assert np.shape(known["novelty"]) == frames.shape[:2]
+    assert (np.median(known["novelty"], 1) > 1).all()
+    assert f"of {len(frames)} sequences are unlike those that {WEIGHTS} learned from" in said
+    _, known, said = tracked(tmp_path, digits)
+    assert np.median(known["novelty"]) < 1
+    assert "are unlike those" not in said
+
+
+def test_objects_that_come_late_are_told_of(digits: np.ndarray, tmp_path: Path) -> None:
+    late = np.concatenate([np.zeros_like(digits), digits], 1)
+    assert "from frame 10 on no track explains what is seen" in tracked(tmp_path, late)[2]
+
+
 def test_what_cannot_be_read_is_refused_with_its_place(digits: np.ndarray, tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", np.where(digits == digits[1, 3, 4, 5], np.nan, digits)[:, :, :30, :30])
     digits = digits.copy()
     digits[1, 3, 20, 30] = np.nan
     np.save(tmp_path / "b.npy", digits)
@@ -103,6 +123,8 @@ def test_a_run_keeps_how_its_frames_are_stored(tmp_path: Path) -> None:
     call("fit", tmp_path / "b.npy", *ON_FILE, "--out", tmp_path / "plain")
     kept = [Run(folder).sources["data"] for folder in (run, tmp_path / "plain")]
     assert kept[0]["frames"] == kept[1]["frames"]
+    assert Run(run).familiar == Run(tmp_path / "plain").familiar
+    assert Run(run).familiar is not None
     assert kept[0]["stored"]["axes"] == "TSHW"
     (run / "summary.json").unlink()
     call("fit", "--out", run, "--resume")

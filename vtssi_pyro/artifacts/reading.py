@@ -14,7 +14,9 @@ from vtssi_pyro.data import ArrayDataset, Dataset, open_frames
 from vtssi_pyro.data.dataset import channels_of
 from vtssi_pyro.data.frames import as_array
 from vtssi_pyro.errors import Argument, DataError, UsageError
+from vtssi_pyro.inference.estimate import floats
 from vtssi_pyro.inference.filter import Estimate, estimates
+from vtssi_pyro.inference.novelty import SOME, late, misfit, new
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.movies import Movie, Stored, array_movie, is_movie, open_movie, thumbnails
 from vtssi_pyro.movies.prepared import PreparedMovie, was_kept
@@ -27,6 +29,7 @@ Source = File | np.ndarray | Tensor | Dataset | Movie | PreparedMovie
 
 PART = 64  # sequences of a file that are read at a time: small enough for memory, and full batches
 SHOWN = 4  # sequences in an animation, as many as fit a screen
+DIGITS = 3  # decimals of a frame's novelty
 WIDEST, LONGEST = 400, 300  # pixels and frames of a movie in an animation, which bound the size of the GIF
 
 
@@ -201,6 +204,12 @@ def _sequences_for_a_movie(source: Source, loaded: Loaded) -> DataError:
     )
 
 
+def described(frames: Opened, found: Estimate) -> dict[str, Any]:
+    """What ``tracks.json`` says of the frames: how they were read, and the novelty of each, by sequence."""
+    novelty = None if found.novelty is None else found.novelty.double().numpy().round(DIGITS).tolist()
+    return {"read": frames.about[0], "novelty": novelty}
+
+
 def refuse_unheard(source: Source, stored: Stored) -> None:
     """Refuse to be told how frames are stored that have been read already."""
     if stored != Stored() and not isinstance(source, str | os.PathLike | np.ndarray | Tensor):
@@ -229,6 +238,33 @@ def warn_if_empty(tracks: Tracks, name: str, report: Reporter) -> None:
         report.say(f"{name}: no objects in {int((~seen).sum())} of {len(seen)} sequences")
 
 
+def warn_if_new(novelty: Tensor | None, name: str, loaded: Loaded, report: Reporter) -> None:
+    """Warn of frames unlike those that a tracker learned from, and tell of those that are so from some frame on."""
+    if novelty is None:
+        return
+    strangers = new(novelty)
+    if strangers.float().mean() > SOME:
+        which = (
+            "its frames"
+            if len(novelty) == 1
+            else f"the frames of {int(strangers.sum())} of {len(novelty)} sequences"
+        )
+        usual = float(novelty[strangers].median())
+        report.warn(
+            f"{name}: {which} are unlike those that {loaded.name} learned from: their novelty is {usual:.2g}, that of "
+            "familiar ones below 1; tracks of such frames may mean nothing, whatever their confidence"
+        )
+    begins = late(novelty)
+    changed = (begins > 0) & ~strangers
+    if changed.float().mean() > SOME:
+        which = "" if len(novelty) == 1 else f" in {int(changed.sum())} of {len(novelty)} sequences"
+        first = int(begins[changed].min())
+        report.warn(
+            f"{name}: from frame {first} on no track explains what is seen{which}: objects that come late, or a change "
+            "of the scene; track the later frames by themselves"
+        )
+
+
 def warn_if_short(loaded: Loaded, length: int, report: Reporter) -> None:
     """Warn of sequences with fewer frames than the consensus uses, which make counts less certain."""
     wanted = loaded.tracker.K
@@ -255,12 +291,20 @@ def read_movie(
         test_time: the procedure at test time; None: the tracker's own.
     """
     parts, frames, looks = [], [], torch.empty(0)
-    x = movie.frames[None].to(loaded.device)
+    x, misfits, first = movie.frames[None].to(loaded.device), [], 0
     for estimate in estimates(loaded.tracker, x, settle, test_time):
+        seen = x[:, first : first + estimate.frames.shape[1]]
+        misfits.append(misfit(floats(seen), estimate.frames).cpu())
+        first += seen.shape[1]
         parts.append(estimate.tracks.cpu())
         frames.append(estimate.frames[: int(rendered)].cpu())
         looks = estimate.appearance.cpu()
-    return Estimate(movie.to_source(concatenated(parts, 1)), torch.cat(frames, 1), looks)
+    return Estimate(
+        movie.to_source(concatenated(parts, 1)),
+        torch.cat(frames, 1),
+        looks,
+        _novelty(loaded, torch.cat(misfits, 1)),
+    )
 
 
 def worth_showing(tracks: Tracks, most: int = SHOWN) -> list[int]:
@@ -290,17 +334,27 @@ def read_all(
     tracks: list[Tracks] = []
     looks: list[Tensor] = []
     frames: list[Tensor] = []
+    misfits: list[Tensor] = []
     total, weights = len(opened.data), next(loaded.tracker.parameters())
     with report.watched(opened.data, "reading") as data:
         # frames in memory need not be read in parts
         for index in torch.arange(total).split(total if opened.in_memory else PART):
-            estimate = read(data.frames(index, length=length).to(weights), int(index[0]))
+            x = data.frames(index, length=length).to(weights)
+            estimate = read(x, int(index[0]))
+            misfits.append(misfit(x, estimate.frames[:, :length]).cpu())
             tracks.append(estimate.tracks.cpu())
             looks.append(estimate.appearance.cpu())
             if rendered or not frames:
                 kept = estimate.frames if rendered else estimate.frames[worth_showing(estimate.tracks)]
                 frames.append(kept.cpu())
-    return Estimate(concatenated(tracks), torch.cat(frames), torch.cat(looks))
+    novelty = _novelty(loaded, torch.cat(misfits))
+    return Estimate(concatenated(tracks), torch.cat(frames), torch.cat(looks), novelty)
+
+
+def _novelty(loaded: Loaded, misfits: Tensor) -> Tensor | None:
+    """The novelty of frames (B, T); None if it is not known how well held-out frames fit."""
+    known = loaded.familiar
+    return known.novelty(misfits) if known else None
 
 
 def known_sequences(source: Source, loaded: Loaded, seen: int) -> Dataset:

@@ -20,6 +20,8 @@ class Estimate(NamedTuple):
     tracks: Tracks
     frames: Tensor  # (B, T, C, H, W) rendered means
     appearance: Tensor  # (B, N, D) description of each object, d at its mode
+    # (B, T): above 1 if a frame fits worse than 99 % of the frames held out at the end of the training; None: not known
+    novelty: Tensor | None = None
 
 
 def joined(parts: Sequence[Estimate], axis: int) -> Estimate:
