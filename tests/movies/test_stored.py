@@ -191,6 +191,16 @@ def test_a_border_and_a_region_of_every_frame_are_masked(region: Callable[[int],
     np.testing.assert_allclose(filmed(frames[0])[:, ~lost], NOISE[0][:, ~lost], atol=1e-6)
 
 
+def test_sequences_may_have_masks_of_their_own() -> None:
+    frames = NOISE.copy()
+    frames[0, :, 5:7, 5:7] = frames[1, :, 9, 9] = np.nan
+    data = open_frames(frames)
+    assert data.levels.as_dict()["masked_pixels"] == 5
+    frames[1, 3, 9, 9] = 0.5
+    with pytest.raises(DataError, match="sequence 1, frame 0 has the intensity nan at row 9, column 9"):
+        open_frames(frames)
+
+
 def test_a_frame_without_values_is_missing() -> None:
     frames = with_value(np.nan, 0, 5)
     data = open_frames(frames)
@@ -283,6 +293,14 @@ def test_what_cannot_be_said(said: dict[str, object], message: str) -> None:
 def test_what_the_frames_do_not_have(shape: tuple[int, ...], said: dict[str, object], message: str) -> None:
     with pytest.raises(DataError, match=message):
         filmed(np.zeros(shape, np.uint8), **said)
+
+
+@pytest.mark.parametrize(
+    "frames", [[[1.0]], np.float32(3), np.zeros(()), np.zeros((T, 20, W, 3)), np.zeros((1,) * 6)]
+)
+def test_what_is_no_array_of_sequences_is_refused(frames: object) -> None:
+    with pytest.raises(DataError, match=r"numpy\.stack|expected \(S, T, H, W\)|axes THWC"):
+        open_frames(frames)  # type: ignore[arg-type]
 
 
 def test_arrays_that_look_otherwise_are_told_of() -> None:

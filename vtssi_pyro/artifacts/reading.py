@@ -127,8 +127,8 @@ def dataset_of(source: Source, stored: Stored = Stored()) -> Dataset:
     """
     if isinstance(source, str | os.PathLike | np.ndarray | Tensor):
         return open_frames(source, stored)
-    if isinstance(source, list | tuple):
-        raise DataError("a list is no array of frames: numpy.stack(frames) makes one")
+    if isinstance(source, list | tuple | np.generic):
+        return open_frames(source, stored)  # type: ignore[arg-type]  # which says what is expected
     if isinstance(source, Movie | PreparedMovie):
         raise DataError(f"{source.name}: a movie is no sequences: give its frames as an array (1, T, H, W)")
     return source

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vtssi_pyro.data.array import ArrayDataset
 from vtssi_pyro.data.store import read
+from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import Movie, Stored, luminance, open_movie
 
 _SMALLER = ", make it smaller, or convert it to an uncompressed .npz, which is not held in memory"
@@ -36,6 +37,10 @@ def open_frames(
     """
     if isinstance(source, Tensor | np.ndarray):
         return ArrayDataset("frames", as_array(source), stored=stored)
+    if not isinstance(source, str | os.PathLike):
+        raise DataError(
+            f"a {type(source).__name__} is no array of frames: numpy.stack(frames) makes one of a list"
+        )
     path = Path(source)
     if path.suffix.lower() in (".npz", ".npy"):
         return read(path, stored)

@@ -213,6 +213,17 @@ def sequences(name: str, frames: np.ndarray, stored: Stored = Stored()) -> Arran
             Argument("axes"),
             " STHWC, or put them there with numpy.moveaxis(frames, -1, 2)",
         )
+    if (
+        axes == "STHW"
+        and stored.axes is None
+        and frames.shape[-1] in (3, 4)
+        and min(frames.shape[1:3]) > 2 * COLOURS
+    ):
+        raise DataError(
+            f"{name}: frames have shape {frames.shape}, which looks like colours behind rows and columns: say ",
+            Argument("axes"),
+            " THWC if so, else STHW",
+        )
     if 0 in frames.shape:
         raise DataError(f"{name}: no frames, their shape is {frames.shape}")
     brought = _brought(name, frames, axes)
@@ -386,6 +397,9 @@ class Scan:
     missing: list[int] = field(default_factory=list)
     medians: list[float] = field(default_factory=list)
     number: int = 0
+    begun: int = 0  # the first frame of the present sequence
+    mask: np.ndarray | None = None  # (H, W): pixels without a value in some sequence
+    alike: bool = True  # whether these lack one in every frame
     border: np.ndarray | None = None  # (H, W): NaN at the frame's edge, in any frame
     always: np.ndarray | None = None  # (H, W): NaN in every frame
     holes: np.ndarray | None = None  # (H, W): the first frame in which a pixel is NaN elsewhere; -1: in none
@@ -432,8 +446,8 @@ class Scan:
                 continue
             lows[k], highs[k] = np.nanmin(frame), np.nanmax(frame)
             if self.always is None:
-                # frames before had none; that none of them was there is decided at the end
-                seen = self.number + k - len([m for m in self.missing if m < number])
+                # frames before had none, if there were any
+                seen = number - self.begun - len([m for m in self.missing if m >= self.begun])
                 self.always = flat.copy() if seen == 0 else np.zeros(flat.shape, bool)
                 self.border = np.zeros(flat.shape, bool)
                 self.holes = np.full(flat.shape, -1)
@@ -453,6 +467,31 @@ class Scan:
             "expected finite numbers"
         )
 
+    def close(self) -> None:
+        """End a sequence: what is NaN in each of its frames is a mask.
+
+        Raises:
+            DataError: NaN that is neither a mask nor a missing frame.
+        """
+        seen = self.number - self.begun - len([m for m in self.missing if m >= self.begun])
+        self.begun = self.number
+        if self.always is None or self.border is None or self.holes is None:
+            return
+        always = self.always if seen > 1 else np.zeros_like(self.always)  # one frame tells of no other
+        holes = (self.holes >= 0) & ~always
+        if holes.any():
+            first = self.holes[holes].min()
+            row, column = (int(i) for i in np.argwhere(holes & (self.holes == first))[0])
+            raise DataError(
+                f"{self.name}: {self.where(int(first))} has the intensity nan at row {row}, column {column}: expected "
+                "finite numbers; NaN along a border, in the same region of every frame, or in all of a frame, is "
+                "understood"
+            )
+        self.alike &= not (self.border & ~always).any()
+        mask = always | self.border
+        self.mask = mask if self.mask is None else self.mask | mask
+        self.always = self.border = self.holes = None
+
     def levels(self, stored: Stored = Stored()) -> Levels:
         """Decide, once all frames have been added.
 
@@ -460,6 +499,7 @@ class Scan:
             DataError: NaN that is neither a mask nor a missing frame, negative numbers without a range, or nothing.
         """
         name = self.name
+        self.close()
         if len(self.missing) == self.number:
             raise DataError(f"{name}: every intensity is nan: expected numbers")
         mask, lines = self._masked()
@@ -480,25 +520,12 @@ class Scan:
 
     def _masked(self) -> tuple[np.ndarray | None, list[str]]:
         """The pixels without a value, and what they are taken for."""
-        if self.always is None or self.border is None or self.holes is None:
-            return None, []
-        seen = self.number - len(self.missing)
-        always = self.always if seen > 1 else np.zeros_like(self.always)  # one frame tells of no other
-        holes = (self.holes >= 0) & ~always
-        if holes.any():
-            first = self.holes[holes].min()
-            row, column = (int(i) for i in np.argwhere(holes & (self.holes == first))[0])
-            raise DataError(
-                f"{self.name}: {self.where(int(first))} has the intensity nan at row {row}, column {column}: expected "
-                "finite numbers; NaN along a border, in the same region of every frame, or in all of a frame, is "
-                "understood"
-            )
-        mask = always | self.border
-        if not mask.any():
+        mask = self.mask
+        if mask is None or not mask.any():
             return None, []
         if mask.all():
             raise DataError(f"{self.name}: no pixel has a value in every frame: expected numbers")
-        kind = "the same region of every frame" if not (self.border & ~always).any() else "borders"
+        kind = "the same region of every frame" if self.alike else "borders"
         return mask, [f"{self.name}: NaN in {kind}, {_counted(int(mask.sum()), 'pixel')}: taken as masked"]
 
     def _range(self, stored: Stored) -> tuple[float, float, list[str]]:
@@ -518,7 +545,7 @@ class Scan:
         usual = float(highs[-1 - int(ODD * len(highs))])
         typical = _white(usual, spared, self.dtype)
         # single glitches beyond a scale that nearly all frames fill
-        if typical < white and usual >= typical / 2:
+        if typical < white and typical in WHITES and usual >= typical / 2:
             white = typical
         black = 0.0
         if low < -OVERSHOOT * white:
@@ -583,6 +610,7 @@ def scanned(name: str, frames: np.ndarray, stored: Stored) -> Levels:
     for sequence in frames:
         for first in range(0, length, at_once):
             scan.add(np.asarray(sequence[first : first + at_once]), 1)
+        scan.close()
     return scan.levels(stored)
 
 
