@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -406,7 +407,37 @@ def test_pictures_have_no_axes_to_name(tmp_path: Path) -> None:
 def test_left_out_numbers_of_pictures_are_told_of(tmp_path: Path) -> None:
     for number in (1, 2, 3, 7, 8):
         Image.fromarray(np.zeros((H, W), np.uint8)).save(tmp_path / f"{number}.png")
-    assert "numbers 4 to 6 are missing" in open_movie(tmp_path).assumed[0]
+    movie = open_movie(tmp_path)
+    assert "numbers 4 to 6 are missing" in movie.assumed[0]
+    assert movie.numbers == (1, 2, 3, 7, 8)
+    (tmp_path / "7.png").unlink()
+    (tmp_path / "8.png").unlink()
+    assert open_movie(tmp_path).assumed == ()
+
+
+def test_uneven_times_of_a_film_are_told_and_kept(tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="needs PyAV, the extra named video")
+    for name, steps in (("even", [40] * 12), ("uneven", [40, 160] * 6)):
+        with av.open(str(tmp_path / f"{name}.mp4"), "w") as container:
+            stream = container.add_stream("libx264", rate=25)
+            stream.height, stream.width, stream.pix_fmt, stream.time_base = (
+                32,
+                32,
+                "yuv420p",
+                Fraction(1, 1000),
+            )
+            stream.codec_context.time_base = Fraction(1, 1000)
+            for number, time in enumerate(np.cumsum(steps).tolist()):
+                frame = av.VideoFrame.from_ndarray(np.full((32, 32), 10 * number, np.uint8), "gray")
+                frame.pts, frame.time_base = time, Fraction(1, 1000)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    assert open_movie(tmp_path / "even.mp4").assumed == ()
+    movie = open_movie(tmp_path / "uneven.mp4")
+    assert "40 to 160 ms apart" in movie.assumed[0]
+    assert movie.times is not None
+    np.testing.assert_allclose(np.diff(movie.times)[:4], [0.16, 0.04, 0.16, 0.04], atol=0.002)
+    assert len(movie.times) == len(list(movie)) == 12
 
 
 # The size

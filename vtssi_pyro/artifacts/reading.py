@@ -50,7 +50,9 @@ class Opened(NamedTuple):
         """What was assumed of the stored frames, ready for JSON and in lines for people; None: they are drawn."""
         if self.movie:
             movie = self.movie.movie
-            return {**movie.levels.as_dict(), "assumed": list(movie.assumed)}, movie.assumed
+            marks = {"times": movie.times, "numbers": movie.numbers}
+            known = {key: list(values) for key, values in marks.items() if values}
+            return {**movie.levels.as_dict(), **known, "assumed": list(movie.assumed)}, movie.assumed
         if isinstance(self.data, ArrayDataset):
             return {**self.data.levels.as_dict(), "assumed": list(self.data.lines)}, self.data.lines
         return None, ()

@@ -29,6 +29,8 @@ class Movie:
         stored: how they are stored, as far as a user says it.
         lines: what was assumed of their axes and times, for people.
         sure: whether white is the dtype's largest number.
+        times: seconds of each frame, of a film whose frames are not evenly spaced; None: they are, or it is not known.
+        numbers: of the pictures of a folder whose numbers have gaps; None: they have none.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Movie:
     stored: Stored = Stored()
     lines: tuple[str, ...] = ()
     sure: bool = False
+    times: tuple[float, ...] | None = None
+    numbers: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse frames too large to decode."""

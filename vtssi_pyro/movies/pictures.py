@@ -101,23 +101,25 @@ def folder(path: Path, stored: Stored = Stored()) -> Movie:
     first = picture(files[0])
     stored.refuse_for_pictures(str(path), 1 if first.ndim == 2 else first.shape[-1])
     _refuse_bomb(path, files, first.size * len(files), stored)
+    lines, numbers = _gaps(path, files)
     return Movie(
-        str(path), first.shape[:2], len(files), None, lambda: _pictures(files), stored, _gaps(path, files)
+        str(path), first.shape[:2], len(files), None, lambda: _pictures(files), stored, lines, numbers=numbers
     )
 
 
-def _gaps(path: Path, files: list[Path]) -> tuple[str, ...]:
-    """Tell of numbers that are left out between the pictures' own."""
+def _gaps(path: Path, files: list[Path]) -> tuple[tuple[str, ...], tuple[int, ...] | None]:
+    """Tell of numbers that are left out between the pictures' own; also these, if there are such."""
     numbers = [int(found[-1]) for file in files if (found := re.findall(r"\d+", file.stem))]
     if len(numbers) != len(files):
-        return ()
+        return (), None
     gaps = [(a + 1, b - 1) for a, b in pairwise(numbers) if b > a + 1]
     steps = {b - a for a, b in pairwise(numbers)}
     if not gaps or len(steps) == 1:  # every tenth picture is no gap
-        return ()
+        return (), None
     shown = ", ".join(f"{a} to {b}" if b > a else str(a) for a, b in gaps[:3])
     more = f" and {len(gaps) - 3} more gaps" if len(gaps) > 3 else ""
-    return (f"{path}: numbers {shown}{more} are missing; frames count on without them",)
+    told = f"{path}: numbers {shown}{more} are missing; frames count on without them, tracks.json has the numbers"
+    return (told,), tuple(numbers)
 
 
 def is_picture(name: str) -> bool:

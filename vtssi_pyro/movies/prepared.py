@@ -266,5 +266,6 @@ def _prepared(movie: Movie, preparation: Preparation) -> Tensor:
     for number, frame in enumerate(preparation(movie)):
         shown = np.zeros_like(frame) if number in movie.levels.missing else frame
         pixels += np.round(255 * shown).astype(np.uint8).tobytes()
+        movie.stored.refuse_more(f"{movie.name}, prepared,", len(pixels))
         side = frame.shape[-1]
     return torch.frombuffer(pixels, dtype=torch.uint8).view(-1, 1, side, side)
