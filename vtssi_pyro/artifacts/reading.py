@@ -254,7 +254,7 @@ def warn_if_new(novelty: Tensor | None, name: str, loaded: Loaded, report: Repor
         usual = float(novelty[strangers].median())
         report.warn(
             f"{name}: {which} are unlike those that {loaded.name} learned from: their novelty is {usual:.2g}, that of "
-            "familiar ones below 1; tracks of such frames may mean nothing, whatever their confidence"
+            "familiar ones about 1 or less; tracks of such frames may mean nothing, whatever their confidence"
         )
     begins = late(novelty)
     changed = (begins > 0) & ~strangers

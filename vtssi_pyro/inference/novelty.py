@@ -10,6 +10,9 @@ from torch import Tensor
 # five has a frame beyond it by chance, hardly any has half of them there.
 SHARE = 0.99
 LEAST = 1e-6  # squared error, of full scale, that is too little to be unusual: a pixel in a thousandth
+# Novelty above which frames are called unlike those learned from: another movie of the camera, of which nothing was
+# learned, may have 1 (measured of a run of one movie); uniform grey has 2 with the weights that ship.
+CLEAR = 1.5
 LASTING = 3  # frames: what is new for fewer is a passing occlusion
 SOME = 0.05  # share of sequences that are new above which this is no accident of familiar data
 
@@ -60,12 +63,12 @@ class Familiar:
 
 
 def new(novelty: Tensor) -> Tensor:
-    """The sequences (B,) that are unlike the training's: at least half of their frames have a novelty above 1.
+    """The sequences (B,) that are unlike the training's: half of their frames have a novelty above :data:`CLEAR`.
 
     Args:
         novelty: (B, T).
     """
-    return novelty.median(1).values > 1
+    return novelty.median(1).values > CLEAR
 
 
 def late(novelty: Tensor) -> Tensor:
@@ -76,7 +79,7 @@ def late(novelty: Tensor) -> Tensor:
     Args:
         novelty: (B, T).
     """
-    signs = torch.where(novelty > 1, 1.0, -1.0)
+    signs = torch.where(novelty > CLEAR, 1.0, -1.0)
     after = signs.flip(1).cumsum(1).flip(1)  # of the frames from each on
     before = signs.cumsum(1) - signs
     gain = after - before
