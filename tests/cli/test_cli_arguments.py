@@ -72,16 +72,9 @@ def arguments() -> set[str]:
 def test_an_argument_in_an_error_is_one() -> None:
     """Of a public function; ``resume`` is such a function itself."""
     public = (
-        api.fit,
-        api.evaluate,
-        api.generate,
-        api.calibrate,
-        api.track_live,
-        api.resume,
-        api.page,
-        Hints,
-        Stored,
-    )
+        api.fit, api.resume, api.forecast, api.evaluate, api.generate, api.calibrate, api.track_live, api.page,
+        Hints, Stored,
+    )  # fmt: skip
     known = {name for function in public for name in inspect.signature(function).parameters}
     assert {"device", "data", "changes"} <= arguments() <= known | {"resume"}
 
