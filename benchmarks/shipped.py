@@ -3,6 +3,10 @@
 By the paper's rule the first five frames decide the objects; the count from all frames stands beside.
 
 python benchmarks/shipped.py moving-mnist --sequences 10000 --threads 1
+
+With --familiar it notes in the card instead how well validation digits fit, with which users' frames are compared.
+
+python benchmarks/shipped.py moving-mnist --sequences 400 --familiar --threads 1
 """
 
 import argparse
@@ -10,8 +14,11 @@ import json
 from pathlib import Path
 
 from vtssi_pyro import judge, load, load_digits, moving_digits
+from vtssi_pyro.artifacts.shipped import FOLDER, card
+from vtssi_pyro.evaluation.held_out import familiar
+from vtssi_pyro.system.atomic import write_json
 from vtssi_pyro.system.machine import prepare
-from vtssi_pyro.train.splits import TABLE_SEED
+from vtssi_pyro.train.splits import CALIBRATION_SEED, TABLE_SEED
 
 FLAVOURS = ("linear", "linear-overlap", "elliptic", "elliptic-overlap")
 OBSERVE = 5  # as in the paper
@@ -27,8 +34,14 @@ def main() -> None:
     parser.add_argument("--flavours", default=",".join(FLAVOURS))
     parser.add_argument("--threads", type=int)
     parser.add_argument("--json", type=Path, help="file for all metrics")
+    parser.add_argument(
+        "--familiar", action="store_true", help="note in the card how well validation digits fit"
+    )
     options = parser.parse_args()
     prepare(options.threads)
+    if options.familiar:
+        note_familiar(options.source, options.sequences)
+        return
     tracker, digits = load(options.source), load_digits("mnist", "test")
     found = {}
     for flavour in options.flavours.split(","):
@@ -42,6 +55,20 @@ def main() -> None:
         print(flavour, " ".join(f"{name} {value:.4f}" for name, value in numbers.items()), flush=True)
         if options.json:
             options.json.write_text(json.dumps(found, indent=1))
+
+
+def note_familiar(name: str, sequences: int) -> None:
+    """Measure how well validation digits fit, and note it in the card of weights that ship."""
+    path, config = FOLDER / f"{name}.json", card(name).recipe
+    data = moving_digits(
+        config["data"]["source"],
+        load_digits("mnist", "validation"),
+        sequences=sequences,
+        seed=CALIBRATION_SEED,
+    )
+    found = familiar(load(name), data, sequences)
+    write_json(path, json.loads(path.read_text()) | {"familiar": found.as_dict()})
+    print(found)
 
 
 if __name__ == "__main__":

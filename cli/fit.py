@@ -1,6 +1,6 @@
 """``vtssi-pyro fit``."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,7 @@ from .options import (
     machine_options,
     option,
     say,
+    stored_options,
 )
 
 if TYPE_CHECKING:
@@ -68,11 +69,12 @@ OWN_PRESETS = tuple(dict.fromkeys(name for presets in BASELINES.values() for nam
 @option("--resume", is_flag=True, section="Output",
         help="Continue the interrupted run in --out; RUN/checkpoints/best.pt goes on from that checkpoint if the last "
              "one is lost.")  # fmt: skip
+@stored_options
 @machine_options
 def fit(
     data: str | None, digits: str | None, objects: int | None, prepared: str | None, tracker: str | None,
-    start: str | None, preset: str | None, changes: tuple[str, ...], run: str | None, resume: bool, device: str,
-    threads: int | None,
+    start: str | None, preset: str | None, changes: tuple[str, ...], run: str | None, resume: bool,
+    stored: dict[str, Any], device: str, threads: int | None,
 ) -> None:  # fmt: skip
     """Train a tracker on DATA, and write metrics and pictures at the end.
 
@@ -88,6 +90,7 @@ def fit(
     from vtssi_pyro.artifacts.loading import find
     from vtssi_pyro.artifacts.run import RUNS
     from vtssi_pyro.errors import UsageError
+    from vtssi_pyro.movies import Stored
     from vtssi_pyro.movies.prepared import PreparedMovie, was_kept
     from vtssi_pyro.system.machine import prepare
 
@@ -102,6 +105,8 @@ def fit(
             raise UsageError("--resume: say which run to go on with: --out RUN")
         if prepared is not None:
             raise UsageError("--prepared: the run keeps how its movie is prepared; leave it out")
+        if stored:
+            raise UsageError(f"--{next(iter(stored))}: the run keeps how its frames are stored; leave it out")
         run, checkpoint = weights(run)
         fitted = api.resume(
             run, data, tracker=tracker, start=source, preset=preset, device=device, threads=threads,
@@ -110,13 +115,13 @@ def fit(
     else:
         whole = source is not None and tracker in (None, source.config.variant)
         read = prepared and (
-            data or not was_kept(prepared)
+            data or stored or not was_kept(prepared)
         )  # other data are read after the options have been checked
-        movie = PreparedMovie.load(prepared, data) if read else prepared
+        movie = PreparedMovie.load(prepared, data, Stored(**stored)) if read else prepared
         fitted = api.fit(
             movie or data, source if whole else tracker, start=None if whole else source,
             preset=preset, run=run, runs=RUNS, device=device, report=reporter(), objects=objects,
-            digits=digits, changes=changes,
+            digits=digits, changes=changes, stored=Stored() if prepared else Stored(**stored),
         )  # fmt: skip
     if speaks():
         _show(fitted)

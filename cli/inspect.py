@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from .options import BACKGROUNDS, POLARITIES, POSITIVE, Rectangle, command, option, spelled
+from .options import BACKGROUNDS, POLARITIES, POSITIVE, Rectangle, command, option, spelled, stored_options
 
 
 @command(
@@ -29,7 +29,8 @@ from .options import BACKGROUNDS, POLARITIES, POSITIVE, Rectangle, command, opti
              "[default: all]")  # fmt: skip
 @option("--out", metavar="DIR", type=click.Path(), section="Output",
         help="Folder for contact_sheet.png and for the preparation of the movie.  [default: none]")  # fmt: skip
-def inspect(movie: str, out: str | None, **hints: Any) -> None:
+@stored_options
+def inspect(movie: str, out: str | None, stored: dict[str, Any], **hints: Any) -> None:
     """Inspect MOVIE for moving objects, and show the preparation of its frames for vtssi-pyro fit.
 
     MOVIE is mp4, mov, avi, mkv, webm, GIF, WebP, a TIFF stack, a folder of pictures or an array (.npy, .npz).
@@ -41,13 +42,15 @@ def inspect(movie: str, out: str | None, **hints: Any) -> None:
     and not that of the run.
     """
     from vtssi_pyro import api
-    from vtssi_pyro.movies import Hints
+    from vtssi_pyro.movies import Hints, Stored
     from vtssi_pyro.train.movies import FEWEST
 
     from .progress import reporter
 
-    prepared = api.inspect(movie, Hints(**hints), out=out, report=reporter(click.echo))
-    said, name = spelled(hints), shlex.quote(movie)
+    prepared = api.inspect(
+        movie, Hints(**hints), stored=Stored(**stored), out=out, report=reporter(click.echo)
+    )
+    said, name = spelled({**hints, **stored}), shlex.quote(movie)
     if len(prepared.frames) < FEWEST:
         click.echo(f"too short to learn from: fit takes {FEWEST} frames or more")
     elif out:

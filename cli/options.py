@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import click
@@ -25,6 +26,8 @@ FLAVOURS = (
 DIGITS = ("embedded", "mnist")
 BACKGROUNDS = ("static", "smooth", "rolling", "none")
 POLARITIES = ("bright", "dark", "both")
+
+STORED = ("axes", "range", "channel", "plane", "memory")  # that say how frames are stored
 
 POSITIVE = click.IntRange(min=1)
 
@@ -127,6 +130,60 @@ def is_terminal() -> bool:
     if not speaks() or sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         return False
     return os.get_terminal_size(sys.stderr.fileno()).columns > 0
+
+
+class Range(click.ParamType):
+    """The values of black and white, two numbers."""
+
+    name = "range"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Convert BLACK,WHITE to a tuple."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            black, white = (float(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not BLACK,WHITE in numbers, such as 0,4095", param, ctx)
+        return black, white
+
+
+class Plane(click.ParamType):
+    """A depth, or a projection of all."""
+
+    name = "plane"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Convert a number to an integer; other words stay, and are judged with the frames."""
+        return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def stored_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how frames are stored; the function takes them as a dictionary, ``stored``."""
+
+    @wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        said = {name: kwargs.pop(name) for name in STORED}
+        return function(
+            *args, stored={key: value for key, value in said.items() if value is not None}, **kwargs
+        )
+
+    made: Callable[..., Any] = called
+    for add in reversed((
+        option("--axes", metavar="LETTERS", section="Frames",
+               help="Order of an array's axes, of S sequences, T times, Z depths, C channels, H rows and W columns, "
+                    "such as TSHW.  [default: as the shape suggests]"),
+        option("--range", type=Range(), metavar="BLACK,WHITE", section="Frames",
+               help="Values of black and white.  [default: as the numbers suggest, told]"),
+        option("--channel", type=click.IntRange(min=0), metavar="C", section="Frames",
+               help="Channel to read, counted from 0.  [default: luminance]"),
+        option("--plane", type=Plane(), metavar="Z", section="Frames",
+               help="Depth to read, counted from 0, or max or mean of all.  [default: the only one]"),
+        option("--memory", type=click.FloatRange(min=0, min_open=True), metavar="GIB", section="Frames",
+               help="The most that frames may take once they are unpacked.  [default: 2]"),
+    )):  # fmt: skip
+        made = add(made)
+    return made
 
 
 class Rectangle(click.ParamType):

@@ -1,8 +1,10 @@
 """``vtssi-pyro predict``."""
 
+from typing import Any
+
 import click
 
-from .options import POSITIVE, command, film_option, machine_options, option
+from .options import POSITIVE, command, film_option, machine_options, option, stored_options
 
 
 @command(
@@ -19,10 +21,11 @@ from .options import POSITIVE, command, film_option, machine_options, option
 @option("--out", default="predictions", show_default=True, metavar="DIR", type=click.Path(), section="Output",
         help="Folder for the results; each of several DATA has a folder of its name there.")  # fmt: skip
 @film_option
+@stored_options
 @machine_options
 def predict(
     arguments: tuple[str, ...], observe: int | None, horizon: int, num_samples: int, out: str, film: bool,
-    device: str, threads: int | None,
+    stored: dict[str, Any], device: str, threads: int | None,
 ) -> None:  # fmt: skip
     """Observe K frames of DATA and predict the next H.
 
@@ -34,6 +37,7 @@ def predict(
     futures, their means, and the regions that hold 50 % and 90 % of them.
     """
     from vtssi_pyro import api
+    from vtssi_pyro.movies import Stored
     from vtssi_pyro.system.machine import prepare
 
     from .arguments import results, run_and_data
@@ -43,6 +47,6 @@ def predict(
     prepare(threads)
     for each, folder in results(out, data):
         api.forecast(
-            run, each, horizon, num_samples, observe=observe, out=folder, device=device, checkpoint=checkpoint,
-            film=film, report=reporter(),
+            run, each, horizon, num_samples, observe=observe, stored=Stored(**stored), out=folder, device=device,
+            checkpoint=checkpoint, film=film, report=reporter(),
         )  # fmt: skip

@@ -1,8 +1,10 @@
 """``vtssi-pyro track``."""
 
+from typing import Any
+
 import click
 
-from .options import command, film_option, machine_options, option
+from .options import command, film_option, machine_options, option, stored_options
 
 
 @command(
@@ -14,8 +16,11 @@ from .options import command, film_option, machine_options, option
 @option("--out", default="tracks", show_default=True, metavar="DIR", type=click.Path(), section="Output",
         help="Folder for the results; each of several DATA has a folder of its name there.")  # fmt: skip
 @film_option
+@stored_options
 @machine_options
-def track(arguments: tuple[str, ...], out: str, film: bool, device: str, threads: int | None) -> None:
+def track(
+    arguments: tuple[str, ...], out: str, film: bool, stored: dict[str, Any], device: str, threads: int | None
+) -> None:
     """Track the objects in DATA with the tracker of RUN.
 
     RUN is the folder of a run, pretrained:NAME (vtssi-pyro info lists the names), or the file of a checkpoint,
@@ -33,6 +38,7 @@ def track(arguments: tuple[str, ...], out: str, film: bool, device: str, threads
     wrong identity. Frames and objects count from 0, from 1 in mot/.
     """
     from vtssi_pyro import api
+    from vtssi_pyro.movies import Stored
     from vtssi_pyro.system.machine import prepare
 
     from .arguments import results, run_and_data
@@ -41,4 +47,7 @@ def track(arguments: tuple[str, ...], out: str, film: bool, device: str, threads
     run, checkpoint, data = run_and_data(arguments)
     prepare(threads)
     for each, folder in results(out, data):
-        api.track(run, each, out=folder, device=device, checkpoint=checkpoint, film=film, report=reporter())
+        api.track(
+            run, each, stored=Stored(**stored), out=folder, device=device, checkpoint=checkpoint, film=film,
+            report=reporter(),
+        )  # fmt: skip

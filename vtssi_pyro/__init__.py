@@ -26,6 +26,7 @@ _HOMES = {
     "Run": "artifacts.run",
     "Silent": "train.reporting",
     "StateSpace": "model.blocks",
+    "Stored": "movies",
     "PUBLISHED": "model.config",
     "ResidualMOT": "model.blocks",
     "Stream": "inference.filter",

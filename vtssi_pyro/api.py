@@ -29,12 +29,16 @@ from vtssi_pyro.artifacts.reading import (
     Source,
     called,
     dataset_of,
+    described,
     known_sequences,
     live_frame,
     opened,
     read_all,
     read_movie,
     sequences,
+    tell_of,
+    warn_if_empty,
+    warn_if_new,
     warn_if_short,
 )
 from vtssi_pyro.artifacts.report import refuse_other, understood, write_report
@@ -54,10 +58,11 @@ from vtssi_pyro.inference.filter import Estimate, Stream
 from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.inference.standalone import StandaloneTracker
 from vtssi_pyro.model.config import TestTime
-from vtssi_pyro.movies import Hints, Movie, Preparation
+from vtssi_pyro.movies import Hints, Movie, Preparation, Stored
 from vtssi_pyro.movies.film import writer
 from vtssi_pyro.movies.live import Watch, growing_folder, piped_frames, stored_size
 from vtssi_pyro.movies.prepared import KEPT, PreparedMovie, look, to_source
+from vtssi_pyro.movies.stored import live
 from vtssi_pyro.movies.transforms import Luminance
 from vtssi_pyro.paper import comparisons, table1
 from vtssi_pyro.paper.figures import FIGURES, draw
@@ -88,13 +93,20 @@ OBSERVE = 5  # default number of frames on which finished tracks are matched, as
 
 
 def inspect(
-    movie: File | Movie, hints: Hints = Hints(), *, out: File | None = None, report: Reporter | None = None
+    movie: File | Movie,
+    hints: Hints = Hints(),
+    *,
+    stored: Stored = Stored(),
+    out: File | None = None,
+    report: Reporter | None = None,
 ) -> PreparedMovie:
     """Inspect a movie for moving objects, and prepare its frames for training.
 
     Args:
         movie: file, folder, or the movie itself.
         hints: known properties of the movie.
+        stored: how the frames are stored, as far as it is known: axes, range, channel, depth; see
+            :class:`~vtssi_pyro.Stored`.
         out: folder for ``contact_sheet.png``, ``inspection.json`` and ``preparation.npz``. Other functions take this
             folder in place of the movie, and prepare the movie accordingly. None: no files.
         report: receives the findings.
@@ -104,7 +116,7 @@ def inspect(
     """
     report = report or Silent()
     target = writable_folder(out, files=(SHEET, *KEPT)) if out else None
-    prepared = look(movie, hints, tell=report.say)
+    prepared = look(movie, hints, tell=report.say, stored=stored)
     if target:
         contact_sheet(target / SHEET, prepared)
         for path in (target / SHEET, *prepared.save(target)):
@@ -125,6 +137,7 @@ def fit(
     objects: int | None = None,
     digits: str | None = None,
     hints: Hints = Hints(),
+    stored: Stored = Stored(),
     changes: Iterable[str] = (),
     held_out: Dataset | None = None,
 ) -> Fitted:
@@ -148,6 +161,8 @@ def fit(
         objects: largest number of objects in a sequence; None: the preset's number, or that seen at once in a movie.
         digits: source of moving digits, see :func:`generate`; None: the preset's.
         hints: known properties of a movie.
+        stored: how the frames are stored, as far as it is known: axes, range, channel, depth; see
+            :class:`~vtssi_pyro.Stored`.
         changes: changes to single keys of the configuration, such as ``"train.budget=0.1"``.
         held_out: a data set for evaluation, in place of the last tenth of ``data``.
 
@@ -167,7 +182,7 @@ def fit(
             group.once(Run(run).check_new)
         plan = group.first(
             lambda: planned(
-                data, tracker, preset, hints, objects, known, held_out, where, group, report, start
+                data, tracker, preset, hints, objects, known, held_out, where, group, report, start, stored
             )
         )
         with _folder(run, runs, plan, machine_of(where, group), group) as made:
@@ -234,6 +249,7 @@ def track(
     *,
     settle: int | None = None,
     test_time: TestTime | None = None,
+    stored: Stored = Stored(),
     out: File | None = None,
     device: str = "auto",
     checkpoint: str = "last",
@@ -252,6 +268,8 @@ def track(
             hypothesis always uses its first K.
         test_time: the procedure at test time, such as ``TestTime()``, which adds nothing to the model, or the paper's,
             :data:`~vtssi_pyro.model.config.PUBLISHED`, of a tracker of its blocks; None: the tracker's own.
+        stored: how the frames are stored, as far as it is known: axes, range, channel, depth; see
+            :class:`~vtssi_pyro.Stored`.
         out: folder for ``tracks.csv``, ``tracks.json``, ``mot/`` and ``overlay.gif``; None: no files.
         device: the device of a loaded tracker.
         checkpoint: the checkpoint of a run, ``last`` or ``best``.
@@ -260,13 +278,15 @@ def track(
         report: receives messages and progress.
 
     Returns:
-        tracks in pixels of the stored frames, rendered frames (as ``rendered`` says), and a description of each object.
+        tracks in pixels of the stored frames, rendered frames (as ``rendered`` says), a description of each object, and
+        the frames' novelty (:mod:`vtssi_pyro.inference.novelty`).
     """
     report = report or Silent()
     if film:
         writer()
     loaded = at_hand(tracker, checkpoint, available_device(device), report)
-    frames = opened(data, loaded)
+    frames = opened(data, loaded, stored)
+    tell_of(frames, report)
     warn_if_short(loaded, frames.data.length, report)
     target = _results(out, film) if out else None
     if frames.movie:
@@ -276,8 +296,11 @@ def track(
         found = read_all(
             frames, frames.data.length, loaded, report, lambda x, first: how(x), _wanted(frames, rendered)
         )
+    warn_if_empty(found.tracks, called(data), report)
+    warn_if_new(found.novelty, called(data), loaded, report)
     if target:
-        paths = write_tracks(target, found.tracks, frames.frame_size, frames.rate, found.appearance)
+        about = described(frames, found)
+        paths = write_tracks(target, found.tracks, frames.frame_size, frames.rate, found.appearance, about)
         for path in (*paths, *tracked_pictures(target, frames, found, film)):
             report.wrote(path)
     return _returned(found, frames, rendered)
@@ -295,6 +318,7 @@ def forecast(
     raw: bool = False,
     settle: int | None = None,
     test_time: TestTime | None = None,
+    stored: Stored = Stored(),
     out: File | None = None,
     device: str = "auto",
     checkpoint: str = "last",
@@ -315,6 +339,7 @@ def forecast(
         raw: whether to ignore a calibration.
         settle: number of first frames that decide the objects; see :func:`track`.
         test_time: the procedure at test time; None: the tracker's own, with which calibrations are fitted.
+        stored: how the frames are stored, as far as it is known.
         out: folder for ``predictions.csv``, the tracks of the observed frames, and pictures; None: no files.
         device: see :func:`track`, also for the arguments that follow.
         checkpoint: the checkpoint of a run.
@@ -333,7 +358,8 @@ def forecast(
     if film:
         writer()
     loaded = at_hand(tracker, checkpoint, available_device(device), report)
-    frames = opened(data, loaded)
+    frames = opened(data, loaded, stored)
+    tell_of(frames, report)
     loaded.needs_motion()
     if observe is not None and frames.data.length < observe:
         report.warn(
@@ -359,12 +385,15 @@ def forecast(
     )
     tracks = known(estimate.tracks, seen) if known else estimate.tracks
     estimate = estimate._replace(tracks=frames.to_source(tracks))
+    warn_if_empty(estimate.tracks.part(frames=slice(seen)), called(data), report)
+    warn_if_new(estimate.novelty, called(data), loaded, report)
     if target:
         csv = target / PREDICTIONS
         write_predictions_csv(csv, estimate.tracks, seen)
         pictures = predicted_pictures(target, frames, estimate, seen, film)
         observed = estimate.tracks.part(frames=slice(seen))
-        seen_in = write_tracks(target, observed, frames.frame_size, frames.rate, estimate.appearance)
+        about = described(frames, estimate)
+        seen_in = write_tracks(target, observed, frames.frame_size, frames.rate, estimate.appearance, about)
         for path in (csv, *seen_in, *pictures):
             report.wrote(path)
     return _returned(estimate, frames, rendered)
@@ -389,6 +418,7 @@ def evaluate(
     settle: int | None = None,
     test_time: TestTime | None = None,
     per_frame_count: bool | None = None,
+    stored: Stored = Stored(),
     mot: bool = False,
     export: File | None = None,
     device: str = "auto",
@@ -410,6 +440,7 @@ def evaluate(
             paper it is that of the observed ones. The metrics' ``count_frames`` is the number that the count rests on.
         test_time: the procedure at test time of a trained tracker; None: its own.
         per_frame_count: whether the count is judged frame by frame; see :func:`vtssi_pyro.evaluation.judge.judge`.
+        stored: how the frames are stored, as far as it is known.
         mot: whether to evaluate boxes, too: HOTA, MOTA, IDF1.
         export: folder for tracks and truth in TrackEval's format; None: no files.
         device: the device of a loaded tracker.
@@ -428,7 +459,8 @@ def evaluate(
         raise UsageError(Argument("device"), f": {held}; leave it out")
     if loaded is None and (settle, test_time) != (None, None):
         raise UsageError(Argument("settle"), f": {name} decides by itself what the objects are; leave it out")
-    dataset = sequences(data, loaded) if loaded else dataset_of(data)
+    dataset = sequences(data, loaded, stored) if loaded else dataset_of(data, stored)
+    tell_of(Opened(dataset), report)
     if dataset.truth is None:
         raise DataError(
             f"{called(data)}: has no positions to judge by; expected an .npz file with positions (S, T, N, 2), as "
@@ -722,7 +754,7 @@ def track_live(
             raise UsageError(
                 Argument("size"), ": is of frames in a pipe; leave it out, pictures tell their own"
             )
-        frames = growing_folder(source, patience)
+        frames = growing_folder(source, patience, warn=report.warn)
     else:
         frames = piped_frames(source, size or stored_size(preparation, loaded.side), report.warn)
     stream = Stream(loaded.tracker)
@@ -733,7 +765,7 @@ def track_live(
                 rows.append(to_source(estimate.tracks, preparation))
 
         try:
-            for frame in preparation(watch):
+            for frame in preparation(live(watch, preparation.stored, report.say)):
                 estimate = stream.push(live_frame(frame, loaded.side).to(loaded.device))
                 write(estimate)
                 if watch.number > stream.needed:  # the first frames wait for each other

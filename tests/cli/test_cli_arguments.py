@@ -15,7 +15,7 @@ from tiny_run import call
 from vtssi_pyro.cli.main import COMMANDS, main
 
 import vtssi_pyro
-from vtssi_pyro import Hints, api
+from vtssi_pyro import Hints, Stored, api
 from vtssi_pyro.errors import Argument, DataError, UsageError, listed
 
 FILES = sorted(Path(vtssi_pyro.__file__).parent.rglob("*.py"))
@@ -71,7 +71,10 @@ def arguments() -> set[str]:
 
 def test_an_argument_in_an_error_is_one() -> None:
     """Of a public function; ``resume`` is such a function itself."""
-    public = (api.fit, api.evaluate, api.generate, api.calibrate, api.track_live, Hints)
+    public = (
+        api.fit, api.resume, api.forecast, api.evaluate, api.generate, api.calibrate, api.track_live, api.page,
+        Hints, Stored,
+    )  # fmt: skip
     known = {name for function in public for name in inspect.signature(function).parameters}
     assert {"device", "data", "changes"} <= arguments() <= known | {"resume"}
 
@@ -87,14 +90,14 @@ def test_the_command_line_spells_it(command: str) -> None:
         assert word in call(*(other or [command]), "-h").output, name
 
 
-# The functions that the commands call; an option of inspect's movie is a hint.
+# The functions that the commands call; an option of inspect's movie is a hint, one of frames says how they are stored.
 CALLS: dict[str, tuple[Callable[..., Any], ...]] = {
     "generate": (api.generate,),
-    "inspect": (api.inspect, Hints),
-    "fit": (api.fit, api.resume),
-    "track": (api.track,),
+    "inspect": (api.inspect, Hints, Stored),
+    "fit": (api.fit, api.resume, Stored),
+    "track": (api.track, Stored),
     "live": (api.track_live,),
-    "predict": (api.forecast,),
+    "predict": (api.forecast, Stored),
     "evaluate": (api.evaluate,),
     "calibrate": (api.calibrate,),
     "report": (api.page,),

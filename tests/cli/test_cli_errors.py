@@ -109,7 +109,7 @@ def test_what_does_not_fit_together(tmp_path: Path) -> None:
     ("shape", "words"),
     [((4, 5, 40, 48), "40x48.*square"), ((4, 5, 31, 31), "31x31.*32x32"),
      ((5, 40, 40), "every pixel is 0.*nothing to see"),
-     ((4, 1, 40, 40), "2 or more")],
+     ((4, 1, 40, 40), "too few")],
 )  # fmt: skip
 def test_frames_that_cannot_be_learned_from(shape: tuple[int, ...], words: str, tmp_path: Path) -> None:
     np.save(tmp_path / "frames.npy", np.zeros(shape, np.uint8))

@@ -93,7 +93,9 @@ def test_files_of_grey_frames_have_no_axis_for_channels(tmp_path: Path) -> None:
 
 
 def test_channels_last_are_refused() -> None:
-    with pytest.raises(DataError, match=r"channels last, expected \(S, T, C, H, W\): numpy\.moveaxis"):
+    with pytest.raises(
+        DataError, match=r"channels last, expected \(S, T, C, H, W\): say axes STHWC, or .*numpy\.moveaxis"
+    ):
         ArrayDataset("frames", np.moveaxis(COLOURED, 2, -1))
 
 

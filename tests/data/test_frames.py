@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from vtssi_pyro.data import frames as frames_module
 from vtssi_pyro.data import open_frames
 from vtssi_pyro.errors import DataError
+from vtssi_pyro.movies.stored import GIB, Stored
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (12, 9, 14)).astype(np.uint8)
 
@@ -94,7 +94,9 @@ def test_a_changing_size_is_named(tmp_path: Path) -> None:
 def test_too_many_pixels_are_refused_before_they_are_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frames_module, "MAX_PIXELS", PICTURES.size - 1)
-    refused(pngs(tmp_path), "more than")
+    pngs(tmp_path)
+    with pytest.raises(DataError, match=r"unpacks to .* more than"):
+        open_frames(tmp_path, Stored(memory=(PICTURES.size - 1) / GIB))
+    assert open_frames(tmp_path, Stored(memory=PICTURES.size / GIB)).length == len(PICTURES)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     refused(tmp_path, "no picture that can be decoded")

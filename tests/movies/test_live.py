@@ -80,6 +80,20 @@ def test_a_file_called_end_ends_it(tmp_path: Path) -> None:
     assert time.monotonic() - began < 5
 
 
+def test_a_picture_that_changes_after_it_was_read_is_told_of_once(tmp_path: Path) -> None:
+    told: list[str] = []
+    for number in range(3):
+        picture(number).save(tmp_path / f"{number}.png")
+    frames = growing_folder(tmp_path, patience=0.2, warn=told.append)
+    assert int(next(frames)[0, 0]) == 0
+    picture(77, (4, 8)).save(tmp_path / "0.png")
+    assert int(next(frames)[0, 0]) == 1
+    (tmp_path / "1.png").unlink()  # which cameras' programs do
+    assert [int(frame[0, 0]) for frame in frames] == [2]
+    (line,) = told
+    assert "0.png: changed after it had been read" in line
+
+
 def test_hidden_pictures_are_left_out(tmp_path: Path) -> None:
     """Half written, or whole and about to be renamed: they would be read twice."""
     picture(1).save(tmp_path / ".1.tmp.png")

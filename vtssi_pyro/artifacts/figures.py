@@ -20,7 +20,6 @@ from vtssi_pyro.plots import (
     overlay_gif,
 )
 from vtssi_pyro.tracks.matching import in_order
-from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.config import Config
 
 OVERLAY, FILM, FUTURES = "overlay.gif", "overlay.mp4", "futures.png"  # files of a tracking
@@ -75,7 +74,7 @@ def tracked_pictures(folder: Path, opened: Opened, found: Estimate, film: bool) 
         film: whether to write the animation as an MP4, too.
     """
     seen, drawn = opened.shown(found.tracks, opened.data.length)
-    panels = [Panel("frames", seen, names=_names(opened, found.tracks)), Panel("tracked", seen, drawn)]
+    panels = [Panel("frames", seen, names=_names(opened, found)), Panel("tracked", seen, drawn)]
     if opened.movie is None:
         panels.append(Panel("reconstruction", _rendered(found)))
     return _animation(folder, panels, film)
@@ -96,7 +95,7 @@ def predicted_pictures(folder: Path, opened: Opened, estimate: Estimate, seen: i
     movie, drawn = opened.shown(tracks, tracks.present.shape[1], first)
     expected = movie if opened.movie else _rendered(estimate)
     panels = [
-        Panel("frames", movie, first=first, names=_names(opened, tracks)),
+        Panel("frames", movie, first=first, names=_names(opened, estimate)),
         Panel("predicted", expected, drawn, seen - first, first),
     ]
     paths = _animation(folder, panels, film)
@@ -142,8 +141,15 @@ def _rendered(estimate: Estimate) -> Tensor:
     return estimate.frames if len(estimate.frames) == len(chosen) else estimate.frames[chosen]
 
 
-def _names(opened: Opened, tracks: Tracks) -> list[str] | None:
-    return None if opened.movie else _named(worth_showing(tracks))
+def _names(opened: Opened, found: Estimate) -> list[str] | None:
+    """The names of the sequences that are shown, with the usual novelty of their frames where it is above 1."""
+    chosen = [0] if opened.movie else worth_showing(found.tracks)
+    names = [""] if opened.movie else _named(chosen)
+    if found.novelty is not None:
+        usual = found.novelty[chosen].median(1).values.tolist()
+        said = [f"novelty {value:.2g}" if value > 1 else "" for value in usual]
+        names = [f"{name}  {novelty}".strip() for name, novelty in zip(names, said, strict=True)]
+    return names if any(names) else None
 
 
 def _named(sequences: list[int]) -> list[str]:

@@ -18,7 +18,7 @@ from vtssi_pyro.data import Dataset
 from vtssi_pyro.data.dataset import Part
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation.futures import calibrate_tracker
-from vtssi_pyro.evaluation.held_out import reconstruct
+from vtssi_pyro.evaluation.held_out import familiar, reconstruct
 from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.inference.standalone import SomeTracker
@@ -144,6 +144,7 @@ def summarise(config: Config, run: Run, tracker: SomeTracker, test: Any) -> dict
         "predicts": tracker.predicts,
         "metrics": judged,
         "held_out": reconstruct(tracker, test, config.observe) if config.data.movie else None,
+        "familiar": familiar(tracker, test).as_dict(),
         "machine": run.machine,
         "versions": versions(),
     }

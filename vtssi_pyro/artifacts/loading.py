@@ -14,6 +14,7 @@ from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.config import to_dict
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
+from vtssi_pyro.inference.novelty import Familiar
 from vtssi_pyro.inference.standalone import SomeTracker, WholeModel, build
 from vtssi_pyro.movies import Preparation
 from vtssi_pyro.system.checkpoint import digest
@@ -151,6 +152,11 @@ class Loaded:
     def calibration(self) -> Calibration | None:
         """The calibration of sampled predictions; None if there is none."""
         return self.source.calibration if self.source else None
+
+    @property
+    def familiar(self) -> Familiar | None:
+        """How well held-out frames of its training fit; None if that is not known."""
+        return self.source.familiar if self.source else None
 
     def calibration_for(
         self, seen: int, samples: int, checkpoint_name: str, report: Reporter

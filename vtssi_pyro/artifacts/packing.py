@@ -80,6 +80,7 @@ def pack(
         observe=config.observe, minutes=round(run.minutes + earlier, 2), machine=machine, seed=config.seed,
         commit=commit, metrics=metrics, sha256=hashlib.sha256(payload).hexdigest(),
         calibration=calibration.as_dict() if calibration else None,
+        familiar=run.familiar.as_dict() if run.familiar else None,
     )  # fmt: skip
     target = Path(folder or FOLDER)
     target.mkdir(parents=True, exist_ok=True)

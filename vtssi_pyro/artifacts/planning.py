@@ -11,7 +11,17 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.artifacts.loading import AnyTracker, InMemory, at_hand, kept_by, rebuildable
-from vtssi_pyro.artifacts.reading import Source, as_movie, brought, called, dataset_of, movie_of
+from vtssi_pyro.artifacts.reading import (
+    Opened,
+    Source,
+    as_movie,
+    brought,
+    called,
+    dataset_of,
+    movie_of,
+    refuse_unheard,
+    tell_of,
+)
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.artifacts.sources import identity, refuse_other_files, refuse_other_frames
 from vtssi_pyro.artifacts.trained import Trained
@@ -21,7 +31,7 @@ from vtssi_pyro.errors import Argument, UsageError, listed
 from vtssi_pyro.inference.standalone import SomeTracker, WholeModel, build
 from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.model.kinds import SLOTS
-from vtssi_pyro.movies import Hints, Preparation
+from vtssi_pyro.movies import Hints, Preparation, Stored
 from vtssi_pyro.movies.prepared import PreparedMovie, look
 from vtssi_pyro.train import training
 from vtssi_pyro.train.baseline_presets import BASELINES, recipe, recipe_for
@@ -87,7 +97,7 @@ class Plan(NamedTuple):
 def planned(
     data: Source | None, tracker: AnyTracker | None, preset: str | None, hints: Hints, objects: int | None,
     changes: Changes, held_out: Dataset | None, where: torch.device, group: Group, report: Reporter,
-    start_from: AnyTracker | None = None,
+    start_from: AnyTracker | None = None, stored: Stored = Stored(),
 ) -> Plan:  # fmt: skip
     """Plan a training; see :func:`vtssi_pyro.fit` for the arguments."""
     begun, start = _recipe(tracker, preset)
@@ -95,7 +105,9 @@ def planned(
     refuse_misplaced(changes)
     changed(begun, changes)  # typos, before a movie is read
     side = begun.model.frame_size if fixed else None
-    source = _learned(begun.data.source if data is None else data, hints, objects, held_out, side, report)
+    source = _learned(
+        begun.data.source if data is None else data, hints, objects, held_out, side, report, stored
+    )
     config = configured(begun, source, changes, fixed)
     if idle := training.idle_stages(config):
         report.say(f"left out, for there is nothing to learn in them: stages {', '.join(idle)}")
@@ -124,6 +136,8 @@ def planned(
         config = replace(config, start=other.name)
     prepared = source if isinstance(source, PreparedMovie) else None
     data_of = identity(config, splits, prepared.movie if prepared else None)
+    if data_of is not None and stored != Stored():
+        data_of["stored"] = stored.as_dict()
     return Plan(config, splits, prepared.preparation if prepared else None, weights, data_of)
 
 
@@ -151,13 +165,17 @@ def replanned(
     if run.read_summary():
         return config, None
     known = run.sources.get("data")
+    stored = Stored.from_dict(known["stored"]) if known and "stored" in known else Stored()
     if data is None or path is not None:
         refuse_other_files(path or config.data.source, known)
     given: Halves | PreparedMovie | None = None
     if preparation := run.preparation:
-        given = PreparedMovie.of(movie_of(config.data.source if data is None else data), preparation)
+        movie = movie_of(config.data.source if data is None else data, stored.like(preparation.stored))
+        given = PreparedMovie.of(movie, preparation)
+    elif stored != Stored() and (data is None or path is not None):
+        given = halves(dataset_of(path or config.data.source, stored), path or config.data.source)
     elif data is not None and path is None:
-        given = halves(dataset_of(data), called(data), held_out)
+        given = halves(dataset_of(data, stored), called(data), held_out)
     training.check(config, group)
     splits = open_splits(config, where, given)
     training.check_data(config, splits.train)
@@ -192,21 +210,26 @@ def _learned(
     held_out: Dataset | None,
     side: int | None,
     report: Reporter,
+    stored: Stored,
 ) -> str | Halves | PreparedMovie:
     """The training data: a flavour or a file's path, sequences, or a prepared movie."""
     flavour = isinstance(data, str) and data in FLAVOURS
     data = brought(data)
+    refuse_unheard(data, stored)
     if isinstance(data, PreparedMovie):
         movie = data.sized(side) if side else data
         return replace(movie, found=replace(movie.inspected, objects=objects)) if objects else movie
-    if held_out is None and not flavour and (found := as_movie(data)):
+    if held_out is None and not flavour and (found := as_movie(data, stored)):
         return look(found, replace(hints, objects=objects or hints.objects), side, report.say)
     said = next((field.name for field in fields(hints) if getattr(hints, field.name) is not None), None)
     if said:
         raise UsageError(Argument(said), ": is of a movie; leave it out")
-    if isinstance(data, str | os.PathLike) and held_out is None:
-        return os.fspath(data)
-    return halves(dataset_of(data), called(data), held_out)
+    path = isinstance(data, str | os.PathLike) and held_out is None
+    if path and (flavour or not Path(os.fspath(data)).exists()):  # type: ignore[arg-type]
+        return os.fspath(data)  # type: ignore[arg-type]
+    found_sequences = dataset_of(data, stored)
+    tell_of(Opened(found_sequences), report)
+    return halves(found_sequences, called(data), held_out)
 
 
 def gathered(changes: Iterable[str], **arguments: Any) -> list[Change]:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,10 +13,12 @@ from vtssi_pyro.artifacts.loading import Loaded
 from vtssi_pyro.data import ArrayDataset, Dataset, open_frames
 from vtssi_pyro.data.dataset import channels_of
 from vtssi_pyro.data.frames import as_array
-from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.errors import Argument, DataError, UsageError
+from vtssi_pyro.inference.estimate import floats
 from vtssi_pyro.inference.filter import Estimate, estimates
+from vtssi_pyro.inference.novelty import SOME, late, misfit, new
 from vtssi_pyro.model.config import TestTime
-from vtssi_pyro.movies import Movie, array_movie, is_movie, open_movie, thumbnails
+from vtssi_pyro.movies import Movie, Stored, array_movie, is_movie, open_movie, thumbnails
 from vtssi_pyro.movies.prepared import PreparedMovie, was_kept
 from vtssi_pyro.plots.style import Frames
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
@@ -27,6 +29,7 @@ Source = File | np.ndarray | Tensor | Dataset | Movie | PreparedMovie
 
 PART = 64  # sequences of a file that are read at a time: small enough for memory, and full batches
 SHOWN = 4  # sequences in an animation, as many as fit a screen
+DIGITS = 3  # decimals of a frame's novelty
 WIDEST, LONGEST = 400, 300  # pixels and frames of a movie in an animation, which bound the size of the GIF
 
 
@@ -41,6 +44,18 @@ class Opened(NamedTuple):
     def frame_size(self) -> tuple[int, int]:
         """(H, W) of the stored frames, pixels."""
         return self.movie.size if self.movie else self.data.frame_size
+
+    @property
+    def about(self) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+        """What was assumed of the stored frames, ready for JSON and in lines for people; None: they are drawn."""
+        if self.movie:
+            movie = self.movie.movie
+            marks = {"times": movie.times, "numbers": movie.numbers}
+            known = {key: list(values) for key, values in marks.items() if values}
+            return {**movie.levels.as_dict(), **known, "assumed": list(movie.assumed)}, movie.assumed
+        if isinstance(self.data, ArrayDataset):
+            return {**self.data.levels.as_dict(), "assumed": list(self.data.lines)}, self.data.lines
+        return None, ()
 
     @property
     def rate(self) -> float | None:
@@ -72,18 +87,22 @@ def brought(source: Source) -> Source:
     return PreparedMovie.load(source) if kept else source  # type: ignore[arg-type]
 
 
-def as_movie(source: Source) -> Movie | None:
+def as_movie(source: Source, stored: Stored = Stored()) -> Movie | None:
     """Open a source as one movie: a file or folder, or an array (T, H, W) or (T, H, W, 3); None if it is none."""
     if isinstance(source, str | os.PathLike):
-        return open_movie(source) if is_movie(source) else None
+        return open_movie(source, stored) if is_movie(source, stored) else None
     try:
-        return movie_of(source)
+        return movie_of(source, stored)
     except DataError:
         return None
 
 
-def movie_of(source: Source) -> Movie:
+def movie_of(source: Source, stored: Stored = Stored()) -> Movie:
     """Open a source as one movie.
+
+    Args:
+        source: the source.
+        stored: how its frames are stored, as far as it is known; a ``Movie`` has its own.
 
     Raises:
         DataError: the source is no movie.
@@ -92,33 +111,41 @@ def movie_of(source: Source) -> Movie:
     if isinstance(source, Movie | PreparedMovie):
         return source if isinstance(source, Movie) else source.movie
     if isinstance(source, str | os.PathLike):
-        return open_movie(source)
+        return open_movie(source, stored)
     if isinstance(source, np.ndarray | Tensor):
-        return array_movie("frames", as_array(source) if isinstance(source, Tensor) else source)
+        return array_movie("frames", as_array(source), stored)
     raise DataError("sequences are no movie: expected a file, or an array (T, H, W)")
 
 
-def dataset_of(source: Source) -> Dataset:
+def dataset_of(source: Source, stored: Stored = Stored()) -> Dataset:
     """Open a source as sequences.
+
+    Args:
+        source: the source.
+        stored: how its frames are stored, as far as it is known; a data set has its own.
 
     Raises:
         DataError: the source holds no sequences.
     """
     if isinstance(source, str | os.PathLike | np.ndarray | Tensor):
-        return open_frames(source)
+        return open_frames(source, stored)
+    if isinstance(source, list | tuple | np.generic):
+        return open_frames(source, stored)  # type: ignore[arg-type]  # which says what is expected
     if isinstance(source, Movie | PreparedMovie):
         raise DataError(f"{source.name}: a movie is no sequences: give its frames as an array (1, T, H, W)")
     return source
 
 
-def opened(source: Source, loaded: Loaded) -> Opened:
+def opened(source: Source, loaded: Loaded, stored: Stored = Stored()) -> Opened:
     """Open frames for a tracker: sequences, or a movie, prepared as the tracker's training movie.
 
     Args:
         source: sequences or a movie; a movie of another camera or place must be prepared already.
         loaded: the tracker.
+        stored: how the frames are stored, as far as it is known.
     """
     source = brought(source)
+    refuse_unheard(source, stored)
     preparation = loaded.preparation
     if isinstance(source, PreparedMovie):
         if loaded.source and preparation is None:
@@ -127,18 +154,19 @@ def opened(source: Source, loaded: Loaded) -> Opened:
             )
         return _of_movie(source.sized(loaded.side), loaded)
     if preparation is None:
-        return Opened(sequences(source, loaded), None, not isinstance(source, str | os.PathLike))
-    movie = as_movie(source)
+        return Opened(sequences(source, loaded, stored), None, not isinstance(source, str | os.PathLike))
+    stored = stored.like(preparation.stored)
+    movie = as_movie(source, stored)
     if movie is None:
         raise _sequences_for_a_movie(source, loaded)
     return _of_movie(PreparedMovie.of(movie, preparation), loaded)
 
 
-def sequences(source: Source, loaded: Loaded) -> Dataset:
+def sequences(source: Source, loaded: Loaded, stored: Stored = Stored()) -> Dataset:
     """Open sequences and check that their frames have the tracker's size and channels."""
     if loaded.preparation:
         raise _sequences_for_a_movie(source, loaded)
-    data, side = dataset_of(source), loaded.side
+    data, side = dataset_of(source, stored), loaded.side
     if data.frame_size != (side, side):
         name, (height, width) = called(source), data.frame_size
         raise DataError(
@@ -178,6 +206,67 @@ def _sequences_for_a_movie(source: Source, loaded: Loaded) -> DataError:
     )
 
 
+def described(frames: Opened, found: Estimate) -> dict[str, Any]:
+    """What ``tracks.json`` says of the frames: how they were read, and the novelty of each, by sequence."""
+    novelty = None if found.novelty is None else found.novelty.double().numpy().round(DIGITS).tolist()
+    return {"read": frames.about[0], "novelty": novelty}
+
+
+def refuse_unheard(source: Source, stored: Stored) -> None:
+    """Refuse to be told how frames are stored that have been read already."""
+    if stored != Stored() and not isinstance(source, str | os.PathLike | np.ndarray | Tensor):
+        said = next(key for key, value in vars(stored).items() if value != vars(Stored())[key])
+        raise UsageError(
+            Argument(said), f": {called(source)} is opened or prepared already; say it where it is opened"
+        )
+
+
+def tell_of(frames: Opened, report: Reporter) -> None:
+    """Tell what was assumed of stored frames."""
+    for line in frames.about[1]:
+        report.say(line)
+
+
+def warn_if_empty(tracks: Tracks, name: str, report: Reporter) -> None:
+    """Warn if nothing is tracked at all, and tell of sequences in which nothing is."""
+    seen = tracks.present.flatten(1).any(1)
+    if not seen.any():
+        report.warn(
+            f"{name}: no objects in any frame: they may show none, or objects that are too faint, or of other sizes or "
+            "looks than those learned from, or dark where those were bright: look at the frames as they were read "
+            "(overlay.gif), say other values of black and white (range), or learn from such frames (fit)"
+        )
+    elif not seen.all():
+        report.say(f"{name}: no objects in {int((~seen).sum())} of {len(seen)} sequences")
+
+
+def warn_if_new(novelty: Tensor | None, name: str, loaded: Loaded, report: Reporter) -> None:
+    """Warn of frames unlike those that a tracker learned from, and tell of those that are so from some frame on."""
+    if novelty is None:
+        return
+    strangers = new(novelty)
+    if strangers.float().mean() > SOME:
+        which = (
+            "its frames"
+            if len(novelty) == 1
+            else f"the frames of {int(strangers.sum())} of {len(novelty)} sequences"
+        )
+        usual = float(novelty[strangers].median())
+        report.warn(
+            f"{name}: {which} are unlike those that {loaded.name} learned from: their novelty is {usual:.2g}, that of "
+            "familiar ones about 1 or less; tracks of such frames may mean nothing, whatever their confidence"
+        )
+    begins = late(novelty)
+    changed = (begins > 0) & ~strangers
+    if changed.float().mean() > SOME:
+        which = "" if len(novelty) == 1 else f" in {int(changed.sum())} of {len(novelty)} sequences"
+        first = int(begins[changed].min())
+        report.warn(
+            f"{name}: from frame {first} on no track explains what is seen{which}: objects that come late, or a change "
+            "of the scene; track the later frames by themselves"
+        )
+
+
 def warn_if_short(loaded: Loaded, length: int, report: Reporter) -> None:
     """Warn of sequences with fewer frames than the consensus uses, which make counts less certain."""
     wanted = loaded.tracker.K
@@ -204,12 +293,20 @@ def read_movie(
         test_time: the procedure at test time; None: the tracker's own.
     """
     parts, frames, looks = [], [], torch.empty(0)
-    x = movie.frames[None].to(loaded.device)
+    x, misfits, first = movie.frames[None].to(loaded.device), [], 0
     for estimate in estimates(loaded.tracker, x, settle, test_time):
+        seen = x[:, first : first + estimate.frames.shape[1]]
+        misfits.append(misfit(floats(seen), estimate.frames).cpu())
+        first += seen.shape[1]
         parts.append(estimate.tracks.cpu())
         frames.append(estimate.frames[: int(rendered)].cpu())
         looks = estimate.appearance.cpu()
-    return Estimate(movie.to_source(concatenated(parts, 1)), torch.cat(frames, 1), looks)
+    return Estimate(
+        movie.to_source(concatenated(parts, 1)),
+        torch.cat(frames, 1),
+        looks,
+        _novelty(loaded, torch.cat(misfits, 1)),
+    )
 
 
 def worth_showing(tracks: Tracks, most: int = SHOWN) -> list[int]:
@@ -239,17 +336,27 @@ def read_all(
     tracks: list[Tracks] = []
     looks: list[Tensor] = []
     frames: list[Tensor] = []
+    misfits: list[Tensor] = []
     total, weights = len(opened.data), next(loaded.tracker.parameters())
     with report.watched(opened.data, "reading") as data:
         # frames in memory need not be read in parts
         for index in torch.arange(total).split(total if opened.in_memory else PART):
-            estimate = read(data.frames(index, length=length).to(weights), int(index[0]))
+            x = data.frames(index, length=length).to(weights)
+            estimate = read(x, int(index[0]))
+            misfits.append(misfit(x, estimate.frames[:, :length]).cpu())
             tracks.append(estimate.tracks.cpu())
             looks.append(estimate.appearance.cpu())
             if rendered or not frames:
                 kept = estimate.frames if rendered else estimate.frames[worth_showing(estimate.tracks)]
                 frames.append(kept.cpu())
-    return Estimate(concatenated(tracks), torch.cat(frames), torch.cat(looks))
+    novelty = _novelty(loaded, torch.cat(misfits))
+    return Estimate(concatenated(tracks), torch.cat(frames), torch.cat(looks), novelty)
+
+
+def _novelty(loaded: Loaded, misfits: Tensor) -> Tensor | None:
+    """The novelty of frames (B, T); None if it is not known how well held-out frames fit."""
+    known = loaded.familiar
+    return known.novelty(misfits) if known else None
 
 
 def known_sequences(source: Source, loaded: Loaded, seen: int) -> Dataset:

@@ -17,6 +17,7 @@ from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.config import not_finite, to_dict
 from vtssi_pyro.errors import Argument, CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
+from vtssi_pyro.inference.novelty import Familiar
 from vtssi_pyro.inference.standalone import SomeTracker, build
 from vtssi_pyro.movies import Preparation
 from vtssi_pyro.movies.preparation import FILE as PREPARATION
@@ -267,6 +268,15 @@ class Run(Trained):
                 if digest(old) == weights:
                     return digest(upgraded_weights(old))
         return weights
+
+    @property
+    def familiar(self) -> Familiar | None:
+        """How well held-out frames fitted at the end of the training; None before it, and of former versions."""
+        known = self.read_summary().get("familiar")
+        try:
+            return Familiar(**known) if known else None
+        except TypeError as error:
+            raise CheckpointError(f"{self.summary}: damaged ({error})") from error
 
     def keep(self, calibration: Calibration) -> None:
         """Keep a calibration beside its weights."""

@@ -16,6 +16,7 @@ from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.config import from_dict, to_dict
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
+from vtssi_pyro.inference.novelty import Familiar
 from vtssi_pyro.inference.standalone import SomeTracker, build
 from vtssi_pyro.system.checkpoint import refuse_not_finite
 from vtssi_pyro.train.config import Config
@@ -42,6 +43,7 @@ class Card:
     metrics: dict  # metrics of held-out sequences (Evaluation.as_dict) by precision ("float16", "float32")
     sha256: str  # SHA-256 of the file with the weights
     calibration: dict | None = None  # calibration of sampled predictions (Calibration.as_dict)
+    familiar: dict | None = None  # how well held-out frames fit (Familiar.as_dict)
     format: int = FORMAT
 
 
@@ -131,6 +133,17 @@ class Pretrained(Trained):
             return Calibration.from_dict(card.calibration) if card.calibration else None
         except (ValueError, TypeError, KeyError) as error:
             raise CheckpointError(f"{self.name}: its calibration is damaged ({error}); {_MEND}") from error
+
+    @property
+    def familiar(self) -> Familiar | None:
+        """How well held-out frames fit; None if the card does not tell."""
+        known = self.card.familiar
+        try:
+            return Familiar(**known) if known else None
+        except TypeError as error:
+            raise CheckpointError(
+                f"{self.name}: its measure of familiar frames is damaged ({error}); {_MEND}"
+            ) from error
 
     def about(self) -> dict[str, Any]:
         """The card, ready for JSON."""

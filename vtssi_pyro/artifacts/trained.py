@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from vtssi_pyro.evaluation.calibration import Calibration
+from vtssi_pyro.inference.novelty import Familiar
 from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.movies import Preparation
 from vtssi_pyro.train.config import Config
@@ -56,6 +57,11 @@ class Trained(ABC):
     @property
     def calibration(self) -> Calibration | None:
         """The calibration of sampled predictions, for the weights that it names; None if there is none."""
+        return None
+
+    @property
+    def familiar(self) -> Familiar | None:
+        """How well held-out frames fit, with which others are compared; None if it was not measured."""
         return None
 
     @property

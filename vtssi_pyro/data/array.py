@@ -1,8 +1,6 @@
 """A data set of frames in an array, most often one mapped from a file."""
 
 import copy
-import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -12,19 +10,14 @@ from torch import Tensor
 
 from vtssi_pyro.data.dataset import Index, rows, span
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.ops.channels import channelled
+from vtssi_pyro.movies.stored import FULL, Stored, scanned, sequences
 from vtssi_pyro.tracks.tracks import Tracks
-
-_FULL = {"uint8": 255.0, "uint16": 65535.0, "bool": 1.0}  # the value of white, by dtype
-COLOURS = 4  # red, green, blue and transparency: a last axis no longer than this holds channels, not columns
-_CHUNK = 2**24  # numbers checked at a time, 64 MiB of single-precision floats for files of any size
 
 
 class ArrayDataset:
     """Frames in an array, often a file's, with truth if it is known; a :class:`~vtssi_pyro.data.dataset.Dataset`.
 
-    Intensities become float32 in [0, 1]: uint8 is divided by 255, uint16 by 65,535, bool becomes 0 and 1;
-    floats stay as they are, or are divided by 255 if one is above 1.
+    Intensities become float32 in [0, 1], as :mod:`vtssi_pyro.movies.stored` decides: ``lines`` holds what was assumed.
 
     Args:
         name: the file's name in error messages.
@@ -37,6 +30,7 @@ class ArrayDataset:
             and is NaN where there is no object.
         depth: (S, T, N) the smaller, the nearer.
         angle: (S, T, N) radians, from x towards y.
+        stored: how the frames are stored, as far as it is known.
     """
 
     def __init__(
@@ -49,13 +43,15 @@ class ArrayDataset:
         visible: np.ndarray | None = None,
         depth: np.ndarray | None = None,
         angle: np.ndarray | None = None,
+        stored: Stored = Stored(),
     ) -> None:
-        """Check all values once; only floats have to be read for this."""
+        """Check all values once; 8 bits need not be read for this."""
         self.name = str(name)
-        single = frames.ndim == 3
-        self._frames = channelled(frames[None] if single else frames)
-        self._check_frames(frames.shape)
-        self._full = _FULL.get(frames.dtype.name) or self._full_of_floats()
+        arranged = sequences(self.name, frames, stored)
+        self._frames, single = arranged.frames, "S" not in arranged.axes
+        self.levels = scanned(self.name, self._frames, stored)
+        self.lines = (*arranged.lines, *self.levels.lines)
+        self._full = FULL.get(frames.dtype.name, 1.0)
         self._position = self._truth("positions", position, single)
         self._boxes = self._truth("boxes", boxes, single)
         if self._boxes is not None and (self._position is None or self._boxes.shape != self._position.shape):
@@ -75,7 +71,13 @@ class ArrayDataset:
         if device.type == "cuda" and self._frames.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
             return made
         native = self._frames.dtype.newbyteorder("=")
-        made._resident = torch.from_numpy(np.array(self._frames, dtype=native)).to(device)
+        # a range other than the dtype's own is applied once
+        held = (
+            np.array(self._frames, dtype=native)
+            if self.levels.natural
+            else self.levels(self._frames) * self._full
+        )
+        made._resident = torch.from_numpy(held).to(device)
         return made
 
     def __len__(self) -> int:
@@ -114,51 +116,9 @@ class ArrayDataset:
             chosen = chosen.to(self._resident.device)
             return self._resident[chosen, times.start : times.stop].float().div_(self._full)
         picked = self._frames[chosen.numpy()[:, None], np.arange(times.start, times.stop)]  # (b, t, C, H, W)
+        if not self.levels.natural:
+            return torch.from_numpy(self.levels(picked))
         return torch.from_numpy(picked.astype(np.float32)).div_(self._full)
-
-    def _check_frames(self, given: tuple[int, ...]) -> None:
-        """Refuse what makes no sense as frames, which had some shape when they were given."""
-        frames = self._frames
-        if frames.ndim != 5:
-            raise DataError(
-                f"{self.name}: frames have shape {given}, expected (S, T, H, W) or (T, H, W) in grey, or "
-                "(S, T, C, H, W)"
-            )
-        if frames.shape[2] > COLOURS >= frames.shape[-1]:
-            raise DataError(
-                f"{self.name}: frames have shape {given}, with channels last, expected (S, T, C, H, W): "
-                "numpy.moveaxis(frames, -1, 2) puts them there"
-            )
-        if 0 in frames.shape:
-            raise DataError(f"{self.name}: no frames, their shape is {given}")
-        if frames.dtype.name not in _FULL and frames.dtype.kind != "f":
-            raise DataError(
-                f"{self.name}: frames are {frames.dtype}, expected uint8, uint16, bool, or floats in [0, 1] "
-                "or 0 to 255"
-            )
-
-    def _full_of_floats(self) -> float:
-        """Check every float; 255 if one is above 1, else 1."""
-        highest = 0.0
-        for first, frames in self._chunks():
-            valid = np.isfinite(frames) & (frames >= 0) & (frames <= 255)
-            if not valid.all():
-                s, t, c, y, x = (int(i) for i in np.argwhere(~valid)[0])
-                raise DataError(
-                    f"{self.name}: sequence {first[0] + s}, frame {first[1] + t} has the intensity "
-                    f"{frames[s, t, c, y, x]} at row {y}, column {x}: expected [0, 1] or 0 to 255"
-                )
-            highest = max(highest, float(frames.max()))
-        return 255.0 if highest > 1 else 1.0
-
-    def _chunks(self) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
-        """Blocks of frames with the sequence and frame they start at, so that the memory stays bounded."""
-        sequences, length = self._frames.shape[:2]
-        at_once = max(1, _CHUNK // math.prod(self._frames.shape[2:]))  # frames
-        many, long = max(1, at_once // length), min(length, at_once)
-        for s in range(0, sequences, many):
-            for t in range(0, length, long):
-                yield (s, t), np.asarray(self._frames[s : s + many, t : t + long])
 
     def _truth(self, name: str, values: np.ndarray | None, single: bool) -> Tensor | None:
         if values is None:

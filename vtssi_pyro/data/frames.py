@@ -1,28 +1,33 @@
 """Data sets of users' frames: arrays, ``.npz`` and ``.npy``, and movies that fit into memory."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from vtssi_pyro.data.array import ArrayDataset
 from vtssi_pyro.data.store import read
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.movies import Movie, luminance, open_movie
+from vtssi_pyro.movies import Movie, Stored, luminance, open_movie
 
-MAX_PIXELS = 2**31  # of all frames of a movie, which are held in memory: 2 GiB of bytes
+_SMALLER = ", make it smaller, or convert it to an uncompressed .npz, which is not held in memory"
 
 
-def open_frames(source: str | os.PathLike[str] | np.ndarray | Tensor) -> ArrayDataset:
+def open_frames(
+    source: str | os.PathLike[str] | np.ndarray | Tensor, stored: Stored = Stored()
+) -> ArrayDataset:
     """Open an array, or a file or folder of frames; a movie is one sequence, without truth.
 
     Arrays keep their channels. Movies are grey: colour and more than 8 bits become luminance in steps of 1/255, and
-    transparent pixels black; floating point numbers stay as they are, in [0, 1] or 0 to 255.
+    transparent pixels black. Black and white are as :mod:`vtssi_pyro.movies.stored` decides.
 
     Args:
         source: frames in grey, (S, T, H, W) or (T, H, W), or in C channels, (S, T, C, H, W), or the path of a file or
             folder.
+        stored: how the frames are stored, as far as it is known; other axes are named there.
 
     Returns:
         The data set.
@@ -30,39 +35,49 @@ def open_frames(source: str | os.PathLike[str] | np.ndarray | Tensor) -> ArrayDa
     Raises:
         DataError: the source cannot be read as frames, or is too large for memory.
     """
-    if isinstance(source, Tensor):
-        source = as_array(source)
-    if isinstance(source, np.ndarray):
-        return ArrayDataset("frames", source)
+    if isinstance(source, Tensor | np.ndarray):
+        return ArrayDataset("frames", as_array(source), stored=stored)
+    if not isinstance(source, str | os.PathLike):
+        raise DataError(
+            f"a {type(source).__name__} is no array of frames: numpy.stack(frames) makes one of a list"
+        )
     path = Path(source)
     if path.suffix.lower() in (".npz", ".npy"):
-        return read(path)
-    return ArrayDataset(path, _stack(open_movie(path)))
+        return read(path, stored)
+    return of_movie(open_movie(path, stored))
 
 
-def as_array(frames: Tensor) -> np.ndarray:
-    """Convert a tensor to an array; half precision becomes single, which numpy and files have."""
+def of_movie(movie: Movie) -> ArrayDataset:
+    """One sequence of a movie's frames, (1, T, 1, H, W), in steps of 1/255 unless they are floats."""
+    made = ArrayDataset(movie.name, _stack(movie))
+    made.lines = movie.assumed
+    made.levels = replace(made.levels, missing=movie.levels.missing)
+    return made
+
+
+def as_array(frames: Tensor | np.ndarray) -> np.ndarray:
+    """Convert a tensor to an array; bfloat16, which numpy lacks, becomes single precision.
+
+    What a masked array masks becomes NaN.
+    """
+    if isinstance(frames, np.ma.MaskedArray):
+        return np.ma.filled(frames.astype(np.float64), np.nan) if np.any(frames.mask) else frames.data
+    if isinstance(frames, np.ndarray):
+        return frames
     frames = frames.detach().cpu()
-    return (frames.float() if frames.is_floating_point() else frames).numpy()
+    if frames.layout != torch.strided:
+        frames = frames.to_dense()
+    return (frames.float() if frames.dtype == torch.bfloat16 else frames).numpy()
 
 
 def _stack(movie: Movie) -> np.ndarray:
     """Read all frames (T, H, W)."""
     frames: list[np.ndarray] = []
-    pixels = movie.size[0] * movie.size[1]
-    if pixels * (movie.length or 1) > MAX_PIXELS:
-        raise _too_large(movie)
+    exact = movie.levels.dtype.startswith("float")
+    pixels = movie.size[0] * movie.size[1] * (4 if exact else 1)
+    movie.stored.refuse_more(movie.name, pixels * (movie.length or 1), _SMALLER)
     for frame in movie:
-        if pixels * (len(frames) + 1) > MAX_PIXELS:
-            raise _too_large(movie)
+        movie.stored.refuse_more(movie.name, pixels * (len(frames) + 1), _SMALLER)
         grey = luminance(frame)
-        exact = frame.dtype.kind == "f"
         frames.append(grey if exact else (grey * 255).round().clip(0, 255).astype(np.uint8))
     return np.stack(frames)
-
-
-def _too_large(movie: Movie) -> DataError:
-    return DataError(
-        f"{movie.name} unpacks to more than {MAX_PIXELS} pixels: make it smaller, or convert it to an "
-        "uncompressed .npz, which is not held in memory"
-    )

@@ -17,6 +17,7 @@ from vtssi_pyro.data.array import ArrayDataset
 from vtssi_pyro.data.dataset import Dataset, channels_of
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.movies.members import npy_array, npz_arrays
+from vtssi_pyro.movies.stored import Stored
 from vtssi_pyro.system.atomic import atomic_write
 from vtssi_pyro.system.files import sweep
 
@@ -61,8 +62,12 @@ def write(path: Path | str, dataset: Dataset) -> None:
             _add(archive, name, values.shape, values.dtype, [values])
 
 
-def read(path: Path | str) -> ArrayDataset:
+def read(path: Path | str, stored: Stored = Stored()) -> ArrayDataset:
     """Open a ``.npz`` or ``.npy`` file; its frames stay on disk until they are read.
+
+    Args:
+        path: the file.
+        stored: how its frames are stored, as far as it is known.
 
     Raises:
         DataError: the file is missing, damaged, or holds no frames.
@@ -71,12 +76,12 @@ def read(path: Path | str) -> ArrayDataset:
     if not path.exists():
         raise DataError(f"no file {path}: check the path")
     if path.suffix.lower() == ".npy":
-        return ArrayDataset(path, npy_array(path))
-    arrays = npz_arrays(path, ("frames", "counts", *TRUTH))
+        return ArrayDataset(path, npy_array(path), stored=stored)
+    arrays = npz_arrays(path, ("frames", "counts", *TRUTH), stored)
     if "frames" not in arrays:
         raise DataError(f"{path} holds no array called frames: write it with numpy.savez(path, frames=...)")
     frames, position = arrays.pop("frames"), arrays.pop("positions", None)
-    return ArrayDataset(path, frames, position, **arrays)
+    return ArrayDataset(path, frames, position, **arrays, stored=stored)
 
 
 def _pixels(dataset: Dataset, each: int) -> Iterator[np.ndarray]:

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.data.clips import Clips
-from vtssi_pyro.data.dataset import spread
+from vtssi_pyro.data.dataset import Dataset, spread
 from vtssi_pyro.inference.filter import forecast, track
+from vtssi_pyro.inference.novelty import Familiar, misfit
 from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.model.program import at_once
 from vtssi_pyro.tracks.matching import in_order
@@ -76,6 +77,21 @@ def reconstruct(tracker: SomeTracker, clips: Clips, observe: int = 5) -> dict[st
             distance = (guess - known[:, observe:]).norm(dim=-1)  # (B, ahead, N)
             made[name] = [_mean(d) * clips.pixel for d in distance.unbind(1)]
     return made
+
+
+def familiar(tracker: SomeTracker, data: Dataset, most: int = MOST) -> Familiar:
+    """Measure how well held-out frames fit the objects that are found in them.
+
+    Args:
+        tracker: trained.
+        data: held-out sequences.
+        most: the largest number of them that are used, evenly spread.
+    """
+    weights, misfits = next(tracker.parameters()), []
+    for index in spread(len(data), most).split(at_once(tracker, data.length)):
+        x = data.frames(index).to(weights)
+        misfits.append(misfit(x, track(tracker, x).frames).cpu())
+    return Familiar.of(torch.cat(misfits))
 
 
 def straight_on(position: Tensor, ahead: int) -> Tensor:

@@ -8,7 +8,9 @@ import pyro
 import torch
 from torch import Tensor, nn
 
+from vtssi_pyro.errors import DataError
 from vtssi_pyro.model.program import evaluating
+from vtssi_pyro.movies.stored import OVERSHOOT
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
 
 
@@ -18,6 +20,8 @@ class Estimate(NamedTuple):
     tracks: Tracks
     frames: Tensor  # (B, T, C, H, W) rendered means
     appearance: Tensor  # (B, N, D) description of each object, d at its mode
+    # (B, T): above 1 if a frame fits worse than 99 % of the frames held out at the end of the training; None: not known
+    novelty: Tensor | None = None
 
 
 def joined(parts: Sequence[Estimate], axis: int) -> Estimate:
@@ -32,8 +36,20 @@ def joined(parts: Sequence[Estimate], axis: int) -> Estimate:
 
 
 def floats(x: Tensor) -> Tensor:
-    """Frames in [0, 1], of such or of uint8."""
-    return x if x.is_floating_point() else x.float() / 255
+    """Frames in [0, 1], of such, of bool or of uint8.
+
+    Raises:
+        DataError: other integers, or numbers that are not finite or far from [0, 1]; ``open_frames`` scales these.
+    """
+    if x.dtype in (torch.uint8, torch.bool):
+        return x.float() / (255 if x.dtype == torch.uint8 else 1)
+    low, high = (float(value) for value in x.aminmax()) if x.numel() else (0.0, 1.0)
+    if not (x.is_floating_point() and low >= -OVERSHOOT and high <= 1 + OVERSHOOT):  # NaN is neither
+        raise DataError(
+            f"frames are {x.dtype} from {low:g} to {high:g}: expected floats in [0, 1] or uint8; "
+            "vtssi_pyro.open_frames(frames) reads others"
+        )
+    return x
 
 
 @contextmanager

@@ -9,14 +9,17 @@ from vtssi_pyro.movies.film import write_film
 from vtssi_pyro.movies.inspection import Hints, Inspection, inspect
 from vtssi_pyro.movies.movie import Movie, luminance
 from vtssi_pyro.movies.preparation import Preparation, suggested_preparation
+from vtssi_pyro.movies.stored import Levels, Stored
 from vtssi_pyro.movies.thumbnails import Thumbnails, thumbnails
 
 __all__ = [
     "SUFFIXES",
     "Hints",
     "Inspection",
+    "Levels",
     "Movie",
     "Preparation",
+    "Stored",
     "Thumbnails",
     "array_movie",
     "inspect",
@@ -31,11 +34,12 @@ __all__ = [
 SUFFIXES = (*film.SUFFIXES, *pictures.ANIMATIONS, ".npy", ".npz")
 
 
-def open_movie(path: Path | str) -> Movie:
+def open_movie(path: Path | str, stored: Stored = Stored()) -> Movie:
     """Open a movie file, an animation, a TIFF stack, an array or a folder of pictures; nothing is held in memory.
 
     Args:
         path: the file or folder.
+        stored: how its frames are stored, as far as it is known.
 
     Returns:
         The movie.
@@ -46,20 +50,20 @@ def open_movie(path: Path | str) -> Movie:
     """
     path = Path(path)
     if path.is_dir():
-        return pictures.folder(path)
+        return pictures.folder(path, stored)
     if not path.exists():
         raise DataError(f"no file or folder {path}: check the path")
     suffix = path.suffix.lower()
     if suffix in (".npy", ".npz"):
-        return array(path)
+        return array(path, stored)
     if suffix in pictures.ANIMATIONS:
-        return pictures.animation(path)
+        return pictures.animation(path, stored)
     if suffix in film.SUFFIXES:
-        return film.film(path)
+        return film.film(path, stored)
     raise DataError(f"{path} is of no known kind: expected a folder of pictures or {', '.join(SUFFIXES)}")
 
 
-def is_movie(path: Path | str) -> bool:
+def is_movie(path: Path | str, stored: Stored = Stored()) -> bool:
     """Tell whether a path holds one movie; a file of several sequences does not, nor does a missing path."""
     path = Path(path)
     if not path.exists():
@@ -67,7 +71,7 @@ def is_movie(path: Path | str) -> bool:
     if path.suffix.lower() not in (".npy", ".npz"):
         return True
     try:
-        array(path)
+        array(path, stored)
     except DataError:  # several sequences, or a damaged file, which reading it will report
         return False
     return True

@@ -8,43 +8,44 @@ import numpy as np
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies.members import npy_array, npz_arrays
 from vtssi_pyro.movies.movie import Movie
+from vtssi_pyro.movies.stored import Stored, pictures
 
 
-def array(path: Path) -> Movie:
+def array(path: Path, stored: Stored = Stored()) -> Movie:
     """Open the array of a ``.npy`` file, or the array ``frames`` of an ``.npz`` file, as a movie."""
-    frames = npy_array(path) if path.suffix.lower() == ".npy" else npz_arrays(path, ("frames",)).get("frames")
+    if path.suffix.lower() == ".npy":
+        return array_movie(str(path), npy_array(path), stored)
+    frames = npz_arrays(path, ("frames",), stored).get("frames")
     if frames is None:
         raise DataError(f"{path} holds no array called frames: write it with numpy.savez(path, frames=...)")
-    return array_movie(str(path), frames)
+    return array_movie(str(path), frames, stored)
 
 
-def array_movie(name: str, frames: np.ndarray) -> Movie:
+def array_movie(name: str, frames: np.ndarray, stored: Stored = Stored()) -> Movie:
     """Make a movie of frames in an array.
 
     Args:
         name: the movie's name in error messages.
-        frames: (T, H, W), (T, H, W, 3) or (T, H, W, 4), also with an axis of length 1 in front; or one sequence as data
-            sets give it, (1, T, 1, H, W).
+        frames: (T, H, W), (T, H, W, C) or (T, C, H, W), also with an axis of length 1 in front; with other axes if
+            ``stored`` names them.
+        stored: how the frames are stored, as far as it is known.
 
     Raises:
         DataError: the shape is another, or has no frames.
     """
-    if frames.ndim == 5 and frames.shape[2] == 1:
-        frames = frames[:, :, 0]  # a movie's frames are pictures
-    coloured = frames.ndim == 4 and frames.shape[-1] in (3, 4)
-    if frames.ndim == 4 and not coloured and len(frames) == 1:
-        frames = frames[0]
-    if frames.ndim == 4 and frames.shape[-1] == 1:
-        frames = frames[..., 0]
-    if not coloured and frames.ndim != 3:
-        raise DataError(
-            f"{name}: frames have shape {frames.shape}, expected one movie: (T, H, W) in grey or (T, H, W, 3); "
-            "numpy.moveaxis(frames, 1, -1) puts channels last"
-        )
-    if 0 in frames.shape:
-        raise DataError(f"{name}: no frames, their shape is {frames.shape}")
+    found = pictures(name, frames, stored)
+    brought = found.frames  # (T, Z, C, H, W)
+    channel, planes = (
+        stored.chosen_channel(name, brought.shape[2]),
+        stored.chosen_planes(name, brought.shape[1]),
+    )
 
     def read() -> Iterator[np.ndarray]:
-        return (np.asarray(frame) for frame in frames)
+        for frame in brought:
+            shown = stored.projected(np.asarray(frame[planes]))  # (C, H, W)
+            if channel is not None or len(shown) == 1:
+                yield shown[channel or 0]
+            else:
+                yield np.moveaxis(shown, 0, -1)
 
-    return Movie(name, (frames.shape[1], frames.shape[2]), len(frames), None, read)
+    return Movie(name, brought.shape[3:], len(brought), None, read, stored, found.lines)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +11,47 @@ import numpy as np
 
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.movies.movie import Movie
+from vtssi_pyro.movies.stored import Stored
 from vtssi_pyro.system.atomic import atomic_write
 from vtssi_pyro.system.files import regular
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ogv")
+UNEVEN = 1.5  # longest to shortest step of a film whose times are told; rounding of even ones stays far below
 SLACK = 5  # frames, or a fiftieth, by which the announced length of an intact film may exceed its frames
 
 
-def film(path: Path) -> Movie:
+def film(path: Path, stored: Stored = Stored()) -> Movie:
     """Open a movie file."""
     with _opened(path) as stream:
-        size = stream.codec_context.height, stream.codec_context.width
+        size, colours = (stream.codec_context.height, stream.codec_context.width), 1
         first = next(stream.container.decode(stream), None)
         if first is not None:
-            height, width = _upright(first).shape[:2]
-            size = height, width
+            upright = _upright(first)
+            size, colours = upright.shape[:2], 1 if upright.ndim == 2 else upright.shape[-1]
         rate = float(stream.average_rate) if stream.average_rate else None
         length = stream.frames or None  # 0: the container does not say
-    return Movie(str(path), size, length, rate, lambda: _frames(path))
+        times = _times(stream)
+    stored.refuse_for_pictures(str(path), colours)
+    lines: tuple[str, ...] = ()
+    steps = [1000 * (b - a) for a, b in pairwise(times)]
+    if steps and max(steps) > UNEVEN * min(steps):
+        apart = f"frames are {min(steps):.0f} to {max(steps):.0f} ms apart"
+        lines = (f"{path}: {apart}: speeds are per frame, tracks.json has the times",)
+    return Movie(
+        str(path), size, length, rate, lambda: _frames(path), stored, lines, stored.range is None,
+        tuple(times) if lines else None,
+    )  # fmt: skip
+
+
+def _times(stream: Any) -> list[float]:
+    """The times of a film's frames in seconds, from its packets, which need no decoding; none if they do not tell."""
+    container, base = stream.container, float(stream.time_base or 0)
+    try:
+        container.seek(0)
+        found = sorted(packet.pts * base for packet in container.demux(stream) if packet.pts is not None)
+    except (OSError, EOFError, ValueError):  # reading the frames will report it
+        return []
+    return [time - found[0] for time in found] if base else []
 
 
 def write_film(path: Path | str, frames: Iterable[np.ndarray], rate: float) -> None:

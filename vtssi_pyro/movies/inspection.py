@@ -7,12 +7,13 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from vtssi_pyro.errors import DataError
+from vtssi_pyro.errors import Argument, DataError
 from vtssi_pyro.movies import background
 from vtssi_pyro.movies.movie import Movie, luminance, shrink
 
 # Of neighbouring frames, spread over the movie: the median of half as many is noisier, of twice as many slower.
 PAIRS = 32
+FEWEST = 5  # frames: the median of fewer shows, as a ghost, an object that covers a pixel in two of them
 WIDEST = 512  # px: larger frames are averaged down for the inspection, which bounds its memory and time
 # Noise's standard deviations to the threshold: at half, a frame of 512 x 512 pixels exceeds it in over
 # 1,000 pixels by chance.
@@ -112,6 +113,13 @@ def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
         raise DataError(
             f"{movie.name}: holds {length} frame, and nothing can be seen to move in fewer than 2"
         )
+    if length < FEWEST and hints.background is None:
+        raise DataError(
+            f"{movie.name}: holds {length} frames, too few to tell objects from the background behind them, for which "
+            f"{FEWEST} are needed; or say ",
+            Argument("background"),
+            " smooth or none",
+        )
     frames = np.stack([pair.frame for pair in pairs])
     low, high = (float(value) for value in np.quantile(frames, (DARKEST, BRIGHTEST)))
     if high - low <= 0 and frames.min() == frames.max():
@@ -165,6 +173,9 @@ def _sampled(movie: Movie) -> tuple[list[_Pair], int, int]:
     stride, before, wanted, number = 1, None, False, 0
     for time, frame in enumerate(movie):
         number = time + 1
+        if time in movie.levels.missing:
+            wanted, before = False, None
+            continue
         small = luminance(shrink(frame, shrunk)) if wanted or time % stride == 0 else None
         if wanted and before is not None and small is not None:
             pairs.append(_Pair(time - 1, before, small))

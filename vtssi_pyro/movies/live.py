@@ -20,21 +20,26 @@ from vtssi_pyro.system.naming import natural
 POLL = 0.02  # seconds between two listings of a folder: half the 40 ms of a frame at 25 frames per second
 # Frames whose times are kept for the median and the 95 % quantile, so that memory stays constant.
 LAST = 10_000
+WATCHED = 100  # last pictures whose changes are told of; to look at as many takes a tenth of a millisecond
 END = "end"  # the file that marks a folder as complete
 
 
 def growing_folder(
-    path: Path | str, patience: float, sleep: Callable[[float], None] = time.sleep
+    path: Path | str,
+    patience: float,
+    sleep: Callable[[float], None] = time.sleep,
+    warn: Callable[[str], object] = lambda message: None,
 ) -> Iterator[np.ndarray]:
     """Yield the pictures of a folder in natural order as they appear, until a file ``end`` appears or patience ends.
 
     A picture is read once it can be decoded as a whole. Names with a dot in front are left out, so that pictures can be
-    written under such names and renamed. Only names are kept in memory.
+    written under such names and renamed. Only names are kept in memory, and the times of the last pictures.
 
     Args:
         path: the folder.
         patience: seconds without a new picture after which the wait ends.
         sleep: a function that waits for a number of seconds.
+        warn: called with a message, once a picture, if one of the last that were read has changed since.
 
     Yields:
         frames (H, W), (H, W, 3) or (H, W, 4).
@@ -43,7 +48,7 @@ def growing_folder(
         DataError: no folder, no picture in time, a picture that stays cut off, one of another size, or one whose name
             precedes that of a picture that was read already.
     """
-    names, size, since = _Names(Path(path)), None, time.monotonic()
+    names, size, since = _Names(Path(path), warn), None, time.monotonic()
     while True:
         over = names.look()
         late = time.monotonic() - since >= patience
@@ -66,10 +71,13 @@ def growing_folder(
         raise DataError(f"{path}: no picture came within {patience:g} seconds")
 
 
+_State = tuple[int, int] | None
+
+
 class _Names:
     """The unread pictures of a folder, which is listed again every POLL seconds at most."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, warn: Callable[[str], object]) -> None:
         if not folder.is_dir():
             raise DataError(f"{folder}: no folder to wait for pictures in")
         self.waiting: deque[Path] = deque()
@@ -77,6 +85,8 @@ class _Names:
         self._known: set[str] = set()
         self._last: Path | None = None
         self._looked = -POLL
+        self._warn = warn
+        self._read: deque[tuple[Path, _State]] = deque(maxlen=WATCHED)
 
     def look(self) -> bool:
         """List the unread pictures; return whether no more will come.
@@ -99,12 +109,31 @@ class _Names:
             old = [file for file in self.waiting if file.name in names]
             self.waiting = deque(sorted(old + fresh, key=natural))
             self._known = names
+        self._tell_of_changes()
         self._looked = time.monotonic()
         return over
 
     def take(self) -> None:
         """Mark the first unread picture as read."""
         self._last = self.waiting.popleft()
+        self._read.append((self._last, _state(self._last)))
+
+    def _tell_of_changes(self) -> None:
+        """Tell of pictures that have changed since they were read; that they are removed is usual."""
+        for number, (file, before) in enumerate(self._read):
+            now = _state(file)
+            if now is not None and now != before:
+                self._warn(f"{file}: changed after it had been read; its tracks are those of what was read")
+                self._read[number] = (file, now)
+
+
+def _state(file: Path) -> "_State":
+    """The time and the size of a file; None if it is gone."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def _whole(file: Path, patient: bool) -> np.ndarray | None:

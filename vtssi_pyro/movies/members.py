@@ -6,14 +6,15 @@ import tokenize
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO, Literal, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 
 from vtssi_pyro.errors import DataError
+from vtssi_pyro.movies.stored import Stored
 from vtssi_pyro.system.files import regular
 
-MAX_UNPACKED = 2**32  # bytes (4 GiB) of one compressed member, held in memory; uncompressed ones are mapped
+_PIECE = 2**24  # bytes that are unpacked at a time
 _LOCAL_HEADER = 30  # bytes of a zip member's local header before its name
 _DAMAGED = (
     *(OSError, EOFError, ValueError, SyntaxError, struct.error, zipfile.BadZipFile, zlib.error),
@@ -41,8 +42,14 @@ def npy_array(path: Path) -> np.ndarray:
     return _mapped(path, header, 0, room, str(path))
 
 
-def npz_arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Read those of the named arrays that a ``.npz`` file holds; uncompressed ones are memory-mapped."""
+def npz_arrays(path: Path, names: tuple[str, ...], stored: Stored = Stored()) -> dict[str, np.ndarray]:
+    """Read those of the named arrays that a ``.npz`` file holds; uncompressed ones are memory-mapped.
+
+    Args:
+        path: the file.
+        names: of the arrays.
+        stored: says how much memory the compressed ones may take together.
+    """
     with _opened(path) as stream:
         try:
             archive = zipfile.ZipFile(stream)
@@ -51,6 +58,9 @@ def npz_arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         with archive:
             held = {info.filename: info for info in archive.infolist()}
             found = [name for name in names if f"{name}.npy" in held]
+            packed = [held[f"{name}.npy"] for name in found]
+            total = sum(info.file_size for info in packed if info.compress_type != zipfile.ZIP_STORED)
+            stored.refuse_more(str(path), total, ", or write it with numpy.savez, which does not compress")
             return {name: _member(path, archive, held[f"{name}.npy"]) for name in found}
 
 
@@ -107,17 +117,14 @@ def _mapped(path: Path, header: _Header, offset: int, room: int, where: str) -> 
     return np.memmap(path, header.dtype, "r", start, header.shape, header.order)
 
 
-def _unpacked(stream: IO[bytes], header: _Header, room: int, where: str) -> np.ndarray:
+def _unpacked(stream: Any, header: _Header, room: int, where: str) -> np.ndarray:
     _fits(header, room, where)
-    if header.nbytes > MAX_UNPACKED:
-        raise DataError(
-            f"{where} unpacks to {header.nbytes} bytes, more than {MAX_UNPACKED}: "
-            "write it with numpy.savez, which does not compress"
-        )
-    content = stream.read(header.nbytes)
-    if len(content) != header.nbytes:
-        raise DataError(f"{where} unpacks to {len(content)} bytes, its header promises {header.nbytes}")
-    return np.frombuffer(content, header.dtype).reshape(header.shape, order=header.order)
+    content, came = np.empty(header.nbytes, np.uint8), 0  # read() would need twice the memory
+    while came < len(content) and (count := stream.readinto(content[came : came + _PIECE].data)):
+        came += count
+    if came != len(content):
+        raise DataError(f"{where} unpacks to {came} bytes, its header promises {header.nbytes}")
+    return content.view(header.dtype).reshape(header.shape, order=header.order)
 
 
 def _fits(header: _Header, room: int, where: str) -> None:

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cached_property, reduce
 
 import numpy as np
 
 from vtssi_pyro.errors import DataError
+from vtssi_pyro.movies.stored import FULL, Levels, Stored, surveyed
 
 # Pixels of one frame, 1 GiB as float32; a file that claims more is refused before it is decoded.
 MAX_FRAME = 2**28
-FULL = {"uint8": 255.0, "uint16": 65535.0, "bool": 1.0}  # the value of white, by dtype
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (Rec. 601)
 
 Reader = Callable[[], Iterator[np.ndarray]]
@@ -26,6 +26,11 @@ class Movie:
         length: number of frames T, of films about that; None if only reading them tells.
         rate: frames per second; None if the file does not tell. Of animations, that of the first frame.
         reader: opens the movie and gives its frames: (H, W), (H, W, 3) or (H, W, 4) with opacity; of any real dtype.
+        stored: how they are stored, as far as a user says it.
+        lines: what was assumed of their axes and times, for people.
+        sure: whether white is the dtype's largest number.
+        times: seconds of each frame, of a film whose frames are not evenly spaced; None: they are, or it is not known.
+        numbers: of the pictures of a folder whose numbers have gaps; None: they have none.
     """
 
     name: str
@@ -33,6 +38,11 @@ class Movie:
     length: int | None
     rate: float | None
     reader: Reader
+    stored: Stored = Stored()
+    lines: tuple[str, ...] = ()
+    sure: bool = False
+    times: tuple[float, ...] | None = None
+    numbers: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse frames too large to decode."""
@@ -44,16 +54,32 @@ class Movie:
             )
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield the frames as they are stored, checked one by one."""
-        number = 0
-        for number, frame in enumerate(self.reader(), 1):
-            self._check(frame, number - 1)
-            yield frame
-        if number == 0:
-            raise DataError(f"{self.name}: no frames")
+        """Yield the frames, as they are stored if they have their dtype's own range, else float32 in [0, 1]."""
+        levels = self.levels
+        for frame in self._checked():
+            plain = (levels.natural and frame.dtype.kind != "f") or self.stored.plain
+            yield frame if plain else levels(frame, None if frame.ndim == 2 else -1)
+
+    @cached_property
+    def levels(self) -> Levels:
+        """The range and the mask of the frames, which are read for this unless their dtype tells."""
+        return surveyed(self.name, self._checked(), self.stored, self.sure)
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """All that was assumed of the frames, for people."""
+        return (*self.lines, *self.levels.lines)
+
+    @property
+    def settled(self) -> Stored:
+        """How the frames are stored, with the range that was decided, for other movies of the same camera."""
+        levels = self.levels
+        if self.stored.plain:
+            return self.stored
+        return replace(self.stored, range=(levels.black, levels.white), dtype=levels.dtype)
 
     def luminance(self) -> Iterator[np.ndarray]:
-        """Yield the frames in grey, (H, W) float32; unsigned 8 and 16 bits are scaled to [0, 1], others stay."""
+        """Yield the frames in grey, (H, W) float32 in [0, 1]."""
         for frame in self:
             yield luminance(frame)
 
@@ -66,6 +92,15 @@ class Movie:
         part = (left, top, width, height)
         return replace(self, size=(height, width), reader=lambda: (cropped(f, *part) for f in self.reader()))
 
+    def _checked(self) -> Iterator[np.ndarray]:
+        number = 0
+        for number, frame in enumerate(self.reader(), 1):
+            self._check(frame, number - 1)
+            colours = frame.ndim == 3 and self.stored.channel is not None
+            yield frame[..., self.stored.channel] if colours else frame
+        if number == 0:
+            raise DataError(f"{self.name}: no frames")
+
     def _check(self, frame: np.ndarray, number: int) -> None:
         if frame.shape[:2] != self.size:
             found, expected = (f"{size[0]}x{size[1]}" for size in (frame.shape[:2], self.size))
@@ -75,12 +110,8 @@ class Movie:
             )
         if frame.dtype.kind not in "biuf":
             raise DataError(f"{self.name}: frames are {frame.dtype}, expected numbers")
-        if frame.dtype.kind == "f" and not np.isfinite(frame).all():
-            row, column = (int(i) for i in np.argwhere(~np.isfinite(frame))[0][:2])
-            raise DataError(
-                f"{self.name}: frame {number} has the intensity {frame[row, column]} at row {row}, column "
-                f"{column}: expected finite numbers"
-            )
+        if self.stored.plain and frame.dtype.kind == "f" and not np.isfinite(frame).all():
+            raise DataError(f"{self.name}: frame {number} has intensities that are not finite")
 
 
 def luminance(frame: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Movies that Pillow reads: animations, TIFF stacks and folders of pictures."""
 
+import math
 import os
 import re
 import struct
@@ -7,49 +8,89 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies.movie import Movie
+from vtssi_pyro.movies.stacks import announced, described
+from vtssi_pyro.movies.stored import Stored
 from vtssi_pyro.system.files import regular
 from vtssi_pyro.system.naming import natural
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-IMAGE_DESCRIPTION = 270  # the tag of a TIFF
+# Tags of a TIFF.
+BITS, COMPRESSION, IMAGE_DESCRIPTION, STRIPS, SAMPLE_FORMAT = 258, 259, 270, 273, 339
+# Bytes of pixels for one of a file from which pictures count as a bomb if they exceed the memory, too: cameras' own
+# pictures take a tenth of that at most.
+PACKED = 200
 ANIMATIONS = (".gif", ".webp", ".apng", ".png", ".tif", ".tiff")
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 
 
-def animation(path: Path) -> Movie:
+def animation(path: Path, stored: Stored = Stored()) -> Movie:
     """Open a GIF, WebP, APNG or TIFF of several frames."""
     with _opened(path) as opened:
         with _decoding(path):
-            size, length = _array(opened).shape[:2], getattr(opened, "n_frames", 1)
-            _one_stack(path, opened)
+            size, pages = _array(opened).shape[:2], getattr(opened, "n_frames", 1)
+            description = str(getattr(opened, "tag_v2", {}).get(IMAGE_DESCRIPTION, ""))
+            colours = len(opened.getbands())
+        block = _block(path, opened, announced(description)) if pages < announced(description) else None
         pause = opened.info.get("duration")  # milliseconds, of the first frame; WebP tells once it is decoded
-    return Movie(str(path), size, length, 1000 / pause if pause else None, lambda: _frames(path))
+    pages = pages if block is None else len(block)
+    _refuse_bomb(path, [path], math.prod(size) * colours * pages, stored)
+    stack = described(str(path), description, pages, colours, stored)
+    wanted = stack.numbers(str(path), stored)
+
+    def read() -> Iterator[np.ndarray]:
+        for planes, shown in zip(wanted, _grouped(block, path, wanted), strict=True):
+            assert len(planes) == len(shown)
+            yield stored.projected(shown)
+
+    return Movie(str(path), size, len(wanted), 1000 / pause if pause else None, read, stored, stack.lines)
 
 
-def _one_stack(path: Path, opened: "Image") -> None:
-    """Refuse a stack of ImageJ with several channels or depths, stored one after another like frames."""
-    description = str(getattr(opened, "tag_v2", {}).get(IMAGE_DESCRIPTION, ""))
-    if not description.startswith("ImageJ="):
+def _grouped(block: np.ndarray | None, path: Path, wanted: list[list[int]]) -> Iterator[np.ndarray]:
+    """The pages (Z, H, W) or (Z, H, W, C) of each frame."""
+    if block is not None:
+        yield from (np.asarray(block[planes]) for planes in wanted)
         return
-    count = {
-        key: int(value)
-        for key, value in re.findall(r"^(channels|slices|frames)=(\d+)", description, re.MULTILINE)
-    }
-    for key in ("channels", "slices"):
-        if count.get(key, 1) > 1 and (key == "channels" or count.get("frames", 1) > 1):
-            raise DataError(f"{path}: an ImageJ stack of {count[key]} {key}: save one of them by itself")
+    with _opened(path) as opened:
+        for planes in wanted:
+            shown = []
+            for number in planes:
+                with _decoding(path):
+                    opened.seek(number)
+                    shown.append(_array(opened))
+            yield np.stack(shown)
 
 
-def folder(path: Path) -> Movie:
+def _block(path: Path, opened: "Image", pages: int) -> np.ndarray:
+    """Map the pages (n, H, W) of a stack whose first page alone has a directory, as ImageJ writes beyond 4 GB."""
+    tags: Any = opened.tag_v2  # type: ignore[attr-defined]
+    form = {1: "u", 2: "i", 3: "f"}.get(tags.get(SAMPLE_FORMAT, (1,))[0])
+    bits, start = tags.get(BITS, (0,)), tags.get(STRIPS, (0,))[0]
+    if form is None or tags.get(COMPRESSION, 1) != 1 or len(bits) != 1 or bits[0] not in (8, 16, 32):
+        raise DataError(f"{path}: announces {pages} pages, but has 1: save it anew, uncompressed")
+    dtype = np.dtype(f"{'<' if tags.prefix == b'II' else '>'}{form}{bits[0] // 8}")
+    shape = (pages, opened.height, opened.width)
+    if start + math.prod(shape) * dtype.itemsize > path.stat().st_size:
+        raise DataError(f"{path}: announces {pages} pages, but ends before the last: copy the file again")
+    return np.memmap(path, dtype, "r", start, shape)
+
+
+def _refuse_bomb(path: Path, files: list[Path], pixels: int, stored: Stored) -> None:
+    """Refuse pictures that unpack to far more than they take on the disk, and to more than the memory."""
+    if pixels > PACKED * sum(file.stat().st_size for file in files):
+        stored.refuse_more(str(path), pixels)
+
+
+def folder(path: Path, stored: Stored = Stored()) -> Movie:
     """Open the pictures of a folder as a movie, in natural order (2 before 10)."""
     try:
         files = sorted((file for file in path.iterdir() if is_picture(file.name)), key=natural)
@@ -57,8 +98,28 @@ def folder(path: Path) -> Movie:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     if not files:
         raise DataError(f"no pictures in {path}: expected {', '.join(PICTURES)}")
-    size = picture(files[0]).shape[:2]
-    return Movie(str(path), size, len(files), None, lambda: _pictures(files))
+    first = picture(files[0])
+    stored.refuse_for_pictures(str(path), 1 if first.ndim == 2 else first.shape[-1])
+    _refuse_bomb(path, files, first.size * len(files), stored)
+    lines, numbers = _gaps(path, files)
+    return Movie(
+        str(path), first.shape[:2], len(files), None, lambda: _pictures(files), stored, lines, numbers=numbers
+    )
+
+
+def _gaps(path: Path, files: list[Path]) -> tuple[tuple[str, ...], tuple[int, ...] | None]:
+    """Tell of numbers that are left out between the pictures' own; also these, if there are such."""
+    numbers = [int(found[-1]) for file in files if (found := re.findall(r"\d+", file.stem))]
+    if len(numbers) != len(files):
+        return (), None
+    gaps = [(a + 1, b - 1) for a, b in pairwise(numbers) if b > a + 1]
+    steps = {b - a for a, b in pairwise(numbers)}
+    if not gaps or len(steps) == 1:  # every tenth picture is no gap
+        return (), None
+    shown = ", ".join(f"{a} to {b}" if b > a else str(a) for a, b in gaps[:3])
+    more = f" and {len(gaps) - 3} more gaps" if len(gaps) > 3 else ""
+    told = f"{path}: numbers {shown}{more} are missing; frames count on without them, tracks.json has the numbers"
+    return (told,), tuple(numbers)
 
 
 def is_picture(name: str) -> bool:
@@ -74,17 +135,6 @@ def picture(path: Path) -> np.ndarray:
     """
     with _opened(path) as opened, _decoding(path):
         return _array(opened)
-
-
-def _frames(path: Path) -> Iterator[np.ndarray]:
-    with _opened(path) as opened:
-        with _decoding(path):
-            length = getattr(opened, "n_frames", 1)
-        for number in range(length):
-            with _decoding(path):
-                opened.seek(number)
-                frame = _array(opened)
-            yield frame
 
 
 def _pictures(files: list[Path]) -> Iterator[np.ndarray]:

@@ -13,6 +13,7 @@ from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.movies.inspection import Inspection
 from vtssi_pyro.movies.members import npz_arrays
 from vtssi_pyro.movies.movie import Movie
+from vtssi_pyro.movies.stored import Stored
 from vtssi_pyro.movies.transforms import (
     TRANSFORMS,
     Background,
@@ -34,9 +35,15 @@ LEARNING_RATE = 0.02  # step of a rolling background towards a frame, as a share
 
 @dataclass(frozen=True)
 class Preparation:
-    """A sequence of transforms; any of them can be left out, replaced, or written anew."""
+    """A sequence of transforms; any of them can be left out, replaced, or written anew.
+
+    Args:
+        transforms: the transforms, the first first.
+        stored: how the camera's frames are stored: their axes, the chosen channel, the values of black and white.
+    """
 
     transforms: tuple[Transform, ...]
+    stored: Stored = Stored()
 
     def __call__(self, movie: Movie | Iterable[np.ndarray]) -> Frames:
         """Prepare the frames one by one; each iteration starts anew."""
@@ -58,9 +65,8 @@ class Preparation:
 
     def sized(self, side: int) -> "Preparation":
         """Return the same preparation for a model whose frames have ``side`` pixels a side."""
-        return Preparation(
-            tuple(replace(t, side=side) if isinstance(t, Resize) else t for t in self.transforms)
-        )
+        sized = tuple(replace(t, side=side) if isinstance(t, Resize) else t for t in self.transforms)
+        return replace(self, transforms=sized)
 
     def lines(self) -> list[str]:
         """Describe the transforms, line by line, for people."""
@@ -90,6 +96,7 @@ class Preparation:
             raise UsageError(
                 f"{path}: transforms hold what is neither plain nor an array ({error})"
             ) from error
+        arrays["stored"] = np.frombuffer(json.dumps(self.stored.as_dict()).encode(), np.uint8)
         with atomic_write(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
 
@@ -102,7 +109,14 @@ class Preparation:
         """
         path = Path(path)
         try:
-            described = json.loads(npz_arrays(path, ("steps",))["steps"].tobytes())
+            kept = npz_arrays(path, ("steps", "stored"))
+            described = json.loads(kept["steps"].tobytes())
+            # former versions left numbers as they are
+            stored = (
+                Stored.from_dict(json.loads(kept["stored"].tobytes()))
+                if "stored" in kept
+                else Stored(plain=True)
+            )
             transforms = []
             for index, values in enumerate(described):
                 name, images = values.pop("step"), values.pop("images")
@@ -118,7 +132,7 @@ class Preparation:
                 )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{path}: is no preparation of movies ({error})") from error
-        return cls(tuple(transforms))
+        return cls(tuple(transforms), stored)
 
 
 def suggested_preparation(found: Inspection, side: int) -> Preparation:

@@ -20,6 +20,7 @@ from vtssi_pyro.movies import (
     suggested_preparation,
 )
 from vtssi_pyro.movies.preparation import FILE
+from vtssi_pyro.movies.stored import Stored
 from vtssi_pyro.movies.transforms import Background
 from vtssi_pyro.ops.peaks import peaks
 from vtssi_pyro.ops.spatial import to_pixels
@@ -56,13 +57,23 @@ class PreparedMovie:
     found: Inspection | None = None
 
     @classmethod
-    def of(cls, source: Movie | Path | str, preparation: Preparation) -> "PreparedMovie":
+    def of(
+        cls, source: Movie | Path | str, preparation: Preparation, stored: Stored = Stored()
+    ) -> "PreparedMovie":
         """Prepare a movie; its frames are read one by one, and only the prepared ones are kept.
+
+        Args:
+            source: the movie, its file or folder.
+            preparation: the preparation.
+            stored: what is known of how this movie's frames are stored; the rest is as the preparation has it.
 
         Raises:
             DataError: the movie cannot be read, or its size is not that of the preparation.
         """
-        movie = source if isinstance(source, Movie) else open_movie(source)
+        if isinstance(source, Movie):
+            movie = replace(source, stored=source.stored.like(preparation.stored))
+        else:
+            movie = open_movie(source, stored.like(preparation.stored))
         return cls(movie, _prepared(movie, preparation), preparation)
 
     @classmethod
@@ -70,8 +81,9 @@ class PreparedMovie:
         cls, source: Movie | Path | str, found: Inspection, side: int | None = None
     ) -> "PreparedMovie":
         """Prepare a movie as its inspection suggests, in frames of ``side`` pixels; None: a side that suits it."""
+        movie = source if isinstance(source, Movie) else open_movie(source)
         preparation = suggested_preparation(found, side or model_side(found))
-        return replace(cls.of(source, preparation), found=found)
+        return replace(cls.of(movie, replace(preparation, stored=movie.settled)), found=found)
 
     def save(self, folder: Path | str) -> list[Path]:
         """Write the inspection and the preparation, but no frames; returns the files.
@@ -87,12 +99,15 @@ class PreparedMovie:
         return paths
 
     @classmethod
-    def load(cls, folder: Path | str, source: Movie | Path | str | None = None) -> "PreparedMovie":
+    def load(
+        cls, folder: Path | str, source: Movie | Path | str | None = None, stored: Stored = Stored()
+    ) -> "PreparedMovie":
         """Prepare a movie with the preparation in a folder of :meth:`save`.
 
         Args:
             folder: the folder.
             source: another movie of the same camera; None: the inspected movie.
+            stored: what is known of how its frames are stored.
 
         Raises:
             DataError: the folder holds no preparation, or the movie is missing, of another size, or has changed.
@@ -109,7 +124,7 @@ class PreparedMovie:
             raise DataError(f"{path}: damaged, or not what vtssi-pyro inspect wrote ({error})") from error
         if source is None and place is None:
             raise DataError(f"{path}: is of frames that no file holds: give the movie, too")
-        movie = cls.of(place if source is None else source, preparation)
+        movie = cls.of(place if source is None else source, preparation, stored)
         if source is None and len(movie.frames) != found.length:
             raise DataError(
                 f"{place}: has {len(movie.frames)} frames, {found.length} when it was inspected: inspect it again"
@@ -181,6 +196,7 @@ def look(
     hints: Hints = Hints(),
     side: int | None = None,
     tell: Callable[[str], object] = lambda message: None,
+    stored: Stored = Stored(),
 ) -> PreparedMovie:
     """Inspect a movie, report the findings, and prepare it as they suggest.
 
@@ -189,17 +205,20 @@ def look(
         hints: known properties of the movie.
         side: side of the model's frames, px; None: a side that suits the movie.
         tell: receives the findings, for people.
+        stored: what is known of how the movie's frames are stored; of a ``Movie`` its own is used.
 
     Raises:
         DataError: the movie cannot be read, or nothing moves in it.
         UsageError: a hint is impossible.
     """
-    movie = source if isinstance(source, Movie) else open_movie(source)
+    movie = source if isinstance(source, Movie) else open_movie(source, stored)
     if hints.object_size is not None and hints.object_size > max(movie.size) / 2:
         raise UsageError(
             Argument("object_size"),
             f" {hints.object_size:g}: frames are {movie.size[1]}x{movie.size[0]} pixels; expected half or less",
         )
+    for line in movie.assumed:
+        tell(line)
     found = inspect(movie, hints)
     tell("\n".join(found.lines()))
     if found.objects == 0 or found.object_size <= 0:
@@ -244,7 +263,9 @@ def _background(preparation: Preparation, shape: tuple[int, int]) -> np.ndarray:
 
 def _prepared(movie: Movie, preparation: Preparation) -> Tensor:
     pixels, side = bytearray(), 0  # grows in place; a list of frames would need twice the memory
-    for frame in preparation(movie):
-        pixels += np.round(255 * frame).astype(np.uint8).tobytes()
+    for number, frame in enumerate(preparation(movie)):
+        shown = np.zeros_like(frame) if number in movie.levels.missing else frame
+        pixels += np.round(255 * shown).astype(np.uint8).tobytes()
+        movie.stored.refuse_more(f"{movie.name}, prepared,", len(pixels))
         side = frame.shape[-1]
     return torch.frombuffer(pixels, dtype=torch.uint8).view(-1, 1, side, side)

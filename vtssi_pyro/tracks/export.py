@@ -1,7 +1,7 @@
 """Tracks as text that other programs read: CSV and MOTChallenge."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -64,6 +64,7 @@ def write_tracks(
     frame_size: tuple[int, int],
     rate: float | None = None,
     appearance: Tensor | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Write ``tracks.csv``, ``tracks.json`` and a MOTChallenge folder, ``mot/``.
 
@@ -73,13 +74,14 @@ def write_tracks(
         frame_size: (H, W), px.
         rate: frames per second; None if it is not known.
         appearance: (B, N, D), a vector of each object's looks; None: none is written.
+        about: further values of ``tracks.json``, ready for JSON; None: none.
 
     Returns:
         The two files and the folder.
     """
     table, plain, challenge = paths = [out / name for name in (*FILES, MOT)]
     write_tracks_csv(table, tracks)
-    write_tracks_json(plain, tracks, frame_size, rate, appearance)
+    write_tracks_json(plain, tracks, frame_size, rate, appearance, about)
     write_mot_challenge(challenge, tracks, frame_size, rate)
     return paths
 
@@ -124,6 +126,7 @@ def write_tracks_json(
     frame_size: tuple[int, int],
     rate: float | None = None,
     appearance: Tensor | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the columns of :func:`write_tracks_csv` as JSON, object by object, with null for unknown values.
 
@@ -133,6 +136,7 @@ def write_tracks_json(
         frame_size: (H, W), px.
         rate: frames per second; None if it is not known.
         appearance: (B, N, D), a vector of each object's looks; None: none is written.
+        about: further values, ready for JSON, by names of their own; None: none.
     """
     sequence, frame, slot = rows = _rows(tracks)
     columns = dict(zip(TRACKS_HEADER[3:], _track_columns(tracks, rows), strict=True))
@@ -143,14 +147,15 @@ def write_tracks_json(
         objects = []
         for n in np.unique(slot[begin:end]).tolist():
             own = begin + (slot[begin:end] == n).nonzero()[0]
-            about: dict[str, Any] = {"object": n}
+            own_values: dict[str, Any] = {"object": n}
             if looks is not None:
-                about["appearance"] = looks[b, n].tolist()
-            about["frame"] = frame[own].tolist()
-            objects.append(about | {name: _cells(column[own]) for name, column in columns.items()})
+                own_values["appearance"] = looks[b, n].tolist()
+            own_values["frame"] = frame[own].tolist()
+            objects.append(own_values | {name: _cells(column[own]) for name, column in columns.items()})
         sequences.append({"sequence": b, "frames": tracks.present.shape[1], "objects": objects})
     height, width = frame_size
-    write_json(path, {"height": height, "width": width, "rate": rate, "sequences": sequences}, indent=None)
+    whole = {"height": height, "width": width, "rate": rate, **(about or {}), "sequences": sequences}
+    write_json(path, whole, indent=None)
 
 
 def write_mot(folder: str | Path, tracks: Tracks, name: str) -> list[Path]:
