@@ -2,7 +2,9 @@
 
 import click
 
-from .options import POSITIVE, command, machine_options, option
+from vtssi_pyro.config.ranges import FRAMES
+
+from .options import command, machine_options, option, whole_number
 
 
 @command(
@@ -13,7 +15,7 @@ from .options import POSITIVE, command, machine_options, option
 @click.argument("test", type=click.Path(), metavar="[DATA.npz]", required=False)
 @option("--fit-on", "data", metavar="FILE.npz", type=click.Path(), section="Data",
         help="Sequences to fit on.  [default: for a run on moving digits, its validation digits]")  # fmt: skip
-@option("--observe", type=POSITIVE, section="Prediction",
+@option("--observe", type=whole_number(FRAMES), section="Prediction",
         help="Frames seen before the rest is predicted.  [default: the run's, 5]")  # fmt: skip
 @option("--json", "as_json", is_flag=True, section="Output", help="Print one JSON object instead of a table.")
 @machine_options

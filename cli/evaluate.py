@@ -2,7 +2,9 @@
 
 import click
 
-from .options import POSITIVE, command, machine_options, option
+from vtssi_pyro.config.ranges import FRAMES
+
+from .options import command, machine_options, option, whole_number
 
 
 @command(
@@ -14,9 +16,9 @@ from .options import POSITIVE, command, machine_options, option
 )
 @click.argument("tracker", metavar="RUN_OR_TRACKS", type=click.Path())
 @click.argument("data", type=click.Path(), metavar="DATA.npz")
-@option("--observe", type=POSITIVE, section="Metrics",
+@option("--observe", type=whole_number(FRAMES), section="Metrics",
         help="Frames seen before the rest is predicted.  [default: the run's, 5]")  # fmt: skip
-@option("--settle", type=POSITIVE, section="Metrics",
+@option("--settle", type=whole_number(FRAMES), section="Metrics",
         help="First frames that decide the objects, such as the paper's 5, for which positions in all frames are then "
              "inferred.  [default: all]")  # fmt: skip
 @option("--mot", is_flag=True, section="Metrics",

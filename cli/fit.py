@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vtssi_pyro.config.ranges import OBJECTS
 from vtssi_pyro.config.variants import NAMES, OURS, PAPER
 
 from .options import (
     BASELINES,
-    POSITIVE,
     PRESETS,
     ROUTES,
     command,
@@ -17,6 +17,7 @@ from .options import (
     option,
     say,
     stored_options,
+    whole_number,
 )
 
 if TYPE_CHECKING:
@@ -32,13 +33,14 @@ OWN_PRESETS = tuple(dict.fromkeys(name for presets in BASELINES.values() for nam
     "vtssi-pyro fit --prepared looked",
     "vtssi-pyro fit --set train.budget=0.1 --out runs/trial",
     "vtssi-pyro fit --out runs/trial --resume",
+    "vtssi-pyro fit --help-keys",
     "vtssi-pyro fit movies.npz --from runs/trial",
     "vtssi-pyro fit ddpae --model ddpae --digits mnist",
     "vtssi-pyro fit sqair-original --model sqair --digits mnist",
 )
 @click.argument("data", required=False)
 @digits_option
-@option("--objects", type=POSITIVE, section="Data",
+@option("--objects", type=whole_number(OBJECTS), section="Data",
         help="Largest number of objects in a sequence.  [default: 2; for a movie, the most seen at once]")  # fmt: skip
 @option("--prepared", metavar="LOOKED", type=click.Path(), section="Data",
         help="Folder that vtssi-pyro inspect MOVIE --out LOOKED wrote: prepare its movie, "
@@ -64,6 +66,9 @@ OWN_PRESETS = tuple(dict.fromkeys(name for presets in BASELINES.values() for nam
              "of ddpae, days of sqair]")  # fmt: skip
 @option("--set", "changes", multiple=True, metavar="KEY=VALUE", section="Training",
         help="Change any key of the configuration; repeatable.")  # fmt: skip
+@option("--help-keys", is_flag=True, section="Training",
+        help="Print all keys for --set, with their values under the given options, their meanings and their ranges, "
+             "and train nothing.")  # fmt: skip
 @option("--out", "run", metavar="RUN", type=click.Path(), section="Output",
         help="Folder of the run.  [default: runs/NAME-0001, counted up]")  # fmt: skip
 @option("--resume", is_flag=True, section="Output",
@@ -73,8 +78,8 @@ OWN_PRESETS = tuple(dict.fromkeys(name for presets in BASELINES.values() for nam
 @machine_options
 def fit(
     data: str | None, digits: str | None, objects: int | None, prepared: str | None, tracker: str | None,
-    start: str | None, preset: str | None, changes: tuple[str, ...], run: str | None, resume: bool,
-    stored: dict[str, Any], device: str, threads: int | None,
+    start: str | None, preset: str | None, changes: tuple[str, ...], help_keys: bool, run: str | None,
+    resume: bool, stored: dict[str, Any], device: str, threads: int | None,
 ) -> None:  # fmt: skip
     """Train a tracker on DATA, and write metrics and pictures at the end.
 
@@ -97,10 +102,11 @@ def fit(
     from .arguments import weights
     from .options import speaks
     from .progress import reporter
+    from .tables import every_key
 
     prepare(threads)
     source = find(start) if start else None
-    if resume:
+    if resume and not help_keys:
         if run is None:
             raise UsageError("--resume: say which run to go on with: --out RUN")
         if prepared is not None:
@@ -114,6 +120,10 @@ def fit(
         )  # fmt: skip
     else:
         whole = source is not None and tracker in (None, source.config.variant)
+        if help_keys:
+            known = api.configuration(source if whole else tracker, preset=preset, changes=changes)
+            click.echo("\n".join(every_key(known)))
+            return
         read = prepared and (
             data or stored or not was_kept(prepared)
         )  # other data are read after the options have been checked

@@ -2,7 +2,9 @@
 
 import click
 
-from .options import FLAVOURS, POSITIVE, command, digits_option, option
+from vtssi_pyro.config.ranges import FRAMES, OBJECTS, SEED, SEQUENCES, SIDE
+
+from .options import FLAVOURS, command, digits_option, option, whole_number
 
 
 @command(
@@ -17,30 +19,35 @@ from .options import FLAVOURS, POSITIVE, command, digits_option, option
 )
 @digits_option
 @option(
-    "--sequences", type=POSITIVE, default=1000, show_default=True, section="Data", help="Number of sequences."
+    "--sequences",
+    type=whole_number(SEQUENCES),
+    default=1000,
+    show_default=True,
+    section="Data",
+    help="Number of sequences.",
 )
 @option(
     "--length",
-    type=POSITIVE,
+    type=whole_number(FRAMES),
     section="Data",
     help="Frames of each.  [default: 20; of linear-wide and sqair 10, of balls 60]",
 )
 @option(
     "--frame-size",
-    type=POSITIVE,
+    type=whole_number(SIDE),
     section="Data",
     help="Side, pixels.  [default: 50; of ddpae and sprites 64, of balls 128]",
 )
 @option(
     "--objects",
-    type=POSITIVE,
+    type=whole_number(OBJECTS),
     section="Data",
     help="Largest number of objects at once; of ddpae and balls their number.  [default: 2; of balls 4; of visitors, "
     "discs-behind and sprites 3]",
 )
 @option(
     "--seed",
-    type=int,
+    type=whole_number(SEED),
     default=0,
     show_default=True,
     section="Data",

@@ -4,7 +4,9 @@ import sys
 
 import click
 
-from .options import command, machine_options, option
+from vtssi_pyro.config.ranges import PATIENCE
+
+from .options import Decimal, command, machine_options, option
 
 
 @command(
@@ -15,7 +17,7 @@ from .options import command, machine_options, option
 @click.argument("source", type=click.Path())
 @option("--out", default="tracks", show_default=True, metavar="DIR", type=click.Path(), section="Output",
         help="Folder for tracks.csv.")  # fmt: skip
-@option("--patience", type=click.FloatRange(min=0), default=10.0, show_default=True, metavar="SECONDS",
+@option("--patience", type=Decimal(PATIENCE), default=10.0, show_default=True, metavar="SECONDS",
         section="Source", help="Time to wait for another picture.")  # fmt: skip
 @option("--size", metavar="WIDTHxHEIGHT", section="Source",
         help="Size of frames on standard input.  [default: that of the run's movie]")  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from vtssi_pyro.config import Range
 from vtssi_pyro.errors import UsageError
 
 from .removed import instead
@@ -30,6 +31,27 @@ POLARITIES = ("bright", "dark", "both")
 STORED = ("axes", "range", "channel", "plane", "memory")  # that say how frames are stored
 
 POSITIVE = click.IntRange(min=1)
+
+
+def whole_number(limits: Range) -> click.IntRange:
+    """Whole numbers of a range that the library declares, too."""
+    return click.IntRange(int(limits.low), int(limits.high))
+
+
+class Decimal(click.FloatRange):
+    """Numbers of a range that the library declares, too; click's own range takes NaN."""
+
+    def __init__(self, limits: Range) -> None:
+        first, last = limits.ends
+        super().__init__(limits.low, limits.high, min_open=first == "(", max_open=last == ")")
+        self.limits = limits
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Convert a text to a number of the range."""
+        number = super().convert(value, param, ctx)
+        if not self.limits.accepts(number):
+            self.fail(f"{value} is no number", param, ctx)
+        return number
 
 
 class Option(click.Option):

@@ -4,7 +4,9 @@ from typing import Any
 
 import click
 
-from .options import POSITIVE, command, film_option, machine_options, option, stored_options
+from vtssi_pyro.config.ranges import AHEAD, DRAWN, FRAMES
+
+from .options import command, film_option, machine_options, option, stored_options, whole_number
 
 
 @command(
@@ -12,11 +14,11 @@ from .options import POSITIVE, command, film_option, machine_options, option, st
     "vtssi-pyro predict runs/ours-beads-0001 beads.mp4 --horizon 100 --out predictions",
 )
 @click.argument("arguments", nargs=-1, required=True, type=click.Path(), metavar="[RUN] DATA...")
-@option("--observe", type=POSITIVE, metavar="K", section="Prediction",
+@option("--observe", type=whole_number(FRAMES), metavar="K", section="Prediction",
         help="Number of observed frames of every sequence.  [default: all]")  # fmt: skip
-@option("--horizon", type=POSITIVE, default=30, show_default=True, metavar="H", section="Prediction",
+@option("--horizon", type=whole_number(AHEAD), default=30, show_default=True, metavar="H", section="Prediction",
         help="Number of frames to predict beyond them.")  # fmt: skip
-@option("--samples", "num_samples", type=click.IntRange(min=0), default=50, show_default=True, metavar="S",
+@option("--samples", "num_samples", type=whole_number(DRAWN), default=50, show_default=True, metavar="S",
         section="Prediction", help="Number of sampled futures, for spreads and intervals; 0: none.")  # fmt: skip
 @option("--out", default="predictions", show_default=True, metavar="DIR", type=click.Path(), section="Output",
         help="Folder for the results; each of several DATA has a folder of its name there.")  # fmt: skip

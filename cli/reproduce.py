@@ -4,10 +4,11 @@ from typing import Any
 
 import click
 
+from vtssi_pyro.config.ranges import SEQUENCES
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.paper.items import PRESETS, refuse_unknown
 
-from .options import DIGITS, POSITIVE, command, machine_options, option
+from .options import DIGITS, command, machine_options, option, whole_number
 
 
 class Item(click.ParamType):
@@ -61,7 +62,7 @@ class Named(click.ParamType):
         help="Train nothing: make what finished runs allow, and say which commands make the rest.")  # fmt: skip
 @option("--digits", type=click.Choice(DIGITS), default="mnist", show_default=True, section="Data",
         help="Source of the digits; the paper's is mnist, see vtssi-pyro generate.")  # fmt: skip
-@option("--sequences", type=POSITIVE, default=10_000, show_default=True, section="Data",
+@option("--sequences", type=whole_number(SEQUENCES), default=10_000, show_default=True, section="Data",
         help="Number of held-out sequences for each cell or curve.")  # fmt: skip
 @option("--out", metavar="DIR", type=click.Path(), default="reproduction", show_default=True, section="Output",
         help="Folder for runs, cells, curves, tables and figures.")  # fmt: skip

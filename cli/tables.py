@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vtssi_pyro.artifacts.run import Run
+    from vtssi_pyro.config import Key
+    from vtssi_pyro.train.config import Config
 
 
 def overall(metrics: Mapping[str, Any], observe: int) -> list[str]:
@@ -222,3 +224,28 @@ def next_commands(run: "Run") -> list[str]:
     if summary["predicts"]:
         lines.append(f"predict {folder} {frames} --observe {config.observe}")
     return [f"  vtssi-pyro {line}" for line in lines]
+
+
+def every_key(config: "Config") -> list[str]:
+    """Lines of all keys of a configuration: value, sentence and range; then those of other kinds of its parts."""
+    from vtssi_pyro.artifacts.planning import CHOSEN_ELSEWHERE
+    from vtssi_pyro.config.describing import keys, kinds
+    from vtssi_pyro.config.schedules import SCHEDULES
+
+    *most, last = CHOSEN_ELSEWHERE
+    lines = [
+        f"# Preset {config.preset}, variant {config.variant}, before DATA. --set changes all keys but "
+        f"{', '.join(most)} and {last}, which have options of their own.",
+        *(line for key in keys(config) for line in _key(key)),
+    ]
+    for part, others in kinds(config).items():
+        for name, own in others.items():
+            title = f'{{"kind": "{name}", ...}}, a schedule' if name in SCHEDULES.names else f"{part}={name}"
+            lines += ["", f"# {title}", *(line for key in own for line in _key(key))]
+    return lines
+
+
+def _key(key: "Key") -> list[str]:
+    """Two lines about a key."""
+    typed = key.name if key.value is None else f"{key.name}={key.value}"
+    return [typed, f"    {key.declaration.sentence}  [{key.declaration.expected()}]"]

@@ -15,14 +15,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Annotated, Any, BinaryIO, NamedTuple
 
 from vtssi_pyro.artifacts import costs
 from vtssi_pyro.artifacts.figures import FILM, FUTURES, OVERLAY, curves, predicted_pictures, tracked_pictures
 from vtssi_pyro.artifacts.fitting import conduct, finished, machine_of, numbered, warn_of_changes
 from vtssi_pyro.artifacts.installation import installation
 from vtssi_pyro.artifacts.loading import AnyTracker, Fitted, at_hand, kept_by
-from vtssi_pyro.artifacts.planning import Plan, gathered, planned, replanned
+from vtssi_pyro.artifacts.planning import Plan, gathered, planned, recipe_of, replanned
 from vtssi_pyro.artifacts.reading import (
     File,
     Opened,
@@ -44,7 +44,19 @@ from vtssi_pyro.artifacts.reading import (
 from vtssi_pyro.artifacts.report import refuse_other, understood, write_report
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.artifacts.trained import Trained
-from vtssi_pyro.config import override
+from vtssi_pyro.config import Range, checked, override
+from vtssi_pyro.config.ranges import (
+    AHEAD,
+    DRAWN,
+    FRAMES,
+    OBJECTS,
+    PATIENCE,
+    SEED,
+    SEQUENCES,
+    SIDE,
+    STORED_SIDE,
+    TEMPERATURE,
+)
 from vtssi_pyro.data import Dataset, MovingDigits, load_digits, moving_digits, write
 from vtssi_pyro.errors import Argument, DataError, UsageError
 from vtssi_pyro.evaluation import judge as judging
@@ -82,6 +94,7 @@ from vtssi_pyro.tracks.export import (
 )
 from vtssi_pyro.tracks.importing import holds_tracks, read_tracks
 from vtssi_pyro.tracks.tracks import Tracks
+from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.group import Group, joined
 from vtssi_pyro.train.reporting import Reporter, Silent
 from vtssi_pyro.train.splits import CALIBRATION_SEED, TABLE_SEED, digits, is_flavour
@@ -124,6 +137,7 @@ def inspect(
     return prepared
 
 
+@checked
 def fit(
     data: Source | None = None,
     tracker: AnyTracker | None = None,
@@ -134,7 +148,7 @@ def fit(
     runs: File | None = None,
     device: str = "auto",
     report: Reporter | None = None,
-    objects: int | None = None,
+    objects: Annotated[int | None, OBJECTS] = None,
     digits: str | None = None,
     hints: Hints = Hints(),
     stored: Stored = Stored(),
@@ -189,6 +203,22 @@ def fit(
             return conduct(made, plan.config, plan.splits, where, report, group)
 
 
+def configuration(
+    tracker: AnyTracker | None = None, *, preset: str | None = None, changes: Iterable[str] = ()
+) -> Config:
+    """Return the configuration with which :func:`fit` would train, but for what follows from the data.
+
+    Its keys, with their ranges and meanings, are in :mod:`vtssi_pyro.config.describing`.
+
+    Args:
+        tracker: see :func:`fit`, also for the arguments that follow.
+        preset: the recipe.
+        changes: changes to single keys.
+    """
+    return recipe_of(tracker, preset, gathered(changes))
+
+
+@checked
 def resume(
     run: File | Run,
     data: Source | None = None,
@@ -199,7 +229,7 @@ def resume(
     device: str = "auto",
     threads: int | None = None,
     report: Reporter | None = None,
-    objects: int | None = None,
+    objects: Annotated[int | None, OBJECTS] = None,
     digits: str | None = None,
     changes: Iterable[str] = (),
     held_out: Dataset | None = None,
@@ -243,11 +273,12 @@ def resume(
         return conduct(run, config, splits, where, report, group, True, checkpoint)
 
 
+@checked
 def track(
     tracker: AnyTracker | None,
     data: Source,
     *,
-    settle: int | None = None,
+    settle: Annotated[int | None, FRAMES] = None,
     test_time: TestTime | None = None,
     stored: Stored = Stored(),
     out: File | None = None,
@@ -306,17 +337,18 @@ def track(
     return _returned(found, frames, rendered)
 
 
+@checked
 def forecast(
     tracker: AnyTracker | None,
     data: Source,
-    horizon: int = HORIZON,
-    num_samples: int = 0,
+    horizon: Annotated[int, AHEAD] = HORIZON,
+    num_samples: Annotated[int, DRAWN] = 0,
     *,
-    observe: int | None = None,
-    seed: int = 0,
-    temperature: float | None = None,
+    observe: Annotated[int | None, FRAMES] = None,
+    seed: Annotated[int, SEED] = 0,
+    temperature: Annotated[float | None, TEMPERATURE] = None,
     raw: bool = False,
-    settle: int | None = None,
+    settle: Annotated[int | None, FRAMES] = None,
     test_time: TestTime | None = None,
     stored: Stored = Stored(),
     out: File | None = None,
@@ -409,13 +441,14 @@ class Judged(NamedTuple):
     evaluation: Evaluation  # the metrics but those of the boxes, as attributes
 
 
+@checked
 def evaluate(
     tracker: AnyTracker | MultiObjectTracker | Tracks | None,
     data: Source,
     *,
-    observe: int | None = None,
-    limit: int | None = None,
-    settle: int | None = None,
+    observe: Annotated[int | None, FRAMES] = None,
+    limit: Annotated[int | None, SEQUENCES] = None,
+    settle: Annotated[int | None, FRAMES] = None,
     test_time: TestTime | None = None,
     per_frame_count: bool | None = None,
     stored: Stored = Stored(),
@@ -498,13 +531,14 @@ def evaluate(
     return Judged(metrics, observe, evaluation)
 
 
+@checked
 def judge(
     tracker: AnyTracker | MultiObjectTracker | Tracks | None,
     data: Source,
-    observe: int | None = None,
-    limit: int | None = None,
+    observe: Annotated[int | None, FRAMES] = None,
+    limit: Annotated[int | None, SEQUENCES] = None,
     *,
-    settle: int | None = None,
+    settle: Annotated[int | None, FRAMES] = None,
     test_time: TestTime | None = None,
     per_frame_count: bool | None = None,
     device: str = "auto",
@@ -531,17 +565,18 @@ def judge(
     ).evaluation  # fmt: skip
 
 
+@checked
 def generate(
     flavour: str,
     out: File,
     *,
     digits: str = "embedded",
     split: str = "test",
-    sequences: int = 1000,
-    length: int | None = None,
-    frame_size: int | None = None,
-    objects: int | None = None,
-    seed: int = 0,
+    sequences: Annotated[int, SEQUENCES] = 1000,
+    length: Annotated[int | None, FRAMES] = None,
+    frame_size: Annotated[int | None, SIDE] = None,
+    objects: Annotated[int | None, OBJECTS] = None,
+    seed: Annotated[int, SEED] = 0,
     report: Reporter | None = None,
 ) -> MovingDigits:
     """Write moving digits, or other objects, with their positions, to a new file.
@@ -633,15 +668,16 @@ class Calibrated(NamedTuple):
     after: dict[str, Any] | None = None
 
 
+@checked
 def calibrate(
     tracker: AnyTracker,
     data: Source | None = None,
     *,
     test: Source | None = None,
-    count: int = 1000,
-    observe: int | None = None,
-    samples: int = 50,
-    seed: int = 0,
+    count: Annotated[int, SEQUENCES] = 1000,
+    observe: Annotated[int | None, FRAMES] = None,
+    samples: Annotated[int, Range(2, DRAWN.high)] = 50,
+    seed: Annotated[int, SEED] = 0,
     device: str = "auto",
     checkpoint: str = "last",
     report: Reporter | None = None,
@@ -718,13 +754,14 @@ def calibrate(
     return Calibrated(calibration, before, after)
 
 
+@checked
 def track_live(
     tracker: AnyTracker | None,
     source: File | BinaryIO,
     out: File,
     *,
-    patience: float = 10.0,
-    size: tuple[int, int] | None = None,
+    patience: Annotated[float, PATIENCE] = 10.0,
+    size: Annotated[tuple[int, int] | None, STORED_SIDE] = None,
     device: str = "auto",
     checkpoint: str = "last",
     report: Reporter | None = None,
@@ -777,12 +814,13 @@ def track_live(
     return path
 
 
+@checked
 def reproduce(
     items: str | Iterable[str],
     *,
     preset: str | None = None,
     digits: str = "mnist",
-    sequences: int = 10_000,
+    sequences: Annotated[int, SEQUENCES] = 10_000,
     out: File = "reproduction",
     runs: Mapping[str, File] | None = None,
     train: bool = True,

@@ -14,6 +14,7 @@ import pyro
 import torch
 from torch import Tensor
 
+from vtssi_pyro.config.ranges import MOST_STEPS
 from vtssi_pyro.config.schedules import Constant
 from vtssi_pyro.data import MovingDigits, load_digits, moving_digits
 from vtssi_pyro.inference import filter as predict
@@ -61,7 +62,7 @@ def workload(
     config = PRESETS[preset](variant)
     model, last = config.model, config.train.stages[-1]
     model = replace(model, frame_size=frame or model.frame_size, num_objects=objects)
-    stage = Stage("benchmark", sys.maxsize, batch=batch, length=Constant(length), analytic=last.analytic)
+    stage = Stage("benchmark", MOST_STEPS, batch=batch, length=Constant(length), analytic=last.analytic)
     source = "linear-overlap"  # frames need not have room for all objects side by side
     data = replace(config.data, source=source, sequences=sequences, length=length)
     return replace(config, model=model, data=data, train=replace(config.train, stages=(stage,)))

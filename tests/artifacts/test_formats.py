@@ -1,16 +1,18 @@
 """Runs and weights made before are read as they are: nobody's old run is lost."""
 
 import json
-from dataclasses import is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import pytest
 import torch
+from every_key import classes
 
 from vtssi_pyro.artifacts.formats import FORMAT, upgraded_recipe, upgraded_weights
 from vtssi_pyro.artifacts.run import Run
-from vtssi_pyro.config import Kinds, from_dict, to_dict
+from vtssi_pyro.config import from_dict, to_dict
+from vtssi_pyro.config.declared import declarations
 from vtssi_pyro.config.variants import CUSTOM, OURS, PAPER, ablation_of
 from vtssi_pyro.errors import CheckpointError
 from vtssi_pyro.evaluation.calibration import Calibration
@@ -162,28 +164,12 @@ def test_a_format_of_the_future_is_refused(tmp_path: Path) -> None:
 KEYS = Path(__file__).with_name("keys.json")
 
 
-def keys(hint: Any, known: dict[str, list[str]]) -> None:
-    """Collect the keys of a configuration's dataclasses, those of all kinds of this package among them."""
-    chosen = next((extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, Kinds)), None)
-    for part in map(chosen.of, chosen.names) if chosen else (hint, *get_args(hint)):
-        if (
-            is_dataclass(part)
-            and part.__module__.startswith("vtssi_pyro.")
-            and part.__qualname__ not in known
-        ):
-            fields = get_type_hints(part, include_extras=True)
-            known[part.__qualname__] = sorted(fields)
-            for each in fields.values():
-                keys(each, known)
-
-
 def test_a_new_key_has_a_format_of_its_own(request: pytest.FixtureRequest) -> None:
     """Files of the present format must be complete: without a new number, yesterday's would be refused.
 
     A dataclass that is new as a whole, such as the configuration of another block, is in no file of yesterday.
     """
-    known: dict[str, list[str]] = {}
-    keys(Config, known)
+    known = {kind.__qualname__: sorted(declarations(kind)) for kind in classes(Config, {})}
     now = {"format": FORMAT, "keys": known}
     kept = json.loads(KEYS.read_text()) if KEYS.exists() else {"format": 0, "keys": {}}
     readable = FORMAT > kept["format"] or kept["keys"].items() <= known.items()

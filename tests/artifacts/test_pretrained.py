@@ -159,7 +159,7 @@ def test_cards_that_disagree(folder: Path) -> None:
     for changes, words in (
         ({"format": FORMAT + 1}, f"format {FORMAT + 1}, this version reads format {FORMAT}"),
         ({"name": "other"}, "is the card of other"),
-        ({"minutes": "many"}, "damaged .minutes: expected float"),
+        ({"minutes": "many"}, "damaged .minutes: expected a number"),
         ({"recipe": recipe | {"sed": 1}}, "damaged .unknown configuration key sed"),
         ({"recipe": {k: v for k, v in recipe.items() if k != "observe"}}, "damaged: it lacks observe"),
         ({"recipe": recipe | {"seed": float("nan")}}, "damaged: seed is no finite number"),

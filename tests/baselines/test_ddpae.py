@@ -179,7 +179,7 @@ def test_forecasts(ddpae: DDPAE, frames: Tensor) -> None:
 
 def test_what_cannot_be_built_or_read(ddpae: DDPAE) -> None:
     for change, message in (
-        ({"frame_size": 50}, "power of 2"), ({"frame_size": 16}, "32 or more"), ({"zoom": 1.0}, "above 1"),
+        ({"frame_size": 50}, "power of 2"), ({"frame_size": 16}, "from 32"), ({"zoom": 1.0}, "above 1"),
     ):  # fmt: skip
         with pytest.raises(UsageError, match=message):
             replace(SMALL, **change).build()

@@ -167,7 +167,7 @@ def test_glimpses_are_those_of_the_matrix_products() -> None:
 def test_frames_and_sizes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(DataError, match="expects"):
         tiny().guide(frames(side=13))
-    for change, message in (({"num_objects": 0, "spare": 0}, "a slot"), ({"glimpse": 1}, "2 pixels")):
+    for change, message in (({"num_objects": 0}, "from 1"), ({"glimpse": 1}, "from 2")):
         with pytest.raises(UsageError, match=message):
             replace(CONFIG, **change).build()
 

@@ -150,7 +150,7 @@ def test_sqairs_background_begins_at_the_mean_of_what_it_learns_from(tmp_path: P
     changes = [part for part in tiny("sqair", **{"train.stages.fast.steps": 1}) if "=" in part]
     changes = [
         change for change in changes if not change.startswith("data.") and "frame_size" not in change
-    ] + ["train.stages.fast.learning_rate=0"]
+    ] + ["train.stages.fast.learning_rate=0", "observe=2"]
     fitted = fit(frames, "sqair", run=tmp_path / "run", changes=changes, device="cpu")
     expected = torch.full((1, 32, 32), 0.25 + 0.25 / 27)
     torch.testing.assert_close(fitted.tracker.picture.body.background.detach(), expected, atol=2e-3, rtol=0)

@@ -75,10 +75,10 @@ def test_what_makes_no_sense(args: list[object], code: int, words: str) -> None:
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        ("train.stages.benchmark.batch", "batch: expected a number above 0"),
-        ("data.length", "length must be at least 1"),
-        ("model.frame_size", "these sizes or names do not make a model"),
-        ("model.num_objects", "objects must be at least 1"),
+        ("train.stages.benchmark.batch", "batch: expected a whole number from 1"),
+        ("data.length", "length: expected a whole number from 1"),
+        ("model.frame_size", "model.frame_size: expected a whole number from 1"),
+        ("model.num_objects", "objects: expected a whole number from 1"),
     ],
 )
 def test_numbers_out_of_range(key: str, words: str) -> None:

@@ -154,7 +154,7 @@ def test_blocks_of_other_sizes_start_afresh(place: Path, tmp_path: Path) -> None
         ),
         (["--objects", "3"], "would not fit (consensus.lstm.body.weight_ih_l0: "),
         (sets(start="elsewhere"), "start is chosen with --from"),
-        (sets(model__attention__locator_units=-1), "do not make a model"),
+        (sets(model__attention__locator_units=-1), "locator_units: expected a whole number from 1"),
     ],
 )
 def test_what_contradicts_is_refused(args: list[str], words: str, place: Path, tmp_path: Path) -> None:

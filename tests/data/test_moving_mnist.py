@@ -265,8 +265,8 @@ def test_asking_for_too_much_is_an_error(shapes: Sprites) -> None:
     ("flavour", "options", "message"),
     [
         ("liner", {}, "did you mean linear"),
-        ("linear", {"sequences": 0}, "sequences must be at least 1"),
-        ("linear", {"length": 0}, "length must be at least 1"),
+        ("linear", {"sequences": 0}, "sequences: expected a whole number from 1"),
+        ("linear", {"length": 0}, "length: expected a whole number from 1"),
         ("linear", {"objects": 41}, "there are 40"),
         ("linear", {"frame_size": 10}, "larger frame size"),
     ],

@@ -9,6 +9,7 @@ from pyro.infer import Trace_ELBO
 from small_model import FINDERS, positions, rolled_out
 from torch import Tensor
 
+from vtssi_pyro.errors import UsageError
 from vtssi_pyro.model.blocks.count_rect import CountRECTConfig
 from vtssi_pyro.model.blocks.mot import MOTConfig
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
@@ -214,13 +215,13 @@ def test_what_has_not_learned_to_turn_goes_straight_on(tiny, config: ModelConfig
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"inertia": True}, "inertia: needs differences"),
-        ({"differences": 3}, "differences: expected 0, 1 or 2, found 3"),
+        ({"inertia": True}, "inertia: needs model.motion.differences"),
+        ({"differences": 3}, "differences: expected a whole number from 0 to 2, found 3"),
         ({"activation": "relu"}, "activation: expected silu or tanh, found 'relu'"),
     ],
 )
 def test_motions_that_cannot_be_are_refused(fields: dict, message: str, config: ModelConfig) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UsageError, match=message):
         build("vtssi", replace(config, motion=changing(**fields)))
 
 

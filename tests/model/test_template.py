@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from vtssi_pyro.config import from_dict, to_dict
+from vtssi_pyro.errors import UsageError
 from vtssi_pyro.model.blocks.following import FollowingConfig
 from vtssi_pyro.model.blocks.template import TemplateConfig
 from vtssi_pyro.model.config import ModelConfig
@@ -28,5 +29,5 @@ def test_a_number_in_a_file_stays() -> None:
 
 
 def test_a_template_has_a_centre() -> None:
-    with pytest.raises(ValueError, match="odd"):
+    with pytest.raises(UsageError, match="odd"):
         build(replace(ModelConfig(), finder=TemplateConfig(kernel_side=14)))

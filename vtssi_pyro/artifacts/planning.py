@@ -114,6 +114,7 @@ def planned(
         stages = tuple(stage for stage in config.train.stages if stage.name not in idle)
         config = replace(config, train=replace(config.train, stages=stages))
     training.check(config, group)
+    training.check_frames(config)
     splits = open_splits(config, where, None if isinstance(source, str) else source)
     training.check_data(config, splits.train)
     weights = None
@@ -139,6 +140,13 @@ def planned(
     if data_of is not None and stored != Stored():
         data_of["stored"] = stored.as_dict()
     return Plan(config, splits, prepared.preparation if prepared else None, weights, data_of)
+
+
+def recipe_of(tracker: AnyTracker | None, preset: str | None, changes: Changes) -> Config:
+    """The configuration of a training before data are known; see :func:`planned`."""
+    begun, _ = _recipe(tracker, preset)
+    refuse_misplaced(changes)
+    return renamed(changed(begun, changes))
 
 
 def replanned(
@@ -177,6 +185,7 @@ def replanned(
     elif data is not None and path is None:
         given = halves(dataset_of(data, stored), called(data), held_out)
     training.check(config, group)
+    training.check_frames(config)
     splits = open_splits(config, where, given)
     training.check_data(config, splits.train)
     if data is not None and path is None:
@@ -270,6 +279,9 @@ def configured(
     else:
         halves = open_file(data) if isinstance(data, str) else data
         config, keys = recipe, of_sequences(halves)
+        keys["observe"] = max(
+            1, min(recipe.observe, halves.train.length - 1)
+        )  # of short ones, all but the last
     for key, value in keys.items():
         if not (fixed and key.startswith("model.")):
             config = override(config, [f"{key}={json.dumps(value)}"])
@@ -284,8 +296,9 @@ def configured(
 def refuse_misplaced(changes: Changes) -> None:
     """Refuse changes to keys that have arguments of their own."""
     for change in changes:
-        if argument := CHOSEN_ELSEWHERE.get(change.key):
-            raise UsageError(*change.name, f": {change.key} is chosen with ", Argument(argument))
+        for key, argument in CHOSEN_ELSEWHERE.items():
+            if f"{key}.".startswith(f"{change.key}."):  # or it is a part of what changes
+                raise UsageError(*change.name, f": {key} is chosen with ", Argument(argument))
 
 
 def check_start(start: Trained, config: Config, changes: Changes) -> None:

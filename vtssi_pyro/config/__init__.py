@@ -1,6 +1,22 @@
-"""Choices as data: kinds, schedules, and configurations to and from plain values."""
+"""Choices as data: kinds, schedules, declarations, and configurations to and from plain values."""
 
+from vtssi_pyro.config.declared import Declared, OneOf, Range, Text, checked
+from vtssi_pyro.config.describing import Key
 from vtssi_pyro.config.kinds import Kinds
-from vtssi_pyro.config.serial import absent, from_dict, not_finite, override, to_dict
+from vtssi_pyro.config.serial import absent, checked_config, from_dict, not_finite, override, to_dict
 
-__all__ = ["Kinds", "absent", "from_dict", "not_finite", "override", "to_dict"]
+__all__ = [
+    "Declared",
+    "Key",
+    "Kinds",
+    "OneOf",
+    "Range",
+    "Text",
+    "absent",
+    "checked",
+    "checked_config",
+    "from_dict",
+    "not_finite",
+    "override",
+    "to_dict",
+]

@@ -4,10 +4,9 @@ import dataclasses
 import difflib
 import json
 import math
-import types
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin
 
-from vtssi_pyro.config.kinds import Kinds
+from vtssi_pyro.config.declared import Declaration, Declared, declarations, shown
 from vtssi_pyro.errors import Argument, UsageError
 
 C = TypeVar("C")
@@ -19,15 +18,14 @@ def to_dict(value: Any) -> Any:
     A choice among kinds holds its kind, unless that is the default.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        hints = _hints(type(value))
         plain = {}
-        for field in dataclasses.fields(value):
-            own, kinds = getattr(value, field.name), _kinds(hints[field.name])
+        for name, asked in declarations(type(value)).items():
+            own, kinds = getattr(value, name), asked.kinds
             if kinds and own is not None:
                 kind = kinds.name(own)
-                plain[field.name] = ({"kind": kind} if kind != kinds.default else {}) | to_dict(own)
+                plain[name] = ({"kind": kind} if kind != kinds.default else {}) | to_dict(own)
             else:
-                plain[field.name] = to_dict(own)
+                plain[name] = to_dict(own)
         return plain
     return [to_dict(item) for item in value] if isinstance(value, tuple) else value
 
@@ -44,28 +42,19 @@ def from_dict(plain: Any, kind: Any, where: str = "") -> Any:
         The value.
 
     Raises:
-        UsageError: an unknown key or kind, or a value of another type.
+        UsageError: an unknown key or kind, a value of another type or out of its range, or values that make no sense
+            beside each other.
     """
-    kinds = _kinds(kind)
-    if kinds:
-        return None if plain is None and _optional(kind) else _chosen(plain, kinds, where)
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        if not isinstance(plain, dict):
-            raise UsageError(f"{where or 'configuration'}: expected keys and values, found {plain!r}")
-        hints = _hints(kind)
-        for key in plain:
-            if key not in hints:
-                raise _unknown(f"{where}.{key}".lstrip("."), list(hints))
-        return kind(**{k: from_dict(v, hints[k], f"{where}.{k}".lstrip(".")) for k, v in plain.items()})
-    if get_origin(kind) is tuple:
-        if not isinstance(plain, list | tuple):
-            raise UsageError(f"{where}: expected a list such as {_example(kind)}, found {plain!r}")
-        inner = get_args(kind)
-        item = [inner[0]] * len(plain) if inner[-1] is Ellipsis else list(inner)
-        if len(item) != len(plain):
-            raise UsageError(f"{where}: expected {len(item)} values, found {len(plain)}")
-        return tuple(from_dict(v, k, where) for v, k in zip(plain, item, strict=True))
-    return _scalar(plain, kind, where)
+    return _restored(plain, Declaration.of(kind), where)
+
+
+def checked_config(config: C) -> C:
+    """Return a configuration that was made in Python as a file would give it, through the same checks.
+
+    Raises:
+        UsageError: see :func:`from_dict`.
+    """
+    return from_dict(to_dict(config), type(config))
 
 
 def absent(plain: Any, whole: Any, where: str = "") -> dict[str, Any]:
@@ -109,7 +98,8 @@ def override(config: C, assignments: list[str]) -> C:
     An entry of a tuple, such as a stage, goes by its name; a number stands for a constant schedule.
 
     Raises:
-        UsageError: an unknown key, or a value of another type.
+        UsageError: an unknown key, a value of another type or out of its range, or values that, after all changes, make
+            no sense beside each other.
     """
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
@@ -118,7 +108,71 @@ def override(config: C, assignments: list[str]) -> C:
                 Argument("changes"), f" {assignment}: expected KEY=VALUE, such as model.num_objects=3"
             )
         config = _replaced(config, key.strip().split("."), _parse(text.strip()), key.strip())
+    _relate(config)
     return config
+
+
+def _relate(node: Any, where: str = "") -> None:
+    """Refuse values that make no sense beside each other, in a configuration and all its parts."""
+    if isinstance(node, tuple):
+        for index, item in enumerate(node):
+            _relate(item, f"{where}{_entry(item, index)}.")
+    elif dataclasses.is_dataclass(node):
+        for field in dataclasses.fields(node):
+            _relate(getattr(node, field.name), f"{where}{field.name}.")
+        if isinstance(node, Declared):
+            node.relate(where)
+
+
+def _entry(item: Any, index: int) -> Any:
+    """The name by which an entry of a tuple goes in keys."""
+    named = item.get("name", index) if isinstance(item, dict) else getattr(item, "name", index)
+    return shown(named).strip("'")
+
+
+def _restored(plain: Any, asked: Declaration, where: str) -> Any:
+    """Restore a value of a declaration; ``where`` is its key."""
+    kind = asked.type
+    if asked.kinds:
+        if plain is None and asked.optional:
+            return None
+        made = _chosen(plain, asked, where)
+        asked.bounded(made, where)
+        return made
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        if not isinstance(plain, dict):
+            raise UsageError(f"{where or 'configuration'}: expected keys and values, found {shown(plain)}")
+        known = declarations(kind)
+        for key in plain:
+            if key not in known:
+                raise _unknown(f"{where}.{key}".lstrip("."), list(known))
+        made = _made(
+            kind, {k: _restored(v, known[k], f"{where}.{k}".lstrip(".")) for k, v in plain.items()}, where
+        )
+        if isinstance(made, Declared):
+            made.relate(f"{where}.".lstrip("."))
+        return made
+    inner = get_args(kind)
+    if get_origin(kind) is tuple and inner[-1] is Ellipsis and dataclasses.is_dataclass(inner[0]):
+        if not isinstance(plain, list | tuple):
+            raise UsageError(f"{where}: expected a list of keys and values, found {shown(plain)}")
+        item = Declaration.of(inner[0])
+        return tuple(_restored(v, item, f"{where}.{_entry(v, index)}") for index, v in enumerate(plain))
+    return asked.conforming(plain, where)
+
+
+def _made(kind: type, values: dict[str, Any], where: str) -> Any:
+    """Make a dataclass of restored values."""
+    without = [
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.name not in values
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+    ]
+    if without:
+        raise UsageError(f"{where or 'configuration'}: expected the keys {', '.join(without)}, too")
+    return kind(**values)
 
 
 def _replaced(node: Any, path: list[str], value: Any, key: str) -> Any:
@@ -130,14 +184,17 @@ def _replaced(node: Any, path: list[str], value: Any, key: str) -> Any:
                 key, [f"{key.rpartition('.' + head)[0] or 'train.stages'}.{name}" for name in names]
             )
         return tuple(_replaced(e, rest, value, key) if e.name == head else e for e in node)
-    hints = _hints(type(node)) if dataclasses.is_dataclass(node) else {}
-    if head not in hints:
+    known: dict[str, Declaration] = {}
+    if dataclasses.is_dataclass(node) and not isinstance(node, type):
+        known = declarations(type(node))
+    if head not in known:
         prefix = key.split(".")[: len(key.split(".")) - len(path)]
-        raise _unknown(key, [".".join([*prefix, name]) for name in hints])
+        raise _unknown(key, [".".join([*prefix, name]) for name in known])
     if rest:
         new = _replaced(getattr(node, head), rest, value, key)
+        known[head].bounded(new, key.removesuffix("." + ".".join(rest)))
     else:
-        new = from_dict(value, hints[head], key)
+        new = _restored(value, known[head], key)
     return dataclasses.replace(node, **{head: new})
 
 
@@ -150,53 +207,25 @@ def _unknown(key: str, known: list[str]) -> UsageError:
 def _parse(text: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON, thousands of digits, or as many brackets: a text
         return {"true": True, "false": False, "none": None}.get(text.lower(), text)
 
 
-def _chosen(plain: Any, kinds: Kinds, where: str) -> Any:
+def _chosen(plain: Any, asked: Declaration, where: str) -> Any:
     """Restore a value of one of several kinds from its kind's name alone, a number, or all its keys."""
+    kinds = asked.kinds
+    assert kinds is not None
     if kinds.number and isinstance(plain, int | float) and not isinstance(plain, bool):
-        return kinds.number(float(plain))
+        return kinds.number(Declaration(float).conforming(plain, where))
     if isinstance(plain, str) and not kinds.number:
-        return kinds.of(plain, where)()
+        return _restored({}, Declaration(kinds.of(plain, where)), where)
     if kinds.default and isinstance(plain, dict):
         plain = {"kind": kinds.default} | plain
     if not isinstance(plain, dict) or not isinstance(plain.get("kind"), str):
         number = "a number or " if kinds.number else ""
         raise UsageError(
             f'{where}: expected {number}{kinds.what} with its kind, such as {{"kind": "{kinds.names[0]}", ...}} '
-            f"({', '.join(kinds.names)}), found {plain!r}"
+            f"({', '.join(kinds.names)}), found {shown(plain)}"
         )
     rest = {k: v for k, v in plain.items() if k != "kind"}
-    return from_dict(rest, kinds.of(plain["kind"], where), where)
-
-
-def _hints(kind: type) -> dict[str, Any]:
-    """Return the fields' types with the kinds that they declare."""
-    return get_type_hints(kind, include_extras=True)
-
-
-def _kinds(hint: Any) -> Kinds | None:
-    """Return the kinds that a field's type declares, if any."""
-    return next((extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, Kinds)), None)
-
-
-def _optional(hint: Any) -> bool:
-    """Whether a field's type, one of several kinds, allows None."""
-    return type(None) in get_args(hint.__origin__)
-
-
-def _scalar(plain: Any, kind: Any, where: str) -> Any:
-    kinds = get_args(kind) if get_origin(kind) in (types.UnionType, Union) else (kind,)
-    for option in kinds:
-        if option is float and isinstance(plain, int | float) and not isinstance(plain, bool):
-            return float(plain)
-        if isinstance(plain, option) and not (option is int and isinstance(plain, bool)):
-            return plain
-    names = " or ".join(k.__name__ for k in kinds)
-    raise UsageError(f"{where}: expected {names}, found {plain!r}")
-
-
-def _example(kind: Any) -> str:
-    return "[0.3, 0.4]" if float in get_args(kind) else "[64, 64]"
+    return _restored(rest, Declaration(kinds.of(plain["kind"], where)), where)

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import torch
 from torch import Tensor
 
+from vtssi_pyro.config import OneOf, Range, checked
+from vtssi_pyro.config.ranges import FRAMES, OBJECTS, SEQUENCES, SIDE
 from vtssi_pyro.data.dataset import Index, rows, span
 from vtssi_pyro.data.digits import Sprites
 from vtssi_pyro.data.flavours import Order, named
@@ -21,6 +23,7 @@ BLENDS = ("sum", "max", "depth")
 _FAR = -1e6  # pixels: an object so far outside the frame draws nothing
 # Of the frames that are drawn object by object at a time: more of them are slower, since their planes leave the caches.
 _PIXELS = 2**19
+SEEDS = Range(0, 2**62)  # as of torch's generators, with room for those of the parts of a mixture
 
 
 @dataclass(frozen=True)
@@ -223,16 +226,17 @@ class MovingDigits:
         return every_slot
 
 
+@checked
 def moving_digits(
     flavour: str,
     sprites: Sprites,
     *,
-    sequences: int,
-    length: int | None = None,
-    frame_size: int | tuple[int, int] | None = None,
-    objects: int | None = None,
-    seed: int = 0,
-    blend: str | None = None,
+    sequences: Annotated[int, SEQUENCES],
+    length: Annotated[int | None, FRAMES] = None,
+    frame_size: Annotated[int | tuple[int, int] | None, SIDE] = None,
+    objects: Annotated[int | None, OBJECTS] = None,
+    seed: Annotated[int, SEEDS] = 0,
+    blend: Annotated[str | None, OneOf(*BLENDS)] = None,
 ) -> MovingDigits:
     """Draw sequences of moving objects; the same seed gives the same data.
 
@@ -259,8 +263,6 @@ def moving_digits(
     """
     kind = named(flavour)
     length, blend = kind.length if length is None else length, kind.blend if blend is None else blend
-    if blend not in BLENDS:
-        raise UsageError(f"unknown blend {blend!r}: expected one of {', '.join(BLENDS)}")
     objects = kind.objects or 2 if objects is None else objects
     frame_size = kind.frame_size or 50 if frame_size is None else frame_size
     if kind.parts:
@@ -270,7 +272,7 @@ def moving_digits(
         )  # fmt: skip
     size = (frame_size, frame_size) if isinstance(frame_size, int) else frame_size
     sprites = kind.sprites(sprites, size)
-    _check(sprites, sequences, length, size, objects)
+    _check(sprites, size)
     refuse_beyond_memory(
         PATHS * sequences * length * objects * 2 * DOUBLE,
         f"the paths of {sequences:,} sequences of {length:,} frames",
@@ -306,10 +308,7 @@ def _in_turns(
     return replace(parts[0], which=which, position=position, counts=counts)
 
 
-def _check(sprites: Sprites, sequences: int, length: int, size: tuple[int, int], objects: int) -> None:
-    for name, value in (("sequences", sequences), ("length", length), ("objects", objects)):
-        if value < 1:
-            raise UsageError(f"{name} must be at least 1, found {value}")
+def _check(sprites: Sprites, size: tuple[int, int]) -> None:
     width, height = (int(x) for x in sprites.sizes.amax(0))
     if size[1] < width or size[0] < height:
         raise UsageError(

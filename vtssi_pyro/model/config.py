@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 
+from vtssi_pyro.config import Declared, OneOf, Range
+from vtssi_pyro.config.ranges import WINDOW
 from vtssi_pyro.config.variants import CUSTOM, OURS, PAPER, Ablation, Family
 from vtssi_pyro.model.blocks.air import AdditiveConfig, AIRConfig, SceneConfig
 from vtssi_pyro.model.blocks.clearest import ClearestFrameConfig
@@ -30,9 +32,11 @@ from vtssi_pyro.model.kinds import (
 )
 from vtssi_pyro.model.sizes import Sizes
 
+FUSIONS = OneOf("average", "product")  # the keys of program.RULES
+
 
 @dataclass(frozen=True)
-class TestTime:
+class TestTime(Declared):
     """The procedure at test time; by default every variable is at its mode, and nothing more is done.
 
     :data:`PUBLISHED` is the paper's.
@@ -40,11 +44,22 @@ class TestTime:
 
     __test__ = False  # its name looks like a test case to pytest
 
-    hypotheses: int = 1  # consensuses of different frames, of which that with the most evidence is kept
-    refine: int = 0  # rounds in which positions and looks are settled on the frames; template searches only
-    settled: int = 5  # frames that settle looks
-    tight: bool = False  # tracks hold tight boxes and their centres, not attention windows
-    fusion: str | None = None  # rule for inference and prediction; None: as in training
+    # each is a consensus and its evidence, which take a second together at times; so does a round
+    hypotheses: Annotated[
+        int, Range(1, 100), "Consensuses of different frames, of which that with the most evidence is kept."
+    ] = 1
+    refine: Annotated[
+        int,
+        Range(0, 100),
+        "Rounds in which positions and looks are settled on the frames; of template searches alone.",
+    ] = 0
+    settled: Annotated[int, WINDOW, "Frames that settle looks."] = 5
+    tight: Annotated[bool, "Whether tracks hold tight boxes and their centres, not attention windows."] = (
+        False
+    )
+    fusion: Annotated[
+        str | None, FUSIONS, "Rule for inference and prediction; null: that of the training."
+    ] = None
 
 
 # The paper's procedure (App. D.2): every variable at its mode; prediction and inference averaged with w = 1/2; the
@@ -58,19 +73,37 @@ PUBLISHED = TestTime(fusion="average")
 class ModelConfig(Sizes):
     """The whole model; the defaults are the paper's."""
 
-    scene: Annotated[Buildable, SCENES] = field(default_factory=SceneConfig)
-    attention: Annotated[Buildable, ATTENTIONS] = field(default_factory=AIRConfig)
-    picture: Annotated[Buildable, PICTURES] = field(default_factory=AdditiveConfig)
-    consensus: Annotated[Buildable, CONSENSUSES] = field(default_factory=RECTConfig)
-    finder: Annotated[Buildable, FINDERS] = field(default_factory=FINDConfig)
-    motion: Annotated[Buildable, MOTIONS] = field(default_factory=MOTConfig)
-    per_frame: bool = False  # whether each frame is a scene of its own, with its own count
-    order: str = (
-        "proposals-first"  # or "frame-by-frame": each frame's proposals see the final variables before it
+    scene: Annotated[Buildable, SCENES, "The priors of count, size and description."] = field(
+        default_factory=SceneConfig
     )
-    fusion: str = "average"  # rule for inference and prediction; or "product", by their precisions
-    sample_intermediate: bool = True  # False: means of proposals that are no final variable (reading D5)
-    test_time: TestTime = PUBLISHED
+    attention: Annotated[Buildable, ATTENTIONS, "The networks that see objects in single frames (AIR's)."] = (
+        field(default_factory=AIRConfig)
+    )
+    picture: Annotated[Buildable, PICTURES, "The likelihood of frames, given objects."] = field(
+        default_factory=AdditiveConfig
+    )
+    consensus: Annotated[
+        Buildable, CONSENSUSES, "The agreement of the first frames on the objects (RECT)."
+    ] = field(default_factory=RECTConfig)
+    finder: Annotated[Buildable, FINDERS, "The search for objects in a frame (FIND)."] = field(
+        default_factory=FINDConfig
+    )
+    motion: Annotated[Buildable, MOTIONS, "The objects' motion (MOT)."] = field(default_factory=MOTConfig)
+    per_frame: Annotated[bool, "Whether each frame is a scene of its own, with its own count."] = False
+    order: Annotated[
+        str,
+        OneOf("proposals-first", "frame-by-frame"),
+        "The paper's order, or that in which each frame's proposals see the final variables before it.",
+    ] = "proposals-first"
+    fusion: Annotated[
+        str,
+        FUSIONS,
+        "Rule for inference and prediction: their average, or their product by their precisions.",
+    ] = "average"
+    sample_intermediate: Annotated[
+        bool, "Whether proposals that are no final variable are drawn; else they are means (reading D5)."
+    ] = True
+    test_time: Annotated[TestTime, "The procedure at test time."] = PUBLISHED
 
 
 def _single_frames(config: ModelConfig) -> ModelConfig:

@@ -266,10 +266,6 @@ class Tracker(Trainable):
         self.scene, self.attention, self.picture = scene, attention, picture
         self.consensus, self.finder, self.motion = consensus, finder, motion
         self._config = config
-        if self._config.fusion not in RULES:
-            raise UsageError(f"model.fusion: expected {' or '.join(RULES)}, found {self._config.fusion!r}")
-        if self._config.order not in ORDERS:
-            raise UsageError(f"model.order: expected {' or '.join(ORDERS)}, found {self._config.order!r}")
         self.rule: Rule = RULES[self._config.fusion]
         self.order = self._config.order
         self.sample_intermediate = self._config.sample_intermediate

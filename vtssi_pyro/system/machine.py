@@ -31,7 +31,7 @@ def prepare(threads: int | None = None) -> int:
         the number of threads.
 
     Raises:
-        UsageError: more than MOST_THREADS.
+        UsageError: fewer than 1 or more than MOST_THREADS.
 
     glibc gives large blocks back to the system when they are freed, and has them zeroed, page by page, when the next
     training step asks for them again: a tenth of the step's time, more on a busy machine. Kept, they take a tenth more
@@ -56,8 +56,8 @@ def threaded(number: int | None) -> Iterator[None]:
 
 
 def _allowed(threads: int) -> int:
-    if threads > MOST_THREADS:
-        raise UsageError(Argument("threads"), f" {threads}: expected {MOST_THREADS} or fewer")
+    if not 1 <= threads <= MOST_THREADS:
+        raise UsageError(Argument("threads"), f" {threads}: expected 1 or more, and {MOST_THREADS} or fewer")
     return threads
 
 

@@ -1,9 +1,13 @@
 """Training as a list of stages (App. C); a stage is a few numbers, and schedules over its own steps."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
+from vtssi_pyro.config import Declared, OneOf, Range, Text
+from vtssi_pyro.config.ranges import EVERY, FRAMES, NATS, SEQUENCES, SHARE, SMALL, STEP
 from vtssi_pyro.config.schedules import Constant, Schedule
+from vtssi_pyro.errors import UsageError
 from vtssi_pyro.model.kinds import FINDERS, Buildable
 from vtssi_pyro.types import Anneal, Scalar
 
@@ -18,37 +22,84 @@ class Scheduled(NamedTuple):
     decay: Scalar = 0.0  # of the weights' moving average
 
 
+def _elbos() -> Iterable[str]:
+    from vtssi_pyro.train.elbo import ELBOS  # it imports this module
+
+    return ELBOS
+
+
+# A name is a part of keys, in which dots separate parts.
+NAME = Text("a name of letters, digits, - and _", r"[\w-]+")
+
+
 @dataclass(frozen=True)
-class Stage:
+class Stage(Declared):
     """One stage of a training; schedules are functions of the stage's own step."""
 
-    name: str
-    steps: int
-    objective: str = "full"  # a key of train.objective.OBJECTIVES
-    # trained parts: slots of the tracker, dotted parts of their blocks, or model.interfaces.SCALES; an empty tuple: all
-    blocks: tuple[str, ...] = ()
-    batch: int = 64  # sequences; objects in a stage that trains motion alone
-    learning_rate: Schedule = Constant(1e-4)
-    length: Schedule = Constant(20)  # frames of a training sequence; with roll-outs the least number
-    random_start: bool = False  # sequences are cut anywhere instead of at their first frame
-    count_shift: Schedule = Constant(0.0)  # of the count's prior mean
-    bell: Schedule = Constant(1.0)
-    fuse_low: Schedule = Constant(0.01)
-    fuse_high: Schedule = Constant(0.99)
-    step_weight: Schedule = Constant(0.0)
-    air_weight: Schedule = Constant(0.0)  # of AIR's own ELBO on the first K frames
-    rollout_weight: Schedule = Constant(0.0)  # of the multi-step prediction term
-    overshooting: float = 0.0  # weight of the squared distance between predicted and inferred motions, nats
-    later: bool = False  # roll-outs begin after any frame from M on instead of after M
-    samples: int = 4  # futures that an energy score compares, 2 or more
-    analytic: bool = True  # KL terms in closed form instead of sampled (reading D9)
-    # stands in for the tracker's own, which stays as it is or, in a stage that imitates, learns from it
-    finder: Annotated[Buildable | None, FINDERS] = None
-    refined: bool = (
-        False  # positions and looks are settled on the frames, as at test time; they are not trained then
+    name: Annotated[str, NAME, "Name of the stage, by which its keys go."]
+    steps: Annotated[int, STEP, "Training steps under a budget of 1; 0 leaves the stage out."]
+    objective: Annotated[
+        str,
+        OneOf("full", "walk", "frames", "rollout", "futures", "imitation"),
+        "The ELBO of the whole program, of that without motion, or of AIR on single frames; errors of roll-outs; the "
+        "energy score of futures; or the imitation of another finder.",
+    ] = "full"
+    blocks: Annotated[
+        tuple[str, ...],
+        Text("the name of a part", r"[\w.-]+"),
+        "Trained parts: slots of the tracker, dotted parts of their blocks, or motion.scales; an empty list: all.",
+    ] = ()
+    batch: Annotated[
+        int, Range(1, 65_536), "Sequences of a step; objects in a stage that trains motion alone."
+    ] = 64
+    # Adam makes steps of its rate: of 1, weights are lost in the first
+    learning_rate: Annotated[Schedule, SHARE, "Learning rate."] = Constant(1e-4)
+    length: Annotated[Schedule, FRAMES, "Frames of a training sequence; with roll-outs the least number."] = (
+        Constant(20)
     )
-    cache: int = 4096  # sequences whose objects a stage that trains motion alone keeps
-    optimizer: str = "adam"  # a key of train.optimizers.OPTIMIZERS
+    random_start: Annotated[bool, "Whether sequences are cut anywhere instead of at their first frame."] = (
+        False
+    )
+    count_shift: Annotated[
+        Schedule, Range(-20, 20), "Addition to the count's prior mean."  # as wide as that mean's own range
+    ] = Constant(0.0)
+    bell: Annotated[Schedule, SHARE, "Flatness of the bell-curve mask; 1: no mask."] = Constant(1.0)
+    fuse_low: Annotated[Schedule, SHARE, "Least fusion weight w; at most fuse_high."] = Constant(0.01)
+    fuse_high: Annotated[Schedule, SHARE, "Largest fusion weight w."] = Constant(0.99)
+    step_weight: Annotated[Schedule, SHARE, "Share of whole objects in place of fractions of them."] = (
+        Constant(0.0)
+    )
+    air_weight: Annotated[Schedule, NATS, "Weight of AIR's own ELBO on the first K frames."] = Constant(0.0)
+    rollout_weight: Annotated[Schedule, NATS, "Weight of the multi-step prediction term."] = Constant(0.0)
+    overshooting: Annotated[
+        float, NATS, "Weight of the squared distance between predicted and inferred motions, nats."
+    ] = 0.0
+    later: Annotated[bool, "Whether roll-outs begin after any frame from M on instead of after M."] = False
+    # the score compares pairs of futures
+    samples: Annotated[int, Range(2, 1000), "Futures that an energy score compares."] = 4
+    analytic: Annotated[bool, "Whether KL terms are in closed form instead of sampled (reading D9)."] = True
+    finder: Annotated[
+        Buildable | None,
+        FINDERS,
+        "A finder that stands in for the tracker's own, which stays as it is or, in a stage that imitates, learns from "
+        "it; null: none.",
+    ] = None
+    refined: Annotated[
+        bool,
+        "Whether positions and looks are settled on the frames, as at test time; they are not trained then.",
+    ] = False
+    cache: Annotated[int, SEQUENCES, "Sequences whose objects a stage that trains motion alone keeps."] = 4096
+    optimizer: Annotated[str, OneOf("adam", "muon", "rmsprop"), "Optimiser."] = "adam"
+
+    def relate(self, where: str) -> None:
+        """Refuse bounds of the fusion weight that cross during the stage."""
+        for step in (0, self.steps):
+            low, high = self.fuse_low(step), self.fuse_high(step)
+            if low > high:
+                raise UsageError(
+                    f"{where}fuse_low: expected at most {where}fuse_high, "
+                    f"which is {high:g} at step {step}, found {low:g}"
+                )
 
     def anneal(self, step: float) -> Anneal:
         """The annealed numbers of the programs at a step of the stage."""
@@ -69,23 +120,49 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Declared):
     """A recipe: its stages, and the numbers that they share."""
 
-    stages: tuple[Stage, ...] = ()
-    budget: float = 1.0  # one factor on every stage's steps and schedules
-    elbo: str = "Elbo"  # or VIMCO, or one of Pyro's own, which are slower: a key of train.elbo.ELBOS
-    particles: int | None = None  # draws of the ELBO; None: its default, 5 of VIMCO, 2 of RenyiELBO, else 1
-    beta1: float = 0.5
-    clip: float = 5.0  # global norm of the gradient of the loss per sequence (reading D3)
-    per_frame: bool = False  # the loss per frame instead of per sequence (reading D16)
-    bfloat16: bool = False  # the convolution stacks in bfloat16: faster where the hardware has it
-    capture: bool = True  # on a GPU, steps as CUDA graphs
-    compile: bool = False  # the renderer and the search with torch.compile: faster after half a minute
-    average: float = 0.0  # limit of the decay of the weights' moving average; 0: none
-    evaluate_every: int = 1000  # steps
-    save_every: int = 500
-    log_every: int = 50
+    stages: Annotated[tuple[Stage, ...], "The stages, each of which has a name of its own."] = ()
+    # a stage has a step at least; a thousand times the recipe's steps are years
+    budget: Annotated[float, Range(SMALL, 1000), "One factor on every stage's steps and schedules."] = 1.0
+    elbo: Annotated[str, OneOf(_elbos), "The bound: Elbo, VIMCO, or one of Pyro's own, which are slower."] = (
+        "Elbo"
+    )
+    particles: Annotated[
+        int | None, Range(1, 1000), "Draws of the ELBO; null: 5 of VIMCO, 2 of RenyiELBO, else 1."
+    ] = None
+    beta1: Annotated[float, Range(0, 1, "[)"), "Decay of Adam's mean of gradients."] = 0.5
+    clip: Annotated[
+        float,
+        Range(0, 1e9, "(]"),
+        "Largest global norm of the gradient of the loss per sequence (reading D3).",
+    ] = 5.0
+    per_frame: Annotated[bool, "Whether the loss is per frame instead of per sequence (reading D16)."] = False
+    bfloat16: Annotated[
+        bool, "Whether convolution stacks are in bfloat16: faster where the hardware has it."
+    ] = False
+    capture: Annotated[bool, "Whether steps on a GPU are CUDA graphs."] = True
+    compile: Annotated[
+        bool, "Whether the renderer and the search go through torch.compile: faster after half a minute."
+    ] = False
+    average: Annotated[
+        float, Range(0, 1, "[)"), "Limit of the decay of the weights' moving average; 0: no average."
+    ] = 0.0
+    evaluate_every: Annotated[int, EVERY, "Steps from one evaluation of held-out sequences to the next."] = (
+        1000
+    )
+    save_every: Annotated[int, EVERY, "Steps from one checkpoint to the next."] = 500
+    log_every: Annotated[int, EVERY, "Steps from one record to the next."] = 50
+
+    def relate(self, where: str) -> None:
+        """Refuse two stages of one name, by which keys and checkpoints know them."""
+        names = [stage.name for stage in self.stages]
+        for name in names:
+            if names.count(name) > 1:
+                raise UsageError(
+                    f"{where}stages: expected a name of its own for each, found {name} more than once"
+                )
 
     def locate(self, step: int) -> tuple[Stage, int]:
         """The stage of a step of the whole training, and the step within it."""

@@ -11,23 +11,22 @@ from typing import Any, NoReturn
 import pyro
 import torch
 
+from vtssi_pyro.config import checked_config
 from vtssi_pyro.data.dataset import Dataset, channels_of, spread
 from vtssi_pyro.errors import DataError, PeerLost, UsageError, VtssiError
 from vtssi_pyro.inference.standalone import SomeTracker, build, variant_of
 from vtssi_pyro.model.blocks import FirstFrame, NoFIND, RandomWalk
-from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.kinds import SLOTS
-from vtssi_pyro.model.program import at_once
+from vtssi_pyro.model.program import Tracker, at_once
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.system.memory import FLOAT, refuse_beyond_memory
 from vtssi_pyro.system.process import endings
 from vtssi_pyro.train.batches import path_batches
 from vtssi_pyro.train.config import Config
-from vtssi_pyro.train.elbo import ELBOS, make_elbo
+from vtssi_pyro.train.elbo import make_elbo
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.logbook import Judge, Logbook
 from vtssi_pyro.train.objective import OBJECTIVES, WHOLE
-from vtssi_pyro.train.optimizers import OPTIMIZERS
 from vtssi_pyro.train.recipe import Stage
 from vtssi_pyro.train.reporting import Reporter, Silent
 from vtssi_pyro.train.store import Store
@@ -90,6 +89,7 @@ def train(
     """
     report = report or Silent()
     check(config, group)
+    check_frames(config)
     check_data(config, learned)
     again = f"{group.command} fit --out {shlex.quote(str(store.folder))} --resume"
     with (
@@ -134,16 +134,8 @@ def train(
 
 def check(config: Config, group: Group = ALONE) -> None:
     """Refuse a configuration that cannot be trained, before sequences are drawn or anything is written."""
-    for key in ("evaluate_every", "save_every", "log_every", "budget", "clip"):
-        _positive(f"train.{key}", getattr(config.train, key))
-    if config.train.elbo not in ELBOS:
-        raise UsageError(f"train.elbo: expected one of {', '.join(ELBOS)}, found {config.train.elbo!r}")
-    if config.train.particles is not None:
-        _positive("train.particles", config.train.particles)
+    config = checked_config(config)
     make_elbo(config.train)  # it refuses too few particles
-    if isinstance(config.model, ModelConfig):
-        _positive("model.test_time.hypotheses", config.model.test_time.hypotheses)
-        _positive("model.test_time.settled", config.model.test_time.settled)
     if config.variant != (true := variant_of(config.model)):
         raise UsageError(
             f"variant: {config.variant} names another model than this one, which is of variant {true}"
@@ -152,8 +144,6 @@ def check(config: Config, group: Group = ALONE) -> None:
     parts = tracker.parts()
     for stage in config.train.stages:
         where = f"train.stages.{stage.name}"
-        for key in ("batch", "cache"):
-            _positive(f"{where}.{key}", getattr(stage, key))
         if stage.batch % group.size:
             raise UsageError(
                 f"{where}.batch: expected a multiple of {group.size}, the number of processes, found {stage.batch}"
@@ -164,18 +154,43 @@ def check(config: Config, group: Group = ALONE) -> None:
             raise UsageError(
                 f"{where}.objective: expected one of {', '.join(objectives)}, found {stage.objective!r}"
             )
-        if stage.optimizer not in OPTIMIZERS:
-            raise UsageError(
-                f"{where}.optimizer: expected one of {', '.join(OPTIMIZERS)}, found {stage.optimizer!r}"
-            )
         if unknown := [name for name in stage.blocks if name not in parts]:
             raise UsageError(f"{where}.blocks: expected some of {', '.join(SLOTS)}, found {unknown[0]!r}")
         if not any(parts[name] for name in stage.blocks or ("",)):
             raise UsageError(
                 f"{where}: variant {config.variant} has nothing to train in {', '.join(stage.blocks)}"
             )
-    if min((stage.steps for stage in config.train.stages), default=0) < 0 or not config.train.steps:
+    if not config.train.steps:
         raise UsageError("train.stages: expected steps of 0 or more, and some of them above 0")
+
+
+def _check_length(config: Config, length: int, shortest: int) -> None:
+    """Refuse sequences of fewer frames than a tracker learns from."""
+    if length < shortest:
+        frames = f"{length} frame" + "s" * (length > 1)
+        raise DataError(
+            f"sequences have {frames}: variant {config.variant} needs {shortest} or more to learn motion;"
+            " give longer sequences, or choose a variant without motion, such as air"
+        )
+
+
+def check_frames(config: Config) -> None:
+    """Refuse numbers of frames that are more than a sequence has, before sequences are drawn."""
+    tracker, length = _built(config), config.data.length
+    learned = config.data.train_length or length
+    _check_length(config, learned, tracker.shortest)
+    # after the observed frames, and after the M first, a tracker that predicts needs one to predict
+    limits = [("observe", config.observe, length, length - tracker.predicts)]
+    if isinstance(tracker, Tracker):
+        limits += [
+            ("model.consensus.K", tracker.consensus.K, learned, learned),
+            ("model.motion.M", tracker.motion.M, learned, learned - tracker.predicts),
+        ]
+    for key, found, frames, most in limits:
+        if found > most:
+            raise UsageError(
+                f"{key}: expected {most} or less, for sequences have {frames} frames (data.length), found {found}"
+            )
 
 
 def check_data(config: Config, learned: Dataset) -> None:
@@ -188,12 +203,7 @@ def check_data(config: Config, learned: Dataset) -> None:
         raise DataError(
             f"frames have C = {channels} channels, the model's (model.channels) C = {config.model.channels}"
         )
-    if learned.length < (shortest := _built(config).shortest):
-        frames = f"{learned.length} frame" + "s" * (learned.length > 1)
-        raise DataError(
-            f"sequences have {frames}: variant {config.variant} needs {shortest} or more to learn motion;"
-            " give longer sequences, or choose a variant without motion, such as air"
-        )
+    _check_length(config, learned.length, _built(config).shortest)
     for stage in config.train.stages:
         _refuse_large(stage, config, learned)
 
@@ -252,11 +262,6 @@ def _untrained(config: Config, learned: Dataset, store: Store, device: torch.dev
         priors = {name: value for name, value in tracker.priors().items() if name in own}
         tracker.load_state_dict(own | weights["trained"] | priors)
     return tracker
-
-
-def _positive(key: str, value: float) -> None:
-    if not value > 0:
-        raise UsageError(f"{key}: expected a number above 0, found {value}")
 
 
 def _interrupt(number: int, step: int, again: str) -> NoReturn:

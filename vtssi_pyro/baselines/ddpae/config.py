@@ -1,8 +1,10 @@
 """DDPAE's configuration."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from vtssi_pyro.config import Range
+from vtssi_pyro.config.ranges import DIMENSIONS, SCALE, SIDE, UNITS, WINDOW
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.inference.standalone import StandaloneConfig
 from vtssi_pyro.model.kinds import register
@@ -21,18 +23,31 @@ class DDPAEConfig(StandaloneConfig):
     An object's picture has half the side of a frame.
     """
 
-    frame_size: int = 64  # a power of 2
-    inputs: int = 10  # frames that the guide reads; it predicts all others
-    features: int = 256  # of a frame
-    content: int = 128  # D
-    hidden: int = 64  # of every LSTM
-    filters: int = 8  # of the first convolution
-    zoom: float = (
-        2.0  # side of a frame by that of an object's window: the prior's mean; the window's bounds are +-1
-    )
-    pose_scale: tuple[float, float, float] = (0.2, 1.0, 1.0)  # of the prior of the initial pose
-    step_scale: float = 0.1  # of the prior of a pose's change
-    likelihood_scale: float = 0.3
+    frame_size: Annotated[
+        int, Range(SMALLEST, SIDE.high), "Side of the square frames, a power of 2, pixels."
+    ] = 64
+    inputs: Annotated[int, WINDOW, "Frames that the guide reads; it predicts all others."] = 10
+    features: Annotated[int, UNITS, "Features of a frame."] = 256
+    content: Annotated[int, DIMENSIONS, "Dimensions D of an object's content."] = 128
+    hidden: Annotated[int, UNITS, "Units of every LSTM."] = 64
+    filters: Annotated[int, UNITS, "Filters of the first convolution."] = 8
+    zoom: Annotated[
+        float,
+        Range(1, 100, "(]"),  # the window's bounds are +-1 of it: at 1 it could vanish
+        "Side of a frame by that of an object's window: the prior's mean.",
+    ] = 2.0
+    pose_scale: Annotated[
+        tuple[float, float, float], SCALE, "Standard deviations of the prior of the initial pose."
+    ] = (0.2, 1.0, 1.0)
+    step_scale: Annotated[float, SCALE, "Standard deviation of the prior of a pose's change."] = 0.1
+    likelihood_scale: Annotated[float, SCALE, "Standard deviation of a pixel."] = 0.3
+
+    def relate(self, where: str) -> None:
+        """Refuse sides that are no power of 2."""
+        if self.frame_size & (self.frame_size - 1):
+            raise UsageError(
+                f"{where}frame_size: ddpae needs a power of 2 of {SMALLEST} or more, found {self.frame_size}"
+            )
 
     @property
     def picture_size(self) -> int:
@@ -43,15 +58,9 @@ class DDPAEConfig(StandaloneConfig):
         """Build an untrained tracker.
 
         Raises:
-            UsageError: the frames' side is no power of 2, or the windows could vanish.
+            UsageError: the frames' side is no power of 2.
         """
         from vtssi_pyro.baselines.ddpae.program import DDPAE
 
-        side = self.frame_size
-        if side < SMALLEST or side & (side - 1):
-            raise UsageError(
-                f"model.frame_size: ddpae needs a power of 2 of {SMALLEST} or more, found {side}"
-            )
-        if self.zoom <= 1:
-            raise UsageError(f"model.zoom: expected a number above 1, found {self.zoom}")
+        self.relate("model.")
         return DDPAE(self)

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Annotated
 
 import pyro
 import torch
@@ -16,6 +17,8 @@ from pyro.distributions import Independent
 from pyro.nn import PyroModule
 from torch import Tensor, nn
 
+from vtssi_pyro.config import Declared, OneOf, Range
+from vtssi_pyro.config.ranges import DROPOUT, SCALE, UNITS
 from vtssi_pyro.model.kinds import ATTENTIONS, PICTURES, SCENES
 from vtssi_pyro.model.nn import MLP, ConvStack, GaussianMLP, Network, RepeatedInputLSTM
 from vtssi_pyro.model.priors import DiagNormal
@@ -33,11 +36,14 @@ MIN_WEIGHT = 1e-2
 
 @SCENES.register("counted")
 @dataclass(frozen=True)
-class SceneConfig:
+class SceneConfig(Declared):
     """The priors of count, size and description."""
 
-    count_loc: float = -3.0  # at the end of training; it starts at -2
-    count_scale: float = 1.0
+    # N sigmoid(c) objects: beyond 20, that differs from 0 or N by less than single precision
+    count_loc: Annotated[
+        float, Range(-20, 20), "Mean of the count's prior at the end of training; it starts 1 above."
+    ] = -3.0
+    count_scale: Annotated[float, SCALE, "Standard deviation of the count's prior."] = 1.0
 
     def build(self, sizes: Sizes) -> "CountedScene":
         """See :class:`CountedScene`."""
@@ -106,19 +112,25 @@ class CountedScene(PyroModule):
 
 @ATTENTIONS.register("air")
 @dataclass(frozen=True)
-class AIRConfig:
+class AIRConfig(Declared):
     """The sizes of AIR's inference networks."""
 
-    counter_filters: tuple[tuple[int, int], ...] = ((16, 5), (16, 4), (16, 3))
-    counter_pad: int = 3
-    counter_dense: tuple[int, ...] = (256, 128)
-    locator_filters: tuple[tuple[int, int], ...] = ((16, 3), (16, 3))
-    locator_units: int = 256
-    locator_head: int = 64
-    dropout: float = 0.4
-    encoder: tuple[int, ...] = (256, 128)  # dense layers of the VAE's encoder
-    same_padding: bool = False  # of CNN_pre's convolutions (reading D14); CNN_cnt has its explicit 3 pixels
-    place_scale: float = 0.1  # first scale of size and position (reading D26)
+    counter_filters: Annotated[
+        tuple[tuple[int, int], ...], UNITS, "Filters and kernel sides of the counter's convolutions."
+    ] = ((16, 5), (16, 4), (16, 3))
+    counter_pad: Annotated[int, Range(0, 100), "Zeros around the counter's frame, pixels."] = 3
+    counter_dense: Annotated[tuple[int, ...], UNITS, "Dense layers of the counter."] = (256, 128)
+    locator_filters: Annotated[
+        tuple[tuple[int, int], ...], UNITS, "Filters and kernel sides of the locator's convolutions."
+    ] = ((16, 3), (16, 3))
+    locator_units: Annotated[int, UNITS, "Units of the locator's LSTM."] = 256
+    locator_head: Annotated[int, UNITS, "Units of the locator's dense layers."] = 64
+    dropout: Annotated[float, DROPOUT, "Share of features that training drops."] = 0.4
+    encoder: Annotated[tuple[int, ...], UNITS, "Dense layers of the VAE's encoder."] = (256, 128)
+    same_padding: Annotated[
+        bool, "Whether CNN_pre's convolutions are padded (reading D14); CNN_cnt has counter_pad."
+    ] = False
+    place_scale: Annotated[float, SCALE, "First scale of size and position (reading D26)."] = 0.1
 
     def build(self, sizes: Sizes) -> "AIR":
         """See :class:`AIR`."""
@@ -202,16 +214,26 @@ class Locator(Network):
         return self.size(h), self.position(h)
 
 
+PAPERS_NOISE = 0.3  # sigma_L, intensity, from which a learned one starts
+
+
 @PICTURES.register("additive")
 @dataclass(frozen=True)
-class AdditiveConfig:
+class AdditiveConfig(Declared):
     """The likelihood."""
 
-    noise: float | str = 0.3  # sigma_L; or "learned", from the paper's number on
-    # least learned sigma_L, intensity: pasting by interpolation alone leaves errors of hundredths at an object's edges
-    noise_floor: float = 0.02
-    bell_sigma: float = 0.5  # sigma_K
-    decoder: tuple[int, ...] = (128, 256)  # dense layers of the VAE's decoder
+    noise: Annotated[
+        float | str,
+        SCALE,
+        OneOf("learned"),
+        "Standard deviation of a pixel sigma_L, intensity; learned: from the paper's 0.3 on.",
+    ] = PAPERS_NOISE
+    # pasting by interpolation alone leaves errors of hundredths at an object's edges
+    noise_floor: Annotated[float, Range(0, PAPERS_NOISE, "()"), "Least learned noise, intensity."] = 0.02
+    bell_sigma: Annotated[
+        float, SCALE, "Standard deviation of the bell-curve mask sigma_K, half sides of a glimpse."
+    ] = 0.5
+    decoder: Annotated[tuple[int, ...], UNITS, "Dense layers of the VAE's decoder."] = (128, 256)
 
     def build(self, sizes: Sizes) -> "AdditivePicture":
         """See :class:`AdditivePicture`."""
@@ -223,12 +245,8 @@ class LearnedNoise(PyroModule):
 
     def __init__(self, floor: float) -> None:
         super().__init__()
-        start = AdditiveConfig.noise
-        assert isinstance(start, float)
-        if not 0 < floor < start:
-            raise ValueError(f"noise_floor: expected a number between 0 and {start}, found {floor}")
         self.floor = floor
-        self.log_excess = nn.Parameter(torch.tensor(math.log(start - floor)))
+        self.log_excess = nn.Parameter(torch.tensor(math.log(PAPERS_NOISE - floor)))
 
     def forward(self) -> Tensor:
         """The scale, intensity, a tensor without axes."""
@@ -248,8 +266,6 @@ class AdditivePicture(PyroModule):
     def __init__(self, config: AdditiveConfig, sizes: Sizes) -> None:
         super().__init__()
         self.config = config
-        if isinstance(config.noise, str) and config.noise != "learned":
-            raise ValueError(f"noise: expected a number or learned, found {config.noise!r}")
         self.learned_noise = LearnedNoise(config.noise_floor) if isinstance(config.noise, str) else None
         self.frame_size, self.channels, self.glimpse = sizes.frame_size, sizes.channels, sizes.glimpse
         self.decoder = MLP([sizes.description, *config.decoder], sizes.channels * sizes.glimpse**2)

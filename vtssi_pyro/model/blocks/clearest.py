@@ -1,12 +1,15 @@
 """The objects of the one frame that shows the most of them, in place of a consensus. Not in the paper."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import pyro
 import torch
 from pyro.nn import PyroModule
 from torch import Tensor
 
+from vtssi_pyro.config import Declared
+from vtssi_pyro.config.ranges import WINDOW
 from vtssi_pyro.model.blocks.rect import per_sequence
 from vtssi_pyro.model.interfaces import Attention
 from vtssi_pyro.model.kinds import CONSENSUSES
@@ -17,10 +20,10 @@ from vtssi_pyro.types import Objects, Plates
 
 @CONSENSUSES.register("clearest")
 @dataclass(frozen=True)
-class ClearestFrameConfig:
+class ClearestFrameConfig(Declared):
     """See :class:`ClearestFrame`."""
 
-    K: int = 5
+    K: Annotated[int, WINDOW, "First frames of which the clearest decides what the objects are."] = 5
 
     def build(self, sizes: Sizes) -> "ClearestFrame":
         """See :class:`ClearestFrame`."""

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from pyro.distributions import Independent, Normal
 from pyro.nn import PyroModule
 from torch import Tensor, nn
 
+from vtssi_pyro.config import Declared
+from vtssi_pyro.config.ranges import KERNEL, REACH, SCALE, UNITS
 from vtssi_pyro.model.interfaces import Picture, Predict, Sight
 from vtssi_pyro.model.kinds import FINDERS
 from vtssi_pyro.model.nn import MLP, ConvStack, GaussianMLP
@@ -82,20 +85,27 @@ class NoFIND(FinderBase):
 
 @FINDERS.register("find")
 @dataclass(frozen=True)
-class FINDConfig:
+class FINDConfig(Declared):
     """See :class:`FIND`."""
 
-    num_kernels: int = 8
-    kernel_side: int = 10
-    kernel_dense: tuple[int, ...] = (128, 256)
-    filters: tuple[tuple[int, int], ...] = ((16, 5), (32, 3))
-    dense: tuple[int, ...] = (128, 64)
-    features: int = 50
-    position_trunk: tuple[int, ...] = (64, 64)
-    position_heads: tuple[int, ...] = (32,)
-    position_scale: float = 1.0  # 1.5 lets objects be found partly out of the frame (App. C.2)
-    same_padding: bool = False  # of the two learned convolutions (reading D14)
-    scale_init: float = 0.1  # (reading D26)
+    num_kernels: Annotated[int, UNITS, "Kernels of an object."] = 8
+    kernel_side: Annotated[int, KERNEL, "Side of a kernel, pixels."] = 10
+    kernel_dense: Annotated[tuple[int, ...], UNITS, "Dense layers that make the kernels."] = (128, 256)
+    filters: Annotated[
+        tuple[tuple[int, int], ...], UNITS, "Filters and kernel sides of the two learned convolutions."
+    ] = ((16, 5), (32, 3))
+    dense: Annotated[tuple[int, ...], UNITS, "Dense layers after the convolutions."] = (128, 64)
+    features: Annotated[int, UNITS, "Features of a frame, given an object."] = 50
+    position_trunk: Annotated[tuple[int, ...], UNITS, "Dense layers of a position's mean and scale."] = (
+        64,
+        64,
+    )
+    position_heads: Annotated[tuple[int, ...], UNITS, "Further dense layers of each of the two."] = (32,)
+    position_scale: Annotated[
+        float, REACH, "Bound of found positions; 1.5 lets objects be partly out of the frame (App. C.2)."
+    ] = 1.0
+    same_padding: Annotated[bool, "Whether the two learned convolutions are padded (reading D14)."] = False
+    scale_init: Annotated[float, SCALE, "First scale of positions (reading D26)."] = 0.1
 
     def build(self, sizes: Sizes) -> "FIND":
         """See :class:`FIND`."""

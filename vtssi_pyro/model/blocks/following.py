@@ -1,12 +1,13 @@
 """A template search near each object's predicted place, on the residual of the other objects. Not in the paper."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from pyro.distributions import Normal
 from torch import Tensor
 
+from vtssi_pyro.config.ranges import SCALE, SHARE
 from vtssi_pyro.model.blocks.template import CELL, TemplateConfig, TemplateFIND
 from vtssi_pyro.model.interfaces import Picture, Sight
 from vtssi_pyro.model.kinds import FINDERS
@@ -23,15 +24,28 @@ from vtssi_pyro.types import Detections, Objects
 class FollowingConfig(TemplateConfig):
     """See :class:`FollowingFIND`."""
 
-    gate: float = 0.1  # standard deviation of the gate around an object's expected place, frame coordinates
+    gate: Annotated[
+        float, SCALE, "Standard deviation of the gate around an object's expected place, frame coordinates."
+    ] = 0.1
     # The rest are rules of thumb, of which no measurement is on record.
-    lost: float = 0.45  # cost of a place far from the expected one, share of a full match; noise matches less
-    inertia: float = 0.5  # share of the old velocity in the new one; less follows noise, more lags in turns
-    decay: float = 0.9  # factor on a hidden object's velocity per frame; it goes on for about ten frames' way
-    seen: float = 0.4  # least share of an object in a frame that shows it; less is noise, or another's edge
+    lost: Annotated[
+        float, SHARE, "Cost of a place far from the expected one, share of a full match; noise matches less."
+    ] = 0.45
+    inertia: Annotated[
+        float, SHARE, "Share of the old velocity in the new one; less follows noise, more lags in turns."
+    ] = 0.5
+    decay: Annotated[
+        float,
+        SHARE,
+        "Factor on a hidden object's velocity per frame; of 0.9, it goes on for ten frames' way.",
+    ] = 0.9
+    seen: Annotated[
+        float, SHARE, "Least share of an object in a frame that shows it; less is noise, or another's edge."
+    ] = 0.4
 
     def build(self, sizes: Sizes) -> "FollowingFIND":
         """See :class:`FollowingFIND`."""
+        self.relate("model.finder.")
         return FollowingFIND(self, sizes)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from pyro.distributions import Independent, Normal
@@ -10,6 +10,8 @@ from pyro.nn import PyroModule
 from pyro.poutine.runtime import Message
 from torch import Tensor, nn
 
+from vtssi_pyro.config import Declared, OneOf
+from vtssi_pyro.config.ranges import DIMENSIONS, REACH, SCALE, UNITS, WINDOW
 from vtssi_pyro.model.handlers import Weight
 from vtssi_pyro.model.interfaces import Picture
 from vtssi_pyro.model.kinds import MOTIONS, Buildable
@@ -18,13 +20,17 @@ from vtssi_pyro.model.sites import POSITION, Moment, draw, moment
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.types import Anneal, Detections, Objects, Paths, Pose, Site, State
 
+SHARED = OneOf("none", "objects", "sequences")
+
 
 @MOTIONS.register("random-walk")
 @dataclass(frozen=True)
-class RandomWalkConfig:
+class RandomWalkConfig(Declared):
     """See :class:`RandomWalk`."""
 
-    scale: float | None = None  # of a step, frame coordinates; None: the model's walk_scale
+    scale: Annotated[
+        float | None, SCALE, "Scale of a step, frame coordinates; null: the model's walk_scale."
+    ] = None
 
     def build(self, sizes: Sizes) -> "RandomWalk":
         """See :class:`RandomWalk`."""
@@ -106,8 +112,8 @@ class StateSpace(RandomWalk):
 
     def __init__(self, M: int, dims: int, scale: float = 0.1, weight_shared: str = "none") -> None:
         super().__init__(scale)
-        if weight_shared not in ("none", "objects", "sequences"):
-            raise ValueError(f"weight_shared: expected none, objects or sequences, found {weight_shared!r}")
+        if not SHARED.accepts(weight_shared):
+            raise ValueError(f"weight_shared: expected {SHARED}, found {weight_shared!r}")
         self.M, self.dims, self.weight_shared = M, dims, weight_shared
         self.sites = (POSITION, Site("motion", dims))
 
@@ -223,17 +229,19 @@ class StateSpace(RandomWalk):
 
 @MOTIONS.register("mot")
 @dataclass(frozen=True)
-class MOTConfig:
+class MOTConfig(Declared):
     """See :class:`MOT`."""
 
-    M: int = 5
-    motion: int = 10
-    units: int = 64
-    heads: tuple[int, ...] = (32,)
-    transition: tuple[int, ...] = (64, 64)
-    weight_shared: str = "none"  # or "objects" or "sequences", which then share a draw of w (reading D2)
-    position_scale: float = 1.0  # 1.5 lets objects be predicted partly out of the frame (App. C.2)
-    scale_init: float = 0.1  # (reading D26)
+    M: Annotated[int, WINDOW, "First frames from which an object's motion is inferred."] = 5
+    motion: Annotated[int, DIMENSIONS, "Dimensions of a motion."] = 10
+    units: Annotated[int, UNITS, "Units of LSTM_mot."] = 64
+    heads: Annotated[tuple[int, ...], UNITS, "Dense layers after LSTM_mot."] = (32,)
+    transition: Annotated[tuple[int, ...], UNITS, "Dense layers of the transitions."] = (64, 64)
+    weight_shared: Annotated[str, SHARED, "Who shares a draw of the fusion weight w (reading D2)."] = "none"
+    position_scale: Annotated[
+        float, REACH, "Bound of predicted positions; 1.5 lets objects be partly out of the frame (App. C.2)."
+    ] = 1.0
+    scale_init: Annotated[float, SCALE, "First scale of positions and motions (reading D26)."] = 0.1
 
     def build(self, sizes: Sizes) -> "MOT":
         """See :class:`MOT`."""

@@ -1,6 +1,7 @@
 """The consensus on the objects of a sequence: RECT (section 3.2.2, App. B.2.2) and its null objects."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import pyro
 import torch
@@ -8,6 +9,8 @@ from pyro.distributions import Independent, Normal
 from pyro.nn import PyroModule
 from torch import Tensor, nn
 
+from vtssi_pyro.config import Declared
+from vtssi_pyro.config.ranges import UNITS, WINDOW
 from vtssi_pyro.model.interfaces import Attention
 from vtssi_pyro.model.kinds import CONSENSUSES
 from vtssi_pyro.model.nn import MLP, Network, recur
@@ -62,12 +65,12 @@ class FirstFrame(PyroModule):
 
 @CONSENSUSES.register("rect")
 @dataclass(frozen=True)
-class RECTConfig:
+class RECTConfig(Declared):
     """See :class:`RECT`."""
 
-    K: int = 5
-    units: int = 128
-    dense: tuple[int, ...] = (64, 64)
+    K: Annotated[int, WINDOW, "First frames on which the objects are agreed."] = 5
+    units: Annotated[int, UNITS, "Units of the recurrent layer."] = 128
+    dense: Annotated[tuple[int, ...], UNITS, "Dense layers of each variable."] = (64, 64)
 
     def build(self, sizes: Sizes) -> "RECT":
         """See :class:`RECT`."""

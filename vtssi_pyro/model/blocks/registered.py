@@ -9,6 +9,8 @@ import torch
 from pyro.distributions import Independent, Normal
 from torch import Tensor
 
+from vtssi_pyro.config import Declared, Range
+from vtssi_pyro.config.ranges import WINDOW
 from vtssi_pyro.model.blocks.template import TemplateConfig
 from vtssi_pyro.model.interfaces import Finder, Motion, Picture, Predict, Sight
 from vtssi_pyro.model.kinds import FINDERS, Buildable
@@ -22,12 +24,14 @@ STEPS = 2  # steps of a registration; they leave errors of hundredths of a pixel
 
 @FINDERS.register("registered")
 @dataclass(frozen=True)
-class RegisteredConfig:
+class RegisteredConfig(Declared):
     """See :class:`Registered`."""
 
-    finder: Annotated[Buildable, FINDERS] = field(default_factory=TemplateConfig)
-    rounds: int = 2
-    settled: int = 5
+    finder: Annotated[Buildable, FINDERS, "The search whose positions are registered."] = field(
+        default_factory=TemplateConfig
+    )
+    rounds: Annotated[int, Range(0, 100), "Rounds in which positions and looks are settled in turn."] = 2
+    settled: Annotated[int, WINDOW, "First frames that settle the looks."] = 5
 
     def build(self, sizes: Sizes) -> "Registered":
         """See :class:`Registered`."""

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 from pyro.distributions import Independent, Normal
 from torch import Tensor, nn
 
-from vtssi_pyro.model.blocks.mot import LSTM, StateSpace, scale_heads
+from vtssi_pyro.config import Declared, OneOf, Range
+from vtssi_pyro.config.ranges import DIMENSIONS, REACH, SCALE, UNITS, WINDOW
+from vtssi_pyro.errors import UsageError
+from vtssi_pyro.model.blocks.mot import LSTM, SHARED, StateSpace, scale_heads
 from vtssi_pyro.model.interfaces import Picture, looks
 from vtssi_pyro.model.kinds import MOTIONS
 from vtssi_pyro.model.nn import GaussianMLP, Memory
@@ -25,26 +28,39 @@ NEARLY = (
 
 @MOTIONS.register("residual-mot")
 @dataclass(frozen=True)
-class ResidualMOTConfig:
+class ResidualMOTConfig(Declared):
     """See :class:`ResidualMOT`."""
 
-    M: int = 5
-    motion: int = 16
-    units: int = 64
-    heads: tuple[int, ...] = (128,)
-    transition: tuple[int, ...] = (128, 128)
-    weight_shared: str = "none"  # or "objects" or "sequences", which then share a draw of w (reading D2)
-    position_scale: float = 1.0  # bound of predicted positions, frame coordinates
-    scale_init: float = 0.1
-    differences: int = 2  # LSTM_mot also sees velocities (1) and accelerations (2)
-    activation: str = "silu"  # of the transitions, or "tanh"
-    extents: bool = True  # LSTM_mot also sees each object's tight box, with which objects bounce off edges
-    step: float = 0.2  # unit of differences and changes, frame coordinates
-    inertia: bool = False  # velocities are kept unless the networks change them
+    M: Annotated[int, WINDOW, "First frames from which an object's motion is inferred."] = 5
+    motion: Annotated[int, DIMENSIONS, "Dimensions of a motion."] = 16
+    units: Annotated[int, UNITS, "Units of LSTM_mot."] = 64
+    heads: Annotated[tuple[int, ...], UNITS, "Dense layers after LSTM_mot."] = (128,)
+    transition: Annotated[tuple[int, ...], UNITS, "Dense layers of the transitions."] = (128, 128)
+    weight_shared: Annotated[str, SHARED, "Who shares a draw of the fusion weight w (reading D2)."] = "none"
+    position_scale: Annotated[
+        float, REACH, "Bound of predicted positions; 1.5 lets objects be partly out of the frame (App. C.2)."
+    ] = 1.0
+    scale_init: Annotated[float, SCALE, "First scale of positions and motions (reading D26)."] = 0.1
+    # a third difference of positions is noise
+    differences: Annotated[
+        int, Range(0, 2), "Differences that LSTM_mot also sees: velocities (1), and accelerations (2)."
+    ] = 2
+    activation: Annotated[str, OneOf(*ACTIVATIONS), "Activation of the transitions."] = "silu"
+    extents: Annotated[
+        bool, "Whether LSTM_mot also sees each object's tight box, with which objects bounce off edges."
+    ] = True
+    step: Annotated[float, SCALE, "Unit of differences and changes, frame coordinates."] = 0.2
+    inertia: Annotated[bool, "Whether velocities are kept unless the networks change them."] = False
 
     def build(self, sizes: Sizes) -> "ResidualMOT":
         """See :class:`ResidualMOT`."""
+        self.relate("model.motion.")
         return ResidualMOT(self, sizes)
+
+    def relate(self, where: str) -> None:
+        """Refuse inertia of velocities that nobody sees."""
+        if self.inertia and not self.differences:
+            raise UsageError(f"{where}inertia: needs {where}differences of 1 or 2, found {self.differences}")
 
     def suited(self, speed: float) -> "ResidualMOTConfig":
         """Inertia, which one movie is too short to teach, and steps of the objects' speed, UNIT at most."""
@@ -69,12 +85,6 @@ class ResidualMOT(StateSpace):
 
     def __init__(self, config: ResidualMOTConfig, sizes: Sizes) -> None:
         super().__init__(config.M, config.motion, sizes.walk_scale, config.weight_shared)
-        if config.differences not in (0, 1, 2):
-            raise ValueError(f"differences: expected 0, 1 or 2, found {config.differences}")
-        if config.inertia and not config.differences:
-            raise ValueError("inertia: needs differences of 1 or 2")
-        if config.activation not in ACTIVATIONS:
-            raise ValueError(f"activation: expected {' or '.join(ACTIVATIONS)}, found {config.activation!r}")
         self.config, activation = config, ACTIVATIONS[config.activation]
         dims, scale, positive = config.motion, config.scale_init, sizes.scale_transform
         inputs = 2 + sizes.description + 4 * config.extents + 2 + 2 * config.differences

@@ -6,12 +6,15 @@ motion and all scales are learned as in other models. Not in the paper.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from pyro.distributions import Independent, Normal
 from pyro.nn import PyroModule
 from torch import Tensor, nn
 
+from vtssi_pyro.config import Declared, Range
+from vtssi_pyro.config.ranges import SMALL, UNITS
 from vtssi_pyro.model.blocks.air import encoder
 from vtssi_pyro.model.kinds import ATTENTIONS
 from vtssi_pyro.model.nn import MIN_SCALE
@@ -30,13 +33,15 @@ SCALES = (0.1, 0.5, 0.5)
 
 @ATTENTIONS.register("spots")
 @dataclass(frozen=True)
-class SpotsConfig:
+class SpotsConfig(Declared):
     """See :class:`Spots`."""
 
     # of objects about which nothing is known; `fit MOVIE` sets both from the inspection
-    extent: float = 0.8  # size of the object as a share of its attention window
-    level: float = 0.3  # height of a peak in the blurred frame that counts as one half
-    encoder: tuple[int, ...] = (256, 128)  # dense layers of the VAE's encoder
+    extent: Annotated[float, Range(SMALL, 1), "Size of the object as a share of its attention window."] = 0.8
+    level: Annotated[
+        float, Range(SMALL, 1), "Height of a peak in the blurred frame that counts as one half."
+    ] = 0.3
+    encoder: Annotated[tuple[int, ...], UNITS, "Dense layers of the VAE's encoder."] = (256, 128)
 
     def build(self, sizes: Sizes) -> "Spots":
         """See :class:`Spots`."""

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from torch import Tensor
 
+from vtssi_pyro.config.ranges import DROPOUT
 from vtssi_pyro.model.blocks.air import AIR, AIRConfig
 from vtssi_pyro.model.blocks.find import FIND, FINDConfig, per_object
 from vtssi_pyro.model.kinds import ATTENTIONS, FINDERS
@@ -17,7 +19,7 @@ from vtssi_pyro.model.sizes import Sizes
 class StridedAIRConfig(AIRConfig):
     """See :class:`StridedAIR`."""
 
-    dropout: float = 0.0
+    dropout: Annotated[float, DROPOUT, "Share of features that training drops."] = 0.0
 
     def build(self, sizes: Sizes) -> "StridedAIR":
         """See :class:`StridedAIR`."""

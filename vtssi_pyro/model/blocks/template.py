@@ -3,11 +3,15 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from pyro.distributions import Independent, Normal
 from torch import Tensor, nn
 
+from vtssi_pyro.config import Declared, Range
+from vtssi_pyro.config.ranges import EVIDENCE, KERNEL, SCALE, SMALL
+from vtssi_pyro.errors import UsageError
 from vtssi_pyro.model.blocks.find import FinderBase
 from vtssi_pyro.model.interfaces import Picture, Predict, Sight
 from vtssi_pyro.model.kinds import FINDERS
@@ -27,19 +31,41 @@ CELL = (
 
 @FINDERS.register("template")
 @dataclass(frozen=True)
-class TemplateConfig:
+class TemplateConfig(Declared):
     """See :class:`TemplateFIND`; sides in pixels of the halved frame."""
 
-    kernel_side: int | None = None  # odd; None: that of :func:`kernel_side` for the model's frames
+    kernel_side: Annotated[
+        int | None,
+        Range(3, KERNEL.high),
+        "Side of a template, odd, pixels of the halved frame; null: that which suits the model's frames.",
+    ] = None
     # Guesses from here on; sharpness, strength and floor are only first values, which are learned.
-    sharpness: float = 8.0  # initial evidence of a match of 1, nats
-    rounds: int = 5  # rounds of mutual exclusion between the objects; 0: each is searched on its own
-    strength: float = 10.0  # initial cost of a shared place, nats; more than a match of 1 weighs
-    reach: float = 0.8  # reach of an object's exclusion, in units of half its size
-    floor: float = 0.05  # initial scale of a position with certain evidence, frame coordinates
+    sharpness: Annotated[float, EVIDENCE, "Initial evidence of a match of 1, nats."] = 8.0
+    rounds: Annotated[
+        int,
+        Range(0, 100),  # five suffice; each costs as much as the search
+        "Rounds of mutual exclusion between the objects; 0: each is searched on its own.",
+    ] = 5
+    strength: Annotated[
+        float, EVIDENCE, "Initial cost of a shared place, nats; more than a match of 1 weighs."
+    ] = 10.0
+    reach: Annotated[
+        float, Range(SMALL, 10), "Reach of an object's exclusion, in units of half its size."
+    ] = 0.8
+    floor: Annotated[
+        float, SCALE, "Initial scale of a position with certain evidence, frame coordinates."
+    ] = 0.05
+
+    def relate(self, where: str) -> None:
+        """Refuse an even side."""
+        if self.kernel_side is not None and self.kernel_side % 2 == 0:
+            raise UsageError(
+                f"{where}kernel_side: expected an odd number, so that it has a centre, found {self.kernel_side}"
+            )
 
     def build(self, sizes: Sizes) -> "TemplateFIND":
         """See :class:`TemplateFIND`."""
+        self.relate("model.finder.")
         return TemplateFIND(self, sizes)
 
 
@@ -66,8 +92,6 @@ class TemplateFIND(FinderBase):
         self.config = config
         self.frame_size = sizes.frame_size
         given = config.kernel_side
-        if given is not None and given % 2 == 0:
-            raise ValueError(f"the template's side must be odd, so that it has a centre; found {given}")
         self.kernel_side = kernel_side(sizes.frame_size) if given is None else given
         self.log_sharpness = nn.Parameter(torch.tensor(math.log(config.sharpness)))
         self.rivalry = nn.Parameter(torch.tensor(0.0))  # weight of the other objects' matches at a place
