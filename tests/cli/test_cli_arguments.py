@@ -105,8 +105,8 @@ CALLS: dict[str, tuple[Callable[..., Any], ...]] = {
     "reproduce": (api.reproduce,),
     "benchmark": (api.benchmark,),
 }
-# The command line's own: the process's threads, the form of the output, and arguments of several kinds.
-OWN = {"threads", "as_json", "arguments", "prepared", "resume"}
+# The command line's own: the process's threads, the form of the output, arguments of several kinds, a printed list.
+OWN = {"threads", "as_json", "arguments", "prepared", "resume", "help_keys"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -39,14 +39,14 @@ def blob(x: float, y: float) -> np.ndarray:
 def movie(
     draw: Callable[..., np.ndarray], sign: float = 1.0, noise: float = 0.02, light: float = 0.0
 ) -> Movie:
-    """Objects on a noisy, unevenly lit background, whose light may grow."""
+    """Objects on a noisy, unevenly lit background, whose light may grow, as a camera sees them, whose white is 1."""
     random = np.random.default_rng(1)
     uneven = 0.3 + 0.2 * COLUMN / W + 0.1 * np.sin(ROW / 20)
     frames = []
     for time, places in enumerate(paths()):
-        frame = uneven + light * time / T + noise * random.normal(size=(H, W))
+        frame = (1 - light) * uneven + light * time / T + noise * random.normal(size=(H, W))
         frames.append(frame + sign * sum(draw(x, y) for x, y in places))
-    stack = np.stack(frames).astype(np.float32)
+    stack = np.stack(frames).astype(np.float32).clip(0, 1)
     return Movie("made", (H, W), T, 25.0, lambda: iter(stack))
 
 

@@ -17,7 +17,7 @@ from vtssi_pyro.movies import Movie, inspect, open_movie
         (movie(blob), "bright", "static", (9, 16)),
         (movie(blob, -1.0), "dark", "static", (9, 16)),
         (movie(ring), "both", "static", (16, 28)),
-        (movie(blob, light=0.5), "bright", "rolling", (9, 16)),
+        (movie(blob, light=0.3), "bright", "rolling", (9, 16)),
     ],
     ids=["bright", "dark", "rings", "growing light"],
 )

@@ -16,7 +16,7 @@ MOVIES = {
     "bright": movie(blob),
     "dark": movie(blob, -1.0),
     "rings": movie(ring),
-    "growing light": movie(blob, light=0.5),
+    "growing light": movie(blob, light=0.3),
 }
 
 
