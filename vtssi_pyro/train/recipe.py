@@ -49,9 +49,7 @@ class Stage(Declared):
         Text("the name of a part", r"[\w.-]+"),
         "Trained parts: slots of the tracker, dotted parts of their blocks, or motion.scales; an empty list: all.",
     ] = ()
-    batch: Annotated[
-        int, Range(1, 65_536), "Sequences of a step; objects in a stage that trains motion alone."
-    ] = 64
+    batch: Annotated[int, SEQUENCES, "Sequences of a step; objects in a stage that trains motion alone."] = 64
     # Adam makes steps of its rate: of 1, weights are lost in the first
     learning_rate: Annotated[Schedule, SHARE, "Learning rate."] = Constant(1e-4)
     length: Annotated[Schedule, FRAMES, "Frames of a training sequence; with roll-outs the least number."] = (
