@@ -72,9 +72,9 @@ from vtssi_pyro.inference.standalone import StandaloneTracker
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.movies import Hints, Movie, Preparation, Stored
 from vtssi_pyro.movies.film import writer
+from vtssi_pyro.movies.levels import live
 from vtssi_pyro.movies.live import Watch, growing_folder, piped_frames, stored_size
 from vtssi_pyro.movies.prepared import KEPT, PreparedMovie, look, to_source
-from vtssi_pyro.movies.stored import live
 from vtssi_pyro.movies.transforms import Luminance
 from vtssi_pyro.paper import comparisons, table1
 from vtssi_pyro.paper.figures import FIGURES, draw

@@ -13,8 +13,8 @@ from PIL import Image
 from vtssi_pyro.data import open_frames
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.movies import Preparation, Stored, array_movie, open_movie
+from vtssi_pyro.movies.levels import WHITES, live
 from vtssi_pyro.movies.prepared import PreparedMovie, look
-from vtssi_pyro.movies.stored import WHITES, live
 from vtssi_pyro.movies.transforms import Luminance
 
 S, T, H, W = 2, 24, 20, 16

@@ -10,14 +10,16 @@ from torch import Tensor
 
 from vtssi_pyro.data.dataset import Index, rows, span
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.movies.stored import FULL, Stored, scanned, sequences
+from vtssi_pyro.movies.axes import sequences
+from vtssi_pyro.movies.levels import FULL, scanned
+from vtssi_pyro.movies.stored import Stored
 from vtssi_pyro.tracks.tracks import Tracks
 
 
 class ArrayDataset:
     """Frames in an array, often a file's, with truth if it is known; a :class:`~vtssi_pyro.data.dataset.Dataset`.
 
-    Intensities become float32 in [0, 1], as :mod:`vtssi_pyro.movies.stored` decides: ``lines`` holds what was assumed.
+    Intensities become float32 in [0, 1], as :mod:`vtssi_pyro.movies.levels` decides: ``lines`` holds what was assumed.
 
     Args:
         name: the file's name in error messages.

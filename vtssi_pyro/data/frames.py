@@ -22,7 +22,7 @@ def open_frames(
     """Open an array, or a file or folder of frames; a movie is one sequence, without truth.
 
     Arrays keep their channels. Movies are grey: colour and more than 8 bits become luminance in steps of 1/255, and
-    transparent pixels black. Black and white are as :mod:`vtssi_pyro.movies.stored` decides.
+    transparent pixels black. Black and white are as :mod:`vtssi_pyro.movies.levels` decides.
 
     Args:
         source: frames in grey, (S, T, H, W) or (T, H, W), or in C channels, (S, T, C, H, W), or the path of a file or

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.model.program import evaluating
-from vtssi_pyro.movies.stored import OVERSHOOT
+from vtssi_pyro.movies.levels import OVERSHOOT
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
 
 

@@ -7,9 +7,10 @@ from vtssi_pyro.movies import film, pictures
 from vtssi_pyro.movies.arrays import array, array_movie
 from vtssi_pyro.movies.film import write_film
 from vtssi_pyro.movies.inspection import Hints, Inspection, inspect
+from vtssi_pyro.movies.levels import Levels
 from vtssi_pyro.movies.movie import Movie, luminance
 from vtssi_pyro.movies.preparation import Preparation, suggested_preparation
-from vtssi_pyro.movies.stored import Levels, Stored
+from vtssi_pyro.movies.stored import Stored
 from vtssi_pyro.movies.thumbnails import Thumbnails, thumbnails
 
 __all__ = [

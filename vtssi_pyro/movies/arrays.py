@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from vtssi_pyro.errors import DataError
+from vtssi_pyro.movies.axes import pictures
 from vtssi_pyro.movies.members import npy_array, npz_arrays
 from vtssi_pyro.movies.movie import Movie
-from vtssi_pyro.movies.stored import Stored, pictures
+from vtssi_pyro.movies.stored import Stored
 
 
 def array(path: Path, stored: Stored = Stored()) -> Movie:

@@ -7,7 +7,8 @@ from functools import cached_property, reduce
 import numpy as np
 
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.movies.stored import FULL, Levels, Stored, surveyed
+from vtssi_pyro.movies.levels import FULL, Levels, surveyed
+from vtssi_pyro.movies.stored import Stored
 
 # Pixels of one frame, 1 GiB as float32; a file that claims more is refused before it is decoded.
 MAX_FRAME = 2**28

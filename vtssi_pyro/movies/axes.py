@@ -1,0 +1,148 @@
+"""The axes of frames: which of an array's axes are sequences, times, depths, channels, rows and columns.
+
+What had to be assumed is described in lines for people.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from vtssi_pyro.errors import Argument, DataError
+from vtssi_pyro.movies.stored import AXES, Stored
+
+COLOURS = 4  # red, green, blue and transparency: a last axis no longer than this holds channels, not columns
+MIXED = 0.7  # share by which neighbours on the first axis must be more alike than on the second to look like times
+NEAR, GRID = 8, 32  # sequences, frames of each, and pixels along a side of these, that are compared for this
+
+
+class Arranged(NamedTuple):
+    """Frames whose axes are known."""
+
+    frames: np.ndarray
+    axes: str  # as they were stored
+    lines: tuple[str, ...] = ()  # what was assumed
+
+
+def sequences(name: str, frames: np.ndarray, stored: Stored = Stored()) -> Arranged:
+    """Bring the axes of sequences to (S, T, C, H, W); a view, unless depths are projected.
+
+    Raises:
+        DataError: the shape is none of sequences.
+    """
+    axes = stored.axes or {3: "THW", 4: "STHW", 5: "STCHW"}.get(frames.ndim)
+    if axes is None:
+        raise DataError(
+            f"{name}: frames have shape {frames.shape}, expected (S, T, H, W) or (T, H, W) in grey, or "
+            "(S, T, C, H, W); say the order of other axes with ",
+            Argument("axes"),
+        )
+    if stored.axes is None and frames.ndim == 5 and frames.shape[2] > COLOURS >= frames.shape[-1]:
+        raise DataError(
+            f"{name}: frames have shape {frames.shape}, with channels last, expected (S, T, C, H, W): say ",
+            Argument("axes"),
+            " STHWC, or put them there with numpy.moveaxis(frames, -1, 2)",
+        )
+    if (
+        axes == "STHW"
+        and stored.axes is None
+        and frames.shape[-1] in (3, 4)
+        and min(frames.shape[1:3]) > 2 * COLOURS
+    ):
+        raise DataError(
+            f"{name}: frames have shape {frames.shape}, which looks like colours behind rows and columns: say ",
+            Argument("axes"),
+            " THWC if so, else STHW",
+        )
+    if 0 in frames.shape:
+        raise DataError(f"{name}: no frames, their shape is {frames.shape}")
+    brought = _brought(name, frames, axes)
+    depths = stored.chosen_planes(name, brought.shape[2])
+    if len(depths) == 1:
+        brought = brought[:, :, depths[0]]
+    else:
+        stored.refuse_more(name, brought.nbytes // len(depths))
+        brought = stored.projected(np.moveaxis(brought, 2, 0))
+    if stored.channel is not None:
+        channel = stored.chosen_channel(name, brought.shape[2])
+        brought = brought[:, :, channel][:, :, None]
+    lines = () if stored.axes else _doubts_of_sequences(name, frames)
+    return Arranged(brought, axes, lines)
+
+
+def pictures(name: str, frames: np.ndarray, stored: Stored = Stored()) -> Arranged:
+    """Bring the axes of one movie to (T, Z, C, H, W), a view.
+
+    Raises:
+        DataError: the shape is none of a movie.
+    """
+    axes = stored.axes or _of_movie(frames.shape, stored)
+    if axes is None:
+        raise DataError(
+            f"{name}: frames have shape {frames.shape}, expected one movie: (T, H, W) in grey, (T, H, W, 3) or "
+            "(T, 3, H, W); say the order of other axes with ",
+            Argument("axes"),
+        )
+    if 0 in frames.shape:
+        raise DataError(f"{name}: no frames, their shape is {frames.shape}")
+    brought = _brought(name, frames, axes)
+    if len(brought) > 1:
+        raise DataError(f"{name}: holds {len(brought)} sequences, expected one movie")
+    lines = () if stored.axes else _doubts_of_movie(name, frames.shape, axes)
+    return Arranged(brought[0], axes, lines)
+
+
+def _brought(name: str, frames: np.ndarray, axes: str) -> np.ndarray:
+    """Frames (S, T, Z, C, H, W); axes that they lack have a length of 1."""
+    if len(axes) != frames.ndim:
+        raise DataError(
+            f"{name}: frames have shape {frames.shape}, {frames.ndim} axes, but ", Argument("axes"), f" {axes} names "
+            f"{len(axes)}"
+        )  # fmt: skip
+    found = frames.transpose([axes.index(letter) for letter in AXES if letter in axes])
+    return found[tuple(slice(None) if letter in axes else None for letter in AXES)]
+
+
+def _of_movie(shape: tuple[int, ...], stored: Stored) -> str | None:
+    """The axes of a movie's array, as its shape suggests."""
+    colours = (1, 3, 4) if stored.channel is None else range(COLOURS + 1)
+    if len(shape) == 3:
+        return "THW"
+    if len(shape) == 4 and shape[-1] in colours:
+        return "THWC"
+    if len(shape) == 4 and shape[0] == 1:
+        return "STHW"
+    if len(shape) == 4 and shape[1] in colours:
+        return "TCHW"
+    if len(shape) == 5 and shape[0] == 1:
+        return "STCHW" if shape[2] in colours else "STHWC" if shape[-1] in colours else None
+    return None
+
+
+def _doubts_of_movie(name: str, shape: tuple[int, ...], axes: str) -> tuple[str, ...]:
+    if axes == "THW" and 2 * shape[2] < min(shape[:2]):
+        return (
+            f"{name}: read as {shape[0]} frames of {shape[1]}x{shape[2]} pixels (H x W); if the array is (H, W, T), "
+            "say axes HWT",
+        )
+    if axes == "TCHW" and shape[1] > 1:
+        return (
+            f"{name}: read as {shape[0]} frames of {shape[1]} channels; if they are sequences, say axes STHW",
+        )
+    return ()
+
+
+def _doubts_of_sequences(name: str, frames: np.ndarray) -> tuple[str, ...]:
+    """Tell of arrays whose first axis looks like time: there, neighbours are more alike than on the second axis."""
+    if frames.ndim != 4 or min(frames.shape[:2]) < 2 or frames.dtype.kind not in "biuf":
+        return ()
+    rows, columns = (max(1, side // GRID) for side in frames.shape[2:])
+    some = np.asarray(frames[:NEAR, :NEAR, ::rows, ::columns], np.float64)
+    if not np.isfinite(some).all():
+        return ()
+    first, second = (float(np.abs(np.diff(some, axis=axis)).mean()) for axis in (0, 1))
+    if not 0 < first < MIXED * second:
+        return ()
+    return (
+        f"{name}: read as {frames.shape[0]} sequences of {frames.shape[1]} frames, but looks like "
+        f"{frames.shape[1]} sequences of {frames.shape[0]} frames, (T, S, H, W): if it is so, say axes TSHW",
+    )
