@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from inspect import unwrap
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +85,7 @@ def test_its_numbers_are_those_of_the_library(place: Path, monkeypatch: pytest.M
     _, drawn = futures(run, data, 1, best)
     after = assess(truth, calibration(drawn, OBSERVE), OBSERVE)
 
-    monkeypatch.setitem(api.calibrate.__kwdefaults__, "samples", SAMPLES)  # fifty of them take long
+    monkeypatch.setitem(unwrap(api.calibrate).__kwdefaults__, "samples", SAMPLES)  # fifty of them take long
     result = call("calibrate", run.folder, data, "--fit-on", fit_on, *TO, "--json")
     assert json.loads(result.stdout) == json.loads(
         json.dumps({"before": before.as_dict(), "after": after.as_dict()})
@@ -116,7 +117,7 @@ def test_its_numbers_are_those_of_the_library(place: Path, monkeypatch: pytest.M
 
 def test_it_is_fitted_kept_and_used(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("samples", SAMPLES), ("count", 30)):
-        monkeypatch.setitem(api.calibrate.__kwdefaults__, name, value)
+        monkeypatch.setitem(unwrap(api.calibrate).__kwdefaults__, name, value)
     run, data = Run(place / "digits"), place / "data.npz"
     assert run.calibration is None
     result = call("calibrate", run.folder, *TO)
