@@ -8,7 +8,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from vtssi_pyro.errors import Argument, DataError
-from vtssi_pyro.movies import background
+from vtssi_pyro.movies import background, oddity
 from vtssi_pyro.movies.movie import Movie, luminance, shrink
 
 # Of neighbouring frames, spread over the movie: the median of half as many is noisier, of twice as many slower.
@@ -29,8 +29,14 @@ NOISY = 0.25
 # Quantiles of intensity that count as the darkest and the brightest: objects may be a ten-thousandth of the pixels.
 DARKEST, BRIGHTEST = 0.01, 0.9999
 PART = 3  # a region so many times smaller than the usual one is a speck, or an edge of a larger object
+SPECK = 3.0  # px: smaller regions are noise, and not worth a word
+# Quantile of the frames' numbers of regions from which on frames tell the objects' size: objects that touch are one
+# region, larger than any of them, and fewer then.
+APART = 0.75
 MOST = 0.95  # quantile of the frames' numbers of objects that counts as the largest: a frame in 20 may show specks, too
 GAP = 2  # dilations, and erosions, that close a region: an object with gaps of up to four pixels is one
+
+NAMED = 5  # odd frames that are named, of more the first
 
 POLARITIES = ("bright", "dark", "both")
 
@@ -66,6 +72,11 @@ class Inspection:
     background_image: np.ndarray = field(repr=False, compare=False)  # (h, w), in units of full scale
     shrunk: int  # side in pixels of the movie of one pixel of ``background_image``
     crop: tuple[int, int, int, int] | None = None  # left, top, width, height of the inspected part
+    odd: tuple[
+        int, ...
+    ] = ()  # frames unlike the rest, as black ones and flashes are; nothing is estimated from them
+    smaller: int = 0  # smaller regions at once, which are left out
+    smaller_size: float = 0.0  # their size
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields except the background image, ready for JSON."""
@@ -77,6 +88,10 @@ class Inspection:
         rate = f", {self.rate:g} frames per second" if self.rate else ""
         scale = ", of full scale" if self.high <= 1 else ""  # floats are taken as they are
         many = "those are many, and minutes grow with their number: crop a part, or say how many you want"
+        smaller = (
+            f"{self.smaller} more of about {self.smaller_size:.0f} pixels are left out; to follow those instead, say "
+            f"--object-size {self.smaller_size:.0f}"
+        )
         return [
             f"{self.name}: {self.length} frames of {width}x{height} pixels{rate}",
             f"intensities from {self.low:.3g} to {self.high:.3g}, noise {self.noise:.2g}{scale}; "
@@ -84,6 +99,8 @@ class Inspection:
             f"moving objects: {self.objects} at once, {self.polarity} before the background, about "
             f"{self.object_size:.0f} pixels large, {self.speed:.2g} pixels a frame",
             *([many] if self.objects > FEW else []),
+            *([smaller] if self.smaller else []),
+            *([f"{_numbered(self.odd)} unlike the rest, and left out"] if self.odd else []),
         ]
 
 
@@ -108,7 +125,7 @@ def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
     """
     if hints.crop:
         movie = movie.cropped(*hints.crop)
-    pairs, length, shrunk = _sampled(movie)
+    pairs, odd, length, shrunk = _sampled(movie)
     if not pairs:
         raise DataError(
             f"{movie.name}: holds {length} frame, and nothing can be seen to move in fewer than 2"
@@ -138,9 +155,13 @@ def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
     standing = np.concatenate([signed(first, polarity).ravel() for first, _ in residual])
     standing = standing[standing > threshold]
     regions = [[_regions(frame, threshold, polarity) for frame in pair] for pair in residual]
-    usual = _usual(np.concatenate([first.size for first, _ in regions]))
+    usual = _usual([first.size for first, _ in regions])
     if hints.object_size is not None:
         usual = hints.object_size / shrunk
+    left = [first.size[(first.size >= SPECK) & (first.size < usual / PART)] for first, _ in regions]
+    numbers = [len(sizes) for sizes in left]
+    # what half of the frames lack is noise
+    smaller = round(float(np.quantile(numbers, MOST))) if np.median(numbers) else 0
     regions = [[found.above(usual / PART) for found in pair] for pair in regions]
     objects = round(float(np.quantile([len(first.size) for first, _ in regions], MOST)))
     steps = [step for first, second in regions if len(step := _step(first.centre, second.centre))]
@@ -149,7 +170,7 @@ def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
         objects if hints.objects is None else hints.objects, usual * shrunk,
         float(np.median(np.concatenate(steps))) * shrunk if steps else 0.0,
         float(np.quantile(standing, FULL_CONTRAST)) if len(standing) else high - low, behind, shrunk,
-        hints.crop,
+        hints.crop, odd, smaller, float(np.median(np.concatenate(left))) * shrunk if smaller else 0.0,
     )  # fmt: skip
 
 
@@ -166,16 +187,22 @@ def _behind(frames: np.ndarray, kind: str, faintest: float) -> np.ndarray:
     return image
 
 
-def _sampled(movie: Movie) -> tuple[list[_Pair], int, int]:
-    """Sample pairs of neighbouring frames evenly; also the number of frames, and the factor of their reduction."""
+def _sampled(movie: Movie) -> tuple[list[_Pair], tuple[int, ...], int, int]:
+    """Sample pairs of neighbouring frames evenly, none of them odd.
+
+    Returns:
+        the pairs, the numbers of odd frames, the number of frames, and the factor of their reduction.
+    """
     shrunk = max(1, -(-max(movie.size) // WIDEST))
     pairs: list[_Pair] = []
+    seen: dict[int, np.ndarray] = {}
     stride, before, wanted, number = 1, None, False, 0
     for time, frame in enumerate(movie):
         number = time + 1
         if time in movie.levels.missing:
             wanted, before = False, None
             continue
+        seen[time] = oddity.grains(luminance(oddity.sparse(frame)))
         small = luminance(shrink(frame, shrunk)) if wanted or time % stride == 0 else None
         if wanted and before is not None and small is not None:
             pairs.append(_Pair(time - 1, before, small))
@@ -184,7 +211,9 @@ def _sampled(movie: Movie) -> tuple[list[_Pair], int, int]:
             pairs = [pair for pair in pairs if pair.time % stride == 0]
         wanted = time % stride == 0
         before = small if wanted else None
-    return pairs, number, shrunk
+    odd = oddity.odd(seen)
+    fine = [pair for pair in pairs if not {pair.time, pair.time + 1} & set(odd)]
+    return (fine or pairs), odd if fine else (), number, shrunk
 
 
 def _noise(residual: np.ndarray) -> float:
@@ -198,13 +227,31 @@ def _noise(residual: np.ndarray) -> float:
     return float(1.4826 * np.median(moving if len(moving) > NOISY * away.size else away))
 
 
-def _usual(sizes: np.ndarray) -> float:
-    """Return the median size weighted by area, in which many specks count little."""
-    if not len(sizes):
+def _usual(sizes: list[np.ndarray]) -> float:
+    """Estimate the size of objects from the sizes of the regions of each frame.
+
+    Of each frame it is the median of regions that are no specks; specks are much smaller than the median weighted by
+    area. Of the frames it is the median of those that show the most such regions, since objects may touch.
+    """
+    large = [found[found >= _weighted(found) / PART] for found in sizes if len(found)]
+    if not large:
         return 0.0
+    apart = np.quantile([len(found) for found in large], APART)
+    return float(np.median([np.median(found) for found in large if len(found) >= apart]))
+
+
+def _weighted(sizes: np.ndarray) -> float:
+    """Return the median size weighted by area, in which many specks count little."""
     ordered = np.sort(sizes)
     area = np.cumsum(ordered**2)
     return float(ordered[np.searchsorted(area, area[-1] / 2)])
+
+
+def _numbered(frames: tuple[int, ...]) -> str:
+    """Name frames, of many the first ones."""
+    first = ", ".join(map(str, frames[:NAMED]))
+    more = f" and {len(frames) - NAMED} more" if len(frames) > NAMED else ""
+    return f"frame {first} is" if len(frames) == 1 else f"frames {first}{more} are"
 
 
 def _polarity(residual: np.ndarray, threshold: float) -> str:

@@ -58,7 +58,11 @@ class PreparedMovie:
 
     @classmethod
     def of(
-        cls, source: Movie | Path | str, preparation: Preparation, stored: Stored = Stored()
+        cls,
+        source: Movie | Path | str,
+        preparation: Preparation,
+        stored: Stored = Stored(),
+        found: Inspection | None = None,
     ) -> "PreparedMovie":
         """Prepare a movie; its frames are read one by one, and only the prepared ones are kept.
 
@@ -66,6 +70,7 @@ class PreparedMovie:
             source: the movie, its file or folder.
             preparation: the preparation.
             stored: what is known of how this movie's frames are stored; the rest is as the preparation has it.
+            found: the inspection of this movie, whose odd frames show nothing.
 
         Raises:
             DataError: the movie cannot be read, or its size is not that of the preparation.
@@ -74,7 +79,7 @@ class PreparedMovie:
             movie = replace(source, stored=source.stored.like(preparation.stored))
         else:
             movie = open_movie(source, stored.like(preparation.stored))
-        return cls(movie, _prepared(movie, preparation), preparation)
+        return cls(movie, _prepared(movie, preparation, found), preparation, found)
 
     @classmethod
     def suggested(
@@ -83,7 +88,7 @@ class PreparedMovie:
         """Prepare a movie as its inspection suggests, in frames of ``side`` pixels; None: a side that suits it."""
         movie = source if isinstance(source, Movie) else open_movie(source)
         preparation = suggested_preparation(found, side or model_side(found))
-        return replace(cls.of(movie, replace(preparation, stored=movie.settled)), found=found)
+        return cls.of(movie, replace(preparation, stored=movie.settled), found=found)
 
     def save(self, folder: Path | str) -> list[Path]:
         """Write the inspection and the preparation, but no frames; returns the files.
@@ -117,14 +122,16 @@ class PreparedMovie:
         try:
             kept = json.loads(regular(path).read_text())
             place = kept.pop("movie")
-            sizes = {key: tuple(kept[key]) for key in ("size", "crop") if kept[key]}
+            sizes = {key: tuple(kept[key]) for key in ("size", "crop", "odd") if kept.get(key) is not None}
             height, width = (side // kept["shrunk"] for side in kept["size"])
             found = Inspection(**(kept | sizes), background_image=_background(preparation, (height, width)))
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError(f"{path}: damaged, or not what vtssi-pyro inspect wrote ({error})") from error
         if source is None and place is None:
             raise DataError(f"{path}: is of frames that no file holds: give the movie, too")
-        movie = cls.of(place if source is None else source, preparation, stored)
+        movie = cls.of(
+            place if source is None else source, preparation, stored, found if source is None else None
+        )
         if source is None and len(movie.frames) != found.length:
             raise DataError(
                 f"{place}: has {len(movie.frames)} frames, {found.length} when it was inspected: inspect it again"
@@ -138,7 +145,7 @@ class PreparedMovie:
         preparation = self.preparation.sized(side)
         if preparation == self.preparation:
             return self
-        return replace(self, frames=_prepared(self.movie, preparation), preparation=preparation)
+        return replace(self, frames=_prepared(self.movie, preparation, self.found), preparation=preparation)
 
     @property
     def name(self) -> str:
@@ -261,10 +268,11 @@ def _background(preparation: Preparation, shape: tuple[int, int]) -> np.ndarray:
     return next(taken, np.zeros(shape, np.float32))
 
 
-def _prepared(movie: Movie, preparation: Preparation) -> Tensor:
+def _prepared(movie: Movie, preparation: Preparation, found: Inspection | None) -> Tensor:
+    unseen = {*movie.levels.missing, *(found.odd if found else ())}
     pixels, side = bytearray(), 0  # grows in place; a list of frames would need twice the memory
     for number, frame in enumerate(preparation(movie)):
-        shown = np.zeros_like(frame) if number in movie.levels.missing else frame
+        shown = np.zeros_like(frame) if number in unseen else frame
         pixels += np.round(255 * shown).astype(np.uint8).tobytes()
         movie.stored.refuse_more(f"{movie.name}, prepared,", len(pixels))
         side = frame.shape[-1]
