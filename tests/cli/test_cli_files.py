@@ -403,6 +403,22 @@ def test_a_configuration_that_is_not_whole_is_refused(
         assert words in refused(4, *command)
 
 
+def test_names_of_any_kind_work(trained: Run, tmp_path: Path) -> None:
+    """With blanks, line ends, quotes, and letters of other scripts, of runs, of data and of results."""
+    odd = tmp_path / "a b\nc 'd' \"e\" é 東 \u202e -x"
+    odd.mkdir()
+    run = copied(trained, odd)
+    data = blobs(odd / "-1 dåta\t(1).npz")
+    call("fit", "--out", run.folder, "--resume")
+    assert run.read_summary()["steps"] == 15
+    call("track", run.folder, data, "--out", odd / "out put\n")
+    assert (odd / "out put\n" / "tracks.csv").read_text().startswith("sequence,frame,object")
+    call("evaluate", run.folder, data)
+    call("report", run.folder)
+    assert "<h1>" in (run.folder / "report.html").read_text()
+    assert [path.name for path in tmp_path.iterdir()] == [odd.name]
+
+
 def test_a_former_format_is_filled_in_and_told_of(trained: Run, tmp_path: Path) -> None:
     run = copied(trained, tmp_path)
     made = json.loads((run.folder / "config.json").read_text())
@@ -414,8 +430,22 @@ def test_a_former_format_is_filled_in_and_told_of(trained: Run, tmp_path: Path) 
     assert run.config == trained.config
     found = call("fit", "--out", run.folder, "--resume").stderr
     assert f'{run.name}: is of a former format; filled in: train.stages.NAME.optimizer="adam"\n' in found
-    found = call("track", run.folder, trained.config.data.source, "--out", tmp_path / "out").stderr
-    assert "filled in: train.stages.NAME.optimizer" in found
+    data = trained.config.data.source
+    for command in (("track", run.folder, data, "--out", tmp_path / "out"), ("evaluate", run.folder, data)):
+        assert "filled in: train.stages.NAME.optimizer" in call(*command).stderr
+    call("report", run.folder)
+    assert "Learning curves" in (run.folder / "report.html").read_text()
+
+
+def test_what_may_change_a_resumed_training_is_warned_of(trained: Run, tmp_path: Path) -> None:
+    run = copied(trained, tmp_path)
+    made = json.loads((run.folder / "config.json").read_text())
+    for key, before, now, kind in (("device", "cuda", "cpu", "noise"), ("threads", 2, 1, "the last bits")):
+        changed = made | {"machine": made["machine"] | {key: before}}
+        (run.folder / "config.json").write_text(json.dumps(changed))
+        (run.folder / "summary.json").unlink(missing_ok=True)
+        found = call("fit", "--out", run.folder, "--resume", "--threads", 1, "--device", "cpu").stderr
+        assert f"may differ in {kind} from an uninterrupted run ({key} {before} before, {now} now)" in found
 
 
 def test_weights_that_are_not_finite_are_refused_under_a_right_hash(trained: Run, tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """One movie prepared for a model, the model made to suit it, and the way back to the movie's own pixels."""
 
+import tracemalloc
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from staged import encode
 
 from vtssi_pyro.data.clips import movie_clips
 from vtssi_pyro.data.scenes import KINDS, scene
@@ -16,8 +19,10 @@ from vtssi_pyro.model.program import build
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.movies import (
     Hints,
+    Movie,
     Preparation,
     array_movie,
+    film,
     inspect,
     open_movie,
     suggested_preparation,
@@ -190,3 +195,51 @@ def test_a_part_alone_is_looked_at_and_told_in_the_whole_frames_pixels(tmp_path:
     assert np.median(apart.min(1)) < 1
     model = suited(quick("ours"), movie).model
     assert model.size_loc[0] == pytest.approx(1.3 * found.object_size / 100, rel=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # two passes over 21 GB of pixels: 40 s on an idle core
+def test_ten_thousand_frames_of_1080p_take_the_memory_of_a_few() -> None:
+    """Each pass reads each frame once, and keeps the prepared ones alone."""
+    length, side, size, read = 10_000, 64, (1080, 1920), [0]
+
+    def reader() -> Iterator[np.ndarray]:
+        frame = np.zeros(size, np.uint8)
+        for t in range(length):
+            read[0] += 1
+            y, x = 100 + t % 800, 100 + 3 * t % 1600
+            frame[y : y + 60, x : x + 60] = 200
+            yield frame
+            frame[y : y + 60, x : x + 60] = 0
+
+    movie = Movie("made", size, length, 25.0, reader)
+    tracemalloc.start()
+    try:
+        found = inspect(movie)
+        assert read == [length + 1]  # the first tells how frames are stored
+        assert (found.length, found.objects) == (length, 1)
+        prepared = PreparedMovie.suggested(movie, found, side)
+        assert read == [2 * (length + 1)]
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert prepared.frames.shape == (length, 1, side, side)
+    assert most < 2 * prepared.frames.numel() + 100 * size[0] * size[1]  # of 10,000 frames
+
+
+def test_a_film_is_decoded_once_to_be_prepared(
+    movie: PreparedMovie, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the preparation of another movie of its camera, as it is tracked: no frame exceeds the range of 8 bits."""
+    pytest.importorskip("av", reason="needs PyAV, the extra named video")
+    path = encode(tmp_path / "a.mp4", "libx264", scene("rings", 30, 120, 2, 30, seed=1).frames, "yuv420p")
+    frames, read = film._frames, [0]
+
+    def counted(path: Path) -> Iterator[np.ndarray]:
+        for frame in frames(path):
+            read[0] += 1
+            yield frame
+
+    monkeypatch.setattr(film, "_frames", counted)
+    assert len(PreparedMovie.of(path, movie.preparation).frames) == 30
+    assert read == [31]  # the first tells how frames are stored

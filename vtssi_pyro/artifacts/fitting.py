@@ -47,7 +47,9 @@ def warn_of_changes(run: Run, machine: dict[str, Any], report: Reporter) -> None
         if before.get(key, here[key]) != here[key]
     ]
     if changed:
-        kind = "in noise" if before["processes"] != here["processes"] else "in the last bits"
+        # each process, and each kind of device, draws noise of its own
+        noisy = any(before.get(key, here[key]) != here[key] for key in ("processes", "device"))
+        kind = "in noise" if noisy else "in the last bits"
         report.warn(f"results may differ {kind} from an uninterrupted run ({'; '.join(changed)})")
 
 

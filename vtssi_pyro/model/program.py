@@ -1,5 +1,6 @@
 """The assembly (App. A, App. B.2.4, Alg. 6): the generative model, and the guide that is its prior under proposals."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -41,6 +42,13 @@ TRAINED = Anneal()
 RULES: dict[str, Rule] = {"average": average, "product": product}
 # Pyro keeps its handlers in one stack for all threads, which two programs at once would mix up.
 ONE_AT_A_TIME = RLock()
+if hasattr(os, "register_at_fork"):
+    # A child has the forking thread alone: had another one been amid a program, nobody would finish it there.
+    os.register_at_fork(
+        before=ONE_AT_A_TIME.acquire,
+        after_in_parent=ONE_AT_A_TIME.release,
+        after_in_child=ONE_AT_A_TIME.release,
+    )
 PIXELS = 2**22  # pixels of frames, times objects, that are inferred together: some 300 MiB of memory
 
 

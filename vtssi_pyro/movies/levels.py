@@ -351,7 +351,8 @@ def surveyed(name: str, frames: Iterable[np.ndarray], stored: Stored, sure: bool
     for number, frame in enumerate(frames):
         if scan is None:
             given = stored.range is not None and stored.dtype in (None, frame.dtype.name)
-            if stored.plain or sure or (frame.dtype.name in ("uint8", "bool") and not given):
+            own = given and stored.range == (0.0, FULL.get(frame.dtype.name))  # which no frame can exceed
+            if stored.plain or sure or own or (frame.dtype.name in ("uint8", "bool") and not given):
                 return natural(frame.dtype)
             scan = Scan(name, frame.dtype, signed=True)
         elif frame.dtype != scan.dtype:

@@ -19,6 +19,10 @@ _NEVER = 2**31 - 1  # the largest C int
 MOST_THREADS = max(256, os.cpu_count() or 1)
 # Bytes (256 MiB) that may stay free: with a lower limit, memory would be returned that is soon requested again.
 IDLE = 2**28
+if hasattr(os, "register_at_fork"):
+    # A forked child has none of OpenMP's threads, for which GNU's library would wait for ever; a DataLoader of torch
+    # likewise leaves each worker one thread.
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def prepare(threads: int | None = None) -> int:
