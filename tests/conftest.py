@@ -1,11 +1,14 @@
 """Fixtures: one thread, fresh seeds and parameter store, and small trackers in float64."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
 
 import pyro
 import pytest
 import torch
+from named_cases import CASES, cases_of
 from small_model import FINDERS, SIDE, small
 from torch import Tensor
 
@@ -20,6 +23,38 @@ for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--regen-golden", action="store_true", help="rewrite the files of tests/golden")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark the tests of a reliability case: ``-m case`` runs all of them, ``-m "case(number=16)"`` those of one."""
+    for number in cases_of(item.nodeid):
+        item.add_marker(pytest.mark.case(number=number))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -> Generator[None, Any, Any]:
+    """Name the cases of a test in the lines of ``-v``."""
+    status = yield
+    told = "; ".join(f"case {number}, {CASES[number].name}" for number in cases_of(report.nodeid))
+    if status[2] and told:
+        word, colours = (status[2], {}) if isinstance(status[2], str) else status[2]
+        status = (*status[:2], (f"{word} ({told})", colours))
+    return status
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print a line for every case if cases were asked for."""
+    if "case" not in config.option.markexpr:
+        return
+    counts: dict[int, Counter[str]] = {number: Counter() for number in CASES}
+    for outcome in ("passed", "failed", "error", "skipped", "xfailed", "xpassed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            for number in cases_of(report.nodeid):
+                counts[number][outcome] += 1
+    terminalreporter.section("reliability cases")
+    for number, found in counts.items():
+        told = ", ".join(f"{count} {outcome}" for outcome, count in found.items()) or "not run"
+        terminalreporter.line(f"case {number}, {CASES[number].name}: {told}")
 
 
 @pytest.fixture(autouse=True)

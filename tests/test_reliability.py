@@ -4,6 +4,9 @@ import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import pytest
+from named_cases import CASES, cases_of
+
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reliability.md"
 
@@ -30,3 +33,22 @@ def test_every_promise_has_a_test() -> None:
     promises = [row for row in rows if not re.match(r"\| (promise|code|[\d, ]+) \|", row)]
     assert len(promises) > 20
     assert all("`tests/" in row for row in promises)
+
+
+def test_all_cases_are_there_and_their_tests_too() -> None:
+    assert list(CASES) == list(range(1, 43))
+    assert len({case.name for case in CASES.values()}) == len(CASES)
+    for case in CASES.values():
+        assert case.tests, case.name
+        assert len(set(case.nodes)) == len(case.nodes)
+        for node in case.nodes:
+            file, _, name = node.partition("::")
+            assert re.search(rf"^def {name}\(", (ROOT / file).read_text(), re.MULTILINE), node
+
+
+def test_tests_of_a_case_are_marked(request: pytest.FixtureRequest) -> None:
+    for item in request.session.items:
+        marked = {mark.kwargs["number"] for mark in item.iter_markers("case")}
+        assert marked == set(cases_of(item.nodeid))
+    assert cases_of("tests/system/test_checkpoint.py::test_truncated[0.5]") == [16]
+    assert cases_of("tests/system/test_checkpoint.py::test_truncated_not") == []

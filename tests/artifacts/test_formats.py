@@ -5,10 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from every_key import classes
 
+from vtssi_pyro import api
 from vtssi_pyro.artifacts.formats import FORMAT, upgraded_recipe, upgraded_weights
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import from_dict, to_dict
@@ -25,6 +27,7 @@ from vtssi_pyro.system.atomic import write_json
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.train.config import Config, DataConfig
 from vtssi_pyro.train.presets import PRESETS
+from vtssi_pyro.train.splits import open_file
 
 # configurations, and names and shapes of weights, as the last version with format 1 wrote them; configurations alone
 # of format 2
@@ -146,6 +149,47 @@ def test_an_old_run_tracks_with_its_calibration(tmp_path: Path) -> None:
     assert found is not None
     assert found.is_of(digest(tracker.state_dict()))
     assert replace(found, weights=calibration.weights) == calibration
+
+
+@pytest.mark.slow
+def test_an_old_run_goes_through_every_command(tmp_path: Path) -> None:
+    """A folder as format 1 left it before the last stage, with keys of its own, and no list of what it is made from."""
+    old = json.loads(json.dumps(OLD["quick/vtssi"]))
+    positions = 15 + 20 * np.random.default_rng(0).random((6, 1, 2, 2)) + np.linspace(0, 5, 20)[:, None, None]
+    axis = np.arange(50) + 0.5
+    x, y = (np.exp(-(((axis - positions[..., i, None]) / 4) ** 2)) for i in (0, 1))
+    frames = (255 * np.einsum("stnh,stnw->sthw", y, x).clip(0, 1)).astype(np.uint8)
+    data = tmp_path / "blobs.npz"
+    np.savez(data, frames=frames, positions=positions.astype(np.float32))
+    _, learned, kept = open_file(str(data))
+    old["config"]["data"] |= {"source": str(data), "sequences": len(learned), "validation_sequences": len(kept),
+                              "test_sequences": len(kept)}  # fmt: skip
+    for stage in old["config"]["train"]["stages"]:
+        stage |= {"steps": 1, "batch": 2}
+    old["config"] |= {"calibration": 0}
+    torch.manual_seed(0)
+    weights = {name: 0.1 * torch.randn(shape) for name, shape in old["weights"].items()}
+    run = Run(tmp_path / "run")
+    for folder in (run.folder, run.figures, run.folder / "checkpoints"):
+        folder.mkdir()
+    write_json(run.folder / "config.json", {"config": old["config"], "versions": {}, "machine": {}})
+    state = {"step": 3, "tracker": weights, "trained": weights, "optimizer": None, "best": -1e9, "seconds": 3.0,
+             "sums": {}, "count": 0}  # fmt: skip
+    checkpoint.save(run.checkpoint(), state)
+    run.append({"kind": "train", "step": 3, "stage": "motion", "length": 20, "seconds": 3.0, "bound": False,
+                "objective": 1.0, "terms": {"motion": 1.0}})  # fmt: skip
+
+    for _ in range(2):  # before it goes on, and after
+        found = api.track(run.folder, data, out=tmp_path / "out", device="cpu")
+        assert found.tracks.present.shape == (6, 20, 2)
+        assert (tmp_path / "out" / "tracks.csv").read_text().startswith("sequence,frame,object")
+        assert 0 <= api.judge(run.folder, data, device="cpu").count_accuracy <= 1
+        assert "Learning curves" in api.page(run)[-1].read_text()
+        fitted = api.resume(run.folder, device="cpu")
+    assert checkpoint.load(run.checkpoint())["step"] == 4
+    assert [record["step"] for record in run.records()] == [3, 4, 4]
+    assert run.read_summary()["steps"] == 4
+    assert fitted.tracker.state_dict().keys() == build(run.config.model).state_dict().keys()
 
 
 def test_a_block_that_is_no_more_is_named(tmp_path: Path) -> None:

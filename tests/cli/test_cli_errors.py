@@ -130,6 +130,18 @@ def test_a_run_is_not_replaced(run: Run, tmp_path: Path) -> None:
     assert "cannot be written" in refused(2, "fit", data, *ON_FILE, "--out", tmp_path / "file")
 
 
+def test_where_no_run_can_be_is_refused_before_anything_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "train", Raise(AssertionError("this has taken minutes")))
+    data, file = blobs(tmp_path / "blobs.npz"), tmp_path / "file"
+    file.write_text("mine")
+    places = [file, file / "run", *([Path("/proc/run")] if Path("/proc/self").exists() else [])]
+    for place in places:  # the last is in a folder in which nobody may write, root neither
+        assert "cannot be written" in refused(2, "fit", data, *ON_FILE, "--out", place)
+    assert file.read_text() == "mine"
+
+
 def test_a_run_in_use(begun: Run) -> None:
     with begun.lock():
         assert "in use by another process" in call("fit", "--out", begun.folder, "--resume", code=2).stderr
@@ -168,12 +180,13 @@ class Hostile:
         return os.mkdir, (str(self.mark),)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "hostile", "gone"])
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "text", "hostile", "gone"])
 def test_damaged_checkpoints(damage: str, begun: Run, tmp_path: Path) -> None:
     path, good = begun.checkpoint(), begun.checkpoint().read_bytes()
     flipped = bytearray(good)
     flipped[len(good) // 2] ^= 1
     contents: dict[str, bytes | bytearray] = {"truncated": good[:-99], "flipped": flipped, "empty": b"",
+                "text": b"this is no checkpoint\n" * 50,
                 "hostile": pickle.dumps(Hostile(tmp_path / "mark"))}  # fmt: skip
     np.save(tmp_path / "frames.npy", np.zeros((1, 5, 32, 32), np.uint8))
     track = ("track", begun.folder, tmp_path / "frames.npy", "--out", tmp_path / "out")
@@ -218,6 +231,8 @@ def test_exit_codes(error: BaseException, code: int, begun: Run, monkeypatch: py
     monkeypatch.setattr(training, "train", Raise(error))
     result = call("fit", "--out", begun.folder, "--resume", code=code)
     assert ("--debug" in result.stderr) == (code == 1)
+    if code == 6 and not isinstance(error, OSError):
+        assert "or a smaller batch (--set train.stages.NAME.batch=16)" in result.stderr
     debugged = failing("--debug", "fit", "--out", begun.folder, "--resume")
     assert "Traceback" in debugged
     assert "raise self.error" in debugged

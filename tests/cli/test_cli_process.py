@@ -5,10 +5,12 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from tiny_run import blobs, call, process, refused
+from vtssi_pyro.cli.main import COMMANDS
 
 from vtssi_pyro.data import open_frames
 
@@ -69,6 +71,38 @@ def test_a_signal_that_a_library_swallows_still_ends_the_command(
     assert (child.returncode, messages.splitlines()[-1]) == (code, f"stopped by {name}")
 
 
+AMID = """
+import os, signal, time
+from vtssi_pyro.evaluation import judge
+real = judge.compare
+def compare(*args):
+    print(time.time(), flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return real(*args)
+judge.compare = compare
+"""
+
+
+def test_a_signal_during_an_evaluation_ends_it_within_seconds(tmp_path: Path) -> None:
+    data = tmp_path / "data.npz"
+    call("generate", "linear", "--sequences", 2, "--out", data)
+    args = ("evaluate", "pretrained:moving-mnist", data, "--device", "cpu")
+    child = process(*args, before=AMID)
+    began, messages = child.communicate(timeout=120)
+    assert time.time() - float(began) < 5
+    assert (child.returncode, messages.splitlines()[-1]) == (143, "stopped by SIGTERM")
+    assert list(tmp_path.iterdir()) == [data]
+
+
+def test_help_is_readable_in_twenty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("COLUMNS", "20"), ("TERM", "dumb"), ("NO_COLOR", "1")):
+        monkeypatch.setenv(name, value)
+    for command in COMMANDS:
+        text = call(command, "--help").output
+        assert "Examples" in text
+        assert all(c.isprintable() or c == "\n" for c in text)
+
+
 @pytest.mark.parametrize(("ignored", "code"), [(False, 129), (True, 0)])
 def test_a_hangup_ends_it_unless_it_is_ignored(ignored: bool, code: int, tmp_path: Path) -> None:
     """Under nohup it is."""
@@ -91,6 +125,6 @@ def test_too_many_threads_are_refused(tmp_path: Path) -> None:
     data = blobs(tmp_path / "blobs.npz")
     for command in (("fit", data), ("track", "pretrained:moving-mnist", data)):
         line = refused(2, *command, "--threads", 100000)
-        assert (found := re.fullmatch(r"error: --threads 100000: expected (\d+) or fewer", line))
+        assert (found := re.fullmatch(r"error: --threads 100000: expected 1 or more, and (\d+) or fewer", line))
         assert int(found[1]) >= (os.cpu_count() or 1)
     call("info")

@@ -108,13 +108,13 @@ def test_sigterm_while_writing_leaves_no_half_file(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_bar_on_a_terminal(whole: Run, data: Path, tmp_path: Path) -> None:
-    """Stage, step, length, ELBO with its terms, speed and remaining time; validation lines stay above."""
+def on_a_terminal(columns: int, *args: object, **environment: str) -> str:
+    """What a command shows on a terminal; it ends well."""
     here, there = pty.openpty()
-    fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 150, 0, 0))
+    fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     child = subprocess.Popen(
-        [sys.executable, "-m", "vtssi_pyro.cli", "fit", str(data), *ON_FILE, "--out", str(tmp_path / "run")],
-        stderr=there, stdout=subprocess.DEVNULL, env={**os.environ, "TERM": "xterm"},
+        [sys.executable, "-m", "vtssi_pyro.cli", *(str(arg) for arg in args)],
+        stderr=there, stdout=subprocess.DEVNULL, env={**os.environ, **environment},
     )  # fmt: skip
     os.close(there)
     shown = b""
@@ -125,7 +125,12 @@ def test_a_bar_on_a_terminal(whole: Run, data: Path, tmp_path: Path) -> None:
             break
     os.close(here)
     assert child.wait() == 0
-    text = shown.decode()
+    return shown.decode()
+
+
+def test_a_bar_on_a_terminal(whole: Run, data: Path, tmp_path: Path) -> None:
+    """Stage, step, length, ELBO with its terms, speed and remaining time; validation lines stay above."""
+    text = on_a_terminal(150, "fit", data, *ON_FILE, "--out", tmp_path / "run", TERM="xterm")
     assert "step 15 of 15" in text
     assert " left" in text
     assert "sequences/s" in text
@@ -134,3 +139,29 @@ def test_a_bar_on_a_terminal(whole: Run, data: Path, tmp_path: Path) -> None:
     assert "held-out sequences after step 10: ELBO" in text
     assert "count accuracy" in text
     check_equal(Run(tmp_path / "run"), whole)
+
+
+def test_a_poor_terminal_gets_plain_lines(whole: Run, data: Path, tmp_path: Path) -> None:
+    """Without a code that it would not obey, in 20 columns, too."""
+    poor = {"TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "20"}
+    text = on_a_terminal(20, "fit", data, *ON_FILE, "--out", tmp_path / "run", **poor)
+    plain = text.replace("\r\n", "\n")  # a terminal's own end of a line
+    assert "step 15 of 15, joint" in plain
+    assert all(c.isprintable() or c == "\n" for c in plain)
+    check_equal(Run(tmp_path / "run"), whole)
+
+
+def test_the_order_of_sets_changes_nothing(whole: Run, data: Path, tmp_path: Path) -> None:
+    """It follows from PYTHONHASHSEED, another number in every process."""
+    kept = []
+    for seed in ("1", "2"):
+        run = Run(tmp_path / seed)
+        child = process("fit", data, *ON_FILE, "--out", run.folder, PYTHONHASHSEED=seed)
+        child.communicate(timeout=120)
+        assert child.returncode == 0
+        check_equal(run, whole)
+        state = checkpoint.load(run.checkpoint())
+        state["seconds"] = 0.0
+        checkpoint.save(tmp_path / "state.pt", state)
+        kept.append((tmp_path / "state.pt").read_bytes())
+    assert kept[0] == kept[1]

@@ -109,13 +109,17 @@ def refused(code: int, *args: object) -> str:
 
 
 def process(
-    *args: object, before: str = "", cwd: Path | None = None, processes: int = 1
+    *args: object, before: str = "", cwd: Path | None = None, processes: int = 1, **environment: str
 ) -> "subprocess.Popen[str]":
-    """Start the command line in a process of its own, or in several by torchrun, after some code."""
+    """Start the command line in a process of its own, or in several by torchrun, after some code.
+
+    ``environment`` holds further variables of it.
+    """
     together = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "--no-python"]
     launcher = [sys.executable, *together] if processes > 1 else []
     code = f"import sys; {before}\nfrom vtssi_pyro.cli.main import main; main(prog_name='vtssi-pyro')"
     return subprocess.Popen(
         [*launcher, sys.executable, "-c", code, *(str(arg) for arg in args)], cwd=cwd, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
     )  # fmt: skip

@@ -147,6 +147,24 @@ def test_a_header_that_lies_about_the_size(
     assert peak < 2**21
 
 
+def test_members_of_an_archive_are_not_written(tmp_path: Path) -> None:
+    """Whatever their names and kinds are: only arrays of known names are read, in memory."""
+    folder = tmp_path / "inner"
+    folder.mkdir()
+    link = zipfile.ZipInfo("positions.npy")
+    link.external_attr = 0o120777 << 16  # a symbolic link, for programs that unpack
+    content = npy((1, 3, 4, 5), bytes(60))
+    with zipfile.ZipFile(folder / "a.npz", "w") as archive:
+        archive.writestr("frames.npy", content)
+        for name in ("../evil.npy", "/tmp/../evil.npy", "..\\evil.npy", "frames.npy/../../evil.npy"):
+            archive.writestr(name, content)
+    assert read(folder / "a.npz").frame_size == (4, 5)
+    with zipfile.ZipFile(folder / "a.npz", "a") as archive:
+        archive.writestr(link, "/etc/passwd")
+    refused(folder / "a.npz", "positions.npy")
+    assert [path.name for path in tmp_path.rglob("*")] == ["inner", "a.npz"]
+
+
 def test_a_directory_that_lies_about_the_size(tmp_path: Path) -> None:
     """The zip's own directory claims a terabyte, in step with the array's header."""
     path = tmp_path / "a.npz"

@@ -1,13 +1,17 @@
+import gc
 import gzip
 import hashlib
 import os
+import socket
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
 import torch
 
-from vtssi_pyro.data import Sprites, load_digits, mnist
+from vtssi_pyro.data import Sprites, digits, load_digits, mnist
 from vtssi_pyro.data.digits import tight
 from vtssi_pyro.errors import DataError, UsageError
 
@@ -146,12 +150,84 @@ def test_download_is_checked_and_thrown_away_when_wrong(
     assert addresses[0].endswith("/t10k-images-idx3-ubyte.gz")
 
 
-def test_without_a_network_the_error_says_what_to_do(tiny: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    import pooch
+
+    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / "cache" / name)
+    return tmp_path / "cache" / "vtssi_pyro"
+
+
+@pytest.mark.filterwarnings(
+    "ignore:unclosed:ResourceWarning"
+)  # pooch leaves what the server refused to the collector
+def test_a_server_that_sends_something_else(
+    tiny: bytes, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is wrong is not kept, so that the next call asks again; what is right is asked for once."""
+    answers = [
+        (200, gzip.compress(tiny[:-1])),
+        (200, b"<html>sign in</html>"),
+        (404, b""),
+        (200, gzip.compress(tiny)),
+    ]
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = answers[len(asked)]
+            asked.append(self.path)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(mnist, "MIRROR", f"http://127.0.0.1:{server.server_port}/")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    try:
+        for message in ("SHA-256", "cannot read", "cannot download MNIST"):
+            with pytest.raises(DataError, match=rf"{message}.*by hand.*embedded digits") as caught:
+                mnist.read_mnist("test")
+            assert "\n" not in str(caught.value)
+            assert not list(own_cache.iterdir())
+        assert mnist.read_mnist("test").tobytes() == tiny[16:]
+        assert mnist.read_mnist("test").tobytes() == tiny[16:]
+    finally:
+        server.shutdown()
+        server.server_close()
+        gc.collect()
+    assert asked == ["/t10k-images-idx3-ubyte.gz"] * len(answers)
+
+
+def test_without_any_network_embedded_digits_go_on(
+    tiny: bytes, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setattr(socket, "socket", offline)
+    monkeypatch.setattr(socket, "getaddrinfo", offline)
+    digits._embedded.cache_clear()
+    assert len(load_digits("embedded", "test").images) == 599
+    with pytest.raises(DataError, match=r"cannot download MNIST.*by hand.*embedded digits"):
+        mnist.read_mnist("test")
+    assert not list(own_cache.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["ConnectionError", "ReadTimeout"])
+def test_without_a_network_the_error_says_what_to_do(
+    kind: str, tiny: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import pooch
     import requests
 
     def retrieve(*_: object, **__: object) -> str:
-        raise requests.exceptions.ConnectionError("Name or service\nnot known")
+        raise getattr(requests.exceptions, kind)("Name or service\nnot known")
 
     monkeypatch.setattr(pooch, "retrieve", retrieve)
     with pytest.raises(DataError, match=r"cannot download MNIST.*by hand.*embedded digits") as caught:

@@ -198,7 +198,7 @@ def test_a_part_alone_is_looked_at_and_told_in_the_whole_frames_pixels(tmp_path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)  # two passes over 21 GB of pixels: 40 s on an idle core
+@pytest.mark.timeout(900)  # two passes over 21 GB of pixels: 25 to 45 s
 def test_ten_thousand_frames_of_1080p_take_the_memory_of_a_few() -> None:
     """Each pass reads each frame once, and keeps the prepared ones alone."""
     length, side, size, read = 10_000, 64, (1080, 1920), [0]

@@ -21,12 +21,14 @@ from vtssi_pyro.config import override
 from vtssi_pyro.config.schedules import Constant, Linear, Staircase
 from vtssi_pyro.data import ArrayDataset
 from vtssi_pyro.errors import CheckpointError, Diverged, OutOfResources
+from vtssi_pyro.inference.filter import track
 from vtssi_pyro.model.blocks.registered import RegisteredConfig
 from vtssi_pyro.model.blocks.template import TemplateConfig
 from vtssi_pyro.model.config import VARIANTS
+from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.program import build
 from vtssi_pyro.system import checkpoint
-from vtssi_pyro.train import training
+from vtssi_pyro.train import logbook, training
 from vtssi_pyro.train.batches import path_batches
 from vtssi_pyro.train.config import Config, DataConfig, renamed
 from vtssi_pyro.train.elbo import Elbo
@@ -101,9 +103,18 @@ def videos() -> ArrayDataset:
 DATA = videos()
 
 
-def train(config: Config, run: Run, reporter: At, resume: bool = False, name: str = "last") -> Any:
+def train(
+    config: Config,
+    run: Run,
+    reporter: At,
+    resume: bool = False,
+    name: str = "last",
+    device: torch.device = CPU,
+) -> Any:
     known = partial(metrics_so_far, observe=config.observe)
-    return training.train(config, DATA, DATA, run, CPU, reporter, resume, judge=known, checkpoint_name=name)
+    return training.train(
+        config, DATA, DATA, run, device, reporter, resume, judge=known, checkpoint_name=name
+    )
 
 
 def outcome(run: Run) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
@@ -261,6 +272,120 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path, monkeypatch: 
     with pytest.raises(Diverged, match=r"step 8 .* not finite; the last checkpoint is good"):
         train(configuration(), run, At())
     assert checkpoint.load(run.checkpoint())["step"] == 4
+
+
+def test_an_infinite_gradient_under_a_finite_objective_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not skipped: the clipped step leaves weights that are not finite, which are never saved."""
+    advance = Trainer.advance
+
+    def spoiled(self: Trainer) -> Any:
+        weight = self.tracker.picture.decoder.body[-1].weight
+        handle = weight.register_hook(lambda gradient: gradient * torch.inf) if self.step == 5 else None
+        terms = advance(self)
+        if handle:
+            handle.remove()
+            assert all(value.isfinite() for value in terms.values())
+        return terms
+
+    monkeypatch.setattr(Trainer, "advance", spoiled)
+    run = Run.create(tmp_path / "run", configuration())
+    with pytest.raises(Diverged, match=r"step 6 .* not finite; the last checkpoint is good"):
+        train(configuration(), run, At())
+    last = checkpoint.load(run.checkpoint())
+    assert last["step"] == 4
+    assert all(value.isfinite().all() for value in last["trained"].values())
+
+
+def test_out_of_memory_costs_the_steps_since_the_last_checkpoint(whole: Run, tmp_path: Path) -> None:
+    def full() -> None:
+        raise MemoryError
+
+    run = Run.create(tmp_path / "run", configuration())
+    with pytest.raises(MemoryError):
+        train(configuration(), run, At(7, full))
+    assert checkpoint.load(run.checkpoint())["step"] == 4
+    train(configuration(), run, At(), resume=True)
+    assert same(outcome(run), outcome(whole))
+
+
+def test_another_number_of_threads_is_close(whole: Run, tmp_path: Path) -> None:
+    """Sums in another order differ in their last bits, which the steps of a short training hardly enlarge.
+
+    Weights on which nothing depends, such as a bias under a softmax, may differ: Adam's steps are as large for
+    gradients of rounding errors as for others.
+    """
+    run = Run.create(tmp_path / "run", configuration())
+    torch.set_num_threads(2)
+    try:
+        train(configuration(), run, At())
+    finally:
+        torch.set_num_threads(1)
+    close(run, whole)
+
+
+def close(run: Run, whole: Run) -> None:
+    for record, expected in zip(run.records(), whole.records(), strict=True):
+        for key in ("objective", "elbo"):
+            assert record.get(key) == pytest.approx(expected.get(key), rel=1e-3)
+
+
+on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.mark.cuda
+@on_a_gpu
+def test_a_gpu_trains_and_resumes_nearly_the_same(tmp_path: Path) -> None:
+    """Its sums are in no fixed order, so that nothing is bit for bit; steps are captured where they can be."""
+    runs = [Run.create(tmp_path / name, configuration()) for name in ("whole", "again", "killed")]
+    gpu = torch.device("cuda")
+    for run in runs[:2]:
+        train(configuration(), run, At(), device=gpu)
+    with pytest.raises(Killed):
+        train(configuration(), runs[2], At(13, kill), device=gpu)
+    torch.manual_seed(99)
+    train(configuration(), runs[2], At(), resume=True, device=gpu)
+    for run in runs[1:]:
+        close(run, runs[0])
+
+
+@pytest.mark.cuda
+@on_a_gpu
+@pytest.mark.parametrize("kinds", [("cuda", "cpu"), ("cpu", "cuda")], ids=" then ".join)
+def test_a_training_goes_on_on_another_device(kinds: tuple[str, str], tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", configuration())
+    with pytest.raises(Killed):
+        train(configuration(), run, At(13, kill), device=torch.device(kinds[0]))
+    kept = checkpoint.load(run.checkpoint(), kinds[1])
+    assert all(value.device.type == kinds[1] for value in kept["trained"].values())
+    train(configuration(), run, At(), resume=True, device=torch.device(kinds[1]))
+    assert checkpoint.load(run.checkpoint())["step"] == STEPS
+    assert run.tracker().state_dict().keys() == kept["trained"].keys()
+
+
+@pytest.mark.parametrize("level", [0, 128, 255], ids=["black", "grey", "white"])
+def test_frames_without_anything_to_see_are_learned_from(level: int, tmp_path: Path) -> None:
+    """Nothing is found in them, and nothing ceases to be finite."""
+    empty = ArrayDataset("empty", np.full((4, 8, 20, 20), level, np.uint8))
+    run = Run.create(tmp_path / "run", configuration())
+    tracker = training.train(configuration(), empty, empty, run, CPU)
+    assert [r["step"] for r in run.records() if r["kind"] == "validation"] == [6, 12, 18, STEPS]
+    assert all(np.isfinite([*r["terms"].values()]).all() for r in run.records() if r["kind"] == "train")
+    found = track(tracker, empty.frames(slice(None)))
+    assert found.frames.isfinite().all()
+    assert found.tracks.present.shape == (4, 8, 2)
+
+
+def test_a_smaller_last_batch_counts_each_sequence_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plate is as large as each batch: the ELBO per sequence is that of all sequences together."""
+    tracker = build("vtssi", MODEL)
+    found = []
+    for number in (len(DATA), 4, 3, 1):  # of 10 sequences: the last batches have 10, 2, 1 and 1
+        monkeypatch.setattr(logbook, "at_once", lambda *_, number=number: number)
+        with mode():
+            found.append(validation_elbo(tracker, DATA, CPU, Elbo()))
+    assert found == pytest.approx(found[:1] * 4, rel=1e-6)
 
 
 def test_a_failed_save_keeps_the_one_before(
