@@ -25,6 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--regen-golden", action="store_true", help="rewrite the files of tests/golden")
 
 
+SUMMARISES = pytest.StashKey[bool]()  # whether all tests have run
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark the tests of a reliability case: ``-m case`` runs all of them, ``-m "case(number=16)"`` those of one."""
     for number in cases_of(item.nodeid):
@@ -32,9 +35,13 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -> Generator[None, Any, Any]:
-    """Name the cases of a test in the lines of ``-v``."""
+def pytest_report_teststatus(
+    report: pytest.CollectReport | pytest.TestReport, config: pytest.Config
+) -> Generator[None, Any, Any]:
+    """Name the cases of a test in the lines of ``-v``, but not in the summary, whose lines may be of several tests."""
     status = yield
+    if config.stash.get(SUMMARISES, False):
+        return status
     told = "; ".join(f"case {number}, {CASES[number].name}" for number in cases_of(report.nodeid))
     if status[2] and told:
         word, colours = (status[2], {}) if isinstance(status[2], str) else status[2]
@@ -44,6 +51,7 @@ def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print a line for every case if cases were asked for."""
+    config.stash[SUMMARISES] = True
     if "case" not in config.option.markexpr:
         return
     counts: dict[int, Counter[str]] = {number: Counter() for number in CASES}

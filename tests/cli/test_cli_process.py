@@ -125,6 +125,8 @@ def test_too_many_threads_are_refused(tmp_path: Path) -> None:
     data = blobs(tmp_path / "blobs.npz")
     for command in (("fit", data), ("track", "pretrained:moving-mnist", data)):
         line = refused(2, *command, "--threads", 100000)
-        assert (found := re.fullmatch(r"error: --threads 100000: expected 1 or more, and (\d+) or fewer", line))
+        assert (
+            found := re.fullmatch(r"error: --threads 100000: expected 1 or more, and (\d+) or fewer", line)
+        )
         assert int(found[1]) >= (os.cpu_count() or 1)
     call("info")
