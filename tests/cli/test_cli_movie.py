@@ -24,8 +24,13 @@ from vtssi_pyro.movies.prepared import PreparedMovie
 
 pytestmark = pytest.mark.slow
 
+FEW_PATHS = ["train.stages.motion.cache=10", "train.stages.futures.cache=10"]  # to find 2,000 takes a minute
 # the objects' looks are learned a little, motion hardly: tracks must be right all the same
-BRIEF = ("--set", "train.budget=0.01", "--set", "train.stages.objects.steps=4000", "--threads", "1")
+BRIEF = (
+    *(part for key in ("train.budget=0.01", "train.stages.objects.steps=4000", *FEW_PATHS) for part in ("--set", key)),
+    "--threads", "1",
+)  # fmt: skip
+HARDLY = ["train.budget=0.0002", "calibration=0", *FEW_PATHS]
 
 
 def saved(drawn: Drawn, folder: Path) -> Path:
@@ -239,14 +244,14 @@ def test_what_was_said_to_inspect_is_not_said_to_fit(
     hints = Hints(objects=3, object_size=14.0, background="smooth", crop=(4, 8, 80, 72))
     said = ("--objects", 3, "--object-size", 14, "--background", "smooth", "--crop", "4,8,80,72")
     call("inspect", movie, *said, "--out", looked)
-    tiny = ("--set", "train.budget=0.0002", "--set", "calibration=0", "--threads", "1", "--device", "cpu")
+    tiny = (*(part for key in HARDLY for part in ("--set", key)), "--threads", "1", "--device", "cpu")
     call("fit", "--prepared", looked, *tiny, "--out", tmp_path / "alone")
     monkeypatch.chdir(place)
     call("fit", "movie", "--prepared", looked, *tiny, "--out", tmp_path / "with it")
     fit(
         movie,
         hints=hints,
-        changes=["train.budget=0.0002", "calibration=0"],
+        changes=HARDLY,
         device="cpu",
         run=tmp_path / "told",
     )
@@ -258,11 +263,9 @@ def test_what_was_said_to_inspect_is_not_said_to_fit(
         one, other = run.tracker().state_dict(), told.tracker().state_dict()
         assert all(torch.equal(one[key], other[key]) for key in other)
     assert told.config.model.num_objects == 3
-    more = fit(looked, objects=4, changes=["train.budget=0.0002", "calibration=0"], device="cpu")
+    more = fit(looked, objects=4, changes=HARDLY, device="cpu")
     assert more.run.config.model.num_objects == 4
-    more = fit(
-        looked, told, changes=["train.budget=0.0002", "calibration=0"], device="cpu"
-    )  # in frames of the run's size
+    more = fit(looked, told, changes=HARDLY, device="cpu")  # in frames of the run's size
     assert more.run.config.model == told.config.model
     assert "keeps how its movie is prepared" in refused(
         2, "fit", "--prepared", looked, "--out", told.folder, "--resume"
