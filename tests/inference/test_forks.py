@@ -16,11 +16,14 @@ import os, signal, threading, time, warnings
 import torch
 from torch.utils.data import DataLoader
 from vtssi_pyro import load
+from vtssi_pyro.data import load_digits, moving_digits
 from vtssi_pyro.inference.filter import track
 
 warnings.simplefilter("ignore")  # of Python, that threads and forks do not go together
 torch.set_num_threads(2)
-tracker, frames = load("pretrained:moving-mnist"), torch.rand(2, 6, 50, 50)
+tracker = load("pretrained:moving-mnist")
+digits = moving_digits("linear", load_digits("embedded", "test"), sequences=2, length=6, seed=1)
+frames = digits.frames(slice(None))  # no noise, in which rounding decides what is an object
 
 def places(part):
     return track(tracker, part).tracks.position.nan_to_num()
