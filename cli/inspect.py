@@ -5,7 +5,19 @@ from typing import Any
 
 import click
 
-from .options import BACKGROUNDS, POLARITIES, POSITIVE, Rectangle, command, option, spelled, stored_options
+from vtssi_pyro.config.ranges import OBJECT_SIZE, OBJECTS
+
+from .options import (
+    BACKGROUNDS,
+    POLARITIES,
+    Decimal,
+    Rectangle,
+    command,
+    option,
+    spelled,
+    stored_options,
+    whole_number,
+)
 
 
 @command(
@@ -15,8 +27,9 @@ from .options import BACKGROUNDS, POLARITIES, POSITIVE, Rectangle, command, opti
     "vtssi-pyro fit --prepared looked",
 )
 @click.argument("movie", type=click.Path())
-@option("--objects", type=POSITIVE, section="Movie", help="Largest number of objects.  [default: as found]")
-@option("--object-size", type=click.FloatRange(min=1), metavar="PIXELS", section="Movie",
+@option("--objects", type=whole_number(OBJECTS), section="Movie",
+        help="Largest number of objects.  [default: as found]")  # fmt: skip
+@option("--object-size", type=Decimal(OBJECT_SIZE), metavar="PIXELS", section="Movie",
         help="Longer side of the box around an object.  [default: as found]")  # fmt: skip
 @option("--background", type=click.Choice(BACKGROUNDS), section="Movie",
         help="The subtracted background: the static part of the movie (static), the light alone, which keeps objects "

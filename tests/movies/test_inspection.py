@@ -1,14 +1,16 @@
 """Inspection of drawn movies with known properties."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from staged import SPEED, H, T, W, blob, movie, ring
 
-from vtssi_pyro.errors import DataError
-from vtssi_pyro.movies import Movie, inspect, open_movie
+from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.movies import Hints, Movie, inspect, open_movie
 
 
 @pytest.mark.parametrize(
@@ -81,3 +83,16 @@ def test_black_that_is_cut_off_hides_half_of_the_noise() -> None:
     assert found.speed == pytest.approx(3, abs=0.5)
     assert 0.005 < found.noise < 0.015
     assert found.contrast == pytest.approx(0.8, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"objects": 0}, {"objects": 2.5}, {"object_size": math.nan}, {"object_size": -3.0}, {"background": "black"},
+        {"polarity": "up"}, {"crop": (0, 0, 10)}, {"crop": (-1, 0, 10, 10)},
+    ],
+)  # fmt: skip
+def test_impossible_hints_are_refused(said: dict[str, Any]) -> None:
+    (name,) = said
+    with pytest.raises(UsageError, match=f"Hints.{name}: expected "):
+        Hints(**said)

@@ -8,6 +8,7 @@ SEED = Range(0, 2**40 - 1)
 OBJECTS = Range(1, 1000)
 # Frames and other pictures, pixels: a frame of 4096 holds 16 million.
 SIDE = Range(1, 4096)
+OBJECT_SIZE = Range(1, 65_536)  # pixels of a movie: what is smaller than one has no size
 STORED_SIDE = Range(1, 65_536)  # of a camera's frames, pixels: more than any picture file may have
 # Of frames: hyperspectral cameras have more, of which networks could learn nothing in common.
 CHANNELS = Range(1, 64)

@@ -1,14 +1,17 @@
 """Inspection of a movie before any training: its background, and the objects that move in front of it."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from vtssi_pyro.config import Declared, OneOf, Range
+from vtssi_pyro.config.ranges import OBJECT_SIZE, OBJECTS, STORED_SIDE
 from vtssi_pyro.errors import Argument, DataError
 from vtssi_pyro.movies import background, oddity
+from vtssi_pyro.movies.background import KINDS
 from vtssi_pyro.movies.movie import Movie, luminance, shrink
 
 # Of neighbouring frames, spread over the movie: the median of half as many is noisier, of twice as many slower.
@@ -42,14 +45,21 @@ POLARITIES = ("bright", "dark", "both")
 
 
 @dataclass(frozen=True)
-class Hints:
+class Hints(Declared):
     """A user's knowledge of a movie; a None is estimated from the frames."""
 
-    objects: int | None = None
-    object_size: float | None = None  # px
-    background: str | None = None  # of background.KINDS
-    polarity: str | None = None  # of POLARITIES
-    crop: tuple[int, int, int, int] | None = None  # left, top, width, height of the inspected part, px
+    objects: Annotated[int | None, OBJECTS, "Largest number of objects at once."] = None
+    object_size: Annotated[float | None, OBJECT_SIZE, "Longer side of the box around an object, pixels."] = (
+        None
+    )
+    background: Annotated[str | None, OneOf(*KINDS), "Kind of the background."] = None
+    polarity: Annotated[str | None, OneOf(*POLARITIES), "Whether objects are brighter, darker or both."] = (
+        None
+    )
+    crop: Annotated[
+        tuple[int, int, int, int] | None, Range(0, STORED_SIDE.high),
+        "Left, top, width and height of the inspected part, pixels.",
+    ] = None  # fmt: skip
 
 
 @dataclass(frozen=True)
