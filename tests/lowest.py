@@ -1,14 +1,15 @@
-"""Print the lowest versions that the package declares to suffice, as constraints for pip; torch is left out.
+"""Print the lowest versions that the package declares to suffice, as constraints for pip.
 
-Torch's lowest version has no build for every machine; the pin of ``constraints.txt`` takes its place.
+``python tests/lowest.py torch`` prints torch's, too; else the pin of ``constraints.txt`` takes its place, since torch's
+lowest version has no build for every machine.
 """
 
 import re
+import sys
 import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-LEFT_OUT = ("torch", "vtssi-pyro")
 
 
 def lowest(extras: tuple[str, ...] = ("video", "notebooks", "test")) -> dict[str, str]:
@@ -23,7 +24,7 @@ def lowest(extras: tuple[str, ...] = ("video", "notebooks", "test")) -> dict[str
         name = re.match(r"[A-Za-z0-9_.-]+", requirement)
         version = re.search(r">=\s*([0-9.]+)", requirement)
         assert name, requirement
-        if name[0] in LEFT_OUT:
+        if name[0] == "vtssi-pyro":
             continue
         assert version, f"{requirement}: declares no lowest version"
         assert found.setdefault(name[0], version[1]) == version[1], f"{name[0]}: declared twice"
@@ -31,4 +32,7 @@ def lowest(extras: tuple[str, ...] = ("video", "notebooks", "test")) -> dict[str
 
 
 if __name__ == "__main__":
-    print("\n".join(f"{name}=={version}" for name, version in lowest().items()))
+    wanted = lowest()
+    if "torch" not in sys.argv[1:]:
+        del wanted["torch"]
+    print("\n".join(f"{name}=={version}" for name, version in wanted.items()))
