@@ -1,5 +1,7 @@
 """The exit code and the message of an error."""
 
+import errno
+import os
 import signal
 import sys
 import threading
@@ -10,6 +12,8 @@ from typing import Any
 from vtssi_pyro.errors import PeerLost, Told, VtssiError
 from vtssi_pyro.system.atomic import FULL
 from vtssi_pyro.system.process import endings
+
+SHOWN = 60  # characters of a name that is too long, in messages
 
 
 class Terminated(BaseException):
@@ -82,6 +86,9 @@ def explain(error: BaseException, spelled: Callable[[str], str] = str) -> tuple[
             6,
             f"error: no room left on the disk{where}: {error.strerror}; free some space",
         )
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        name = os.fsdecode(error.filename or "")
+        return 2, _one_line(f"error: {name[:SHOWN]}...: no file system has names so long; check it")
     if _out_of_memory(error):
         return 6, (
             "error: out of memory; take fewer or shorter sequences at a time, or a smaller batch"

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -74,7 +74,7 @@ from vtssi_pyro.movies import Hints, Movie, Preparation, Stored
 from vtssi_pyro.movies.film import writer
 from vtssi_pyro.movies.levels import live
 from vtssi_pyro.movies.live import Watch, growing_folder, piped_frames, stored_size
-from vtssi_pyro.movies.prepared import KEPT, PreparedMovie, look, to_source
+from vtssi_pyro.movies.prepared import KEPT, PreparedMovie, look, to_source, was_kept
 from vtssi_pyro.movies.transforms import Luminance
 from vtssi_pyro.paper import comparisons, table1
 from vtssi_pyro.paper.figures import FIGURES, draw
@@ -128,6 +128,8 @@ def inspect(
         the prepared movie, for :func:`fit`, :func:`track` and :func:`forecast`; its ``found`` holds the findings.
     """
     report = report or Silent()
+    if out:
+        _refuse_onto(movie, out, (SHEET, *KEPT))
     target = writable_folder(out, files=(SHEET, *KEPT)) if out else None
     prepared = look(movie, hints, tell=report.say, stored=stored)
     if target:
@@ -319,7 +321,7 @@ def track(
     frames = opened(data, loaded, stored)
     tell_of(frames, report)
     warn_if_short(loaded, frames.data.length, report)
-    target = _results(out, film) if out else None
+    target = _results(data, out, film) if out else None
     if frames.movie:
         found = read_movie(loaded, frames.movie, bool(rendered), settle, test_time)
     else:
@@ -403,7 +405,7 @@ def forecast(
     known = None
     if not (raw or temperature is not None):
         known = loaded.calibration_for(seen, num_samples, checkpoint, report)
-    target = _results(out, film, PREDICTIONS, FUTURES) if out else None
+    target = _results(data, out, film, PREDICTIONS, FUTURES) if out else None
     heat = temperature if temperature is not None else known.temperature if known else 1.0
     asked = costs.Forecast(seen, horizon, num_samples, _wanted(frames, rendered))
     costs.refuse_large(asked, frames, loaded)
@@ -943,10 +945,32 @@ def _folder(
         raise
 
 
-def _results(out: File, film: bool, *more: str) -> Path:
+def _results(source: object, out: File, film: bool, *more: str) -> Path:
     """The folder of a tracking's results, of which all can be written, before anything is computed."""
     files = (*FILES, OVERLAY, *((FILM,) if film else ()), *more)
+    _refuse_onto(source, out, files)
     return writable_folder(out, files=files, folders=(MOT,))
+
+
+def _refuse_onto(source: object, out: File, files: Sequence[str]) -> None:
+    """Refuse results that would replace the frames that they are made from, or lie among their pictures.
+
+    Raises:
+        UsageError: they would.
+    """
+    if not isinstance(source, str | os.PathLike):
+        return
+    place, folder = Path(os.path.realpath(source)), Path(os.path.realpath(out))
+    for name in files:
+        if Path(os.path.realpath(folder / name)) == place:
+            raise UsageError(
+                Argument("out"), f" {out}: its {name} is {os.fspath(source)} itself; choose another folder"
+            )
+    if place == folder and place.is_dir() and not was_kept(place):
+        raise UsageError(
+            Argument("out"), f" {out}: holds the pictures themselves, among which results would count as frames; "
+            "choose another folder"
+        )  # fmt: skip
 
 
 def _wanted(frames: Opened, rendered: bool | None) -> bool:

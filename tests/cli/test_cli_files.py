@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from small_model import small
 from tiny_run import ON_FILE, blobs, call, process, refused
 
@@ -460,3 +461,52 @@ def test_weights_that_are_not_finite_are_refused_under_a_right_hash(trained: Run
     ):
         line = call(*command, code=4).stderr.splitlines()[-1]
         assert f"last.pt: its weights are not finite ({name}" in line
+
+
+def test_results_never_replace_the_frames_that_they_are_made_from(
+    run: Path, data: Path, tmp_path: Path
+) -> None:
+    """By their own name, by a link, or as further pictures of a folder."""
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    frames = tmp_path / "frames.npy"
+    frames.write_bytes(data.read_bytes())
+    (linked / "tracks.csv").symlink_to(frames)
+    assert "its tracks.csv is" in refused(2, "track", run, frames, "--out", linked)
+    assert frames.read_bytes() == data.read_bytes()
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(6):
+        Image.fromarray(np.full((40, 40), 40 * number, np.uint8)).save(pictures / f"{number}.png")
+    assert "choose another folder" in refused(2, "inspect", pictures, "--out", pictures)
+    assert len(list(pictures.iterdir())) == 6
+
+
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("part", "command", "code"),
+    [("config.json", "track", 4), ("summary.json", "report", 4), ("calibration.json", "predict", 4)],
+)
+def test_json_that_is_nested_beyond_reason_is_damaged(
+    run: Path, data: Path, tmp_path: Path, part: str, command: str, code: int
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    (copy / part).write_text(DEEP)
+    more = () if command == "report" else (data, "--out", tmp_path / "out")
+    refused(code, command, copy, *more)
+
+
+def test_a_list_that_is_nested_beyond_reason_removes_nothing(run: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "mot").mkdir(parents=True)
+    (out / "mot" / ".vtssi-pyro.json").write_text(DEEP)
+    call("track", run, data, "--out", out)
+    assert (out / "tracks.csv").exists()
+
+
+@pytest.mark.parametrize("asked", [("inspect",), ("fit",), ("evaluate", "tracks.csv")])
+def test_names_that_are_too_long_are_refused(asked: tuple[str, ...]) -> None:
+    assert "names so long" in refused(2, *asked, "a" * 5000)

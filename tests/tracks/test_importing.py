@@ -249,3 +249,9 @@ def test_tracks_are_told_from_runs(tmp_path: Path) -> None:
     (tmp_path / "flat" / "config.json").write_text("{}")
     for name in ("flat", "none", "pretrained:moving-mnist", "."):
         assert not holds_tracks(tmp_path / name), name
+
+
+def test_identities_of_64_bits_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "tracks.csv"
+    path.write_text(f"frame,object,x,y\n0,{2**53},1,1\n1,{2**53 + 1},9,9\n")
+    assert read_tracks(path).present.shape == (1, 2, 2)

@@ -26,6 +26,7 @@ from vtssi_pyro.system.atomic import FULL, append, write_bytes, write_json
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.system.files import refuse_outward, regular, sweep
 from vtssi_pyro.system.fingerprint import sha256
+from vtssi_pyro.system.plain import parsed
 from vtssi_pyro.system.provenance import versions
 from vtssi_pyro.train.config import Config
 
@@ -198,7 +199,7 @@ class Run(Trained):
     def _made(self) -> dict[str, Any]:
         path = self.folder / "config.json"
         try:
-            made = json.loads(regular(path).read_text())
+            made = parsed(regular(path).read_text())
         except (FileNotFoundError, NotADirectoryError):
             message = f"{self.folder}: not a run folder (it has no config.json); vtssi-pyro fit makes one"
             raise CheckpointError(message) from None
@@ -253,7 +254,7 @@ class Run(Trained):
     def calibration(self) -> Calibration | None:
         """The calibration of the tracker's sampled predictions; None if there is none."""
         try:
-            found = Calibration.from_dict(json.loads(regular(self.calibration_file).read_text()))
+            found = Calibration.from_dict(parsed(regular(self.calibration_file).read_text()))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -365,7 +366,7 @@ class Run(Trained):
     def read_summary(self) -> dict[str, Any]:
         """The final metrics; empty while the training continues."""
         try:
-            found = json.loads(regular(self.summary).read_text())
+            found = parsed(regular(self.summary).read_text())
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
@@ -412,7 +413,7 @@ class Run(Trained):
 def _record(line: bytes) -> dict[str, Any] | None:
     """The record in a line, words under ``kind`` and ``stage`` and finite numbers elsewhere; None if it is none."""
     try:
-        found = json.loads(line)
+        found = parsed(line)
     except ValueError:
         return None
     if not isinstance(found, dict) or not isinstance(found.get("step"), int) or not_finite(found):

@@ -2,7 +2,6 @@
 
 import difflib
 import hashlib
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.inference.novelty import Familiar
 from vtssi_pyro.inference.standalone import SomeTracker, build
 from vtssi_pyro.system.checkpoint import refuse_not_finite
+from vtssi_pyro.system.plain import parsed
 from vtssi_pyro.train.config import Config
 
 FOLDER = Path(__file__).parent / "weights"
@@ -77,7 +77,7 @@ class Pretrained(Trained):
             raise CheckpointError(f"{self.name}: no such weights ship with this version; {hint}")
         path = self._folder / f"{self._name}.json"
         try:
-            plain = json.loads(path.read_text())
+            plain = parsed(path.read_text())
             if isinstance(plain, dict):
                 config, _ = restored(plain["recipe"], known_format(plain.get("format", FORMAT), path), path)
                 plain = {**plain, "recipe": to_dict(config), "format": FORMAT}

@@ -2,12 +2,12 @@
 
 import dataclasses
 import difflib
-import json
 import math
 from typing import Any, TypeVar, get_args, get_origin
 
 from vtssi_pyro.config.declared import Declaration, Declared, declarations, shown
 from vtssi_pyro.errors import Argument, UsageError
+from vtssi_pyro.system.plain import once, parsed
 
 C = TypeVar("C")
 
@@ -206,7 +206,7 @@ def _unknown(key: str, known: list[str]) -> UsageError:
 
 def _parse(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parsed(text, once)
     except (ValueError, RecursionError):  # no JSON, thousands of digits, or as many brackets: a text
         return {"true": True, "false": False, "none": None}.get(text.lower(), text)
 

@@ -58,6 +58,12 @@ class ArrayDataset:
         self._boxes = self._truth("boxes", boxes, single)
         if self._boxes is not None and (self._position is None or self._boxes.shape != self._position.shape):
             raise DataError(f"{name}: boxes need positions of the same shape")
+        if self._boxes is not None and self._position is not None:
+            known = self._position.isfinite().all(-1)
+            if not (self._boxes[known] > 0).all():
+                raise DataError(
+                    f"{name}: boxes of objects have widths and heights that are no numbers above 0"
+                )
         self._visible, self._depth, self._angle = (
             self._values(name, values, single)
             for name, values in (("visible", visible), ("depth", depth), ("angle", angle))

@@ -27,6 +27,7 @@ from vtssi_pyro.movies.transforms import (
     Transform,
 )
 from vtssi_pyro.system.atomic import atomic_write
+from vtssi_pyro.system.plain import parsed
 
 FILE = "preparation.npz"  # the file's name in the folder of a run or of an inspection
 QUIET = 2.0  # standard deviations of the noise that become black
@@ -110,12 +111,10 @@ class Preparation:
         path = Path(path)
         try:
             kept = npz_arrays(path, ("steps", "stored"))
-            described = json.loads(kept["steps"].tobytes())
+            described = parsed(kept["steps"].tobytes())
             # former versions left numbers as they are
             stored = (
-                Stored.from_dict(json.loads(kept["stored"].tobytes()))
-                if "stored" in kept
-                else Stored(plain=True)
+                Stored.from_dict(parsed(kept["stored"].tobytes())) if "stored" in kept else Stored(plain=True)
             )
             transforms = []
             for index, values in enumerate(described):

@@ -1,6 +1,5 @@
 """A user's movie, prepared for a model, and tracks in the movie's own pixels."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from vtssi_pyro.ops.peaks import peaks
 from vtssi_pyro.ops.spatial import to_pixels
 from vtssi_pyro.system.atomic import write_json
 from vtssi_pyro.system.files import regular
+from vtssi_pyro.system.plain import parsed
 from vtssi_pyro.tracks.tracks import Tracks
 
 # Pixels; rules of thumb, of which no measurement is on record.
@@ -120,7 +120,7 @@ class PreparedMovie:
         path = Path(folder) / FOUND
         preparation = Preparation.load(Path(folder) / FILE)
         try:
-            kept = json.loads(regular(path).read_text())
+            kept = parsed(regular(path).read_text())
             place = kept.pop("movie")
             sizes = {key: tuple(kept[key]) for key in ("size", "crop", "odd") if kept.get(key) is not None}
             height, width = (side // kept["shrunk"] for side in kept["size"])

@@ -1,6 +1,5 @@
 """The pages of a TIFF stack by time, depth and channel, as ImageJ, OME and tifffile note them in its first page."""
 
-import json
 import math
 import re
 from typing import NamedTuple
@@ -9,6 +8,7 @@ import numpy as np
 
 from vtssi_pyro.errors import Argument, DataError
 from vtssi_pyro.movies.stored import Stored
+from vtssi_pyro.system.plain import parsed
 
 LEADING = "TZC"  # the axes of pages, in the order to which they are brought
 _IMAGEJ = {"T": "frames", "Z": "slices", "C": "channels"}
@@ -110,9 +110,9 @@ def _noted(name: str, description: str, pages: int, colours: int) -> tuple[dict[
 def _of_tifffile(description: str, pages: int) -> dict[str, int]:
     """The axes of an array that tifffile wrote; unknown ones have numbers as names."""
     try:
-        noted = json.loads(description)
+        noted = parsed(description)
         shape, axes = [int(side) for side in noted["shape"]], noted.get("axes")
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError):
         return {"T": pages}
     sides, before = [], 1
     for side in shape:  # those of pages; rows, columns and colours follow

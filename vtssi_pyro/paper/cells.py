@@ -3,7 +3,6 @@
 By the paper's rule the first K observed frames decide the objects, whose positions are then inferred in all frames.
 """
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import fields
@@ -24,6 +23,7 @@ from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.paper.published import ALL, FLAVOURS, WITHOUT_MOTION
 from vtssi_pyro.system.atomic import write_json
 from vtssi_pyro.system.files import regular
+from vtssi_pyro.system.plain import parsed
 from vtssi_pyro.system.provenance import provenance
 
 # Procedures at test time, under which a cell was judged.
@@ -205,7 +205,7 @@ def all_cells(folder: Path) -> list[dict[str, Any]]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        cell = json.loads(regular(path).read_text())
+        cell = parsed(regular(path).read_text())
         Key.of(cell)
         cell["metrics"]["count_accuracy"]
     except (ValueError, KeyError, TypeError, OSError) as error:

@@ -1,6 +1,5 @@
 """Error curves of the models of a comparison: each measured once, in a file of its own, by the same code for all."""
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from vtssi_pyro.paper.statements import PREDICTION, SPANS, TRACKING, Curve
 from vtssi_pyro.system.atomic import write_json
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.system.files import regular
+from vtssi_pyro.system.plain import parsed
 from vtssi_pyro.system.provenance import provenance
 from vtssi_pyro.train.presets import OBJECTS
 from vtssi_pyro.train.splits import COMPARISON_SEED
@@ -169,7 +169,7 @@ def _parameters(tracker: SomeTracker) -> dict[str, int]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        curve = json.loads(regular(path).read_text())
+        curve = parsed(regular(path).read_text())
         curve["tracking"]["mean"]
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise DataError(

@@ -22,6 +22,7 @@ from vtssi_pyro.paper.published import ALL, cell
 from vtssi_pyro.system.atomic import append
 from vtssi_pyro.system.files import regular
 from vtssi_pyro.system.machine import prepare
+from vtssi_pyro.system.plain import parsed
 from vtssi_pyro.system.provenance import provenance
 from vtssi_pyro.train import training
 from vtssi_pyro.train.baseline_presets import recipe
@@ -133,7 +134,7 @@ def starts(run: Run) -> list[dict[str, Any]]:
     path, found = run.folder / "starts.jsonl", []
     for line in regular(path).read_text().splitlines() if path.exists() else []:
         with suppress(ValueError):  # half a line, left by a kill
-            found.append(json.loads(line))
+            found.append(parsed(line))
     return found
 
 

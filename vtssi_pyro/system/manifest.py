@@ -1,6 +1,5 @@
 """The list of the files that the package has written to a folder: these, and no others, it removes."""
 
-import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from vtssi_pyro.errors import UsageError
 from vtssi_pyro.system.atomic import write_json
 from vtssi_pyro.system.files import belongs, regular, sweep
 from vtssi_pyro.system.fingerprint import sha256
+from vtssi_pyro.system.plain import parsed
 
 FILE = ".vtssi-pyro.json"  # in the folder itself
 
@@ -92,7 +92,7 @@ class Manifest:
     def _read(self) -> tuple[dict[str, str], list[str]]:
         """Read the list of the earlier calls; nothing is known by a damaged one, so that nothing is removed by it."""
         try:
-            found: Any = json.loads(regular(self._root / FILE).read_text())
+            found: Any = parsed(regular(self._root / FILE).read_text())
             files = {str(name): str(digest) for name, digest in found["files"].items()}
             # the deepest first, so that a folder is empty when its turn comes
             folders = sorted(map(str, found["folders"]), key=lambda name: -name.count("/"))

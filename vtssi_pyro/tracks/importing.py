@@ -3,7 +3,7 @@
 import csv
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -184,6 +184,8 @@ def _identity(where: str, text: str) -> Identity:
     """Parse an identity, a number if the text is one, so that 7 and 7.0 are the same."""
     if not text:
         raise DataError(f"{where}: an object without identity, expected a number or a name")
+    with suppress(ValueError):
+        return int(text)  # all digits of it: other programs have identities of 64 bits
     try:
         value = float(text)
     except ValueError:
