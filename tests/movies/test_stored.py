@@ -477,3 +477,13 @@ def test_preparations_of_former_versions_leave_numbers_as_they_are(tmp_path: Pat
     movie = PreparedMovie.of(array_movie("former", values), former)
     np.testing.assert_allclose(movie.frames[:, 0] / 255, values, atol=0.003)
     assert former.stored.plain
+
+
+@pytest.mark.parametrize(("glitch", "length"), [(1e6, 40), (-1e3, 40), (-1e6, 40), (-1e3, 4)])
+def test_a_glitch_of_either_sign_changes_no_scale(glitch: float, length: int) -> None:
+    frames = np.random.default_rng(0).random((length, 12, 12), np.float32)
+    wanted = np.stack(list(array_movie("fine", frames)))
+    wanted[length // 2, 5, 5] = float(glitch > 0)
+    odd = frames.copy()
+    odd[length // 2, 5, 5] = glitch
+    assert np.array_equal(np.stack(list(array_movie("odd", odd))), wanted)

@@ -262,7 +262,10 @@ class Scan:
         if typical < white and typical in WHITES and usual >= typical / 2:
             white = typical
         black = 0.0
-        if low < -OVERSHOOT * white:
+        lows = np.sort([value for value in self.lows if not math.isnan(value)])
+        # a negative number in one frame of several is a glitch in any scale
+        usual_low = float(lows[min(max(1, int(ODD * len(lows))), (len(lows) - 1) // 2)])
+        if low < -OVERSHOOT * white and usual_low < -OVERSHOOT * white:
             if not self.signed:
                 place = int(np.nanargmin(self.lows))
                 raise DataError(
