@@ -128,9 +128,7 @@ def inspect(
         the prepared movie, for :func:`fit`, :func:`track` and :func:`forecast`; its ``found`` holds the findings.
     """
     report = report or Silent()
-    if out:
-        _refuse_onto(movie, out, (SHEET, *KEPT))
-    target = writable_folder(out, files=(SHEET, *KEPT)) if out else None
+    target = _apart(movie, out, (SHEET, *KEPT)) if out else None
     prepared = look(movie, hints, tell=report.say, stored=stored)
     if target:
         contact_sheet(target / SHEET, prepared)
@@ -948,18 +946,21 @@ def _folder(
 def _results(source: object, out: File, film: bool, *more: str) -> Path:
     """The folder of a tracking's results, of which all can be written, before anything is computed."""
     files = (*FILES, OVERLAY, *((FILM,) if film else ()), *more)
-    _refuse_onto(source, out, files)
-    return writable_folder(out, files=files, folders=(MOT,))
+    return _apart(source, out, files, (MOT,))
 
 
-def _refuse_onto(source: object, out: File, files: Sequence[str]) -> None:
-    """Refuse results that would replace the frames that they are made from, or lie among their pictures.
+def _apart(source: object, out: File, files: Sequence[str], folders: Sequence[str] = ()) -> Path:
+    """The folder of results, which neither replace the frames that they are made from nor lie among their pictures.
 
     Raises:
-        UsageError: they would.
+        UsageError: they would, or cannot be written.
     """
-    if not isinstance(source, str | os.PathLike):
-        return
+    if isinstance(source, str | os.PathLike):
+        _refuse_onto(source, out, files)
+    return writable_folder(out, files=files, folders=folders)
+
+
+def _refuse_onto(source: str | os.PathLike[str], out: File, files: Sequence[str]) -> None:
     place, folder = Path(os.path.realpath(source)), Path(os.path.realpath(out))
     for name in files:
         if Path(os.path.realpath(folder / name)) == place:

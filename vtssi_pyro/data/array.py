@@ -58,12 +58,8 @@ class ArrayDataset:
         self._boxes = self._truth("boxes", boxes, single)
         if self._boxes is not None and (self._position is None or self._boxes.shape != self._position.shape):
             raise DataError(f"{name}: boxes need positions of the same shape")
-        if self._boxes is not None and self._position is not None:
-            known = self._position.isfinite().all(-1)
-            if not (self._boxes[known] > 0).all():
-                raise DataError(
-                    f"{name}: boxes of objects have widths and heights that are no numbers above 0"
-                )
+        if self._boxes is not None and not (self._boxes[self._present] > 0).all():
+            raise DataError(f"{name}: boxes of objects have widths and heights that are no numbers above 0")
         self._visible, self._depth, self._angle = (
             self._values(name, values, single)
             for name, values in (("visible", visible), ("depth", depth), ("angle", angle))
@@ -108,9 +104,15 @@ class ArrayDataset:
         if self._position is None:
             return None
         return Tracks(
-            self._position, self._position.isfinite().all(-1), self._boxes,
+            self._position, self._present, self._boxes,
             visible=self._visible, depth=self._depth, angle=self._angle,
         )  # fmt: skip
+
+    @property
+    def _present(self) -> Tensor:
+        """Where there is an object, (S, T, N) bool; the positions must be known."""
+        assert self._position is not None
+        return self._position.isfinite().all(-1)
 
     @property
     def counts(self) -> Tensor | None:
@@ -161,7 +163,7 @@ class ArrayDataset:
                 "positions (S, T, N, 2)"
             )
         out = torch.from_numpy(given.astype(np.float32))
-        wrong = out.isfinite() != self._position.isfinite().all(-1)
+        wrong = out.isfinite() != self._present
         if wrong.any():
             s, t, n = (int(i) for i in wrong.nonzero()[0])
             raise DataError(
@@ -172,7 +174,7 @@ class ArrayDataset:
 
     def _numbers(self, counts: np.ndarray | None) -> Tensor | None:
         if counts is None:
-            return None if self._position is None else self._position[:, 0].isfinite().all(-1).sum(-1)
+            return None if self._position is None else self._present[:, 0].sum(-1)
         if counts.dtype.kind not in "iu" or counts.size != len(self) or counts.ndim > 1:
             raise DataError(
                 f"{self.name}: counts are {counts.dtype} of shape {counts.shape}, "

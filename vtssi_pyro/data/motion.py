@@ -43,9 +43,9 @@ def linear(
     Reference: App. D.1.
     """
     half, room = _room(boxes, frame_size)  # (S, N, 2) each
-    start = room * _uniform(room.shape, (0, 1), generator)
-    speed = _uniform(room.shape[:-1], SPEED, generator)
-    angle = _uniform(room.shape[:-1], (0, 2 * math.pi), generator)
+    start = room * uniform(room.shape, (0, 1), generator)
+    speed = uniform(room.shape[:-1], SPEED, generator)
+    angle = uniform(room.shape[:-1], (0, 2 * math.pi), generator)
     velocity = speed.unsqueeze(-1) * torch.stack([angle.cos(), angle.sin()], -1)
     time = torch.arange(length, dtype=torch.float64)[:, None, None]  # (T, 1, 1)
     straight = (start + margin).unsqueeze(1) + velocity.unsqueeze(1) * time  # (S, T, N, 2)
@@ -68,11 +68,11 @@ def elliptic(boxes: Tensor, frame_size: tuple[int, int], length: int, generator:
     Reference: App. D.1, reading D22.
     """
     half, room = _room(boxes, frame_size)  # (S, N, 2) each
-    axes = room / 2 * _uniform(room.shape, SEMI_AXIS, generator)
-    middle = half + axes + (room - 2 * axes) * _uniform(room.shape, (0, 1), generator)
-    phase = _uniform(room.shape[:-1], (0, 2 * math.pi), generator)
-    speed = _uniform(room.shape[:-1], ANGULAR_SPEED, generator)
-    sign = _uniform(room.shape[:-1], (-1, 1), generator).sign()
+    axes = room / 2 * uniform(room.shape, SEMI_AXIS, generator)
+    middle = half + axes + (room - 2 * axes) * uniform(room.shape, (0, 1), generator)
+    phase = uniform(room.shape[:-1], (0, 2 * math.pi), generator)
+    speed = uniform(room.shape[:-1], ANGULAR_SPEED, generator)
+    sign = uniform(room.shape[:-1], (-1, 1), generator).sign()
     time = torch.arange(length, dtype=torch.float64)[:, None]  # (T, 1)
     angle = phase.unsqueeze(1) + (sign * speed).unsqueeze(1) * time  # (S, T, N)
     path = middle.unsqueeze(1) + axes.unsqueeze(1) * torch.stack([angle.cos(), angle.sin()], -1)
@@ -90,9 +90,9 @@ def turning(shape: tuple[int, int], length: int, generator: torch.Generator) -> 
     Returns:
         angles (S, T, N), radians, from x towards y, beyond a whole turn, too.
     """
-    phase = _uniform(torch.Size(shape), (0, 2 * math.pi), generator)
-    speed = _uniform(torch.Size(shape), ANGULAR_SPEED, generator)
-    sign = _uniform(torch.Size(shape), (-1, 1), generator).sign()
+    phase = uniform(shape, (0, 2 * math.pi), generator)
+    speed = uniform(shape, ANGULAR_SPEED, generator)
+    sign = uniform(shape, (-1, 1), generator).sign()
     time = torch.arange(length, dtype=torch.float64)[:, None]  # (T, 1)
     return (phase.unsqueeze(1) + (sign * speed).unsqueeze(1) * time).float()
 
@@ -115,8 +115,8 @@ def clamped(boxes: Tensor, frame_size: tuple[int, int], length: int, generator: 
     Reference: Hsieh et al. 2018, official program.
     """
     half, room = _room(boxes, frame_size)  # (S, N, 2) each
-    place = _uniform(room.shape, (0, 1), generator)
-    angle = _uniform(room.shape[:-1], (0, 2 * math.pi), generator)
+    place = uniform(room.shape, (0, 1), generator)
+    angle = uniform(room.shape[:-1], (0, 2 * math.pi), generator)
     velocity = torch.stack([angle.cos(), angle.sin()], -1)
     path = []
     for _ in range(length):
@@ -156,9 +156,9 @@ def accelerated(
     """
     height, width = frame_size
     wall = torch.tensor([width, height], dtype=torch.float64)
-    place = wall * _uniform(corner.shape, (0, 1), generator)
-    velocity = _uniform(corner.shape, (-MAX_VELOCITY, MAX_VELOCITY), generator)
-    change = _uniform(corner.shape, (-acceleration, acceleration), generator)
+    place = wall * uniform(corner.shape, (0, 1), generator)
+    velocity = uniform(corner.shape, (-MAX_VELOCITY, MAX_VELOCITY), generator)
+    change = uniform(corner.shape, (-acceleration, acceleration), generator)
     path: list[Tensor] = []
     for _ in range(length):
         place, velocity = place + velocity, velocity + change
@@ -182,7 +182,8 @@ def _room(boxes: Tensor, frame_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     return boxes / 2, boxes.new_tensor([width, height]) - boxes
 
 
-def _uniform(shape: torch.Size, bounds: tuple[float, float], generator: torch.Generator) -> Tensor:
+def uniform(shape: tuple[int, ...], bounds: tuple[float, float], generator: torch.Generator) -> Tensor:
+    """Draw numbers that are uniform between two bounds, (*shape) float64."""
     low, high = bounds
     return low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64)
 

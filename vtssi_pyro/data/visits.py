@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vtssi_pyro.data.motion import uniform
 from vtssi_pyro.system.memory import DOUBLE, refuse_beyond_memory
 
 COPIES = 3  # of the paths, in double precision, that drawing them holds at its peak
@@ -87,9 +88,9 @@ def crossings(
     which = torch.randint(len(sizes), shape, generator=generator)
     half = sizes[which].double() / 2
     begin, end = opposite_places(-half, wall + half, half, wall - half, generator)
-    speed = SPEED[0] + (SPEED[1] - SPEED[0]) * _uniform(shape, generator)
+    speed = uniform(shape, SPEED, generator)
     way = (end - begin).norm(dim=-1)
-    stay, wait = way / speed, PAUSE * _uniform(shape, generator)
+    stay, wait = way / speed, PAUSE * uniform(shape, (0, 1), generator)
     velocity = (end - begin) * (speed / way).unsqueeze(-1)
     return timetable(which, stay, wait, begin, velocity, shortest, longest, generator).within(length)
 
@@ -116,7 +117,7 @@ def opposite_places(
     )  # (..., 2), whether the axis leads to the other side
     back = (side % 2 == 1).unsqueeze(-1)
     places = (
-        torch.where(across, at, low + (high - low) * _uniform((*shape, 1), generator))
+        torch.where(across, at, low + (high - low) * uniform((*shape, 1), (0, 1), generator))
         for at in (torch.where(back, far, near), torch.where(back, near, far))
     )
     begin, end = places
@@ -134,7 +135,7 @@ def timetable(
     Returns:
         the visits of all lanes, (S, L K).
     """
-    start = (longest + shortest * _uniform((*stay.shape[:2], 1), generator)).ceil()
+    start = (longest + shortest * uniform((*stay.shape[:2], 1), (0, 1), generator)).ceil()
     first = wait.cumsum(-1) + stay.cumsum(-1) - stay - start
     lane = torch.arange(stay.shape[1])[:, None].expand(stay.shape)
     return Visits._make(x.flatten(1, 2) for x in (which, lane, first, stay, begin, velocity))
@@ -148,7 +149,3 @@ def number_of(shortest: float, longest: float, length: int) -> int:
 def _wall(frame_size: tuple[int, int]) -> Tensor:
     height, width = frame_size
     return torch.tensor([width, height], dtype=torch.float64)
-
-
-def _uniform(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    return torch.rand(shape, generator=generator, dtype=torch.float64)

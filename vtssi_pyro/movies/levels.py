@@ -245,8 +245,9 @@ class Scan:
     def _range(self, stored: Stored) -> tuple[float, float, list[str]]:
         """The values of black and white, and what was assumed."""
         name, kind = self.name, self.dtype.name
-        highs = np.sort([high for high in self.highs if not math.isnan(high)])
-        low, high = float(np.nanmin(self.lows)), float(highs[-1])
+        # of the frames that have values
+        lows, highs = (np.sort([x for x in ends if not math.isnan(x)]) for ends in (self.lows, self.highs))
+        low, high = float(lows[0]), float(highs[-1])
         if stored.range is not None and stored.dtype in (None, kind):
             black, white = map(float, stored.range)
             cut = low < black or high > white
@@ -262,7 +263,6 @@ class Scan:
         if typical < white and typical in WHITES and usual >= typical / 2:
             white = typical
         black = 0.0
-        lows = np.sort([value for value in self.lows if not math.isnan(value)])
         # a negative number in one frame of several is a glitch in any scale
         usual_low = float(lows[min(max(1, int(ODD * len(lows))), (len(lows) - 1) // 2)])
         if low < -OVERSHOOT * white and usual_low < -OVERSHOOT * white:

@@ -162,9 +162,15 @@ def _full(written: Path, size: int | None, error: OSError) -> str:
     with suppress(OSError):
         there = written.stat().st_size
         free = shutil.disk_usage(written.parent).free
-    takes = f"more than {amount(there)}" if size is None else amount(size)
+    return _no_room(
+        f"more than {amount(there)}" if size is None else amount(size), free, f" ({error.strerror})"
+    )
+
+
+def _no_room(takes: str, free: int | None, reason: str = "") -> str:
+    """Say what a file takes, and what is free if that is known."""
     left = "" if free is None else f", {amount(free)} are free"
-    return f"no room left on the disk ({error.strerror}): it takes {takes}{left}; free some space"
+    return f"no room left on the disk{reason}: it takes {takes}{left}; free some space"
 
 
 def _refuse_beyond_disk(path: str | os.PathLike[str], folder: Path, size: int) -> None:
@@ -172,10 +178,7 @@ def _refuse_beyond_disk(path: str | os.PathLike[str], folder: Path, size: int) -
     with suppress(OSError):  # the folder is missing, or nobody can tell: writing will
         free = shutil.disk_usage(folder).free
         if size > free:
-            raise OutOfResources(
-                f"{os.fspath(path)}: no room left on the disk: it takes {amount(size)}, {amount(free)} are free; free "
-                "some space"
-            )
+            raise OutOfResources(f"{os.fspath(path)}: {_no_room(amount(size), free)}")
 
 
 def _resemble(new: Path, old: Path) -> None:
