@@ -1,6 +1,7 @@
 """A step is a function of tensors: nothing in it asks the device for a value, and numbers may be scalars on it."""
 
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pyro
@@ -12,11 +13,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.ops.channels import channelled
+from vtssi_pyro.train.baseline_presets import recipe
 from vtssi_pyro.train.batches import PathBatch
 from vtssi_pyro.train.graph import numbers, on_device
 from vtssi_pyro.train.objective import OBJECTIVES
+from vtssi_pyro.train.optimizers import OPTIMIZERS
 from vtssi_pyro.train.recipe import Scheduled, Stage, TrainConfig
 from vtssi_pyro.train.step import Step
+from vtssi_pyro.train.svi import StageOptim
 from vtssi_pyro.types import Anneal
 
 NOW = Scheduled(Anneal(0.5, 0.3, 0.2, 0.8, 0.5), 0.7, 0.4, 1e-3, 0.9)
@@ -27,6 +31,7 @@ ASKS = (
     "equal",
     "masked_select",
     "unique",
+    "multinomial",
 )  # from device to host
 SENDS = ("lift_fresh",)  # torch.tensor(number): from host to device
 
@@ -131,11 +136,41 @@ def test_a_step_never_waits_for_the_device(
     assert not watched.found
 
 
+@pytest.mark.parametrize("model", ["ddpae", "sqair"])
+def test_nor_does_that_of_a_baseline(model: str) -> None:
+    """Under its own bound and its own optimiser."""
+    config = recipe(model, "published")
+    sizes = {"sqair": {"frame_size": 24, "glimpse": 8, "units": 16}, "ddpae": {"frame_size": 32, "inputs": 4}}
+    tracker = replace(config.model, **sizes[model]).build().train()
+    stage, x = config.train.stages[0], torch.rand(2, 5, 1, tracker.frame_size, tracker.frame_size)
+    step = Step(tracker, tracker, config.train, stage)
+    with pyro.validation_enabled(False):
+        now = on_device(NOW._replace(air_weight=0.0, rollout_weight=0.0), torch.tensor(numbers(NOW)))
+        step(x, now)
+        with Watched() as watched:
+            step(x, now)
+    assert not watched.found
+
+
+@pytest.mark.parametrize("optimizer", list(OPTIMIZERS))
+def test_a_learning_rate_on_the_device_makes_the_same_steps(optimizer: str) -> None:
+    moved = []
+    for rate in (0.1, torch.tensor(0.1)):
+        weights = [torch.nn.Parameter(torch.linspace(-1, 1, 6).view(2, 3)), torch.nn.Parameter(torch.ones(3))]
+        optim = StageOptim(weights, 0.9, 1e9, name=optimizer)
+        optim.set_learning_rate(rate)
+        for _ in range(3):
+            optim.ascend({"x": -(weights[0] @ weights[1]).square().sum()}, 1)
+        moved.append([weight.detach() for weight in weights])
+    torch.testing.assert_close(*moved)
+
+
 def test_the_watch_sees_what_it_is_for() -> None:
     with Watched() as watched:
         bool(torch.ones(()) > 0)
         torch.tensor(1.0)
-    assert watched.found >= {"_local_scalar_dense", "lift_fresh"}
+        torch.multinomial(torch.ones(2), 1)
+    assert watched.found >= {"_local_scalar_dense", "lift_fresh", "multinomial"}
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from itertools import pairwise
+from typing import TypeVar
 
 import torch
 from pyro.distributions import Independent, Normal
@@ -20,6 +21,7 @@ from vtssi_pyro.ops.correlate import channels_last
 MIN_SCALE = 1e-3  # floor of every learned scale (reading D12)
 
 Activation = Callable[[], nn.Module]
+Copy = TypeVar("Copy", bound=nn.Module)
 Memory = tuple[Tensor, Tensor]  # of an LSTM, (layers, R, units) each
 
 
@@ -229,6 +231,14 @@ def recur(lstm: nn.Module, x: Tensor, memory: Memory | None = None) -> tuple[Ten
     """
     h, memory = lstm(x.flatten(0, -3), memory)
     return h.unflatten(0, x.shape[:-2]), memory
+
+
+def compacted(copy: Copy) -> Copy:
+    """A copy of a module, with the weights of each LSTM in one piece of memory again, as a GPU wants them."""
+    for part in copy.modules():
+        if isinstance(part, nn.RNNBase):
+            part.flatten_parameters()
+    return copy
 
 
 def _identity(x: Tensor) -> Tensor:

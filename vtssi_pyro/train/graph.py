@@ -57,6 +57,7 @@ class Captured:
                 self._capture(kind)
             except RuntimeError as error:
                 self.failed = True
+                self._restore_generator()
                 cause = error.__context__ or error  # the end of a failed capture raises a second error
                 reason = (str(cause).splitlines() or [type(cause).__name__])[0]
                 warnings.warn(f"steps are not captured as CUDA graphs: {reason}", stacklevel=2)
@@ -65,6 +66,13 @@ class Captured:
         kind.graph.replay()
         terms, norm = kind.found
         return {name: value.clone() for name, value in terms.items()}, norm
+
+    def _restore_generator(self) -> None:
+        """Give the device's generator a new state, since the end of a failed capture leaves it refusing eager draws."""
+        index = torch.cuda.current_device()
+        generator = torch.cuda.default_generators[index]
+        state = torch.Generator(torch.device("cuda", index)).manual_seed(generator.initial_seed())
+        generator.graphsafe_set_state(state)
 
     def _aside(self, kind: "_Kind") -> tuple[Terms, Tensor]:
         """Make the step eagerly on the stream that will be captured."""

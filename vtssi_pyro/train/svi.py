@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from vtssi_pyro.model.bound import DifferentiableELBO, Terms, total_loss
 from vtssi_pyro.model.nn import unregistered
 from vtssi_pyro.train.group import ALONE, Group
-from vtssi_pyro.train.optimizers import CAPTURABLE, OPTIMIZERS
+from vtssi_pyro.train.optimizers import OPTIMIZERS
 from vtssi_pyro.types import Scalar
 
 
@@ -47,7 +47,6 @@ class StageOptim(PyroOptim):
         self.parameters, self.clip, self.group = list(parameters), clip, group
         self.inputs = None if whole else self.parameters
         self.parts = OPTIMIZERS[name](self.parameters, beta1)
-        self.capturable = name in CAPTURABLE
         super().__init__(type(self.parts[0]), {}, {"clip_norm": clip})
 
     def __call__(self, params: Any = None) -> Tensor:

@@ -8,9 +8,11 @@ from torch import Tensor
 
 from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.inference.standalone import SomeTracker
+from vtssi_pyro.model.bound import DifferentiableELBO
+from vtssi_pyro.model.nn import compacted
 from vtssi_pyro.train.batches import Batches, mixed
 from vtssi_pyro.train.config import Config
-from vtssi_pyro.train.elbo import ELBOS, Elbo
+from vtssi_pyro.train.elbo import make_elbo
 from vtssi_pyro.train.graph import Captured
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.objective import OBJECTIVES
@@ -41,11 +43,11 @@ class Trainer:
         self.group = group
         # the exchange of gradients is not captured, since NCCL would not notice a process that hangs; nor are Pyro's
         # own ELBOs, which fetch values
-        graphs = config.train.capture and ELBOS[config.train.elbo] is Elbo
+        graphs = config.train.capture and isinstance(make_elbo(config.train), DifferentiableELBO)
         self.capture = graphs and device.type == "cuda" and group.size == 1
         self.step = 0
         # the tracker to evaluate and keep: with averaged weights if the recipe averages
-        self.trained: SomeTracker = deepcopy(tracker) if config.train.average else tracker
+        self.trained: SomeTracker = compacted(deepcopy(tracker)) if config.train.average else tracker
         self.stage: Stage | None = None
 
     def advance(self) -> dict[str, Tensor]:
@@ -75,9 +77,7 @@ class Trainer:
         for name, block in self.tracker.named_children():
             block.train(not stage.blocks or name in trained)
         self.optimize = Step(self.tracker, self.trained, self.config.train, stage, self.group)
-        self.make = (
-            Captured(self.optimize) if self.capture and self.optimize.optim.capturable else self.optimize
-        )
+        self.make = Captured(self.optimize) if self.capture else self.optimize
         make = OBJECTIVES[stage.objective].batches
         train = self.config.train
         self.batches: Batches = make(

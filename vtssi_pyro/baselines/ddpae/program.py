@@ -96,8 +96,9 @@ class DDPAE(StandaloneTracker):
         with plates.sequences, plates.objects:
             initial = pyro.sample("initial_pose", Normal(self.prior_loc, self.prior_scale).to_event(1))
             zeros = initial.new_zeros(self.config.content)
-            content = pyro.sample("content", Normal(zeros, 1.0).to_event(1))
-            change = Normal(torch.zeros_like(self.prior_loc), self.config.step_scale).to_event(1)
+            content = pyro.sample("content", Normal(zeros, torch.ones_like(zeros)).to_event(1))
+            still = torch.zeros_like(self.prior_loc)
+            change = Normal(still, torch.full_like(still, self.config.step_scale)).to_event(1)
             path, pose = [], initial
             for t in pyro.markov(range(1, total + horizon + 1)):
                 pose = pose + draw(self._site(t, total), t, change)

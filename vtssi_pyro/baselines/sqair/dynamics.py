@@ -17,6 +17,17 @@ from vtssi_pyro.types import Plates, Site
 STAYS = 10.0  # the prior's logit that an object stays, before training
 
 
+class Number(Categorical):
+    """A categorical density whose draws ask the device nothing; torch's ask whether the probabilities are valid."""
+
+    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
+        """Draw by the inverse of the distribution function."""
+        logits = self.logits
+        drawn = torch.rand(self._extended_shape(sample_shape), dtype=logits.dtype, device=logits.device)
+        below = self.probs.cumsum(-1)[..., :-1]
+        return (drawn.unsqueeze(-1) >= below).sum(-1)
+
+
 class Summary(Network):
     """The propagated objects as seen by discovery, in the prior and in the guide."""
 
@@ -69,9 +80,7 @@ class PriorDynamics:
             return Normal(loc, positive(raw)).to_event(1)
 
         zeros = self.like.new_zeros(1, slots, self.config.what)
-        return Discovered(
-            Categorical(logits=logits), where, Normal(zeros, torch.ones_like(zeros)).to_event(1)
-        )
+        return Discovered(Number(logits=logits), where, Normal(zeros, torch.ones_like(zeros)).to_event(1))
 
 
 class GuideDynamics:
@@ -161,7 +170,7 @@ class GuideDynamics:
             previous = joined(what, where, torch.ones_like(what[..., :1]))
             wheres.append(place)
             whats.append((*seen, what))
-        count = Categorical(logits=count_logits(joined(*logits)))
+        count = Number(logits=count_logits(joined(*logits)))
         self._draw(sites.COUNT, t, None, count)
         loc, scale, self.draws[sites.NEW_WHAT.at(t)] = _side_by_side(whats, -2)
 
@@ -180,7 +189,7 @@ class GuideDynamics:
     def _nothing(self, present: bool) -> Tensor:
         """The object before the first: what and where are 0."""
         nothing = self.frames.new_zeros(self.config.what + WHERE + 1)
-        nothing[-1] = float(present)
+        nothing[-1].fill_(present)
         return nothing.view(1, 1, -1)
 
 

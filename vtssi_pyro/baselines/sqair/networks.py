@@ -40,7 +40,9 @@ def cut(frame: Tensor, where: Tensor, glimpse: int) -> Tensor:
     """
     size, shift = where.split(2, -1)
     size, shift = torch.sigmoid(size).unsqueeze(-1), torch.tanh(shift).unsqueeze(-1)
-    x, y = (shift + size * torch.linspace(-1, 1, glimpse).to(where)).unbind(-2)  # (..., B, N, G)
+    x, y = (shift + size * torch.linspace(-1, 1, glimpse, dtype=where.dtype, device=where.device)).unbind(
+        -2
+    )  # (..., B, N, G)
     square = (*x.shape, glimpse)
     grid = torch.stack([x.unsqueeze(-2).expand(square), y.unsqueeze(-1).expand(square)], -1)
     images = frame.expand(*where.shape[:-1], *frame.shape[-3:])

@@ -53,6 +53,8 @@ class RMSProp(torch.optim.Optimizer):
             torch._foreach_addcmul_(squares, gradients, gradients, 1 - group["decay"])
             roots = torch._foreach_sqrt(torch._foreach_add(squares, group["eps"]))
             torch._foreach_mul_(steps, group["momentum"])
-            torch._foreach_addcdiv_(steps, gradients, roots, group["lr"])
+            changes = torch._foreach_div(gradients, roots)
+            torch._foreach_mul_(changes, group["lr"])  # a number, or a scalar on the device
+            torch._foreach_add_(steps, changes)
             torch._foreach_sub_(moved, steps)
         return loss
