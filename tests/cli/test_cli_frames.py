@@ -38,7 +38,7 @@ def test_tracks_are_the_same_whatever_the_numbers(digits: np.ndarray, tmp_path: 
         ((255 * digits).round().astype(np.int64), "int64 from 0 to 255, read as 0 to 255 (8 bits)"),
         ((255 * digits).round() * 1.0001 / 255, "are cut off at 0 and 1"),
         (((255 * digits).round() * 16).astype(np.uint16), "read as 0 to 4095 (12 bits)"),
-        (np.where(np.arange(50) < 1, np.nan, (255 * digits).round() / 255), "taken as masked"),
+        (np.where(np.arange(50) < 1, np.nan, (255 * digits).round() / 255), "no value (NaN) in any frame"),
     ):
         table, known, said = tracked(tmp_path, frames)
         found = np.genfromtxt(table.splitlines(), delimiter=",", skip_header=1)

@@ -187,8 +187,11 @@ def test_a_border_and_a_region_of_every_frame_are_masked(region: Callable[[int],
     assert (seen[..., lost] == seen[0, 0, lost][0]).all()  # one level, without an edge that moves
     np.testing.assert_allclose(seen[..., ~lost], NOISE[..., ~lost], atol=1e-6)
     (line,) = data.lines
-    assert f"NaN in {'the same region of every frame' if not region(0) != region(1) else 'borders'}" in line
     assert f"{lost.sum()} pixel" in line
+    assert (
+        f"no value (NaN) in {'any frame' if region(0) == region(1) else 'some frames, at the border'}:"
+        in line
+    )
     np.testing.assert_allclose(filmed(frames[0])[:, ~lost], NOISE[0][:, ~lost], atol=1e-6)
 
 
@@ -213,17 +216,18 @@ def test_a_frame_without_values_is_missing() -> None:
     torch.testing.assert_close(seen[6], torch.from_numpy(NOISE[0, 6]).float())
 
 
-def test_a_missing_frame_shows_nothing_after_the_preparation() -> None:
+@pytest.mark.parametrize("missing", [np.s_[7:8], np.s_[::2], np.s_[1::2], np.s_[1:23:2]])
+def test_missing_frames_show_nothing_and_are_passed_over(missing: slice) -> None:
     y, x = np.mgrid[:64, :64]
     paths = [(20 + t, 16) for t in range(T)], [(44 - t, 48) for t in range(T)]
     scene = np.stack([0.2 + sum(0.6 * np.exp(-((x - p[t][0]) ** 2 + (y - p[t][1]) ** 2) / 18) for p in paths)
                       for t in range(T)])  # fmt: skip
     whole = look(array_movie("scene", scene))
-    scene[7] = np.nan
+    scene[missing] = np.nan
     movie = look(array_movie("scene", scene))
     assert movie.inspected.objects == whole.inspected.objects == 2
-    assert not movie.frames[7].any()
-    assert movie.frames[8].any()
+    assert movie.inspected.speed == pytest.approx(whole.inspected.speed, rel=0.1)  # by frame, seen or not
+    assert movie.frames.flatten(1).any(1).tolist() == np.isfinite(scene).all((1, 2)).tolist()
 
 
 def test_what_a_masked_array_masks_is_masked() -> None:
@@ -404,15 +408,87 @@ def test_pictures_have_no_axes_to_name(tmp_path: Path) -> None:
             open_movie(tmp_path, Stored(**said))  # type: ignore[arg-type]
 
 
-def test_left_out_numbers_of_pictures_are_told_of(tmp_path: Path) -> None:
-    for number in (1, 2, 3, 7, 8):
-        Image.fromarray(np.zeros((H, W), np.uint8)).save(tmp_path / f"{number}.png")
-    movie = open_movie(tmp_path)
+def named(folder: Path, *names: str) -> Path:
+    """A folder of pictures."""
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        Image.fromarray(np.zeros((H, W), np.uint8)).save(folder / name)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["{}.png", "cam2_{:03}_64x64.png"])
+def test_left_out_numbers_of_pictures_are_told_of(name: str, tmp_path: Path) -> None:
+    movie = open_movie(named(tmp_path, *map(name.format, (1, 2, 3, 7, 8))))
     assert "numbers 4 to 6 are missing" in movie.assumed[0]
     assert movie.numbers == (1, 2, 3, 7, 8)
-    (tmp_path / "7.png").unlink()
-    (tmp_path / "8.png").unlink()
+    (tmp_path / name.format(7)).unlink()
+    (tmp_path / name.format(8)).unlink()
     assert open_movie(tmp_path).assumed == ()
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["a_000.png", "a_001.png", "b_000.png", "b_001.png"], r"2 series of pictures, a_#\.png \(2\), b_#\.png \(2\)"),
+        (["1.png", "2.png", "1.jpg"], r"#\.jpg \(1\), #\.png \(2\)"),
+        (["dark.png", "t1.png", "t2.png"], r"dark\.png \(1\), t#\.png \(2\)"),
+        ([f"{x}{n}.png" for x in "abcdefgh" for n in "12"], "8 series of pictures.* and 5 more"),
+    ],
+)  # fmt: skip
+def test_several_series_in_a_folder_are_refused(names: list[str], told: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=told):
+        open_movie(named(tmp_path, *names))
+
+
+def test_names_whose_numbers_count_anew_are_told_of(tmp_path: Path) -> None:
+    """Several cameras or channels look so, and times of a day: their order is that of the names."""
+    (line,) = open_movie(
+        named(tmp_path / "a", "cam1_0.png", "cam1_1.png", "cam2_0.png", "cam2_1.png")
+    ).assumed
+    assert "2 numbers that change, from cam1_0.png to cam2_1.png" in line
+    for other in (["t001_5s.png", "t002_9s.png"], ["left.png", "right.png"], ["x.png", "x1.png"]):
+        assert open_movie(named(tmp_path / other[0][:-4], *other)).assumed == ()
+
+
+@pytest.mark.parametrize(
+    "add",
+    [
+        lambda path: save(path / "5.tif", np.zeros((2, H, W), np.uint8)),
+        lambda path: save(path / "5.tif", np.zeros((1, H, W), np.uint8), "ImageJ=1.53\nimages=9\nframes=9\n"),
+        lambda path: write_apng(path / "5.png", False),
+        lambda path: write_apng(path / "5.png", True),
+        lambda path: write_apng(path / "5.webp", False, "WEBP"),
+    ],
+)
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_movie_among_the_pictures_of_a_folder_is_refused(add, alone: bool, tmp_path: Path) -> None:
+    add(tmp_path)
+    if not alone:
+        named(tmp_path, *(f"{k}{next(tmp_path.iterdir()).suffix}" for k in range(3)))
+    with pytest.raises(DataError, match=r"5\.\w+: is itself a movie"):
+        list(open_movie(tmp_path))
+
+
+def write_apng(path: Path, default: bool, kind: str = "PNG") -> Path:
+    """Four frames, 0 to 3, of which the first is in front of the animation if it is a default picture."""
+    first, *rest = [Image.fromarray(np.full((H, W), 60 * k, np.uint8)) for k in range(4)]
+    first.save(path, kind, save_all=True, append_images=rest, **({"default_image": True} if default else {}))
+    return path
+
+
+def test_the_default_picture_of_an_animation_is_no_frame(tmp_path: Path) -> None:
+    for default in (False, True):
+        movie = open_movie(write_apng(tmp_path / "a.png", default))
+        assert movie.length == 4 - default
+        assert [int(frame.max()) for frame in movie] == [0, 60, 120, 180][default:]
+
+
+def test_a_thumbnail_beside_a_picture_makes_no_movie(tmp_path: Path) -> None:
+    for number in range(3):
+        pages = [Image.fromarray(np.full((side, side), 9, np.uint8)) for side in (20, 5)]
+        pages[1].encoderinfo = {"tiffinfo": {254: 1}}
+        pages[0].save(tmp_path / f"{number}.tif", save_all=True, append_images=pages[1:])
+    assert [frame.shape for frame in open_movie(tmp_path)] == [(20, 20)] * 3
 
 
 def test_uneven_times_of_a_film_are_told_and_kept(tmp_path: Path) -> None:
@@ -479,7 +555,9 @@ def test_preparations_of_former_versions_leave_numbers_as_they_are(tmp_path: Pat
     assert former.stored.plain
 
 
-@pytest.mark.parametrize(("glitch", "length"), [(1e6, 40), (-1e3, 40), (-1e6, 40), (-1e3, 4)])
+@pytest.mark.parametrize(
+    ("glitch", "length"), [(1e6, 40), (-1e3, 40), (-1e6, 40), (-1e3, 4), (1e6, 4), (2, 4), (2, 19), (1e3, 3)]
+)
 def test_a_glitch_of_either_sign_changes_no_scale(glitch: float, length: int) -> None:
     frames = np.random.default_rng(0).random((length, 12, 12), np.float32)
     wanted = np.stack(list(array_movie("fine", frames)))
@@ -487,3 +565,10 @@ def test_a_glitch_of_either_sign_changes_no_scale(glitch: float, length: int) ->
     odd = frames.copy()
     odd[length // 2, 5, 5] = glitch
     assert np.array_equal(np.stack(list(array_movie("odd", odd))), wanted)
+
+
+def test_more_than_a_glitch_is_seen_in_few_frames() -> None:
+    """An object that is bright in one frame alone covers more pixels, and keeps its brightness beside the others."""
+    frames = (4000 * np.random.default_rng(0).random((8, 12, 12))).astype(np.uint16)
+    frames[3, 4:7, 4:7] = 40_000
+    np.testing.assert_allclose(filmed(frames), frames / 65535, atol=1e-6)

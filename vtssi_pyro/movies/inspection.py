@@ -115,9 +115,14 @@ class Inspection:
 
 
 class _Pair(NamedTuple):
-    time: int
+    order: int  # of the first frame among those with values
+    times: tuple[int, int]  # neighbours, unless frames between them are missing
     frame: np.ndarray
     following: np.ndarray
+
+    @property
+    def apart(self) -> int:
+        return self.times[1] - self.times[0]
 
 
 def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
@@ -174,11 +179,15 @@ def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
     smaller = round(float(np.quantile(numbers, MOST))) if np.median(numbers) else 0
     regions = [[found.above(usual / PART) for found in pair] for pair in regions]
     objects = round(float(np.quantile([len(first.size) for first, _ in regions], MOST)))
-    steps = [step for first, second in regions if len(step := _step(first.centre, second.centre))]
+    steps = [
+        _step(*(each.centre for each in found)) / pair.apart
+        for found, pair in zip(regions, pairs, strict=True)
+    ]
+    moved = np.concatenate(steps)
     return Inspection(
         movie.name, movie.size, length, movie.rate, low, high, noise, kind, polarity,
         objects if hints.objects is None else hints.objects, usual * shrunk,
-        float(np.median(np.concatenate(steps))) * shrunk if steps else 0.0,
+        float(np.median(moved)) * shrunk if len(moved) else 0.0,
         float(np.quantile(standing, FULL_CONTRAST)) if len(standing) else high - low, behind, shrunk,
         hints.crop, odd, smaller, float(np.median(np.concatenate(left))) * shrunk if smaller else 0.0,
     )  # fmt: skip
@@ -198,7 +207,7 @@ def _behind(frames: np.ndarray, kind: str, faintest: float) -> np.ndarray:
 
 
 def _sampled(movie: Movie) -> tuple[list[_Pair], tuple[int, ...], int, int]:
-    """Sample pairs of neighbouring frames evenly, none of them odd.
+    """Sample pairs of neighbouring frames evenly, none of them odd or missing.
 
     Returns:
         the pairs, the numbers of odd frames, the number of frames, and the factor of their reduction.
@@ -206,23 +215,22 @@ def _sampled(movie: Movie) -> tuple[list[_Pair], tuple[int, ...], int, int]:
     shrunk = max(1, -(-max(movie.size) // WIDEST))
     pairs: list[_Pair] = []
     seen: dict[int, np.ndarray] = {}
-    stride, before, wanted, number = 1, None, False, 0
+    stride, before, last, number = 1, None, 0, 0
     for time, frame in enumerate(movie):
         number = time + 1
-        if time in movie.levels.missing:
-            wanted, before = False, None
+        if time in movie.levels.missing:  # its neighbours become neighbours of each other
             continue
+        order = len(seen)
         seen[time] = oddity.grains(luminance(oddity.sparse(frame)))
-        small = luminance(shrink(frame, shrunk)) if wanted or time % stride == 0 else None
-        if wanted and before is not None and small is not None:
-            pairs.append(_Pair(time - 1, before, small))
+        small = luminance(shrink(frame, shrunk)) if before is not None or order % stride == 0 else None
+        if before is not None and small is not None:
+            pairs.append(_Pair(order - 1, (last, time), before, small))
         if len(pairs) > PAIRS:  # every second pair is enough
             stride *= 2
-            pairs = [pair for pair in pairs if pair.time % stride == 0]
-        wanted = time % stride == 0
-        before = small if wanted else None
+            pairs = [pair for pair in pairs if pair.order % stride == 0]
+        before, last = small if order % stride == 0 else None, time
     odd = oddity.odd(seen)
-    fine = [pair for pair in pairs if not {pair.time, pair.time + 1} & set(odd)]
+    fine = [pair for pair in pairs if not set(pair.times) & set(odd)]
     return (fine or pairs), odd if fine else (), number, shrunk
 
 

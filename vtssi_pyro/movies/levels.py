@@ -22,8 +22,11 @@ OVERSHOOT = 0.15
 # Floats whose largest value is that small a share of the next usual white are of no usual scale: 8-bit pictures whose
 # brightest pixel is below 13 would be black to the eye.
 DARK = 0.05
-# Share of the frames whose largest values may be glitches: an object is seen in more of them.
+# Share of the frames whose largest values may be glitches, and of a frame's pixels: an object is seen in more of them.
 ODD = 0.05
+# Pixels of a frame beyond the scale of the others that may be a glitch in a movie of fewer frames than that share tells
+# of: a cosmic ray or a hot pixel and its neighbours along a line; objects cover more.
+GLITCH = 4
 LARGEST = 1e18  # squares of larger numbers exceed single precision, and no camera counts so far
 EDGE = 0.25  # share of a side of the frame that a region of NaN covers if it is a border, and no hole at the edge
 SAMPLED = (
@@ -110,6 +113,9 @@ class Scan:
     highs: list[float] = field(default_factory=list)
     missing: list[int] = field(default_factory=list)
     medians: list[float] = field(default_factory=list)
+    few: list[bool] = field(
+        default_factory=list
+    )  # of the first frames: whether few pixels are beyond a lower scale
     number: int = 0
     begun: int = 0  # the first frame of the present sequence
     mask: np.ndarray | None = None  # (H, W): pixels without a value in some sequence
@@ -140,6 +146,9 @@ class Scan:
             self.always[:] = False
         self.lows += low.tolist()
         self.highs += high.tolist()
+        if len(self.few) * ODD < 1:
+            most = min(GLITCH, ODD * frames[0].size)
+            self.few += [_beyond(frame, float(top)) <= most for frame, top in zip(frames, high, strict=True)]
         first = frames[0][np.isfinite(frames[0])]
         if self.dtype.kind == "f" and len(self.medians) < SAMPLED and len(first):
             self.medians.append(float(np.median(first)))
@@ -232,6 +241,15 @@ class Scan:
             float(np.clip((fill - black) / (white - black), 0, 1)), frozenset(self.missing), (*lines, *said),
         )  # fmt: skip
 
+    def _glitches(self) -> int:
+        """The number of frames whose largest values may be glitches: of few, those where few pixels are so large."""
+        count = len(self.highs) - len(self.missing)
+        if ODD * count >= 1:
+            return int(ODD * count)
+        seen = [pair for pair in zip(self.highs, self.few, strict=True) if not math.isnan(pair[0])]
+        lasting = next((k for k, (_, few) in enumerate(sorted(seen, reverse=True)) if not few), count)
+        return min(lasting, (count - 1) // 2)
+
     def _masked(self) -> tuple[np.ndarray | None, list[str]]:
         """The pixels without a value, and what they are taken for."""
         mask = self.mask
@@ -239,8 +257,13 @@ class Scan:
             return None, []
         if mask.all():
             raise DataError(f"{self.name}: no pixel has a value in every frame: expected numbers")
-        kind = "the same region of every frame" if self.alike else "borders"
-        return mask, [f"{self.name}: NaN in {kind}, {_counted(int(mask.sum()), 'pixel')}: taken as masked"]
+        count = int(mask.sum())
+        have, they = ("have", "they show") if count > 1 else ("has", "it shows")
+        when = "in any frame" if self.alike else "in some frames, at the border"
+        return mask, [
+            f"{self.name}: {_counted(count, 'pixel')} {have} no value (NaN) {when}: in all frames {they} an even grey, "
+            "in which nothing is found"
+        ]
 
     def _range(self, stored: Stored) -> tuple[float, float, list[str]]:
         """The values of black and white, and what was assumed."""
@@ -257,7 +280,7 @@ class Scan:
             return 0.0, 1.0, []
         spared = 0.0 if self.dtype.kind != "f" else OVERSHOOT
         white = _white(high, spared, self.dtype)
-        usual = float(highs[-1 - int(ODD * len(highs))])
+        usual = float(highs[-1 - self._glitches()])
         typical = _white(usual, spared, self.dtype)
         # single glitches beyond a scale that nearly all frames fill
         if typical < white and typical in WHITES and usual >= typical / 2:
@@ -301,6 +324,12 @@ def _white(high: float, spared: float, dtype: np.dtype) -> float:
         return FULL.get(dtype.name, 255.0)
     white = next((white for white in WHITES if high <= white * (1 + spared)), high)
     return high if dtype.kind == "f" and white > 1 and high < DARK * white else white
+
+
+def _beyond(frame: np.ndarray, high: float) -> int:
+    """The number of values of a frame beyond the largest usual white that its largest value, ``high``, exceeds."""
+    below = [white * (1 + OVERSHOOT) for white in WHITES if white * (1 + OVERSHOOT) < high]
+    return int((frame > below[-1]).sum()) if below else frame.size
 
 
 def _at_the_edge(nan: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import re
 import struct
 import warnings
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 # Tags of a TIFF.
-BITS, COMPRESSION, IMAGE_DESCRIPTION, STRIPS, SAMPLE_FORMAT = 258, 259, 270, 273, 339
+SUBFILE, BITS, COMPRESSION, IMAGE_DESCRIPTION, STRIPS, SAMPLE_FORMAT = 254, 258, 259, 270, 273, 339
 # Bytes of pixels for one of a file from which pictures count as a bomb if they exceed the memory, too: cameras' own
 # pictures take a tenth of that at most.
 PACKED = 200
 ANIMATIONS = (".gif", ".webp", ".apng", ".png", ".tif", ".tiff")
+MULTIPLE = ("PNG", "TIFF", "WEBP")  # formats of pictures whose files may hold a movie
+SHOWN = 3  # series that are named, of more the first
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 
 
@@ -37,15 +40,17 @@ def animation(path: Path, stored: Stored = Stored()) -> Movie:
     """Open a GIF, WebP, APNG or TIFF of several frames."""
     with _opened(path) as opened:
         with _decoding(path):
-            size, pages = _array(opened).shape[:2], getattr(opened, "n_frames", 1)
+            pages, first = getattr(opened, "n_frames", 1), _first(opened)
+            opened.seek(first)
+            size = _array(opened).shape[:2]
             description = str(getattr(opened, "tag_v2", {}).get(IMAGE_DESCRIPTION, ""))
             colours = len(opened.getbands())
         block = _block(path, opened, announced(description)) if pages < announced(description) else None
         pause = opened.info.get("duration")  # milliseconds, of the first frame; WebP tells once it is decoded
-    pages = pages if block is None else len(block)
+    pages = pages - first if block is None else len(block)
     _refuse_bomb(path, [path], math.prod(size) * colours * pages, stored)
     stack = described(str(path), description, pages, colours, stored)
-    wanted = stack.numbers(str(path), stored)
+    wanted = [[first + page for page in planes] for planes in stack.numbers(str(path), stored)]
 
     def read() -> Iterator[np.ndarray]:
         for planes, shown in zip(wanted, _grouped(block, path, wanted), strict=True):
@@ -70,6 +75,11 @@ def _grouped(block: np.ndarray | None, path: Path, wanted: list[list[int]]) -> I
             yield np.stack(shown)
 
 
+def _first(opened: "Image") -> int:
+    """The first frame that is one: an APNG may have a picture in front for programs that show no animations."""
+    return int(getattr(opened, "default_image", False))
+
+
 def _block(path: Path, opened: "Image", pages: int) -> np.ndarray:
     """Map the pages (n, H, W) of a stack whose first page alone has a directory, as ImageJ writes beyond 4 GB."""
     tags: Any = opened.tag_v2  # type: ignore[attr-defined]
@@ -91,13 +101,18 @@ def _refuse_bomb(path: Path, files: list[Path], pixels: int, stored: Stored) -> 
 
 
 def folder(path: Path, stored: Stored = Stored()) -> Movie:
-    """Open the pictures of a folder as a movie, in natural order (2 before 10)."""
+    """Open the pictures of a folder as a movie, in natural order (2 before 10).
+
+    Raises:
+        DataError: there are none, they are of several series, or, while they are read, one is itself a movie.
+    """
     try:
         files = sorted((file for file in path.iterdir() if is_picture(file.name)), key=natural)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     if not files:
         raise DataError(f"no pictures in {path}: expected {', '.join(PICTURES)}")
+    _refuse_series(path, files)
     first = picture(files[0])
     stored.refuse_for_pictures(str(path), 1 if first.ndim == 2 else first.shape[-1])
     _refuse_bomb(path, files, first.size * len(files), stored)
@@ -107,19 +122,42 @@ def folder(path: Path, stored: Stored = Stored()) -> Movie:
     )
 
 
+def _refuse_series(path: Path, files: list[Path]) -> None:
+    """Refuse pictures of several series: names that differ in more than their numbers, such as a_1, a_2, b_1."""
+    series = Counter(re.sub(r"\d+", "#", file.name) for file in files)
+    if len(series) == 1 or max(series.values()) == 1:  # no two names have anything in common
+        return
+    named = ", ".join(f"{name} ({count})" for name, count in list(series.items())[:SHOWN])
+    more = f" and {len(series) - SHOWN} more" if len(series) > SHOWN else ""
+    raise DataError(
+        f"{path}: holds {len(series)} series of pictures, {named}{more}, and a folder stands for one movie: move each "
+        "into a folder of its own"
+    )
+
+
 def _gaps(path: Path, files: list[Path]) -> tuple[tuple[str, ...], tuple[int, ...] | None]:
-    """Tell of numbers that are left out between the pictures' own; also these, if there are such."""
-    numbers = [int(found[-1]) for file in files if (found := re.findall(r"\d+", file.stem))]
-    if len(numbers) != len(files):
+    """Tell of pictures that several numbers count, and of numbers that are left out; also these, if there are such."""
+    numbers = [[int(number) for number in re.findall(r"\d+", file.stem)] for file in files]
+    if len({len(each) for each in numbers}) > 1:
         return (), None
-    gaps = [(a + 1, b - 1) for a, b in pairwise(numbers) if b > a + 1]
-    steps = {b - a for a, b in pairwise(numbers)}
+    counters = [each for each in zip(*numbers, strict=True) if len(set(each)) > 1]  # numbers that change
+    if any(b < a for each in counters for a, b in pairwise(each)):  # one counts anew within another
+        told = (
+            f"{path}: names have {len(counters)} numbers that change, from {files[0].name} to {files[-1].name}: read "
+            "as one movie in that order; if they are several series, move each into a folder of its own"
+        )
+        return (told,), None
+    if len(counters) != 1:
+        return (), None
+    counter = counters[0]
+    gaps = [(a + 1, b - 1) for a, b in pairwise(counter) if b > a + 1]
+    steps = {b - a for a, b in pairwise(counter)}
     if not gaps or len(steps) == 1:  # every tenth picture is no gap
         return (), None
     shown = ", ".join(f"{a} to {b}" if b > a else str(a) for a, b in gaps[:3])
     more = f" and {len(gaps) - 3} more gaps" if len(gaps) > 3 else ""
     told = f"{path}: numbers {shown}{more} are missing; frames count on without them, tracks.json has the numbers"
-    return (told,), tuple(numbers)
+    return (told,), counter
 
 
 def is_picture(name: str) -> bool:
@@ -131,10 +169,33 @@ def picture(path: Path) -> np.ndarray:
     """Read one picture, upright.
 
     Raises:
-        DataError: the picture cannot be decoded, or is cut off.
+        DataError: the picture cannot be decoded, is cut off, or is one of several in its file.
     """
     with _opened(path) as opened, _decoding(path):
-        return _array(opened)
+        several, found = _is_movie(opened), _array(opened)
+    if several:
+        raise DataError(
+            f"{path}: is itself a movie, of several pictures, and each file of a folder stands for one frame: give "
+            "this file alone, or save its pictures as files of their own"
+        )
+    return found
+
+
+def _is_movie(opened: "Image") -> bool:
+    """Whether a file holds several pictures; thumbnails beside a TIFF's picture, and previews in a JPEG, are none."""
+    if opened.format not in MULTIPLE:
+        return False
+    count, own = getattr(opened, "n_frames", 1), 0
+    tags: Any = getattr(opened, "tag_v2", None)
+    if tags is None or count == 1:
+        return count > 1 or announced(str((tags or {}).get(IMAGE_DESCRIPTION, ""))) > 1
+    for number in range(count):
+        opened.seek(number)
+        own += not opened.tag_v2.get(SUBFILE, 0) & 1  # type: ignore[attr-defined]
+        if own > 1:
+            break
+    opened.seek(0)
+    return own > 1
 
 
 def _pictures(files: list[Path]) -> Iterator[np.ndarray]:
