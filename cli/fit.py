@@ -139,9 +139,13 @@ def fit(
 
 def _show(fitted: "Fitted") -> None:
     """Print metrics and files to stdout, and the next commands to stderr."""
+    from vtssi_pyro.artifacts.report import understood
+
     from .tables import next_commands, reached
 
-    click.echo("\n".join(reached(fitted.run)))
+    with understood(fitted.run.summary):
+        lines, following = reached(fitted.run), next_commands(fitted.run)
+    click.echo("\n".join(lines))
     for path in sorted(fitted.run.figures.iterdir()):
         click.echo(path)
-    say("\n".join(["next:", *next_commands(fitted.run)]))
+    say("\n".join(["next:", *following]))

@@ -16,13 +16,16 @@ def info(tracker: str | None, as_json: bool) -> None:
     RUN is the folder of a run, or pretrained:NAME. The description holds its training and its metrics.
     """
     import json
+    from pathlib import Path
 
     from vtssi_pyro import api
+    from vtssi_pyro.artifacts.report import understood
 
     from .tables import about
 
     found = api.info(tracker)
-    lines = _rows(found) if tracker is None else about(found)
+    with understood(Path(found.get("name", "")) / "summary.json"):
+        lines = _rows(found) if tracker is None else about(found)
     click.echo(json.dumps(found) if as_json else "\n".join(lines))
 
 

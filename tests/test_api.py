@@ -1,5 +1,6 @@
 """The door: one way for every input, and nothing said or left behind that nobody asked for."""
 
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,10 +10,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from vtssi_pyro import TestTime, calibrate, forecast, info, inspect, load, load_digits, moving_digits, track
+from vtssi_pyro import (
+    TestTime,
+    calibrate,
+    evaluate,
+    forecast,
+    info,
+    inspect,
+    load,
+    load_digits,
+    moving_digits,
+    track,
+)
 from vtssi_pyro.artifacts.shipped import Pretrained
 from vtssi_pyro.artifacts.trained import Trained
-from vtssi_pyro.data import MovingDigits, write
+from vtssi_pyro.data import ArrayDataset, MovingDigits, write
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.inference import filter as inference
 from vtssi_pyro.inference.filter import Estimate
@@ -150,6 +162,26 @@ def test_weights_bring_their_calibration(frames: Tensor) -> None:
     forecast(NAME, some[:, :3], 3, 50, report=heard)
     assert "was calibrated on" in heard.warnings[-1]
     assert "counts will be less sure" in heard.warnings[0]
+
+
+def test_more_first_frames_than_there_are_is_told_of(digits: MovingDigits, frames: Tensor) -> None:
+    """Wherever a number of them is asked for; as many as there are say nothing."""
+    data, tracker = frames[:2, :SEEN], load(NAME)
+    known = ArrayDataset(
+        "known", data[:, :, 0].numpy(), digits.truth.part(slice(2), slice(SEEN)).position.float().numpy()
+    )
+    for ask in (
+        partial(track, tracker, data),
+        partial(forecast, tracker, data, 2),
+        partial(evaluate, tracker, known),
+    ):
+        for name in ("settle",) if ask.func is track else ("settle", "observe"):
+            heard = Heard()
+            ask(**{name: SEEN}, report=heard)
+            assert heard.warnings == []
+            ask(**{name: SEEN + 1}, report=heard)
+            (line,) = heard.warnings
+            assert f"{SEEN} frames a sequence, fewer than the {SEEN + 1}" in line
 
 
 def test_files_are_named_in_their_order(frames: Tensor, tmp_path: Path) -> None:

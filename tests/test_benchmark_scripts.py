@@ -24,7 +24,6 @@ from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.program import build
-from vtssi_pyro.system import checkpoint
 from vtssi_pyro.train.config import Config, DataConfig
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -141,7 +140,7 @@ def test_sqairs_marks_are_by_definition(
     assert found["bound"]["error"] == pytest.approx((2.5 / 5) ** 0.5)
     assert found["count_of_tracks"]["mean"] == judge(ModelTracker(sqair), data, 3).count_accuracy
     run = Run.create(tmp_path / "run", Config(), machine={"threads": 2, "processes": 3})
-    checkpoint.save(run.checkpoint(), {"step": 70})
+    run.save({"step": 70})
     run.append({"step": 70, "seconds": 1200.0})
     assert script.cost(run) == {"steps": 70, "core_hours": 2.0}
 
@@ -177,7 +176,7 @@ def test_a_run_is_made_to_ship(
     data = DataConfig(sequences=2, validation_sequences=2, test_sequences=5, length=6)
     config = override(Config("find", data=data, model=VARIANTS["find"](small())), ["model.frame_size=32"])
     run = Run.create(tmp_path / "run", config)
-    checkpoint.save(run.checkpoint(), {"trained": build(config.model).state_dict()})
+    run.save({"trained": build(config.model).state_dict()})
     words = [part for key in ("description", "data", "licence", "machine") for part in (f"--{key}", "words")]
     script.main(
         [str(run.folder), "tiny", *words, "--commit", "abc", "--folder", str(tmp_path), "--threads", "1"]

@@ -25,7 +25,6 @@ from vtssi_pyro.data import open_frames
 from vtssi_pyro.errors import VtssiError
 from vtssi_pyro.model.program import build
 from vtssi_pyro.movies import open_movie
-from vtssi_pyro.system import checkpoint
 from vtssi_pyro.system.atomic import write_json
 from vtssi_pyro.train.config import Config, DataConfig
 
@@ -175,7 +174,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was never trained, with every file that a run may have."""
     config = Config("vtssi", "test", 7, 3, DataConfig(source="/none.npz"), small("template"))
     run = Run.create(tmp_path_factory.mktemp("fuzz") / "run", config)
-    checkpoint.save(run.checkpoint(), {"trained": build(config.model).state_dict()})
+    run.save({"trained": build(config.model).state_dict()})
     records = [{"kind": "train", "step": step, "stage": "objects", "length": 1, "bound": True, "objective": 1.5,
                 "terms": {"x": 1.5}, "minutes": 0.1} for step in (1, 2)]  # fmt: skip
     (run.folder / "metrics.jsonl").write_text("".join(f"{record}\n".replace("'", '"') for record in records))

@@ -37,6 +37,7 @@ from vtssi_pyro.artifacts.reading import (
     read_movie,
     sequences,
     tell_of,
+    warn_if_beyond,
     warn_if_empty,
     warn_if_new,
     warn_if_short,
@@ -102,9 +103,11 @@ from vtssi_pyro.train.training import Interrupted
 
 SHEET, PREDICTIONS = "contact_sheet.png", "predictions.csv"
 HORIZON = 30  # default number of predicted frames: a second of most films
+OBSERVED, SETTLED = "to observe", "that decide the objects"  # in a warning, of first frames
 OBSERVE = 5  # default number of frames on which finished tracks are matched, as in the paper
 
 
+@checked
 def inspect(
     movie: File | Movie,
     hints: Hints = Hints(),
@@ -188,6 +191,8 @@ def fit(
         DataError: data that cannot be used for training.
         Interrupted: on Ctrl-C, SIGTERM or SIGHUP, after the training was saved; :func:`resume` continues it.
     """
+    if run is not None and runs is not None:
+        raise UsageError(Argument("runs"), ": the run's own folder is named already, by ", Argument("run"))
     where = available_device(device)
     known = gathered(changes, objects=objects, digits=digits)
     with joined(where) as group:
@@ -203,6 +208,7 @@ def fit(
             return conduct(made, plan.config, plan.splits, where, report, group)
 
 
+@checked
 def configuration(
     tracker: AnyTracker | None = None, *, preset: str | None = None, changes: Iterable[str] = ()
 ) -> Config:
@@ -319,6 +325,7 @@ def track(
     frames = opened(data, loaded, stored)
     tell_of(frames, report)
     warn_if_short(loaded, frames.data.length, report)
+    warn_if_beyond(settle, frames.data.length, SETTLED, called(data), report)
     target = _results(data, out, film) if out else None
     if frames.movie:
         found = read_movie(loaded, frames.movie, bool(rendered), settle, test_time)
@@ -393,12 +400,8 @@ def forecast(
     frames = opened(data, loaded, stored)
     tell_of(frames, report)
     loaded.needs_motion()
-    if observe is not None and frames.data.length < observe:
-        report.warn(
-            f"{called(data)} has {frames.data.length} frames a sequence, fewer than the {observe} to observe: all are "
-            "seen"
-        )
-    seen = min(observe or frames.data.length, frames.data.length)
+    seen = warn_if_beyond(observe, frames.data.length, OBSERVED, called(data), report)
+    warn_if_beyond(settle, seen, SETTLED, called(data), report)
     warn_if_short(loaded, seen, report)
     known = None
     if not (raw or temperature is not None):
@@ -516,7 +519,8 @@ def evaluate(
         judged = tracker
     if isinstance(judged, Tracks):
         _check_boxes(name, judged, boxed)  # before a folder is made
-    observe = min(observe or usual, dataset.length)
+    observe = warn_if_beyond(observe or usual, dataset.length, OBSERVED, called(data), report)
+    warn_if_beyond(settle, dataset.length, SETTLED, called(data), report)
     target = writable_folder(export, "export") if export else None
     with report.watched(dataset, "judging") as shown:
         found = judging.find(judged, shown, observe, limit, per_frame_count)
@@ -616,6 +620,7 @@ def generate(
     return data
 
 
+@checked
 def page(run: File | Run, out: File | None = None, *, force: bool = False) -> list[Path]:
     """Draw the learning curves of a run and write one self-contained page, also during its training.
 
@@ -632,7 +637,7 @@ def page(run: File | Run, out: File | None = None, *, force: bool = False) -> li
     if out is None:
         run.refuse_links()
         writable_folder(run.folder, "run", files=("report.html",))
-        with understood(run):
+        with understood(run.summary):
             drawn = curves(run) if begun else []
         return [*drawn, write_report(run)]
     path = Path(out)
@@ -641,11 +646,12 @@ def page(run: File | Run, out: File | None = None, *, force: bool = False) -> li
     writable_folder(path.parent, files=(path.name,))
     with tempfile.TemporaryDirectory(prefix="vtssi-pyro-") as scratch:
         if begun:
-            with understood(run):
+            with understood(run.summary):
                 curves(run, Path(scratch))
         return [write_report(run, path, Path(scratch))]
 
 
+@checked
 def info(tracker: Fitted | Trained | File | None = None) -> dict[str, Any]:
     """Describe a training and its metrics, or versions, devices, extras and the weights that ship; ready for JSON.
 
@@ -882,6 +888,7 @@ def reproduce(
     return made
 
 
+@checked
 def benchmark(
     tracker: str | None = None,
     *,

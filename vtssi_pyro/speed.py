@@ -85,9 +85,9 @@ def trainer(config: Config, device: torch.device) -> Trainer:
         DataError: the sequences are too short for the variant.
     """
     config = renamed(config)
-    check(config)
+    built = check(config)
     data = digits(config, config.data.sequences, config.data.length)
-    check_data(config, data)
+    check_data(config, data, built)
     return Trainer(build(config.model).to(device), config, data.to(device), device)
 
 

@@ -175,7 +175,7 @@ def test_an_old_run_goes_through_every_command(tmp_path: Path) -> None:
     write_json(run.folder / "config.json", {"config": old["config"], "versions": {}, "machine": {}})
     state = {"step": 3, "tracker": weights, "trained": weights, "optimizer": None, "best": -1e9, "seconds": 3.0,
              "sums": {}, "count": 0}  # fmt: skip
-    checkpoint.save(run.checkpoint(), state)
+    run.save(state)
     run.append({"kind": "train", "step": 3, "stage": "motion", "length": 20, "seconds": 3.0, "bound": False,
                 "objective": 1.0, "terms": {"motion": 1.0}})  # fmt: skip
 

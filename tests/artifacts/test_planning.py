@@ -59,6 +59,49 @@ def test_every_variant_is_fitted_from_its_model(variant: str, learned: Tensor, t
 
 
 @pytest.mark.parametrize("kind", ["air", "find"])
+@pytest.mark.parametrize("level", [0.0, 0.5, None])
+def test_frames_that_show_nothing_are_told_of(level: float | None, learned: Tensor) -> None:
+    """Before a training on them; one frame that shows something is enough, be it the last of a sequence."""
+    even = torch.zeros_like(learned) + (torch.rand(len(learned), 7, 1, 1) if level is None else level)
+    heard = Heard()
+    planned(
+        even,
+        VARIANTS["air"](replace(small(), frame_size=SIDE)),
+        "quick",
+        Hints(),
+        None,
+        [],
+        None,
+        CPU,
+        ALONE,
+        heard,
+    )
+    (line,) = heard.warnings
+    assert line.startswith("frames: shows nothing: all ")
+    even[:, -1] = learned[:, -1]
+    planned(
+        even,
+        VARIANTS["air"](replace(small(), frame_size=SIDE)),
+        "quick",
+        Hints(),
+        None,
+        [],
+        None,
+        CPU,
+        ALONE,
+        heard,
+    )
+    assert len(heard.warnings) == 1
+
+
+class Heard(Silent):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+
 def test_a_built_variant_is_planned_as_it_is(kind: str, blobs: Callable[..., Tensor]) -> None:
     frames = blobs(num_sequences=12, length=7, side=ModelConfig().frame_size).float()
     assert plan(frames, build(kind)).config.variant == kind

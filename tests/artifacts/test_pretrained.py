@@ -23,7 +23,6 @@ from vtssi_pyro.data import ArrayDataset
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.model.program import build
-from vtssi_pyro.system import checkpoint
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.train.config import Config, DataConfig
 
@@ -42,7 +41,7 @@ CONFIG = Config("vtssi", "test", 7, 3, DataConfig(source="/home/someone/movies.n
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     run = Run.create(tmp_path / "run", CONFIG)
-    checkpoint.save(run.checkpoint(), {"trained": build(CONFIG.model).state_dict()})
+    run.save({"trained": build(CONFIG.model).state_dict()})
     run.append({"step": 1, "seconds": 90.0})
     return run
 
@@ -127,7 +126,7 @@ def test_what_may_not_ship(
             pack(run, "tiny", test, folder=target, **WORDS)
     weights = run.tracker().state_dict()
     weights["attention.counter.body.loc.0.weight"].fill_(1e6)
-    checkpoint.save(run.checkpoint(), {"trained": weights})
+    run.save({"trained": weights})
     with pytest.raises(UsageError, match=r"attention\.counter.*another precision"):
         pack(run, "tiny", test, folder=target, **WORDS)
     assert not target.exists()

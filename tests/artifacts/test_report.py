@@ -7,6 +7,9 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from copy import deepcopy
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -146,21 +149,22 @@ def test_a_movies_run(run: Run) -> None:
         assert part in text
 
 
-def attacked(value: Any) -> Any:
-    """The same with an attack in place of each value."""
-    if isinstance(value, dict):
-        return {key: attacked(each) for key, each in value.items()}
-    return [attacked(each) for each in value] if isinstance(value, list) else ATTACK
+def places(value: Any) -> list[Callable[[Any], None]]:
+    """Functions, one for each number in a summary, that put another value in its place."""
+    keys = list(value.items() if isinstance(value, dict) else enumerate(value))
+    nested = [put for _, each in keys if isinstance(each, dict | list) for put in places(each)]
+    return nested + [
+        partial(value.__setitem__, key) for key, each in keys if not isinstance(each, dict | list)
+    ]
 
 
 def hostile(folder: Path) -> Run:
-    """A run whose every text and number that others may write is an attack."""
+    """A run whose every text that others may write is an attack."""
     run = Run.create(
         folder / 'a"><script>document.title="PWNED"<', Config("vtssi", ATTACK, data=DataConfig(ATTACK), model=small()),
-        {"threads": ATTACK},
+        {"device": ATTACK},
     )  # fmt: skip
-    metrics = attacked(METRICS) | {"by_objects": {ATTACK: attacked(SHARE)}}
-    run.write_summary({"metrics": metrics, "held_out": attacked(HELD_OUT)})
+    run.write_summary({"metrics": METRICS | {"by_objects": {ATTACK: SHARE}}, "versions": {ATTACK: ATTACK}})
     return run
 
 
@@ -173,9 +177,25 @@ def test_nothing_that_a_run_holds_becomes_part_of_the_page(tmp_path: Path) -> No
     assert {tag for tag, _ in found.tags} == {tag for tag, _ in expected.tags}
     assert not any(name.startswith("on") for _, held in found.tags for name in held)
     told = "".join(text for texts in found.texts.values() for text in texts)
-    assert told.count(ATTACK) > 5
-    run.write_summary({"held_out": attacked(HELD_OUT)})
-    assert "script" not in {tag for tag, _ in read(page(run)).tags}
+    assert told.count(ATTACK) >= 3  # beside those within JSON
+
+
+@pytest.mark.parametrize(
+    "odd", [ATTACK, {"a": 1}, float("nan"), 10**400], ids=str.split("text keys nan huge")
+)
+def test_numbers_that_are_none_are_refused_with_their_key(odd: Any, run: Run) -> None:
+    """Wherever a run keeps what it found; a text of digits is no number either."""
+    whole = {"metrics": METRICS, "held_out": HELD_OUT, "familiar": {"error": 0.1, "share": 0.2, "frames": 3},
+             "minutes": 1.5, "steps": 20, "machine": {"threads": 2, "processes": 1}}  # fmt: skip
+    for number in range(len(places(whole))):
+        summary = deepcopy(whole)
+        places(summary)[number](odd)
+        run.summary.write_text(json.dumps(summary))
+        for read_it in (run.read_summary, lambda: page(run), run.about):
+            with pytest.raises(
+                CheckpointError, match=r"summary\.json: damaged \([a-z_0-9.]+: expected .*, found "
+            ):
+                read_it()
 
 
 def test_the_page_forbids_all_scripts(run: Run) -> None:

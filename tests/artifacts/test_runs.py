@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from vtssi_pyro.model.program import build
 from vtssi_pyro.system import checkpoint, machine
 from vtssi_pyro.system.machine import available_device, default_threads, physical_cores
 from vtssi_pyro.train.config import Config
+from vtssi_pyro.train.reporting import Silent
 
 pytestmark = pytest.mark.slow
 
@@ -130,6 +132,62 @@ def test_a_damaged_configuration(run: Run, text: str) -> None:
         _ = run.config
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("machine", value) for value in (None, [], 3, "x", {"threads": "2"}, {"threads": 1.5}, {"threads": 0},
+                                      {"device": 1}, {"threads": True}, {"threads": 10**9}, {"processes": None})]
+    + [("versions", value) for value in (None, [], {"torch": 2})]
+    + [("sources", value) for value in (1, {"data": 3}, {"data": {"files": [1]}}, {"start": {}}, {"preparation": 1},
+                                        {"data": {"files": {"sha256": 3}}}, {"data": {"stored": {"range": [1]}}})]
+    + [("run", value) for value in (3, None, ["a"])],
+)  # fmt: skip
+def test_a_configuration_with_odd_values_beside_it_names_their_key(run: Run, key: str, value: object) -> None:
+    path = run.folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(CheckpointError, match=rf"config\.json: damaged \({key}.*: expected .*, found "):
+        _ = run.config
+
+
+def test_a_checkpoint_of_another_run_is_refused(run: Run, tmp_path: Path) -> None:
+    """One of the same shape, too; a folder that was copied is the same run, and one of a former version is taken."""
+    run.save({"step": 3})
+    run.save({"step": 2}, "best")
+    other = Run.create(tmp_path / "other", Config(seed=4), {"threads": 2})
+    for name in ("last", "best"):
+        shutil.copy(run.checkpoint(name), other.checkpoint(name))
+        with pytest.raises(CheckpointError, match=rf"{name}\.pt: is a checkpoint of another run"):
+            other.load(name)
+    checkpoint.save(other.checkpoint(), {"step": 3})  # which bears no name
+    with pytest.raises(CheckpointError, match="of another run"):
+        other.load()
+    copied = Run(shutil.copytree(run.folder, tmp_path / "copy"))
+    assert copied.load()["step"] == 3
+    made = json.loads((copied.folder / "config.json").read_text())
+    del made["run"]
+    (copied.folder / "config.json").write_text(json.dumps(made))
+    assert copied.load()["step"] == 3
+    told = Told()
+    copied.say_filled_in(told)
+    assert "do not say of which run they are" in told.lines[0]
+    run.say_filled_in(told)
+    assert len(told.lines) == 1
+
+
+def test_the_same_training_is_the_same_run_whatever_the_time_of_its_data(tmp_path: Path) -> None:
+    data = {"files": {"size": 3, "sha256": "a", "time": 1.0}}
+    runs = [Run.create(tmp_path / str(k), Config(), data={"files": data["files"] | change})
+            for k, change in enumerate(({}, {"time": 2.0}, {"sha256": "b"}))]  # fmt: skip
+    assert runs[0].identity == runs[1].identity != runs[2].identity
+
+
+class Told(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.lines.append(message)
+
+
 def test_no_run_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for path in (tmp_path, tmp_path / "none", tmp_path / "file"):
@@ -140,13 +198,13 @@ def test_no_run_folder(tmp_path: Path) -> None:
 def test_load_gives_the_trained_weights(tmp_path: Path, config: ModelConfig) -> None:
     run = Run.create(tmp_path / "run", Config("find", model=VARIANTS["find"](config)))
     tracker = build("find", config)
-    checkpoint.save(run.checkpoint("best"), {"trained": tracker.state_dict()})
+    run.save({"trained": tracker.state_dict()}, "best")
     loaded = load(run.folder, "best")
     assert not loaded.training
     assert all(torch.equal(a, b) for a, b in zip(tracker.parameters(), loaded.parameters(), strict=True))
     with pytest.raises(CheckpointError, match=r"last\.pt: there is no such checkpoint"):
         load(run.folder)
-    checkpoint.save(run.checkpoint(), {"trained": build("vtssi", config).state_dict()})
+    run.save({"trained": build("vtssi", config).state_dict()})
     with pytest.raises(CheckpointError, match=r"does not fit the run's config\.json"):
         load(run.folder)
 

@@ -18,7 +18,7 @@ from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.evaluation import judge as evaluation
 from vtssi_pyro.inference import filter as predict
 from vtssi_pyro.model.program import build
-from vtssi_pyro.system import atomic, checkpoint
+from vtssi_pyro.system import atomic
 from vtssi_pyro.train.config import Config, DataConfig
 
 pytestmark = pytest.mark.slow
@@ -31,7 +31,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = replace(model, frame_size=SIDE)
     config = Config("vtssi", "test", 7, 3, DataConfig(source="/none.npz"), model)
     run = Run.create(tmp_path_factory.mktemp("bad") / "run", config)
-    checkpoint.save(run.checkpoint(), {"trained": build(config.model).state_dict()})
+    run.save({"trained": build(config.model).state_dict()})
     return run.folder
 
 

@@ -17,7 +17,7 @@ from vtssi_pyro.data import ArrayDataset, load_digits, moving_digits, store
 from vtssi_pyro.errors import OutOfResources
 from vtssi_pyro.inference import filter as inference
 from vtssi_pyro.model.program import Tracker, build
-from vtssi_pyro.system import checkpoint, memory
+from vtssi_pyro.system import memory
 from vtssi_pyro.train.config import Config, DataConfig
 
 
@@ -26,7 +26,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was never trained."""
     config = Config("vtssi", "test", 7, 3, DataConfig(source="/none.npz"), small("template"))
     run = Run.create(tmp_path_factory.mktemp("bounds") / "run", config)
-    checkpoint.save(run.checkpoint(), {"trained": build(config.model).state_dict()})
+    run.save({"trained": build(config.model).state_dict()})
     return run.folder
 
 

@@ -156,7 +156,7 @@ def test_it_is_fitted_kept_and_used(place: Path, tmp_path: Path, monkeypatch: py
 
     other = checkpoint.load(run.checkpoint())
     next(iter(other["trained"].values())).add_(1e-6)
-    checkpoint.save(run.checkpoint("best"), other)
+    run.save(other, "best")
     predicted("other", "best")
     assert messages["other"].count("warning:") == 1
     assert "its calibration is of other weights than checkpoint best" in messages["other"]

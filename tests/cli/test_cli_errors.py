@@ -17,7 +17,6 @@ from vtssi_pyro.cli import failures
 from vtssi_pyro import load
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.model.program import build
-from vtssi_pyro.system import checkpoint
 from vtssi_pyro.train import training
 
 
@@ -47,7 +46,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Run:
         patch.setattr(training, "train", Raise(KeyboardInterrupt()))
         call("fit", blobs(folder.with_name("blobs.npz")), *ON_FILE, "--out", folder, code=130)
     run = Run(folder)
-    checkpoint.save(run.checkpoint(), {"trained": build(run.config.model).state_dict()})
+    run.save({"trained": build(run.config.model).state_dict()})
     return run
 
 

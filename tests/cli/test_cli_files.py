@@ -31,7 +31,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     config = Config("vtssi", "test", 7, 3, DataConfig(source="/none.npz"), small("template"))
     run = Run.create(tmp_path_factory.mktemp("files") / "run", config)
-    checkpoint.save(run.checkpoint(), {"trained": build(config.model).state_dict()})
+    run.save({"trained": build(config.model).state_dict()})
     return run.folder
 
 
@@ -109,8 +109,9 @@ def test_what_is_in_the_way_is_refused_before_anything_is_computed(
 
 
 def test_links_and_modes_of_results_stay(run: Path, data: Path, tmp_path: Path) -> None:
-    out, real = tmp_path / "out", tmp_path / "real.csv"
+    out, real = tmp_path / "out", tmp_path / "far" / "tracks.csv"
     out.mkdir()
+    real.parent.mkdir()
     real.write_text("old")
     real.chmod(0o640)
     (out / "tracks.csv").symlink_to(real)
@@ -454,7 +455,7 @@ def test_weights_that_are_not_finite_are_refused_under_a_right_hash(trained: Run
     state = checkpoint.load(run.checkpoint())
     name = next(iter(state["trained"]))
     state["trained"][name].view(-1)[0] = torch.nan
-    checkpoint.save(run.checkpoint(), state)
+    run.save(state)
     for command in (
         ("fit", "--out", run.folder, "--resume"),
         ("track", run.folder, trained.config.data.source),

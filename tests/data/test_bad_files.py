@@ -165,6 +165,17 @@ def test_members_of_an_archive_are_not_written(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.rglob("*")] == ["inner", "a.npz"]
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_members_that_are_there_twice_are_refused(tmp_path: Path) -> None:
+    """One of them would be read, and nobody could tell which."""
+    path = saved(tmp_path, frames=FRAMES)
+    with zipfile.ZipFile(path) as archive:
+        content = archive.read("frames.npy")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("frames.npy", content)
+    refused(path, "holds frames.npy more than once")
+
+
 def test_a_directory_that_lies_about_the_size(tmp_path: Path) -> None:
     """The zip's own directory claims a terabyte, in step with the array's header."""
     path = tmp_path / "a.npz"

@@ -75,7 +75,7 @@ def test_other_than_files_are_neither_read_nor_replaced(make, kind: str, tmp_pat
 
 def test_links_are_followed_and_stay(tmp_path: Path) -> None:
     (tmp_path / "far").mkdir()
-    link, real = tmp_path / "link", tmp_path / "far" / "real"
+    link, real = tmp_path / "file", tmp_path / "far" / "file"
     link.symlink_to(real)
     assert replaceable(link) == real
     for text in (b"made where it leads", b"and replaced"):
@@ -85,6 +85,26 @@ def test_links_are_followed_and_stay(tmp_path: Path) -> None:
     assert regular(link) == link
     append(link, "a line")
     assert real.read_bytes() == b"and replaceda line\n"
+
+
+def test_nothing_of_another_name_is_replaced_through_a_link(tmp_path: Path) -> None:
+    """Neither somebody's data nor another result; a file that is not there yet is made."""
+    link, middle, data = tmp_path / "tracks.csv", tmp_path / "to" / "tracks.csv", tmp_path / "data.npz"
+    middle.parent.mkdir()
+    link.symlink_to(middle)
+    middle.symlink_to(data)
+    write_bytes(link, b"made")
+    assert data.read_bytes() == b"made"
+    for write in (
+        lambda: write_bytes(link, b"new"),
+        lambda: append(link, "new"),
+        lambda: writable_folder(tmp_path, files=["tracks.csv"]),
+    ):
+        with pytest.raises(
+            UsageError, match=r"tracks.csv:? is a link to .*data\.npz, a file of another name"
+        ):
+            write()
+    assert data.read_bytes() == b"made"
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o755])

@@ -9,13 +9,13 @@ from vtssi_pyro.artifacts.loading import Loaded
 from vtssi_pyro.artifacts.reading import PART, Opened
 from vtssi_pyro.data.dataset import channels_of
 from vtssi_pyro.errors import Argument
+from vtssi_pyro.evaluation.futures import COPIES
 from vtssi_pyro.inference.filter import forecast
-from vtssi_pyro.system.memory import FLOAT, refuse_beyond_memory
+from vtssi_pyro.system.memory import FLOAT, places, refuse_beyond_memory
 from vtssi_pyro.train.reporting import Reporter
 
-# Copies that are held at the peak: of sampled positions while sequences are joined, calibrated and counted, and of
-# predicted frames while they are drawn, beside one copy for each object.
-SAMPLES, FRAMES = 6, 2
+CALIBRATED = 2  # sampled positions are held as they are drawn, and as they are calibrated
+FRAMES = 2  # copies of predicted frames that are held while they are drawn, beside one copy for each object
 TOLD = 60.0  # seconds from which on the time is told
 # Positions of objects in predicted frames, of all samples, that any machine predicts in less time than that.
 SOON = 2**20
@@ -40,12 +40,12 @@ def refuse_large(asked: Forecast, frames: Opened, loaded: Loaded) -> None:
     sequences, tracker = len(frames.data), loaded.tracker
     length, pixels = asked.seen + asked.horizon, channels_of(frames.data) * tracker.frame_size**2
     together = sequences if frames.in_memory else min(sequences, PART)
-    positions = SAMPLES * asked.num_samples * sequences * length * tracker.num_objects * 2
+    positions = places(CALIBRATED, COPIES, asked.num_samples, sequences, length, tracker.num_objects)
     drawn = together * asked.horizon * pixels * (FRAMES + tracker.num_objects)
     kept = sequences * length * pixels * asked.rendered
     work = f"a forecast of {asked.horizon:,} frames with {asked.num_samples:,} samples of {sequences:,} sequences"
     refuse_beyond_memory(
-        FLOAT * (positions + drawn + kept), work,
+        positions + FLOAT * (drawn + kept), work,
         "ask for less with ", Argument("horizon"), " or ", Argument("num_samples"),
     )  # fmt: skip
 

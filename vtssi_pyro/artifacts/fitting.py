@@ -105,7 +105,7 @@ def conduct(
 
 def finished(run: Run, tracker: SomeTracker, summary: Mapping[str, Any]) -> Fitted:
     """The result of a finished run, with the content of its ``summary.json``."""
-    return Fitted(tracker, summary["metrics"] or summary.get("held_out") or {}, run.calibration, run)
+    return Fitted(tracker, summary.get("metrics") or summary.get("held_out") or {}, run.calibration, run)
 
 
 def metrics_so_far(tracker: SomeTracker, validation: Dataset, observe: int) -> dict[str, float | None]:

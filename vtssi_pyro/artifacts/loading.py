@@ -11,13 +11,14 @@ import torch
 from vtssi_pyro.artifacts.run import RUNS, Run
 from vtssi_pyro.artifacts.shipped import PREFIX, Pretrained, available
 from vtssi_pyro.artifacts.trained import Trained
-from vtssi_pyro.config import to_dict
+from vtssi_pyro.config import checked, to_dict
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.inference.novelty import Familiar
 from vtssi_pyro.inference.standalone import SomeTracker, WholeModel, build
 from vtssi_pyro.movies import Preparation
 from vtssi_pyro.system.checkpoint import digest
+from vtssi_pyro.system.machine import available_device
 from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.reporting import Reporter
 
@@ -102,6 +103,7 @@ def newest(parent: str | os.PathLike[str] = RUNS) -> Run:
     return run
 
 
+@checked
 def load(
     source: str | os.PathLike[str], checkpoint_name: str = "last", device: str | torch.device = "cpu"
 ) -> SomeTracker:
@@ -115,7 +117,7 @@ def load(
     Raises:
         CheckpointError: there is no tracker of that name, or its files are damaged.
     """
-    return find(source).tracker(checkpoint_name, device)
+    return find(source).tracker(checkpoint_name, available_device(device))
 
 
 @dataclass(frozen=True)

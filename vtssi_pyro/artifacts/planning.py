@@ -21,6 +21,7 @@ from vtssi_pyro.artifacts.reading import (
     movie_of,
     refuse_unheard,
     tell_of,
+    warn_if_even,
 )
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.artifacts.sources import identity, refuse_other_files, refuse_other_frames
@@ -43,6 +44,7 @@ from vtssi_pyro.train.splits import (
     Halves,
     Splits,
     halves,
+    is_flavour,
     of_flavour,
     of_movie,
     of_sequences,
@@ -113,10 +115,11 @@ def planned(
         report.say(f"left out, for there is nothing to learn in them: stages {', '.join(idle)}")
         stages = tuple(stage for stage in config.train.stages if stage.name not in idle)
         config = replace(config, train=replace(config.train, stages=stages))
-    training.check(config, group)
-    training.check_frames(config)
+    built = training.check(config, group)
     splits = open_splits(config, where, None if isinstance(source, str) else source)
-    training.check_data(config, splits.train)
+    training.check_data(config, splits.train, built)
+    if not is_flavour(config.data.source):
+        warn_if_even(splits.train, config.data.source, report)
     weights = None
     if start:
         check_start(start, config, changes)
@@ -184,10 +187,9 @@ def replanned(
         given = halves(dataset_of(path or config.data.source, stored), path or config.data.source)
     elif data is not None and path is None:
         given = halves(dataset_of(data, stored), called(data), held_out)
-    training.check(config, group)
-    training.check_frames(config)
+    built = training.check(config, group)
     splits = open_splits(config, where, given)
-    training.check_data(config, splits.train)
+    training.check_data(config, splits.train, built)
     if data is not None and path is None:
         refuse_other_frames(
             known, identity(config, splits, given.movie if isinstance(given, PreparedMovie) else None)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vtssi_pyro.artifacts.loading import Loaded
 from vtssi_pyro.data import ArrayDataset, Dataset, open_frames
-from vtssi_pyro.data.dataset import channels_of
+from vtssi_pyro.data.dataset import channels_of, spread
 from vtssi_pyro.data.frames import as_array
 from vtssi_pyro.errors import Argument, DataError, UsageError
 from vtssi_pyro.inference.estimate import floats
@@ -30,6 +30,9 @@ Source = File | np.ndarray | Tensor | Dataset | Movie | PreparedMovie
 PART = 64  # sequences of a file that are read at a time: small enough for memory, and full batches
 SHOWN = 4  # sequences in an animation, as many as fit a screen
 DIGITS = 3  # decimals of a frame's novelty
+# Sequences, and frames of each, that are looked at for contrast: few, since any with some ends the search.
+LOOKED_AT = (32, 8)
+EVEN = 1 / 255  # contrast of a frame that shows nothing: a step of 8 bits
 WIDEST, LONGEST = 400, 300  # pixels and frames of a movie in an animation, which bound the size of the GIF
 
 
@@ -129,10 +132,10 @@ def dataset_of(source: Source, stored: Stored = Stored()) -> Dataset:
     """
     if isinstance(source, str | os.PathLike | np.ndarray | Tensor):
         return open_frames(source, stored)
-    if isinstance(source, list | tuple | np.generic):
-        return open_frames(source, stored)  # type: ignore[arg-type]  # which says what is expected
     if isinstance(source, Movie | PreparedMovie):
         raise DataError(f"{source.name}: a movie is no sequences: give its frames as an array (1, T, H, W)")
+    if not isinstance(source, Dataset):
+        return open_frames(source, stored)  # which says what is expected
     return source
 
 
@@ -274,6 +277,37 @@ def warn_if_short(loaded: Loaded, length: int, report: Reporter) -> None:
         report.warn(
             f"{length} frames a sequence, the model looks for objects in {wanted}: counts will be less sure"
         )
+
+
+def warn_if_beyond(asked: int | None, length: int, what: str, name: str, report: Reporter) -> int:
+    """The first frames of a sequence that are used, of ``asked`` ones (None: all); warns if there are fewer.
+
+    Args:
+        asked: their number.
+        length: the number of frames of a sequence.
+        what: the use, as the end of a sentence: "to observe".
+        name: of the frames.
+        report: receives the warning.
+    """
+    if asked is not None and asked > length:
+        report.warn(f"{name} has {length} frames a sequence, fewer than the {asked} {what}: all are used")
+    return min(asked or length, length)
+
+
+def warn_if_even(data: Dataset, name: str, report: Reporter) -> None:
+    """Warn of frames to learn from that show nothing: each is of one level, as black ones are."""
+    seen = spread(len(data), LOOKED_AT[0]), spread(data.length, LOOKED_AT[1])
+    levels: list[float] = []
+    for sequence, start in ((s, int(t)) for s in seen[0] for t in seen[1]):
+        frame = data.frames(sequence[None], 1, start)
+        if frame.amax() - frame.amin() > EVEN:
+            return
+        levels.append(float(frame.mean()))
+    shown = f"level {min(levels):.2g}" if max(levels) - min(levels) < EVEN else "one level each"
+    report.warn(
+        f"{name}: shows nothing: all {len(levels)} frames that were looked at are even, of {shown} of 1; nothing can "
+        "be learned from them: look at the file, or say other values of black and white (range)"
+    )
 
 
 def read_movie(

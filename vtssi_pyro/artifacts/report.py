@@ -89,21 +89,19 @@ def refuse_other(path: Path) -> None:
 
 
 @contextmanager
-def understood(run: Run) -> Iterator[None]:
-    """Turn errors of a block that reads a run's summary into one that says so, since anybody may have written it."""
+def understood(summary: Path) -> Iterator[None]:
+    """Turn errors of a block that shows a summary into one that names the file, which may lack what others have."""
     try:
         yield
     except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
-        raise CheckpointError(
-            f"{run.summary}: damaged, it has not the form of a summary ({error})"
-        ) from error
+        raise CheckpointError(f"{summary}: damaged, it has not the form of a summary ({error!r})") from error
 
 
 def page(run: Run, drawn: Path | None = None) -> str:
     """The page, as HTML; see :func:`write_report`."""
     from jinja2 import Environment, StrictUndefined  # here alone, so that no other command waits for it
 
-    with understood(run):
+    with understood(run.summary):
         values = _content(run, drawn)
     style = _STYLE.read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()

@@ -13,8 +13,10 @@ from typing import IO, Any
 import torch
 
 from vtssi_pyro.artifacts.formats import FORMAT, known_format, restored, upgraded_weights
+from vtssi_pyro.artifacts.recorded import Made, Summary, calibration_of, identity_of, record
 from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.config import not_finite, to_dict
+from vtssi_pyro.config.declared import shown
 from vtssi_pyro.errors import Argument, CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.inference.novelty import Familiar
@@ -24,11 +26,12 @@ from vtssi_pyro.movies.preparation import FILE as PREPARATION
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.system.atomic import FULL, append, write_bytes, write_json
 from vtssi_pyro.system.checkpoint import digest
-from vtssi_pyro.system.files import refuse_outward, regular, sweep
+from vtssi_pyro.system.files import is_name, refuse_outward, regular, sweep
 from vtssi_pyro.system.fingerprint import sha256
 from vtssi_pyro.system.plain import parsed
 from vtssi_pyro.system.provenance import versions
 from vtssi_pyro.train.config import Config
+from vtssi_pyro.train.reporting import Reporter
 
 RUNS = "runs"  # the folder of the runs whose folder nobody names
 FIGURES = ("learning_curves.png", "error_curves.png", "film_strip.png", "held_out.gif", "reliability.png")
@@ -56,6 +59,8 @@ class Run(Trained):
     """A folder with ``config.json``, ``metrics.jsonl``, ``summary.json``, ``checkpoints`` and ``figures``."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
+        if not is_name(folder):
+            raise CheckpointError(f"{shown(folder)} is no name of a run's folder: give its path")
         self.folder = Path(folder)
         self.figures = self.folder / "figures"
         self.metrics = self.folder / "metrics.jsonl"
@@ -100,6 +105,7 @@ class Run(Trained):
                 "versions": versions(),
                 "machine": machine or {},
                 "sources": sources,
+                "run": identity_of(to_dict(config), sources),
             }
             write_json(run.folder / "config.json", made)
         return run
@@ -173,6 +179,14 @@ class Run(Trained):
         """The format of the configuration, see :mod:`~vtssi_pyro.artifacts.formats`."""
         return known_format(self._made.get("format", 1), self.folder)
 
+    def say_filled_in(self, report: Reporter) -> None:
+        """Report what a run of a former format, or version, lacks."""
+        super().say_filled_in(report)
+        if self.identity is None:
+            report.say(
+                f"{self.name}: is of a former version: its checkpoints do not say of which run they are"
+            )
+
     @property
     def versions(self) -> dict[str, str]:
         """The versions of the packages that made the run."""
@@ -199,14 +213,12 @@ class Run(Trained):
     def _made(self) -> dict[str, Any]:
         path = self.folder / "config.json"
         try:
-            made = parsed(regular(path).read_text())
+            made = record(path, regular(path).read_text(), Made)
         except (FileNotFoundError, NotADirectoryError):
             message = f"{self.folder}: not a run folder (it has no config.json); vtssi-pyro fit makes one"
             raise CheckpointError(message) from None
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError) as error:  # no UTF-8, or no file
             raise CheckpointError(f"{path}: damaged ({error})") from error
-        if not isinstance(made, dict):
-            raise CheckpointError(f"{path}: damaged (it holds no object)")
         if made.get("format") == FORMAT and (lacking := [key for key in _MADE if key not in made]):
             raise CheckpointError(f"{path}: damaged: it lacks {lacking[0]}; put the old file back")
         return made
@@ -215,10 +227,21 @@ class Run(Trained):
         """Path of a checkpoint, ``last`` or ``best``, or of the initial weights, ``start``."""
         return self.folder / "checkpoints" / f"{name}.pt"
 
+    @property
+    def identity(self) -> str | None:
+        """The name that its checkpoints bear, see :func:`~vtssi_pyro.artifacts.recorded.identity_of`; None: none."""
+        found: str | None = self._made.get("run")
+        return found
+
     def load(self, name: str = "last", device: str | torch.device = "cpu") -> dict[str, Any]:
-        """The content of a checkpoint, with the weights' current names."""
-        path = self.checkpoint(name)
+        """The content of a checkpoint of this run, with the weights' current names."""
+        path, own = self.checkpoint(name), self.identity
         state = checkpoint.load(self._known(path, name) if path.exists() else path, device)
+        if name != "start" and own is not None and state.get("run") != own:
+            raise CheckpointError(
+                f"{path}: is a checkpoint of another run than {self.folder}, whose configuration and data are others: "
+                "put back its own, or use that run's folder"
+            )
         weights = {key: upgraded_weights(state[key]) for key in ("tracker", "trained") if key in state}
         for tensors in weights.values():
             checkpoint.refuse_not_finite(tensors, path)
@@ -254,10 +277,10 @@ class Run(Trained):
     def calibration(self) -> Calibration | None:
         """The calibration of the tracker's sampled predictions; None if there is none."""
         try:
-            found = Calibration.from_dict(parsed(regular(self.calibration_file).read_text()))
+            found = calibration_of(self.calibration_file, regular(self.calibration_file).read_text())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError) as error:
             raise CheckpointError(f"{self.calibration_file}: damaged ({error}); remove it") from error
         return found if self._format > 1 else replace(found, weights=self._renamed(found.weights))
 
@@ -345,10 +368,11 @@ class Run(Trained):
         with self._writing():
             write_bytes(self.folder / "checkpoints" / _UNSAVED, b"no checkpoint has been saved yet\n")
 
-    def save(self, state: dict[str, Any]) -> None:
-        """Write the last checkpoint."""
-        checkpoint.save(self.checkpoint(), state)
-        (self.folder / "checkpoints" / _UNSAVED).unlink(missing_ok=True)
+    def save(self, state: dict[str, Any], name: str = "last") -> None:
+        """Write a checkpoint, ``last`` or ``best``, which bears the run's identity."""
+        checkpoint.save(self.checkpoint(name), state | {"run": self.identity})
+        if name == "last":
+            (self.folder / "checkpoints" / _UNSAVED).unlink(missing_ok=True)
 
     def lost(self) -> int | None:
         """The step that the records reach if the last checkpoint was saved and is missing; None: none is missing."""
@@ -366,12 +390,11 @@ class Run(Trained):
     def read_summary(self) -> dict[str, Any]:
         """The final metrics; empty while the training continues."""
         try:
-            found = parsed(regular(self.summary).read_text())
+            return record(self.summary, regular(self.summary).read_text(), Summary)
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{self.summary}: damaged ({error})") from error
-        return found if isinstance(found, dict) else {}
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write the final metrics."""

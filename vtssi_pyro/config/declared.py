@@ -8,14 +8,16 @@ A string among the annotation's extras is the sentence that documents the key.
 """
 
 import math
+import os
 import re
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache, cached_property, wraps
 from inspect import signature
 from numbers import Integral, Real
+from pathlib import Path
 from typing import (
     Any,
     ParamSpec,
@@ -30,6 +32,7 @@ from typing import (
 
 from vtssi_pyro.config.kinds import Kinds
 from vtssi_pyro.errors import Argument, UsageError
+from vtssi_pyro.system.files import is_name
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -129,6 +132,7 @@ class Declaration:
         range: the range of its numbers.
         texts: what its texts may be.
         sentence: what it means.
+        annotation: the annotation itself.
     """
 
     type: Any
@@ -136,6 +140,7 @@ class Declaration:
     range: Range | None = None
     texts: OneOf | Text | None = None
     sentence: str = ""
+    annotation: Any = None
 
     @classmethod
     def of(cls, hint: Any) -> "Declaration":
@@ -146,7 +151,7 @@ class Declaration:
             return next((each for each in reversed(extras) if isinstance(each, of)), None)
 
         kind = hint.__origin__ if extras else hint
-        return cls(kind, extra(Kinds), extra(Range), extra(OneOf, Text), extra(str) or "")
+        return cls(kind, extra(Kinds), extra(Range), extra(OneOf, Text), extra(str) or "", hint)
 
     @property
     def options(self) -> tuple[Any, ...]:
@@ -162,6 +167,11 @@ class Declaration:
     def limited(self) -> bool:
         """Whether more than the type is declared."""
         return self.range is not None or self.texts is not None
+
+    @property
+    def plain(self) -> bool:
+        """Whether a value is a number, a text, a path, several of these, a dataclass, or of an interface."""
+        return all(map(_is_plain, self.options))
 
     def expected(self) -> str:
         """What a value has to be, in words."""
@@ -184,11 +194,21 @@ class Declaration:
             return str(self.texts) if self.texts else "a text"
         if option is type(None):
             return "null"
-        if get_origin(option) is tuple:
+        if is_dataclass(option) or get_origin(option) is dict:
+            return "keys and values"
+        if get_origin(option) in (tuple, list):
             inner = get_args(option)
-            some = "a list, each entry" if inner[-1] is Ellipsis else f"a list of {len(inner)}, each"
+            some = (
+                "a list, each entry"
+                if get_origin(option) is list or inner[-1] is Ellipsis
+                else f"a list of {len(inner)}, each"
+            )
             return f"{some} {Declaration(inner[0], None, self.range, self.texts).expected()}"
-        return getattr(option, "__name__", str(option))
+        if get_origin(option) is Iterable:
+            return f"several, each {Declaration(get_args(option)[0]).expected()}"
+        if (get_origin(option) or option) in _PATHS:
+            return "a path"
+        return f"a {option.__name__}" if isinstance(option, type) else str(option)
 
     def conforming(self, value: Any, where: str) -> Any:
         """Return a value of no configuration, in the declared type.
@@ -208,6 +228,15 @@ class Declaration:
                     parts = (Declaration(item, None, self.range, self.texts) for item in items)
                     with self._whole(value, where):
                         return tuple(d.conforming(v, where) for d, v in zip(parts, value, strict=True))
+            elif (
+                get_origin(option) is Iterable
+                and isinstance(value, Iterable)
+                and not isinstance(value, str | bytes)
+            ):
+                one = Declaration(get_args(option)[0])
+                values = tuple(value)
+                with self._whole(values, where):
+                    return tuple(one.conforming(each, where) for each in values)
             elif (found := self._scalar(value, option)) is not _OTHER:
                 return found
         raise self.refusal(value, where)
@@ -244,14 +273,30 @@ class Declaration:
             fine = self.range.accepts(number) if self.range else math.isfinite(number)
             return number if fine else _OTHER
         if option is str and isinstance(value, str):
+            if not is_name(value) and any((get_origin(each) or each) in _PATHS for each in self.options):
+                return _OTHER
             return value if not self.texts or self.texts.accepts(value) else _OTHER
         if option in (int, float, str):
             return _OTHER
         plain = get_origin(option) or option
+        if plain in _PATHS:
+            return value if not isinstance(value, str) and is_name(value) else _OTHER
+        if plain in (tuple, Iterable):
+            return _OTHER
         return value if option is Any or (isinstance(plain, type) and isinstance(value, plain)) else _OTHER
 
 
 _OTHER = object()  # no value of a type
+_PATHS = (Path, os.PathLike)
+
+
+def _is_plain(option: Any) -> bool:
+    """See :attr:`Declaration.plain`."""
+    of = get_origin(option) or option
+    if of in (tuple, list, Iterable):
+        return all(each is Ellipsis or Declaration(each).plain for each in get_args(option))
+    scalar = of in (bool, int, float, str, type(None), dict, Mapping, *_PATHS)
+    return scalar or (isinstance(of, type) and (is_dataclass(of) or Protocol in of.__bases__))
 
 
 def _float(value: Any) -> float:
@@ -267,9 +312,9 @@ def spelled(number: float) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value for a message, however long."""
+    """A value for a message, on one line, however long."""
     try:
-        text = repr(value)
+        text = " ".join(repr(value).split())
     except ValueError:  # a whole number of thousands of digits
         text = "a number of thousands of digits"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
@@ -285,6 +330,8 @@ def declarations(kind: type) -> dict[str, Declaration]:
 class Declared:
     """The base of a configuration whose values keep to their declarations, however it is made.
 
+    A number of another library becomes Python's own, a list a tuple.
+
     Raises:
         UsageError: a value is of another type than its declaration, or out of its range.
     """
@@ -295,8 +342,10 @@ class Declared:
             where = f"{kind.__name__}.{name}"
             if asked.kinds:
                 asked.bounded(getattr(self, name), where)
-            elif asked.limited:
-                asked.conforming(getattr(self, name), where)
+            elif asked.limited or asked.plain:
+                object.__setattr__(
+                    self, name, asked.conforming(getattr(self, name), where)
+                )  # it may be frozen
 
     def relate(self, where: str) -> None:
         """Refuse values that make no sense beside each other, when all changes have been made.
@@ -310,9 +359,10 @@ class Declared:
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a function refuse arguments that are out of the ranges that their annotations declare, before it begins.
+    """Let a function refuse arguments of other types and ranges than their annotations declare, before it begins.
 
-    Its error names the argument, which the command line spells as the option.
+    Its error names the argument, which the command line spells as the option. Arguments of richer types, as of anything
+    that frames are made from, the function checks itself.
     """
     asked = signature(function)
 
@@ -320,7 +370,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     def limits() -> dict[str, Declaration]:
         hints = get_type_hints(function, include_extras=True)
         every = {name: Declaration.of(hints[name]) for name in asked.parameters if name in hints}
-        return {name: each for name, each in every.items() if each.limited}
+        return {name: each for name, each in every.items() if each.limited or each.plain}
 
     @wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:

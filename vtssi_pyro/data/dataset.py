@@ -1,6 +1,6 @@
 """The interface of every source of frames for training, evaluation and export."""
 
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from vtssi_pyro.tracks.tracks import Tracks
 Index = Tensor | slice
 
 
+@runtime_checkable
 class Dataset(Protocol):
     """Sequences of frames of one size and length, and their truth if it is known."""
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vtssi_pyro.config import checked
 from vtssi_pyro.data.mnist import read_mnist
 from vtssi_pyro.errors import UsageError
 
@@ -32,6 +33,7 @@ class Sprites(NamedTuple):
     offsets: Tensor  # (num, 2) int64, columns and rows that were cut off at its left and top
 
 
+@checked
 def load_digits(source: str, split: str, folder: Path | None = None) -> Sprites:
     """Load the sprites of one split; two splits of a source never share an image.
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vtssi_pyro.config import checked
 from vtssi_pyro.data.array import ArrayDataset
 from vtssi_pyro.data.store import read
 from vtssi_pyro.errors import DataError
@@ -16,6 +17,7 @@ from vtssi_pyro.movies import Movie, Stored, luminance, open_movie
 _SMALLER = ", make it smaller, or convert it to an uncompressed .npz, which is not held in memory"
 
 
+@checked
 def open_frames(
     source: str | os.PathLike[str] | np.ndarray | Tensor, stored: Stored = Stored()
 ) -> ArrayDataset:
@@ -56,18 +58,33 @@ def of_movie(movie: Movie) -> ArrayDataset:
 
 
 def as_array(frames: Tensor | np.ndarray) -> np.ndarray:
-    """Convert a tensor to an array; bfloat16, which numpy lacks, becomes single precision.
+    """Convert a tensor to an array; types that numpy lacks, such as bfloat16, become single precision.
 
     What a masked array masks becomes NaN.
+
+    Raises:
+        DataError: a tensor without numbers, as one on the device ``meta``.
     """
     if isinstance(frames, np.ma.MaskedArray):
         return np.ma.filled(frames.astype(np.float64), np.nan) if np.any(frames.mask) else frames.data
     if isinstance(frames, np.ndarray):
         return frames
-    frames = frames.detach().cpu()
-    if frames.layout != torch.strided:
-        frames = frames.to_dense()
-    return (frames.float() if frames.dtype == torch.bfloat16 else frames).numpy()
+    try:
+        frames = frames.detach().cpu()
+        if frames.is_quantized:
+            frames = frames.dequantize()
+        if frames.layout != torch.strided:
+            frames = frames.to_dense()
+        frames = frames.resolve_conj().resolve_neg()
+        try:
+            return frames.numpy()
+        except TypeError:
+            return frames.float().numpy()
+    except (RuntimeError, NotImplementedError, TypeError) as error:
+        raise DataError(
+            f"frames: a tensor of {frames.dtype}, {frames.layout}, on {frames.device}, whose numbers cannot be read: "
+            "give a plain one"
+        ) from error
 
 
 def _stack(movie: Movie) -> np.ndarray:

@@ -10,8 +10,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from vtssi_pyro.system.memory import DOUBLE, places, refuse_beyond_memory
+
 Motion = Callable[[Tensor, tuple[int, int], int, torch.Generator], Tensor]
 
+DRAWN, CHOSEN = (
+    8,
+    3,
+)  # copies of paths that are held at the peak: while they are drawn, and while some are chosen
 SPEED = (1.0, 5.0)  # pixels per frame (reading D22)
 SEMI_AXIS = (0.25, 1.0)  # fractions of the largest that keeps the box in the frame (reading D22)
 ANGULAR_SPEED = (0.10, 0.35)  # radians per frame, of either sign (reading D22)
@@ -180,6 +186,26 @@ def _room(boxes: Tensor, frame_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     height, width = frame_size
     boxes = boxes.double()
     return boxes / 2, boxes.new_tensor([width, height]) - boxes
+
+
+def refuse_large(paths: str, copies: int, sequences: int, length: int, objects: int) -> None:
+    """Refuse to draw paths, in double precision, that take more memory than is free.
+
+    Args:
+        paths: whose, for the message.
+        copies: what is held of them at the peak: DRAWN while they are drawn, CHOSEN while some are chosen.
+        sequences: number of sequences.
+        length: frames of each.
+        objects: objects of each.
+
+    Raises:
+        OutOfResources: so much is not free.
+    """
+    refuse_beyond_memory(
+        places(copies, sequences, length, objects, number=DOUBLE),
+        f"the paths of {paths}{sequences:,} sequences of {length:,} frames",
+        "draw fewer or shorter ones",
+    )
 
 
 def uniform(shape: tuple[int, ...], bounds: tuple[float, float], generator: torch.Generator) -> Tensor:

@@ -13,12 +13,11 @@ from vtssi_pyro.config.ranges import FRAMES, OBJECTS, SEQUENCES, SIDE
 from vtssi_pyro.data.dataset import Index, rows, span
 from vtssi_pyro.data.digits import Sprites
 from vtssi_pyro.data.flavours import Order, named
+from vtssi_pyro.data.motion import DRAWN, refuse_large
 from vtssi_pyro.data.render import Cast, draw, turned
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.system.memory import DOUBLE, refuse_beyond_memory
 from vtssi_pyro.tracks.tracks import Tracks
 
-PATHS = 8  # copies of the paths, in double precision, that drawing them holds at its peak
 BLENDS = ("sum", "max", "depth")
 _FAR = -1e6  # pixels: an object so far outside the frame draws nothing
 # Of the frames that are drawn object by object at a time: more of them are slower, since their planes leave the caches.
@@ -273,11 +272,7 @@ def moving_digits(
     size = (frame_size, frame_size) if isinstance(frame_size, int) else frame_size
     sprites = kind.sprites(sprites, size)
     _check(sprites, size)
-    refuse_beyond_memory(
-        PATHS * sequences * length * objects * 2 * DOUBLE,
-        f"the paths of {sequences:,} sequences of {length:,} frames",
-        "draw fewer or shorter ones",
-    )
+    refuse_large("", DRAWN, sequences, length, objects)
     side = int(sprites.sizes.max())  # less empty border, less to draw
     sprites = sprites._replace(images=sprites.images[..., :side, :side].contiguous())
     generator = torch.Generator().manual_seed(seed)

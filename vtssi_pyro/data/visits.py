@@ -6,10 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vtssi_pyro.data.motion import uniform
-from vtssi_pyro.system.memory import DOUBLE, refuse_beyond_memory
+from vtssi_pyro.data.motion import CHOSEN, refuse_large, uniform
 
-COPIES = 3  # of the paths, in double precision, that drawing them holds at its peak
 # Pixels per frame of visitors. Below 2 a crossing of 50 pixels takes longer than a sequence of 20 frames, so that
 # hardly anyone would come or go; above 5 they are faster than the paper's digits (reading D22).
 SPEED = (2.0, 5.0)
@@ -43,11 +41,7 @@ class Visits(NamedTuple):
         """
         shown = self.first.clamp_min(0).ceil() < (self.first + self.stay).clamp_max(length)  # (S, M)
         number = max(1, int(shown.sum(1).max()))
-        refuse_beyond_memory(
-            COPIES * len(shown) * length * number * 2 * DOUBLE,
-            f"the paths of {number:,} visitors in {len(shown):,} sequences of {length:,} frames",
-            "draw fewer or shorter ones",
-        )
+        refuse_large(f"{number:,} visitors in ", CHOSEN, len(shown), length, number)
         order = self.first.where(shown, torch.inf).argsort(1)[:, :number]  # (S, N)
         rows = torch.arange(len(order))[:, None]
         return Visits._make(values[rows, order] for values in self)

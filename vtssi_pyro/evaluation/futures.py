@@ -14,7 +14,7 @@ from vtssi_pyro.evaluation.calibration import FEWEST, TOO_FEW, Calibration, asse
 from vtssi_pyro.inference.filter import forecasts, track
 from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.system.checkpoint import digest
-from vtssi_pyro.system.memory import FLOAT, refuse_beyond_memory
+from vtssi_pyro.system.memory import places, refuse_beyond_memory
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
 
 # Finer around 1, the temperature of futures that mean what they say; then each is half of the one before.
@@ -121,9 +121,8 @@ def futures_at(
 ) -> list[Tracks]:
     """Forecast at several temperatures after one inference; each forecast is that of :func:`futures`."""
     device, horizon = next(tracker.parameters()).device, dataset.length - observed
-    positions = samples * len(dataset) * dataset.length * tracker.num_objects * 2
     refuse_beyond_memory(
-        COPIES * len(temperatures) * positions * FLOAT,
+        places(COPIES, len(temperatures), samples, len(dataset), dataset.length, tracker.num_objects),
         f"{samples:,} futures of each of {len(dataset):,} sequences",
         "draw fewer",
     )

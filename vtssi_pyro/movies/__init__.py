@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from vtssi_pyro.config import checked
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import film, pictures
 from vtssi_pyro.movies.arrays import array, array_movie
@@ -35,6 +36,7 @@ __all__ = [
 SUFFIXES = (*film.SUFFIXES, *pictures.ANIMATIONS, ".npy", ".npz")
 
 
+@checked
 def open_movie(path: Path | str, stored: Stored = Stored()) -> Movie:
     """Open a movie file, an animation, a TIFF stack, an array or a folder of pictures; nothing is held in memory.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vtssi_pyro.config import checked
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies.axes import pictures
 from vtssi_pyro.movies.members import npy_array, npz_arrays
@@ -22,6 +23,7 @@ def array(path: Path, stored: Stored = Stored()) -> Movie:
     return array_movie(str(path), frames, stored)
 
 
+@checked
 def array_movie(name: str, frames: np.ndarray, stored: Stored = Stored()) -> Movie:
     """Make a movie of frames in an array.
 

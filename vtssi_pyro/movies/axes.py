@@ -29,6 +29,7 @@ def sequences(name: str, frames: np.ndarray, stored: Stored = Stored()) -> Arran
     Raises:
         DataError: the shape is none of sequences.
     """
+    _refuse_other(name, frames)
     axes = stored.axes or {3: "THW", 4: "STHW", 5: "STCHW"}.get(frames.ndim)
     if axes is None:
         raise DataError(
@@ -75,6 +76,7 @@ def pictures(name: str, frames: np.ndarray, stored: Stored = Stored()) -> Arrang
     Raises:
         DataError: the shape is none of a movie.
     """
+    _refuse_other(name, frames)
     axes = stored.axes or _of_movie(frames.shape, stored)
     if axes is None:
         raise DataError(
@@ -89,6 +91,14 @@ def pictures(name: str, frames: np.ndarray, stored: Stored = Stored()) -> Arrang
         raise DataError(f"{name}: holds {len(brought)} sequences, expected one movie")
     lines = () if stored.axes else _doubts_of_movie(name, frames.shape, axes)
     return Arranged(brought[0], axes, lines)
+
+
+def _refuse_other(name: str, frames: object) -> None:
+    if not isinstance(frames, np.ndarray):
+        raise DataError(
+            f"{name}: a {type(frames).__name__} is no array of frames: numpy.stack(frames) makes one of a list, "
+            "frames.numpy() of a tensor"
+        )
 
 
 def _brought(name: str, frames: np.ndarray, axes: str) -> np.ndarray:

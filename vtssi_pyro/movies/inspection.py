@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 
 from vtssi_pyro.config import Declared, OneOf, Range
 from vtssi_pyro.config.ranges import OBJECT_SIZE, OBJECTS, STORED_SIDE
-from vtssi_pyro.errors import Argument, DataError
+from vtssi_pyro.errors import Argument, DataError, UsageError
 from vtssi_pyro.movies import background, oddity
 from vtssi_pyro.movies.background import KINDS
 from vtssi_pyro.movies.movie import Movie, luminance, shrink
@@ -60,6 +60,14 @@ class Hints(Declared):
         tuple[int, int, int, int] | None, Range(0, STORED_SIDE.high),
         "Left, top, width and height of the inspected part, pixels.",
     ] = None  # fmt: skip
+
+    def __post_init__(self) -> None:
+        """Refuse a part without pixels, too."""
+        super().__post_init__()
+        if self.crop is not None and min(self.crop[2:]) < 1:
+            raise UsageError(
+                f"Hints.crop: expected a width and a height of 1 or more, found {','.join(map(str, self.crop))}"
+            )
 
 
 @dataclass(frozen=True)

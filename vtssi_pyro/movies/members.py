@@ -5,6 +5,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections import Counter
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
 
@@ -57,6 +58,9 @@ def npz_arrays(path: Path, names: tuple[str, ...], stored: Stored = Stored()) ->
             raise DataError(f"{path} is no .npz file ({error}): write one with numpy.savez") from error
         with archive:
             held = {info.filename: info for info in archive.infolist()}
+            if len(held) < len(archive.infolist()):
+                twice = Counter(info.filename for info in archive.infolist()).most_common(1)[0][0]
+                raise DataError(f"{path}: holds {twice} more than once: write the file anew")
             found = [name for name in names if f"{name}.npy" in held]
             packed = [held[f"{name}.npy"] for name in found]
             total = sum(info.file_size for info in packed if info.compress_type != zipfile.ZIP_STORED)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from vtssi_pyro.config import Declared
 from vtssi_pyro.errors import Argument, DataError, UsageError
 
 # Sequences, times, depths, channels, rows and columns: the order in which axes are brought.
@@ -18,7 +19,7 @@ MEMORY = 2.0
 
 
 @dataclass(frozen=True)
-class Stored:
+class Stored(Declared):
     """How frames are stored, as far as a user says it; a None is decided from the frames.
 
     Args:
@@ -44,6 +45,7 @@ class Stored:
 
     def __post_init__(self) -> None:
         """Refuse what is impossible, whatever the frames are."""
+        super().__post_init__()
         axes = self.axes
         if axes is not None and (
             set(axes) - set(AXES) or len(set(axes)) != len(axes) or not {"H", "W"} <= set(axes)
@@ -52,9 +54,7 @@ class Stored:
                 Argument("axes"), f" {axes}: expected one of the letters {', '.join(AXES)} for each axis, once, H and "
                 "W among them, such as TSHW"
             )  # fmt: skip
-        if self.range is not None and not (
-            all(map(math.isfinite, self.range)) and self.range[0] < self.range[1]
-        ):
+        if self.range is not None and not self.range[0] < self.range[1]:
             black, white = self.range
             raise UsageError(Argument("range"), f" {black:g},{white:g}: black must be less than white")
         if self.channel is not None and self.channel < 0:

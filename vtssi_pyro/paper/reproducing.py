@@ -162,9 +162,9 @@ def _train(order: Order, run: Run, wanted: Config, weights: dict[str, Tensor] | 
     resume = (run.folder / "config.json").exists()
     config = run.config if resume else wanted
     prepare(order.threads or (run.machine.get("threads") if resume else None))
-    training.check(config)
+    built = training.check(config)
     splits = open_splits(config, order.device)
-    training.check_data(config, splits.train)
+    training.check_data(config, splits.train, built)
     machine = machine_of(order.device)
     if resume:
         warn_of_changes(run, machine, order.report)

@@ -26,6 +26,14 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
 )
 
 
+def is_name(value: object) -> bool:
+    """Whether a value is a path, which the system can be asked for."""
+    try:
+        return isinstance(value, str | os.PathLike) and b"\0" not in os.fsencode(value)
+    except (TypeError, UnicodeEncodeError):  # half a character, which no file's name has
+        return False
+
+
 def regular(path: str | os.PathLike[str]) -> Path:
     """Return the path of a file that may be opened: a regular one, or a link to one.
 
@@ -44,15 +52,21 @@ def regular(path: str | os.PathLike[str]) -> Path:
 
 
 def obstacle(path: str | os.PathLike[str]) -> str | None:
-    """Return the reason for which the present file of a name may not be replaced; None if it may, or there is none."""
+    """Return the reason for which the present file of a name may not be replaced; None if it may, or there is none.
+
+    Results replace files of their own names alone: a link may lead to another folder, but not onto other data.
+    """
+    place = os.path.realpath(path)
     try:
-        mode = os.lstat(os.path.realpath(path)).st_mode
+        mode = os.lstat(place).st_mode
     except OSError:  # there is none, or nobody can tell: writing will
         return None
     if not stat.S_ISREG(mode):
         return f"is {_kind(mode)}, not a regular file"
     if not mode & 0o222:  # root, too, respects the mark
         return "may only be read"
+    if os.path.basename(place) != os.path.basename(path):
+        return f"is a link to {place}, a file of another name, which would be replaced"
     return None
 
 
@@ -60,7 +74,8 @@ def replaceable(path: str | os.PathLike[str]) -> Path:
     """Return the file, existing or not, that a write to a path replaces: links are followed, so that they stay.
 
     Raises:
-        UsageError: that is a folder, a pipe, a device, or a file that is marked as one to be read alone.
+        UsageError: that is a folder, a pipe, a device, a file that is marked as one to be read alone, or one of another
+            name.
     """
     if reason := obstacle(path):
         raise UsageError(f"{os.fspath(path)}: {reason}; choose another name, or move it away")

@@ -76,7 +76,7 @@ def tidy() -> None:
         _glibc("malloc_trim", 0)
 
 
-def available_device(name: str = "auto") -> torch.device:
+def available_device(name: str | torch.device = "auto") -> torch.device:
     """Find the device of a name; ``auto`` is CUDA if available, and each of several processes has its own GPU.
 
     Raises:
@@ -89,11 +89,11 @@ def available_device(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0][:120]
         raise UsageError(
             Argument("device"),
-            f" {name}: this torch cannot use it ({reason}); use ",
+            f" {' '.join(str(name).split())[:120]}: this torch cannot use it ({reason}); use ",
             Argument("device"),
             " cpu",
         ) from error

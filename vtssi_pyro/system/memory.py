@@ -1,5 +1,6 @@
 """The memory that is free, and the refusal of work that would take more."""
 
+import math
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +24,11 @@ def free_memory() -> int:
         with suppress(OSError, ValueError):  # there is none, or it is "max"
             free = min(free, int((_CONTAINER / limit).read_text()) - int((_CONTAINER / used).read_text()))
     return max(free, 0)
+
+
+def places(*counts: int, number: int = FLOAT) -> int:
+    """Bytes of positions (x, y), of as many as the product of the counts, each of two numbers of some bytes."""
+    return math.prod(counts) * 2 * number
 
 
 def refuse_beyond_memory(takes: float, work: str, *remedy: str) -> None:

@@ -5,11 +5,13 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Annotated, NamedTuple
 
 import numpy as np
 import torch
 
+from vtssi_pyro.config import checked
+from vtssi_pyro.config.ranges import FRAMES, SEQUENCES
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.system.files import regular
 from vtssi_pyro.system.naming import natural
@@ -42,7 +44,12 @@ def holds_tracks(path: str | Path) -> bool:
     return not (path / "config.json").exists() and bool(_mot_folders(path) or [*path.glob("*.txt")])
 
 
-def read_tracks(path: str | Path, sequences: int | None = None, length: int | None = None) -> Tracks:
+@checked
+def read_tracks(
+    path: str | Path,
+    sequences: Annotated[int | None, SEQUENCES] = None,
+    length: Annotated[int | None, FRAMES] = None,
+) -> Tracks:
     """Read tracks of either kind: a ``.csv`` by :func:`read_tracks_csv`, any other path by :func:`read_mot`."""
     read = read_tracks_csv if Path(path).suffix.lower() == ".csv" else read_mot
     return read(path, sequences, length)

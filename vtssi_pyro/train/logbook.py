@@ -104,7 +104,7 @@ class Logbook:
         record["seconds"] = round(self.elapsed(), 2)
         if record["elbo"] > self.best:
             self.best = record["elbo"]
-            checkpoint.save(self.store.checkpoint("best"), {"step": step, "trained": tracker.state_dict()})
+            self.store.save({"step": step, "trained": tracker.state_dict()}, "best")
         self.store.append(record)
         return record
 

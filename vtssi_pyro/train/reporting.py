@@ -2,12 +2,13 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.train.config import Config
 
 
+@runtime_checkable
 class Reporter(Protocol):
     """Receives the progress of a training, an inspection or a tracking; subclass :class:`Silent` to make one."""
 

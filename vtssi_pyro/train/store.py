@@ -24,8 +24,8 @@ class Store(Protocol):
     def begin(self) -> None:
         """Note that no checkpoint has been saved yet."""
 
-    def save(self, state: dict[str, Any]) -> None:
-        """Write the last checkpoint."""
+    def save(self, state: dict[str, Any], name: str = "last") -> None:
+        """Write a checkpoint, ``last`` or ``best``."""
 
     def lost(self) -> int | None:
         """The step that the records reach if the last checkpoint was saved and is missing; None: none is missing."""

@@ -88,9 +88,7 @@ def train(
         PeerLost: another process has ended; the last checkpoint stays good.
     """
     report = report or Silent()
-    check(config, group)
-    check_frames(config)
-    check_data(config, learned)
+    check_data(config, learned, check(config, group))
     again = f"{group.command} fit --out {shlex.quote(str(store.folder))} --resume"
     with (
         _lock(store, group),
@@ -132,8 +130,12 @@ def train(
         return trainer.trained.eval()
 
 
-def check(config: Config, group: Group = ALONE) -> None:
-    """Refuse a configuration that cannot be trained, before sequences are drawn or anything is written."""
+def check(config: Config, group: Group = ALONE) -> SomeTracker:
+    """Refuse a configuration that cannot be trained, before sequences are drawn or anything is written.
+
+    Returns:
+        the untrained tracker that the configuration makes, for further checks.
+    """
     config = checked_config(config)
     make_elbo(config.train)  # it refuses too few particles
     if config.variant != (true := variant_of(config.model)):
@@ -162,6 +164,8 @@ def check(config: Config, group: Group = ALONE) -> None:
             )
     if not config.train.steps:
         raise UsageError("train.stages: expected steps of 0 or more, and some of them above 0")
+    _check_frames(config, tracker)
+    return tracker
 
 
 def _check_length(config: Config, length: int, shortest: int) -> None:
@@ -174,9 +178,9 @@ def _check_length(config: Config, length: int, shortest: int) -> None:
         )
 
 
-def check_frames(config: Config) -> None:
-    """Refuse numbers of frames that are more than a sequence has, before sequences are drawn."""
-    tracker, length = _built(config), config.data.length
+def _check_frames(config: Config, tracker: SomeTracker) -> None:
+    """Refuse numbers of frames that are more than a sequence has."""
+    length = config.data.length
     learned = config.data.train_length or length
     _check_length(config, learned, tracker.shortest)
     # after the observed frames, and after the M first, a tracker that predicts needs one to predict
@@ -193,8 +197,14 @@ def check_frames(config: Config) -> None:
             )
 
 
-def check_data(config: Config, learned: Dataset) -> None:
-    """Refuse sequences that the model of a configuration cannot learn from."""
+def check_data(config: Config, learned: Dataset, tracker: SomeTracker | None = None) -> None:
+    """Refuse sequences that the model of a configuration cannot learn from.
+
+    Args:
+        config: the configuration.
+        learned: the sequences.
+        tracker: the tracker that the configuration makes; None: it is built for this.
+    """
     side = config.model.frame_size
     if learned.frame_size != (side, side):
         found = "x".join(str(pixels) for pixels in learned.frame_size)
@@ -203,7 +213,7 @@ def check_data(config: Config, learned: Dataset) -> None:
         raise DataError(
             f"frames have C = {channels} channels, the model's (model.channels) C = {config.model.channels}"
         )
-    _check_length(config, learned.length, _built(config).shortest)
+    _check_length(config, learned.length, (tracker or _built(config)).shortest)
     for stage in config.train.stages:
         _refuse_large(stage, config, learned)
 
