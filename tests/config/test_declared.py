@@ -86,7 +86,7 @@ def test_values_at_the_ends_are_taken(entry: tuple[type, str, Declaration]) -> N
     for end in (low, high):
         value = filled(asked)(float(end) if is_float else int(end))
         made = kind(**values(kind) | {name: value})
-        assert getattr(made, name) == value
+        assert json.dumps(getattr(made, name)) == json.dumps(value)  # a list may become a tuple
 
 
 def values(kind: type) -> dict[str, Any]:
@@ -148,6 +148,8 @@ STAGES = json.dumps([{"name": "a", "steps": 3}, {"name": "a", "steps": 2}])
             "observe=1000",
             "observe: expected 19 or less, for sequences have 20 frames (data.length), found 1000",
         ),
+        ("model.size_loc=[0.99,0.5]", ""),
+        ("model.size_loc=[0.5,1]", "model.size_loc: expected 0.99 or less with this attention"),
         ("observe=20", "observe: expected 19 or less"),
         ("model.consensus.K=21", "model.consensus.K: expected 20 or less"),
         ("model.motion.M=20", "model.motion.M: expected 19 or less"),
@@ -312,6 +314,26 @@ def test_what_is_made_in_python_keeps_to_it_too() -> None:
     ):
         with pytest.raises(UsageError):
             made()
+
+
+@pytest.mark.parametrize(
+    "entry", [each for each in FIELDS if Ellipsis in getattr(each[2].options[0], "__args__", ())], ids=name_of
+)
+def test_lists_have_a_largest_length(entry: tuple[type, str, Declaration]) -> None:
+    """Beside the range of their entries: networks of so many layers fill any memory."""
+    kind, name, asked = entry
+    parts = dataclasses.is_dataclass(base_of(asked.type))
+    one = to_dict(RECIPES["quick"].train.stages[0]) if parts else filled(asked)(valid(asked))[0]
+    several = [one | {"name": f"s{k}"} for k in range(101)] if parts else [one] * 101
+    made = from_dict(values(kind) | {name: several[:100]}, kind, "somewhere")
+    assert len(getattr(made, name)) == 100
+    with pytest.raises(UsageError, match=f"{name}: expected .*at most 100"):
+        from_dict(values(kind) | {name: several}, kind, "somewhere")
+
+
+def valid(asked: Declaration) -> Any:
+    """A value within a declaration."""
+    return "objects" if asked.range is None else 3.0 if base_of(asked.type) is float else 3
 
 
 def test_a_range_spells_its_ends() -> None:

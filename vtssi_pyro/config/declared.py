@@ -36,6 +36,7 @@ from vtssi_pyro.system.files import is_name
 
 P = ParamSpec("P")
 R = TypeVar("R")
+MOST = 100  # entries of a list: layers, filters, names of parts and steps, of which nobody means as many
 LONGEST = 80  # characters of a value in a message: a line of a terminal
 
 
@@ -198,11 +199,9 @@ class Declaration:
             return "keys and values"
         if get_origin(option) in (tuple, list):
             inner = get_args(option)
-            some = (
-                "a list, each entry"
-                if get_origin(option) is list or inner[-1] is Ellipsis
-                else f"a list of {len(inner)}, each"
-            )
+            most = f" of at most {MOST}" if self.limited else ""
+            open_ = get_origin(option) is list or inner[-1] is Ellipsis
+            some = f"a list{most}, each entry" if open_ else f"a list of {len(inner)}, each"
             return f"{some} {Declaration(inner[0], None, self.range, self.texts).expected()}"
         if get_origin(option) is Iterable:
             return f"several, each {Declaration(get_args(option)[0]).expected()}"
@@ -224,7 +223,7 @@ class Declaration:
             if get_origin(option) is tuple and isinstance(value, list | tuple):
                 inner = get_args(option)
                 items = [inner[0]] * len(value) if inner[-1] is Ellipsis else list(inner)
-                if len(items) == len(value):
+                if len(items) == len(value) <= (MOST if self.limited else math.inf):
                     parts = (Declaration(item, None, self.range, self.texts) for item in items)
                     with self._whole(value, where):
                         return tuple(d.conforming(v, where) for d, v in zip(parts, value, strict=True))

@@ -5,7 +5,7 @@ import difflib
 import math
 from typing import Any, TypeVar, get_args, get_origin
 
-from vtssi_pyro.config.declared import Declaration, Declared, declarations, shown
+from vtssi_pyro.config.declared import MOST, Declaration, Declared, declarations, shown
 from vtssi_pyro.errors import Argument, UsageError
 from vtssi_pyro.system.plain import once, parsed
 
@@ -156,6 +156,8 @@ def _restored(plain: Any, asked: Declaration, where: str) -> Any:
     if get_origin(kind) is tuple and inner[-1] is Ellipsis and dataclasses.is_dataclass(inner[0]):
         if not isinstance(plain, list | tuple):
             raise UsageError(f"{where}: expected a list of keys and values, found {shown(plain)}")
+        if len(plain) > MOST:
+            raise UsageError(f"{where}: expected at most {MOST} entries, found {len(plain):,}")
         item = Declaration.of(inner[0])
         return tuple(_restored(v, item, f"{where}.{_entry(v, index)}") for index, v in enumerate(plain))
     return asked.conforming(plain, where)

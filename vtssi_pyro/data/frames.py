@@ -71,8 +71,6 @@ def as_array(frames: Tensor | np.ndarray) -> np.ndarray:
         return frames
     try:
         frames = frames.detach().cpu()
-        if frames.is_quantized:
-            frames = frames.dequantize()
         if frames.layout != torch.strided:
             frames = frames.to_dense()
         frames = frames.resolve_conj().resolve_neg()

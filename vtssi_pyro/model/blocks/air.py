@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from vtssi_pyro.config import Declared, OneOf, Range
 from vtssi_pyro.config.ranges import DROPOUT, SCALE, UNITS
+from vtssi_pyro.errors import UsageError
 from vtssi_pyro.model.kinds import ATTENTIONS, PICTURES, SCENES
 from vtssi_pyro.model.nn import MLP, ConvStack, GaussianMLP, Network, RepeatedInputLSTM
 from vtssi_pyro.model.priors import DiagNormal
@@ -193,6 +194,9 @@ class _LocatorBody(nn.Module):
         return self.dropout(h).unflatten(0, features.shape[:-1])  # (..., N, units)
 
 
+LARGEST = 0.99  # share of the frame's side: of 1, no number is the sigmoid's
+
+
 class Locator(Network):
     """LSTM_loc: one object per step, with heads for size and position that all objects share (App. B.1)."""
 
@@ -201,6 +205,11 @@ class Locator(Network):
         self.num_objects = sizes.num_objects
         self.body = _LocatorBody(features, config)
         units, head = [config.locator_units], [config.locator_head]
+        if max(sizes.size_loc) > LARGEST:
+            raise UsageError(
+                f"model.size_loc: expected {LARGEST} or less with this attention, whose sigmoid begins there, found "
+                f"{list(sizes.size_loc)}"
+            )
         prior = torch.tensor(sizes.size_loc)
         scale, positive = config.place_scale, sizes.scale_transform
         self.size = GaussianMLP(
