@@ -40,7 +40,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     api.page: {"run": "none"},
     api.info: {"tracker": "none"},
     api.reproduce: {"items": "none"},
-    api.benchmark: {"tracker": "none"},
+    api.benchmark: {"tracker": "none", "preset": "none"},
     load: {"source": "none"},
     load_digits: {"source": "none", "split": "test"},
     read_tracks: {"path": "none"},

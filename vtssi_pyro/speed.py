@@ -17,6 +17,7 @@ from torch import Tensor
 from vtssi_pyro.config.ranges import MOST_STEPS
 from vtssi_pyro.config.schedules import Constant
 from vtssi_pyro.data import MovingDigits, load_digits, moving_digits
+from vtssi_pyro.errors import Argument, UsageError
 from vtssi_pyro.inference import filter as predict
 from vtssi_pyro.inference.standalone import build
 from vtssi_pyro.model.program import Tracker
@@ -59,6 +60,8 @@ def workload(
     Returns:
         The configuration.
     """
+    if preset not in PRESETS:
+        raise UsageError(Argument("preset"), f" {preset}: expected one of {', '.join(PRESETS)}")
     config = PRESETS[preset](variant)
     model, last = config.model, config.train.stages[-1]
     model = replace(model, frame_size=frame or model.frame_size, num_objects=objects)
