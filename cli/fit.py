@@ -130,7 +130,7 @@ def fit(
         movie = PreparedMovie.load(prepared, data, Stored(**stored)) if read else prepared
         fitted = api.fit(
             movie or data, source if whole else tracker, start=None if whole else source,
-            preset=preset, run=run, runs=RUNS, device=device, report=reporter(), objects=objects,
+            preset=preset, run=run, runs=None if run else RUNS, device=device, report=reporter(), objects=objects,
             digits=digits, changes=changes, stored=Stored() if prepared else Stored(**stored),
         )  # fmt: skip
     if speaks():

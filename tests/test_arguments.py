@@ -18,7 +18,7 @@ from vtssi_pyro.movies import array_movie, open_movie
 
 SOME = torch.rand(2, 3, 50, 50)
 ODD = {
-    "a number": 5, "NaN": math.nan, "a large number": 10**30, "bytes": b"x", "no name of a file": "a\0b",
+    "a number": 5, "NaN": math.nan, "a large number": 2**100, "bytes": b"x", "no name of a file": "a\0b",
     "half a character": "\ud800", "an empty text": "", "an object": object(), "a complex number": 1j,
     "a function": print,
     "a class": Stored, "nothing in a list": [None], "an empty list": [], "an empty dict": {}, "true": True,

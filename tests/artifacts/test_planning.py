@@ -58,7 +58,6 @@ def test_every_variant_is_fitted_from_its_model(variant: str, learned: Tensor, t
     assert fitted.tracker.config == model
 
 
-@pytest.mark.parametrize("kind", ["air", "find"])
 @pytest.mark.parametrize("level", [0.0, 0.5, None])
 def test_frames_that_show_nothing_are_told_of(level: float | None, learned: Tensor) -> None:
     """Before a training on them; one frame that shows something is enough, be it the last of a sequence."""
@@ -102,6 +101,7 @@ class Heard(Silent):
         self.warnings.append(message)
 
 
+@pytest.mark.parametrize("kind", ["air", "find"])
 def test_a_built_variant_is_planned_as_it_is(kind: str, blobs: Callable[..., Tensor]) -> None:
     frames = blobs(num_sequences=12, length=7, side=ModelConfig().frame_size).float()
     assert plan(frames, build(kind)).config.variant == kind
