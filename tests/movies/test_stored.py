@@ -274,7 +274,7 @@ def test_colours_first_are_colours_last() -> None:
     ("said", "message"),
     [
         ({"axes": "THX"}, "axes THX"), ({"axes": "TT"}, "axes TT"), ({"axes": "ST"}, "H and W among them"),
-        ({"range": (1, 1)}, "black must be less"), ({"range": (0, np.nan)}, "black must be less"),
+        ({"range": (1, 1)}, "black must be less"), ({"range": (0, np.nan)}, "range: expected"),
         ({"channel": -1}, "count from 0"),
         ({"plane": "median"}, "max or mean"), ({"plane": -1}, "max or mean"), ({"memory": 0}, "above 0"),
     ],

@@ -138,6 +138,7 @@ class Scan:
             DataError: an infinite intensity, or one without a meaning.
         """
         within = tuple(range(1, frames.ndim))
+        short = ODD * (len(self.highs) - len(self.missing)) < 1  # so far
         # NaN where any pixel is
         low, high = (np.asarray(found, np.float64) for found in (frames.min(within), frames.max(within)))
         if self.dtype.kind == "f" and not ((np.abs(low) < LARGEST) & (np.abs(high) < LARGEST)).all():
@@ -146,7 +147,7 @@ class Scan:
             self.always[:] = False
         self.lows += low.tolist()
         self.highs += high.tolist()
-        if len(self.few) * ODD < 1:
+        if short:
             most = min(GLITCH, ODD * frames[0].size)
             self.few += [_beyond(frame, float(top)) <= most for frame, top in zip(frames, high, strict=True)]
         first = frames[0][np.isfinite(frames[0])]
