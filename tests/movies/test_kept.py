@@ -71,7 +71,17 @@ def test_what_has_changed_is_told(path: Path) -> None:
     with pytest.raises(DataError, match="no file"):
         PreparedMovie.load(path.parent)
     kept = path.parent / "inspection.json"
-    for damaged in ("", "[]", "{}", json.dumps(json.loads(kept.read_text()) | {"more": 1})):
+    found = json.loads(kept.read_text())
+    odd = (
+        {"more": 1},
+        {"movie": 3},
+        {"objects": "two"},
+        {"size": [64]},
+        {"shrunk": 0},
+        {"speed": [1.0]},
+        {"odd": 1},
+    )
+    for damaged in ("", "[]", "{}", *(json.dumps(found | change) for change in odd)):
         kept.write_text(damaged)
         with pytest.raises(DataError, match=r"inspection\.json: damaged"):
             PreparedMovie.load(path.parent)

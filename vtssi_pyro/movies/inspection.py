@@ -41,6 +41,7 @@ GAP = 2  # dilations, and erosions, that close a region: an object with gaps of 
 
 NAMED = 5  # odd frames that are named, of more the first
 
+COUNT = Range(0, 2**53)  # of frames, or of objects in a file that anybody may have written
 POLARITIES = ("bright", "dark", "both")
 
 
@@ -75,25 +76,25 @@ class Inspection:
     """The findings of an inspection; lengths in pixels of the movie."""
 
     name: str
-    size: tuple[int, int]  # (H, W) of the inspected part
-    length: int  # frames
+    size: Annotated[tuple[int, int], STORED_SIDE]  # (H, W) of the inspected part
+    length: Annotated[int, COUNT]  # frames
     rate: float | None  # frames per second
     low: float  # 1st and 99.99th percentile of intensity, in units of the movie's own full scale
     high: float
     noise: float  # standard deviation about the background, likewise
     background: str  # of background.KINDS
     polarity: str  # of POLARITIES, of moving objects before the background
-    objects: int  # largest number of moving objects visible at once
+    objects: Annotated[int, COUNT]  # largest number of moving objects visible at once
     object_size: float  # the longer side of the box around one, median
     speed: float  # per frame, median
     contrast: float  # of moving objects to the background, in units of full scale
     background_image: np.ndarray = field(repr=False, compare=False)  # (h, w), in units of full scale
-    shrunk: int  # side in pixels of the movie of one pixel of ``background_image``
+    shrunk: Annotated[int, STORED_SIDE]  # side in pixels of the movie of one pixel of ``background_image``
     crop: tuple[int, int, int, int] | None = None  # left, top, width, height of the inspected part
     odd: tuple[
         int, ...
     ] = ()  # frames unlike the rest, as black ones and flashes are; nothing is estimated from them
-    smaller: int = 0  # smaller regions at once, which are left out
+    smaller: Annotated[int, COUNT] = 0  # smaller regions at once, which are left out
     smaller_size: float = 0.0  # their size
 
     def as_dict(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vtssi_pyro.config import refuse_unlike
 from vtssi_pyro.errors import Argument, DataError, UsageError
 from vtssi_pyro.movies import (
     Hints,
@@ -122,10 +123,12 @@ class PreparedMovie:
         try:
             kept = parsed(regular(path).read_text())
             place = kept.pop("movie")
+            refuse_unlike(place, str | None, "movie")
+            refuse_unlike(kept, Inspection)
             sizes = {key: tuple(kept[key]) for key in ("size", "crop", "odd") if kept.get(key) is not None}
             height, width = (side // kept["shrunk"] for side in kept["size"])
             found = Inspection(**(kept | sizes), background_image=_background(preparation, (height, width)))
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
             raise DataError(f"{path}: damaged, or not what vtssi-pyro inspect wrote ({error})") from error
         if source is None and place is None:
             raise DataError(f"{path}: is of frames that no file holds: give the movie, too")
