@@ -14,7 +14,6 @@ from vtssi_pyro.model.blocks import AIR, FIND, RECT, AdditivePicture
 from vtssi_pyro.model.interfaces import Sight
 from vtssi_pyro.model.nn import ConvStack
 from vtssi_pyro.model.program import Program, Tracker
-from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.bell import bell_mask
 from vtssi_pyro.ops.spatial import SIZE_LIMITS
 from vtssi_pyro.types import Anneal, Detections, Objects, Plates, Scalar, State
@@ -81,7 +80,7 @@ class NaivePicture(AdditivePicture):
         """Render one frame's mean (B, C, H, W); every object is decoded again."""
         side, num_objects = self.frame_size, position.shape[-2]
         canvas = position.new_zeros(len(position), self.channels, side, side)
-        steps = counting.steps(counting.expected_number(objects.count, num_objects), num_objects)
+        steps = objects.steps
         for i in range(num_objects):
             glimpse = self.decode(objects.description[:, i])
             glimpse = glimpse * bell_mask(self.glimpse, self.config.bell_sigma, flatness, glimpse)

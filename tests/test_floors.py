@@ -117,12 +117,15 @@ OURS = {
     "clearest": {"rect"},
     "count_rect": {"rect"},
     "following": {"find"},
+    "gated": {"find"},
+    "presence": {"air"},
     "registered": {"find"},
     "residual_mot": {"mot"},
     "solid": {"air"},
     "spots": {"air"},
     "strided": {"air", "find"},
     "template": {"find"},
+    "wide": {"air"},
 }
 PAPERS = {"air", "find", "mot", "rect"}
 

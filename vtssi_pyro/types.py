@@ -35,11 +35,19 @@ State = dict[
 
 
 class Objects(NamedTuple):
-    """The latent variables that are constant over a sequence."""
+    """The latent variables that are constant over a sequence, and which slots they fill.
+
+    The scene derives ``steps`` and ``present`` (:meth:`~vtssi_pyro.model.interfaces.Scene.counted`), so that no other
+    block knows how objects are counted.
+    """
 
     count: Any  # Tensor (..., B, 1)  c, real; N sigmoid(c) objects. Any: a tuple has a method count
     size: Tensor  # (..., B, N, 2)  s, width and height as fractions of the frame
     description: Tensor  # (..., B, N, D)  d
+    steps: Any = (
+        None  # Tensor (..., B, N), step values in [0, 1]: how far each slot is filled, 0 if it is empty
+    )
+    present: Any = None  # Tensor (..., B, N), bool: whether each object counts at test time
 
 
 class Appearance(NamedTuple):

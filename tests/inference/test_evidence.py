@@ -48,6 +48,7 @@ def bound(program: Program, frames: Tensor) -> Tensor:
 
 def searched(tracker: Tracker, frames: Tensor, objects: Objects) -> list[Independent]:
     """q of the position in every frame, each at the mode of the one before."""
+    objects = tracker.scene.counted(objects)
     sight, q = tracker.finder.look(tracker.picture, frames, objects), list[Independent]()
     for t in range(frames.shape[1]):
         previous = q[-1].mode if q else torch.zeros_like(objects.size)

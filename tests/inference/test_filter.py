@@ -137,7 +137,9 @@ def test_a_belief_is_a_value(asked: TestTime, tiny, blobs) -> None:
     tracker, frames = tiny("vtssi", "template").train(), blobs(2, 9)
     filter_, weights = Filter(tracker, asked), {n: v.clone() for n, v in tracker.state_dict().items()}
     first, again = filter_.init(frames), filter_.init(frames)
-    for a, b in zip(first.consensus.hypothesis.objects, again.consensus.hypothesis.objects, strict=True):
+    for a, b in zip(
+        first.consensus.hypothesis.objects[:3], again.consensus.hypothesis.objects[:3], strict=True
+    ):
         assert torch.equal(a, b)
     belief, early = filter_.step(first, frames[:, :6])
     other, _ = filter_.step(belief, frames[:, 6:].flip(1))

@@ -214,7 +214,7 @@ def test_objects_whose_light_adds_up_are_both_found(follower: Tracker, apart: fl
     follower.picture.decoder = Shaded()
     path = straight([[20 - apart / 2, 20.3], [20 + apart / 2, 20.3]], [[0, 0]] * 2, 1)
     shades = torch.full((1, 3, 4), 0.5)
-    two = Objects(torch.tensor([[0.6]]), torch.full((1, 3, 2), SIZE / SIDE), shades)
+    two = follower.scene.counted(Objects(torch.tensor([[0.6]]), torch.full((1, 3, 2), SIZE / SIDE), shades))
     place = search(follower, shown(path, bright=0.5), two)
     between = torch.cdist(place[:2], to_frame(path[0], (SIDE, SIDE))) * SIDE / 2
     assert between.min(-1).values.max() < 2.5  # px
@@ -227,7 +227,7 @@ def test_a_bright_object_is_not_taken_for_a_faint_one(follower: Tracker, faint: 
     path = straight([[20 - apart / 2, 20.3], [20 + apart / 2, 18.6]], [[0, 0]] * 2, 1)
     bright, dim = (shown(path[:, i : i + 1], bright=(1.0, faint)[i]) for i in (0, 1))
     shades = torch.tensor([[[faint], [1.0], [0.0]]]).expand(1, 3, 4)  # the faint one's slot comes first
-    two = Objects(torch.tensor([[0.6]]), torch.full((1, 3, 2), SIZE / SIDE), shades)
+    two = follower.scene.counted(Objects(torch.tensor([[0.6]]), torch.full((1, 3, 2), SIZE / SIDE), shades))
     place = search(follower, (bright + dim).clamp(0, 1), two)
     assert (place[:2] - to_frame(path[0].flip(0), (SIDE, SIDE))).norm(dim=-1).max() < 4 / SIDE  # two px
 
@@ -235,7 +235,9 @@ def test_a_bright_object_is_not_taken_for_a_faint_one(follower: Tracker, faint: 
 def test_empty_slots_keep_nobody_away(follower: Tracker) -> None:
     path = straight([[10, 12], [30, 10]], [[0, 0]] * 2, 3)
     frames = shown(path)
-    two = Objects(torch.tensor([[0.6]]), torch.full((1, 3, 2), SIZE / SIDE), torch.zeros(1, 3, 4))
+    two = follower.scene.counted(
+        Objects(torch.tensor([[0.6]]), torch.full((1, 3, 2), SIZE / SIDE), torch.zeros(1, 3, 4))
+    )
     place = search(follower, frames, two)
     apart = (place[:2, None] - to_frame(path[0], (SIDE, SIDE))).norm(dim=-1)
     assert apart.min(-1).values.max() < 0.05, "the third slot, which is empty, took a place"
@@ -280,7 +282,9 @@ def test_less_than_two_fifths_of_an_object_is_none(follower: Tracker, shade: flo
     """The evidence counts an object in a frame that shows more, and no empty slot in any."""
     path = straight([[10.3, 12.8], [30.2, 9.6]], [[0.7, 0.3], [0.0, 0.4]], 4)
     frames = channelled(shown(path, bright=shade))
-    two = Objects(torch.tensor([[0.6]]), torch.full((1, 3, 2), SIZE / SIDE), torch.zeros(1, 3, 4))
+    two = follower.scene.counted(
+        Objects(torch.tensor([[0.6]]), torch.full((1, 3, 2), SIZE / SIDE), torch.zeros(1, 3, 4))
+    )
     place = to_frame(path, (SIDE, SIDE))
     place = torch.cat([place, place[:, :1]], 1).unsqueeze(0)  # an empty slot, where there is something
     with torch.no_grad():

@@ -11,7 +11,7 @@ from pyro.optim import Adam
 from small_model import FINDERS, positions, small
 from torch import Tensor
 
-import vtssi_pyro.model.program
+import vtssi_pyro.model.proposals
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.inference.filter import Stream, forecast, joined, track
 from vtssi_pyro.model.blocks.clearest import ClearestFrameConfig
@@ -82,6 +82,7 @@ def by_hand(tracker: Tracker, frames: Tensor) -> Tensor:
     x, plates = channelled(frames), tracker.program().plates(channelled(frames))
     with propose(), mode():
         objects, position = tracker.consensus.guide(tracker.attention, x, plates)
+    objects = tracker.scene.counted(objects)
     sight = tracker.finder.look(tracker.picture, x, objects)
     motion, memory, path = None, None, list[Tensor]()
     for t in range(1, frames.shape[1] + 1):
@@ -132,7 +133,7 @@ def test_the_finder_is_told_where_objects_were(order: str, tiny, frames: Tensor,
         return step(sight, index, previous, predict)
 
     monkeypatch.setattr(tracker.finder, "step", spy)
-    monkeypatch.setattr(vtssi_pyro.model.program, "propose", lambda: proposals)
+    monkeypatch.setattr(vtssi_pyro.model.proposals, "propose", lambda: proposals)
     trace = poutine.trace(tracker.guide).get_trace(frames)
     assert list(told) == list(range(1, 7))
     assert told[1].eq(0).all()
@@ -205,7 +206,7 @@ def test_frames_as_they_come_are_told_as_offline_frame_by_frame(name: str, tiny,
 def test_proposals_by_their_means_frame_by_frame(tiny, frames: Tensor, monkeypatch) -> None:
     """Reading D5: proposals that are no final variables are means then, those up to M are drawn."""
     tracker, proposals = tiny(config=frame_by_frame(sample_intermediate=False)), propose()
-    monkeypatch.setattr(vtssi_pyro.model.program, "propose", lambda: proposals)
+    monkeypatch.setattr(vtssi_pyro.model.proposals, "propose", lambda: proposals)
     tracker.guide(frames)
     for name, hat in proposals.sites.items():
         t = int(name.rpartition("_")[2]) if name[-1].isdigit() else 0

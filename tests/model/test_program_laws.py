@@ -264,17 +264,16 @@ def test_other_numbers_of_objects(variant: str, finder: str, tiny, frames: Tenso
         assert positions(latents).shape[-2:] == (number, 2)
         assert torch.isfinite(torch.tensor(Trace_ELBO().loss(tracker.model, tracker.guide, frames)))
         objects = latents.objects
-        pose = tracker.motion.pose(objects, stacked(latents.states), tracker.scene.presence(objects))
+        pose = tracker.motion.pose(objects, stacked(latents.states), objects.steps)
         whole = tracker.picture.render(objects, pose)
         steps = counting.steps(counting.expected_number(latents.objects.count, number), number)
         parts = torch.zeros_like(whole)
         for i in range(number):
-            full = objects._replace(
-                count=torch.full_like(objects.count, 40.0)
-            )  # sigmoid 1: all slots count fully
+            # sigmoid 1: all slots count fully
+            full = tracker.scene.counted(objects._replace(count=torch.full_like(objects.count, 40.0)))
             off = torch.full_like(pose.position, 9.0)  # out of sight
             off[..., i, :] = pose.position[..., i, :]
-            alone = pose._replace(position=off, presence=tracker.scene.presence(full).unsqueeze(-2))
+            alone = pose._replace(position=off, presence=full.steps.unsqueeze(-2))
             parts += steps[..., i, None, None, None, None] * tracker.picture.render(full, alone)
         torch.testing.assert_close(parts, whole)
 

@@ -150,7 +150,7 @@ def test_a_horizon_renders_the_future_and_leaves_the_likelihood(name: str, tiny,
     short, long = traces
     assert torch.equal(short.nodes["x"]["log_prob"], long.nodes["x"]["log_prob"])
     latents = guided.nodes["_RETURN"]["value"]
-    objects, presence = latents.objects, tracker.scene.presence(latents.objects)
+    objects, presence = latents.objects, latents.objects.steps
     seen, ahead = (
         tracker.picture.render(objects, tracker.motion.pose(objects, stacked(states), presence))
         for states in (latents.states[:6], latents.states[6:])

@@ -15,7 +15,7 @@ from pyro.optim import Adam
 from small_model import positions, small
 from torch import Tensor
 
-import vtssi_pyro.model.program
+import vtssi_pyro.model.proposals
 from vtssi_pyro.model.handlers import mode, propose
 from vtssi_pyro.model.program import ORDERS, Tracker
 from vtssi_pyro.ops.gaussian import product
@@ -133,7 +133,7 @@ class Recorder:
             return spy
 
         monkeypatch.setattr(type(tracker.motion), "weight", weight)
-        monkeypatch.setattr(vtssi_pyro.model.program, "propose", lambda: self.proposals)
+        monkeypatch.setattr(vtssi_pyro.model.proposals, "propose", lambda: self.proposals)
 
 
 def algorithm_5(tracker: Tracker, hats, weights, draws, length: int) -> Iterator[tuple[str, Distribution]]:

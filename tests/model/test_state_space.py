@@ -157,7 +157,7 @@ def test_a_variable_of_ones_own_reaches_the_picture(
     assert {ANGLE.at(t) for t in range(1, 7)} <= set(guided.stochastic_nodes)
     latents, angle = guided.nodes["_RETURN"]["value"], 0.3 * torch.arange(1, 7, dtype=torch.float64)
     objects = latents.objects
-    presence = tracker.scene.presence(objects).unsqueeze(-2)
+    presence = objects.steps.unsqueeze(-2)
     pose = Pose(positions(latents), objects.size, presence, angle=angle.view(1, 6, 1).expand(2, 6, 2))
     drawn = tracker.picture.draw(pose, objects)
     torch.testing.assert_close(model.nodes["x"]["fn"].mean, drawn)

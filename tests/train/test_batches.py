@@ -109,9 +109,8 @@ def test_imitation_heeds_what_is_seen_and_nothing_else() -> None:
     moved = batch.position + 0.1 * ~counts.unsqueeze(-1)
     assert torch.equal(score(batch.position), score(moved))
     torch.manual_seed(3)
-    sight = tracker.finder.look(
-        tracker.picture, batch.frames, Objects(batch.count, batch.size, batch.description)
-    )
+    objects = tracker.scene.counted(Objects(batch.count, batch.size, batch.description))
+    sight = tracker.finder.look(tracker.picture, batch.frames, objects)
     first = tracker.finder.step(sight, 0, {"position": batch.previous}).sample()
     expected = tracker.finder.step(sight, 1, {"position": first}).log_prob(batch.position[:, 1])[0, 0]
     torch.testing.assert_close(score(batch.position), expected)

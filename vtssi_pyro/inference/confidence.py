@@ -21,7 +21,7 @@ def counted_pose(tracker: Tracker, objects: Objects, states: State, appearance: 
         states: (..., T, N, dims) by site.
         appearance: of the objects, where the motion does not say it.
     """
-    pose = tracker.motion.pose(objects, states, tracker.scene.present(objects).to(objects.size))
+    pose = tracker.motion.pose(objects, states, objects.present.to(objects.size))
     if pose.appearance is not None:
         return pose
     return pose._replace(appearance=appearance.glimpses.unsqueeze(-5))

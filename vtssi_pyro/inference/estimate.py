@@ -25,14 +25,26 @@ class Estimate(NamedTuple):
 
 
 def joined(parts: Sequence[Estimate], axis: int) -> Estimate:
-    """Join estimates one after another, along sequences (0) or frames (1)."""
+    """Join estimates one after another, along sequences (0) or frames (1).
+
+    Objects that come later have their descriptions from the later estimate.
+    """
     tracks = concatenated([part.tracks for part in parts], axis)
-    descriptions = [part.appearance for part in parts]
+    number = max(part.appearance.shape[1] for part in parts)
+    descriptions = [_widened(part.appearance, number) for part in parts]
+    known = descriptions[0]
+    for later in descriptions[1:] if axis else ():
+        known = torch.where(known.isnan(), later, known)
     return Estimate(
         tracks,
         torch.cat([part.frames for part in parts], axis),
-        descriptions[0] if axis else torch.cat(descriptions),
+        known if axis else torch.cat(descriptions),
     )
+
+
+def _widened(descriptions: Tensor, number: int) -> Tensor:
+    """Descriptions (B, N, D) with NaN for further objects, up to a number."""
+    return torch.nn.functional.pad(descriptions, (0, 0, 0, number - descriptions.shape[1]), value=torch.nan)
 
 
 def floats(x: Tensor) -> Tensor:

@@ -1,24 +1,28 @@
 """Inference of tracks by one filter, for frames in memory, long movies and live frames."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import pyro
 import torch
-from pyro.distributions import Normal
+from pyro.distributions import Distribution, Normal
 from torch import Tensor
 
 from vtssi_pyro.errors import Argument, UsageError
 from vtssi_pyro.inference.confidence import counted_pose, explained_share
 from vtssi_pyro.inference.estimate import Estimate, floats, joined, quiet, seeded
 from vtssi_pyro.inference.hypotheses import Settled, select_hypothesis
+from vtssi_pyro.inference.identities import by_identity, descriptions_of, share_within
 from vtssi_pyro.inference.standalone import SomeTracker, StandaloneTracker
+from vtssi_pyro.model.blocks.presence import PRESENCE, above_zero
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.model.handlers import mode, record, temper
 from vtssi_pyro.model.interfaces import looks, predictive
 from vtssi_pyro.model.program import (
     ONE_AT_A_TIME,
+    Frame,
     Tracker,
     at_once,
     evolve,
@@ -30,7 +34,7 @@ from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.ops.spatial import size_to_pixels, to_pixels
 from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.tracks.tracks import Tracks
-from vtssi_pyro.types import Appearance, Chain, Latents, Objects, Pose
+from vtssi_pyro.types import Appearance, Chain, Latents, Objects, Pose, State
 
 WINDOW = 64  # largest number of frames that the model sees at a time; more would only take more memory
 TIDIED = 4  # batches after which freed memory is given back, which costs as much as part of a batch
@@ -43,7 +47,7 @@ RUNS = 8  # places of a longer sequence whose frames decide the objects together
 class Belief(NamedTuple):
     """The filter's state between frames; its size does not grow with their number."""
 
-    consensus: Settled | None  # the consensus on the objects; None if each frame is a scene of its own
+    consensus: Settled | None  # the consensus on the objects; None if each frame tells its own
     chain: Chain | None = None  # None before the first frame
 
 
@@ -66,7 +70,7 @@ class Filter:
     @property
     def needed(self) -> int:
         """The least number of frames for the first step, unless the sequence is shorter."""
-        if self.tracker.per_frame:
+        if counts_frames(self.tracker):
             return 1
         return max(self.tracker.consensus.K, self.program.finder.K, self.tracker.motion.M)
 
@@ -77,7 +81,7 @@ class Filter:
             length: number of frames of the sequence.
             settle: see :meth:`init`.
         """
-        if self.tracker.per_frame:
+        if counts_frames(self.tracker):
             return 1
         if self.asked.hypotheses == 1:
             return min(length, self.tracker.consensus.K)
@@ -93,7 +97,7 @@ class Filter:
             settle: number of first frames used, at least ``needed``; None: all. It matters for several hypotheses
                 only; a single consensus uses the first K frames.
         """
-        if self.tracker.per_frame:
+        if counts_frames(self.tracker):
             return Belief(None)
         x = channelled(frames)[:, : settle and max(settle, self.needed)]
         number = self.asked.hypotheses
@@ -140,7 +144,9 @@ class Filter:
             picture, motion, objects = self.tracker.picture, self.tracker.motion, chain.objects
             times = range(1, horizon + 1)
             with mode(), record() as sampled:
-                states = evolve(motion, times, chain.state, objects.size)
+                states = evolve(motion, times, chain.state, objects.size, frame=self._frame(objects))
+            if self.tracker.scene.changes:
+                return self._ahead(belief, states, sampled.densities, num_samples, temperature)
             appearance = looks(picture, objects, chain.found.appearance)
             pose = counted_pose(self.tracker, objects, stacked(states), appearance)
             rendered = picture.draw(pose, objects)
@@ -150,7 +156,9 @@ class Filter:
             if num_samples:
                 most = max(1, SAMPLED // objects.size[..., 0].numel())
                 parts = torch.arange(num_samples).split(most)
-                path = torch.cat([self._path(belief, times, len(part), temperature) for part in parts])
+                path = torch.cat(
+                    [self._path(belief, times, len(part), temperature)["position"] for part in parts]
+                )
                 samples = to_pixels(path + self._box(objects, appearance)[0].unsqueeze(-3), size)
                 # a box is read off once: its error is the same in all frames of a future
                 error = torch.randn_like(samples[..., :1, :, :]) * self._error
@@ -160,8 +168,89 @@ class Filter:
                 )
         return Estimate(tracks, rendered, chain.objects.description)
 
-    def _path(self, belief: Belief, times: range, num_samples: int, temperature: float) -> Tensor:
-        """Sampled positions (S, B, T, N, 2) of the next frames, frame coordinates."""
+    def _ahead(
+        self,
+        belief: Belief,
+        states: list[State],
+        densities: Mapping[str, Distribution],
+        num_samples: int,
+        temperature: float,
+    ) -> Estimate:
+        """The prediction of a scene in which objects come and go; ``confidence`` is the probability that each is there.
+
+        Objects that may come are predicted by no track.
+        """
+        chain, times = belief.chain, range(1, len(states) + 1)
+        assert chain is not None
+        now = chain.state
+        there = now["age"].squeeze(-1) >= 0  # (B, N)
+        together = stacked(states)
+        objects, folded = self.program.shown(chain.objects, together)
+        scale = torch.stack([densities[POSITION.at(t)].stddev for t in times], -3)
+        likely = torch.stack([above_zero(densities[PRESENCE.at(t)].mean.squeeze(-1)) for t in times], -2)
+        rendered, tracks = self._folded(objects, folded, scale, likely.cumprod(-2), None)
+        if num_samples:
+            most = max(1, SAMPLED // now["size"][..., 0].numel())
+            parts = [
+                self._path(belief, times, len(part), temperature)
+                for part in torch.arange(num_samples).split(most)
+            ]
+            path, identity, age = (
+                torch.cat([part[name] for part in parts]) for name in ("position", "identity", "age")
+            )
+            stays = ((identity == now["identity"].unsqueeze(-3)) & (age >= 0)).squeeze(-1) & there.unsqueeze(
+                -2
+            )
+            size = (self.tracker.picture.frame_size,) * 2
+            offset = self._box(objects, looks(self.tracker.picture, objects, None))[0]  # (B, T, N, 2)
+            samples = to_pixels(path + offset, size)
+            samples = samples + temperature * torch.randn_like(samples[..., :1, :, :]) * self._error
+            samples = samples.masked_fill(~stays.unsqueeze(-1), torch.nan)
+            tracks = tracks._replace(samples=samples, confidence=stays.to(scale).mean(0))
+        present = tracks.present & there.unsqueeze(-2)
+        known = tracks._replace(present=present)
+        identity = now["identity"].squeeze(-1).unsqueeze(-2).expand(present.shape)
+        # a slot is spread by whom it holds now, whether that object is predicted to stay or not
+        told = by_identity(known._replace(present=there.unsqueeze(-2).expand(present.shape)), identity)
+        told = told._replace(present=by_identity(known, identity).present)
+        told = told._replace(position=told.position.where(told.present.unsqueeze(-1), torch.nan))
+        descriptions = descriptions_of(now["description"].unsqueeze(1), identity[:, :1], there.unsqueeze(1))
+        return Estimate(told, rendered, descriptions)
+
+    def _folded(
+        self, objects: Objects, states: State, scale: Tensor, confidence: Tensor | None, x: Tensor | None
+    ) -> tuple[Tensor, Tracks]:
+        """Frames (B, T, C, H, W), and tracks (B, T, N, ...) by slots, of objects that come and go.
+
+        Args:
+            objects: of frames (B, T).
+            states: of frames, (B, T, 1, N, dims).
+            scale: of the positions, (B, T, N, 2), frame coordinates.
+            confidence: (B, T, N); None: the share of the observed frames that each object explains.
+            x: the observed frames (B, T, C, H, W); None: there are none.
+        """
+        picture = self.tracker.picture
+        appearance = looks(picture, objects, None)
+        pose = counted_pose(self.tracker, objects, states, appearance)
+        if x is None:
+            rendered = picture.draw(pose, objects)
+        else:
+            rendered, explained = explained_share(x.unsqueeze(2), picture, pose, objects)
+            confidence = explained.squeeze(2)
+        assert confidence is not None
+        tracks = self._tracks(objects, pose, scale.unsqueeze(-3), appearance, confidence.unsqueeze(-2))
+        visible = share_within(pose, picture.frame_size)
+        tracks = tracks._replace(visible=visible.where(tracks.present, torch.nan))
+        flat = Tracks._make(None if value is None else value.squeeze(2) for value in tracks)
+        return rendered.squeeze(2), flat
+
+    def _frame(self, objects: Objects) -> Frame | None:
+        """The scene's prior of who is there, of a scene that changes."""
+        scene = self.tracker.scene
+        return partial(scene.frame, objects=objects) if scene.changes else None
+
+    def _path(self, belief: Belief, times: range, num_samples: int, temperature: float) -> State:
+        """Sampled states (S, B, T, N, dims) of the next frames."""
         chain = belief.chain
         assert chain is not None
         with temper(temperature):
@@ -169,12 +258,26 @@ class Filter:
                 name: pyro.sample(name, q.expand((num_samples, *q.batch_shape)))
                 for name, q in chain.q.items()
             }
-            states = evolve(self.tracker.motion, times, drawn, chain.objects.size)
-        return torch.stack([state[POSITION.name] for state in states], -3)
+            if self.tracker.scene.changes:
+                here = {k: v.expand(num_samples, *v.shape) for k, v in chain.state.items() if k not in drawn}
+                drawn = here | drawn
+            states = evolve(
+                self.tracker.motion, times, drawn, chain.objects.size, frame=self._frame(chain.objects)
+            )
+        return stacked(states)
 
     def _estimate(self, x: Tensor, latents: Latents) -> Estimate:
         objects = latents.objects
         picture = self.tracker.picture
+        if self.tracker.scene.changes:
+            together = stacked(latents.states)
+            now, folded = self.program.shown(objects, together)
+            densities = (latents.densities[POSITION.at(t + 1)] for t in range(x.shape[1]))
+            scale = torch.stack([q.stddev for q in densities], -3)
+            rendered, tracks = self._folded(now, folded, scale, None, x)
+            identity = together["identity"].squeeze(-1)
+            descriptions = descriptions_of(together["description"], identity, tracks.present)
+            return Estimate(by_identity(tracks, identity), rendered, descriptions)
         appearance = looks(picture, objects, latents.chain.found.appearance)
         pose = counted_pose(self.tracker, objects, stacked(latents.states), appearance)
         observed = fold(x) if self.tracker.per_frame else x
@@ -388,6 +491,11 @@ def count_frames(
     if isinstance(tracker, StandaloneTracker):
         return min(length, tracker.K)
     return Filter(tracker, test_time).count_frames(length, settle)
+
+
+def counts_frames(tracker: SomeTracker) -> bool:
+    """Whether each frame has a count of its own: it is a scene by itself, or objects come and go."""
+    return tracker.per_frame or (isinstance(tracker, Tracker) and tracker.scene.changes)
 
 
 def windows(filter_: Filter, x: Tensor) -> Iterator[Tensor]:

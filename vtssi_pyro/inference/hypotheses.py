@@ -185,7 +185,8 @@ def log_evidence(
         run: number of frames in a run of neighbours; None: all frames are one run.
     """
     run = run or frames.shape[1]
-    picture, walk, objects = program.picture, tracker.walk(), hypothesis.objects
+    picture, walk, scene = program.picture, tracker.walk(), program.scene
+    objects = scene.counted(hypothesis.objects)
     sight = program.finder.look(picture, frames, objects)
     q, previous = [], torch.zeros_like(objects.size)
     for t in range(frames.shape[1]):
@@ -193,13 +194,12 @@ def log_evidence(
         previous = q[-1].mode
     position = torch.stack([density.mode for density in q], -3)
     appearance = looks(picture, objects, sight.appearance)
-    present = program.scene.present(objects)
+    present = objects.present
     visible = program.finder.visible(frames, appearance.glimpses, position, objects) > 0  # (B, T, N)
     pose = program.motion.pose(objects, {"position": position}, present.to(position))
     shown = (visible & present.unsqueeze(-2)).to(position)
     pose = pose._replace(presence=shown, appearance=appearance.glimpses.unsqueeze(-5))
     fit = picture.likelihood(picture.draw(pose, objects)).log_prob(frames).sum(-1)
-    scene = program.scene
     cost = _divergence(hypothesis.count, scene.count(0.0)).squeeze(-1)
     for density, prior in ((hypothesis.size, scene.size()), (hypothesis.description, scene.description())):
         cost = cost + (_divergence(density, prior) * present).sum(-1)
@@ -241,7 +241,7 @@ def _described_apart(
     tracker: Tracker, frames: Tensor, hypothesis: Hypothesis, found: Detections
 ) -> Hypothesis:
     """Describe each object by what the others leave of the first K frames, at the places where they were found."""
-    objects, picture, K = hypothesis.objects, tracker.picture, tracker.consensus.K
+    objects, picture, K = tracker.scene.counted(hypothesis.objects), tracker.picture, tracker.consensus.K
     position = found.position[:, :K]
     pose = counted_pose(
         tracker, objects, {POSITION.name: position}, looks(picture, objects, found.appearance)
@@ -254,13 +254,13 @@ def _described_apart(
 
 def _merged(tracker: Tracker, frames: Tensor, hypothesis: Hypothesis, found: Detections) -> Hypothesis:
     """Merge the two objects of a sequence that part least from each other, in the first one's slot."""
-    objects, position = hypothesis.objects, found.position
+    objects, position = tracker.scene.counted(hypothesis.objects), found.position
     appearance: Appearance | None = found.appearance
     assert appearance is not None
     num_objects, seen = position.shape[-2], frames[:, : tracker.consensus.K]
     slots = torch.arange(num_objects, device=frames.device)
     rows = torch.arange(len(frames), device=frames.device)
-    present = counting.present(objects.count, num_objects)
+    present = objects.present
     offset, box = appearance.box
     centre = position + offset.unsqueeze(-3)
     first, second, between = _steadiest(centre, present)

@@ -21,6 +21,8 @@ from pyro.poutine.runtime import Message
 from pyro.poutine.util import site_is_subsample
 from torch import Tensor
 
+from vtssi_pyro.ops.gaussian import Drawn, chosen
+
 
 class Proposal(NamedTuple):
     """The density and the draw that were proposed at a site."""
@@ -84,7 +86,12 @@ class fuse(record):
         if weight is None:
             msg["fn"], msg["value"] = proposal
         else:
-            msg["fn"] = self.rule(msg["fn"], proposal.fn, weight)
+            fused = (msg["infer"] or {}).get("fused")  # of the objects; see draw
+            fn = self.rule(msg["fn"], proposal.fn, weight)
+            if fused is not None:
+                q = chosen(fused, fn.base_dist, proposal.fn.base_dist)
+                fn = Drawn(q.loc, q.scale, proposal.value, ~fused.unsqueeze(-1)).to_event(1)
+            msg["fn"] = fn
 
 
 class mode(Messenger):

@@ -36,6 +36,9 @@ class Sized(Protocol):
         """Number of channels C of its frames."""
 
 
+Predict = Callable[[], Independent]  # makes a density of the position, batch (..., B, N), event (2,)
+
+
 class Scene(Protocol):
     """The prior of the objects: p(c), p(s) and p(d)."""
 
@@ -53,14 +56,63 @@ class Scene(Protocol):
         Within the context plates and mask are open for the sites of the frames.
         """
 
-    def present(self, objects: Objects) -> Tensor:
-        """Whether each object counts at test time, (..., B, N) bool; called by inference for tracks and evidence."""
+    @property
+    def changes(self) -> bool:
+        """Whether objects come and go, so that every frame has objects of its own; see :class:`Changing`."""
+
+    def frame(
+        self, t: int, objects: Objects, previous: State | None, predict: Predict | None = None
+    ) -> AbstractContextManager[State]:
+        """Sample who is there in frame t, 1-based, given the state of the frame before; called by the prior.
+
+        Within the context, the mask of the present objects is open for the motion's sites of the frame. The values join
+        the state; a scene whose objects are the same in all frames has none, and opens the mask in ``model``.
+        ``predict`` makes the density that the motion gives the positions of the objects of the frame before.
+        """
+
+    def single(self) -> "Scene":
+        """The scene of frames that are sequences of their own; called by training on single frames."""
+
+    def counted(self, objects: Objects) -> Objects:
+        """The objects with ``steps`` and ``present``; called by the program for those that a consensus proposes."""
 
     def count_of(self, number: Tensor) -> Tensor:
         """The count (..., 1) at which ``number`` (...,) objects count; called by hypotheses about their number."""
 
-    def presence(self, objects: Objects) -> Tensor:
-        """Presence of each object, in [0, 1], (..., B, N); called by the program for the picture's pose."""
+
+class Changing(Scene, Protocol):
+    """A scene in which objects come and go; :class:`~vtssi_pyro.model.blocks.presence.PresenceScene` is one."""
+
+    def nobody(self, plates: Plates) -> Objects:
+        """Empty slots (B, N); called by the guide before the first frame."""
+
+    def beginning(self, objects: Objects) -> State:
+        """The state before the first frame, of empty slots; called by the guide."""
+
+    def seen(self, state: State) -> Objects:
+        """The objects of a frame's state, or of several frames; called by the guide, the likelihood and inference."""
+
+    def guide(
+        self, t: int, frame: Tensor, before: State, predict: Predict | None, found: Independent,
+        attention: "Attention", picture: "Picture", motion: "Motion",
+    ) -> tuple[State, Tensor]:  # fmt: skip
+        """Propose the scene's sites and the positions of frame t from the frame (B, C, H, W).
+
+        ``before``: the state of the frame before. ``predict``: makes the motion's density of the positions; None in the
+        first frame. ``found``: the finder's, batch (..., B, N), event (2,), of the objects of the frame before. Returns
+        the scene's part of the proposed state, and positions (..., B, N, 2).
+        """
+
+
+def changing(scene: Scene) -> Changing:
+    """Return the scene if objects come and go in it.
+
+    Raises:
+        UsageError: they do not.
+    """
+    if not scene.changes:
+        raise UsageError("the objects of this scene are there in all frames")
+    return cast(Changing, scene)
 
 
 class Attention(Protocol):
@@ -135,9 +187,6 @@ class Consensus(Protocol):
         Returns:
             draws, and the proposed first position (..., B, N, 2), or None to leave it to the finder.
         """
-
-
-Predict = Callable[[], Independent]  # makes a density of the position, batch (..., B, N), event (2,)
 
 
 class Sight(NamedTuple):
@@ -216,14 +265,25 @@ class Motion(Protocol):
     predicts: bool  # whether the transition predicts unobserved frames
     scale: float  # scale of the random walk before M, frame coordinates
 
-    def model(self, t: int, previous: State | None, like: Tensor, warmup: int) -> State:
+    def model(
+        self, t: int, previous: State | None, like: Tensor, warmup: int, age: Tensor | None = None
+    ) -> State:
         """Sample the sites of frame t, 1-based, from the transition beyond ``warmup``; called by the prior.
 
-        ``like``: sizes (..., B, N, 2), for shape, dtype and device.
+        ``like``: sizes (..., B, N, 2), for shape, dtype and device. ``age``: if objects come and go, how many frames
+        ago each has come, (..., B, N), below 0 of empty slots; it then stands in for the frame's number.
         """
 
-    def predict(self, t: int, previous: State | None, like: Tensor, warmup: int) -> Independent:
+    def predict(
+        self, t: int, previous: State | None, like: Tensor, warmup: int, age: Tensor | None = None
+    ) -> Independent:
         """The density from which :meth:`model` draws the position of frame t; for finders, frame by frame."""
+
+    def forget(self, memory: Any, new: Tensor, position: Tensor) -> Any:
+        """The memory of :meth:`guide` without what it knows of the objects before those that are ``new``, (..., N).
+
+        ``position``: (..., N, 2), where all are now. Called only if objects come and go.
+        """
 
     def walk(self, position: Tensor | None, like: Tensor) -> Independent:
         """The random walk's density of a position given the one before, (..., B, N, 2), or of the first."""

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import RLock
@@ -17,7 +17,7 @@ from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.model.blocks.mot import RandomWalk
 from vtssi_pyro.model.blocks.registered import Registered
 from vtssi_pyro.model.config import PUBLISHED, SYSTEMS, VARIANTS, ModelConfig, TestTime
-from vtssi_pyro.model.handlers import Rule, fuse, mode, propose
+from vtssi_pyro.model.handlers import Rule, fuse, mode
 from vtssi_pyro.model.interfaces import (
     SCALES,
     Attention,
@@ -25,20 +25,22 @@ from vtssi_pyro.model.interfaces import (
     Finder,
     Motion,
     Picture,
-    Predict,
     Scene,
     Sized,
+    changing,
     predictive,
 )
 from vtssi_pyro.model.kinds import SLOTS
 from vtssi_pyro.model.nn import unregistered
-from vtssi_pyro.model.sites import POSITION, draw, is_intermediate, moment
+from vtssi_pyro.model.proposals import ORDERS, Arrivals, expectation
+from vtssi_pyro.model.sites import is_intermediate, moment
 from vtssi_pyro.model.trainable import Trainable
 from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.ops.gaussian import average, product
-from vtssi_pyro.types import Anneal, Chain, Detections, Latents, Objects, Plates, State
+from vtssi_pyro.types import Anneal, Chain, Latents, Objects, Plates, State
 
 TRAINED = Anneal()
+Frame = Callable[..., AbstractContextManager[State]]  # see Scene.frame, of known objects
 RULES: dict[str, Rule] = {"average": average, "product": product}
 # Pyro keeps its handlers in one stack for all threads, which two programs at once would mix up.
 ONE_AT_A_TIME = RLock()
@@ -81,7 +83,8 @@ class Program:
         frames = self._scenes(frames)
         observed, warmup = frames.shape[1], self.warmup(frames, chain)
         plates = self.plates(frames)
-        proposals = ORDERS[self.order](self, plates, frames, warmup, chain)
+        order = Arrivals if self.scene.changes else ORDERS[self.order]
+        proposals = order(self, plates, frames, warmup, chain)
         with fuse(proposals.sites, self.motion.weight(anneal, warmup), self.rule) as final:
             objects, states = self.prior(
                 plates, range(1, observed + horizon + 1), warmup, anneal, chain, proposals.before
@@ -111,21 +114,31 @@ class Program:
             before: called before every frame with its number and the state before it.
         """
         with self.scene.model(plates, anneal, chain and chain.objects) as objects:
-            start = chain and chain.state
-            return objects, evolve(self.motion, times, start, objects.size, warmup, before)
+            start, frame = chain and chain.state, partial(self.scene.frame, objects=objects)
+            return objects, evolve(self.motion, times, start, objects.size, warmup, before, frame)
 
     def likelihood(
         self, plates: Plates, objects: Objects, states: list[State], frames: Tensor, anneal: Anneal = TRAINED
     ) -> None:
         """prod_t N(x_t | sum_i ST^-1(bell * step_i * VAEdec(d_i), s_i, p_t,i), sigma_L), one site for all frames."""
         observed = frames.shape[1]
-        pose = self.motion.pose(objects, stacked(states), self.scene.presence(objects))
+        objects, together = self.shown(objects, stacked(states))
+        pose = self.motion.pose(objects, together, objects.steps)
         mean = self.picture.render(objects, pose, anneal.bell)  # (..., B, T, C, H, W)
+        mean = mean.squeeze(-4) if self.scene.changes else mean
         with plates.sequences, pyro.plate("frames", observed, dim=-1):
             pyro.sample("x", self.picture.likelihood(mean[..., :observed, :, :, :]), obs=frames)
         if len(states) > observed:
             future = mean[..., observed:, :, :, :].unsqueeze(-5)  # (..., B, 1, horizon, C, H, W)
             pyro.deterministic("x_future", future, event_dim=4)
+
+    def shown(self, objects: Objects, states: State) -> tuple[Objects, State]:
+        """The objects with states (..., T, N, dims); if they come and go, of single frames, (..., T, 1, N, dims)."""
+        if not self.scene.changes:
+            return objects, states
+        return changing(self.scene).seen(states), {
+            name: value.unsqueeze(-3) for name, value in states.items()
+        }
 
     def plates(self, frames: Tensor) -> Plates:
         """Make the two plates of a run of the program."""
@@ -140,7 +153,9 @@ class Program:
         return Plates(sequences, pyro.plate("objects", self.scene.num_objects, dim=-1))
 
     def warmup(self, frames: Tensor, chain: Chain | None = None) -> int:
-        """The number of these frames before the transition prior takes over."""
+        """The number of these frames before the transition prior takes over; 0 where each object's age tells it."""
+        if self.scene.changes:
+            return 0
         return min(self.motion.M, frames.shape[1]) if chain is None else 0
 
     def _scenes(self, frames: Tensor) -> Tensor:
@@ -158,95 +173,6 @@ class Program:
             return self.motion.fused(at, warmup) if at else is_intermediate(msg)
 
         return mode(only=fused)
-
-
-class Proposals:
-    """The blocks' proposals for the sites of a program, which are drawn but never scored.
-
-    Args:
-        program: the program whose blocks propose.
-        plates: the plates of this run of the program.
-        frames: (B, T, C, H, W), intensities in [0, 1].
-        warmup: number of frames before the transition takes over.
-        chain: the chain of the frames before these; None: the first frames.
-    """
-
-    def __init__(
-        self, program: Program, plates: Plates, frames: Tensor, warmup: int, chain: Chain | None
-    ) -> None:
-        self.program, self.plates, self.warmup, self.observed = program, plates, warmup, frames.shape[1]
-        with self._proposing() as proposed:
-            if chain is None:
-                self.objects, self.first = program.consensus.guide(program.attention, frames, plates)
-                start, before = torch.zeros_like(self.objects.size), None
-            else:
-                self.objects, self.first, before = chain.objects, None, chain.found
-                start = before.position[..., -1, :, :]
-            self.sight = program.finder.look(program.picture, frames, self.objects, before)
-        self.sites = proposed.sites  # by name
-        self.start = start  # start of the chain of positions: the last ones, or the centre of the frame
-        self.found = Detections(
-            start.unsqueeze(-3), self.sight.appearance, self.sight.memory
-        )  # in the last frame
-        self.memory: Any = chain and chain.memory  # of the motion block
-
-    def before(self, t: int, state: State | None) -> None:
-        """Propose the sites of frame t, counted from 1, given the final state of the frame before."""
-        raise NotImplementedError
-
-    def position(self, t: int, previous: State, predict: Predict | None = None) -> Tensor:
-        """Propose the position of frame t, unless the consensus has done so; see :meth:`Finder.step`."""
-        if t == 1 and self.first is not None:
-            return self.first
-        return draw(POSITION, t, self.program.finder.step(self.sight, t - 1, previous, predict))
-
-    def motions(self, found: Detections, first: int) -> None:
-        """Propose motions from positions, in frames from number ``first`` on."""
-        program = self.program
-        self.memory = program.motion.guide(
-            program.picture, self.objects, found, first, self.warmup, self.memory
-        )
-
-    @contextmanager
-    def _proposing(self) -> Iterator[propose]:
-        with propose() as proposed, self.program.averaged(self.warmup):
-            yield proposed
-
-
-class ProposalsFirst(Proposals):
-    """Make the proposals of all frames before the first final state is drawn (Alg. 6, l. 1-5)."""
-
-    def before(self, t: int, state: State | None) -> None:
-        """Do nothing: all proposals have been made."""
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        positions, previous = [], self.start
-        with self._proposing() as proposed, self.plates.sequences, self.plates.objects:
-            for t in range(1, self.observed + 1):
-                previous = self.position(t, {"position": previous})
-                positions.append(previous)
-            self.motions(self.found._replace(position=torch.stack(positions, -3)), 1)
-        self.sites |= proposed.sites
-        self.found = self.found._replace(position=previous.unsqueeze(-3))
-
-
-class FrameByFrame(Proposals):
-    """Make the proposals of a frame after the final variables of the frame before are drawn (App. A, reading D1)."""
-
-    def before(self, t: int, state: State | None) -> None:
-        """Propose position and motion of frame t if it is observed; plates are open."""
-        if t <= self.observed:
-            with self._proposing() as proposed:
-                motion, size = self.program.motion, self.objects.size
-                predict = partial(motion.predict, t, state, size, self.warmup)
-                position = self.position(t, state or {"position": self.start}, predict)
-                self.found = self.found._replace(position=position.unsqueeze(-3))
-                self.motions(self.found, t)
-            self.sites |= proposed.sites
-
-
-ORDERS: dict[str, type[Proposals]] = {"proposals-first": ProposalsFirst, "frame-by-frame": FrameByFrame}
 
 
 class Tracker(Trainable):
@@ -471,6 +397,7 @@ def evolve(
     like: Tensor,
     warmup: int = 0,
     before: Callable[[int, State | None], None] | None = None,
+    frame: Frame | None = None,
 ) -> list[State]:
     """Sample the states of frames from the transition prior, under the handlers at hand: the chain of every program.
 
@@ -481,12 +408,19 @@ def evolve(
         like: sizes (..., N, 2), for shape, dtype and device.
         warmup: number of these frames before the transition takes over.
         before: called before every frame with its number and the state before it.
+        frame: the scene's prior of who is there, called with the frame's number and the state before it; None: the
+            same objects in all frames.
     """
     state, states = start, []
     for t in pyro.markov(times):
         if before is not None:
             before(t, state)
-        state = motion.model(t, state, like, warmup)
+        if frame is None:
+            state = motion.model(t, state, like, warmup)
+        else:
+            with frame(t, previous=state, predict=expectation(motion, t, state, like)) as there:
+                aged = {"age": there["age"].squeeze(-1)} if "age" in there else {}
+                state = motion.model(t, state, there.get("size", like), warmup, **aged) | there
         states.append(state)
     return states
 

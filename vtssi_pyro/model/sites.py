@@ -19,9 +19,18 @@ class Moment(NamedTuple):
     t: int  # frame, 1-based
 
 
-def draw(site: Site, t: int, density: Distribution) -> Tensor:
-    """Sample a site of frame t."""
-    value: Tensor = pyro.sample(site.at(t), density, infer={"moment": Moment(site, t)})
+def draw(site: Site, t: int, density: Distribution, fused: Tensor | None = None) -> Tensor:
+    """Sample a site of frame t.
+
+    Args:
+        site: the variable.
+        t: frame, 1-based.
+        density: its density.
+        fused: the objects (..., N) whose warm-up is over, so that guides fuse their predictions with proposals; None:
+            the frame tells.
+    """
+    infer = {"moment": Moment(site, t), **({} if fused is None else {"fused": fused})}
+    value: Tensor = pyro.sample(site.at(t), density, infer=infer)
     return value
 
 

@@ -1,5 +1,7 @@
 """Averages and products of independent normal distributions, in closed form."""
 
+from typing import Any
+
 import torch
 from pyro.distributions import Independent, Normal
 from torch import Tensor
@@ -48,3 +50,38 @@ def weighted_average(loc: Tensor, scale: Tensor, weight: Tensor) -> Normal:
     """
     w = weight.unsqueeze(-1)
     return Normal((w * loc).sum(-2), (w * scale).square().sum(-2).sqrt())
+
+
+def chosen(mask: Tensor, one: Normal, other: Normal) -> Normal:
+    """The density ``one`` where a mask (...,) holds, else the ``other``: normals with values (..., E)."""
+    where = mask.unsqueeze(-1)
+    return Normal(torch.where(where, one.loc, other.loc), torch.where(where, one.scale, other.scale))
+
+
+class Drawn(Normal):
+    """A normal of which some values were drawn before ("a single sample taken once", App. B).
+
+    Args:
+        loc: means.
+        scale: standard deviations.
+        value: the values drawn before.
+        known: where they were, bool, broadcast against the values.
+    """
+
+    def __init__(self, loc: Tensor, scale: Tensor, value: Tensor, known: Tensor) -> None:
+        super().__init__(loc, scale, validate_args=False)
+        self.value, self.known = value, known
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> "Drawn":
+        """The same density, of a larger batch; all of it shares the values drawn before."""
+        shape = torch.Size(batch_shape)
+        return Drawn(*(x.expand(shape) for x in (self.loc, self.scale, self.value, self.known)))
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        """Draw the other values."""
+        return torch.where(self.known, self.value, super().rsample(torch.Size(sample_shape)))
+
+    @property
+    def mode(self) -> Tensor:
+        """The means, and the values drawn before."""
+        return torch.where(self.known, self.value, self.loc)

@@ -21,7 +21,7 @@ class Tracks(NamedTuple):
     present: Tensor  # (B, T, N) bool
     box: Tensor | None = None  # (B, T, N, 2) width and height: tight, unless the tracker says otherwise
     scale: Tensor | None = None  # (B, T, N, 2) standard deviation of the position
-    confidence: Tensor | None = None  # (B, T, N) in [0, 1]; NaN in predicted frames
+    confidence: Tensor | None = None  # (B, T, N) in [0, 1]; in predicted frames that of being there, or NaN
     samples: Tensor | None = None  # (S, B, T, N, 2) sampled positions, of every slot
     visible: Tensor | None = None  # (B, T, N) share of the object that the frame shows, in [0, 1]
     depth: Tensor | None = None  # (B, T, N) the smaller, the nearer
@@ -38,6 +38,21 @@ class Tracks(NamedTuple):
             None if field is None else field[sequences, frames] for field in self._replace(samples=None)
         )
         return Tracks._make(fields)._replace(samples=samples)
+
+    def widened(self, number: int) -> "Tracks":
+        """Add empty slots, up to a number."""
+        more = number - self.present.shape[2]
+        if not more:
+            return self
+
+        def wide(values: Tensor | None, axis: int) -> Tensor | None:
+            if values is None:
+                return None
+            shape = [*values.shape[:axis], more, *values.shape[axis + 1 :]]
+            fill = False if values.dtype == torch.bool else torch.nan
+            return torch.cat([values, values.new_full(shape, fill)], axis)
+
+        return Tracks(*(wide(value, 2 + (name == "samples")) for name, value in self._asdict().items()))  # type: ignore[arg-type]
 
     def moved(self, points: Callable[[np.ndarray], np.ndarray], ratio: np.ndarray) -> "Tracks":
         """Convert the tracks to other pixels, on the CPU.
@@ -63,7 +78,9 @@ class Tracks(NamedTuple):
 
 
 def concatenated(parts: Sequence[Tracks], axis: int = 0) -> Tracks:
-    """Join tracks one after another, along sequences (axis 0) or frames (axis 1)."""
+    """Join tracks one after another, along sequences (axis 0) or frames (axis 1); the most slots of any decide."""
+    number = max(part.present.shape[2] for part in parts)
+    parts = [part.widened(number) for part in parts]
     columns = zip(Tracks._fields, zip(*parts, strict=True), strict=True)
     return Tracks._make(
         None if c[0] is None else torch.cat(c, axis + (name == "samples")) for name, c in columns

@@ -17,7 +17,7 @@ from vtssi_pyro.model.sites import POSITION
 from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.recipe import Stage
-from vtssi_pyro.types import Latents, Objects, Paths
+from vtssi_pyro.types import Latents, Paths
 
 
 class PathBatch(NamedTuple):
@@ -182,18 +182,18 @@ def paths(tracker: Tracker, program: Program, frames: Tensor) -> Paths:
     static = predictive(tracker.motion).static(tracker.picture, objects, latents.chain.found)
     densities = (latents.densities[POSITION.at(t + 1)] for t in range(position.shape[-3]))
     scale = torch.stack([q.stddev for q in densities], -3)
-    return Paths(tracker.scene.present(objects), static, position, visible, scale)
+    return Paths(objects.present, static, position, visible, scale)
 
 
 def _lesson(tracker: Tracker, program: Program, frames: Tensor) -> list[Tensor]:
     """Mean and scale of count, size and description, (B, 2, ...) each; positions; and those that count."""
     latents, position, visible = _found(tracker, program, frames)
     moments = []
-    for name in Objects._fields:
+    for name in ("count", "size", "description"):
         q = latents.densities[name]
         assert isinstance(q, Independent)
         moments.append(torch.stack([q.base_dist.loc, q.base_dist.scale], 1))
-    return [*moments, position, visible & tracker.scene.present(latents.objects).unsqueeze(-2)]
+    return [*moments, position, visible & latents.objects.present.unsqueeze(-2)]
 
 
 def _found(tracker: Tracker, program: Program, frames: Tensor) -> tuple[Latents, Tensor, Tensor]:

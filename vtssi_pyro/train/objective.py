@@ -42,7 +42,13 @@ def without_motion(tracker: Tracker, stage: Stage) -> Program:
 
 def air_alone(tracker: Tracker, stage: Stage) -> Program:
     """The program of AIR on single frames."""
-    return tracker.program(consensus=FirstFrame(), finder=NoFIND(), motion=RandomWalk(), per_frame=True)
+    return tracker.program(
+        scene=tracker.scene.single(),
+        consensus=FirstFrame(),
+        finder=NoFIND(),
+        motion=RandomWalk(),
+        per_frame=True,
+    )
 
 
 def no_extras(tracker: Tracker, x: Tensor, stage: Stage, now: Scheduled) -> Terms:
@@ -178,7 +184,8 @@ def imitate(tracker: Tracker, batch: Lesson, stage: Stage, now: Scheduled) -> Te
 
     Each proposal is given a draw of the one before, as in the guide, so that the finder learns from its own errors.
     """
-    finder, objects = tracker.finder, Objects(batch.count, batch.size, batch.description)
+    finder = tracker.finder
+    objects = tracker.scene.counted(Objects(batch.count, batch.size, batch.description))
     sight = finder.look(tracker.picture, batch.frames, objects)
     previous, total = batch.previous, batch.previous.new_zeros(())
     for t in range(batch.position.shape[-3]):

@@ -5,13 +5,16 @@ from vtssi_pyro.model.blocks.clearest import ClearestFrame
 from vtssi_pyro.model.blocks.count_rect import CountRECT
 from vtssi_pyro.model.blocks.find import FIND, NoFIND
 from vtssi_pyro.model.blocks.following import FollowingFIND
+from vtssi_pyro.model.blocks.gated import GatedFIND
 from vtssi_pyro.model.blocks.mot import MOT, RandomWalk, StateSpace
+from vtssi_pyro.model.blocks.presence import PresenceScene
 from vtssi_pyro.model.blocks.rect import RECT, FirstFrame
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOT
 from vtssi_pyro.model.blocks.solid import SolidPicture
 from vtssi_pyro.model.blocks.spots import Spots
 from vtssi_pyro.model.blocks.strided import StridedAIR, StridedFIND
 from vtssi_pyro.model.blocks.template import TemplateFIND
+from vtssi_pyro.model.blocks.wide import WideAIR
 
 __all__ = [
     "AIR",
@@ -24,7 +27,9 @@ __all__ = [
     "CountedScene",
     "FirstFrame",
     "FollowingFIND",
+    "GatedFIND",
     "NoFIND",
+    "PresenceScene",
     "RandomWalk",
     "ResidualMOT",
     "SolidPicture",
@@ -33,4 +38,5 @@ __all__ = [
     "StridedAIR",
     "StridedFIND",
     "TemplateFIND",
+    "WideAIR",
 ]

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from vtssi_pyro.config import Declared, OneOf, Range
 from vtssi_pyro.config.ranges import DROPOUT, SCALE, UNITS
 from vtssi_pyro.errors import UsageError
+from vtssi_pyro.model.interfaces import Predict, Scene
 from vtssi_pyro.model.kinds import ATTENTIONS, PICTURES, SCENES
 from vtssi_pyro.model.nn import MLP, ConvStack, GaussianMLP, Network, RepeatedInputLSTM
 from vtssi_pyro.model.priors import DiagNormal
@@ -29,7 +30,7 @@ from vtssi_pyro.ops.bell import bell_mask
 from vtssi_pyro.ops.ink import tight_box
 from vtssi_pyro.ops.pixels import PixelNormal
 from vtssi_pyro.ops.spatial import extract_glimpses, paste, rotate
-from vtssi_pyro.types import Anneal, Appearance, Objects, Plates, Pose, Scalar
+from vtssi_pyro.types import Anneal, Appearance, Objects, Plates, Pose, Scalar, State
 
 # Least weight of an object's KL under step weights: poutine.scale must be above 0, and a hundredth of a KL is little.
 MIN_WEIGHT = 1e-2
@@ -54,12 +55,15 @@ class SceneConfig(Declared):
 class CountedScene(PyroModule):
     """Continuous counting: n = ceil(N sigmoid(c)) objects, each with a size and a description.
 
-    The priors ``count``, ``size`` and ``description`` are modules that return a distribution with one event axis.
+    All objects are there in all frames. The priors ``count``, ``size`` and ``description`` are modules that return a
+    distribution with one event axis.
     Assign another module to swap one. The prior of the count is called with the shift of its mean, which training
     anneals.
 
     Reference: App. B.1.
     """
+
+    changes = False
 
     def __init__(self, config: SceneConfig, sizes: Sizes) -> None:
         super().__init__()
@@ -76,10 +80,8 @@ class CountedScene(PyroModule):
         not drawn.
         """
         if known is not None:
-            active = counting.active(
-                counting.expected_number(known.count, self.num_objects), self.num_objects
-            )
-            with plates.sequences, plates.objects, poutine.mask(mask=active):
+            known = self.counted(known)
+            with plates.sequences, plates.objects, poutine.mask(mask=known.steps > 0):
                 yield known
             return
         with plates.sequences:
@@ -89,19 +91,31 @@ class CountedScene(PyroModule):
             with plates.objects, poutine.mask(mask=counting.active(number, self.num_objects)), weight:
                 size = pyro.sample("size", self.size())
                 description = pyro.sample("description", self.description())
-                yield Objects(count.squeeze(-2), size, description)
+                yield self.counted(Objects(count.squeeze(-2), size, description))
 
-    def present(self, objects: Objects) -> Tensor:
-        """Whether each object is counted, (..., N) bool: the count is N sigmoid(c), rounded."""
-        return counting.present(objects.count, self.num_objects)
+    @contextmanager
+    def frame(
+        self, t: int, objects: Objects, previous: State | None, predict: Predict | None = None
+    ) -> Iterator[State]:
+        """Draw nothing: the objects of the first frame are there in all frames."""
+        del t, objects, previous, predict
+        yield {}
+
+    def single(self) -> Scene:
+        """The scene itself: a frame has the objects that a sequence has."""
+        return self
+
+    def counted(self, objects: Objects) -> Objects:
+        """The objects with their step values, and those that count: the count is N sigmoid(c), rounded."""
+        number = counting.expected_number(objects.count, self.num_objects)
+        return objects._replace(
+            steps=counting.steps(number, self.num_objects),
+            present=counting.present(objects.count, self.num_objects),
+        )
 
     def count_of(self, number: Tensor) -> Tensor:
         """The c at which ``number`` objects count: (..., 1) from (...,)."""
         return counting.count_of(number, self.num_objects)
-
-    def presence(self, objects: Objects) -> Tensor:
-        """The step values of the objects, in [0, 1]: (..., N)."""
-        return counting.steps(counting.expected_number(objects.count, self.num_objects), self.num_objects)
 
     def _weight(self, number: Tensor, step_weight: Scalar) -> poutine.messenger.Messenger:
         """Weight an object's terms fully (0) or by its step value (1), so that half an object costs half."""

@@ -15,7 +15,6 @@ from vtssi_pyro.model.interfaces import Picture, Predict, Sight
 from vtssi_pyro.model.kinds import FINDERS
 from vtssi_pyro.model.nn import MLP, ConvStack, GaussianMLP
 from vtssi_pyro.model.sizes import Sizes
-from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.correlate import correlate
 from vtssi_pyro.types import Detections, Objects, State
 
@@ -49,8 +48,7 @@ class FinderBase(PyroModule):
             objects: draws.
         """
         del frames, glimpses
-        present = counting.present(objects.count, position.shape[-2])
-        return present.unsqueeze(-2).expand(position.shape[:-1]).to(position)
+        return objects.present.unsqueeze(-2).expand(position.shape[:-1]).to(position)
 
 
 @FINDERS.register("none")

@@ -12,7 +12,6 @@ from vtssi_pyro.model.blocks.template import CELL, TemplateConfig, TemplateFIND
 from vtssi_pyro.model.interfaces import Picture, Sight
 from vtssi_pyro.model.kinds import FINDERS
 from vtssi_pyro.model.sizes import Sizes
-from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.explaining import Placed, crosstalk, matching_pursuit
 from vtssi_pyro.ops.peaks import bump
 from vtssi_pyro.ops.spatial import SIZE_LIMITS, centres, extract_glimpses, to_cells, to_pixels
@@ -108,12 +107,11 @@ class FollowingFIND(TemplateFIND):
         own = glimpses.unsqueeze(-5)
         energy = own.square().sum((-3, -2, -1)).clamp_min(1e-6)  # a black glimpse has none
         share = (seen * own).sum((-3, -2, -1)) / energy
-        present = counting.present(objects.count, position.shape[-2]).unsqueeze(-2)
-        return (present & (share > self.config.seen)).to(position)
+        return (objects.present.unsqueeze(-2) & (share > self.config.seen)).to(position)
 
     def active(self, objects: Objects) -> Tensor:
         """1 for objects with a step value above one half; an object below that must not displace another."""
-        return counting.present(objects.count, objects.size.shape[-2]).to(objects.size).unsqueeze(-2)
+        return objects.present.to(objects.size).unsqueeze(-2)
 
     def _expected(self, prediction: Prediction) -> Placed:
         pixels = to_pixels(prediction.place + prediction.velocity, (self.frame_size, self.frame_size))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import torch
+from pyro import poutine
 from pyro.distributions import Independent, Normal
 from pyro.nn import PyroModule
 from pyro.poutine.runtime import Message
@@ -18,6 +19,7 @@ from vtssi_pyro.model.kinds import MOTIONS, Buildable
 from vtssi_pyro.model.nn import GaussianMLP, Memory, Network, recur
 from vtssi_pyro.model.sites import POSITION, Moment, draw, moment
 from vtssi_pyro.model.sizes import Sizes
+from vtssi_pyro.ops.gaussian import chosen
 from vtssi_pyro.types import Anneal, Detections, Objects, Paths, Pose, Site, State
 
 SHARED = OneOf("none", "objects", "sequences")
@@ -52,7 +54,9 @@ class RandomWalk(PyroModule):
         self.scale = scale
         self.config: Buildable = config or RandomWalkConfig(scale)
 
-    def model(self, t: int, previous: State | None, like: Tensor, warmup: int) -> State:
+    def model(
+        self, t: int, previous: State | None, like: Tensor, warmup: int, age: Tensor | None = None
+    ) -> State:
         """Sample the sites of frame t.
 
         Args:
@@ -60,13 +64,24 @@ class RandomWalk(PyroModule):
             previous: state of frame t - 1, None at t = 1.
             like: sizes (..., B, N, 2), for shape, dtype and device.
             warmup: number of frames before the transition prior takes over.
+            age: frames since each object has come, (..., B, N), below 0 of empty slots; None: the frame tells.
         """
-        return {"position": draw(POSITION, t, self.predict(t, previous, like, warmup))}
+        return {"position": draw(POSITION, t, self.predict(t, previous, like, warmup, age))}
 
-    def predict(self, t: int, previous: State | None, like: Tensor, warmup: int) -> Independent:
+    def predict(
+        self, t: int, previous: State | None, like: Tensor, warmup: int, age: Tensor | None = None
+    ) -> Independent:
         """The density of the position of frame t, batch (..., B, N), event (2,); see :meth:`model`."""
         del t, warmup
-        return self.walk(None if previous is None else previous["position"], like)
+        walk = self.walk(None if previous is None else previous["position"], like)
+        if age is None or previous is None:
+            return walk
+        return chosen(age > 0, walk.base_dist, self.walk(None, like).base_dist).to_event(1)
+
+    def forget(self, memory: Any, new: Tensor, position: Tensor) -> Any:
+        """Forget nothing: there is no memory."""
+        del new, position
+        return memory
 
     def walk(self, position: Tensor | None, like: Tensor) -> Independent:
         """The density of a position given the one before, or of the first: batch (..., B, N), event (2,)."""
@@ -162,8 +177,12 @@ class StateSpace(RandomWalk):
         """The parameters on which only the scales of its densities depend; by default all parameters."""
         return self.parameters()
 
-    def model(self, t: int, previous: State | None, like: Tensor, warmup: int) -> State:
+    def model(
+        self, t: int, previous: State | None, like: Tensor, warmup: int, age: Tensor | None = None
+    ) -> State:
         """Sample position_t, and motion_t from t = M on; see :meth:`RandomWalk.model`."""
+        if age is not None:
+            return self._model_by_age(t, previous, like, age)
         if previous is not None and self._moves(t, previous, warmup):
             density = self.transition(previous)
             return {site.name: draw(site, t, density[site.name]) for site in self.sites}
@@ -175,11 +194,40 @@ class StateSpace(RandomWalk):
             state[site.name] = draw(site, t, Normal(zeros, torch.ones_like(zeros)).to_event(1))
         return state
 
-    def predict(self, t: int, previous: State | None, like: Tensor, warmup: int) -> Independent:
+    def predict(
+        self, t: int, previous: State | None, like: Tensor, warmup: int, age: Tensor | None = None
+    ) -> Independent:
         """The transition's density of the position beyond ``warmup``, before that the random walk's."""
+        if age is not None:
+            return self._by_age(previous, like, age)["position"]
         if previous is not None and self._moves(t, previous, warmup):
             return self.transition(previous)["position"]
         return super().predict(t, previous, like, warmup)
+
+    def _model_by_age(self, t: int, previous: State | None, like: Tensor, age: Tensor) -> State:
+        """Sample the sites of objects that have come at different times: position_t of all, motion_t from age M on."""
+        density, state = self._by_age(previous, like, age), State()
+        for site in self.sites:
+            begun = age >= 0 if site is POSITION else age + 1 >= self.M
+            with poutine.mask(mask=begun):
+                state[site.name] = draw(site, t, density[site.name], fused=age >= self.M)
+        return state
+
+    def _by_age(self, previous: State | None, like: Tensor, age: Tensor) -> dict[str, Independent]:
+        """The densities of the sites: N(0, 1) at first, for positions then the walk, from age M on the transition."""
+        first = {"position": self.walk(None, like)}
+        for site in self.sites[1:]:
+            zeros = like.new_zeros(*like.shape[:-1], site.dims)
+            first[site.name] = Normal(zeros, torch.ones_like(zeros)).to_event(1)
+        if previous is None:
+            return first
+        walk = self.walk(previous["position"], like).base_dist
+        young = first | {"position": chosen(age > 0, walk, first["position"].base_dist).to_event(1)}
+        moved = self.transition(previous)
+        return {
+            name: chosen(age >= self.M, moved[name].base_dist, young[name].base_dist).to_event(1)
+            for name in first
+        }
 
     def _moves(self, t: int, previous: State, warmup: int) -> bool:
         """Whether the transition makes the state of frame t: it needs a state with a motion to start from."""
@@ -288,6 +336,19 @@ class MOT(StateSpace):
         h = torch.cat([known, position], -1).transpose(-3, -2)  # (..., N, T, features)
         h, memory = self.lstm(h, memory)
         return self.readout(h.transpose(-3, -2)), memory
+
+    def forget(self, memory: Any, new: Tensor, position: Tensor) -> Any:
+        """Begin LSTM_mot anew for objects that are new."""
+        del position
+        return forgotten(memory, new)
+
+
+def forgotten(memory: Memory | None, new: Tensor) -> Memory | None:
+    """The memory of an LSTM over objects (..., N), begun anew for those that are new, bool (..., N)."""
+    if memory is None:
+        return None
+    kept = ~new.flatten().unsqueeze(-1)  # (R, 1)
+    return memory[0] * kept, memory[1] * kept
 
 
 def scale_heads(*networks: GaussianMLP) -> Iterator[nn.Parameter]:

@@ -15,7 +15,6 @@ from vtssi_pyro.model.blocks.template import TemplateConfig
 from vtssi_pyro.model.interfaces import Finder, Motion, Picture, Predict, Sight
 from vtssi_pyro.model.kinds import FINDERS, Buildable
 from vtssi_pyro.model.sizes import Sizes
-from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.registration import register, sharpen
 from vtssi_pyro.types import Appearance, Detections, Objects, Pose, State
 
@@ -105,9 +104,7 @@ class Registered:
 
     def _settled(self, picture: Picture, frames: Tensor, objects: Objects, position: Tensor) -> Appearance:
         """The objects' looks, settled on frames (B, T, C, H, W) in which the objects are near ``position``."""
-        num_objects, size = position.shape[-2], objects.size
-        steps = counting.steps(counting.expected_number(objects.count, num_objects), num_objects)
-        steps = steps * counting.present(objects.count, num_objects)
+        size, steps = objects.size, objects.steps * objects.present
         glimpses = picture.decode(objects.description) * steps[..., None, None, None]
         for _ in range(self.rounds):
             draw = partial(self._drawn, picture, objects, glimpses)

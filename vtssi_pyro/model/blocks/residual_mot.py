@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from vtssi_pyro.config import Declared, OneOf, Range
 from vtssi_pyro.config.ranges import DIMENSIONS, REACH, SCALE, UNITS, WINDOW
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.model.blocks.mot import LSTM, SHARED, StateSpace, scale_heads
+from vtssi_pyro.model.blocks.mot import LSTM, SHARED, StateSpace, forgotten, scale_heads
 from vtssi_pyro.model.interfaces import Picture, looks
 from vtssi_pyro.model.kinds import MOTIONS
 from vtssi_pyro.model.nn import GaussianMLP, Memory
@@ -148,6 +148,18 @@ class ResidualMOT(StateSpace):
             velocity = nn.functional.pad(moves[1], (0, self.dims - 2)).clamp(-FASTEST, FASTEST)
             q = Normal(m.loc + velocity, m.scale).to_event(1)
         return q, PathBelief(lstm, ends)
+
+    def forget(self, memory: Any, new: Tensor, position: Tensor) -> PathBelief | None:
+        """Begin anew for objects that are new, as if these had been at rest before."""
+        before: PathBelief | None = memory
+        if before is None:
+            return None
+        where = new[..., None, :, None]  # (..., 1, N, 1)
+        rest = [torch.where(where, torch.zeros_like(move), move) for move in before.moves]
+        rest[:1] = [torch.where(where, position.unsqueeze(-3), move) for move in before.moves[:1]]
+        lstm = forgotten(before.lstm, new)
+        assert lstm is not None
+        return PathBelief(lstm, tuple(rest))
 
     def _reach(self) -> tuple[Tensor, Tensor]:
         """The least and the greatest motions (dims,) that LSTM_mot can infer, since its last hidden layer is tanh."""

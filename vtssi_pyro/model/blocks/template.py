@@ -17,7 +17,6 @@ from vtssi_pyro.model.interfaces import Picture, Predict, Sight
 from vtssi_pyro.model.kinds import FINDERS
 from vtssi_pyro.model.nn import MIN_SCALE
 from vtssi_pyro.model.sizes import Sizes
-from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.correlate import correlate_template
 from vtssi_pyro.ops.exclusion import exclude
 from vtssi_pyro.ops.registration import precision
@@ -160,9 +159,7 @@ class TemplateFIND(FinderBase):
 
     def active(self, objects: Objects) -> Tensor:
         """1 for objects that claim a place, 0 for empty slots, (..., B, 1, N)."""
-        num_objects = objects.size.shape[-2]
-        number = counting.expected_number(objects.count, num_objects)
-        return counting.active(number, num_objects).to(objects.size).unsqueeze(-2)
+        return (objects.steps > 0).to(objects.size).unsqueeze(-2)
 
     @torch.no_grad()  # the decoder learns from reconstructions alone, not from the search
     def _template(self, picture: Picture, objects: Objects) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,153 @@
+"""A template search around the places that the motion predicts, inside the frame and beyond it. Not in the paper."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, NamedTuple
+
+import torch
+from pyro.distributions import Independent, Normal
+from torch import Tensor, nn
+
+from vtssi_pyro.config import Range
+from vtssi_pyro.config.ranges import EVIDENCE, SCALE, SHARE
+from vtssi_pyro.model.blocks.template import CELL, TemplateConfig, TemplateFIND
+from vtssi_pyro.model.interfaces import Picture, Predict, Sight
+from vtssi_pyro.model.kinds import FINDERS
+from vtssi_pyro.model.nn import MIN_SCALE
+from vtssi_pyro.model.sizes import Sizes
+from vtssi_pyro.ops.correlate import correlate_template
+from vtssi_pyro.ops.explaining import Placed, crosstalk, matching_pursuit
+from vtssi_pyro.ops.registration import precision, register
+from vtssi_pyro.ops.spatial import extract_glimpses
+from vtssi_pyro.types import Detections, Objects, Pose, State
+
+STEPS = 3  # of a registration: its error is then hundredths of a pixel, also of an object that is partly in the frame
+
+
+@FINDERS.register("gated")
+@dataclass(frozen=True)
+class GatedConfig(TemplateConfig):
+    """See :class:`GatedFIND`."""
+
+    # a match of one half more than elsewhere decides, at 15 nats; the place itself is registered
+    sharpness: Annotated[float, EVIDENCE, "Evidence of a match of 1, nats."] = 30.0
+    floor: Annotated[
+        float, SCALE, "Initial scale of a position with certain evidence, frame coordinates."
+    ] = 0.01
+    clutter: Annotated[
+        float, SHARE, "Cost of a place far from the predicted one, share of a full match; noise matches less."
+    ] = 0.45
+    least: Annotated[
+        float, Range(0, 1), "Share of an object in the frame below which its place is the predicted one."
+    ] = 0.1
+
+    def build(self, sizes: Sizes) -> "GatedFIND":
+        """See :class:`GatedFIND`."""
+        self.relate("model.finder.")
+        return GatedFIND(self, sizes)
+
+
+class _Seen(NamedTuple):
+    """The evidence of frames."""
+
+    picture: Picture
+    frames: Tensor  # (B, T, C, H, W)
+    objects: Objects
+    own: Tensor  # (..., B, T, N, h, w) share of each object's picture that the frames show, by cell
+    template: Tensor  # (..., B, N, C, h', w')
+    norm: Tensor
+
+
+class GatedFIND(TemplateFIND):
+    """Match each object's picture near its predicted place, then register it there.
+
+    The gate is the motion's own density of the next position, on a floor of clutter, so that a lost object is found
+    again. The part of a frame that one object explains is no evidence for the others. The cells of the search go on
+    beyond the frame's edges, for objects that leave. Of an object of which the frame shows nothing, the place is the
+    predicted one. Not in the paper.
+    """
+
+    config: GatedConfig
+    registers = False  # positions depend on the prediction, and are registered already
+
+    def look(
+        self, picture: Picture, frames: Tensor, objects: Objects, before: Detections | None = None
+    ) -> Sight:
+        """The match of each object with every place of every frame."""
+        del before
+        with torch.no_grad():
+            short = -frames.shape[-1] % CELL, -frames.shape[-2] % CELL
+            side = CELL * self._margin
+            whole = nn.functional.pad(frames, (side, side + short[0], side, side + short[1])).flatten(0, 1)
+            small = nn.functional.avg_pool2d(whole, CELL).unflatten(0, frames.shape[:2])
+            template, norm = self._template(picture, objects)
+            own = correlate_template(small, template) / norm.squeeze(-3).unsqueeze(-4)
+        return Sight(_Seen(picture, frames, objects, own, template, norm))
+
+    def step(self, sight: Sight, index: int, previous: State, predict: Predict | None = None) -> Independent:
+        """q(p_t | p_{t-1}, m_{t-1}, x_t, s, d): near the predicted place."""
+        assert predict is not None, "this finder asks for predictions: take the order frame-by-frame"
+        seen: _Seen = sight.evidence
+        predicted = predict().base_dist
+        with torch.no_grad():
+            place = self._search(seen, index, predicted)
+            place, scale, share = self._registered(seen, index, place)
+            known = share > self.config.least
+            place = torch.where(known, place, predicted.loc)
+        gain, floor = self.spread.exp()
+        scale = (gain * scale + floor) / share.sqrt().clamp_min(0.1) + MIN_SCALE
+        return Normal(place, torch.where(known, scale, predicted.scale.detach())).to_event(1)
+
+    @property
+    def _margin(self) -> int:
+        """Cells beyond each edge: as far as half an object reaches."""
+        return self.kernel_side // 2 + 1
+
+    def _search(self, seen: _Seen, index: int, predicted: Normal) -> Tensor:
+        own, objects = seen.own[..., index, :, :, :], seen.objects  # (..., N, h, w)
+        sharpness = self.log_sharpness.exp()
+        down, across = (self._cells(length, own) for length in own.shape[-2:])
+        x, y = (
+            -0.5 * ((grid - loc.unsqueeze(-1)) / scale.unsqueeze(-1)).square()
+            for grid, loc, scale in zip(
+                (across, down), predicted.loc.unbind(-1), predicted.scale.unbind(-1), strict=True
+            )
+        )
+        gate = y.unsqueeze(-1) + x.unsqueeze(-2)
+        gate = torch.logaddexp(gate, (-self.config.clutter * sharpness).expand_as(gate))
+        cells = (predicted.loc.flip(-1) + 1) * self.frame_size / (2 * CELL) - 0.5 + self._margin
+        active = objects.steps > 0
+        mixed = crosstalk(seen.template * seen.norm, seen.template / seen.norm)
+        explained, _ = matching_pursuit(
+            own, gate / sharpness, mixed, seen.norm.flatten(-4).square(), active, Placed(cells, objects.steps)
+        )
+        logits = gate + sharpness * (own - explained)
+        p = logits.flatten(-2).softmax(-1).unflatten(-1, own.shape[-2:])
+        return torch.stack([p.sum(-2) @ across, p.sum(-1) @ down], -1)
+
+    def _cells(self, length: int, like: Tensor) -> Tensor:
+        """Frame coordinates of the centres of an axis's cells."""
+        cells = torch.arange(length, dtype=like.dtype, device=like.device) - self._margin
+        return (2 * CELL * cells + CELL) / self.frame_size - 1
+
+    def _registered(self, seen: _Seen, index: int, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Registered places (..., N, 2), their standard deviations, and the share of each object in the frame."""
+        picture, objects = seen.picture, seen.objects
+        glimpses = picture.decode(objects.description) * objects.steps[..., None, None, None]
+        frame = seen.frames[:, index : index + 1]
+        draw = partial(_drawn, picture, objects, glimpses)
+        position = register(frame, draw, glimpses, place.unsqueeze(-3), objects.size, STEPS)
+        scale = precision(frame - draw(position), glimpses, position, objects.size).squeeze(-3)
+        place = position.squeeze(-3)
+        inside = extract_glimpses(
+            torch.ones_like(frame[..., :1, :, :]), place, objects.size, glimpses.shape[-1]
+        )
+        energy = glimpses.square()
+        share = (energy * inside).sum((-3, -2, -1)) / energy.sum((-3, -2, -1)).clamp_min(1e-6)
+        return place, scale, share.unsqueeze(-1)
+
+
+def _drawn(picture: Picture, objects: Objects, glimpses: Tensor, position: Tensor) -> Tensor:
+    """Frames (..., T, C, H, W) with the objects at positions (..., T, N, 2)."""
+    whole = torch.ones_like(objects.size[..., 0]).unsqueeze(-2)
+    return picture.draw(Pose(position, objects.size, whole, appearance=glimpses.unsqueeze(-5)), objects)

@@ -1,0 +1,353 @@
+"""Objects that come and go: who is there is a chain over the frames, as positions are. Not in the paper."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
+
+import torch
+from pyro import poutine
+from pyro.distributions import Bernoulli, Distribution, Independent, Normal
+from pyro.nn import PyroModule
+from torch import Tensor, nn
+from torch.distributions import kl_divergence
+
+from vtssi_pyro.config import Range
+from vtssi_pyro.config.ranges import NATS, SCALE, WINDOW
+from vtssi_pyro.model.blocks.air import CountedScene, SceneConfig
+from vtssi_pyro.model.interfaces import Attention, Motion, Picture, Predict
+from vtssi_pyro.model.kinds import SCENES
+from vtssi_pyro.model.sites import POSITION, draw, draw_intermediate
+from vtssi_pyro.model.sizes import Sizes
+from vtssi_pyro.ops.gaussian import Drawn, chosen
+from vtssi_pyro.ops.spatial import SIZE_LIMITS
+from vtssi_pyro.types import Anneal, Objects, Plates, Pose, Site, State
+
+PRESENCE, SIZE = Site("presence", 1), Site("size", 2)
+
+
+@SCENES.register("presence")
+@dataclass(frozen=True)
+class PresenceConfig(SceneConfig):
+    """See :class:`PresenceScene`."""
+
+    # Within five deviations of 0, a probability differs from 0 or 1 by less than single precision.
+    enter: Annotated[
+        float, Range(-5, 0), "Mean of an empty slot's presence; of -3, it is filled in one of 740 frames."
+    ] = -3.0
+    stay: Annotated[
+        float, Range(0, 5), "Mean of the presence of an object in the frame; of 2.5, one of 160 vanishes."
+    ] = 2.5
+    # An object that enters shows a part of itself; at usual speeds all of it is in the frame after five frames.
+    settle: Annotated[int, WINDOW, "Frames after its entrance in which an object's looks are settled."] = 5
+    drift: Annotated[float, SCALE, "Scale of a change of looks in one of these frames."] = 0.5
+    doubt: Annotated[
+        float,
+        NATS,
+        "Further evidence that an entrance needs, nats: leftovers of known objects are no newcomers.",
+    ] = 0.0
+
+    def build(self, sizes: Sizes) -> "PresenceScene":
+        """See :class:`PresenceScene`."""
+        return PresenceScene(self, sizes)
+
+
+class Real(PyroModule):
+    """A presence is a real number, present above 0: N(loc, scale), which is reparameterised."""
+
+    def forward(self, loc: Tensor, scale: Tensor | float = 1.0) -> Distribution:
+        """The density, batch (..., N), event (1,), of means (..., N, 1)."""
+        return Normal(loc, loc.new_ones(()) * scale).to_event(1)
+
+
+class Binary(PyroModule):
+    """A presence is 0 or 1, with the probability that :class:`Real` is above 0; an ELBO needs its score function."""
+
+    def forward(self, loc: Tensor, scale: Tensor | float = 1.0) -> Distribution:
+        """The density, batch (..., N), event (1,), of means (..., N, 1)."""
+        low = torch.finfo(loc.dtype).eps
+        return Bernoulli(probs=above_zero(loc / scale).clamp(low, 1 - low)).to_event(1)
+
+
+class _Turn(NamedTuple):
+    """Who comes and who stays from one frame to the next, (..., N)."""
+
+    on: Tensor  # bool
+    entering: Tensor  # bool
+    settling: Tensor  # bool: whose looks are not settled yet
+    age: Tensor  # (..., N, 1) frames since the entrance, -1 of empty slots
+    identity: Tensor  # (..., N, 1) of the object that a slot holds, or held last, -1 before any
+
+
+class PresenceScene(CountedScene):
+    """Every frame has objects of its own: presence_t,i ~ N(loc_t,i, 1); slot i holds an object where it is above 0.
+
+    The mean is ``enter`` in an empty slot. Of an object in the frame it is ``stay``; it falls to ``enter`` as the
+    predicted place leaves the frame, which is learned. An object is drawn with the intensity clamp(presence, 0, 1).
+
+    Size and description are drawn where a slot is filled. The description then settles for some frames, by a random
+    walk: who enters shows only a part. After these, both are constant until the slot is empty. A slot may be filled
+    again, by another object: ``identity`` counts the objects of a sequence from 0.
+
+    The count serves training on single frames alone, whose objects are counted as the paper does (:meth:`single`).
+    Assign :class:`Binary` to ``law`` for presences of 0 and 1.
+    """
+
+    changes = True
+    config: PresenceConfig
+
+    def __init__(self, config: PresenceConfig, sizes: Sizes) -> None:
+        super().__init__(config, sizes)
+        self.sizes, self.law = sizes, Real()
+        self._looks = Site("description", sizes.description)
+        # Where objects leave, in half sizes beyond the edge, of which 1 shows nothing any more; and how sharply.
+        self.border, self.log_slope = (
+            nn.Parameter(torch.tensor(0.9)),
+            nn.Parameter(torch.tensor(math.log(10.0))),
+        )
+        self.log_scale = nn.Parameter(torch.tensor(math.log(0.5)))  # of proposed presences; a first guess
+
+    def single(self) -> CountedScene:
+        """The scene of frames that are sequences of their own: the paper's, with the same priors."""
+        scene = CountedScene(self.config, self.sizes)
+        scene.count, scene.size, scene.description = self.count, self.size, self.description
+        return scene
+
+    @contextmanager
+    def model(self, plates: Plates, anneal: Anneal, known: Objects | None = None) -> Iterator[Objects]:
+        """Open the plates; nobody is there before the first frame."""
+        del anneal
+        with plates.sequences, plates.objects:
+            yield self.nobody(plates) if known is None else known
+
+    def nobody(self, plates: Plates) -> Objects:
+        """Empty slots (B, N)."""
+        empty = self.size().mean.new_zeros(plates.sequences.size, plates.objects.size, 1)
+        size, description = (empty + prior().mean for prior in (self.size, self.description))
+        return self.seen({"presence": empty - 1, "size": size, "description": description})
+
+    def counted(self, objects: Objects) -> Objects:
+        """The objects as they are: each frame says by itself who is there."""
+        return objects
+
+    def seen(self, state: State) -> Objects:
+        """The objects of the frames of a state."""
+        presence = state["presence"].squeeze(-1)
+        present = presence > 0
+        count = self.count_of(present.sum(-1).to(presence))
+        return Objects(count, state["size"], state["description"], presence.clamp(0, 1), present)
+
+    @contextmanager
+    def frame(
+        self, t: int, objects: Objects, previous: State | None, predict: Predict | None = None
+    ) -> Iterator[State]:
+        """Draw presence_t, and size_t and description_t of those who enter."""
+        before = self.beginning(objects) if previous is None else previous
+        presence = draw(PRESENCE, t, self.law(self.outlook(before, None if previous is None else predict)))
+        turn = self._turn(before, presence)
+        with poutine.mask(mask=turn.entering):
+            size = draw(SIZE, t, self.size().expand(turn.on.shape))
+        prior, looks = self.description().expand(turn.on.shape).base_dist, before["description"]
+        walk = Normal(looks, torch.full_like(looks, self.config.drift))
+        with poutine.mask(mask=turn.settling):
+            description = draw(self._looks, t, chosen(turn.entering, prior, walk).to_event(1))
+        with poutine.mask(mask=turn.on):
+            yield _state(before, turn, presence, size, description)
+
+    def beginning(self, objects: Objects) -> State:
+        """The state before the first frame."""
+        none = torch.full_like(objects.size[..., :1], -1)
+        return {
+            "presence": none,
+            "size": objects.size,
+            "description": objects.description,
+            "age": none,
+            "identity": none,
+        }
+
+    def outlook(self, state: State, predict: Predict | None) -> Tensor:
+        """Means (..., N, 1) of the next presences."""
+        enter, stay = self.config.enter, self.config.stay
+        present = state["presence"] > 0
+        empty = torch.full_like(state["presence"], enter)
+        if predict is None:
+            return empty
+        beyond = (predict().mean.detach().abs() - 1) / state["size"].detach().clamp(*SIZE_LIMITS)
+        gone = torch.sigmoid(self.log_slope.exp() * (beyond.amax(-1, keepdim=True) - self.border))
+        return torch.where(present, stay + (enter - stay) * gone, empty)
+
+    def _turn(self, before: State, presence: Tensor) -> _Turn:
+        was, on = (values.squeeze(-1) > 0 for values in (before["presence"], presence))
+        entering = on & ~was
+        new, age = (
+            entering.unsqueeze(-1),
+            torch.where(on & was, before["age"].squeeze(-1) + 1, on.to(presence) - 1),
+        )
+        last = before["identity"].amax(-2, keepdim=True)
+        identity = torch.where(new, last + new.cumsum(-2), before["identity"])
+        return _Turn(on, entering, on & (age < self.config.settle), age.unsqueeze(-1), identity)
+
+    def guide(
+        self, t: int, frame: Tensor, before: State, predict: Predict | None, found: Independent,
+        attention: Attention, picture: Picture, motion: Motion,
+    ) -> tuple[State, Tensor]:  # fmt: skip
+        """Propose who is there, from the evidence of a frame for each known object, then for newcomers.
+
+        The evidence of an object is the gain in log p(x) by drawing it; prior odds turn it into a probability. A
+        newcomer also has to pay for its size, looks and place, and is looked for in what the others leave of the frame.
+
+        Args:
+            t: number of the frame.
+            frame: (B, C, H, W).
+            before: the state of the frame before.
+            predict: makes the motion's density of the known objects' positions; None in the first frame.
+            found: q of these positions, batch (..., B, N), event (2,).
+            attention: finds and describes newcomers.
+            picture: draws objects.
+            motion: poses objects.
+
+        Returns:
+            the scene's part of the proposed state, and the proposed positions (..., B, N, 2).
+        """
+        expected = self.outlook(before, predict)
+        known, place = self.seen(before), found.mean.detach()
+        was = known.present
+        view = _View(picture, motion, frame.unsqueeze(1))
+        with torch.no_grad():
+            layers = view.layers(known, place)
+            likely, drawn = self._weighed(view, layers, was, above_zero(expected).squeeze(-1))
+            rest = (view.frame - view.compose(layers, likely)).clamp(0, 1).squeeze(-4)
+        q_size, q_position = (q.base_dist for q in attention.locate(rest))
+        lead = found.batch_shape
+        size = draw_intermediate("size_new", _expanded(q_size, lead))
+        position = draw_intermediate("position_new", _expanded(q_position, lead))
+        q_looks = attention.describe(rest.unsqueeze(-4), position, size).base_dist
+        with torch.no_grad():
+            cost = (
+                kl_divergence(Normal(q_size.loc, q_size.scale).to_event(1), self.size())
+                + kl_divergence(q_looks.to_event(1), self.description())
+                + kl_divergence(
+                    Normal(q_position.loc, q_position.scale).to_event(1), motion.walk(None, position)
+                )
+            )
+            new = Objects(None, size, q_looks.loc)
+            more = view.layers(new, position)
+            both = torch.cat(torch.broadcast_tensors(layers, more), -4)
+            gain = self._newcomers(view, both, drawn, cost)
+            order = gain.argsort(-1, descending=True)  # (..., N) candidates, the likeliest first
+            was, likely = was.expand_as(order), likely.expand_as(gain)
+            rank = (~was).cumsum(-1).sub(1).clamp_min(0)  # of each slot among the empty ones
+            slot = order.gather(-1, rank)  # the candidate of each slot, (..., N)
+            enters = torch.sigmoid(gain).gather(-1, slot)
+            on = torch.where(was, likely, enters).unsqueeze(-1)
+            presence = self.config.enter + (self.config.stay - self.config.enter) * on
+
+        def placed(q: Normal, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            index = slot.unsqueeze(-1).expand(value.shape)
+            return tuple(x.expand(value.shape).gather(-2, index) for x in (q.loc, q.scale, value))  # type: ignore[return-value]
+
+        empty = (~was).unsqueeze(-1)
+        loc, scale, drawn_at = placed(q_position, position)
+        loc, scale = (
+            torch.where(empty, a, b) for a, b in ((loc, found.base_dist.loc), (scale, found.base_dist.scale))
+        )
+        q_place = Drawn(loc, scale, drawn_at, empty).to_event(1)
+        apart = (view.frame.unsqueeze(-4) - view.others(layers, likely)).clamp(0, 1).squeeze(-5)
+        again = attention.describe(apart, place, known.size).base_dist
+        looks = chosen(was, again, Normal(*placed(q_looks, q_looks.loc)[:2])).to_event(1)
+        presence = draw(PRESENCE, t, self.law(presence, self.log_scale.exp()))
+        size = draw(SIZE, t, Drawn(*placed(q_size, size), empty).to_event(1))
+        description = draw(self._looks, t, looks)
+        position = draw(POSITION, t, q_place)
+        return _state(before, self._turn(before, presence), presence, size, description), position
+
+    def _weighed(self, view: "_View", layers: Tensor, was: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
+        """Posterior probabilities (..., N) of the known objects, each given those decided before; and the decisions."""
+        drawn, likely = was.to(layers), []
+        odds = prior.clamp(1e-6, 1 - 1e-6).logit()
+        for i in range(was.shape[-1]):
+            one = torch.zeros_like(drawn)
+            one[..., i] = 1
+            evidence = view.evidence(layers, drawn.maximum(one * was)) - view.evidence(
+                layers, drawn * (1 - one)
+            )
+            chance = torch.sigmoid(odds[..., i] + evidence) * was[..., i]
+            drawn = torch.where(one.bool(), (chance > 0.5).to(drawn).unsqueeze(-1), drawn)
+            likely.append(chance)
+        return torch.stack(likely, -1), drawn
+
+    def _newcomers(self, view: "_View", layers: Tensor, drawn: Tensor, cost: Tensor) -> Tensor:
+        """Posterior log odds (..., N) of newcomers, each given those that the attention has found before."""
+        enter = above_zero(torch.tensor(self.config.enter)).logit().item()
+        num_objects, gains = drawn.shape[-1], []
+        drawn = torch.cat([drawn, torch.zeros_like(drawn)], -1)
+        before = view.evidence(layers, drawn)
+        for i in range(num_objects):
+            tried = drawn.clone()
+            tried[..., num_objects + i] = 1
+            after = view.evidence(layers, tried)
+            gain = after - before - cost[..., i] + enter - self.config.doubt
+            enters = gain > 0
+            drawn = torch.where(enters.unsqueeze(-1), tried, drawn)
+            before = torch.where(enters, after, before)
+            gains.append(gain)
+        return torch.stack(gains, -1)
+
+
+def _state(before: State, turn: _Turn, presence: Tensor, size: Tensor, description: Tensor) -> State:
+    """The scene's part of a state; values that are not new are those of the frame before."""
+    entering, settling = (mask.unsqueeze(-1) for mask in (turn.entering, turn.settling))
+    return {
+        "presence": presence,
+        "size": torch.where(entering, size, before["size"]),
+        "description": torch.where(settling, description, before["description"]),
+        "age": turn.age,
+        "identity": turn.identity,
+    }
+
+
+@dataclass(frozen=True)
+class _View:
+    """One frame, (B, 1, C, H, W), and how objects are drawn in it; poses matter to no composition so far."""
+
+    picture: Picture
+    motion: Motion
+    frame: Tensor
+
+    def layers(self, objects: Objects, position: Tensor) -> Tensor:
+        """Layers (..., B, 1, N, C, H, W) of objects at positions (..., B, N, 2), each wholly present."""
+        return self.picture.layers(self.pose(objects, position), objects)
+
+    def pose(self, objects: Objects, position: Tensor) -> Pose:
+        """The pose of wholly present objects."""
+        whole = torch.ones_like(position[..., 0])
+        return self.motion.pose(objects, {"position": position.unsqueeze(-3)}, whole)
+
+    def compose(self, layers: Tensor, presence: Tensor) -> Tensor:
+        """The frame (..., B, 1, C, H, W) with objects present by shares (..., B, N)."""
+        weight = presence.unsqueeze(-2)
+        unplaced = Pose(weight.unsqueeze(-1).expand(*weight.shape, 2), presence.unsqueeze(-1), weight)
+        return self.picture.compose(layers * weight[..., None, None, None], unplaced)
+
+    def others(self, layers: Tensor, presence: Tensor) -> Tensor:
+        """The frame without each object, (..., B, 1, N, C, H, W)."""
+        weight = presence.unsqueeze(-2)
+        unplaced = Pose(weight.unsqueeze(-1).expand(*weight.shape, 2), presence.unsqueeze(-1), weight)
+        return self.picture.others(layers * weight[..., None, None, None], unplaced)
+
+    def evidence(self, layers: Tensor, presence: Tensor) -> Tensor:
+        """Log p(x) of the frame, (..., B)."""
+        mean = self.compose(layers, presence)
+        return self.picture.likelihood(mean).log_prob(self.frame).squeeze(-1)
+
+
+def above_zero(loc: Tensor) -> Tensor:
+    """The probability that N(loc, 1) is above 0."""
+    return torch.special.ndtr(loc)
+
+
+def _expanded(q: Normal, lead: torch.Size) -> Independent:
+    """A density with the batch shape ``lead``."""
+    shape = (*lead, q.loc.shape[-1])
+    return Normal(q.loc.expand(shape), q.scale.expand(shape)).to_event(1)

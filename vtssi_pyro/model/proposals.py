@@ -1,0 +1,160 @@
+"""The guide's proposals: of all frames at once, frame by frame, or of who is there as well."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from vtssi_pyro.model.handlers import propose
+from vtssi_pyro.model.interfaces import Motion, Predict, changing
+from vtssi_pyro.model.sites import POSITION, draw
+from vtssi_pyro.types import Chain, Detections, Plates, State
+
+if TYPE_CHECKING:
+    from vtssi_pyro.model.program import Program
+
+
+class Proposals:
+    """The blocks' proposals for the sites of a program, which are drawn but never scored.
+
+    Args:
+        program: the program whose blocks propose.
+        plates: the plates of this run of the program.
+        frames: (B, T, C, H, W), intensities in [0, 1].
+        warmup: number of frames before the transition takes over.
+        chain: the chain of the frames before these; None: the first frames.
+    """
+
+    def __init__(
+        self, program: "Program", plates: Plates, frames: Tensor, warmup: int, chain: Chain | None
+    ) -> None:
+        self.program, self.plates, self.warmup, self.observed = program, plates, warmup, frames.shape[1]
+        with self._proposing() as proposed:
+            if chain is None:
+                objects, self.first = program.consensus.guide(program.attention, frames, plates)
+                self.objects = program.scene.counted(objects)
+                start, before = torch.zeros_like(self.objects.size), None
+            else:
+                self.objects, self.first, before = chain.objects, None, chain.found
+                start = before.position[..., -1, :, :]
+            self.sight = program.finder.look(program.picture, frames, self.objects, before)
+        self.sites = proposed.sites  # by name
+        self.start = start  # start of the chain of positions: the last ones, or the centre of the frame
+        self.found = Detections(
+            start.unsqueeze(-3), self.sight.appearance, self.sight.memory
+        )  # in the last frame
+        self.memory: Any = chain and chain.memory  # of the motion block
+
+    def before(self, t: int, state: State | None) -> None:
+        """Propose the sites of frame t, counted from 1, given the final state of the frame before."""
+        raise NotImplementedError
+
+    def position(self, t: int, previous: State, predict: Predict | None = None) -> Tensor:
+        """Propose the position of frame t, unless the consensus has done so; see :meth:`Finder.step`."""
+        if t == 1 and self.first is not None:
+            return self.first
+        return draw(POSITION, t, self.program.finder.step(self.sight, t - 1, previous, predict))
+
+    def motions(self, found: Detections, first: int) -> None:
+        """Propose motions from positions, in frames from number ``first`` on."""
+        program = self.program
+        self.memory = program.motion.guide(
+            program.picture, self.objects, found, first, self.warmup, self.memory
+        )
+
+    @contextmanager
+    def _proposing(self) -> Iterator[propose]:
+        with propose() as proposed, self.program.averaged(self.warmup):
+            yield proposed
+
+
+class ProposalsFirst(Proposals):
+    """Make the proposals of all frames before the first final state is drawn (Alg. 6, l. 1-5)."""
+
+    def before(self, t: int, state: State | None) -> None:
+        """Do nothing: all proposals have been made."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        positions, previous = [], self.start
+        with self._proposing() as proposed, self.plates.sequences, self.plates.objects:
+            for t in range(1, self.observed + 1):
+                previous = self.position(t, {"position": previous})
+                positions.append(previous)
+            self.motions(self.found._replace(position=torch.stack(positions, -3)), 1)
+        self.sites |= proposed.sites
+        self.found = self.found._replace(position=previous.unsqueeze(-3))
+
+
+class FrameByFrame(Proposals):
+    """Make the proposals of a frame after the final variables of the frame before are drawn (App. A, reading D1)."""
+
+    def before(self, t: int, state: State | None) -> None:
+        """Propose position and motion of frame t if it is observed; plates are open."""
+        if t <= self.observed:
+            with self._proposing() as proposed:
+                motion, size = self.program.motion, self.objects.size
+                predict = partial(motion.predict, t, state, size, self.warmup)
+                position = self.position(t, state or {"position": self.start}, predict)
+                self.found = self.found._replace(position=position.unsqueeze(-3))
+                self.motions(self.found, t)
+            self.sites |= proposed.sites
+
+
+class Arrivals(Proposals):
+    """Make the proposals frame by frame, of who is there as well; see :class:`~vtssi_pyro.model.interfaces.Changing`.
+
+    The finder looks for the objects of the frame before, near the places that the motion predicts. The scene then
+    decides who is there, and the attention looks for newcomers in what the others leave of the frame.
+    """
+
+    def __init__(
+        self, program: "Program", plates: Plates, frames: Tensor, warmup: int, chain: Chain | None
+    ) -> None:
+        self.program, self.warmup, self.frames, self.observed = program, warmup, frames, frames.shape[1]
+        self.scene = changing(program.scene)
+        self.objects = self.scene.nobody(plates) if chain is None else chain.objects
+        start = torch.zeros_like(self.objects.size).unsqueeze(-3)
+        self.sites, self.found = {}, Detections(start) if chain is None else chain.found
+        self.memory: Any = chain and chain.memory
+
+    def before(self, t: int, state: State | None) -> None:
+        """Propose all sites of frame t if it is observed; plates are open."""
+        if t > self.observed:
+            return
+        program, scene, motion = self.program, self.scene, self.program.motion
+        frame = self.frames[:, t - 1]
+        before = scene.beginning(self.objects) if state is None else state
+        with self._proposing() as proposed:
+            known, predict = scene.seen(before), None
+            found = motion.walk(None, known.size)
+            if state is not None:
+                predict = expectation(motion, t, state, known.size)
+                sight = program.finder.look(program.picture, frame.unsqueeze(1), known)
+                found = program.finder.step(sight, 0, state, predict)
+            there, position = scene.guide(
+                t, frame, before, predict, found, program.attention, program.picture, motion
+            )
+            self.objects = scene.seen(there)
+            self.found = Detections(position.unsqueeze(-3))
+            self.memory = motion.forget(self.memory, there["age"].squeeze(-1) == 0, position)
+            self.motions(self.found, t)
+        self.sites |= proposed.sites
+
+
+def expectation(motion: Motion, t: int, state: State | None, like: Tensor) -> Predict | None:
+    """Makes the density of the positions in frame t, given the state of the frame before; None of the first frame."""
+    if state is None:
+        return None
+    if "age" not in state:
+        return partial(motion.predict, t, state, like, 0)
+    present = state["age"].squeeze(-1) >= 0
+    # an empty slot, of age -1, has age 0 only if an object comes, whose place nobody predicts
+    age = torch.where(present, state["age"].squeeze(-1) + 1, state["age"].squeeze(-1))
+    return partial(motion.predict, t, state, state["size"], 0, age)
+
+
+ORDERS: dict[str, type[Proposals]] = {"proposals-first": ProposalsFirst, "frame-by-frame": FrameByFrame}
