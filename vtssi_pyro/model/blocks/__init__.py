@@ -1,6 +1,7 @@
 """The blocks of the model and the guide: the paper's by section of appendix B, and ours in files of their own."""
 
 from vtssi_pyro.model.blocks.air import AIR, AdditivePicture, CountedScene
+from vtssi_pyro.model.blocks.boxed import Boxed
 from vtssi_pyro.model.blocks.clearest import ClearestFrame
 from vtssi_pyro.model.blocks.count_rect import CountRECT
 from vtssi_pyro.model.blocks.find import FIND, NoFIND
@@ -22,6 +23,7 @@ __all__ = [
     "MOT",
     "RECT",
     "AdditivePicture",
+    "Boxed",
     "ClearestFrame",
     "CountRECT",
     "CountedScene",

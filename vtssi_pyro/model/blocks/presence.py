@@ -21,9 +21,11 @@ from vtssi_pyro.model.kinds import SCENES
 from vtssi_pyro.model.sites import POSITION, draw, draw_intermediate
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops.gaussian import Drawn, chosen
+from vtssi_pyro.ops.registration import register
 from vtssi_pyro.ops.spatial import SIZE_LIMITS
 from vtssi_pyro.types import Anneal, Objects, Plates, Pose, Site, State
 
+STEPS = 2  # of a registration, see ops.registration; its next round goes on
 PRESENCE, SIZE = Site("presence", 1), Site("size", 2)
 
 
@@ -42,6 +44,9 @@ class PresenceConfig(SceneConfig):
     # An object that enters shows a part of itself; at usual speeds all of it is in the frame after five frames.
     settle: Annotated[int, WINDOW, "Frames after its entrance in which an object's looks are settled."] = 5
     drift: Annotated[float, SCALE, "Scale of a change of looks in one of these frames."] = 0.5
+    rounds: Annotated[
+        int, Range(0, 10), "Rounds in which newcomers are registered on the frame and described in turn."
+    ] = 2
     doubt: Annotated[
         float,
         NATS,
@@ -220,8 +225,12 @@ class PresenceScene(CountedScene):
             rest = (view.frame - view.compose(layers, likely)).clamp(0, 1).squeeze(-4)
         q_size, q_position = (q.base_dist for q in attention.locate(rest))
         lead = found.batch_shape
-        size = draw_intermediate("size_new", _expanded(q_size, lead))
-        position = draw_intermediate("position_new", _expanded(q_position, lead))
+        size = draw_intermediate(f"size_new_{t}", _expanded(q_size, lead))
+        position = draw_intermediate(f"position_new_{t}", _expanded(q_position, lead))
+        with torch.no_grad():
+            shift = self._registered(view, attention, rest, position, size) - position
+        position = position + shift
+        q_position = Normal(q_position.loc + shift, q_position.scale)
         q_looks = attention.describe(rest.unsqueeze(-4), position, size).base_dist
         with torch.no_grad():
             cost = (
@@ -261,6 +270,26 @@ class PresenceScene(CountedScene):
         description = draw(self._looks, t, looks)
         position = draw(POSITION, t, q_place)
         return _state(before, self._turn(before, presence), presence, size, description), position
+
+    def _registered(
+        self, view: "_View", attention: Attention, rest: Tensor, position: Tensor, size: Tensor
+    ) -> Tensor:
+        """Places (..., N, 2) of newcomers, each registered by itself on what the known objects leave (..., C, H, W)."""
+        picture, alone = view.picture, size.movedim(-2, 0).unsqueeze(-2)  # (N, ..., 1, 2)
+        whole = alone.new_ones(1, 1)
+        for _ in range(self.config.rounds):
+            looks = attention.describe(rest.unsqueeze(-4), position, size).mean
+            glimpses = picture.decode(looks).movedim(-4, 0).unsqueeze(-4)  # (N, ..., 1, C, G, G)
+            objects = Objects(None, alone, looks.movedim(-2, 0).unsqueeze(-2))
+
+            def drawn(place: Tensor, glimpses: Tensor = glimpses, objects: Objects = objects) -> Tensor:
+                pose = Pose(place, objects.size, whole, appearance=glimpses.unsqueeze(-5))
+                return picture.draw(pose, objects)
+
+            place = position.movedim(-2, 0)[..., None, None, :]  # (N, ..., 1, 1, 2)
+            place = register(rest.unsqueeze(-4), drawn, glimpses, place, alone, STEPS)
+            position = place[..., 0, 0, :].movedim(0, -2)
+        return position
 
     def _weighed(self, view: "_View", layers: Tensor, was: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior probabilities (..., N) of the known objects, each given those decided before; and the decisions."""

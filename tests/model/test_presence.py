@@ -1,0 +1,297 @@
+"""Objects that come and go: the laws of a scene whose frames have objects of their own."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from pyro import poutine
+from pyro.infer import Predictive
+from small_model import FINDERS, small
+from torch import Tensor
+
+from vtssi_pyro.config.schedules import Constant
+from vtssi_pyro.inference.filter import Filter, forecast, track
+from vtssi_pyro.inference.identities import by_identity
+from vtssi_pyro.model.blocks.air import AdditivePicture
+from vtssi_pyro.model.blocks.gated import GatedConfig
+from vtssi_pyro.model.blocks.mot import RandomWalkConfig
+from vtssi_pyro.model.blocks.presence import Binary, PresenceConfig, PresenceScene
+from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
+from vtssi_pyro.model.blocks.wide import WideAIRConfig
+from vtssi_pyro.model.config import ModelConfig, TestTime
+from vtssi_pyro.model.handlers import mode
+from vtssi_pyro.model.program import Tracker, build, stacked
+from vtssi_pyro.tracks.tracks import Tracks, concatenated
+from vtssi_pyro.train.elbo import Elbo
+from vtssi_pyro.train.recipe import Scheduled, Stage, TrainConfig
+from vtssi_pyro.train.step import Step
+from vtssi_pyro.types import Anneal, Objects, Pose
+
+M = 2
+SEARCHES = {**FINDERS, "gated": GatedConfig(kernel_side=5)}
+MOTIONS = {
+    "walk": RandomWalkConfig(),
+    "mot": replace(small().motion, M=M),
+    "residual-mot": ResidualMOTConfig(M=M, motion=3, units=8, heads=(8,), transition=(8, 8), inertia=True),
+}
+
+
+def scene(**changes: object) -> ModelConfig:
+    """A small model of objects that come and go, often enough for a test."""
+    whole = replace(
+        small("template"), scene=PresenceConfig(enter=-0.5), finder=SEARCHES["gated"],
+        motion=MOTIONS["residual-mot"], fusion="product", test_time=TestTime(tight=True),
+    )  # fmt: skip
+    return replace(whole, **changes)
+
+
+def made(config: ModelConfig) -> Tracker:
+    torch.manual_seed(1)
+    return build(config).double().eval()
+
+
+@pytest.fixture
+def x() -> Tensor:
+    torch.manual_seed(2)
+    frames = torch.rand(3, 6, 1, 20, 20, dtype=torch.float64)
+    frames[:, 2:4] = 0  # nobody is there
+    return frames
+
+
+def latents(trace: poutine.Trace) -> dict[str, dict]:
+    return {
+        name: site for name, site in trace.nodes.items()
+        if site["type"] == "sample" and not site["is_observed"] and not poutine.util.site_is_subsample(site)
+    }  # fmt: skip
+
+
+def mask_of(site: dict) -> Tensor:
+    """Which objects (B, N) a site counts of."""
+    mask = torch.tensor(True) if site["mask"] is None else site["mask"]
+    return mask.expand(site["fn"].batch_shape)
+
+
+@pytest.mark.parametrize("motion", MOTIONS)
+@pytest.mark.parametrize("finder", SEARCHES)
+def test_model_and_guide_have_the_same_sites(finder: str, motion: str, x: Tensor) -> None:
+    tracker = made(scene(finder=SEARCHES[finder], motion=MOTIONS[motion]))
+    guided = poutine.trace(tracker.guide).get_trace(x)
+    modelled = poutine.trace(poutine.replay(tracker.model, trace=guided)).get_trace(x)
+    q, p = latents(guided), latents(modelled)
+    assert q.keys() == p.keys()
+    names = {"presence", "size", "description", "position"} | ({"motion"} if motion != "walk" else set())
+    assert q.keys() == {f"{name}_{t}" for name in names for t in range(1, 7)}
+    for name, site in q.items():
+        assert torch.equal(site["value"], p[name]["value"])
+        assert torch.equal(mask_of(site), mask_of(p[name])), name
+    assert Elbo().terms(tracker.model, tracker.guide, x).keys() == {*names, "x"}
+
+
+def test_an_absent_object_changes_no_other_density(x: Tensor) -> None:
+    """Whatever the masked sites hold, the log density of all others is the same."""
+    tracker = made(scene())
+    guided = poutine.trace(tracker.guide).get_trace(x)  # all slots are empty in some frame
+    disturbed = guided.copy()
+    for name, site in latents(guided).items():
+        if not name.startswith("presence"):
+            off = ~mask_of(site).unsqueeze(-1)
+            disturbed.nodes[name] = {**site, "value": site["value"] + 0.3 * off}
+    assert any(
+        not torch.equal(site["value"], disturbed.nodes[name]["value"])
+        for name, site in latents(guided).items()
+    )
+    before, after = (
+        poutine.trace(poutine.replay(tracker.model, trace=trace)).get_trace(x)
+        for trace in (guided, disturbed)
+    )
+    for trace in (before, after):
+        trace.compute_log_prob()
+    for name, site in before.nodes.items():
+        if site["type"] == "sample":
+            assert torch.equal(site["log_prob"], after.nodes[name]["log_prob"]), name
+
+
+class Lamp(AdditivePicture):
+    """An object lights up the whole frame, wherever it is."""
+
+    def draw(self, pose: Pose, objects: Objects) -> Tensor:
+        return self.compose(self.layers(pose, objects), pose)
+
+    def layers(self, pose: Pose, objects: Objects) -> Tensor:
+        light = pose.presence.expand(pose.position.shape[:-1])[..., None, None, None]
+        return light.expand(*light.shape[:-3], self.channels, self.frame_size, self.frame_size)
+
+
+@pytest.mark.parametrize("light", [(0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.0), (0.1, 0.2)])
+def test_the_elbo_is_below_the_exact_evidence(light: tuple[float, float]) -> None:
+    """Two frames, and one object that may be absent: the integral over both presences, on a grid."""
+    tracker = made(scene(num_objects=1, motion=RandomWalkConfig()))
+    tracker.picture = Lamp(tracker.picture.config, tracker.config).double()
+    with torch.no_grad():
+        tracker.scene.border.fill_(1e3)  # nowhere does an object leave
+    noise, enter, stay = 0.3, tracker.scene.config.enter, tracker.scene.config.stay
+    x = torch.tensor(light, dtype=torch.float64).view(1, 2, 1, 1, 1).expand(1, 2, 1, 20, 20)
+    grid = torch.linspace(-8, 9, 3401, dtype=torch.float64)
+
+    def seen(value: float) -> Tensor:
+        """log p(x_t | a_t) on the grid."""
+        error = (value - grid.clamp(0, 1)).square() / (2 * noise**2)
+        return 400 * (-error - math.log(noise) - math.log(2 * math.pi) / 2)
+
+    def prior(loc: Tensor) -> Tensor:
+        return -0.5 * (grid - loc).square() - math.log(2 * math.pi) / 2 + math.log(float(grid[1] - grid[0]))
+
+    first = prior(torch.tensor(enter)) + seen(light[0])  # (a_1,)
+    then = prior(torch.where(grid > 0, stay, enter).unsqueeze(-1)) + seen(light[1])  # (a_1, a_2)
+    evidence = (first.unsqueeze(-1) + then).flatten().logsumexp(0)
+    elbo = Elbo(num_particles=64, vectorize_particles=True, max_plate_nesting=2)
+    with torch.no_grad():
+        bound = sum(elbo.terms(tracker.model, tracker.guide, x).values())
+    assert bound < evidence
+    for scale in (0.05, 0.2):  # whatever the guide's scale
+        with torch.no_grad():
+            tracker.scene.log_scale.fill_(math.log(scale))
+            assert sum(elbo.terms(tracker.model, tracker.guide, x).values()) < evidence
+
+
+@pytest.mark.parametrize("kind", MOTIONS)
+def test_densities_by_age_are_those_of_a_sequence_that_begins_with_the_object(kind: str) -> None:
+    """An object of age t - 1 moves as all objects do in frame t."""
+    tracker = made(scene(motion=MOTIONS[kind]))
+    motion, like = tracker.motion, torch.rand(3, 2, 2, dtype=torch.float64)
+    state = None
+    for t in range(1, 6):
+        age = torch.full((3, 2), t - 1.0, dtype=torch.float64)
+        old = poutine.trace(motion.model).get_trace(t, state, like, M)
+        aged = poutine.trace(motion.model).get_trace(t, old_state(motion, state, like), like, 0, age)
+        for name, site in latents(old).items():
+            ours, theirs = aged.nodes[name]["fn"].base_dist, site["fn"].base_dist
+            torch.testing.assert_close(ours.loc.expand_as(theirs.loc), theirs.loc)
+            torch.testing.assert_close(ours.scale.expand_as(theirs.scale), theirs.scale)
+        state = old.nodes["_RETURN"]["value"]
+
+
+def old_state(motion, state, like: Tensor):
+    """The state of a warm-up, with values at the sites that it does not have yet."""
+    if state is None:
+        return None
+    missing = {s.name: like.new_zeros(*like.shape[:-1], s.dims) for s in motion.sites if s.name not in state}
+    return state | missing
+
+
+def test_slots_are_reused_and_identities_are_not(x: Tensor) -> None:
+    tracker = made(scene())
+    states = tracker.guide(x).states
+    presence, identity, age = (
+        torch.stack([state[name].squeeze(-1) for state in states], 1)
+        for name in ("presence", "identity", "age")
+    )
+    on = presence > 0
+    came = on & ~torch.nn.functional.pad(on, (0, 0, 1, 0))[:, :-1]
+    assert torch.equal(came, age == 0)
+    assert torch.equal(on, age >= 0)
+    for b in range(3):
+        assert identity[b][came[b]].tolist() == list(range(int(came[b].sum())))
+    assert (identity.amax((1, 2)) >= 2).any(), "no slot was reused"
+    held = on[:, 1:] & ~came[:, 1:]
+    assert torch.equal(identity[:, 1:][held], identity[:, :-1][held])
+
+
+def test_size_and_settled_looks_are_those_of_the_entrance(x: Tensor) -> None:
+    tracker = made(scene(scene=PresenceConfig(enter=-0.5, settle=2)))
+    together = stacked(tracker.guide(x).states)
+    age = together["age"].squeeze(-1)
+    for name, since in (("size", 1), ("description", 2)):
+        stays = age[:, 1:] >= since
+        assert stays.any()
+        assert torch.equal(together[name][:, 1:][stays], together[name][:, :-1][stays]), name
+    young = age[:, 1:] == 1
+    assert not torch.equal(together["description"][:, 1:][young], together["description"][:, :-1][young])
+
+
+def test_who_is_beyond_the_edge_leaves() -> None:
+    tracker = made(scene(scene=PresenceConfig()))
+    here = tracker.scene
+    assert isinstance(here, PresenceScene)
+    state = {"presence": torch.ones(4, 1).double(), "size": torch.full((4, 2), 0.4).double()}
+    place = torch.tensor([[0.0, 0.0], [0.9, 0.0], [0.0, -1.2], [1.41, 0.0]]).double()
+    loc = here.outlook(state, lambda: torch.distributions.Normal(place, 1.0)).flatten().detach()
+    assert loc[0] == pytest.approx(2.5, abs=1e-3)
+    assert (loc[:3] > 0).all()
+    assert loc[3] < 0
+    assert loc.diff().lt(0).all()
+
+
+def test_a_binary_presence_learns_by_its_score_function(x: Tensor) -> None:
+    tracker = made(scene())
+    tracker.scene.law = Binary()
+    with torch.no_grad(), mode():
+        values = stacked(tracker.guide(x).states)["presence"]
+    assert set(values.unique().tolist()) <= {0.0, 1.0}
+    stage = Stage("visits", 3, batch=3, learning_rate=Constant(1e-3))
+    before = {name: value.detach().clone() for name, value in tracker.named_parameters()}
+    step = Step(tracker, tracker, TrainConfig((stage,), elbo="TraceGraph_ELBO"), stage)
+    for _ in range(3):
+        terms, norm = step(x, Scheduled(Anneal(), learning_rate=1e-3))
+        assert all(value.isfinite() for value in (*terms.values(), norm))
+    moved = {name for name, value in tracker.named_parameters() if not torch.equal(value, before[name])}
+    assert any(name.startswith("picture") for name in moved)
+    assert any(name.startswith("attention") for name in moved)
+
+
+def test_particles_and_prior_draws_have_an_axis_of_their_own(x: Tensor) -> None:
+    tracker = made(scene())
+    elbo = Elbo(num_particles=3, vectorize_particles=True, max_plate_nesting=2)
+    assert all(value.isfinite() for value in elbo.terms(tracker.model, tracker.guide, x).values())
+    drawn = Predictive(tracker.model, num_samples=4, return_sites=("presence_6", "x"))(torch.zeros_like(x))
+    assert drawn["presence_6"].shape == (4, 3, 2, 1)
+    assert drawn["x"].shape == (4, *x.shape)
+
+
+@pytest.mark.parametrize("cut", [1, 3, 5])
+def test_windows_change_nothing(cut: int, x: Tensor) -> None:
+    tracker = made(scene())
+    filter_ = Filter(tracker)
+    whole = track(tracker, x).tracks
+    belief, first = filter_.step(filter_.init(x), x[:, :cut])
+    _, second = filter_.step(belief, x[:, cut:])
+    for a, b in zip(whole, concatenated([first.tracks, second.tracks], 1), strict=True):
+        if a is not None:
+            torch.testing.assert_close(a, b, equal_nan=True)
+    assert whole.present.any(1).sum(-1).max() > 2, "more objects than slots"
+
+
+def test_futures_tell_the_probability_that_an_object_is_there(x: Tensor) -> None:
+    tracker = made(scene(scene=PresenceConfig(stay=0.5)))
+    told = forecast(tracker, x, 4, num_samples=200).tracks
+    assert told.samples.shape[:3] == (200, 3, 10)
+    ahead, there = told.confidence[:, 6:], told.present[:, 5]
+    assert ahead.transpose(1, 2)[there].isfinite().all()
+    assert (ahead[:, 1:] <= ahead[:, :-1]).transpose(1, 2)[there].all(), "who has left does not come back"
+    share = told.samples[:, :, 6:, :, 0].isfinite().double().mean(0)
+    torch.testing.assert_close(share.transpose(1, 2)[there], ahead.transpose(1, 2)[there])
+
+
+def test_attention_reaches_beyond_the_edges(x: Tensor) -> None:
+    small_air = small().attention
+    wide = WideAIRConfig(**{name: getattr(small_air, name) for name in small_air.__dataclass_fields__})
+    tracker = made(scene(attention=wide))
+    _, q = tracker.attention.locate(x)
+    with torch.no_grad():
+        tracker.attention.locator.position.body.loc[-1].bias.fill_(9.0)
+    _, far = tracker.attention.locate(x)
+    assert q.mean.abs().max() < 1.5
+    torch.testing.assert_close(far.mean, torch.full_like(far.mean, 1.5), atol=1e-3, rtol=0)
+
+
+def test_tracks_by_identity() -> None:
+    present = torch.tensor([[[True, False], [True, True], [False, True], [True, True]]])
+    identity = torch.tensor([[[0, -1], [0, 1], [0, 1], [2, 1]]])
+    position = torch.arange(16.0).view(1, 4, 2, 2)
+    told = by_identity(Tracks(position, present), identity)
+    assert told.present[0].tolist() == [
+        [True, False, False], [True, True, False], [False, True, False], [False, True, True]
+    ]  # fmt: skip
+    assert torch.equal(told.position[0, 3, 2], position[0, 3, 0])
+    assert told.position[~told.present].isnan().all()

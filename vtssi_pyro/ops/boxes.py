@@ -1,0 +1,77 @@
+"""The boxes of bright objects of about one size, found without learning, also of those that an edge cuts off."""
+
+import torch
+from torch import Tensor
+
+from vtssi_pyro.ops.peaks import BLUR, bump
+from vtssi_pyro.ops.spatial import centres, to_frame
+
+INK = 0.1  # intensity above which a pixel is of an object; interpolation leaves less around one
+# Half sides of the windows in which an object's ink is sought, in sides of its box: first around the blurred peak, which
+# is up to a third of a side from the middle, then around the middle.
+WINDOWS = (0.7, 0.6)
+
+
+def boxes(frames: Tensor, size: Tensor, number: int) -> tuple[Tensor, Tensor]:
+    """Find the middles of the boxes of the brightest objects, the brightest first.
+
+    The box of an object that touches an edge of the frame goes on beyond it, up to the usual size.
+
+    Args:
+        frames: (..., C, H, W), intensities, objects bright on black; channels count alike.
+        size: of the objects, width and height, (2,), fractions of the frame.
+        number: N, how many to find; if the frame has fewer objects, the last boxes are empty.
+
+    Returns:
+        places (..., N, 2), frame coordinates, and the mean intensity in a box of the usual size, (..., N).
+    """
+    with torch.no_grad():
+        height, width = frames.shape[-2:]
+        grids = [centres(pixels, frames) for pixels in (height, width)]
+        sides = (size[1] * height, size[0] * width)  # px, rows first as the grids
+        smooth = [
+            _normal(bump(grid, grid, 2 * BLUR * side))
+            for grid, side in zip(grids, (size[1], size[0]), strict=True)
+        ]
+        ink = frames.mean(-3)
+        places, brightness = [], []
+        for _ in range(number):
+            blurred = smooth[0] @ ink @ smooth[1].mT
+            cell = blurred.flatten(-2).argmax(-1)
+            middle = [cell // width + 0.5, cell % width + 0.5]  # px
+            for reach in WINDOWS:
+                rows, columns = (
+                    _near(at, length, reach * side)
+                    for at, length, side in zip(middle, (height, width), sides, strict=True)
+                )
+                inside = ink * rows.unsqueeze(-1) * columns.unsqueeze(-2)
+                middle = [
+                    _middle(inside.amax(axis) > INK, side, at)
+                    for axis, side, at in zip((-1, -2), sides, middle, strict=True)
+                ]
+            brightness.append(inside.sum((-2, -1)) / (sides[0] * sides[1]))
+            ink = ink - inside
+            places.append(to_frame(torch.stack([middle[1], middle[0]], -1), (height, width)))
+        return torch.stack(places, -2), torch.stack(brightness, -1)
+
+
+def _near(middle: Tensor, length: int, reach: Tensor) -> Tensor:
+    """Whether each pixel of an axis is near a place (...,), px: (..., length)."""
+    pixels = torch.arange(length, dtype=reach.dtype, device=reach.device) + 0.5
+    return ((pixels - middle.unsqueeze(-1)).abs() <= reach).to(reach)
+
+
+def _middle(ink: Tensor, side: Tensor, otherwise: Tensor) -> Tensor:
+    """The middle of the ink of an axis, bool (..., length), px; of a side beyond the edge that the ink touches."""
+    length = ink.shape[-1]
+    some = ink.to(side)
+    first, last = some.argmax(-1), length - some.flip(-1).argmax(-1)  # edges, px
+    middle = (first + last) / 2
+    short = last - first < side
+    middle = torch.where(short & (first == 0) & (last < length), last - side / 2, middle)
+    middle = torch.where(short & (last == length) & (first > 0), first + side / 2, middle)
+    return torch.where(ink.any(-1), middle, otherwise.to(side))
+
+
+def _normal(rows: Tensor) -> Tensor:
+    return rows / rows.sum(-1, keepdim=True)

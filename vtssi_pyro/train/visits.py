@@ -1,0 +1,75 @@
+"""Training on objects that come and go: the blocks and the stages for bright objects of about one size."""
+
+from dataclasses import replace
+
+from vtssi_pyro.config.schedules import Constant, Cosine
+from vtssi_pyro.model.blocks.air import AdditiveConfig
+from vtssi_pyro.model.blocks.boxed import BoxedConfig
+from vtssi_pyro.model.blocks.gated import GatedConfig
+from vtssi_pyro.model.blocks.presence import PresenceConfig
+from vtssi_pyro.model.blocks.rect import FirstFrameConfig
+from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
+from vtssi_pyro.model.config import OUR_SYSTEM, ModelConfig, TestTime
+from vtssi_pyro.train.config import Config, renamed
+from vtssi_pyro.train.recipe import Stage
+
+# Who enters has moved once after two frames, so that its velocity is known.
+KNOWN = 2
+WALK = 0.15  # frame coordinates: with a deviation of 4 px of 50, most first moves of up to 5 px are usual
+LENGTH = 8  # frames of a training sequence: an object enters and settles in them
+
+
+def visiting(config: Config) -> Config:
+    """A configuration for objects that come and go, if its model is ours as a whole; else as it is.
+
+    The objects are bright on black, and of about one size. Newcomers are then found without learning, at the middles of
+    their boxes. Their looks are learned on single frames, and then with who is there and how they move, on sequences.
+    """
+    base = config.model
+    if not isinstance(base, ModelConfig) or not OUR_SYSTEM.whole(base):
+        return config
+    model = replace(
+        base,
+        scene=PresenceConfig(),
+        attention=BoxedConfig(),
+        picture=AdditiveConfig(noise="learned"),
+        consensus=FirstFrameConfig(),
+        finder=GatedConfig(),
+        motion=ResidualMOTConfig(M=KNOWN, inertia=True),
+        walk_scale=WALK,
+        order="frame-by-frame",
+        test_time=TestTime(tight=True),
+    )
+    steps = {stage.name: stage.steps for stage in config.train.stages}
+    stages = _stages(steps.get("objects", 0), steps.get("search", 0))
+    train = replace(config.train, stages=stages)
+    # who is there has no count to calibrate; one frame decides the first objects
+    return renamed(replace(config, model=model, train=train))
+
+
+def _stages(objects: int, visits: int) -> tuple[Stage, ...]:
+    """The stages, given the steps of each."""
+    return (
+        Stage(
+            "objects",
+            objects,
+            "frames",
+            ("attention", "picture"),
+            learning_rate=Cosine(2e-3, 1e-4, 50, objects),
+            length=Constant(1),
+            random_start=True,
+            step_weight=Constant(1.0),
+        ),
+        Stage(
+            "visits",
+            visits,
+            "full",
+            ("scene", "attention", "picture", "finder", "motion"),
+            batch=16,
+            learning_rate=Cosine(5e-4, 5e-5, 20, visits),
+            length=Constant(LENGTH),
+            random_start=True,
+            fuse_low=Constant(0.5),  # as at test time
+            fuse_high=Constant(0.5),
+        ),
+    )
