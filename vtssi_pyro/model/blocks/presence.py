@@ -220,6 +220,9 @@ class PresenceScene(CountedScene):
         was = known.present
         view = _View(picture, motion, frame.unsqueeze(1))
         with torch.no_grad():
+            young = was & (before["age"].squeeze(-1) + 1 < self.config.settle)
+            place, looks = self._settled(view, attention, known, place, young)
+            known = known._replace(description=looks)
             layers = view.layers(known, place)
             likely, drawn = self._weighed(view, layers, was, above_zero(expected).squeeze(-1))
             rest = (view.frame - view.compose(layers, likely)).clamp(0, 1).squeeze(-4)
@@ -259,7 +262,7 @@ class PresenceScene(CountedScene):
         empty = (~was).unsqueeze(-1)
         loc, scale, drawn_at = placed(q_position, position)
         loc, scale = (
-            torch.where(empty, a, b) for a, b in ((loc, found.base_dist.loc), (scale, found.base_dist.scale))
+            torch.where(empty, a, b) for a, b in ((loc, self._moved(found.base_dist.loc, place, young)), (scale, found.base_dist.scale))
         )
         q_place = Drawn(loc, scale, drawn_at, empty).to_event(1)
         apart = (view.frame.unsqueeze(-4) - view.others(layers, likely)).clamp(0, 1).squeeze(-5)
@@ -290,6 +293,42 @@ class PresenceScene(CountedScene):
             place = register(rest.unsqueeze(-4), drawn, glimpses, place, alone, STEPS)
             position = place[..., 0, 0, :].movedim(0, -2)
         return position
+
+    def _settled(
+        self, view: "_View", attention: Attention, known: Objects, place: Tensor, young: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Places and looks of known objects; the attention sees young ones anew, in what the others leave of the frame.
+
+        What it sees is kept if it lies within an object's size, and explains the frame better.
+        """
+        layers = view.layers(known, place)
+        there = known.present.to(place)
+        apart = (view.frame.unsqueeze(-4) - view.others(layers, there)).clamp(0, 1).squeeze(-5)  # (..., N, C, H, W)
+        seen = attention.locate(apart)[1].mean  # (..., N, N', 2)
+        far = (seen - place.unsqueeze(-2)).abs() / known.size.clamp(*SIZE_LIMITS).unsqueeze(-2)
+        nearest = far.amax(-1).argmin(-1, keepdim=True)  # (..., N, 1)
+        near = far.amax(-1).gather(-1, nearest).squeeze(-1) < 1
+        new = seen.gather(-2, nearest.unsqueeze(-1).expand(*nearest.shape, 2)).squeeze(-2)
+        looks = attention.describe(apart, new, known.size).mean
+        other = view.layers(known._replace(description=looks), new)
+        tried = young & near
+        best, before = layers, view.evidence(layers, there)
+        kept = torch.zeros_like(young)
+        for i in range(young.shape[-1]):
+            mine = torch.zeros_like(young)
+            mine[..., i] = tried[..., i]
+            changed = torch.where(mine[..., None, :, None, None, None], other, best)
+            after = view.evidence(changed, there)
+            better = mine & (after > before).unsqueeze(-1)
+            best = torch.where(better[..., None, :, None, None, None], other, best)
+            before, kept = torch.where(better.any(-1), after, before), kept | better
+        where = kept.unsqueeze(-1)
+        return torch.where(where, new, place), torch.where(where, looks, known.description)
+
+    @staticmethod
+    def _moved(found: Tensor, place: Tensor, young: Tensor) -> Tensor:
+        """The found places, with those of young objects where the attention sees them."""
+        return torch.where(young.unsqueeze(-1), place, found)
 
     def _weighed(self, view: "_View", layers: Tensor, was: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior probabilities (..., N) of the known objects, each given those decided before; and the decisions."""
