@@ -51,6 +51,7 @@ from vtssi_pyro.train.splits import (
     open_file,
     open_splits,
 )
+from vtssi_pyro.train.visits import visiting
 
 FROM_DATA = ("data.length", "data.sequences", "data.validation_sequences", "data.train_length")
 # The keys of the configuration that arguments of fit decide beside ``changes``, or in their place.
@@ -104,6 +105,14 @@ def planned(
     """Plan a training; see :func:`vtssi_pyro.fit` for the arguments."""
     begun, start = _recipe(tracker, preset)
     fixed = start is not None or isinstance(tracker, Config | WholeModel)
+    source_name = begun.data.source if data is None else data
+    if (
+        not fixed
+        and isinstance(source_name, str)
+        and source_name in FLAVOURS
+        and FLAVOURS[source_name].visits
+    ):
+        begun = visiting(begun)
     refuse_misplaced(changes)
     changed(begun, changes)  # typos, before a movie is read
     side = begun.model.frame_size if fixed else None

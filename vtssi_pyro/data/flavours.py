@@ -68,6 +68,9 @@ class Flavour:
     channels: int | None = None  # of the frames; None: grey
     front: Callable[[tuple[int, int]], Tensor] | None = None  # what stands before all objects, by (H, W)
     hides: bool = False  # whether objects may leave the frame or be hidden
+    visits: bool = (
+        False  # whether objects come and go that are bright on black, so that training reckons with it
+    )
 
 
 def _digits(order: Order, motion: Motion, overlap: bool) -> Scene:
@@ -160,7 +163,7 @@ FLAVOURS["sqair-original"] = Flavour(
 )  # fmt: skip
 FLAVOURS["balls"] = Flavour(_balls, False, 60, 128, 4, exact=True, blend="max", sprites=balls)
 # Objects that come and go, hide, and turn.
-FLAVOURS["visitors"] = Flavour(_visitors, True, objects=3, hides=True)
+FLAVOURS["visitors"] = Flavour(_visitors, True, objects=3, hides=True, visits=True)
 FLAVOURS["discs-behind"] = Flavour(
     _discs, True, objects=3, blend="depth", sprites=discs, front=bar, hides=True
 )

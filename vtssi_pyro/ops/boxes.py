@@ -7,8 +7,8 @@ from vtssi_pyro.ops.peaks import BLUR, bump
 from vtssi_pyro.ops.spatial import centres, to_frame
 
 INK = 0.1  # intensity above which a pixel is of an object; interpolation leaves less around one
-# Half sides of the windows in which an object's ink is sought, in sides of its box: first around the blurred peak, which
-# is up to a third of a side from the middle, then around the middle.
+# Half sides of the windows in which an object's ink is sought, in sides of its box: first around the blurred peak, up
+# to a third of a side from the middle, then around the middle.
 WINDOWS = (0.7, 0.6)
 
 

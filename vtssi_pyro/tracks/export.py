@@ -34,10 +34,11 @@ def write_tracks_csv(path: str | Path, tracks: Tracks) -> None:
 
     Args:
         path: the file to write.
-        tracks: (B, T, N, 2), px; absent objects get no row.
+        tracks: (B, T, N, 2), px; absent objects get no row. If it is known how visible objects are, a last column tells
+            it: a hidden object is there, and has a row.
     """
     rows = _rows(tracks)
-    _write_csv(path, TRACKS_HEADER, [*rows, *_track_columns(tracks, rows)])
+    _write_csv(path, _header(tracks), [*rows, *_track_columns(tracks, rows)])
 
 
 def write_predictions_csv(path: str | Path, tracks: Tracks, observed: int) -> None:
@@ -104,7 +105,7 @@ class TracksWriter:
         sequence, frame, slot = rows
         columns = [sequence, frame + self._frames, slot, *_track_columns(tracks, rows)]
         with growing(self._path):
-            header = [] if self._file else [TRACKS_HEADER]
+            header = [] if self._file else [_header(tracks)]
             self._file = self._file or open(self._path, "w", BUFFER, newline="", encoding="utf-8")
             writer = csv.writer(self._file, lineterminator="\n")
             writer.writerows([*header, *zip(*(_cells(column) for column in columns), strict=True)])
@@ -139,7 +140,7 @@ def write_tracks_json(
         about: further values, ready for JSON, by names of their own; None: none.
     """
     sequence, frame, slot = rows = _rows(tracks)
-    columns = dict(zip(TRACKS_HEADER[3:], _track_columns(tracks, rows), strict=True))
+    columns = dict(zip(_header(tracks)[3:], _track_columns(tracks, rows), strict=True))
     looks = None if appearance is None else appearance.detach().cpu().double().numpy().round(DECIMALS)
     sequences: list[dict[str, Any]] = []
     for b in range(len(tracks.present)):
@@ -253,7 +254,16 @@ def _rows(tracks: Tracks, first: int = 0) -> Rows:
 def _track_columns(tracks: Tracks, rows: Rows) -> list[np.ndarray]:
     """The columns of tracks behind sequence, frame and object."""
     pairs = (tracks.position, tracks.box, tracks.scale)
-    return [*(column for values in pairs for column in _pair(values, rows)), _column(tracks.confidence, rows)]
+    single = [tracks.confidence, *([] if tracks.visible is None else [tracks.visible])]
+    return [
+        *(column for values in pairs for column in _pair(values, rows)),
+        *(_column(values, rows) for values in single),
+    ]
+
+
+def _header(tracks: Tracks) -> list[str]:
+    """The names of the columns: visibility is told of trackers that know it."""
+    return TRACKS_HEADER if tracks.visible is None else [*TRACKS_HEADER, "visible"]
 
 
 def _column(values: Tensor | None, rows: Rows) -> np.ndarray:

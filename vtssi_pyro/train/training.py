@@ -156,6 +156,15 @@ def check(config: Config, group: Group = ALONE) -> SomeTracker:
             raise UsageError(
                 f"{where}.objective: expected one of {', '.join(objectives)}, found {stage.objective!r}"
             )
+        if (
+            isinstance(tracker, Tracker)
+            and tracker.scene.changes
+            and OBJECTIVES[stage.objective].program is None
+        ):
+            raise UsageError(
+                f"{where}.objective: {stage.objective} learns from objects that are there in all frames, and those of this "
+                "scene come and go; leave the stage out (steps of 0), or take full"
+            )
         if unknown := [name for name in stage.blocks if name not in parts]:
             raise UsageError(f"{where}.blocks: expected some of {', '.join(SLOTS)}, found {unknown[0]!r}")
         if not any(parts[name] for name in stage.blocks or ("",)):

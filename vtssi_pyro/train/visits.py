@@ -3,13 +3,14 @@
 from dataclasses import replace
 
 from vtssi_pyro.config.schedules import Constant, Cosine
+from vtssi_pyro.config.variants import OURS, Ablation
 from vtssi_pyro.model.blocks.air import AdditiveConfig
 from vtssi_pyro.model.blocks.boxed import BoxedConfig
 from vtssi_pyro.model.blocks.gated import GatedConfig
 from vtssi_pyro.model.blocks.presence import PresenceConfig
 from vtssi_pyro.model.blocks.rect import FirstFrameConfig
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
-from vtssi_pyro.model.config import OUR_SYSTEM, ModelConfig, TestTime
+from vtssi_pyro.model.config import ModelConfig, TestTime, variant_of
 from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.recipe import Stage
 
@@ -23,10 +24,10 @@ def visiting(config: Config) -> Config:
     """A configuration for objects that come and go, if its model is ours as a whole; else as it is.
 
     The objects are bright on black, and of about one size. Newcomers are then found without learning, at the middles of
-    their boxes. Their looks are learned on single frames, and then with who is there and how they move, on sequences.
+    their boxes. Their looks are learned on single frames, then where they leave and how they move, on sequences.
     """
     base = config.model
-    if not isinstance(base, ModelConfig) or not OUR_SYSTEM.whole(base):
+    if not isinstance(base, ModelConfig) or variant_of(base) != OURS.name(Ablation.WHOLE):
         return config
     model = replace(
         base,
@@ -41,9 +42,7 @@ def visiting(config: Config) -> Config:
         test_time=TestTime(tight=True),
     )
     steps = {stage.name: stage.steps for stage in config.train.stages}
-    stages = _stages(steps.get("objects", 0), steps.get("search", 0))
-    train = replace(config.train, stages=stages)
-    # who is there has no count to calibrate; one frame decides the first objects
+    train = replace(config.train, stages=_stages(steps["objects"], steps["futures"]))
     return renamed(replace(config, model=model, train=train))
 
 
@@ -64,9 +63,9 @@ def _stages(objects: int, visits: int) -> tuple[Stage, ...]:
             "visits",
             visits,
             "full",
-            ("scene", "attention", "picture", "finder", "motion"),
+            ("scene", "finder", "motion"),
             batch=16,
-            learning_rate=Cosine(5e-4, 5e-5, 20, visits),
+            learning_rate=Cosine(2e-3, 2e-4, 20, visits),
             length=Constant(LENGTH),
             random_start=True,
             fuse_low=Constant(0.5),  # as at test time
