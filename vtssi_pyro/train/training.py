@@ -162,8 +162,8 @@ def check(config: Config, group: Group = ALONE) -> SomeTracker:
             and OBJECTIVES[stage.objective].program is None
         ):
             raise UsageError(
-                f"{where}.objective: {stage.objective} learns from objects that are there in all frames, and those of this "
-                "scene come and go; leave the stage out (steps of 0), or take full"
+                f"{where}.objective: {stage.objective} learns from objects that are there in all frames, and those of "
+                "this scene come and go; leave the stage out (steps of 0), or take full"
             )
         if unknown := [name for name in stage.blocks if name not in parts]:
             raise UsageError(f"{where}.blocks: expected some of {', '.join(SLOTS)}, found {unknown[0]!r}")
