@@ -295,3 +295,10 @@ def test_tracks_by_identity() -> None:
     ]  # fmt: skip
     assert torch.equal(told.position[0, 3, 2], position[0, 3, 0])
     assert told.position[~told.present].isnan().all()
+
+
+def test_one_sequence_may_have_particles(x: Tensor) -> None:
+    tracker = made(scene())
+    elbo = Elbo(num_particles=3, vectorize_particles=True, max_plate_nesting=2)
+    terms = elbo.terms(tracker.model, tracker.guide, x[:1, :3])
+    assert all(value.isfinite() for value in terms.values())

@@ -114,7 +114,7 @@ def _at(maps: Tensor, cell: Tensor) -> Tensor:
         _cubic(at, torch.arange(length, device=cell.device))
         for length, at in zip(maps.shape[-2:], cell.split(1, -1), strict=True)
     )
-    return (rows @ maps @ columns.mT).flatten(-3).squeeze(-1)
+    return (rows @ maps @ columns.mT)[..., 0, 0]
 
 
 def _cubic(place: Tensor, grid: Tensor) -> Tensor:
