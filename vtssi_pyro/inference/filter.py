@@ -244,10 +244,9 @@ class Filter:
         flat = Tracks._make(None if value is None else value.squeeze(2) for value in tracks)
         return rendered.squeeze(2), flat
 
-    def _frame(self, objects: Objects) -> Frame | None:
-        """The scene's prior of who is there, of a scene that changes."""
-        scene = self.tracker.scene
-        return partial(scene.frame, objects=objects) if scene.changes else None
+    def _frame(self, objects: Objects) -> Frame:
+        """The scene's prior of who is there."""
+        return partial(self.tracker.scene.frame, objects=objects)
 
     def _path(self, belief: Belief, times: range, num_samples: int, temperature: float) -> State:
         """Sampled states (S, B, T, N, dims) of the next frames."""
@@ -258,11 +257,9 @@ class Filter:
                 name: pyro.sample(name, q.expand((num_samples, *q.batch_shape)))
                 for name, q in chain.q.items()
             }
-            if self.tracker.scene.changes:
-                here = {k: v.expand(num_samples, *v.shape) for k, v in chain.state.items() if k not in drawn}
-                drawn = here | drawn
+            here = {k: v.expand(num_samples, *v.shape) for k, v in chain.state.items() if k not in drawn}
             states = evolve(
-                self.tracker.motion, times, drawn, chain.objects.size, frame=self._frame(chain.objects)
+                self.tracker.motion, times, here | drawn, chain.objects.size, frame=self._frame(chain.objects)
             )
         return stacked(states)
 

@@ -1,6 +1,7 @@
 """The objectives of stages: the ELBO of a program, and further named terms that are added to it."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from vtssi_pyro.model.blocks.rect import FirstFrame
 from vtssi_pyro.model.bound import Terms
 from vtssi_pyro.model.handlers import Proposal, fuse, mode
 from vtssi_pyro.model.interfaces import predictive
-from vtssi_pyro.model.program import Program, Tracker, evolve, stacked
+from vtssi_pyro.model.program import Frame, Program, Tracker, evolve, stacked
 from vtssi_pyro.model.sites import POSITION, draw
 from vtssi_pyro.train.batches import (
     Batches,
@@ -92,8 +93,10 @@ def rollout(tracker: Tracker, batch: PathBatch, stage: Stage, now: Scheduled) ->
     seen = position if stage.overshooting else position[..., :start, :, :]
     inferred = motion.infer(batch.static, seen)[0]
     known = {name: q.mean for name, q in belief(tracker, batch, inferred, start, now).items()}
+    known["steps"] = _steps(batch)
     with mode():
-        later = stacked(evolve(motion, range(1, last - start + 1), known, known[place]))
+        times = range(1, last - start + 1)
+        later = stacked(evolve(motion, times, known, known[place], frame=_there(batch)))
     error = later[place] - position[..., start:, :, :]
     distance = (error.square().sum(-1) + 1e-4).sqrt()  # (..., B, T - start, N)
     terms = {"rollout": -(distance * counts).sum() / ROLLOUT_SCALE}
@@ -119,10 +122,12 @@ def futures(tracker: Tracker, batch: PathBatch, stage: Stage, now: Scheduled) ->
         return {"futures": position.new_zeros(())}
     inferred = motion.infer(batch.static, position[..., :observed, :, :])[0]
     believed = belief(tracker, batch, inferred, observed, now)
-    drawn = {name: q.rsample((stage.samples,)) for name, q in believed.items()}
+    drawn = {name: q.rsample((stage.samples,)) for name, q in believed.items()} | {"steps": _steps(batch)}
     place = motion.sites[0].name
     times = range(1, position.shape[-3] - observed + 1)
-    later = stacked(evolve(motion, times, drawn, drawn[place]))[place]  # (S, B, T - observed, N, 2)
+    later = stacked(evolve(motion, times, drawn, drawn[place], frame=_there(batch)))[
+        place
+    ]  # (S, B, T - observed, N, 2)
     score = energy_score(later, position[..., observed:, :, :])
     horizon = torch.arange(1, len(times) + 1, device=position.device).unsqueeze(-1)
     return {"futures": -(score / horizon * _counts(batch, observed)).sum() / ROLLOUT_SCALE}
@@ -150,8 +155,18 @@ def belief(
             q = Normal(*(value[..., t - 1, :, :] for value in values)).to_event(1)
             sites[site.at(t)] = Proposal(q, q.mean)
     with mode(), fuse(sites, motion.weight(now.anneal, warmup), tracker.rule) as final:
-        evolve(motion, range(1, observed + 1), None, seen[0][..., 0, :, :], warmup)
+        evolve(motion, range(1, observed + 1), None, seen[0][..., 0, :, :], warmup, frame=_there(batch))
     return {site.name: final.densities[site.at(observed)] for site in motion.sites}
+
+
+def _steps(batch: PathBatch) -> Tensor:
+    """How far each object of some paths is there, (..., B, N, 1): wholly, or not at all."""
+    return batch.present.to(batch.position).unsqueeze(-1)
+
+
+def _there(batch: PathBatch) -> Frame:
+    """The scene of some paths: the same objects in all frames."""
+    return lambda *_, **__: nullcontext({"steps": _steps(batch)})
 
 
 def _observed(batch: PathBatch) -> int:

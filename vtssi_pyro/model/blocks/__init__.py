@@ -7,6 +7,7 @@ from vtssi_pyro.model.blocks.count_rect import CountRECT
 from vtssi_pyro.model.blocks.find import FIND, NoFIND
 from vtssi_pyro.model.blocks.following import FollowingFIND
 from vtssi_pyro.model.blocks.gated import GatedFIND
+from vtssi_pyro.model.blocks.interaction import InteractingMOT
 from vtssi_pyro.model.blocks.mot import MOT, RandomWalk, StateSpace
 from vtssi_pyro.model.blocks.presence import PresenceScene
 from vtssi_pyro.model.blocks.rect import RECT, FirstFrame
@@ -30,6 +31,7 @@ __all__ = [
     "FirstFrame",
     "FollowingFIND",
     "GatedFIND",
+    "InteractingMOT",
     "NoFIND",
     "PresenceScene",
     "RandomWalk",

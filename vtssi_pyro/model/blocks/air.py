@@ -98,8 +98,8 @@ class CountedScene(PyroModule):
         self, t: int, objects: Objects, previous: State | None, predict: Predict | None = None
     ) -> Iterator[State]:
         """Draw nothing: the objects of the first frame are there in all frames."""
-        del t, objects, previous, predict
-        yield {}
+        del t, previous, predict
+        yield {"steps": objects.steps.unsqueeze(-1)}
 
     def single(self) -> Scene:
         """The scene itself: a frame has the objects that a sequence has."""

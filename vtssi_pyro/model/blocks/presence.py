@@ -409,6 +409,7 @@ def _state(before: State, turn: _Turn, presence: Tensor, size: Tensor, descripti
     entering, settling = (mask.unsqueeze(-1) for mask in (turn.entering, turn.settling))
     return {
         "presence": presence,
+        "steps": presence.clamp(0, 1),
         "size": torch.where(entering, size, before["size"]),
         "description": torch.where(settling, description, before["description"]),
         "age": turn.age,

@@ -102,8 +102,7 @@ class ResidualMOT(StateSpace):
 
     def transition(self, previous: State) -> dict[str, Independent]:
         """The densities of the next position and motion."""
-        state = torch.cat([previous["position"], previous["motion"]], -1)  # (..., 2 + dims)
-        position, motion = self.position(state).base_dist, self.motion(state).base_dist
+        position, motion = self.changes(previous)
         bound, unit, change = self.config.position_scale, self.config.step, position.loc
         if self.config.inertia:
             change = change + previous["motion"][..., :2]
@@ -113,6 +112,11 @@ class ResidualMOT(StateSpace):
             "position": Normal(place, _at_most(self.scale, unit / UNIT * position.scale)).to_event(1),
             "motion": Normal(pace, _at_most(1.0, motion.scale)).to_event(1),
         }
+
+    def changes(self, previous: State) -> tuple[Normal, Normal]:
+        """Changes of positions, in steps, and of motions, before they are bounded: (..., N, 2) and (..., N, dims)."""
+        state = torch.cat([previous["position"], previous["motion"]], -1)  # (..., 2 + dims)
+        return self.position(state).base_dist, self.motion(state).base_dist
 
     def scales(self) -> Iterator[nn.Parameter]:
         """The parameters of the networks' scale heads."""

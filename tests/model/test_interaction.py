@@ -1,0 +1,114 @@
+"""Objects that act on each other: no order among them, no message from nobody, and one alone moves as before."""
+
+from dataclasses import replace
+
+import pyro
+import pytest
+import torch
+from pyro import poutine
+from pyro.infer import SVI, Trace_ELBO
+from pyro.optim import Adam
+from pyro.poutine.util import prune_subsample_sites
+from torch import Tensor
+
+from vtssi_pyro.inference.filter import forecast
+from vtssi_pyro.model.blocks.interaction import InteractingMOT, InteractingMOTConfig
+from vtssi_pyro.model.blocks.residual_mot import ResidualMOT, ResidualMOTConfig
+from vtssi_pyro.model.program import build
+from vtssi_pyro.model.sizes import Sizes
+from vtssi_pyro.types import Paths, State
+
+SMALL = {"M": 3, "motion": 3, "units": 8, "heads": (8,), "transition": (8, 8)}
+
+
+def interacting(config: InteractingMOTConfig | None = None) -> InteractingMOT:
+    """A motion whose messages matter from the start."""
+    motion = InteractingMOT(config or InteractingMOTConfig(**SMALL, messages=(8,)), Sizes())
+    with torch.no_grad():
+        motion.message.get_submodule("body.loc")[-1].weight *= 100
+    return motion.double()
+
+
+def state(number: int, batch: tuple[int, ...] = (2,)) -> State:
+    torch.manual_seed(0)
+    return {
+        "position": torch.rand(*batch, number, 2, dtype=torch.float64) - 0.5,
+        "motion": torch.randn(*batch, number, 3, dtype=torch.float64),
+        "steps": torch.ones(*batch, number, 1, dtype=torch.float64),
+    }
+
+
+def moments(motion: ResidualMOT, previous: State) -> list[Tensor]:
+    found = motion.transition(previous)
+    return [value for q in found.values() for value in (q.mean, q.stddev)]
+
+
+def test_the_order_of_objects_does_not_matter() -> None:
+    motion, before, order = interacting(), state(4), torch.tensor([2, 0, 3, 1])
+    swapped = {name: value[:, order] for name, value in before.items()}
+    for found, expected in zip(moments(motion, swapped), moments(motion, before), strict=True):
+        torch.testing.assert_close(found, expected[:, order])
+
+
+def test_objects_act_on_each_other() -> None:
+    motion, before = interacting(), state(3)
+    moved = before | {"position": before["position"].clone()}
+    moved["position"][:, 2] += 0.1
+    found, expected = (motion.transition(each)["position"] for each in (moved, before))
+    for value in ("mean", "stddev"):
+        assert (getattr(found, value) - getattr(expected, value))[:, :2].abs().amax(-1).min() > 1e-6
+
+
+def test_an_absent_object_changes_no_density() -> None:
+    motion, before = interacting(), state(3)
+    before["steps"][:, 2] = 0
+    fewer = {name: value[:, :2] for name, value in before.items()}
+    for found, expected in zip(moments(motion, before), moments(motion, fewer), strict=True):
+        torch.testing.assert_close(found[:, :2], expected)
+
+
+def test_an_object_alone_moves_by_its_own_changes() -> None:
+    motion = interacting()
+    alone = ResidualMOT(ResidualMOTConfig(**SMALL), Sizes()).double()
+    alone.load_state_dict(motion.state_dict(), strict=False)
+    before = state(1)
+    for found, expected in zip(moments(motion, before), moments(alone, before), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def test_it_learns_from_whole_scenes() -> None:
+    paths = Paths(*(torch.zeros(2, 3) for _ in Paths._fields))
+    assert interacting().examples(paths) is paths
+
+
+@pytest.fixture
+def tracker(tiny):
+    made = tiny()
+    return build(replace(made.config, motion=InteractingMOTConfig(**SMALL, messages=(8,)))).to(torch.float64)
+
+
+def test_model_and_guide_have_the_same_sites(tracker, frames: Tensor) -> None:
+    guided = poutine.trace(tracker.guide).get_trace(frames, horizon=2)
+    model = poutine.trace(poutine.replay(tracker.model, trace=guided)).get_trace(frames, horizon=2)
+    drawn = [prune_subsample_sites(trace).stochastic_nodes for trace in (guided, model)]
+    assert {*drawn[0]} == {*drawn[1]} >= {"motion_6", "motion_8"}
+    assert model.log_prob_sum().isfinite()
+
+
+def test_pyros_own_svi_trains_it(tracker, frames: Tensor) -> None:
+    pyro.clear_param_store()
+    before = [p.detach().clone() for p in tracker.motion.message.parameters()]
+    svi = SVI(tracker.model, tracker.guide, Adam({"lr": 1e-3}), Trace_ELBO(max_plate_nesting=2))
+    for _ in range(2):
+        svi.step(frames)
+    after = [*tracker.motion.message.parameters()]
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_forecasts_know_who_is_there(tracker, frames: Tensor) -> None:
+    """An empty slot sends no messages: what it holds does not matter."""
+    with torch.no_grad():
+        tracker.motion.message.get_submodule("body.loc")[-1].weight *= 100
+    found = forecast(tracker, frames, 3, num_samples=2)
+    assert found.tracks.position[found.tracks.present].isfinite().all()
+    assert found.tracks.samples is not None
