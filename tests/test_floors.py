@@ -119,6 +119,7 @@ OURS = {
     "count_rect": {"rect"},
     "following": {"find"},
     "gated": {"find"},
+    "interaction": {"mot"},
     "presence": {"air"},
     "registered": {"find"},
     "residual_mot": {"mot"},
