@@ -125,6 +125,7 @@ def planned(
         stages = tuple(stage for stage in config.train.stages if stage.name not in idle)
         config = replace(config, train=replace(config.train, stages=stages))
     built = training.check(config, group)
+    training.check_frames(config, built)
     splits = open_splits(config, where, None if isinstance(source, str) else source)
     training.check_data(config, splits.train, built)
     if not is_flavour(config.data.source):
@@ -197,6 +198,7 @@ def replanned(
     elif data is not None and path is None:
         given = halves(dataset_of(data, stored), called(data), held_out)
     built = training.check(config, group)
+    training.check_frames(config, built)
     splits = open_splits(config, where, given)
     training.check_data(config, splits.train, built)
     if data is not None and path is None:

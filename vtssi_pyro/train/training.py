@@ -88,7 +88,9 @@ def train(
         PeerLost: another process has ended; the last checkpoint stays good.
     """
     report = report or Silent()
-    check_data(config, learned, check(config, group))
+    built = check(config, group)
+    check_frames(config, built)
+    check_data(config, learned, built)
     again = f"{group.command} fit --out {shlex.quote(str(store.folder))} --resume"
     with (
         _lock(store, group),
@@ -173,7 +175,6 @@ def check(config: Config, group: Group = ALONE) -> SomeTracker:
             )
     if not config.train.steps:
         raise UsageError("train.stages: expected steps of 0 or more, and some of them above 0")
-    _check_frames(config, tracker)
     return tracker
 
 
@@ -187,8 +188,8 @@ def _check_length(config: Config, length: int, shortest: int) -> None:
         )
 
 
-def _check_frames(config: Config, tracker: SomeTracker) -> None:
-    """Refuse numbers of frames that are more than a sequence has."""
+def check_frames(config: Config, tracker: SomeTracker) -> None:
+    """Refuse numbers of frames that are more than a sequence has, before sequences are drawn."""
     length = config.data.length
     learned = config.data.train_length or length
     _check_length(config, learned, tracker.shortest)
