@@ -25,7 +25,7 @@ from vtssi_pyro.train.elbo import ELBOS
 from vtssi_pyro.train.objective import OBJECTIVES
 from vtssi_pyro.train.optimizers import OPTIMIZERS
 from vtssi_pyro.train.recipe import Stage, TrainConfig
-from vtssi_pyro.train.training import check
+from vtssi_pyro.train.training import check, check_frames
 
 
 def name_of(entry: Any) -> str:
@@ -104,7 +104,7 @@ def values(kind: type) -> dict[str, Any]:
 def test_the_presets_keep_to_their_declarations(recipe: str) -> None:
     config = RECIPES[recipe]
     assert checked_config(config) == config
-    check(config)
+    check_frames(config, check(config))
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -178,7 +178,7 @@ def test_keys_that_make_no_sense_together_are_refused(change: str, words: str) -
 
     def made() -> None:
         config = override(RECIPES["quick"], [change])
-        check(config)
+        check_frames(config, check(config))
 
     if not words:
         made()
