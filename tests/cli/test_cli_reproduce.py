@@ -216,6 +216,9 @@ def test_cells_may_share_the_first_blocks_of_one_training(
         start = checkpoint.load(run.checkpoint("start"))["trained"]
         assert start
         assert all(torch.equal(value, shared[name]) for name, value in start.items())
+    (tmp_path / "cells" / "quick" / f"{cells[0]}.json").unlink()
+    again = call("reproduce", *cells, *asked(tmp_path, "--sequences", SEQUENCES))
+    assert "other numbers" not in again.stderr
 
 
 def test_the_table_stands_beside_the_papers(made: Path) -> None:

@@ -152,7 +152,7 @@ def _check_same(run: Run, wanted: Config, report: Reporter) -> None:
         raise UsageError(
             f"{run.folder}: was made with ", *listed(differing), "; choose another ", Argument("out")
         )
-    if found != wanted:
+    if found != replace(wanted, start=found.start):  # where it starts from was settled when it began
         report.warn(
             f"{run.folder}: was made with other numbers than preset {wanted.preset} now has; it is kept as it is"
         )
