@@ -9,9 +9,17 @@ from tiny_run import ON_FILE, call, sets
 
 from vtssi_pyro import Run
 from vtssi_pyro.data import FLAVOURS, read
+from vtssi_pyro.model.blocks.presence import PresenceConfig
 from vtssi_pyro.tracks.export import write_tracks_csv
 
 pytestmark = pytest.mark.slow
+# visitors have blocks and stages of their own
+PRESENCE = {
+    "model.frame_size": 32, "model.glimpse": 9, "model.description": 4, "model.attention.encoder": [16, 8],
+    "model.motion.motion": 3, "model.motion.units": 8, "model.motion.heads": [8], "model.motion.transition": [8, 8],
+    "train.stages.objects.steps": 5, "train.stages.objects.batch": 3, "train.stages.visits.steps": 2,
+    "train.stages.visits.batch": 2, "observe": 3,
+}  # fmt: skip
 LINES = ("count per frame", "objects found", "entrances found")
 
 
@@ -47,9 +55,11 @@ def test_tracks_of_visitors_are_judged_frame_by_frame(tmp_path: Path) -> None:
 @pytest.mark.parametrize("flavour", ["visitors", "discs-behind", "rods", "sprites"])
 def test_a_model_is_fitted_to_each(flavour: str, tmp_path: Path) -> None:
     sizes = {"data.sequences": 8, "data.validation_sequences": 4, "data.test_sequences": 4, "data.length": 8}
-    shown = call("fit", flavour, *ON_FILE, *sets(**sizes), "--out", tmp_path / "run").stdout
+    tiny = [*sets(**PRESENCE), "--threads", "1", "--device", "cpu"] if flavour == "visitors" else ON_FILE
+    shown = call("fit", flavour, *tiny, *sets(**sizes), "--out", tmp_path / "run").stdout
     assert "count per frame" in shown
     config = Run(tmp_path / "run").config
+    assert isinstance(config.model.scene, PresenceConfig) == (flavour == "visitors")
     kind = FLAVOURS[flavour]
     assert (config.model.channels, config.data.blend) == (kind.channels or 1, kind.blend)
     assert config.model.num_objects == (kind.objects or config.model.num_objects)
