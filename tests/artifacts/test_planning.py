@@ -63,33 +63,13 @@ def test_frames_that_show_nothing_are_told_of(level: float | None, learned: Tens
     """Before a training on them; one frame that shows something is enough, be it the last of a sequence."""
     even = torch.zeros_like(learned) + (torch.rand(len(learned), 7, 1, 1) if level is None else level)
     heard = Heard()
-    planned(
-        even,
-        VARIANTS["air"](replace(small(), frame_size=SIDE)),
-        "quick",
-        Hints(),
-        None,
-        [],
-        None,
-        CPU,
-        ALONE,
-        heard,
-    )
+    model = VARIANTS["air"](replace(small(), frame_size=SIDE))
+    given = (even, model, "quick", Hints(), None, [], None, CPU, ALONE, heard)
+    planned(*given)
     (line,) = heard.warnings
     assert line.startswith("frames: shows nothing: all ")
     even[:, -1] = learned[:, -1]
-    planned(
-        even,
-        VARIANTS["air"](replace(small(), frame_size=SIDE)),
-        "quick",
-        Hints(),
-        None,
-        [],
-        None,
-        CPU,
-        ALONE,
-        heard,
-    )
+    planned(*given)
     assert len(heard.warnings) == 1
 
 

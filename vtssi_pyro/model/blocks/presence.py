@@ -436,20 +436,22 @@ class _View:
 
     def compose(self, layers: Tensor, presence: Tensor) -> Tensor:
         """The frame (..., B, 1, C, H, W) with objects present by shares (..., B, N)."""
-        weight = presence.unsqueeze(-2)
-        unplaced = Pose(weight.unsqueeze(-1).expand(*weight.shape, 2), presence.unsqueeze(-1), weight)
-        return self.picture.compose(layers * weight[..., None, None, None], unplaced)
+        return self.picture.compose(*self._present(layers, presence))
 
     def others(self, layers: Tensor, presence: Tensor) -> Tensor:
         """The frame without each object, (..., B, 1, N, C, H, W)."""
-        weight = presence.unsqueeze(-2)
-        unplaced = Pose(weight.unsqueeze(-1).expand(*weight.shape, 2), presence.unsqueeze(-1), weight)
-        return self.picture.others(layers * weight[..., None, None, None], unplaced)
+        return self.picture.others(*self._present(layers, presence))
 
     def evidence(self, layers: Tensor, presence: Tensor) -> Tensor:
         """Log p(x) of the frame, (..., B)."""
         mean = self.compose(layers, presence)
         return self.picture.likelihood(mean).log_prob(self.frame).squeeze(-1)
+
+    def _present(self, layers: Tensor, presence: Tensor) -> tuple[Tensor, Pose]:
+        """Layers weighted by shares (..., B, N), and a pose without places."""
+        weight = presence.unsqueeze(-2)
+        unplaced = Pose(weight.unsqueeze(-1).expand(*weight.shape, 2), presence.unsqueeze(-1), weight)
+        return layers * weight[..., None, None, None], unplaced
 
 
 def _shared(position: Tensor, size: Tensor, place: Tensor, known: Tensor) -> Tensor:
