@@ -1,6 +1,6 @@
 """Accuracy of ``fit MOVIE``: movies with truth are drawn, saved like a user's, fitted and tracked.
 
-python benchmarks/movies.py --out movies [--kinds blobs,rings,digits,beads] [--threads 1]
+python benchmarks/movies.py --out movies [--kinds blobs,rings,digits,beads] [--threads 1] [--untrained]
 """
 
 import argparse
@@ -8,6 +8,7 @@ import csv
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,11 @@ def tracked(drawn: Drawn, path: Path, tolerance: float) -> dict[str, float]:
     }
 
 
+def tell(kind: str, figures: dict[str, float]) -> None:
+    """Print the figures of a movie in a line."""
+    print(kind, " ".join(f"{key} {value:.4g}" for key, value in figures.items()), flush=True)
+
+
 def main() -> None:
     """Fit and judge every movie in turn; a line each, and JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -81,6 +87,7 @@ def main() -> None:
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--threads", default="1")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--untrained", action="store_true", help="track without fit, and time the command")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     for kind in options.kinds.split(","):
@@ -89,6 +96,14 @@ def main() -> None:
         path, run, out = (options.out / part for part in (name, f"run-{kind}", f"tracks-{kind}"))
         save(drawn, path)
         command = [sys.executable, "-m", "vtssi_pyro.cli"]
+        if options.untrained:
+            began = time.perf_counter()
+            subprocess.run(
+                [*command, "track", "untrained", path, "--threads", options.threads, "--out", out], check=True
+            )
+            taken = {"seconds": time.perf_counter() - began}
+            tell(kind, tracked(drawn, out / "tracks.csv", tolerance or drawn.size / 4) | taken)
+            continue
         if not (run / "summary.json").exists():
             begun = ["--resume"] if run.exists() else ["--preset", options.preset]
             fit = [*command, "fit", path, *begun, "--threads", options.threads, "--out", run]
@@ -100,7 +115,7 @@ def main() -> None:
         for name in ("drift", "straight"):  # 15 frames ahead
             figures[f"{name}_px"] = summary["held_out"][name][-1]
         (options.out / f"{kind}.json").write_text(json.dumps(figures, indent=2))
-        print(kind, " ".join(f"{key} {value:.4g}" for key, value in figures.items()), flush=True)
+        tell(kind, figures)
 
 
 if __name__ == "__main__":

@@ -16,16 +16,19 @@ def weights(run: str) -> tuple[str, str]:
     return run, "last"
 
 
-def run_and_data(arguments: tuple[str, ...]) -> tuple[str, str, tuple[str, ...]]:
+def run_and_data(
+    arguments: tuple[str, ...], otherwise: str | None = None
+) -> tuple[str, str, tuple[str, ...]]:
     """Split ``[RUN] DATA...`` into a run, its checkpoint and the data; without a run, the newest one is taken.
 
     The first argument is a run if it names weights that ship, a folder with config.json, or a checkpoint in one.
+    ``otherwise`` stands for a run where there is none; None: that is refused.
     """
-    from vtssi_pyro.artifacts.loading import newest
+    from vtssi_pyro.artifacts.loading import UNTRAINED, newest
     from vtssi_pyro.artifacts.shipped import PREFIX, available
 
     first, checkpoint = weights(arguments[0])
-    shipped = first.startswith(PREFIX) or (first in available() and not Path(first).exists())
+    shipped = first.startswith(PREFIX) or (first in (UNTRAINED, *available()) and not Path(first).exists())
     if shipped or (Path(first) / "config.json").exists():
         if len(arguments) == 1:
             raise UsageError(f"{arguments[0]}: is a run: say what to track with it, too")
@@ -33,6 +36,9 @@ def run_and_data(arguments: tuple[str, ...]) -> tuple[str, str, tuple[str, ...]]
     try:
         run = newest()
     except UsageError as error:
+        if otherwise:
+            say(f"{otherwise}, for there is no run yet")
+            return otherwise, "last", arguments
         raise UsageError(f"{arguments[0]}: is no run, and {error}") from error
     say(f"with {run.folder}, the newest run")
     return str(run.folder), "last", arguments

@@ -5,18 +5,15 @@ from typing import Any
 
 import click
 
-from vtssi_pyro.config.ranges import OBJECT_SIZE, OBJECTS
-
 from .options import (
     BACKGROUNDS,
     POLARITIES,
-    Decimal,
     Rectangle,
     command,
+    objects_options,
     option,
     spelled,
     stored_options,
-    whole_number,
 )
 
 
@@ -27,10 +24,7 @@ from .options import (
     "vtssi-pyro fit --prepared looked",
 )
 @click.argument("movie", type=click.Path())
-@option("--objects", type=whole_number(OBJECTS), section="Movie",
-        help="Largest number of objects.  [default: as found]")  # fmt: skip
-@option("--object-size", type=Decimal(OBJECT_SIZE), metavar="PIXELS", section="Movie",
-        help="Longer side of the box around an object.  [default: as found]")  # fmt: skip
+@objects_options
 @option("--background", type=click.Choice(BACKGROUNDS), section="Movie",
         help="The subtracted background: the static part of the movie (static), the light alone, which keeps objects "
              "at rest (smooth), the part that stays for a while (rolling), or none.  [default: static; rolling if the "

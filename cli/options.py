@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from vtssi_pyro.config import Range
+from vtssi_pyro.config.ranges import OBJECT_SIZE, OBJECTS
 from vtssi_pyro.errors import UsageError
 
 from .removed import instead
@@ -206,6 +207,15 @@ def stored_options(function: Callable[..., Any]) -> Callable[..., Any]:
     )):  # fmt: skip
         made = add(made)
     return made
+
+
+def objects_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a movie's objects, their number and their size."""
+    number = option("--objects", type=whole_number(OBJECTS), section="Movie",
+                    help="Largest number of objects.  [default: as found]")  # fmt: skip
+    size = option("--object-size", type=Decimal(OBJECT_SIZE), metavar="PIXELS", section="Movie",
+                  help="Longer side of the box around an object.  [default: as found]")  # fmt: skip
+    return number(size(function))
 
 
 class Rectangle(click.ParamType):

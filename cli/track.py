@@ -4,10 +4,11 @@ from typing import Any
 
 import click
 
-from .options import command, film_option, machine_options, option, stored_options
+from .options import command, film_option, machine_options, objects_options, option, say, stored_options
 
 
 @command(
+    "vtssi-pyro track untrained beads.mp4 --object-size 14",
     "vtssi-pyro track pretrained:moving-mnist test.npz",
     "vtssi-pyro track runs/ours-beads-0001 beads.mp4 --mp4",
     "vtssi-pyro track monday.mp4 tuesday.mp4 --out tracks",
@@ -16,15 +17,21 @@ from .options import command, film_option, machine_options, option, stored_optio
 @option("--out", default="tracks", show_default=True, metavar="DIR", type=click.Path(), section="Output",
         help="Folder for the results; each of several DATA has a folder of its name there.")  # fmt: skip
 @film_option
+@objects_options
 @stored_options
 @machine_options
 def track(
-    arguments: tuple[str, ...], out: str, film: bool, stored: dict[str, Any], device: str, threads: int | None
-) -> None:
+    arguments: tuple[str, ...], out: str, film: bool, stored: dict[str, Any], device: str, threads: int | None,
+    **hints: Any,
+) -> None:  # fmt: skip
     """Track the objects in DATA with the tracker of RUN.
 
     RUN is the folder of a run, pretrained:NAME (vtssi-pyro info lists the names), or the file of a checkpoint,
     RUN/checkpoints/best.pt; by default it is the newest run in the folder runs.
+
+    The word untrained in place of RUN, or no run at all, gives first tracks of a movie within seconds, without a
+    training: vtssi-pyro inspect's findings say how many objects of which size there are, each is followed at constant
+    velocity, and contact_sheet.png shows what was found. Correct that with --objects and --object-size.
 
     DATA is a .npz or .npy file, or a movie: GIF, WebP, TIFF stack, folder of pictures, mp4 and others. A run of
     vtssi-pyro fit MOVIE takes movies of the same camera, and prepares them like its training movie. For another camera
@@ -37,17 +44,25 @@ def track(
     draws dashed. Rings in the overlay are 90 % regions under noise and errors of the picture, without the risk of a
     wrong identity. Frames and objects count from 0, from 1 in mot/.
     """
+    import shlex
+
     from vtssi_pyro import api
-    from vtssi_pyro.movies import Stored
+    from vtssi_pyro.artifacts.loading import UNTRAINED
+    from vtssi_pyro.movies import Hints, Stored
     from vtssi_pyro.system.machine import prepare
 
     from .arguments import results, run_and_data
     from .progress import reporter
 
-    run, checkpoint, data = run_and_data(arguments)
+    run, checkpoint, data = run_and_data(arguments, UNTRAINED)
     prepare(threads)
     for each, folder in results(out, data):
         api.track(
-            run, each, stored=Stored(**stored), out=folder, device=device, checkpoint=checkpoint, film=film,
-            report=reporter(),
+            run, each, hints=Hints(**hints), stored=Stored(**stored), out=folder, device=device,
+            checkpoint=checkpoint, film=film, report=reporter(),
         )  # fmt: skip
+    if run == UNTRAINED:
+        say(
+            f"untrained: if {out}/contact_sheet.png shows the right objects, learn how they look and move, and what to "
+            f"expect: vtssi-pyro fit {shlex.quote(data[0])}; else say --objects or --object-size"
+        )

@@ -114,6 +114,7 @@ def names(line: str) -> list[str]:
 
 # The blocks of ours, and the files of the paper's blocks in whose slots they stand.
 OURS = {
+    "blobs": {"air"},
     "boxed": {"air"},
     "clearest": {"rect"},
     "count_rect": {"rect"},

@@ -13,6 +13,7 @@ import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NamedTuple
@@ -21,7 +22,7 @@ from vtssi_pyro.artifacts import costs
 from vtssi_pyro.artifacts.figures import FILM, FUTURES, OVERLAY, curves, predicted_pictures, tracked_pictures
 from vtssi_pyro.artifacts.fitting import conduct, finished, machine_of, numbered, warn_of_changes
 from vtssi_pyro.artifacts.installation import installation
-from vtssi_pyro.artifacts.loading import AnyTracker, Fitted, at_hand, kept_by
+from vtssi_pyro.artifacts.loading import UNTRAINED, AnyTracker, Fitted, at_hand, kept_by
 from vtssi_pyro.artifacts.planning import Plan, gathered, planned, recipe_of, replanned
 from vtssi_pyro.artifacts.reading import (
     File,
@@ -30,6 +31,7 @@ from vtssi_pyro.artifacts.reading import (
     called,
     dataset_of,
     described,
+    inspected,
     known_sequences,
     live_frame,
     opened,
@@ -97,6 +99,7 @@ from vtssi_pyro.tracks.importing import holds_tracks, read_tracks
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.group import Group, joined
+from vtssi_pyro.train.movies import unlearned
 from vtssi_pyro.train.reporting import Reporter, Silent
 from vtssi_pyro.train.splits import CALIBRATION_SEED, TABLE_SEED, digits, is_flavour
 from vtssi_pyro.train.training import Interrupted
@@ -286,6 +289,7 @@ def track(
     *,
     settle: Annotated[int | None, FRAMES] = None,
     test_time: TestTime | None = None,
+    hints: Hints = Hints(),
     stored: Stored = Stored(),
     out: File | None = None,
     device: str = "auto",
@@ -297,7 +301,8 @@ def track(
     """Track all objects in all frames; ``track(run, "beads.mp4", out="tracks")`` is ``vtssi-pyro track``.
 
     Args:
-        tracker: a trained tracker.
+        tracker: a trained tracker; or ``"untrained"``, which tracks one movie by its inspection alone, in seconds:
+            objects are followed as bright spots of one size, at constant velocity.
         data: sequences, or, for a tracker trained on a movie, one movie, which is prepared like the training movie. A
             movie of another camera or place needs its own preparation, which :func:`inspect` makes.
         settle: number of first frames of each sequence, or of the movie, that decide the objects, as in
@@ -305,9 +310,11 @@ def track(
             hypothesis always uses its first K.
         test_time: the procedure at test time, such as ``TestTime()``, which adds nothing to the model, or the paper's,
             :data:`~vtssi_pyro.model.config.PUBLISHED`, of a tracker of its blocks; None: the tracker's own.
+        hints: known properties of a movie, for ``"untrained"`` alone.
         stored: how the frames are stored, as far as it is known: axes, range, channel, depth; see
             :class:`~vtssi_pyro.Stored`.
-        out: folder for ``tracks.csv``, ``tracks.json``, ``mot/`` and ``overlay.gif``; None: no files.
+        out: folder for ``tracks.csv``, ``tracks.json``, ``mot/`` and ``overlay.gif``, untrained also for
+            ``contact_sheet.png``, see :func:`inspect`; None: no files.
         device: the device of a loaded tracker.
         checkpoint: the checkpoint of a run, ``last`` or ``best``.
         rendered: whether to return rendered frames, too; None: only for frames in memory, since files may be large.
@@ -321,12 +328,19 @@ def track(
     report = report or Silent()
     if film:
         writer()
+    looked = None
+    if isinstance(tracker, str) and tracker == UNTRAINED:
+        looked = inspected(data, hints, stored, report)
+        tracker = unlearned(looked)
+    elif hints != Hints():
+        said = next(field.name for field in fields(hints) if getattr(hints, field.name) is not None)
+        raise UsageError(Argument(said), f": is of a movie that is tracked {UNTRAINED}; leave it out")
     loaded = at_hand(tracker, checkpoint, available_device(device), report)
-    frames = opened(data, loaded, stored)
+    frames = opened(looked or data, loaded, Stored() if looked else stored)
     tell_of(frames, report)
     warn_if_short(loaded, frames.data.length, report)
     warn_if_beyond(settle, frames.data.length, SETTLED, called(data), report)
-    target = _results(data, out, film) if out else None
+    target = _results(data, out, film, *((SHEET,) if looked else ())) if out else None
     if frames.movie:
         found = read_movie(loaded, frames.movie, bool(rendered), settle, test_time)
     else:
@@ -339,6 +353,9 @@ def track(
     if target:
         about = described(frames, found)
         paths = write_tracks(target, found.tracks, frames.frame_size, frames.rate, found.appearance, about)
+        if looked:
+            contact_sheet(target / SHEET, looked)
+            paths = [*paths, target / SHEET]
         for path in (*paths, *tracked_pictures(target, frames, found, film)):
             report.wrote(path)
     return _returned(found, frames, rendered)

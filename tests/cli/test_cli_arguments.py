@@ -95,7 +95,7 @@ CALLS: dict[str, tuple[Callable[..., Any], ...]] = {
     "generate": (api.generate,),
     "inspect": (api.inspect, Hints, Stored),
     "fit": (api.fit, api.resume, Stored),
-    "track": (api.track, Stored),
+    "track": (api.track, Hints, Stored),
     "live": (api.track_live,),
     "predict": (api.forecast, Stored),
     "evaluate": (api.evaluate,),

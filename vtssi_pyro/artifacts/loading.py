@@ -22,6 +22,8 @@ from vtssi_pyro.system.machine import available_device
 from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.reporting import Reporter
 
+UNTRAINED = "untrained"  # in place of a tracker: that of a movie of which the inspection alone is known
+
 
 @dataclass(frozen=True)
 class InMemory(Trained):
@@ -80,6 +82,10 @@ def find(source: str | os.PathLike[str]) -> Trained:
     if name.startswith(PREFIX):
         return Pretrained(name.removeprefix(PREFIX))
     if not Path(name).is_dir():
+        if name == UNTRAINED:
+            raise UsageError(
+                f"{name}: nothing is learned yet; track takes it, for one movie, and fit learns from it"
+            )
         if name in available():
             return Pretrained(name)
         near = difflib.get_close_matches(name, available(), 1)

@@ -18,8 +18,8 @@ from vtssi_pyro.inference.estimate import floats
 from vtssi_pyro.inference.filter import Estimate, estimates
 from vtssi_pyro.inference.novelty import SOME, late, misfit, new
 from vtssi_pyro.model.config import TestTime
-from vtssi_pyro.movies import Movie, Stored, array_movie, is_movie, open_movie, thumbnails
-from vtssi_pyro.movies.prepared import PreparedMovie, was_kept
+from vtssi_pyro.movies import Hints, Movie, Stored, array_movie, is_movie, open_movie, thumbnails
+from vtssi_pyro.movies.prepared import PreparedMovie, look, was_kept
 from vtssi_pyro.plots.style import Frames
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
 from vtssi_pyro.train.reporting import Reporter
@@ -118,6 +118,33 @@ def movie_of(source: Source, stored: Stored = Stored()) -> Movie:
     if isinstance(source, np.ndarray | Tensor):
         return array_movie("frames", as_array(source), stored)
     raise DataError("sequences are no movie: expected a file, or an array (T, H, W)")
+
+
+def inspected(source: Source, hints: Hints, stored: Stored, report: Reporter) -> PreparedMovie:
+    """Open a source as one movie, prepared as its inspection suggests, or as the folder of an inspection says.
+
+    Args:
+        source: the source.
+        hints: known properties of the movie, unless it is prepared already.
+        stored: how its frames are stored, as far as it is known.
+        report: receives the findings.
+
+    Raises:
+        DataError: the source is no movie, or nothing moves in it.
+        UsageError: hints about a movie that is prepared already.
+    """
+    source = brought(source)
+    refuse_unheard(source, stored)
+    if isinstance(source, PreparedMovie):
+        if hints != Hints():
+            raise UsageError(f"{source.name}: is prepared already; say what is known of it to inspect")
+        return source
+    movie = as_movie(source, stored)
+    if movie is None:
+        raise DataError(
+            f"{called(source)}: is no movie; sequences need a tracker that has learned from sequences"
+        )
+    return look(movie, hints, tell=report.say)
 
 
 def dataset_of(source: Source, stored: Stored = Stored()) -> Dataset:

@@ -1,6 +1,7 @@
 """The blocks of the model and the guide: the paper's by section of appendix B, and ours in files of their own."""
 
 from vtssi_pyro.model.blocks.air import AIR, AdditivePicture, CountedScene
+from vtssi_pyro.model.blocks.blobs import BlobsAttention, BlobsPicture
 from vtssi_pyro.model.blocks.boxed import Boxed
 from vtssi_pyro.model.blocks.clearest import ClearestFrame
 from vtssi_pyro.model.blocks.count_rect import CountRECT
@@ -24,6 +25,8 @@ __all__ = [
     "MOT",
     "RECT",
     "AdditivePicture",
+    "BlobsAttention",
+    "BlobsPicture",
     "Boxed",
     "ClearestFrame",
     "CountRECT",

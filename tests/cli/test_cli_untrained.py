@@ -1,0 +1,88 @@
+"""First tracks of a movie without any training."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.optimize import linear_sum_assignment
+from tiny_run import blobs, call, refused
+
+from vtssi_pyro import Hints, forecast, inspect, track
+from vtssi_pyro.data.scenes import Drawn, scene
+from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.movies import array_movie
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Drawn:
+    return scene("blobs", length=30, side=96, objects=3, size=16, seed=4)
+
+
+def errors(drawn: Drawn, position: np.ndarray) -> np.ndarray:
+    """Distances (T, N) of objects to the tracks (T, N, 2) that they are assigned to throughout, px."""
+    distance = np.linalg.norm(drawn.path[:, :, None] - position[:, None], axis=-1)  # (T, N, tracks)
+    rows, columns = linear_sum_assignment(distance.mean(0))
+    return distance[:, rows, columns]
+
+
+def test_a_movie_is_tracked_without_a_run(
+    drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("movie.npy", drawn.frames)
+    done = call("track", "movie.npy", "--out", "tracks")
+    assert "untrained, for there is no run yet" in done.stderr
+    assert "moving objects: 3 at once" in done.stderr
+    assert "vtssi-pyro fit movie.npy" in done.stderr
+    written = {"tracks.csv", "tracks.json", "mot", "overlay.gif", "contact_sheet.png"}
+    assert {path.name for path in Path("tracks").iterdir() if not path.name.startswith(".")} == written
+    rows = list(csv.DictReader(Path("tracks/tracks.csv").read_text().splitlines()))
+    position = np.array([[float(row["x"]), float(row["y"])] for row in rows]).reshape(30, 3, 2)
+    assert errors(drawn, position).mean() < 0.5  # they cross, 16 px large in frames of 96
+    assert json.loads(Path("tracks/tracks.json").read_text())
+
+
+@pytest.mark.parametrize("kind", ["rings", "digits"])
+def test_looks_of_any_kind_are_settled_on_the_frames(kind: str) -> None:
+    """Rings are no bumps, and digits differ from each other."""
+    drawn = scene(kind, length=30, side=100, objects=2, size=24, seed=1)
+    found = track("untrained", drawn.frames).tracks
+    assert found.position.shape == (1, 30, 2, 2)
+    assert errors(drawn, found.position[0].numpy()).mean() < 2.5
+
+
+def test_a_black_first_frame_shows_nothing_and_spoils_nothing(drawn: Drawn) -> None:
+    frames = drawn.frames.copy()
+    frames[0] = 0
+    found = track("untrained", frames).tracks
+    assert found.position.shape[2] == 3
+    assert found.confidence is not None
+    assert float(found.confidence[0, 0].max()) < 0.2 < 0.8 < float(found.confidence[0, 1:].min())
+    assert (
+        errors(drawn, found.position[0].numpy())[1:].mean() < 0.5
+    )  # they cross, 16 px large in frames of 96
+
+
+def test_hints_correct_what_was_found(drawn: Drawn) -> None:
+    found = track("untrained", drawn.frames, hints=Hints(objects=2, object_size=12)).tracks
+    assert found.position.shape[2] == 2
+    prepared = inspect(array_movie("movie", drawn.frames), Hints(objects=2, object_size=12))
+    again = track("untrained", prepared).tracks
+    assert again.position.equal(found.position)
+
+
+def test_hints_are_of_untrained_tracks_alone(drawn: Drawn, tmp_path: Path) -> None:
+    np.save(tmp_path / "movie.npy", drawn.frames)
+    said = refused(2, "track", "pretrained:moving-mnist", tmp_path / "movie.npy", "--objects", "2")
+    assert "--objects: is of a movie that is tracked untrained" in said
+    with pytest.raises(UsageError, match="is prepared already"):
+        track("untrained", inspect(array_movie("movie", drawn.frames)), hints=Hints(objects=2))
+
+
+def test_nothing_is_learned_for_anything_else(drawn: Drawn, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="sequences need a tracker that has learned"):
+        track("untrained", blobs(tmp_path / "some.npz"))
+    with pytest.raises(UsageError, match="untrained: nothing is learned yet"):
+        forecast("untrained", drawn.frames)
