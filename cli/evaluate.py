@@ -39,7 +39,7 @@ def evaluate(
     The output holds the share of sequences with the right count, with the number of frames that it rests on and, beside
     it, the share by the frames of --observe alone; and the mean distance in pixels between objects and
     tracks in observed and in predicted frames, overall and frame by frame. --mot adds metrics of the boxes in all
-    frames.
+    frames; an object of which a frame shows less than half, as far as the truth tells, is not judged there.
 
     If objects come and go, hide or turn, objects and tracks are also paired frame by frame: the output then holds the
     share of frames with the right count, of entrances that are found within one frame, of occlusions after which an

@@ -52,6 +52,29 @@ def test_by_hand() -> None:
     assert found["motp"] == pytest.approx(1.0)
 
 
+def test_hidden_objects_are_not_judged() -> None:
+    """An object beside a hidden one: a track of the hidden one is no false alarm, its absence no miss."""
+    position = torch.tensor([[10.0, 10.0], [20.0, 10.0]]).expand(1, 8, 2, 2)
+    box = torch.full((1, 8, 2, 2), 4.0)
+    visible = torch.ones(1, 8, 2)
+    visible[:, :4, 1] = 0.3
+    truth = Tracks(position, torch.ones(1, 8, 2, dtype=torch.bool), box, visible=visible)
+    assert mot_metrics(truth, truth)["mota"] == 1
+    late = truth.present.clone()
+    late[:, :4, 1] = False
+    assert mot_metrics(truth, truth._replace(present=late))["mota"] == 1
+    missed = mot_metrics(truth._replace(visible=None), truth._replace(present=late))
+    assert missed["mota"] == pytest.approx(1 - 4 / 16)
+    # 1.9 px off, a box of 4 px has more than half of its area on the hidden object, 2.1 px off less
+    for off, alarms in ((1.9, 0), (2.1, 4)):
+        moved = position.clone()
+        moved[:, :4, 1, 0] += off
+        assert mot_metrics(truth, truth._replace(position=moved))["mota"] == pytest.approx(1 - alarms / 12)
+    # the seen object is judged also where it lies on the hidden one
+    met = truth._replace(position=position[:, :, :1].expand_as(position))
+    assert mot_metrics(met, met._replace(present=late))["mota"] == 1
+
+
 def test_equal_to_the_librarys_own_reader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The metrics of TrackEval for the exported files."""
     truth, tracks = made(3)

@@ -6,6 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.evaluation.events import seen
 from vtssi_pyro.tracks.tracks import Tracks
 
 # Our names for TrackEval's metrics and fields; those of HOTA are means over its thresholds.
@@ -19,6 +20,8 @@ FIELDS = {
     "fragmentations": ("CLEAR", "Frag"),
     "idf1": ("Identity", "IDF1"),
 }
+HALF = 0.5  # of a union, or of a box
+TINY = np.finfo(float).tiny
 
 
 def mot_metrics(truth: Tracks, tracks: Tracks) -> dict[str, float]:
@@ -26,6 +29,10 @@ def mot_metrics(truth: Tracks, tracks: Tracks) -> dict[str, float]:
 
     Boxes are compared by intersection over union; CLEAR MOT and IDF1 count one half and more as a match. Each slot is
     one object throughout its sequence.
+
+    An object of which a frame shows less than half (:data:`~vtssi_pyro.evaluation.events.SEEN`), as far as the truth
+    tells, is not judged in that frame: nobody can tell its box. It counts neither as missed nor, with a box that it
+    covers by more than half, as a false alarm.
 
     Args:
         truth: boxes (B, T, N, 2), px.
@@ -38,11 +45,15 @@ def mot_metrics(truth: Tracks, tracks: Tracks) -> dict[str, float]:
     Raises:
         DataError: the truth or the tracks have no boxes.
         UsageError: TrackEval is not installed.
+
+    Reference: the unjudged regions of KITTI's benchmark (Geiger, Lenz and Urtasun 2012).
     """
-    metrics = library()
+    metrics, sight = library(), seen(truth)
+    shown, hidden = (truth._replace(present=truth.present & judged) for judged in (sight, ~sight))
     results: dict[str, dict[str, Any]] = {name: {} for name in metrics}
     for b in range(len(truth.present)):
-        sequence = _sequence(_boxes(truth, b, "the truth"), _boxes(tracks, b, "the tracks"))
+        true, unjudged = (_boxes(some, b, "the truth") for some in (shown, hidden))
+        sequence = _sequence(true, _judged(_boxes(tracks, b, "the tracks"), true, unjudged))
         for name, metric in metrics.items():
             results[name][str(b)] = metric.eval_sequence(sequence)
     whole = {name: metric.combine_sequences(results[name]) for name, metric in metrics.items()}
@@ -67,7 +78,10 @@ def library() -> dict[str, Any]:
     }
 
 
-def _boxes(tracks: Tracks, b: int, what: str) -> list[tuple[np.ndarray, np.ndarray]]:
+Boxes = list[tuple[np.ndarray, np.ndarray]]  # identities (n,) and boxes (n, 4) of each frame
+
+
+def _boxes(tracks: Tracks, b: int, what: str) -> Boxes:
     """Identities (n,) and boxes (n, 4), left, top, right, bottom, of each frame of a sequence."""
     if tracks.box is None:
         raise DataError(f"{what} has no boxes, which these metrics compare")
@@ -81,7 +95,17 @@ def _numpy(values: Tensor) -> np.ndarray:
     return values.detach().double().cpu().numpy()
 
 
-def _sequence(truth: list[tuple[np.ndarray, np.ndarray]], tracks: list[tuple[np.ndarray, np.ndarray]]) -> Any:
+def _judged(tracks: Boxes, truth: Boxes, unjudged: Boxes) -> Boxes:
+    """The tracks without those on objects that are not judged, unless they match one that is."""
+    kept = []
+    for (identity, box), (_, true), (_, hidden) in zip(tracks, truth, unjudged, strict=True):
+        common, area = _common(box, hidden), _area(box)[:, None].clip(TINY)
+        judged = ~(common / area > HALF).any(1) | (_overlap(true, box) >= HALF).any(0)
+        kept.append((identity[judged], box[judged]))
+    return kept
+
+
+def _sequence(truth: Boxes, tracks: Boxes) -> Any:
     """Convert a sequence to the form of TrackEval's metrics; identities count up from 0 without a gap."""
     data: dict[str, Any] = {"num_timesteps": len(truth)}
     for name, frames in (("gt", truth), ("tracker", tracks)):
@@ -95,7 +119,17 @@ def _sequence(truth: list[tuple[np.ndarray, np.ndarray]], tracks: list[tuple[np.
 
 def _overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Intersection over union of boxes (n, 4) and (m, 4): (n, m)."""
+    common = _common(a, b)
+    either = _area(a)[:, None] + _area(b)[None] - common
+    return common / either.clip(TINY)
+
+
+def _common(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The area that boxes (n, 4) and (m, 4) have in common, (n, m)."""
     low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
-    common = (high - low).clip(0).prod(-1)
-    either = (a[:, 2:] - a[:, :2]).prod(-1)[:, None] + (b[:, 2:] - b[:, :2]).prod(-1)[None] - common
-    return common / either.clip(np.finfo(float).tiny)
+    return (high - low).clip(0).prod(-1)
+
+
+def _area(box: np.ndarray) -> np.ndarray:
+    """(n,), of boxes (n, 4)."""
+    return (box[:, 2:] - box[:, :2]).prod(-1)
