@@ -17,7 +17,7 @@ from vtssi_pyro.movies import array_movie
 
 @pytest.fixture(scope="module")
 def drawn() -> Drawn:
-    return scene("blobs", length=30, side=96, objects=3, size=16, seed=4)
+    return scene("blobs", length=30, side=96, objects=3, size=16, seed=3)
 
 
 def errors(drawn: Drawn, position: np.ndarray) -> np.ndarray:
@@ -86,3 +86,43 @@ def test_nothing_is_learned_for_anything_else(drawn: Drawn, tmp_path: Path) -> N
         track("untrained", blobs(tmp_path / "some.npz"))
     with pytest.raises(UsageError, match="untrained: nothing is learned yet"):
         forecast("untrained", drawn.frames)
+
+
+def crossing(length: int = 36, side: int = 96) -> tuple[np.ndarray, np.ndarray]:
+    """A movie of three bumps that cross it one after another, and their paths (T, N, 2), NaN where none is within."""
+    time = np.arange(length)[:, None, None]
+    begin = np.array([[0.0, 30.0], [96.0, 62.0], [40.0, 96.0]])
+    velocity = np.array([[4.0, 0.5], [-5.0, 0.0], [0.5, -4.0]])
+    elapsed = time - np.array([-6, 8, 12])[:, None]
+    path = begin + velocity * elapsed
+    path = np.where((elapsed >= 0) & (path >= 0).all(-1, keepdims=True) & (path <= side).all(-1, keepdims=True),
+                    path, np.nan)  # fmt: skip
+    y, x = np.mgrid[0.5:side, 0.5:side]
+    distance = np.hypot(x - path[..., 0, None, None], y - path[..., 1, None, None])  # (T, N, H, W)
+    frames = np.nan_to_num(0.7 * np.exp(-0.5 * (distance / 3) ** 2)).sum(1)
+    frames += 0.02 * np.random.default_rng(0).standard_normal(frames.shape) + 0.1
+    return (255 * frames.clip(0, 1)).round().astype(np.uint8), path
+
+
+def test_objects_that_come_and_go_have_a_track_each_and_no_other_rows() -> None:
+    frames, path = crossing()
+    found = track("untrained", frames).tracks
+    there = np.isfinite(path).all(-1)
+    assert found.present.shape[2] == 3
+    position = np.where(found.present[0, ..., None], found.position[0], np.nan)
+    distance = np.linalg.norm(path[:, :, None] - position[:, None], axis=-1)  # (T, N, tracks)
+    rows, columns = linear_sum_assignment(np.nan_to_num(np.nanmean(distance, 0), nan=1e3))
+    own = found.present[0].numpy()[:, columns]
+    assert (own != there[:, rows]).sum() <= 3  # a frame for each, in which it is at an edge
+    assert np.nanmedian(distance[:, rows, columns]) < 0.5
+
+
+def test_objects_that_touch_are_not_taken_for_some_that_go() -> None:
+    drawn = scene(
+        "blobs", length=60, side=96, objects=3, size=16, seed=4
+    )  # they cross in a fifth of the frames
+    looked = inspect(array_movie("movie", drawn.frames)).inspected
+    assert (looked.fewest, looked.objects, looked.changes) == (3, 3, False)
+    looked = inspect(array_movie("movie", crossing()[0])).inspected
+    assert looked.changes
+    assert f"{looked.fewest} to {looked.objects} at once" in "\n".join(looked.lines())

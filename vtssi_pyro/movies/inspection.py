@@ -37,6 +37,9 @@ SPECK = 3.0  # px: smaller regions are noise, and not worth a word
 # region, larger than any of them, and fewer then.
 APART = 0.75
 MOST = 0.95  # quantile of the frames' numbers of objects that counts as the largest: a frame in 20 may show specks, too
+LEAST = (
+    0.1  # quantile that counts as the least number: for a tenth of the frames, one object may hide another
+)
 GAP = 2  # dilations, and erosions, that close a region: an object with gaps of up to four pixels is one
 
 NAMED = 5  # odd frames that are named, of more the first
@@ -96,10 +99,20 @@ class Inspection:
     ] = ()  # frames unlike the rest, as black ones and flashes are; nothing is estimated from them
     smaller: Annotated[int, COUNT] = 0  # smaller regions at once, which are left out
     smaller_size: float = 0.0  # their size
+    fewest: Annotated[int | None, COUNT] = None  # least number of moving objects at once; None: not known
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields except the background image, ready for JSON."""
         return {key: value for key, value in asdict(self).items() if key != "background_image"}
+
+    @property
+    def changes(self) -> bool:
+        """Whether some frames show fewer objects than others, because objects come, go or hide."""
+        return self.fewest is not None and self.fewest < self.objects
+
+    @property
+    def _numbers(self) -> str:
+        return f"{self.fewest} to {self.objects}" if self.changes else f"{self.objects}"
 
     def lines(self) -> list[str]:
         """Describe the findings, line by line, for people."""
@@ -115,7 +128,7 @@ class Inspection:
             f"{self.name}: {self.length} frames of {width}x{height} pixels{rate}",
             f"intensities from {self.low:.3g} to {self.high:.3g}, noise {self.noise:.2g}{scale}; "
             f"background: {self.background}",
-            f"moving objects: {self.objects} at once, {self.polarity} before the background, about "
+            f"moving objects: {self._numbers} at once, {self.polarity} before the background, about "
             f"{self.object_size:.0f} pixels large, {self.speed:.2g} pixels a frame",
             *([many] if self.objects > FEW else []),
             *([smaller] if self.smaller else []),
@@ -188,6 +201,7 @@ def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
     smaller = round(float(np.quantile(numbers, MOST))) if np.median(numbers) else 0
     regions = [[found.above(usual / PART) for found in pair] for pair in regions]
     objects = round(float(np.quantile([len(first.size) for first, _ in regions], MOST)))
+    fewest = round(float(np.quantile([_shown(first.size, usual) for first, _ in regions], LEAST)))
     steps = [
         _step(*(each.centre for each in found)) / pair.apart
         for found, pair in zip(regions, pairs, strict=True)
@@ -199,6 +213,7 @@ def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
         float(np.median(moved)) * shrunk if len(moved) else 0.0,
         float(np.quantile(standing, FULL_CONTRAST)) if len(standing) else high - low, behind, shrunk,
         hints.crop, odd, smaller, float(np.median(np.concatenate(left))) * shrunk if smaller else 0.0,
+        fewest,
     )  # fmt: skip
 
 
@@ -265,6 +280,11 @@ def _usual(sizes: list[np.ndarray]) -> float:
         return 0.0
     apart = np.quantile([len(found) for found in large], APART)
     return float(np.median([np.median(found) for found in large if len(found) >= apart]))
+
+
+def _shown(sizes: np.ndarray, usual: float) -> int:
+    """Estimate the number of objects in regions of a frame, of which one may be of several objects that touch."""
+    return int(((sizes / usual) ** 2).round().clip(1).sum()) if len(sizes) else 0
 
 
 def _weighted(sizes: np.ndarray) -> float:

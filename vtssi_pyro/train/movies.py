@@ -10,13 +10,19 @@ from vtssi_pyro.model.blocks.air import SceneConfig
 from vtssi_pyro.model.blocks.blobs import BlobsAttentionConfig, BlobsConfig
 from vtssi_pyro.model.blocks.clearest import ClearestFrameConfig
 from vtssi_pyro.model.blocks.following import FollowingConfig
+from vtssi_pyro.model.blocks.gated import GatedConfig
+from vtssi_pyro.model.blocks.presence import PresenceConfig
+from vtssi_pyro.model.blocks.rect import FirstFrameConfig
+from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
 from vtssi_pyro.model.blocks.solid import SolidConfig
 from vtssi_pyro.model.blocks.spots import SpotsConfig
-from vtssi_pyro.model.config import ABLATIONS, ModelConfig, ablated
+from vtssi_pyro.model.blocks.template import TemplateConfig
+from vtssi_pyro.model.config import ABLATIONS, ModelConfig, TestTime, ablated
 from vtssi_pyro.movies.prepared import PreparedMovie
 from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.presets import quick
 from vtssi_pyro.train.recipe import Stage
+from vtssi_pyro.train.visits import KNOWN
 
 # Frames of the shortest movie: a quarter of them is held out, and clips of half of the rest still show motion.
 FEWEST = 16
@@ -35,6 +41,8 @@ SEARCH = 80  # steps for the five numbers of the search: few, as so few numbers 
 # A bump differs from an object's look by more than noise. With the paper's 0.3, hypotheses about the number of five
 # drawn beads keep four of them; with 0.1 and with 0.05 all.
 UNLEARNED_NOISE = 0.1
+# Frames after its entrance in which a bump's brightness is settled: the last ones in which an object is cut off.
+SETTLED = 3
 EARLY = 64  # first frames of which the clearest decides what the objects are: more take more memory
 
 
@@ -54,6 +62,11 @@ def clip_length(total: int) -> int:
     return min(CLIP, (total - held(total)) // 2 + 1)
 
 
+def speed_of(movie: PreparedMovie) -> float:
+    """The usual speed of its objects, frame coordinates a frame, of which 2 are a frame's side."""
+    return max(2 * movie.inspected.speed * movie.ratio / movie.frames.shape[-1], SLOWEST)
+
+
 def suited(config: Config, movie: PreparedMovie) -> Config:
     """A configuration with the parts, sizes and batches that suit the inspection of a movie."""
     found = movie.inspected
@@ -62,7 +75,7 @@ def suited(config: Config, movie: PreparedMovie) -> Config:
     if not isinstance(base, ModelConfig):
         raise UsageError(f"{movie.name}: {config.variant} learns from sequences, not from one movie")
     window, objects = WINDOW * found.object_size * ratio / side, max(found.objects, 1)
-    speed = max(2 * found.speed * ratio / side, SLOWEST)  # 2: from pixels to frame coordinates
+    speed = speed_of(movie)
     # The numbers below are rules of thumb, of which no measurement is on record.
     # the error of the expected place: a third of the object's size, or 1.5 frames' way
     gate = 2 * ratio / side * max(0.35 * found.object_size, 1.5 * found.speed)
@@ -94,8 +107,10 @@ def suited(config: Config, movie: PreparedMovie) -> Config:
 def unlearned(movie: PreparedMovie) -> Config:
     """A configuration that tracks a movie's objects untrained: only the inspection's findings are known.
 
-    Looks are round bumps, which are settled on the frames, and the finder expects constant velocities.
+    Looks are round bumps and velocities constant. If the inspection has seen that objects come and go, each frame tells
+    who is there; else the looks are settled on the frames.
     """
+    found = movie.inspected
     config = suited(quick(OURS.name(Ablation.CONSENSUS)), movie)
     model = config.model
     assert isinstance(model, ModelConfig)
@@ -109,7 +124,21 @@ def unlearned(movie: PreparedMovie) -> Config:
         # of five drawn beads the inspection's number was right with one hypothesis; four take twice the time
         test_time=replace(model.test_time, hypotheses=1),
     )
-    return renamed(replace(config, model=model))
+    return renamed(replace(config, model=_visited(model, speed_of(movie)) if found.changes else model))
+
+
+def _visited(model: ModelConfig, speed: float) -> ModelConfig:
+    """The model of a movie whose objects come and go, untrained."""
+    assert isinstance(model.finder, TemplateConfig)
+    return replace(
+        model,
+        scene=PresenceConfig(settle=SETTLED),
+        consensus=FirstFrameConfig(),
+        finder=GatedConfig(kernel_side=model.finder.kernel_side),
+        motion=kinds.suited(ResidualMOTConfig(M=KNOWN, inertia=True), speed),
+        order="frame-by-frame",
+        test_time=TestTime(tight=model.test_time.tight),
+    )
 
 
 def _suited(stage: Stage, objects: int, side: int) -> Stage:

@@ -226,8 +226,9 @@ class PresenceScene(CountedScene):
         view = _View(picture, motion, frame.unsqueeze(1))
         with torch.no_grad():
             young = was & (before["age"].squeeze(-1) + 1 < self.config.settle)
-            place, looks = self._settled(view, attention, known, place, young)
-            known, place = self._single(view, attention, known._replace(description=looks), place, young)
+            if _some(young):
+                place, looks = self._settled(view, attention, known, place, young)
+                known, place = self._single(view, attention, known._replace(description=looks), place, young)
             layers = view.layers(known, place)
             likely, drawn = self._weighed(view, layers, known.present, above_zero(expected).squeeze(-1))
             rest = (view.frame - view.compose(layers, likely)).clamp(0, 1).squeeze(-4)
@@ -468,6 +469,11 @@ def _shared(position: Tensor, size: Tensor, place: Tensor, known: Tensor) -> Ten
     reach = size.unsqueeze(-2) + side.unsqueeze(-3)  # half of either side, of which a frame's is 2
     width = 2 * size.clamp(*SIZE_LIMITS).unsqueeze(-2)
     return ((reach - apart).clamp_min(0) / width).clamp(max=1).prod(-1)
+
+
+def _some(mask: Tensor) -> bool:
+    """Whether work on the true elements has an effect; a GPU is not asked, since the answer would be waited for."""
+    return mask.is_cuda or bool(mask.any())
 
 
 def above_zero(loc: Tensor) -> Tensor:
