@@ -16,7 +16,13 @@ from vtssi_pyro.inference.identities import by_identity
 from vtssi_pyro.model.blocks.air import AdditivePicture
 from vtssi_pyro.model.blocks.gated import GatedConfig
 from vtssi_pyro.model.blocks.mot import RandomWalkConfig
-from vtssi_pyro.model.blocks.presence import Binary, PresenceConfig, PresenceScene
+from vtssi_pyro.model.blocks.presence import (
+    Binary,
+    PresenceConfig,
+    PresenceScene,
+    _View,
+    brightest,
+)
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
 from vtssi_pyro.model.blocks.wide import WideAIRConfig
 from vtssi_pyro.model.config import ModelConfig, TestTime
@@ -271,6 +277,37 @@ def test_futures_tell_the_probability_that_an_object_is_there(x: Tensor) -> None
     assert (ahead[:, 1:] <= ahead[:, :-1]).transpose(1, 2)[there].all(), "who has left does not come back"
     share = told.samples[:, :, 6:, :, 0].isfinite().double().mean(0)
     torch.testing.assert_close(share.transpose(1, 2)[there], ahead.transpose(1, 2)[there])
+
+
+def test_what_is_left_near_a_drawn_object_is_no_newcomer() -> None:
+    """Of two leftovers that explain as much, one within a drawn object and one by itself, only the other enters."""
+    tracker = made(scene())
+    layers = torch.zeros(
+        1, 1, 4, 1, 20, 20, dtype=torch.float64
+    )  # two known objects, of which one is, two newcomers
+    layers[:, :, 0, :, 2:8, 2:8] = 0.6
+    layers[:, :, 2, :, 2:8, 2:8] = 0.3
+    layers[:, :, 3, :, 12:18, 12:18] = 0.3
+    drawn = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+    frame = layers.sum(2)
+    view = _View(tracker.picture, tracker.motion, frame)
+    none = view.evidence(layers, torch.tensor([[1.0, 0.0, 0.0, 0.0]], dtype=torch.float64))
+    each = [
+        view.evidence(layers, torch.eye(4, dtype=torch.float64)[[0, i]].sum(0, keepdim=True)) - none
+        for i in (2, 3)
+    ]
+    torch.testing.assert_close(*each)
+    cost = (each[0] / 2 + math.log(0.3)).expand(1, 2)
+    near, apart = tracker.scene._newcomers(view, layers, drawn, cost).flatten().tolist()
+    assert near < 0 < apart
+
+
+def test_the_brightest_neighbour() -> None:
+    frame = torch.rand(2, 1, 3, 7, 9)
+    found = brightest(frame, 2)
+    for i, j in ((0, 0), (3, 4), (6, 8)):
+        part = frame[..., max(i - 2, 0) : i + 3, max(j - 2, 0) : j + 3]
+        assert found[..., i, j].equal(part.amax((-2, -1)))
 
 
 def test_attention_reaches_beyond_the_edges(x: Tensor) -> None:
