@@ -86,6 +86,7 @@ from vtssi_pyro.paper.reproducing import Order, refuse_company
 from vtssi_pyro.plots import contact_sheet, reliability
 from vtssi_pyro.speed import measure, workload
 from vtssi_pyro.system.atomic import writable_folder
+from vtssi_pyro.system.files import identity
 from vtssi_pyro.system.machine import available_device, threaded
 from vtssi_pyro.tracks.export import (
     FILES,
@@ -808,7 +809,7 @@ def track_live(
     preparation = loaded.preparation or Preparation((Luminance(),))
     if isinstance(loaded.tracker, StandaloneTracker):
         raise UsageError(f"{loaded.name}: reads sequences as a whole, not frame by frame as they come")
-    path = writable_folder(out, files=("tracks.csv",)) / "tracks.csv"
+    path = _apart(source, out, ("tracks.csv",)) / "tracks.csv"
     if isinstance(source, str | os.PathLike):
         if size is not None:
             raise UsageError(
@@ -985,17 +986,19 @@ def _apart(source: object, out: File, files: Sequence[str], folders: Sequence[st
 
 
 def _refuse_onto(source: str | os.PathLike[str], out: File, files: Sequence[str]) -> None:
-    place, folder = Path(os.path.realpath(source)), Path(os.path.realpath(out))
-    for name in files:
-        if Path(os.path.realpath(folder / name)) == place:
-            raise UsageError(
-                Argument("out"), f" {out}: its {name} is {os.fspath(source)} itself; choose another folder"
-            )
-    if place == folder and place.is_dir() and not was_kept(place):
+    place, folder = Path(source), Path(out)
+    pictures = place.is_dir() and not was_kept(place)
+    if pictures and identity(place) == identity(folder):
         raise UsageError(
             Argument("out"), f" {out}: holds the pictures themselves, among which results would count as frames; "
             "choose another folder"
         )  # fmt: skip
+    there: dict[tuple[int, int] | None, str] = {
+        found: name for name in files if (found := identity(folder / name))
+    }
+    for path in place.iterdir() if there and pictures else (place,):
+        if name := there.get(identity(path)):
+            raise UsageError(Argument("out"), f" {out}: its {name} is {path} itself; choose another folder")
 
 
 def _wanted(frames: Opened, rendered: bool | None) -> bool:

@@ -467,19 +467,26 @@ def test_weights_that_are_not_finite_are_refused_under_a_right_hash(trained: Run
 def test_results_never_replace_the_frames_that_they_are_made_from(
     run: Path, data: Path, tmp_path: Path
 ) -> None:
-    """By their own name, by a link, or as further pictures of a folder."""
+    """By their own name, by a link of either kind, or as further pictures of a folder."""
     linked = tmp_path / "linked"
     linked.mkdir()
     frames = tmp_path / "frames.npy"
     frames.write_bytes(data.read_bytes())
-    (linked / "tracks.csv").symlink_to(frames)
-    assert "its tracks.csv is" in refused(2, "track", run, frames, "--out", linked)
+    for link in (Path.symlink_to, Path.hardlink_to):
+        link(linked / "tracks.csv", frames)
+        assert f"its tracks.csv is {frames} itself" in refused(2, "track", run, frames, "--out", linked)
+        (linked / "tracks.csv").unlink()
     assert frames.read_bytes() == data.read_bytes()
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     for number in range(6):
         Image.fromarray(np.full((40, 40), 40 * number, np.uint8)).save(pictures / f"{number}.png")
-    assert "choose another folder" in refused(2, "inspect", pictures, "--out", pictures)
+    for command, result in ((("inspect",), "contact_sheet.png"), (("live", run), "tracks.csv")):
+        assert "choose another folder" in refused(2, *command, pictures, "--out", pictures)
+        (linked / result).hardlink_to(pictures / "3.png")
+        assert f"its {result} is {pictures / '3.png'} itself" in refused(
+            2, *command, pictures, "--out", linked
+        )
     assert len(list(pictures.iterdir())) == 6
 
 

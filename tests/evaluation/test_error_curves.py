@@ -72,8 +72,8 @@ def test_it_agrees_with_the_evaluation() -> None:
     curve, whole = ErrorCurve.of(same, found, 3, [(1, T), (4, T)]), evaluate(same, found, found, 3)
     assert curve.mean == whole.inference_error_by_frame
     assert curve.mean[3:] == whole.prediction_error_by_frame
-    assert curve.spans[f"1-{T}"] == (whole.inference_error, whole.inference_error_sem)
-    assert curve.spans[f"4-{T}"] == (whole.prediction_error, whole.prediction_error_sem)
+    assert curve.spans[f"1-{T}"] == Level(whole.inference_error, whole.inference_error_sem)
+    assert curve.spans[f"4-{T}"] == Level(whole.prediction_error, whole.prediction_error_sem)
     one = torch.stack([(found.position - same.position).norm(dim=-1)[2:4, 0]])
     pair = ErrorCurve.of(same.part(slice(2, 4)), found.part(slice(2, 4)), T)
     assert pair.mean[0] == pytest.approx(one.mean().item(), rel=1e-5)

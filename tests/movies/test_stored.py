@@ -67,6 +67,15 @@ def test_a_tensor_is_read_as_its_array_is(kind: torch.dtype) -> None:
     assert torch.equal(open_frames(frames.detach().to_sparse()).frames(slice(None))[:, :, 0], read(array))
 
 
+@pytest.mark.filterwarnings("ignore:.*quantized tensor creation functions")  # torch gives them up
+def test_a_quantised_tensor_is_refused_with_what_makes_it_plain() -> None:
+    whole = torch.quantize_per_tensor(torch.from_numpy(NOISE).float(), 1 / 255, 0, torch.quint8)
+    with pytest.raises(DataError, match=r"^frames: a tensor of torch\.quint8.* dequantize\(\)"):
+        open_frames(whole)
+    found = open_frames(whole.dequantize()).frames(slice(None))[:, :, 0]
+    torch.testing.assert_close(found, torch.from_numpy(NOISE).float(), atol=1 / 255, rtol=0)
+
+
 @pytest.mark.parametrize("high", [1.0001, 1.01, 1.1])
 @pytest.mark.parametrize("white", [1.0, 255.0, 4095.0])
 @pytest.mark.parametrize("many", [False, True])
@@ -458,6 +467,9 @@ def test_names_whose_numbers_count_anew_are_told_of(tmp_path: Path) -> None:
         lambda path: write_apng(path / "5.png", False),
         lambda path: write_apng(path / "5.png", True),
         lambda path: write_apng(path / "5.webp", False, "WEBP"),
+        lambda path: write_apng(path / "5.apng", False),
+        lambda path: write_apng(path / "5.gif", False, "GIF"),
+        lambda path: write_apng(path / "5.png", False, "GIF"),  # whatever its name says
     ],
 )
 @pytest.mark.parametrize("alone", [True, False])
@@ -467,6 +479,12 @@ def test_a_movie_among_the_pictures_of_a_folder_is_refused(add, alone: bool, tmp
         named(tmp_path, *(f"{k}{next(tmp_path.iterdir()).suffix}" for k in range(3)))
     with pytest.raises(DataError, match=r"5\.\w+: is itself a movie"):
         list(open_movie(tmp_path))
+
+
+def test_gifs_of_one_picture_are_frames(tmp_path: Path) -> None:
+    for number in range(3):
+        Image.fromarray(np.full((H, W), 60 * number, np.uint8)).save(tmp_path / f"{number}.gif")
+    assert [int(frame.max()) for frame in open_movie(tmp_path)] == [0, 60, 120]
 
 
 def write_apng(path: Path, default: bool, kind: str = "PNG") -> Path:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from vtssi_pyro.config import Range, refuse_unlike
 from vtssi_pyro.config.ranges import FRAMES
-from vtssi_pyro.errors import CheckpointError, UsageError
+from vtssi_pyro.errors import CheckpointError, UsageError, VtssiError
 from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.evaluation.metrics import Evaluation
 from vtssi_pyro.inference.novelty import Familiar
@@ -96,22 +96,30 @@ class Summary:
     versions: dict[str, str]
 
 
-def record(path: Path, content: str, kind: type) -> dict[str, Any]:
+def record(
+    path: Path,
+    content: str,
+    kind: type,
+    refusal: type[VtssiError] = CheckpointError,
+    remedy: str = "put the old file back",
+) -> dict[str, Any]:
     """Read a file of JSON, an object whose values are as a class declares them.
 
     Args:
         path: the file, for messages.
         content: its text.
-        kind: ``Made``, ``Summary`` or ``Calibration``.
+        kind: the class, such as ``Made``, ``Summary`` or ``Calibration``.
+        refusal: the error's class.
+        remedy: the remedy, for messages.
 
     Raises:
-        CheckpointError: it is no such file; the key is named.
+        VtssiError: it is no such file; the key is named.
     """
     try:
         found = parsed(content)
         refuse_unlike(found, kind)
     except (ValueError, UsageError) as error:
-        raise CheckpointError(f"{path}: damaged ({error}); put the old file back") from error
+        raise refusal(f"{path}: damaged ({error}); {remedy}") from error
     assert isinstance(found, dict)
     return found
 

@@ -3,10 +3,11 @@
 from vtssi_pyro.config.declared import Declared, OneOf, Range, Text, checked
 from vtssi_pyro.config.describing import Key
 from vtssi_pyro.config.kinds import Kinds
-from vtssi_pyro.config.records import refuse_unlike
+from vtssi_pyro.config.records import Complete, refuse_unlike
 from vtssi_pyro.config.serial import absent, checked_config, from_dict, not_finite, override, to_dict
 
 __all__ = [
+    "Complete",
     "Declared",
     "Key",
     "Kinds",

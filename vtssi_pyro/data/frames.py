@@ -81,7 +81,7 @@ def as_array(frames: Tensor | np.ndarray) -> np.ndarray:
     except (RuntimeError, NotImplementedError, TypeError) as error:
         raise DataError(
             f"frames: a tensor of {frames.dtype}, {frames.layout}, on {frames.device}, whose numbers cannot be read: "
-            "give a plain one"
+            "give a plain one, of a quantised one dequantize()"
         ) from error
 
 

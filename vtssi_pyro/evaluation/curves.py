@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
+from vtssi_pyro.config import Complete
 from vtssi_pyro.evaluation.metrics import distances
 from vtssi_pyro.evaluation.statistics import mean, standard_error
 from vtssi_pyro.tracks.tracks import Tracks
 
 
-class Level(NamedTuple):
+@dataclass(frozen=True)
+class Level(Complete):
     """A mean error and its standard error over sequences, px."""
 
     mean: float
@@ -17,7 +19,7 @@ class Level(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ErrorCurve:
+class ErrorCurve(Complete):
     """The errors of some tracks by frame; px, None if no value is known."""
 
     mean: list[float | None]  # over all matched objects of all sequences
@@ -53,4 +55,4 @@ class ErrorCurve:
 
     def as_dict(self) -> dict[str, Any]:
         """The fields by name, ready for JSON."""
-        return {**asdict(self), "spans": {span: level._asdict() for span, level in self.spans.items()}}
+        return asdict(self)

@@ -35,7 +35,7 @@ class Evaluation(Share):
 
     inference_error_by_frame: list[float | None]  # frames 1..T
     prediction_error_by_frame: list[float | None]  # frames observe+1..T; empty when nothing was predicted
-    counted_right: int
+    counted_right: int | None  # None in some files of a former version
     inference_error_counted_right: float | None
     prediction_error_counted_right: float | None
     inference_error_median: float | None

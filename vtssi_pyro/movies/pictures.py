@@ -31,9 +31,9 @@ SUBFILE, BITS, COMPRESSION, IMAGE_DESCRIPTION, STRIPS, SAMPLE_FORMAT = 254, 258,
 # pictures take a tenth of that at most.
 PACKED = 200
 ANIMATIONS = (".gif", ".webp", ".apng", ".png", ".tif", ".tiff")
-MULTIPLE = ("PNG", "TIFF", "WEBP")  # formats of pictures whose files may hold a movie
+MULTIPLE = ("GIF", "PNG", "TIFF", "WEBP")  # formats of pictures whose files may hold a movie
 SHOWN = 3  # series that are named, of more the first
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+PICTURES = (".png", ".apng", ".gif", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 
 
 def animation(path: Path, stored: Stored = Stored()) -> Movie:

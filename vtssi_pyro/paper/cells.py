@@ -5,7 +5,6 @@ By the paper's rule the first K observed frames decide the objects, whose positi
 
 import time
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -14,16 +13,14 @@ import torch
 from vtssi_pyro.artifacts.loading import load
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data.dataset import Dataset
-from vtssi_pyro.errors import DataError
 from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.evaluation.metrics import Share
 from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.paper.published import ALL, FLAVOURS, WITHOUT_MOTION
+from vtssi_pyro.paper.recorded import Cell, Counted, Long, only, read
 from vtssi_pyro.system.atomic import write_json
-from vtssi_pyro.system.files import regular
-from vtssi_pyro.system.plain import parsed
 from vtssi_pyro.system.provenance import provenance
 
 # Procedures at test time, under which a cell was judged.
@@ -32,15 +29,6 @@ OWN = "our own"
 HORIZON = 100  # frames that the long predictions reach beyond the observed ones
 # Largest number predicted that far: each has five times the frames of a sequence of the table.
 LONG_SEQUENCES = 1000
-_SHARE = tuple(field.name for field in fields(Share))
-_COUNT = ("count_accuracy", "count_accuracy_sem", "count_frames")
-_LONG = (
-    "sequences",
-    "inference_error_by_frame",
-    "prediction_error_by_frame",
-    "predictions_outside",
-    "predictions_outside_by_frame",
-)
 
 
 class Key(NamedTuple):
@@ -126,13 +114,13 @@ def measure(
     bare = long = counted = None
     if unlimited.count_frames(data.test.length) > judged.count_frames(data.test.length):
         found = judge(unlimited, data.test, data.test.length).as_dict()
-        counted = {name: found[name] for name in _COUNT}
+        counted = only(Counted, found)
     if asked is None and tracker.test_time != TestTime():
         found = judge(ModelTracker(tracker, TestTime(), observe), data.test, observe).as_dict()
-        bare = {name: found[name] for name in _SHARE}
+        bare = only(Share, found)
     if tracker.motion.predicts:
         found = judge(judged, data.long, observe).as_dict()
-        long = {name: found[name] for name in _LONG}
+        long = only(Long, found)
     minutes = (time.monotonic() - since) / 60
     trained = run.read_summary()
     return {
@@ -187,10 +175,10 @@ class Cells:
         """Read a cell; None if it is not finished.
 
         Raises:
-            DataError: the file is damaged.
+            DataError: the file is damaged, or no cell.
         """
         path = self.path(key)
-        return _read(path) if path.exists() else None
+        return read(path, Cell) if path.exists() else None
 
     def write(self, key: Key, cell: dict[str, Any]) -> None:
         """Add a cell or replace it."""
@@ -200,16 +188,4 @@ class Cells:
 
 def all_cells(folder: Path) -> list[dict[str, Any]]:
     """Read every finished cell of all presets, in order of preset and name."""
-    return [_read(path) for path in sorted((folder / "cells").glob("*/*.json"))]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        cell = parsed(regular(path).read_text())
-        Key.of(cell)
-        cell["metrics"]["count_accuracy"]
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise DataError(
-            f"{path}: damaged or no cell of the table ({error!r}); remove it to have it made anew"
-        ) from error
-    return cell
+    return [read(path, Cell) for path in sorted((folder / "cells").glob("*/*.json"))]

@@ -1,14 +1,13 @@
 """Error curves of the models of a comparison: each measured once, in a file of its own, by the same code for all."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import MovingDigits, load_digits, moving_digits
-from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation.curves import ErrorCurve
 from vtssi_pyro.evaluation.judge import compare, find
 from vtssi_pyro.inference.model_tracker import ModelTracker
@@ -16,22 +15,17 @@ from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.paper.cells import start_of
 from vtssi_pyro.paper.contenders import Contender, Setting
+from vtssi_pyro.paper.recorded import CurveFile, Judged, only, read
 from vtssi_pyro.paper.reproducing import Order, starts
 from vtssi_pyro.paper.statements import PREDICTION, SPANS, TRACKING, Curve
 from vtssi_pyro.system.atomic import write_json
 from vtssi_pyro.system.checkpoint import digest
-from vtssi_pyro.system.files import regular
-from vtssi_pyro.system.plain import parsed
 from vtssi_pyro.system.provenance import provenance
 from vtssi_pyro.train.presets import OBJECTS
 from vtssi_pyro.train.splits import COMPARISON_SEED
 from vtssi_pyro.train.training import check_data
 
 LENGTH = 100  # frames of a sequence: as far as the paper's figures 5 and 7 (reading D27)
-_METRICS = (
-    "count_accuracy", "count_accuracy_sem", "count_frames", "per_frame_count", "inference_error", "inference_error_sem",
-    "prediction_error", "prediction_error_sem", "identity_switches",
-)  # fmt: skip
 
 
 def sequences_of(setting: Setting, digits: str, number: int, seed: int = COMPARISON_SEED) -> MovingDigits:
@@ -91,7 +85,7 @@ def curve_of(
         "weights": digest(tracker.state_dict()),
     }
     if path.exists():
-        made = _read(path)
+        made = read(path, CurveFile)
         if all(made.get(key) == value for key, value in same.items()):
             order.report.say(f"curves of {contender.preset}/{name} are there")
             return made
@@ -118,7 +112,7 @@ def curve_of(
         "trained_length": run.config.data.train_length or run.config.data.length,
         TRACKING: curves[TRACKING],
         PREDICTION: curves.get(PREDICTION),
-        "metrics": {key: metrics[key] for key in _METRICS},
+        "metrics": only(Judged, metrics),
         "parameters": _parameters(tracker),
         "training": training_of(run),
         "evaluation": {"minutes": round((time.monotonic() - since) / 60, 2), **provenance(order.device)},
@@ -165,15 +159,3 @@ def _parameters(tracker: SomeTracker) -> dict[str, int]:
     own = isinstance(tracker, Tracker)
     air = sum(number for name, number in sizes.items() if own and name.partition(".")[0] in OBJECTS)
     return {"all": sum(sizes.values()), "air": air}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        curve = parsed(regular(path).read_text())
-        curve["tracking"]["mean"]
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise DataError(
-            f"{path}: damaged or no error curve ({error!r}); remove it to have it made anew"
-        ) from error
-    assert isinstance(curve, dict)
-    return curve

@@ -82,6 +82,18 @@ def replaceable(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.realpath(path))
 
 
+def identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """What tells the file of a path from all others, whatever its names: links, and hard links, lead to one.
+
+    None if there is none.
+    """
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def belongs(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> bool:
     """Whether a path is a regular file of a folder, and no link on the way leads elsewhere."""
     try:
