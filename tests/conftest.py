@@ -12,6 +12,7 @@ from named_cases import CASES, cases_of
 from small_model import FINDERS, SIDE, small
 from torch import Tensor
 
+from vtssi_pyro.artifacts import figures
 from vtssi_pyro.config.variants import PAPER
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.program import Tracker, build
@@ -74,6 +75,15 @@ def _fresh() -> Iterator[None]:
     with pyro.validation_enabled(True):
         yield
     pyro.clear_param_store()
+
+
+@pytest.fixture(scope="module")
+def undrawn() -> Iterator[None]:
+    """The curves of a training are empty files; drawing them takes a third of the time of a tiny one."""
+    with pytest.MonkeyPatch.context() as patch:
+        for draw in ("learning_curves", "error_curves"):
+            patch.setattr(figures, draw, lambda path, *numbers: path.touch())
+        yield
 
 
 @pytest.fixture(params=PAPER.names)

@@ -146,7 +146,8 @@ CASES = {
     }),
     29: Case("10,000 frames of 1080p", {
         "movies/test_prepared.py": (
-            "test_ten_thousand_frames_of_1080p_take_the_memory_of_a_few", "test_a_film_is_decoded_once_to_be_prepared",
+            "test_ten_thousand_frames_and_those_of_1080p_take_the_memory_of_a_few",
+            "test_a_film_is_decoded_once_to_be_prepared",
         ),
         "movies/test_movies.py": ("test_a_long_movie_needs_the_memory_of_a_frame",),
         "inference/test_stream.py": ("test_what_is_remembered_does_not_grow",),

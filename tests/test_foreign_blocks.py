@@ -31,7 +31,7 @@ from vtssi_pyro.train.presets import PRESETS
 from vtssi_pyro.train.recipe import Stage
 from vtssi_pyro.types import Detections, Objects, Paths, Plates, Pose, Site, State
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from vtssi_pyro.speed import workload
 from vtssi_pyro.train.group import ALONE
 from vtssi_pyro.train.presets import PRESETS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 SIDE = 32  # px: the smallest frames that may be learned from
 CPU = torch.device("cpu")

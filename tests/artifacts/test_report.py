@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
@@ -250,9 +249,3 @@ def test_a_summary_of_another_form_is_refused(summary: dict[str, Any], run: Run)
     run.write_summary(summary)
     with pytest.raises(CheckpointError, match=r"summary\.json: damaged"):
         page(run)
-
-
-def test_no_other_command_loads_the_template_engine() -> None:
-    """Nor the report, before it is asked for; torch loads it with its compiler alone."""
-    code = "import sys\nimport vtssi_pyro.artifacts.report\nassert 'jinja2' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -19,6 +19,8 @@ from vtssi_pyro.train.baseline_presets import BASELINES, recipe
 from vtssi_pyro.train.presets import PRESETS
 from vtssi_pyro.train.training import check
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 COMMON = {
     "train.stages.fast.batch": 4, "train.stages.fast.steps": 10, "data.length": 6, "data.sequences": 20,
     "data.validation_sequences": 6, "data.test_sequences": 8, "observe": 3, "calibration": 4, "train.log_every": 5,

@@ -23,7 +23,7 @@ from vtssi_pyro.system import checkpoint
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.tracks.tracks import Tracks
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 OBSERVE = 3
 

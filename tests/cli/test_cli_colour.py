@@ -12,7 +12,7 @@ from vtssi_pyro import Run, build, evaluate, fit, forecast, load, track, track_l
 from vtssi_pyro.data import read
 from vtssi_pyro.errors import DataError, UsageError
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 
 def coloured(path: Path) -> Path:

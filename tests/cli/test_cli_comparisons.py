@@ -30,7 +30,7 @@ from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.reporting import Silent
 from vtssi_pyro.train.splits import COMPARISON_SEED
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 CPU, SEQUENCES = torch.device("cpu"), 5
 DATA = {"data.sequences": 12, "data.validation_sequences": 4, "data.test_sequences": 4, "calibration": 0}

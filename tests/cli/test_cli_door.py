@@ -19,7 +19,7 @@ from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.train.presets import PRESETS
 from vtssi_pyro.train.training import Interrupted
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 CHANGES = [text for text in ON_FILE if "=" in text]
 

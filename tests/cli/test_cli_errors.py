@@ -16,8 +16,11 @@ from vtssi_pyro.cli import failures
 
 from vtssi_pyro import load
 from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.data import flavours
 from vtssi_pyro.model.program import build
 from vtssi_pyro.train import training
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 class Raise:
@@ -61,15 +64,14 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Run:
         (["--set", "data.source=elliptic"], "data.source is chosen with DATA"),
         (["lineer"], "did you mean linear?"),
         (["--device", "cuda:77"], "error: --device cuda:77: this torch cannot use it"),
-        pytest.param(
-            ["--objects", "9", "--set", "model.frame_size=32"], "larger frame", marks=pytest.mark.slow
-        ),  # all its draws fail
+        (["--objects", "9", "--set", "model.frame_size=32"], "larger frame"),
         (["--resume"], "--out RUN"),
         (["data.npy", "--digits", "mnist"], "leave it out"),
     ],
 )
 def test_options_that_make_no_sense(args: list[str], words: str, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(flavours, "MAX_REDRAWS", 10)  # of objects that do not fit into a frame, all are made
     assert words in refused(2, "fit", "--preset", "standard", "--set", "data.sequences=20", *args)
     assert not list(tmp_path.iterdir())
 

@@ -11,6 +11,8 @@ from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import load_digits, moving_digits
 from vtssi_pyro.movies import Preparation
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 WEIGHTS = "pretrained:moving-mnist"
 
 

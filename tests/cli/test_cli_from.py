@@ -17,7 +17,7 @@ from vtssi_pyro.data import open_frames
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.train.trainer import Trainer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 RECIPE = sets(train__stages=STAGES, train__save_every=4, train__log_every=5, train__evaluate_every=10)
 FIND = ["--variant", "template-search", *on_file("template-search"), *RECIPE, *sets(train__stages=STAGES[:2])]

@@ -22,7 +22,7 @@ from vtssi_pyro.inference.filter import Stream, track
 from vtssi_pyro.movies import Hints, Preparation
 from vtssi_pyro.movies.prepared import PreparedMovie
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 FEW_PATHS = ["train.stages.motion.cache=10", "train.stages.futures.cache=10"]  # to find 2,000 takes a minute
 # the objects' looks are learned a little, motion hardly: tracks must be right all the same
@@ -31,6 +31,7 @@ BRIEF = (
     "--threads", "1",
 )  # fmt: skip
 HARDLY = ["train.budget=0.0002", "calibration=0", *FEW_PATHS]
+TINY = (*(part for key in HARDLY for part in ("--set", key)), "--threads", "1", "--device", "cpu")
 
 
 def saved(drawn: Drawn, folder: Path) -> Path:
@@ -185,7 +186,7 @@ def test_a_movie_that_changed_is_not_gone_on_with(place: Path, drawn: Drawn, tmp
     movie = tmp_path / "movie.npy"
     np.save(movie, drawn.frames)
     run = tmp_path / "run"
-    call("fit", movie, *BRIEF, "--out", run)
+    call("fit", movie, *TINY, "--out", run)
     (run / "summary.json").unlink()
     np.save(movie, drawn.frames[:-3])
     assert "is not what the run began with" in refused(3, "fit", "--out", run, "--resume")
@@ -244,10 +245,9 @@ def test_what_was_said_to_inspect_is_not_said_to_fit(
     hints = Hints(objects=3, object_size=14.0, background="smooth", crop=(4, 8, 80, 72))
     said = ("--objects", 3, "--object-size", 14, "--background", "smooth", "--crop", "4,8,80,72")
     call("inspect", movie, *said, "--out", looked)
-    tiny = (*(part for key in HARDLY for part in ("--set", key)), "--threads", "1", "--device", "cpu")
-    call("fit", "--prepared", looked, *tiny, "--out", tmp_path / "alone")
+    call("fit", "--prepared", looked, *TINY, "--out", tmp_path / "alone")
     monkeypatch.chdir(place)
-    call("fit", "movie", "--prepared", looked, *tiny, "--out", tmp_path / "with it")
+    call("fit", "movie", "--prepared", looked, *TINY, "--out", tmp_path / "with it")
     fit(
         movie,
         hints=hints,

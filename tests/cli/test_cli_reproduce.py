@@ -34,7 +34,7 @@ from vtssi_pyro.train.reporting import Silent
 from vtssi_pyro.train.splits import TABLE_SEED
 from vtssi_pyro.train.trainer import Trainer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 CPU = torch.device("cpu")
 SEQUENCES = 9

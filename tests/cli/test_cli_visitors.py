@@ -12,7 +12,7 @@ from vtssi_pyro.data import FLAVOURS, read
 from vtssi_pyro.model.blocks.presence import PresenceConfig
 from vtssi_pyro.tracks.export import write_tracks_csv
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 # visitors have blocks and stages of their own
 PRESENCE = {
     "model.frame_size": 32, "model.glimpse": 9, "model.description": 4, "model.attention.encoder": [16, 8],

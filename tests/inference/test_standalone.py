@@ -24,6 +24,8 @@ from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.config import Config, DataConfig
 from vtssi_pyro.train.recipe import Stage, TrainConfig
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SIDE, T = 32, 6
 
 

@@ -168,7 +168,7 @@ def test_vectorised_particles_are_particles(variant: str, finder: str, tiny, fra
 @pytest.mark.slow
 def test_vectorised_and_sequential_particles_agree(variant: str, finder: str, tiny, blobs) -> None:
     """Mean losses within 4 sigma, and of an average of 20 sequential ones (fails once in 8,000 each)."""
-    tracker, frames = tiny(variant, finder), blobs(2, 5)
+    tracker, frames = tiny(variant, finder), blobs(1, 4)
     anneal = Anneal(fuse_low=0.1, fuse_high=0.9)
     with torch.no_grad():
         arguments = tracker.model, tracker.guide, frames, anneal

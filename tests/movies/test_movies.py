@@ -183,10 +183,10 @@ def test_arrays_that_are_no_movie(tmp_path: Path) -> None:
 
 
 def test_bombs_are_refused_before_they_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_folder(tmp_path)
+    folder = write_folder(tmp_path / "folder")
     write_animation(tmp_path / "a.gif")
     monkeypatch.setattr(movie_module, "MAX_FRAME", GREY[0].size - 1)
-    refused(tmp_path, "more than")
+    refused(folder, "more than")
     monkeypatch.undo()
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     refused(tmp_path / "a.gif", "no picture that can be decoded")

@@ -280,9 +280,11 @@ def test_a_failed_picture_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.slow
-def test_pyplot_is_never_touched(tmp_path: Path) -> None:
+def test_curves_alone_load_matplotlib_and_never_pyplot(tmp_path: Path) -> None:
+    """As reports alone load their template engine, and embedded digits scikit-learn."""
     script = (
-        "import sys; from vtssi_pyro.plots import learning_curves, error_curves\n"
+        "import sys, vtssi_pyro.api; from vtssi_pyro.plots import learning_curves, error_curves\n"
+        "assert not {'jinja2', 'matplotlib', 'sklearn'} & set(sys.modules)\n"
         "learning_curves(sys.argv[1], [dict(step=1, elbo=2.0)])\n"
         "numbers = dict(inference_error_by_frame=[1.0], prediction_error_by_frame=[])\n"
         "error_curves(sys.argv[1], numbers, 1, 1)\n"

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from vtssi_pyro.plots.curves import LETTERS, dress, legend, line, save
+from vtssi_pyro.plots.curves import LETTERS, blank_figure, dress, legend, line, save
 from vtssi_pyro.plots.style import FAINT_INK, FONT_FAMILY, INFERENCE, INK, PREDICTION
 
 # Horizons, as many as fit a page's width: the first, and others up to the 15 of the paper's sequences.
@@ -26,7 +25,7 @@ def reliability(path: str | Path, before: Mapping[str, Any], after: Mapping[str,
     """
     horizons = [h for h in SHOWN if h <= len(before["coverage"]) and before["coverage"][h - 1]]
     columns = max(1, len(horizons))
-    figure = Figure(figsize=(2.6 * columns, 3.0), layout="constrained")
+    figure = blank_figure(2.6 * columns, 3.0)
     for index, horizon in enumerate(horizons):
         axes = figure.add_subplot(1, columns, index + 1)
         axes.plot([0, 100], [0, 100], color=FAINT_INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)

@@ -3,15 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle, pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from vtssi_pyro.plots.style import FAINT_INK, FONT_FAMILY, GRID, INFERENCE, INK, PREDICTION, TERMS
 from vtssi_pyro.system.atomic import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LETTERS = 9  # points
 DOTS_PER_INCH = 160  # of figures written as PNG: sharp on a screen, small as a file
@@ -37,7 +38,7 @@ def learning_curves(path: str | Path, records: Records) -> None:
     parts = [part for part in PARTS if any(_holds(record, part[0]) for record in records)]
     columns = 1 if len(parts) < 2 else 2
     rows = max(1, -(-len(parts) // columns))
-    figure = Figure(figsize=(4.6 * columns, 2.9 * rows), layout="constrained")
+    figure = blank_figure(4.6 * columns, 2.9 * rows)
     for index, (_, title, unit, draw) in enumerate(parts):
         axes = figure.add_subplot(rows, columns, index + 1)
         draw(axes, records)
@@ -59,7 +60,7 @@ def error_curves(path: str | Path, evaluation: Mapping[str, Any], observe: int, 
     """
     inference = _numbers(evaluation["inference_error_by_frame"])
     prediction = _numbers(evaluation["prediction_error_by_frame"])
-    figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+    figure = blank_figure(6.4, 3.4)
     axes = figure.add_subplot()
     last = max(len(inference), observe + len(prediction), 1)
     line(axes, np.arange(1, len(inference) + 1), inference, INFERENCE, "inferred")
@@ -67,7 +68,7 @@ def error_curves(path: str | Path, evaluation: Mapping[str, Any], observe: int, 
     axes.set_xlim(0.5, last + 0.5)
     axes.set_ylim(0, 1.15 * np.nanmax([1e-3, *inference, *prediction]))
     dress(axes, "Position error", "frame", "px")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    _count_on(axes)
     for frame, words, height in ((observe, "observed", 1.0), (trained_length, "training length", 0.93)):
         if frame < last:
             _mark(axes, frame + 0.5, words, height)
@@ -108,7 +109,7 @@ def compared_curves(path: str | Path, panels: Sequence[CurvePanel]) -> None:
     height = sum(
         3.2 + 0.2 * len(panel.lines) for panel in panels
     )  # the letters of a legend's line take 0.2 inches
-    figure = Figure(figsize=(7.2, height), layout="constrained")
+    figure = blank_figure(7.2, height)
     for index, panel in enumerate(panels):
         axes = figure.add_subplot(len(panels), 1, index + 1)
         top = 1e-3
@@ -122,7 +123,7 @@ def compared_curves(path: str | Path, panels: Sequence[CurvePanel]) -> None:
         axes.set_xlim(0.5, panel.last + 0.5)
         axes.set_ylim(0, 1.15 * top)
         dress(axes, panel.title, "frame", "px")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+        _count_on(axes)
         for frame, words, place in (
             (panel.observe, "observed", 1.0),
             (panel.trained_length, "training length", 0.93),
@@ -160,7 +161,7 @@ def _smooth(values: np.ndarray) -> np.ndarray:
     return np.where(total > 0, (sums[high] - sums[low]) / np.maximum(total, 1), np.nan)
 
 
-def _draw_elbo(axes: Axes, records: Records) -> None:
+def _draw_elbo(axes: "Axes", records: Records) -> None:
     steps, values = _series(records, "elbo")
     if len(steps) <= FEW:
         line(axes, steps, values, INFERENCE, None)
@@ -174,7 +175,7 @@ def _draw_elbo(axes: Axes, records: Records) -> None:
         axes.set_ylim(low - 0.1 * (high - low) - 1e-6, high + 0.1 * (high - low) + 1e-6)
 
 
-def _draw_terms(axes: Axes, records: Records) -> None:
+def _draw_terms(axes: "Axes", records: Records) -> None:
     held = [record for record in records if _holds(record, "terms")]
     names = list(dict.fromkeys(name for record in held for name in record["terms"]))
     for colour, name in zip(cycle(TERMS), names, strict=False):
@@ -184,13 +185,13 @@ def _draw_terms(axes: Axes, records: Records) -> None:
     legend(axes, beside=True)
 
 
-def _draw_accuracy(axes: Axes, records: Records) -> None:
+def _draw_accuracy(axes: "Axes", records: Records) -> None:
     steps, values = _series(records, "count_accuracy")
     line(axes, steps, 100 * values, INFERENCE, None)
     axes.set_ylim(0, 103)
 
 
-def _draw_errors(axes: Axes, records: Records) -> None:
+def _draw_errors(axes: "Axes", records: Records) -> None:
     for key, colour, name in (
         ("inference_error", INFERENCE, "inferred"),
         ("prediction_error", PREDICTION, "predicted"),
@@ -201,7 +202,7 @@ def _draw_errors(axes: Axes, records: Records) -> None:
     legend(axes)
 
 
-PARTS: tuple[tuple[str, str, str, Callable[[Axes, Records], None]], ...] = (
+PARTS: tuple[tuple[str, str, str, Callable[["Axes", Records], None]], ...] = (
     ("elbo", "ELBO", "nats per sequence", _draw_elbo),
     ("terms", "Terms", "nats per sequence", _draw_terms),
     ("count_accuracy", "Count accuracy", "% right", _draw_accuracy),
@@ -215,14 +216,14 @@ def _stages(records: Records) -> list[tuple[int, str]]:
     return [(step, name) for (_, before), (step, name) in pairwise(named) if name != before]
 
 
-def line(axes: Axes, x: np.ndarray, y: np.ndarray, colour: str, name: str | None) -> None:
+def line(axes: "Axes", x: np.ndarray, y: np.ndarray, colour: str, name: str | None) -> None:
     """Draw a curve with a dot at every value."""
     axes.plot(
         x, y, color=colour, linewidth=1.6, marker="o", markersize=3.5, label=name, clip_on=False, zorder=3
     )
 
 
-def _mark(axes: Axes, x: float, words: str, height: float, upright: bool = False) -> None:
+def _mark(axes: "Axes", x: float, words: str, height: float, upright: bool = False) -> None:
     """Draw a vertical line with words beside it, or along it if lines may be close."""
     axes.axvline(x, color=FAINT_INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
     axes.annotate(
@@ -241,13 +242,20 @@ def _mark(axes: Axes, x: float, words: str, height: float, upright: bool = False
     )
 
 
-def legend(axes: Axes, beside: bool = False) -> None:
+def _count_on(axes: "Axes") -> None:
+    """Mark whole numbers alone along x."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+
+
+def legend(axes: "Axes", beside: bool = False) -> None:
     """Name the curves, at the emptiest place of the axes or to their right."""
     looks = {"frameon": False, "labelcolor": INK, "prop": {"family": FONT_FAMILY, "size": LETTERS}}
     axes.legend(**looks, **({"loc": "center left", "bbox_to_anchor": (1, 0.5)} if beside else {}))
 
 
-def dress(axes: Axes, title: str, x: str, y: str) -> None:
+def dress(axes: "Axes", title: str, x: str, y: str) -> None:
     """Give axes the common looks of all curves: no frame, a faint grid, small letters."""
     axes.set_title(title, loc="left", fontsize=LETTERS + 2, color=INK, family=FONT_FAMILY, weight="bold")
     axes.set_xlabel(x, fontsize=LETTERS, color=FAINT_INK, family=FONT_FAMILY)
@@ -260,7 +268,14 @@ def dress(axes: Axes, title: str, x: str, y: str) -> None:
     axes.spines["bottom"].set_color(GRID)
 
 
-def save(figure: Figure, path: str | Path) -> None:
+def blank_figure(width: float, height: float) -> "Figure":
+    """An empty figure, inches; matplotlib is loaded by the first, since most commands draw none."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save(figure: "Figure", path: str | Path) -> None:
     """Write a figure; an older file stays until the new one is complete."""
     with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=DOTS_PER_INCH, facecolor="white")

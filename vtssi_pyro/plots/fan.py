@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Ellipse
 from torch import Tensor
 
 from vtssi_pyro.evaluation.calibration import mahalanobis, moments
-from vtssi_pyro.plots.curves import dress, save
+from vtssi_pyro.plots.curves import blank_figure, dress, save
 from vtssi_pyro.plots.style import IDENTITIES, Frames, to_greys
 from vtssi_pyro.tracks.tracks import Tracks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SHOWN_FUTURES = 40  # futures of an object; the lines of more would merge into one area
 REGIONS = 4  # horizons whose regions are drawn, evenly spaced, with the last; more regions overlap
@@ -42,7 +43,7 @@ def futures(
     B, H, W = greys.shape
     across = min(columns, B)
     rows = -(-B // across)
-    figure = Figure(figsize=(3.1 * across, 3.1 * rows * H / W + 0.3 * rows), layout="constrained")
+    figure = blank_figure(3.1 * across, 3.1 * rows * H / W + 0.3 * rows)
     for b in range(B):
         axes = figure.add_subplot(rows, across, b + 1)
         axes.imshow(greys[b], cmap="gray_r", extent=(0, W, H, 0), vmin=0, alpha=0.35)
@@ -59,7 +60,7 @@ def futures(
     save(figure, path)
 
 
-def _fan(axes: Axes, tracks: Tracks, b: int, n: int, observed: int, colour: tuple[float, ...]) -> None:
+def _fan(axes: "Axes", tracks: Tracks, b: int, n: int, observed: int, colour: tuple[float, ...]) -> None:
     past = tracks.position[b, :observed, n].detach().cpu().numpy()
     axes.plot(*past.T, color=colour, linewidth=2.2, solid_capstyle="round", zorder=4)
     axes.plot(*past[-1], color=colour, marker="o", markersize=5, zorder=5)
@@ -79,8 +80,10 @@ def _fan(axes: Axes, tracks: Tracks, b: int, n: int, observed: int, colour: tupl
     )
 
 
-def _regions(axes: Axes, points: Tensor, colour: tuple[float, ...]) -> None:
+def _regions(axes: "Axes", points: Tensor, colour: tuple[float, ...]) -> None:
     """Draw ellipses around points (S, 2) that hold the shares LEVELS of them."""
+    from matplotlib.patches import Ellipse
+
     mean, covariance = moments(points)
     variance, axis = torch.linalg.eigh(covariance)  # the longer axis is the last
     away = mahalanobis(points, points)

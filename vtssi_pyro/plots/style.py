@@ -3,7 +3,6 @@
 from functools import cache
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import ImageFont
 from torch import Tensor
@@ -58,6 +57,8 @@ def to_greys(frames: Frames) -> np.ndarray:
 
 @cache
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """Load the font of all pictures, ``size`` px."""
+    """Load the font of all pictures, ``size`` px; it comes with matplotlib."""
+    import matplotlib
+
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
