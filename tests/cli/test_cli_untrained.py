@@ -11,7 +11,7 @@ from tiny_run import blobs, call, refused
 
 from vtssi_pyro import Hints, forecast, inspect, track
 from vtssi_pyro.data.scenes import Drawn, scene
-from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.errors import UsageError
 from vtssi_pyro.movies import array_movie
 
 
@@ -82,7 +82,7 @@ def test_hints_are_of_untrained_tracks_alone(drawn: Drawn, tmp_path: Path) -> No
 
 
 def test_nothing_is_learned_for_anything_else(drawn: Drawn, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="sequences need a tracker that has learned"):
+    with pytest.raises(UsageError, match="sequences need a tracker that has learned"):
         track("untrained", blobs(tmp_path / "some.npz"))
     with pytest.raises(UsageError, match="untrained: nothing is learned yet"):
         forecast("untrained", drawn.frames)

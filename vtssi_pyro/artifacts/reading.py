@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.artifacts.loading import Loaded
+from vtssi_pyro.artifacts.shipped import PREFIX
 from vtssi_pyro.data import ArrayDataset, Dataset, open_frames
 from vtssi_pyro.data.dataset import channels_of, spread
 from vtssi_pyro.data.frames import as_array
@@ -130,8 +131,8 @@ def inspected(source: Source, hints: Hints, stored: Stored, report: Reporter) ->
         report: receives the findings.
 
     Raises:
-        DataError: the source is no movie, or nothing moves in it.
-        UsageError: hints about a movie that is prepared already.
+        DataError: nothing moves in the movie.
+        UsageError: the source is no movie, or hints about a movie that is prepared already.
     """
     source = brought(source)
     refuse_unheard(source, stored)
@@ -141,8 +142,9 @@ def inspected(source: Source, hints: Hints, stored: Stored, report: Reporter) ->
         return source
     movie = as_movie(source, stored)
     if movie is None:
-        raise DataError(
-            f"{called(source)}: is no movie; sequences need a tracker that has learned from sequences"
+        raise UsageError(
+            f"{called(source)}: is no movie; sequences need a tracker that has learned from sequences, such as "
+            f"{PREFIX}moving-mnist"
         )
     return look(movie, hints, tell=report.say)
 
