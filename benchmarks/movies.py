@@ -45,12 +45,12 @@ def save(drawn: Drawn, path: Path) -> None:
 def tracked(drawn: Drawn, path: Path, tolerance: float) -> dict[str, float]:
     """Compute figures of a tracks.csv: objects and tracks are paired frame by frame by least distance, px."""
     rows = list(csv.DictReader(path.read_text().splitlines()))
-    names = sorted({row["object"] for row in rows})
+    names = sorted({row["particle"] for row in rows})
     length, objects, _ = drawn.path.shape
     shape = length, max(len(names), objects), 2  # a missing track is 1e6 px away, farther than any other
     found, spread = (np.full(shape, unknown) for unknown in (1e6, np.nan))
     for row in rows:
-        cell = int(row["frame"]), names.index(row["object"])
+        cell = int(row["frame"]), names.index(row["particle"])
         found[cell] = float(row["x"]), float(row["y"])
         spread[cell] = float(row["x_std"]), float(row["y_std"])
     distance = np.linalg.norm(drawn.path[:, :, None] - found[:, None], axis=-1)  # (T, N, tracks)

@@ -29,7 +29,9 @@ DIGITS = ("embedded", "mnist")
 BACKGROUNDS = ("static", "smooth", "rolling", "none")
 POLARITIES = ("bright", "dark", "both")
 
-STORED = ("axes", "range", "channel", "plane", "memory")  # that say how frames are stored
+STORED = (  # that say how frames are stored, and what their pixels and times stand for
+    "axes", "range", "channel", "plane", "memory", "pixel_size", "unit", "frame_rate",
+)  # fmt: skip
 
 POSITIVE = click.IntRange(min=1)
 
@@ -204,6 +206,11 @@ def stored_options(function: Callable[..., Any]) -> Callable[..., Any]:
                help="Depth to read, counted from 0, or max or mean of all.  [default: the only one]"),
         option("--memory", type=click.FloatRange(min=0, min_open=True), metavar="GIB", section="Frames",
                help="The most that frames may take once they are unpacked.  [default: 2]"),
+        option("--pixel-size", type=click.FloatRange(min=0, min_open=True), metavar="SIDE", section="Frames",
+               help="Side of a pixel, in --unit; results are then in it, too.  [default: as the file notes]"),
+        option("--unit", metavar="NAME", section="Frames", help="Unit of that length, such as um."),
+        option("--frame-rate", type=click.FloatRange(min=0, min_open=True), metavar="HZ", section="Frames",
+               help="Frames per second; results then have times, too.  [default: as the file notes]"),
     )):  # fmt: skip
         made = add(made)
     return made

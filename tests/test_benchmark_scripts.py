@@ -192,7 +192,7 @@ def test_a_run_is_made_to_ship(
 def test_movies_are_judged_by_their_truth(script: ModuleType, tmp_path: Path, lost: bool) -> None:
     """Three objects a movie's width apart; the tracks of two change places once, that of the third may be missing."""
     path = np.array([[50.0, 50.0], [100.0, 50.0], [150.0, 50.0]])[None].repeat(10, 0)
-    rows = ["sequence,frame,object,x,y,x_std,y_std"]
+    rows = ["sequence,frame,particle,x,y,x_std,y_std"]
     for t in range(10):
         for slot, n in enumerate([0, 1, 2] if t < 6 else [1, 0, 2]):
             if not (lost and n == 2):

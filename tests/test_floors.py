@@ -47,6 +47,10 @@ ONLY_IN = {
     "jinja2": {"artifacts"},
     "av": {"movies"},
     "trackeval": {"evaluation"},
+    "pandas": {"tracks", "inference"},  # the latter for the types of its results alone
+    "xarray": {"tracks", "inference"},
+    "arviz": {"tracks"},
+    "geff": {"tracks"},
 }
 WITHOUT_PYRO = {"types", "errors", "version", "system", "config", "movies", "data", "tracks", "plots"}
 

@@ -34,6 +34,7 @@ _HOMES = {
     "TestTime": "model.config",
     "Tracker": "model.program",
     "Tracks": "tracks.tracks",
+    "Units": "tracks.units",
     "VARIANTS": "model.config",
     "benchmark": "api",
     "build": "model.program",

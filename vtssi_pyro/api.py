@@ -125,8 +125,8 @@ def inspect(
     Args:
         movie: file, folder, or the movie itself.
         hints: known properties of the movie.
-        stored: how the frames are stored, as far as it is known: axes, range, channel, depth; see
-            :class:`~vtssi_pyro.Stored`.
+        stored: how the frames are stored, as far as it is known: axes, range, channel, depth, and the size of a pixel
+            and the frame rate, in which results then are, too; see :class:`~vtssi_pyro.Stored`.
         out: folder for ``contact_sheet.png``, ``inspection.json`` and ``preparation.npz``. Other functions take this
             folder in place of the movie, and prepare the movie accordingly. None: no files.
         report: receives the findings.
@@ -182,8 +182,8 @@ def fit(
         objects: largest number of objects in a sequence; None: the preset's number, or that seen at once in a movie.
         digits: source of moving digits, see :func:`generate`; None: the preset's.
         hints: known properties of a movie.
-        stored: how the frames are stored, as far as it is known: axes, range, channel, depth; see
-            :class:`~vtssi_pyro.Stored`.
+        stored: how the frames are stored, as far as it is known: axes, range, channel, depth, and the size of a pixel
+            and the frame rate, in which results then are, too; see :class:`~vtssi_pyro.Stored`.
         changes: changes to single keys of the configuration, such as ``"train.budget=0.1"``.
         held_out: a data set for evaluation, in place of the last tenth of ``data``.
 
@@ -312,8 +312,8 @@ def track(
         test_time: the procedure at test time, such as ``TestTime()``, which adds nothing to the model, or the paper's,
             :data:`~vtssi_pyro.model.config.PUBLISHED`, of a tracker of its blocks; None: the tracker's own.
         hints: known properties of a movie, for ``"untrained"`` alone.
-        stored: how the frames are stored, as far as it is known: axes, range, channel, depth; see
-            :class:`~vtssi_pyro.Stored`.
+        stored: how the frames are stored, as far as it is known: axes, range, channel, depth, and the size of a pixel
+            and the frame rate, in which results then are, too; see :class:`~vtssi_pyro.Stored`.
         out: folder for ``tracks.csv``, ``tracks.json``, ``mot/`` and ``overlay.gif``, untrained also for
             ``contact_sheet.png``, see :func:`inspect`; None: no files.
         device: the device of a loaded tracker.
@@ -324,7 +324,7 @@ def track(
 
     Returns:
         tracks in pixels of the stored frames, rendered frames (as ``rendered`` says), a description of each object, and
-        the frames' novelty (:mod:`vtssi_pyro.inference.novelty`).
+        the frames' novelty (:mod:`vtssi_pyro.inference.novelty`); ``units`` holds what pixels and frames stand for.
     """
     report = report or Silent()
     if film:
@@ -349,11 +349,12 @@ def track(
         found = read_all(
             frames, frames.data.length, loaded, report, lambda x, first: how(x), _wanted(frames, rendered)
         )
+    found = found._replace(units=frames.units)
     warn_if_empty(found.tracks, called(data), report)
     warn_if_new(found.novelty, called(data), loaded, report)
     if target:
         about = described(frames, found)
-        paths = write_tracks(target, found.tracks, frames.frame_size, frames.rate, found.appearance, about)
+        paths = write_tracks(target, found.tracks, frames.frame_size, frames.units, found.appearance, about)
         if looked:
             contact_sheet(target / SHEET, looked)
             paths = [*paths, target / SHEET]
@@ -437,16 +438,16 @@ def forecast(
         frames, seen, loaded, report, lambda x, first: ahead(x, seed=seed + first), asked.rendered
     )
     tracks = known(estimate.tracks, seen) if known else estimate.tracks
-    estimate = estimate._replace(tracks=frames.to_source(tracks))
+    estimate = estimate._replace(tracks=frames.to_source(tracks), units=frames.units)
     warn_if_empty(estimate.tracks.part(frames=slice(seen)), called(data), report)
     warn_if_new(estimate.novelty, called(data), loaded, report)
     if target:
         csv = target / PREDICTIONS
-        write_predictions_csv(csv, estimate.tracks, seen)
+        write_predictions_csv(csv, estimate.tracks, seen, frames.units)
         pictures = predicted_pictures(target, frames, estimate, seen, film)
         observed = estimate.tracks.part(frames=slice(seen))
         about = described(frames, estimate)
-        seen_in = write_tracks(target, observed, frames.frame_size, frames.rate, estimate.appearance, about)
+        seen_in = write_tracks(target, observed, frames.frame_size, frames.units, estimate.appearance, about)
         for path in (csv, *seen_in, *pictures):
             report.wrote(path)
     return _returned(estimate, frames, rendered)
@@ -819,7 +820,7 @@ def track_live(
     else:
         frames = piped_frames(source, size or stored_size(preparation, loaded.side), report.warn)
     stream = Stream(loaded.tracker)
-    with Watch(frames) as watch, TracksWriter(path) as rows:
+    with Watch(frames) as watch, TracksWriter(path, preparation.stored.units) as rows:
 
         def write(estimate: Estimate | None) -> None:
             if estimate is not None:

@@ -182,7 +182,7 @@ def test_an_old_run_goes_through_every_command(tmp_path: Path) -> None:
     for _ in range(2):  # before it goes on, and after
         found = api.track(run.folder, data, out=tmp_path / "out", device="cpu")
         assert found.tracks.present.shape == (6, 20, 2)
-        assert (tmp_path / "out" / "tracks.csv").read_text().startswith("sequence,frame,object")
+        assert (tmp_path / "out" / "tracks.csv").read_text().startswith("sequence,frame,particle")
         assert 0 <= api.judge(run.folder, data, device="cpu").count_accuracy <= 1
         assert "Learning curves" in api.page(run)[-1].read_text()
         fitted = api.resume(run.folder, device="cpu")

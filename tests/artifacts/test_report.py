@@ -143,9 +143,13 @@ def test_a_movies_run(run: Run) -> None:
     for part in (
         "On 20 held-out frames.",
         "50.0 %",
-        "error of straight paths after 1 frames</dt><dd>2.00 px",
+        "error of straight paths after 1 frames</dt><dd>2.00 px</dd>",
     ):
         assert part in text
+    run.write_summary(
+        {"held_out": HELD_OUT, "units": {"pixel_size": 0.106, "unit": "um", "frame_rate": None}}
+    )
+    assert "<dd>2.00 px (0.212 um)</dd>" in page(run)
 
 
 def places(value: Any) -> list[Callable[[Any], None]]:

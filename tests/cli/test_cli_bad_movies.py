@@ -67,7 +67,7 @@ def test_without_pyav(command: str, run: Path, tmp_path: Path, monkeypatch: pyte
 def test_poor_movies_are_tracked_all_the_same(frames: np.ndarray, run: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", frames)
     call("track", run, tmp_path / "a.npy", "--out", tmp_path / "out")
-    assert (tmp_path / "out" / "tracks.csv").read_text().startswith("sequence,frame,object")
+    assert (tmp_path / "out" / "tracks.csv").read_text().startswith("sequence,frame,particle")
 
 
 @pytest.mark.parametrize("whole", range(5))

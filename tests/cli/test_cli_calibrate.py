@@ -150,7 +150,7 @@ def test_it_is_fitted_kept_and_used(place: Path, tmp_path: Path, monkeypatch: py
     _, drawn = futures(run, data, 0, calibration.temperature)
     expected = calibration(drawn, OBSERVE).samples.quantile(0.95, 0)  # (B, T, N, 2)
     for row in tables["mended"]:
-        place_of = tuple(int(row[key]) for key in ("sequence", "frame", "object"))
+        place_of = tuple(int(row[key]) for key in ("sequence", "frame", "particle"))
         assert float(row["y_90_high"]) == pytest.approx(float(expected[place_of][1]), abs=2e-3)
     assert tables["raw"] != tables["mended"]
 

@@ -117,7 +117,7 @@ def test_links_and_modes_of_results_stay(run: Path, data: Path, tmp_path: Path) 
     (out / "tracks.csv").symlink_to(real)
     call("track", run, data, "--out", out)
     assert (out / "tracks.csv").is_symlink()
-    assert real.read_text().startswith("sequence,frame,object")
+    assert real.read_text().startswith("sequence,frame,particle")
     assert real.stat().st_mode & 0o777 == 0o640
     (out / "tracks.csv").unlink()
     (out / "tracks.csv").symlink_to("/dev/null")
@@ -414,7 +414,7 @@ def test_names_of_any_kind_work(trained: Run, tmp_path: Path) -> None:
     call("fit", "--out", run.folder, "--resume")
     assert run.read_summary()["steps"] == 15
     call("track", run.folder, data, "--out", odd / "out put\n")
-    assert (odd / "out put\n" / "tracks.csv").read_text().startswith("sequence,frame,object")
+    assert (odd / "out put\n" / "tracks.csv").read_text().startswith("sequence,frame,particle")
     call("evaluate", run.folder, data)
     call("report", run.folder)
     assert "<h1>" in (run.folder / "report.html").read_text()

@@ -23,7 +23,8 @@ from vtssi_pyro.evaluation.judge import find
 from vtssi_pyro.evaluation.mot_metrics import mot_metrics
 from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.system import checkpoint
-from vtssi_pyro.tracks.export import PREDICTIONS_HEADER, TRACKS_HEADER
+from vtssi_pyro.tracks.columns import HEADER
+from vtssi_pyro.tracks.export import PREDICTIONS_HEADER
 
 pytestmark = pytest.mark.slow
 
@@ -220,7 +221,7 @@ def test_track(place: Path) -> None:
         str(out / name) for name in ("tracks.csv", "tracks.json", "mot", "overlay.gif")
     ]
     table = rows(out / "tracks.csv")
-    assert table[0] == TRACKS_HEADER
+    assert table[0] == HEADER
     present = load_tracks(place)
     assert len(table) == 1 + int(present.sum())
     assert "imWidth=32" in (out / "mot" / "gt" / "sequence-0000" / "seqinfo.ini").read_text()
@@ -271,7 +272,7 @@ def test_predict(place: Path) -> None:
     low, x, high = (PREDICTIONS_HEADER.index(name) for name in ("x_90_low", "x_50_low", "x_90_high"))
     assert all(float(row[low]) <= float(row[x]) <= float(row[high]) for row in table[1:])
     seen = rows(out / "tracks.csv")
-    assert seen[0] == TRACKS_HEADER
+    assert seen[0] == HEADER
     assert {int(row[1]) for row in seen[1:]} == set(range(4))
     assert picture(out / "overlay.gif", "GIF") == 4 + horizon
     assert picture(out / "futures.png", "PNG") == 1

@@ -178,7 +178,7 @@ def test_fit_offers_exactly_its_options() -> None:
     wanted = (
         "out variant model from preset digits objects prepared device threads set help-keys resume".split()
     )
-    wanted += options.STORED
+    wanted += [name.replace("_", "-") for name in options.STORED]
     assert offered == {f"--{name}" for name in wanted} | {"--help"}
 
 

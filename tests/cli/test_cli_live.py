@@ -27,7 +27,8 @@ from vtssi_pyro.errors import UsageError
 from vtssi_pyro.inference.filter import Stream, track
 from vtssi_pyro.movies import Preparation, live
 from vtssi_pyro.movies.transforms import Luminance, Resize, Shrink
-from vtssi_pyro.tracks.export import TRACKS_HEADER, write_tracks_csv
+from vtssi_pyro.tracks.columns import HEADER
+from vtssi_pyro.tracks.export import write_tracks_csv
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +47,7 @@ def frames() -> np.ndarray:
 def rows(path: Path) -> np.ndarray:
     """Numbers of a table, NaN where there are none."""
     header, *table = csv.reader(path.read_text().splitlines())
-    assert header == TRACKS_HEADER
+    assert header == HEADER
     return np.array([[float(cell or "nan") for cell in row] for row in table])
 
 

@@ -92,7 +92,7 @@ def test_tracks_are_in_the_movies_own_pixels(place: Path, drawn: Drawn) -> None:
     assert str(place / "tracks" / "tracks.csv") in done.stdout
     found = np.full((40, 2, 2), np.nan)
     for row in rows(place / "tracks" / "tracks.csv"):
-        found[int(row["frame"]), int(row["object"])] = float(row["x"]), float(row["y"])
+        found[int(row["frame"]), int(row["particle"])] = float(row["x"]), float(row["y"])
         assert abs(float(row["width"]) - 14) < 6
     told = json.loads((place / "tracks" / "tracks.json").read_text())
     assert (told["height"], told["width"]) == (96, 96)
@@ -121,9 +121,9 @@ def test_predictions_are_too(place: Path) -> None:
     told = rows(place / "p" / "predictions.csv")
     assert {int(row["frame"]) for row in told} == set(range(20, 26))
     at_once = [row for row in told if row["frame"] == "20"]
-    seen = {row["object"]: row for row in rows(place / "p" / "tracks.csv") if row["frame"] == "19"}
+    seen = {row["particle"]: row for row in rows(place / "p" / "tracks.csv") if row["frame"] == "19"}
     for row in at_once:
-        before = seen[row["object"]]
+        before = seen[row["particle"]]
         assert np.hypot(*(float(row[f"{a}_median"]) - float(before[a]) for a in "xy")) < 20
     assert (place / "p" / "futures.png").exists()
 
@@ -200,7 +200,7 @@ def test_a_movie_that_changed_is_not_gone_on_with(place: Path, drawn: Drawn, tmp
 def positions(path: Path) -> np.ndarray:
     found = np.full((40, 2, 2), np.nan)
     for row in rows(path):
-        found[int(row["frame"]), int(row["object"])] = float(row["x"]), float(row["y"])
+        found[int(row["frame"]), int(row["particle"])] = float(row["x"]), float(row["y"])
     return found
 
 

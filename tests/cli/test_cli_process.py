@@ -37,7 +37,7 @@ def test_closed_descriptors(redirection: str, tmp_path: Path) -> None:
         shell(redirection, "track", "pretrained:moving-mnist", out, "--out", tmp_path / "tracks").returncode
         == 0
     )
-    assert (tmp_path / "tracks" / "tracks.csv").read_text().startswith("sequence,frame,object")
+    assert (tmp_path / "tracks" / "tracks.csv").read_text().startswith("sequence,frame,particle")
 
 
 def test_a_closed_input_has_no_frames(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import torch
 from vtssi_pyro.errors import DataError, OutOfResources
 from vtssi_pyro.system.atomic import append, atomic_write
 from vtssi_pyro.system.manifest import FILE
+from vtssi_pyro.tracks.columns import HEADER
 from vtssi_pyro.tracks.export import (
     TracksWriter,
     write_mot,
@@ -23,6 +24,7 @@ from vtssi_pyro.tracks.export import (
     write_tracks_json,
 )
 from vtssi_pyro.tracks.tracks import Tracks
+from vtssi_pyro.tracks.units import Units
 
 
 def read(path: Path) -> tuple[list[str], list[list[str]]]:
@@ -45,7 +47,8 @@ def test_tracks_round_trip(tmp_path: Path) -> None:
     tracks = full_tracks()
     write_tracks_csv(tmp_path / "tracks.csv", tracks)
     header, rows = read(tmp_path / "tracks.csv")
-    assert header == "sequence frame object x y width height x_std y_std confidence".split()
+    assert header == HEADER
+    assert header[:10] == "sequence frame particle x y width height x_std y_std confidence".split()
     indices = [tuple(map(int, row[:3])) for row in rows]
     assert indices == [tuple(index) for index in tracks.present.nonzero().tolist()]
     assert tracks.box is not None
@@ -54,16 +57,16 @@ def test_tracks_round_trip(tmp_path: Path) -> None:
     for (b, t, n), row in zip(indices, rows, strict=True):
         expected = torch.cat([values[b, t, n] for values in (tracks.position, tracks.box, tracks.scale)])
         expected = torch.cat([expected, tracks.confidence[b, t, n, None]])
-        assert [float(cell) for cell in row[3:]] == pytest.approx(expected.tolist(), abs=5.1e-5)
+        assert [float(cell) for cell in row[3:10]] == pytest.approx(expected.tolist(), abs=5.1e-5)
 
 
 def test_unknown_values_are_empty_cells(tmp_path: Path) -> None:
     bare = Tracks(torch.tensor([[[[1.5, -2.00001]]]]), torch.tensor([[[True]]]))
     write_tracks_csv(tmp_path / "tracks.csv", bare)
-    assert (tmp_path / "tracks.csv").read_text().splitlines()[1] == "0,0,0,1.5,-2.0,,,,,"
+    assert (tmp_path / "tracks.csv").read_text().splitlines()[1] == "0,0,0,1.5,-2.0" + 10 * ","
     partly = bare._replace(scale=torch.tensor([[[[0.25, torch.nan]]]]))
     write_tracks_csv(tmp_path / "tracks.csv", partly)
-    assert read(tmp_path / "tracks.csv")[1] == [["0", "0", "0", "1.5", "-2.0", "", "", "0.25", "", ""]]
+    assert read(tmp_path / "tracks.csv")[1] == [["0", "0", "0", "1.5", "-2.0", "", "", "0.25", *7 * [""]]]
     write_predictions_csv(tmp_path / "predictions.csv", bare, observed=0)
     assert read(tmp_path / "predictions.csv")[1] == [["0", "0", "0", "1.5", "-2.0"] + 14 * [""]]
 
@@ -224,17 +227,19 @@ def test_json_says_what_csv_says(tmp_path: Path) -> None:
         : tracks.present.shape[0] * tracks.present.shape[2] * 2
     ]
     looks = looks.view(tracks.present.shape[0], tracks.present.shape[2], 2)
-    write_tracks_json(tmp_path / "tracks.json", tracks, (40, 50), 25.0, looks)
-    write_tracks_csv(tmp_path / "tracks.csv", tracks)
+    write_tracks_json(tmp_path / "tracks.json", tracks, (40, 50), Units(frame_rate=25.0), looks)
+    write_tracks_csv(tmp_path / "tracks.csv", tracks, Units(frame_rate=25.0))
     made = json.loads((tmp_path / "tracks.json").read_text())
     assert (made["height"], made["width"], made["rate"]) == (40, 50, 25.0)
     told = [
-        [str(value) for value in (sequence["sequence"], frame, each["object"], each["x"][i], each["y_std"][i])]
+        [str(value) for value in (sequence["sequence"], frame, each["object"], each["x"][i], each["y_std"][i],
+                                  each["time"][i])]
         for sequence in made["sequences"] for each in sequence["objects"] for i, frame in enumerate(each["frame"])
     ]  # fmt: skip
     with (tmp_path / "tracks.csv").open(newline="") as file:
         rows = [
-            [row[k] for k in ("sequence", "frame", "object", "x", "y_std")] for row in csv.DictReader(file)
+            [row[k] for k in ("sequence", "frame", "particle", "x", "y_std", "time")]
+            for row in csv.DictReader(file)
         ]
     assert sorted(told) == sorted(rows)
     for sequence in made["sequences"]:

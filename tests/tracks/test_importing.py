@@ -151,7 +151,7 @@ HEADER = "sequence,frame,object,x,y,width\n"
     [
         ("", "", "empty"),
         ("frame,object,x\n", "line 1", "no column y"),
-        ("frame,x,y\n", "line 1", "no column object (or particle"),
+        ("frame,x,y\n", "line 1", "no column particle (or object"),
         ("object,x,y\n", "line 1", "no column frame"),
         ("frame,object,x,y\n", "line 1", "no column sequence"),
         (HEADER + "0,0,1,left,2,\n", "line 2", "x is 'left', expected a number"),

@@ -23,6 +23,7 @@ from vtssi_pyro.movies import Hints, Movie, Stored, array_movie, is_movie, open_
 from vtssi_pyro.movies.prepared import PreparedMovie, look, was_kept
 from vtssi_pyro.plots.style import Frames
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
+from vtssi_pyro.tracks.units import NO_UNITS, Units
 from vtssi_pyro.train.reporting import Reporter
 
 File = str | Path
@@ -43,6 +44,7 @@ class Opened(NamedTuple):
     data: Dataset
     movie: PreparedMovie | None = None
     in_memory: bool = False  # whether the frames themselves were given, not a file
+    said: Units = NO_UNITS  # units that a user says
 
     @property
     def frame_size(self) -> tuple[int, int]:
@@ -56,15 +58,27 @@ class Opened(NamedTuple):
             movie = self.movie.movie
             marks = {"times": movie.times, "numbers": movie.numbers}
             known = {key: list(values) for key, values in marks.items() if values}
-            return {**movie.levels.as_dict(), **known, "assumed": list(movie.assumed)}, movie.assumed
+            lines = (*movie.assumed, *self._of_units(movie.name))
+            return {**movie.levels.as_dict(), **known, "assumed": list(lines)}, lines
         if isinstance(self.data, ArrayDataset):
-            return {**self.data.levels.as_dict(), "assumed": list(self.data.lines)}, self.data.lines
+            lines = (*self.data.lines, *self._of_units(self.data.name))
+            return {**self.data.levels.as_dict(), "assumed": list(lines)}, lines
         return None, ()
 
     @property
-    def rate(self) -> float | None:
-        """Frames per second; None if the rate is not known."""
-        return self.movie.rate if self.movie else None
+    def units(self) -> Units:
+        """What pixels and times stand for, as far as it is known."""
+        if self.movie:
+            return self.movie.movie.units.told(self.said)
+        return self.data.units.told(self.said) if isinstance(self.data, ArrayDataset) else self.said
+
+    def _of_units(self, name: str) -> tuple[str, ...]:
+        """The line that tells the units and where they are from; none if nothing is known."""
+        known = self.units
+        if not known.known:
+            return ()
+        told = self.movie.movie.stored.units.told(self.said) if self.movie else self.said
+        return (f"{name}: {known.line(told)}",)
 
     def to_source(self, tracks: Tracks) -> Tracks:
         """Convert tracks to pixels of the stored frames."""
@@ -178,6 +192,10 @@ def opened(source: Source, loaded: Loaded, stored: Stored = Stored()) -> Opened:
     """
     source = brought(source)
     refuse_unheard(source, stored)
+    return _opened(source, loaded, stored)._replace(said=stored.units)
+
+
+def _opened(source: Source, loaded: Loaded, stored: Stored) -> Opened:
     preparation = loaded.preparation
     if isinstance(source, PreparedMovie):
         if loaded.source and preparation is None:
@@ -245,7 +263,8 @@ def described(frames: Opened, found: Estimate) -> dict[str, Any]:
 
 
 def refuse_unheard(source: Source, stored: Stored) -> None:
-    """Refuse to be told how frames are stored that have been read already."""
+    """Refuse to be told how frames are stored that have been read already; units change none."""
+    stored = stored.frames_alone
     if stored != Stored() and not isinstance(source, str | os.PathLike | np.ndarray | Tensor):
         said = next(key for key, value in vars(stored).items() if value != vars(Stored())[key])
         raise UsageError(

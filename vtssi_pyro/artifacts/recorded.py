@@ -15,6 +15,7 @@ from vtssi_pyro.inference.novelty import Familiar
 from vtssi_pyro.movies import Stored
 from vtssi_pyro.system.machine import MOST_THREADS
 from vtssi_pyro.system.plain import parsed
+from vtssi_pyro.tracks.units import Units
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class Summary:
     metrics: Evaluation | None
     held_out: HeldOut | None
     familiar: Familiar | None
+    units: Units | None
     machine: Machine
     versions: dict[str, str]
 

@@ -17,6 +17,7 @@ from vtssi_pyro.config import to_dict
 from vtssi_pyro.errors import Argument, CheckpointError, UsageError
 from vtssi_pyro.system.atomic import write_bytes
 from vtssi_pyro.system.files import belongs, regular
+from vtssi_pyro.tracks.units import NO_UNITS, Units
 
 # File, heading and caption, in the order of the page; files that a run lacks are left out.
 PICTURES = (
@@ -126,7 +127,10 @@ def _content(run: Run, drawn: Path | None) -> dict[str, Any]:
     metrics, held_out = summary.get("metrics") or {}, summary.get("held_out") or {}
     figures, judged_on = _metrics(metrics, config.observe), f"{metrics.get('sequences')} held-out sequences"
     if not figures and held_out:
-        figures, judged_on = _unseen(held_out, config.observe), f"{held_out['frames']} held-out frames"
+        figures, judged_on = (
+            _unseen(held_out, config.observe, Units.from_dict(summary.get("units") or {})),
+            f"{held_out['frames']} held-out frames",
+        )
     return {
         "name": run.folder.resolve().name,
         "intro": f"{config.variant}, preset {config.preset}, trained on {config.data.source} "
@@ -167,8 +171,8 @@ def _metrics(metrics: Mapping[str, Any], observe: int) -> list[tuple[str, str]]:
     )
 
 
-def _unseen(held_out: Mapping[str, Any], observe: int) -> list[tuple[str, str]]:
-    """Metrics of a movie's held-out frames: shares explained and predicted."""
+def _unseen(held_out: Mapping[str, Any], observe: int, units: Units) -> list[tuple[str, str]]:
+    """Metrics of a movie's held-out frames: shares explained and predicted, errors also in the movie's units."""
     drift, straight = (held_out.get(name) or [None] for name in ("drift", "straight"))
     return _known(
         [
@@ -178,9 +182,9 @@ def _unseen(held_out: Mapping[str, Any], observe: int) -> list[tuple[str, str]]:
                 f"explained share of frames predicted after {observe}",
                 _percent(held_out.get("explained_ahead")),
             ),
-            ("error of predictions after 1 frame", _pixels(drift[0])),
-            (f"error of predictions after {len(drift)} frames", _pixels(drift[-1])),
-            (f"error of straight paths after {len(drift)} frames", _pixels(straight[-1])),
+            ("error of predictions after 1 frame", _pixels(drift[0], units)),
+            (f"error of predictions after {len(drift)} frames", _pixels(drift[-1], units)),
+            (f"error of straight paths after {len(drift)} frames", _pixels(straight[-1], units)),
         ]
     )
 
@@ -223,8 +227,11 @@ def _percent(value: Any) -> str | None:
     return f"{100 * value:.1f} %" if isinstance(value, int | float) else _as_it_is(value)
 
 
-def _pixels(value: Any) -> str | None:
-    return f"{value:.2f} px" if isinstance(value, int | float) else _as_it_is(value)
+def _pixels(value: Any, units: Units = NO_UNITS) -> str | None:
+    if not isinstance(value, int | float):
+        return _as_it_is(value)
+    known = f" ({value * units.pixel_size:.3g} {units.unit})" if units.pixel_size is not None else ""
+    return f"{value:.2f} px{known}"
 
 
 def _as_it_is(value: Any) -> str | None:

@@ -53,6 +53,7 @@ class ArrayDataset:
         self._frames, single = arranged.frames, "S" not in arranged.axes
         self.levels = scanned(self.name, self._frames, stored)
         self.lines = (*arranged.lines, *self.levels.lines)
+        self.units = stored.units
         self._full = FULL.get(frames.dtype.name, 1.0)
         self._position = self._truth("positions", position, single)
         self._boxes = self._truth("boxes", boxes, single)

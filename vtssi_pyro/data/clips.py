@@ -9,6 +9,7 @@ from torch import Tensor
 from vtssi_pyro.data.dataset import Index, rows, span, spread
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies.prepared import PreparedMovie
+from vtssi_pyro.tracks.units import NO_UNITS, Units
 
 SYMMETRIES = 8  # of a square: four quarter turns, each mirrored or not
 
@@ -24,15 +25,22 @@ class Clips:
         length: frames of a clip.
         turned: whether clips come in all symmetries; False: only as they are.
         pixel: width of a pixel in pixels of the stored movie.
+        units: what pixels and frames of the stored movie stand for.
     """
 
     truth = None
     counts = None
 
     def __init__(
-        self, name: str, movie: Tensor, length: int, turned: bool = True, pixel: float = 1.0
+        self,
+        name: str,
+        movie: Tensor,
+        length: int,
+        turned: bool = True,
+        pixel: float = 1.0,
+        units: Units = NO_UNITS,
     ) -> None:
-        self.name, self.length, self.pixel = name, length, pixel
+        self.name, self.length, self.pixel, self.units = name, length, pixel, units
         self._movie, self._turned = movie, turned
         if len(movie) < length:
             raise DataError(
@@ -46,7 +54,9 @@ class Clips:
 
     def cut(self, length: int, places: int) -> Self:
         """Cut clips of at most ``length`` frames from ``places`` evenly spread places, in every symmetry."""
-        made = type(self)(self.name, self._movie, min(length, len(self._movie)), pixel=self.pixel)
+        made = type(self)(
+            self.name, self._movie, min(length, len(self._movie)), pixel=self.pixel, units=self.units
+        )
         made._begins = made._begins[spread(len(made._begins), places).to(made._begins.device)]
         return made
 
@@ -93,10 +103,10 @@ def movie_clips(movie: PreparedMovie, length: int, held_out: int) -> tuple[Clips
     Returns:
         The training clips and the held-out ones.
     """
-    begin, pixel = len(movie.frames) - held_out, 1 / movie.ratio
+    begin, pixel, units = len(movie.frames) - held_out, 1 / movie.ratio, movie.movie.units
     return (
-        Clips(movie.name, movie.frames[:begin], length, pixel=pixel),
-        Clips(movie.name, movie.frames[begin:], min(length, held_out), False, pixel),
+        Clips(movie.name, movie.frames[:begin], length, pixel=pixel, units=units),
+        Clips(movie.name, movie.frames[begin:], min(length, held_out), False, pixel, units),
     )
 
 

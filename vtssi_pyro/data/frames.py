@@ -52,7 +52,7 @@ def open_frames(
 def of_movie(movie: Movie) -> ArrayDataset:
     """One sequence of a movie's frames, (1, T, 1, H, W), in steps of 1/255 unless they are floats."""
     made = ArrayDataset(movie.name, _stack(movie))
-    made.lines = movie.assumed
+    made.lines, made.units = movie.assumed, movie.units
     made.levels = replace(made.levels, missing=movie.levels.missing)
     return made
 

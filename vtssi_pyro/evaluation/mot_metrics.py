@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.errors import DataError
 from vtssi_pyro.evaluation.events import seen
+from vtssi_pyro.system.extras import extra
 from vtssi_pyro.tracks.tracks import Tracks
 
 # Our names for TrackEval's metrics and fields; those of HOTA are means over its thresholds.
@@ -66,10 +67,7 @@ def library() -> dict[str, Any]:
     Raises:
         UsageError: TrackEval is not installed; the message tells how to install it.
     """
-    try:
-        from trackeval import metrics
-    except ImportError as error:
-        raise UsageError("these metrics need TrackEval: pip install 'vtssi-pyro[mot]'") from error
+    metrics = extra("trackeval", "mot", "these metrics need TrackEval").metrics
     quiet = {"PRINT_CONFIG": False}
     return {
         "HOTA": metrics.HOTA(),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyro
 import torch
@@ -11,7 +11,13 @@ from torch import Tensor, nn
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.model.program import evaluating
 from vtssi_pyro.movies.levels import OVERSHOOT
+from vtssi_pyro.tracks.columns import Origin
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
+from vtssi_pyro.tracks.units import Units
+
+if TYPE_CHECKING:  # extras
+    import pandas
+    import xarray
 
 
 class Estimate(NamedTuple):
@@ -22,6 +28,19 @@ class Estimate(NamedTuple):
     appearance: Tensor  # (B, N, D) description of each object, d at its mode
     # (B, T): above 1 if a frame fits worse than 99 % of the frames held out at the end of the training; None: not known
     novelty: Tensor | None = None
+    units: Units | None = None  # what pixels and frames stand for; None: not known
+
+    def to_dataframe(self, origin: Origin = "corner") -> "pandas.DataFrame":
+        """:meth:`Tracks.to_dataframe <vtssi_pyro.Tracks.to_dataframe>` in pixels and in the known units."""
+        return self.tracks.to_dataframe(self.units, origin)
+
+    def to_xarray(self, origin: Origin = "corner") -> "xarray.Dataset":
+        """:meth:`Tracks.to_xarray <vtssi_pyro.Tracks.to_xarray>` in pixels and in the known units."""
+        return self.tracks.to_xarray(self.units, origin)
+
+    def summary(self) -> "pandas.DataFrame":
+        """:meth:`Tracks.summary <vtssi_pyro.Tracks.summary>` in pixels and in the known units."""
+        return self.tracks.summary(self.units)
 
 
 def joined(parts: Sequence[Estimate], axis: int) -> Estimate:

@@ -13,6 +13,7 @@ from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.movies.movie import Movie
 from vtssi_pyro.movies.stored import Stored
 from vtssi_pyro.system.atomic import atomic_write
+from vtssi_pyro.system.extras import extra
 from vtssi_pyro.system.files import regular
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ogv")
@@ -148,8 +149,4 @@ def writer() -> Any:
 
 def pyav() -> Any:
     """Import PyAV; the error tells how to install it."""
-    try:
-        import av
-    except ImportError as error:
-        raise UsageError("movie files need PyAV: pip install 'vtssi-pyro[video]'") from error
-    return av
+    return extra("av", "video", "movie files need PyAV")

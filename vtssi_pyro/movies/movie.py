@@ -9,6 +9,7 @@ import numpy as np
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies.levels import FULL, Levels, surveyed
 from vtssi_pyro.movies.stored import Stored
+from vtssi_pyro.tracks.units import NO_UNITS, Units
 
 # Pixels of one frame, 1 GiB as float32; a file that claims more is refused before it is decoded.
 MAX_FRAME = 2**28
@@ -32,6 +33,7 @@ class Movie:
         sure: whether white is the dtype's largest number.
         times: seconds of each frame, of a film whose frames are not evenly spaced; None: they are, or it is not known.
         numbers: of the pictures of a folder whose numbers have gaps; None: they have none.
+        noted: what the file notes of its pixels' size.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Movie:
     sure: bool = False
     times: tuple[float, ...] | None = None
     numbers: tuple[int, ...] | None = None
+    noted: Units = NO_UNITS
 
     def __post_init__(self) -> None:
         """Refuse frames too large to decode."""
@@ -78,6 +81,11 @@ class Movie:
         if self.stored.plain:
             return self.stored
         return replace(self.stored, range=(levels.black, levels.white), dtype=levels.dtype)
+
+    @property
+    def units(self) -> Units:
+        """What pixels and times stand for: as a user says it, else as the file notes it."""
+        return Units(self.noted.pixel_size, self.noted.unit, self.rate, self.times).told(self.stored.units)
 
     def luminance(self) -> Iterator[np.ndarray]:
         """Yield the frames in grey, (H, W) float32 in [0, 1]."""

@@ -16,17 +16,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vtssi_pyro.errors import DataError
+from vtssi_pyro.movies.metadata import Resolution, noted
 from vtssi_pyro.movies.movie import Movie
 from vtssi_pyro.movies.stacks import announced, described
 from vtssi_pyro.movies.stored import Stored
 from vtssi_pyro.system.files import regular
 from vtssi_pyro.system.naming import natural
+from vtssi_pyro.tracks.units import Units
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 # Tags of a TIFF.
 SUBFILE, BITS, COMPRESSION, IMAGE_DESCRIPTION, STRIPS, SAMPLE_FORMAT = 254, 258, 259, 270, 273, 339
+RESOLUTION_X, RESOLUTION_Y, RESOLUTION_UNIT, INCH = 282, 283, 296, 2  # an inch unless a file says otherwise
 # Bytes of pixels for one of a file from which pictures count as a bomb if they exceed the memory, too: cameras' own
 # pictures take a tenth of that at most.
 PACKED = 200
@@ -44,6 +47,7 @@ def animation(path: Path, stored: Stored = Stored()) -> Movie:
             opened.seek(first)
             size = _array(opened).shape[:2]
             description = str(getattr(opened, "tag_v2", {}).get(IMAGE_DESCRIPTION, ""))
+            units, doubts = _units(path, opened)
             colours = len(opened.getbands())
         block = _block(path, opened, announced(description)) if pages < announced(description) else None
         pause = opened.info.get("duration")  # milliseconds, of the first frame; WebP tells once it is decoded
@@ -57,7 +61,16 @@ def animation(path: Path, stored: Stored = Stored()) -> Movie:
             assert len(planes) == len(shown)
             yield stored.projected(shown)
 
-    return Movie(str(path), size, len(wanted), 1000 / pause if pause else None, read, stored, stack.lines)
+    rate = 1000 / pause if pause else units.frame_rate
+    return Movie(str(path), size, len(wanted), rate, read, stored, (*stack.lines, *doubts), noted=units)
+
+
+def _units(path: Path, opened: "Image") -> tuple[Units, tuple[str, ...]]:
+    """What a TIFF notes of its pixels and frames, and lines about notes that are not used; see :func:`noted`."""
+    tags: Any = getattr(opened, "tag_v2", {})
+    x, y = (float(tags.get(tag, 0) or 0) for tag in (RESOLUTION_X, RESOLUTION_Y))
+    resolution = Resolution(x, y, int(tags.get(RESOLUTION_UNIT, INCH))) if x and y else None
+    return noted(str(path), str(tags.get(IMAGE_DESCRIPTION, "")), resolution)
 
 
 def _grouped(block: np.ndarray | None, path: Path, wanted: list[list[int]]) -> Iterator[np.ndarray]:
@@ -114,12 +127,15 @@ def folder(path: Path, stored: Stored = Stored()) -> Movie:
         raise DataError(f"no pictures in {path}: expected {', '.join(PICTURES)}")
     _refuse_series(path, files)
     first = picture(files[0])
+    with _opened(files[0]) as opened, _decoding(files[0]):
+        units, doubts = _units(files[0], opened)
     stored.refuse_for_pictures(str(path), 1 if first.ndim == 2 else first.shape[-1])
     _refuse_bomb(path, files, first.size * len(files), stored)
     lines, numbers = _gaps(path, files)
     return Movie(
-        str(path), first.shape[:2], len(files), None, lambda: _pictures(files), stored, lines, numbers=numbers
-    )
+        str(path), first.shape[:2], len(files), units.frame_rate, lambda: _pictures(files), stored,
+        (*lines, *doubts), numbers=numbers, noted=units,
+    )  # fmt: skip
 
 
 def _refuse_series(path: Path, files: list[Path]) -> None:

@@ -1,13 +1,14 @@
-"""How frames are stored, as far as a user says it."""
+"""How frames are stored, and what their pixels and times stand for, as far as a user says it."""
 
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from vtssi_pyro.config import Declared
 from vtssi_pyro.errors import Argument, DataError, UsageError
+from vtssi_pyro.tracks.units import FRAME_RATE, PIXEL_SIZE, Units
 
 # Sequences, times, depths, channels, rows and columns: the order in which axes are brought.
 AXES = "STZCHW"
@@ -20,7 +21,7 @@ MEMORY = 2.0
 
 @dataclass(frozen=True)
 class Stored(Declared):
-    """How frames are stored, as far as a user says it; a None is decided from the frames.
+    """How frames are stored, as far as a user says it; a None is decided from the frames, or read from their file.
 
     Args:
         axes: a letter for each axis of an array, of S sequences, T times, Z depths, C channels, H rows, W columns.
@@ -30,6 +31,9 @@ class Stored(Declared):
         memory: GiB that frames may take once they are unpacked.
         dtype: the dtype of the numbers that ``range`` is about; others have a range of their own. None: any.
         plain: whether numbers stay as they are, except 8 and 16 bits, as preparations of former versions expect.
+        pixel_size: side of a pixel, in ``unit``; tracks then tell lengths and speeds in it, too.
+        unit: name of that unit of length, such as ``um``.
+        frame_rate: frames per second; tracks then tell times, and speeds per second, too.
 
     Raises:
         UsageError: a value that is impossible.
@@ -42,6 +46,9 @@ class Stored(Declared):
     memory: float = MEMORY
     dtype: str | None = None
     plain: bool = False
+    pixel_size: Annotated[float | None, PIXEL_SIZE] = None
+    unit: str | None = None
+    frame_rate: Annotated[float | None, FRAME_RATE] = None
 
     def __post_init__(self) -> None:
         """Refuse what is impossible, whatever the frames are."""
@@ -66,6 +73,19 @@ class Stored(Declared):
             )
         if not self.memory > 0:
             raise UsageError(Argument("memory"), f" {self.memory}: expected a number above 0, in GiB")
+        if self.unit is not None:  # as Units spells it
+            object.__setattr__(self, "unit", Units(self.pixel_size or 1.0, self.unit).unit)
+        assert self.units is not None  # which refuses half of what makes a length
+
+    @property
+    def units(self) -> Units:
+        """What pixels and times stand for."""
+        return Units(self.pixel_size, self.unit, self.frame_rate)
+
+    @property
+    def frames_alone(self) -> "Stored":
+        """The same without the units, which change no frame."""
+        return replace(self, pixel_size=None, unit=None, frame_rate=None)
 
     def like(self, kept: "Stored") -> "Stored":
         """What is said here, and where nothing is said, what was kept of a movie of the same camera."""

@@ -1,7 +1,8 @@
 """Tracks as text that other programs read: CSV and MOTChallenge."""
 
 import csv
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,11 +13,13 @@ from vtssi_pyro.errors import DataError
 from vtssi_pyro.system.atomic import atomic_write, growing, write_bytes, write_json
 from vtssi_pyro.system.files import replaceable, sweep
 from vtssi_pyro.system.manifest import Manifest
-from vtssi_pyro.tracks.tracks import Tracks
+from vtssi_pyro.tracks.columns import INDEX, Column, Quantity, Rows, in_all_units, rows_of, table
+from vtssi_pyro.tracks.tracks import Tracks, concatenated
+from vtssi_pyro.tracks.units import NO_UNITS, Units
 
-TRACKS_HEADER = "sequence frame object x y width height x_std y_std confidence".split()
 PREDICTIONS_HEADER = [
-    *"sequence frame object x y x_std y_std".split(),
+    *INDEX,
+    *"x y x_std y_std".split(),
     *"x_50_low x_50_high x_90_low x_90_high y_50_low y_50_high y_90_low y_90_high".split(),
     *"x_median y_median x_mean y_mean".split(),
 ]
@@ -26,44 +29,45 @@ DECIMALS = 4  # of a pixel: far finer than any registration (0.05 px), short eno
 BUFFER = 2**20  # bytes, more than one append writes, so that another reader never meets half a line
 CHUNK_ROWS = 20_000  # rows whose samples are sorted at a time: 100 samples of each, x and y, take 32 MB
 
-Rows = tuple[np.ndarray, np.ndarray, np.ndarray]  # sequence, frame and object of each row
 
-
-def write_tracks_csv(path: str | Path, tracks: Tracks) -> None:
+def write_tracks_csv(path: str | Path, tracks: Tracks, units: Units = NO_UNITS) -> None:
     """Write one row per object and frame; indices count from 0, and unknown values are empty cells.
+
+    The columns are those of :meth:`~vtssi_pyro.Tracks.to_dataframe`: ``pandas.read_csv`` reads the same table.
 
     Args:
         path: the file to write.
-        tracks: (B, T, N, 2), px; absent objects get no row. If it is known how visible objects are, a last column tells
-            it: a hidden object is there, and has a row.
+        tracks: (B, T, N, 2), px; absent objects get no row. If it is known how visible objects are, a column tells it:
+            a hidden object is there, and has a row.
+        units: known units; further columns tell lengths, speeds and times in them.
     """
-    rows = _rows(tracks)
-    _write_csv(path, _header(tracks), [*rows, *_track_columns(tracks, rows)])
+    _write_columns(path, table(tracks, units))
 
 
-def write_predictions_csv(path: str | Path, tracks: Tracks, observed: int) -> None:
+def write_predictions_csv(path: str | Path, tracks: Tracks, observed: int, units: Units = NO_UNITS) -> None:
     """Write the predicted frames with the central 50 % and 90 % intervals, median and mean of the sampled positions.
 
     Args:
         path: the file to write.
         tracks: (B, T, N, 2), px; samples (S, B, T, N, 2).
         observed: number of frames that the tracker saw; only later ones are written. Indices count from 0.
+        units: known units; further columns tell the same in them.
     """
-    rows = _rows(tracks, first=observed)
-    columns = [
-        *rows,
-        *_pair(tracks.position, rows),
-        *_pair(tracks.scale, rows),
-        *_intervals(tracks.samples, rows),
+    rows = rows_of(tracks, first=observed)
+    values = [*_pair(tracks.position, rows), *_pair(tracks.scale, rows), *_intervals(tracks.samples, rows)]
+    known = [
+        (Quantity(name, "", lambda tracks: None, 1), column)
+        for name, column in zip(PREDICTIONS_HEADER[len(INDEX) :], values, strict=True)
     ]
-    _write_csv(path, PREDICTIONS_HEADER, columns)
+    index = [Column(name, column) for name, column in zip(INDEX, rows, strict=True)]
+    _write_columns(path, [*index, *in_all_units(known, units, rows[1])])
 
 
 def write_tracks(
     out: Path,
     tracks: Tracks,
     frame_size: tuple[int, int],
-    rate: float | None = None,
+    units: Units = NO_UNITS,
     appearance: Tensor | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> list[Path]:
@@ -73,17 +77,17 @@ def write_tracks(
         out: the folder to write to.
         tracks: (B, T, N, 2), px.
         frame_size: (H, W), px.
-        rate: frames per second; None if it is not known.
+        units: known units.
         appearance: (B, N, D), a vector of each object's looks; None: none is written.
         about: further values of ``tracks.json``, ready for JSON; None: none.
 
     Returns:
         The two files and the folder.
     """
-    table, plain, challenge = paths = [out / name for name in (*FILES, MOT)]
-    write_tracks_csv(table, tracks)
-    write_tracks_json(plain, tracks, frame_size, rate, appearance, about)
-    write_mot_challenge(challenge, tracks, frame_size, rate)
+    csv_file, plain, challenge = paths = [out / name for name in (*FILES, MOT)]
+    write_tracks_csv(csv_file, tracks, units)
+    write_tracks_json(plain, tracks, frame_size, units, appearance, about)
+    write_mot_challenge(challenge, tracks, frame_size, units.frame_rate)
     return paths
 
 
@@ -92,25 +96,28 @@ class TracksWriter:
 
     Args:
         path: the file; one that exists stays until the first frames are appended, and is then replaced.
+        units: known units.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self._path = replaceable(path)
+    def __init__(self, path: str | Path, units: Units = NO_UNITS) -> None:
+        self._path, self._units = replaceable(path), units
         self._file: IO[str] | None = None
+        self._before: Tracks | None = None  # of the last frame, from which velocities are told
         self._frames = 0
 
     def append(self, tracks: Tracks) -> None:
         """Write the next frames, (1, T, N, 2), and flush them."""
-        rows = _rows(tracks)
-        sequence, frame, slot = rows
-        columns = [sequence, frame + self._frames, slot, *_track_columns(tracks, rows)]
+        known = tracks if self._before is None else concatenated([self._before, tracks], 1)
+        old = known.present.shape[1] - tracks.present.shape[1]
+        columns = table(known, self._units, first=old, number=self._frames - old)
         with growing(self._path):
-            header = [] if self._file else [_header(tracks)]
+            header = [] if self._file else [[column.name for column in columns]]
             self._file = self._file or open(self._path, "w", BUFFER, newline="", encoding="utf-8")
             writer = csv.writer(self._file, lineterminator="\n")
-            writer.writerows([*header, *zip(*(_cells(column) for column in columns), strict=True)])
+            writer.writerows([*header, *zip(*(_cells(c.values, c.factor) for c in columns), strict=True)])
             self._file.flush()
         self._frames += tracks.present.shape[1]
+        self._before = tracks.part(frames=slice(-1, None))
 
     def __enter__(self) -> "TracksWriter":
         return self
@@ -125,7 +132,7 @@ def write_tracks_json(
     path: str | Path,
     tracks: Tracks,
     frame_size: tuple[int, int],
-    rate: float | None = None,
+    units: Units = NO_UNITS,
     appearance: Tensor | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> None:
@@ -135,27 +142,30 @@ def write_tracks_json(
         path: the file to write.
         tracks: (B, T, N, 2), px; absent objects are left out.
         frame_size: (H, W), px.
-        rate: frames per second; None if it is not known.
+        units: known units.
         appearance: (B, N, D), a vector of each object's looks; None: none is written.
         about: further values, ready for JSON, by names of their own; None: none.
     """
-    sequence, frame, slot = rows = _rows(tracks)
-    columns = dict(zip(_header(tracks)[3:], _track_columns(tracks, rows), strict=True))
+    index, columns = (part := table(tracks, units))[: len(INDEX)], part[len(INDEX) :]
+    sequence, frame, particle = (column.values for column in index)
     looks = None if appearance is None else appearance.detach().cpu().double().numpy().round(DECIMALS)
     sequences: list[dict[str, Any]] = []
     for b in range(len(tracks.present)):
         begin, end = np.searchsorted(sequence, [b, b + 1])  # rows are sorted by sequence
         objects = []
-        for n in np.unique(slot[begin:end]).tolist():
-            own = begin + (slot[begin:end] == n).nonzero()[0]
+        for n in np.unique(particle[begin:end]).tolist():
+            own = begin + (particle[begin:end] == n).nonzero()[0]
             own_values: dict[str, Any] = {"object": n}
             if looks is not None:
                 own_values["appearance"] = looks[b, n].tolist()
             own_values["frame"] = frame[own].tolist()
-            objects.append(own_values | {name: _cells(column[own]) for name, column in columns.items()})
+            objects.append(own_values | {c.name: _cells(c.values[own], c.factor) for c in columns})
         sequences.append({"sequence": b, "frames": tracks.present.shape[1], "objects": objects})
     height, width = frame_size
-    whole = {"height": height, "width": width, "rate": rate, **(about or {}), "sequences": sequences}
+    whole = {
+        "height": height, "width": width, "rate": units.frame_rate, "units": units.as_dict(), **(about or {}),
+        "sequences": sequences,
+    }  # fmt: skip
     write_json(path, whole, indent=None)
 
 
@@ -172,21 +182,21 @@ def write_mot(folder: str | Path, tracks: Tracks, name: str) -> list[Path]:
     Returns:
         The files, one per sequence, empty for a sequence without objects.
     """
-    confidence = _column(tracks.confidence, _rows(tracks))
+    confidence = _column(tracks.confidence, rows_of(tracks))
     columns = _mot_columns(tracks, (np.where(np.isnan(confidence), 1.0, confidence), -1, -1, -1))
-    sequence, folder = _rows(tracks)[0], Path(folder)
+    sequence, folder = rows_of(tracks)[0], Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     sweep(folder, f"{name}-*.txt")
     paths = [folder / f"{name}-{b:04d}.txt" for b in range(len(tracks.present))]
     for b, path in enumerate(paths):
         begin, end = np.searchsorted(sequence, [b, b + 1])  # rows are sorted by sequence
-        _write_csv(path, [], [column[begin:end] for column in columns])
+        _write_csv(path, [column[begin:end] for column in columns])
     return paths
 
 
 def _mot_columns(tracks: Tracks, rest: tuple[Any, ...]) -> list[np.ndarray]:
     """Frame, identity, left, top, width and height of each object, all counted from 1, and the columns ``rest``."""
-    _, frame, slot = rows = _rows(tracks)
+    _, frame, slot = rows = rows_of(tracks)
     position, box = np.stack(_pair(tracks.position, rows), -1), np.stack(_pair(tracks.box, rows), -1)
     if not np.isfinite(position + box).all():
         raise DataError(
@@ -233,8 +243,8 @@ def write_mot_challenge(
             own = made.folder(f"gt/{name}/gt", "gt.txt") / "gt.txt"
             if truth is not None:
                 one = truth.part(slice(b, b + 1))
-                visible = 1 if one.visible is None else _column(one.visible, _rows(one))
-                _write_csv(own, [], _mot_columns(one, (1, 1, visible)))
+                visible = 1 if one.visible is None else _column(one.visible, rows_of(one))
+                _write_csv(own, _mot_columns(one, (1, 1, visible)))
                 made.wrote(own)
         index = made.folder("", "seqmap.txt") / "seqmap.txt"
         write_bytes(index, _text(["name", *(path.stem for path in paths)]))
@@ -243,27 +253,6 @@ def write_mot_challenge(
 
 def _text(lines: Iterable[str]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
-
-
-def _rows(tracks: Tracks, first: int = 0) -> Rows:
-    """Indices of the present objects from frame ``first`` on, in order of sequence, frame, object."""
-    sequence, frame, slot = tracks.present[:, first:].cpu().numpy().nonzero()
-    return sequence, frame + first, slot
-
-
-def _track_columns(tracks: Tracks, rows: Rows) -> list[np.ndarray]:
-    """The columns of tracks behind sequence, frame and object."""
-    pairs = (tracks.position, tracks.box, tracks.scale)
-    single = [tracks.confidence, *([] if tracks.visible is None else [tracks.visible])]
-    return [
-        *(column for values in pairs for column in _pair(values, rows)),
-        *(_column(values, rows) for values in single),
-    ]
-
-
-def _header(tracks: Tracks) -> list[str]:
-    """The names of the columns: visibility is told of trackers that know it."""
-    return TRACKS_HEADER if tracks.visible is None else [*TRACKS_HEADER, "visible"]
 
 
 def _column(values: Tensor | None, rows: Rows) -> np.ndarray:
@@ -316,18 +305,33 @@ def _quantiles(values: np.ndarray) -> np.ndarray:
     return np.stack(out)
 
 
-def _write_csv(path: str | Path, header: list[str], columns: Iterable[np.ndarray]) -> None:
+def _write_columns(path: str | Path, columns: Sequence[Column]) -> None:
+    _write_rows(path, [column.name for column in columns], [_cells(c.values, c.factor) for c in columns])
+
+
+def _write_csv(path: str | Path, columns: Iterable[np.ndarray]) -> None:
+    """Write columns in pixels, without a header."""
+    _write_rows(path, [], [_cells(column) for column in columns])
+
+
+def _write_rows(path: str | Path, header: list[str], columns: Iterable[list[Any]]) -> None:
     with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         if header:
             writer.writerow(header)
-        writer.writerows(zip(*(_cells(column) for column in columns), strict=True))
+        writer.writerows(zip(*columns, strict=True))
 
 
-def _cells(column: np.ndarray) -> list[Any]:
-    """Python values of a column; None, an empty cell, for values that are not finite."""
+def _cells(column: np.ndarray, factor: float = 1.0) -> list[Any]:
+    """Python values of a column; None, an empty cell, for values that are not finite.
+
+    Args:
+        column: the values.
+        factor: their unit for a pixel: decimals are those that mean as much as :data:`DECIMALS` of a pixel.
+    """
     if column.dtype.kind != "f":
         return column.tolist()
     finite = np.isfinite(column).tolist()
-    rounded = (np.round(column, DECIMALS) + 0.0).tolist()  # + 0.0: no "-0.0"
+    decimals = DECIMALS - math.floor(math.log10(factor))
+    rounded = (np.round(column, decimals) + 0.0).tolist()  # + 0.0: no "-0.0"
     return [value if known else None for value, known in zip(rounded, finite, strict=True)]

@@ -15,13 +15,15 @@ from vtssi_pyro.config.ranges import FRAMES, SEQUENCES
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.system.files import regular
 from vtssi_pyro.system.naming import natural
-from vtssi_pyro.tracks.export import PREDICTIONS_HEADER, TRACKS_HEADER
+from vtssi_pyro.tracks.columns import HEADER
+from vtssi_pyro.tracks.export import PREDICTIONS_HEADER
 from vtssi_pyro.tracks.tracks import Tracks
 
-VALUES = TRACKS_HEADER[3:]  # x and y, which every row has, and columns that may be empty
-# Names of the column; the first present counts.
-IDENTITIES = ("object", "particle", "track", "track_id", "id")
-PREDICTED = set(PREDICTIONS_HEADER) - set(TRACKS_HEADER)  # columns of a file of predictions alone
+# x and y, which every row has, and columns that may be empty; others follow from these, or are passed over.
+VALUES = ("x", "y", "width", "height", "x_std", "y_std", "confidence")
+# Names of the column; the first present counts. Before it had trackpy's name, it was "object".
+IDENTITIES = ("particle", "object", "track", "track_id", "id")
+PREDICTED = set(PREDICTIONS_HEADER) - set(HEADER)  # columns of a file of predictions alone
 
 Identity = int | str
 
@@ -78,7 +80,7 @@ def read_tracks_csv(path: str | Path, sequences: int | None = None, length: int 
         reader = csv.reader(file)
         header = [name.strip().lower() for name in next(reader, [])]
         if not any(header):
-            raise DataError(f"{path}: empty, expected a first line such as {','.join(TRACKS_HEADER)}")
+            raise DataError(f"{path}: empty, expected a first line such as {','.join(HEADER[:5])}")
         columns = _columns(f"{path}, line 1", header, sequences)
         rows = [
             _csv_row(f"{path}, line {reader.line_num}", columns, cells, sequences, length)
@@ -137,11 +139,11 @@ def _columns(where: str, header: list[str], sequences: int | None) -> dict[str, 
     columns = {name: header.index(name) for name in ("sequence", "frame", *VALUES) if name in header}
     identity = next((name for name in IDENTITIES if name in header), None)
     if identity:
-        columns["object"] = header.index(identity)
-    for name in ("frame", "object", "x", "y"):
+        columns["particle"] = header.index(identity)
+    for name in ("frame", "particle", "x", "y"):
         if name not in columns:
-            other = f" (or {', '.join(IDENTITIES[1:])})" if name == "object" else ""
-            raise DataError(f"{where}: no column {name}{other}, expected frame, object, x and y at least")
+            other = f" (or {', '.join(IDENTITIES[1:])})" if name == "particle" else ""
+            raise DataError(f"{where}: no column {name}{other}, expected frame, particle, x and y at least")
     if "sequence" not in columns and sequences not in (None, 1):
         raise DataError(f"{where}: no column sequence, expected one that tells {sequences} sequences apart")
     return columns
@@ -157,7 +159,7 @@ def _csv_row(
     sequence = _index(where, "sequence", cell("sequence"), 0, sequences) if "sequence" in columns else 0
     frame = _index(where, "frame", cell("frame"), 0, length)
     values = [_number(where, name, cell(name)) for name in VALUES]
-    return _Row(where, sequence, frame, _identity(where, cell("object")), values)
+    return _Row(where, sequence, frame, _identity(where, cell("particle")), values)
 
 
 def _mot_row(where: str, sequence: int, line: str, length: int | None) -> _Row:

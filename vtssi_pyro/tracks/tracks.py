@@ -1,11 +1,18 @@
 """The tracks of any tracker; how they are joined, cut and moved."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:  # the modules below make tables of tracks, and the packages are extras
+    import pandas
+    import xarray
+
+    from vtssi_pyro.tracks.columns import Origin
+    from vtssi_pyro.tracks.units import Units
 
 EVERY = slice(None)
 
@@ -75,6 +82,85 @@ class Tracks(NamedTuple):
         return self._replace(
             position=position, box=length(self.box), scale=length(self.scale), samples=point(self.samples)
         )
+
+    def to_dataframe(self, units: "Units | None" = None, origin: "Origin" = "corner") -> "pandas.DataFrame":
+        """Make a table with one row for each object and frame in which it is present.
+
+        Its columns are those of ``tracks.csv``: ``sequence``, ``frame`` and ``particle`` count from 0; ``x``, ``y``,
+        ``size`` and the others are described in ``docs/results.md`` and :data:`~vtssi_pyro.tracks.columns.QUANTITIES`.
+        Names that trackpy has mean the same here.
+
+        Args:
+            units: known units; each length, speed and time has a further column in them, such as ``x_um``, ``time``.
+            origin: where (0, 0) is. ``corner``, as everywhere in this package and in ``tracks.csv``: at the frame's
+                corner, so that the centre of the top-left pixel is (0.5, 0.5). ``centre``: at that centre, as trackpy,
+                napari, scikit-image and matplotlib's ``imshow`` expect; half a pixel less in x and y.
+
+        Raises:
+            UsageError: pandas is not installed (extra ``tables``).
+        """
+        from vtssi_pyro.tracks.dataframe import to_dataframe
+
+        return to_dataframe(self, units, origin)
+
+    def to_xarray(self, units: "Units | None" = None, origin: "Origin" = "corner") -> "xarray.Dataset":
+        """Make a data set with the dimensions ``sequence``, ``frame`` and ``particle``; NaN where an object is absent.
+
+        Its variables are the known columns of :meth:`to_dataframe`, with units, and ``present``; samples are
+        ``x_samples`` and ``y_samples``, with a dimension ``draw`` in front.
+
+        Args:
+            units: see :meth:`to_dataframe`.
+            origin: see :meth:`to_dataframe`.
+
+        Raises:
+            UsageError: xarray is not installed (extra ``tables``).
+        """
+        from vtssi_pyro.tracks.dataframe import to_xarray
+
+        return to_xarray(self, units, origin)
+
+    def summary(self, units: "Units | None" = None) -> "pandas.DataFrame":
+        """Make a table with one row for each track: its length, share seen, mean confidence and mean speed.
+
+        Columns: ``sequence``, ``particle``; ``first`` and ``last`` frame, and ``frames``, the number in which it is
+        present; ``seen``, the share of frames from the first to the last with a confidence of 0.5 or more; mean
+        ``confidence`` and ``speed`` (px a frame); ``path``, the length of its way, and ``distance``, from its first
+        place to its last (px).
+
+        Args:
+            units: known units; speed, path and distance have further columns in them.
+
+        Raises:
+            UsageError: pandas is not installed (extra ``tables``).
+        """
+        from vtssi_pyro.tracks.dataframe import to_summary
+
+        return to_summary(self, units)
+
+    def to_arviz(
+        self, observed: int | None = None, chains: int | None = None, origin: "Origin" = "corner"
+    ) -> Any:
+        """Make ArviZ data of the samples: ``posterior`` of observed frames, ``predictions`` of later ones.
+
+        Variables ``x`` and ``y``, px, have the dimensions ``chain``, ``draw``, ``sequence``, ``frame`` and
+        ``particle``. Draws are independent, not of a Markov chain, so that any split of them into chains is one.
+
+        Args:
+            observed: number of observed frames; None: all.
+            chains: number of chains, a divisor of the number of draws; None: 4, 2 or 1.
+            origin: see :meth:`to_dataframe`.
+
+        Returns:
+            an ``arviz.InferenceData``, from ArviZ 1.0 on an ``xarray.DataTree``.
+
+        Raises:
+            DataError: the tracks have no samples.
+            UsageError: ArviZ is not installed (extra ``arviz``), or draws cannot be dealt evenly.
+        """
+        from vtssi_pyro.tracks.dataframe import to_arviz
+
+        return to_arviz(self, observed, chains, origin)
 
 
 def concatenated(parts: Sequence[Tracks], axis: int = 0) -> Tracks:

@@ -1,0 +1,81 @@
+"""Pixels and frames in other units: from the file, or as told, and in every file of a tracking."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_run import call, refused
+
+from vtssi_pyro import load_digits, moving_digits
+
+RUN = "pretrained:moving-mnist"
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stack as ImageJ writes it: 0.106 um a pixel, 25 frames a second."""
+    path = tmp_path_factory.mktemp("film") / "digits.tif"
+    digits = moving_digits("linear", load_digits("embedded", "test"), sequences=1, seed=3, length=8)
+    frames = (255 * digits.frames(slice(0, 1))[0, :, 0]).byte().numpy()
+    pages = [Image.fromarray(frame) for frame in frames]
+    note = "ImageJ=1.53\nimages=8\nframes=8\nunit=um\nfinterval=0.04\n"
+    sides = {"x_resolution": 1 / 0.106, "y_resolution": 1 / 0.106, "resolution_unit": 1}
+    pages[0].save(path, save_all=True, append_images=pages[1:], description=note, **sides)
+    return path
+
+
+def rows(path: Path) -> dict[str, np.ndarray]:
+    with path.open(newline="") as file:
+        header, *table = csv.reader(file)
+    numbers = np.array([[float(cell or "nan") for cell in row] for row in table])
+    return dict(zip(header, numbers.T, strict=True))
+
+
+def test_units_are_read_told_and_kept(film: Path, tmp_path: Path) -> None:
+    said = call("track", RUN, film, "--out", tmp_path / "a").stderr
+    assert f"{film}: a pixel is 0.106 um (from the file), 25 frames a second (from the file)" in said
+    table, told = (
+        rows(tmp_path / "a" / "tracks.csv"),
+        json.loads((tmp_path / "a" / "tracks.json").read_text()),
+    )
+    np.testing.assert_allclose(table["x_um"], 0.106 * table["x"], atol=1e-4)
+    np.testing.assert_allclose(table["time"], table["frame"] / 25)
+    np.testing.assert_allclose(table["speed_um_per_s"], 0.106 * 25 * table["speed"], atol=1e-3)
+    assert told["units"] == {"pixel_size": pytest.approx(0.106), "unit": "um", "frame_rate": 25.0}
+    assert told["rate"] == 25.0
+    assert any("a pixel is 0.106 um" in line for line in told["read"]["assumed"])
+    assert {"x_um", "time", "speed_um_per_s"} <= set(told["sequences"][0]["objects"][0])
+    info = (tmp_path / "a" / "mot" / "gt" / "sequence-0000" / "seqinfo.ini").read_text()
+    assert "frameRate=25.0" in info
+
+
+def test_what_is_told_wins(film: Path, tmp_path: Path) -> None:
+    options = ("--pixel-size", 2, "--unit", "mm", "--frame-rate", 100)
+    said = call("track", RUN, film, *options, "--out", tmp_path / "a").stderr
+    assert "a pixel is 2 mm (as told), 100 frames a second (as told)" in said
+    table = rows(tmp_path / "a" / "tracks.csv")
+    np.testing.assert_allclose(table["x_mm"], 2 * table["x"], atol=2e-4)
+    assert "x_um" not in table
+    call("predict", RUN, film, "--frame-rate", 50, "--horizon", 2, "--samples", 3, "--out", tmp_path / "p")
+    table = rows(tmp_path / "p" / "predictions.csv")
+    np.testing.assert_allclose(table["time"], table["frame"] / 50)
+    np.testing.assert_allclose(table["x_90_low_um"], 0.106 * table["x_90_low"], atol=1e-4)
+
+
+def test_units_that_mean_nothing_are_refused(film: Path) -> None:
+    assert refused(2, "track", RUN, film, "--unit", "um") == (
+        "error: --unit: means nothing alone; say --pixel-size, too"
+    )
+    assert "expected a word of letters" in refused(2, "track", RUN, film, "--pixel-size", 1, "--unit", "px")
+
+
+def test_without_units_there_are_no_columns_of_them(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((1, 5, 50, 50), np.uint8))
+    call("track", RUN, tmp_path / "a.npy", "--out", tmp_path / "a")
+    assert json.loads((tmp_path / "a" / "tracks.json").read_text())["units"] == {
+        "pixel_size": None, "unit": None, "frame_rate": None,
+    }  # fmt: skip
+    assert "time" not in (tmp_path / "a" / "tracks.csv").read_text()
