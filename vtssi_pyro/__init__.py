@@ -52,13 +52,14 @@ _HOMES = {
     "moving_digits": "data",
     "open_frames": "data",
     "page": "api",
-    "read_tracks": "tracks.importing",
+    "read_tracks": "tracks.formats",
     "register": "model.kinds",
     "reproduce": "api",
     "resume": "api",
     "scene": "data.scenes",
     "track": "api",
     "track_live": "api",
+    "write_tracks": "tracks.formats",
 }
 __all__ = ["__version__", *_HOMES]
 

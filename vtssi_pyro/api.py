@@ -94,9 +94,9 @@ from vtssi_pyro.tracks.export import (
     TracksWriter,
     write_mot_challenge,
     write_predictions_csv,
-    write_tracks,
+    write_results,
 )
-from vtssi_pyro.tracks.importing import holds_tracks, read_tracks
+from vtssi_pyro.tracks.formats import holds_tracks, read_tracks
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.group import Group, joined
@@ -354,7 +354,7 @@ def track(
     warn_if_new(found.novelty, called(data), loaded, report)
     if target:
         about = described(frames, found)
-        paths = write_tracks(target, found.tracks, frames.frame_size, frames.units, found.appearance, about)
+        paths = write_results(target, found.tracks, frames.frame_size, frames.units, found.appearance, about)
         if looked:
             contact_sheet(target / SHEET, looked)
             paths = [*paths, target / SHEET]
@@ -447,7 +447,7 @@ def forecast(
         pictures = predicted_pictures(target, frames, estimate, seen, film)
         observed = estimate.tracks.part(frames=slice(seen))
         about = described(frames, estimate)
-        seen_in = write_tracks(target, observed, frames.frame_size, frames.units, estimate.appearance, about)
+        seen_in = write_results(target, observed, frames.frame_size, frames.units, estimate.appearance, about)
         for path in (csv, *seen_in, *pictures):
             report.wrote(path)
     return _returned(estimate, frames, rendered)

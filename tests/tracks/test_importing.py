@@ -14,7 +14,8 @@ from vtssi_pyro.tracks.export import (
     write_predictions_csv,
     write_tracks_csv,
 )
-from vtssi_pyro.tracks.importing import holds_tracks, read_mot, read_tracks, read_tracks_csv
+from vtssi_pyro.tracks.formats import holds_tracks, read_tracks
+from vtssi_pyro.tracks.importing import read_mot, read_tracks_csv
 from vtssi_pyro.tracks.tracks import Tracks
 
 B, T, N = 3, 6, 4

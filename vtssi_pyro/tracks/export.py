@@ -23,7 +23,7 @@ PREDICTIONS_HEADER = [
     *"x_50_low x_50_high x_90_low x_90_high y_50_low y_50_high y_90_low y_90_high".split(),
     *"x_median y_median x_mean y_mean".split(),
 ]
-FILES, MOT = ("tracks.csv", "tracks.json"), "mot"  # that write_tracks makes: files, and a folder
+FILES, MOT = ("tracks.csv", "tracks.json"), "mot"  # that write_results makes: files, and a folder
 QUANTILES = (0.25, 0.75, 0.05, 0.95, 0.5)  # ends of the 50 % and of the 90 % interval, and the median
 DECIMALS = 4  # of a pixel: far finer than any registration (0.05 px), short enough to read
 BUFFER = 2**20  # bytes, more than one append writes, so that another reader never meets half a line
@@ -63,7 +63,7 @@ def write_predictions_csv(path: str | Path, tracks: Tracks, observed: int, units
     _write_columns(path, [*index, *in_all_units(known, units, rows[1])])
 
 
-def write_tracks(
+def write_results(
     out: Path,
     tracks: Tracks,
     frame_size: tuple[int, int],

@@ -5,56 +5,20 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Annotated, NamedTuple
+from typing import IO
 
-import numpy as np
-import torch
-
-from vtssi_pyro.config import checked
-from vtssi_pyro.config.ranges import FRAMES, SEQUENCES
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.system.files import regular
 from vtssi_pyro.system.naming import natural
 from vtssi_pyro.tracks.columns import HEADER
 from vtssi_pyro.tracks.export import PREDICTIONS_HEADER
+from vtssi_pyro.tracks.rows import VALUES, Identity, Row, collected
 from vtssi_pyro.tracks.tracks import Tracks
 
-# x and y, which every row has, and columns that may be empty; others follow from these, or are passed over.
-VALUES = ("x", "y", "width", "height", "x_std", "y_std", "confidence")
+SIGNED = ("x", "y", "confidence", "visible", "depth", "angle")  # columns whose numbers may be below 0
 # Names of the column; the first present counts. Before it had trackpy's name, it was "object".
 IDENTITIES = ("particle", "object", "track", "track_id", "id")
 PREDICTED = set(PREDICTIONS_HEADER) - set(HEADER)  # columns of a file of predictions alone
-
-Identity = int | str
-
-
-class _Row(NamedTuple):
-    """An object in a frame."""
-
-    where: str  # file and line
-    sequence: int
-    frame: int
-    identity: Identity
-    values: list[float]  # as VALUES; NaN where unknown
-
-
-def holds_tracks(path: str | Path) -> bool:
-    """Tell whether a path looks like tracks: a CSV or text file, or a folder of MOTChallenge text and no run."""
-    path = Path(path)
-    if not path.is_dir():
-        return path.suffix.lower() in (".csv", ".txt")
-    return not (path / "config.json").exists() and bool(_mot_folders(path) or [*path.glob("*.txt")])
-
-
-@checked
-def read_tracks(
-    path: str | Path,
-    sequences: Annotated[int | None, SEQUENCES] = None,
-    length: Annotated[int | None, FRAMES] = None,
-) -> Tracks:
-    """Read tracks of either kind: a ``.csv`` by :func:`read_tracks_csv`, any other path by :func:`read_mot`."""
-    read = read_tracks_csv if Path(path).suffix.lower() == ".csv" else read_mot
-    return read(path, sequences, length)
 
 
 def read_tracks_csv(path: str | Path, sequences: int | None = None, length: int | None = None) -> Tracks:
@@ -70,8 +34,7 @@ def read_tracks_csv(path: str | Path, sequences: int | None = None, length: int 
         length: frames of each sequence; None: as many as have rows.
 
     Returns:
-        Tracks (B, T, N, 2), px, float64. Slots are dealt in the order in which objects first appear, those of one
-        frame in the order of their identities. Fields that no row knows are None.
+        Tracks as :func:`~vtssi_pyro.tracks.rows.collected` makes them.
 
     Raises:
         DataError: the table is empty or damaged, or goes beyond ``sequences`` or ``length``.
@@ -87,7 +50,7 @@ def read_tracks_csv(path: str | Path, sequences: int | None = None, length: int 
             for cells in reader
             if any(cells)
         ]
-    return _tracks(rows, sequences, length, first=0)
+    return collected(rows, sequences, length, first=0)
 
 
 def read_mot(path: str | Path, sequences: int | None = None, length: int | None = None) -> Tracks:
@@ -117,7 +80,7 @@ def read_mot(path: str | Path, sequences: int | None = None, length: int | None 
             for number, line in enumerate(file, 1):
                 if line.strip():
                     rows.append(_mot_row(f"{name}, line {number}", b, line, length))
-    return _tracks(rows, len(files), length, first=1)
+    return collected(rows, len(files), length, first=1)
 
 
 @contextmanager
@@ -151,18 +114,18 @@ def _columns(where: str, header: list[str], sequences: int | None) -> dict[str, 
 
 def _csv_row(
     where: str, columns: dict[str, int], cells: list[str], sequences: int | None, length: int | None
-) -> _Row:
+) -> Row:
     def cell(name: str) -> str:
         place = columns.get(name, len(cells))
         return cells[place].strip() if place < len(cells) else ""
 
     sequence = _index(where, "sequence", cell("sequence"), 0, sequences) if "sequence" in columns else 0
     frame = _index(where, "frame", cell("frame"), 0, length)
-    values = [_number(where, name, cell(name)) for name in VALUES]
-    return _Row(where, sequence, frame, _identity(where, cell("particle")), values)
+    values = tuple(_number(where, name, cell(name)) for name in VALUES)
+    return Row(where, sequence, frame, _identity(where, cell("particle")), values)
 
 
-def _mot_row(where: str, sequence: int, line: str, length: int | None) -> _Row:
+def _mot_row(where: str, sequence: int, line: str, length: int | None) -> Row:
     cells = [cell.strip() for cell in line.split(",")] if "," in line else line.split()
     if len(cells) < 6:
         raise DataError(f"{where}: {len(cells)} columns, expected frame, id, left, top, width, height")
@@ -173,7 +136,7 @@ def _mot_row(where: str, sequence: int, line: str, length: int | None) -> _Row:
         raise DataError(f"{where}: a box without a size, expected frame, id, left, top, width, height")
     confidence = _number(where, "confidence", cells[6]) if len(cells) > 6 else math.nan
     centre = [left - 1 + width / 2, top - 1 + height / 2]
-    return _Row(where, sequence, frame, identity, [*centre, width, height, math.nan, math.nan, confidence])
+    return Row(where, sequence, frame, identity, (*centre, width, height, math.nan, math.nan, confidence))
 
 
 def _index(where: str, name: str, text: str, first: int, number: int | None) -> int:
@@ -211,52 +174,12 @@ def _number(where: str, name: str, text: str) -> float:
         value = math.inf
     if math.isinf(value) or (needed and math.isnan(value)):
         raise DataError(f"{where}: {name} is {text!r}, expected a number{'' if needed else ' or nothing'}")
-    if value < 0 and name not in ("x", "y", "confidence"):
+    if value < 0 and name not in SIGNED:
         raise DataError(f"{where}: {name} is {text}, expected 0 or more")
     return value
 
 
-def _tracks(rows: list[_Row], sequences: int | None, length: int | None, first: int) -> Tracks:
-    """Collect rows as tracks; ``first`` is the number of the first frame in the file."""
-    if sequences is None:
-        sequences = 1 + max((row.sequence for row in rows), default=-1)
-    if length is None:
-        length = 1 + max((row.frame for row in rows), default=-1)
-    slots = _slots(rows)
-    places: dict[tuple[int, int, int], str] = {}
-    for row in rows:
-        place = (row.sequence, row.frame, slots[row.sequence][row.identity])
-        if place in places:
-            raise DataError(
-                f"{row.where}: object {row.identity} in frame {row.frame + first}, as in {places[place]}: "
-                "expected one row an object and frame"
-            )
-        places[place] = row.where
-    most = max(map(len, slots.values()), default=0)
-    values = np.full((sequences, length, most, len(VALUES)), np.nan)
-    if rows:
-        values[tuple(np.array(list(places)).T)] = [row.values for row in rows]
-    table = torch.from_numpy(values)  # (B, T, N, 7)
-    confidence = table[..., 6].where((table[..., 6] >= 0) & (table[..., 6] <= 1), torch.nan)
-    fields = (table[..., 2:4], table[..., 4:6], confidence)
-    known = [None if rows and field.isnan().all() else field for field in fields]
-    return Tracks(table[..., :2], table[..., 0].isfinite(), *known)
-
-
-def _slots(rows: list[_Row]) -> dict[int, dict[Identity, int]]:
-    """Deal slots to the objects of each sequence."""
-    begin: dict[int, dict[Identity, int]] = {}
-    for row in rows:
-        own = begin.setdefault(row.sequence, {})
-        own[row.identity] = min(row.frame, own.get(row.identity, row.frame))
-    slots: dict[int, dict[Identity, int]] = {}
-    for sequence, own in begin.items():
-        order = sorted((frame, isinstance(name, str), name) for name, frame in own.items())
-        slots[sequence] = {name: slot for slot, (_, _, name) in enumerate(order)}
-    return slots
-
-
-def _mot_folders(path: Path) -> list[Path]:
+def mot_folders(path: Path) -> list[Path]:
     """Find the folders in which a folder for TrackEval holds the files of each tracker."""
     return sorted(path.glob("trackers/*/data"))
 
@@ -265,7 +188,7 @@ def _mot_files(path: Path) -> list[Path]:
     """List the files of a tracker, sequence by sequence."""
     if not path.is_dir():
         return [path]
-    folders = _mot_folders(path) or [path]
+    folders = mot_folders(path) or [path]
     if len(folders) > 1:
         raise DataError(f"{path}: tracks of {len(folders)} trackers, expected one: give {folders[0]}, say")
     files = sorted(folders[0].glob("*.txt"), key=natural)
