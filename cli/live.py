@@ -6,7 +6,7 @@ import click
 
 from vtssi_pyro.config.ranges import PATIENCE
 
-from .options import Decimal, command, machine_options, option
+from .options import Decimal, command, machine_options, option, size_of
 
 
 @command(
@@ -42,21 +42,9 @@ def live(
     from .progress import reporter
 
     tracker, checkpoint = weights(tracker)
-    shape = _shape(size)
+    shape = size_of(size)
     prepare(threads)
     api.track_live(
         tracker, sys.stdin.buffer if source == "-" else source, out, patience=patience, size=shape, device=device,
         checkpoint=checkpoint, report=reporter(),
     )  # fmt: skip
-
-
-def _shape(text: str | None) -> tuple[int, int] | None:
-    """(H, W) of WIDTHxHEIGHT."""
-    from vtssi_pyro.errors import UsageError
-
-    if text is None:
-        return None
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise UsageError(f"--size {text}: expected WIDTHxHEIGHT, such as 640x480")
-    return int(height), int(width)

@@ -24,6 +24,8 @@ COMMANDS = (
     "live",
     "predict",
     "evaluate",
+    "overlay",
+    "convert",
     "calibrate",
     "report",
     "info",

@@ -29,6 +29,8 @@ DIGITS = ("embedded", "mnist")
 BACKGROUNDS = ("static", "smooth", "rolling", "none")
 POLARITIES = ("bright", "dark", "both")
 
+# Of files and folders of tracks.
+FORMATS = ("csv", "geff", "trackmate", "ctc", "mot")
 STORED = (  # that say how frames are stored, and what their pixels and times stand for
     "axes", "range", "channel", "plane", "memory", "pixel_size", "unit", "frame_rate",
 )  # fmt: skip
@@ -106,6 +108,10 @@ digits_option = click.option(
 film_option = click.option(
     "--mp4", "film", is_flag=True, cls=Option, section="Output",
     help="Also the animation as overlay.mp4; needs the extra named video.",
+)  # fmt: skip
+formats_option = click.option(
+    "--format", "formats", type=click.Choice(FORMATS), multiple=True, cls=Option, section="Output",
+    help="Write the tracks in this format, too; can be given several times.",
 )  # fmt: skip
 
 
@@ -223,6 +229,16 @@ def objects_options(function: Callable[..., Any]) -> Callable[..., Any]:
     size = option("--object-size", type=Decimal(OBJECT_SIZE), metavar="PIXELS", section="Movie",
                   help="Longer side of the box around an object.  [default: as found]")  # fmt: skip
     return number(size(function))
+
+
+def size_of(text: str | None) -> tuple[int, int] | None:
+    """(H, W) of WIDTHxHEIGHT."""
+    if text is None:
+        return None
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise UsageError(f"--size {text}: expected WIDTHxHEIGHT, such as 640x480")
+    return int(height), int(width)
 
 
 class Rectangle(click.ParamType):

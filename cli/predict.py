@@ -6,7 +6,15 @@ import click
 
 from vtssi_pyro.config.ranges import AHEAD, DRAWN, FRAMES
 
-from .options import command, film_option, machine_options, option, stored_options, whole_number
+from .options import (
+    command,
+    film_option,
+    formats_option,
+    machine_options,
+    option,
+    stored_options,
+    whole_number,
+)
 
 
 @command(
@@ -22,11 +30,13 @@ from .options import command, film_option, machine_options, option, stored_optio
         section="Prediction", help="Number of sampled futures, for spreads and intervals; 0: none.")  # fmt: skip
 @option("--out", default="predictions", show_default=True, metavar="DIR", type=click.Path(), section="Output",
         help="Folder for the results; each of several DATA has a folder of its name there.")  # fmt: skip
+@formats_option
 @film_option
 @stored_options
 @machine_options
 def predict(
-    arguments: tuple[str, ...], observe: int | None, horizon: int, num_samples: int, out: str, film: bool,
+    arguments: tuple[str, ...], observe: int | None, horizon: int, num_samples: int, out: str,
+    formats: tuple[str, ...], film: bool,
     stored: dict[str, Any], device: str, threads: int | None,
 ) -> None:  # fmt: skip
     """Observe K frames of DATA and predict the next H.
@@ -50,5 +60,5 @@ def predict(
     for each, folder in results(out, data):
         api.forecast(
             run, each, horizon, num_samples, observe=observe, stored=Stored(**stored), out=folder, device=device,
-            checkpoint=checkpoint, film=film, report=reporter(),
+            checkpoint=checkpoint, formats=formats, film=film, report=reporter(),
         )  # fmt: skip

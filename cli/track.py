@@ -4,7 +4,16 @@ from typing import Any
 
 import click
 
-from .options import command, film_option, machine_options, objects_options, option, say, stored_options
+from .options import (
+    command,
+    film_option,
+    formats_option,
+    machine_options,
+    objects_options,
+    option,
+    say,
+    stored_options,
+)
 
 
 @command(
@@ -12,17 +21,19 @@ from .options import command, film_option, machine_options, objects_options, opt
     "vtssi-pyro track pretrained:moving-mnist test.npz",
     "vtssi-pyro track runs/ours-beads-0001 beads.mp4 --mp4",
     "vtssi-pyro track monday.mp4 tuesday.mp4 --out tracks",
+    "vtssi-pyro track cells.tif --pixel-size 0.106 --unit um --frame-rate 25 --format trackmate",
 )
 @click.argument("arguments", nargs=-1, required=True, type=click.Path(), metavar="[RUN] DATA...")
 @option("--out", default="tracks", show_default=True, metavar="DIR", type=click.Path(), section="Output",
         help="Folder for the results; each of several DATA has a folder of its name there.")  # fmt: skip
+@formats_option
 @film_option
 @objects_options
 @stored_options
 @machine_options
 def track(
-    arguments: tuple[str, ...], out: str, film: bool, stored: dict[str, Any], device: str, threads: int | None,
-    **hints: Any,
+    arguments: tuple[str, ...], out: str, formats: tuple[str, ...], film: bool, stored: dict[str, Any], device: str,
+    threads: int | None, **hints: Any,
 ) -> None:  # fmt: skip
     """Track the objects in DATA with the tracker of RUN.
 
@@ -42,7 +53,8 @@ def track(
     deviations; the centre of a frame's top-left pixel is (0.5, 0.5). Confidence is the share of the squared error
     around an object that the object explains. It is near 0 in frames that do not show the object, which the overlay
     draws dashed. Rings in the overlay are 90 % regions under noise and errors of the picture, without the risk of a
-    wrong identity. Frames and objects count from 0, from 1 in mot/.
+    wrong identity. Frames and objects count from 0, from 1 in mot/. Lengths, speeds and times are also in the units
+    that DATA note or options tell. docs/results.md describes each column and format.
     """
     import shlex
 
@@ -59,7 +71,7 @@ def track(
     for each, folder in results(out, data):
         api.track(
             run, each, hints=Hints(**hints), stored=Stored(**stored), out=folder, device=device,
-            checkpoint=checkpoint, film=film, report=reporter(),
+            checkpoint=checkpoint, formats=formats, film=film, report=reporter(),
         )  # fmt: skip
     if run == UNTRAINED:
         say(

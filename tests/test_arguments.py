@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from vtssi_pyro import Hints, Run, Stored, api, load, load_digits, open_frames, read_tracks
+from vtssi_pyro import Hints, Run, Stored, api, load, load_digits, open_frames, read_tracks, write_tracks
 from vtssi_pyro.errors import UsageError, VtssiError
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.movies import array_movie, open_movie
@@ -34,6 +34,8 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     api.track: {"tracker": None, "data": "none.npy"},
     api.forecast: {"tracker": None, "data": "none.npy"},
     api.evaluate: {"tracker": None, "data": "none.npy"},
+    api.overlay: {"tracks": "none.csv", "data": "none.npy", "out": "out"},
+    api.convert: {"tracks": "none.csv", "target": "none.xml"},
     api.calibrate: {"tracker": "none"},
     api.track_live: {"tracker": "none", "source": "none", "out": "out"},
     api.generate: {"flavour": "none", "out": "out.npz"},
@@ -44,6 +46,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     load: {"source": "none"},
     load_digits: {"source": "none", "split": "test"},
     read_tracks: {"path": "none"},
+    write_tracks: {"tracks": None, "path": "none"},
     open_frames: {"source": "none.npy"},
     open_movie: {"path": "none.npy"},
     array_movie: {"name": "movie", "frames": np.zeros((3, 4))},

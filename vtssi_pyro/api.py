@@ -19,7 +19,15 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NamedTuple
 
 from vtssi_pyro.artifacts import costs
-from vtssi_pyro.artifacts.figures import FILM, FUTURES, OVERLAY, curves, predicted_pictures, tracked_pictures
+from vtssi_pyro.artifacts.figures import (
+    FILM,
+    FUTURES,
+    OVERLAY,
+    curves,
+    overlaid_pictures,
+    predicted_pictures,
+    tracked_pictures,
+)
 from vtssi_pyro.artifacts.fitting import conduct, finished, machine_of, numbered, warn_of_changes
 from vtssi_pyro.artifacts.installation import installation
 from vtssi_pyro.artifacts.loading import UNTRAINED, AnyTracker, Fitted, at_hand, kept_by
@@ -28,6 +36,7 @@ from vtssi_pyro.artifacts.reading import (
     File,
     Opened,
     Source,
+    bare,
     called,
     dataset_of,
     described,
@@ -96,7 +105,16 @@ from vtssi_pyro.tracks.export import (
     write_predictions_csv,
     write_results,
 )
-from vtssi_pyro.tracks.formats import holds_tracks, read_tracks
+from vtssi_pyro.tracks.formats import (
+    FORMAT_NAMES,
+    FORMATS,
+    FormatName,
+    holds_tracks,
+    read_tracks,
+    told_beside,
+    write_formats,
+    write_tracks,
+)
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.group import Group, joined
@@ -296,6 +314,7 @@ def track(
     device: str = "auto",
     checkpoint: str = "last",
     rendered: bool | None = None,
+    formats: Annotated[Iterable[str], FORMAT_NAMES] = (),
     film: bool = False,
     report: Reporter | None = None,
 ) -> Estimate:
@@ -319,6 +338,7 @@ def track(
         device: the device of a loaded tracker.
         checkpoint: the checkpoint of a run, ``last`` or ``best``.
         rendered: whether to return rendered frames, too; None: only for frames in memory, since files may be large.
+        formats: further formats of the tracks in ``out``, keys of :data:`vtssi_pyro.tracks.formats.FORMATS`.
         film: whether to write ``overlay.mp4``, too.
         report: receives messages and progress.
 
@@ -329,6 +349,8 @@ def track(
     report = report or Silent()
     if film:
         writer()
+    for name in formats:
+        FORMATS[name].ready()
     looked = None
     if isinstance(tracker, str) and tracker == UNTRAINED:
         looked = inspected(data, hints, stored, report)
@@ -355,6 +377,7 @@ def track(
     if target:
         about = described(frames, found)
         paths = write_results(target, found.tracks, frames.frame_size, frames.units, found.appearance, about)
+        paths += write_formats(target, found.tracks, formats, frames.frame_size, frames.units)
         if looked:
             contact_sheet(target / SHEET, looked)
             paths = [*paths, target / SHEET]
@@ -381,6 +404,7 @@ def forecast(
     device: str = "auto",
     checkpoint: str = "last",
     rendered: bool | None = None,
+    formats: Annotated[Iterable[str], FORMAT_NAMES] = (),
     film: bool = False,
     report: Reporter | None = None,
 ) -> Estimate:
@@ -402,6 +426,7 @@ def forecast(
         device: see :func:`track`, also for the arguments that follow.
         checkpoint: the checkpoint of a run.
         rendered: whether to return rendered frames, too.
+        formats: further formats of the tracks of the observed frames.
         film: whether to write ``overlay.mp4``, too.
         report: receives messages and progress.
 
@@ -415,6 +440,8 @@ def forecast(
     report = report or Silent()
     if film:
         writer()
+    for name in formats:
+        FORMATS[name].ready()
     loaded = at_hand(tracker, checkpoint, available_device(device), report)
     frames = opened(data, loaded, stored)
     tell_of(frames, report)
@@ -448,6 +475,7 @@ def forecast(
         observed = estimate.tracks.part(frames=slice(seen))
         about = described(frames, estimate)
         seen_in = write_results(target, observed, frames.frame_size, frames.units, estimate.appearance, about)
+        seen_in += write_formats(target, observed, formats, frames.frame_size, frames.units)
         for path in (csv, *seen_in, *pictures):
             report.wrote(path)
     return _returned(estimate, frames, rendered)
@@ -586,6 +614,70 @@ def judge(
         tracker, data, observe=observe, limit=limit, settle=settle, test_time=test_time,
         per_frame_count=per_frame_count, device=device, checkpoint=checkpoint, report=report,
     ).evaluation  # fmt: skip
+
+
+@checked
+def overlay(
+    tracks: Tracks | File,
+    data: Source,
+    out: File,
+    *,
+    stored: Stored = Stored(),
+    film: bool = False,
+    report: Reporter | None = None,
+) -> list[Path]:
+    """Draw tracks of any program on the frames that they are of.
+
+    Args:
+        tracks: (S, T, N, 2), px, or their file or folder (:func:`vtssi_pyro.read_tracks`).
+        data: the frames: sequences, or one movie.
+        out: folder for ``overlay.gif``.
+        stored: how the frames are stored, as far as it is known.
+        film: whether to write ``overlay.mp4``, too.
+        report: receives the files.
+
+    Returns:
+        the files.
+    """
+    report = report or Silent()
+    if film:
+        writer()
+    seen = bare(data, stored)
+    known = tracks if isinstance(tracks, Tracks) else read_tracks(tracks, *seen.extent)
+    target = _apart(data, out, (OVERLAY, *((FILM,) if film else ())))
+    paths = overlaid_pictures(target, seen, known, film)
+    for path in paths:
+        report.wrote(path)
+    return paths
+
+
+@checked
+def convert(
+    tracks: File,
+    target: File,
+    format: FormatName = None,
+    *,
+    frame_size: Annotated[tuple[int, int] | None, STORED_SIDE] = None,
+    report: Reporter | None = None,
+) -> Tracks:
+    """Write tracks of any program in another format.
+
+    Args:
+        tracks: their file or folder; see :func:`vtssi_pyro.read_tracks`.
+        target: the file or folder to write; see :func:`vtssi_pyro.write_tracks`.
+        format: its format; None: as its name ends.
+        frame_size: (H, W) of the frames, px; None: as a ``tracks.json`` beside the tracks tells, like the units, else
+            the least that holds all objects.
+        report: receives the target.
+    """
+    source, path = Path(tracks), Path(target)
+    if os.path.realpath(source) == os.path.realpath(path):
+        raise UsageError(Argument("target"), f" {target}: is what is read; choose another name")
+    told_size, units = told_beside(source)
+    found = read_tracks(source)
+    write_tracks(found, path, format, frame_size=frame_size or told_size, units=units)
+    (report or Silent()).wrote(path)
+    return found
 
 
 @checked

@@ -159,8 +159,8 @@ def test_geff_converts_what_is_written_for_others(tmp_path: Path) -> None:
     graph, _ = geff.read(tmp_path / "x.geff", backend="networkx")
     assert (graph.number_of_nodes(), graph.number_of_edges()) == (3 * T - 2, 3 * T - 5)
     assert compared(read_tracks(tmp_path / "x.geff"), tracks) < 1e-4
-    pytest.importorskip("tifffile", reason="no part of an extra")
-    pytest.importorskip("skimage", reason="no part of an extra")
+    for needed_too in ("tifffile", "skimage", "dask"):
+        pytest.importorskip(needed_too, reason="no part of an extra")
     write_tracks(tracks, tmp_path / "01_RES", "ctc", frame_size=SIZE)
     convert.from_ctc_to_geff(tmp_path / "01_RES", tmp_path / "c.geff")
     assert compared(read_tracks(tmp_path / "c.geff"), tracks) < 1e-4

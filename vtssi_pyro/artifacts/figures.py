@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vtssi_pyro.artifacts.reading import Opened, worth_showing
+from vtssi_pyro.artifacts.reading import Bare, Opened, worth_showing
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import Dataset
 from vtssi_pyro.inference.filter import Estimate, forecast, track
@@ -20,6 +20,7 @@ from vtssi_pyro.plots import (
     overlay_gif,
 )
 from vtssi_pyro.tracks.matching import in_order
+from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.config import Config
 
 OVERLAY, FILM, FUTURES = "overlay.gif", "overlay.mp4", "futures.png"  # files of a tracking
@@ -78,6 +79,19 @@ def tracked_pictures(folder: Path, opened: Opened, found: Estimate, film: bool) 
     if opened.movie is None:
         panels.append(Panel("reconstruction", _rendered(found)))
     return _animation(folder, panels, film)
+
+
+def overlaid_pictures(folder: Path, seen: Bare, tracks: Tracks, film: bool) -> list[Path]:
+    """Draw the tracks of any program on their frames; returns the files.
+
+    Args:
+        folder: the folder to write to.
+        seen: the frames.
+        tracks: (S, T, N, 2), px.
+        film: whether to write the animation as an MP4, too.
+    """
+    frames, drawn, names = seen.shown(tracks)
+    return _animation(folder, [Panel("frames", frames, names=names), Panel("tracked", frames, drawn)], film)
 
 
 def predicted_pictures(folder: Path, opened: Opened, estimate: Estimate, seen: int, film: bool) -> list[Path]:

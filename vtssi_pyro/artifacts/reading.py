@@ -94,9 +94,46 @@ class Opened(NamedTuple):
             chosen = worth_showing(tracks)
             seen = self.data.frames(torch.tensor(chosen), length=min(self.data.length, frames))
             return seen, tracks.part(chosen)
-        small = thumbnails(self.movie.movie, WIDEST, min(frames - first, LONGEST), first)
-        tracks = tracks.part(frames=slice(first, first + LONGEST))
-        return small.frames[None, :, None], tracks.moved(lambda points: points * small.ratio, small.ratio)
+        return _small(self.movie.movie, tracks, frames - first, first)
+
+
+class Bare(NamedTuple):
+    """Frames without a tracker: sequences, or a movie as it is stored."""
+
+    frames: Dataset | Movie
+
+    @property
+    def extent(self) -> tuple[int, int | None]:
+        """Number of sequences, and of frames of each; None if only reading a movie tells."""
+        if isinstance(self.frames, Movie):
+            return 1, None
+        return len(self.frames), self.frames.length
+
+    def shown(self, tracks: Tracks) -> tuple[Frames, Tracks, list[str] | None]:
+        """Frames worth showing, tracks in their pixels, and the names of the sequences; see :meth:`Opened.shown`."""
+        if isinstance(self.frames, Movie):
+            return *_small(self.frames, tracks), None
+        chosen = worth_showing(tracks)
+        names = [f"sequence {sequence + 1}" for sequence in chosen]
+        return self.frames.frames(torch.tensor(chosen)), tracks.part(chosen), names
+
+
+def bare(source: Source, stored: Stored = Stored()) -> Bare:
+    """Open frames without a tracker: a movie, or sequences."""
+    source = brought(source)
+    refuse_unheard(source, stored)
+    if isinstance(source, PreparedMovie):
+        return Bare(source.movie)
+    is_array = isinstance(source, np.ndarray | Tensor)
+    movie = None if is_array or isinstance(source, Dataset) else as_movie(source, stored)
+    return Bare(movie or dataset_of(source, stored))
+
+
+def _small(movie: Movie, tracks: Tracks, frames: int = LONGEST, first: int = 0) -> tuple[Frames, Tracks]:
+    """A movie's frames from ``first`` on, as many as a picture holds, and tracks in its pixels."""
+    small = thumbnails(movie, WIDEST, min(frames, LONGEST), first)
+    tracks = tracks.part(frames=slice(first, first + LONGEST))
+    return small.frames[None, :, None], tracks.moved(lambda points: points * small.ratio, small.ratio)
 
 
 def brought(source: Source) -> Source:

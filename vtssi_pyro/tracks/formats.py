@@ -11,8 +11,10 @@ import numpy as np
 from vtssi_pyro.config import OneOf, checked
 from vtssi_pyro.config.ranges import FRAMES, SEQUENCES
 from vtssi_pyro.errors import Argument, DataError, UsageError
+from vtssi_pyro.system.files import regular
 from vtssi_pyro.system.manifest import Manifest
 from vtssi_pyro.system.naming import natural
+from vtssi_pyro.system.plain import parsed
 from vtssi_pyro.tracks import cell_tracking, geff_graph, trackmate
 from vtssi_pyro.tracks.export import write_mot_challenge, write_tracks_csv
 from vtssi_pyro.tracks.importing import mot_folders, read_mot, read_tracks_csv
@@ -39,6 +41,7 @@ class Format:
         read: reads a path that does, of so many sequences and frames; None: as many as there are.
         write: writes tracks (B, T, N, 2) to a path.
         together: whether one file holds all sequences.
+        ready: raises a :class:`~vtssi_pyro.errors.UsageError` if a package for it is missing.
     """
 
     what: str
@@ -47,6 +50,7 @@ class Format:
     read: Callable[[Path, int | None, int | None], Tracks]
     write: Callable[[Path, Tracks, About], None]
     together: bool = False
+    ready: Callable[[], object] = lambda: None
 
 
 def of_sequences(
@@ -57,6 +61,7 @@ def of_sequences(
     write: Callable[[Path, Tracks, About], Iterable[Path]],
     name: str,
     own: str,
+    ready: Callable[[], object] = lambda: None,
 ) -> Format:
     """A format whose files, or folders, hold one sequence each; several are in a folder, in the order of their names.
 
@@ -69,6 +74,7 @@ def of_sequences(
         write: writes tracks (1, T, N, 2) to a path and returns the files.
         name: the name of one sequence among several, for ``str.format`` with its number from 0, or ``{1}`` from 1.
         own: a regular expression of names to which a single sequence is written without a folder around it.
+        ready: see :class:`Format`.
     """
 
     def parts(path: Path) -> list[Path]:
@@ -96,7 +102,7 @@ def of_sequences(
                 for file in write(path / part, tracks.part(slice(b, b + 1)), about):
                     made.wrote(file)
 
-    return Format(what, suffix, lambda path: bool(parts(path)), read_all, write_all)
+    return Format(what, suffix, lambda path: bool(parts(path)), read_all, write_all, ready=ready)
 
 
 def _holds_mot(path: Path) -> bool:
@@ -114,7 +120,7 @@ FORMATS: dict[str, Format] = {
     ),
     "geff": of_sequences(
         "GEFF, the Graph Exchange File Format", ".geff", geff_graph.holds, geff_graph.read, geff_graph.write,
-        "sequence-{0:04d}.geff", r".*\.geff",
+        "sequence-{0:04d}.geff", r".*\.geff", geff_graph.library,
     ),
     "trackmate": of_sequences(
         "TrackMate's XML", ".xml", trackmate.holds, trackmate.read, trackmate.write,
@@ -129,7 +135,8 @@ FORMATS: dict[str, Format] = {
         lambda path, tracks, about: write_mot_challenge(path, tracks, about.frame_size, about.units.frame_rate),
     ),
 }  # fmt: skip
-FormatName = Annotated[str | None, OneOf(lambda: tuple(FORMATS))]
+FORMAT_NAMES = OneOf(lambda: FORMATS)
+FormatName = Annotated[str | None, FORMAT_NAMES]
 
 
 def format_of(path: Path) -> Format | None:
@@ -214,10 +221,32 @@ def write_tracks(
     known.write(path, tracks, About(frame_size or _extent(tracks), units))
 
 
+def write_formats(
+    out: Path, tracks: Tracks, formats: Iterable[str], frame_size: tuple[int, int], units: Units
+) -> list[Path]:
+    """Write tracks in several formats to a folder; returns the files and folders, see :func:`beside`."""
+    paths = [out / beside(name, tracks) for name in formats]
+    for path, name in zip(paths, formats, strict=True):
+        write_tracks(tracks, path, name, frame_size=frame_size, units=units)
+    return paths
+
+
 def beside(name: str, tracks: Tracks) -> str:
     """The name of the file or folder of a format among other results."""
     known = FORMATS[name]
     return f"tracks{known.suffix}" if known.suffix and (known.together or len(tracks.present) == 1) else name
+
+
+def told_beside(path: Path) -> tuple[tuple[int, int] | None, Units]:
+    """Size of the frames, and units, as a ``tracks.json`` beside a file of tracks tells them; None if there is none."""
+    beside = path.parent / "tracks.json"
+    if not beside.is_file():
+        return None, NO_UNITS
+    try:
+        told = parsed(regular(beside).read_text())
+        return (int(told["height"]), int(told["width"])), Units.from_dict(told.get("units") or {})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{beside}: damaged, or not what vtssi-pyro track wrote ({error!r})") from error
 
 
 def _extent(tracks: Tracks) -> tuple[int, int]:

@@ -50,7 +50,7 @@ def write(path: Path, tracks: Tracks, about: "About") -> Iterator[Path]:
     Raises:
         UsageError: the extra is not installed, or something else is there.
     """
-    geff, units = _library(), about.units
+    geff, units = library(), about.units
     spec = extra("geff_spec", "formats", "GEFF needs its package, geff")
     if path.exists() and not holds(path):
         raise UsageError(f"{path}: is there, and no graph; move it away, or choose another name")
@@ -94,7 +94,7 @@ def read(path: Path, sequence: int, length: int | None, units: Units = NO_UNITS)
         DataError: the graph is damaged, has no times or places, lengths of unknown pixels, or goes beyond ``length``.
         UsageError: the extra is not installed.
     """
-    geff = _library()
+    geff = library()
     try:
         graph = geff.core_io.read_to_memory(path)
         axes = graph["metadata"].axes or []
@@ -149,7 +149,8 @@ def _pixels(values: Any, axis: Any, units: Units) -> np.ndarray:
     return np.asarray(values, np.float64) / side + FIRST_PIXEL["corner"]
 
 
-def _library() -> Any:
-    library = extra("geff", "formats", "GEFF needs its package, geff")
+def library() -> Any:
+    """Import GEFF's package; a long computation calls this before it starts."""
+    found = extra("geff", "formats", "GEFF needs its package, geff")
     extra("geff.core_io", "formats", "GEFF needs its package, geff")
-    return library
+    return found

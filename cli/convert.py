@@ -1,0 +1,33 @@
+"""``vtssi-pyro convert``."""
+
+import click
+
+from .options import FORMATS, command, option, size_of
+
+
+@command(
+    "vtssi-pyro convert tracks/tracks.csv beads.geff",
+    "vtssi-pyro convert trackmate.xml tracks.csv",
+    "vtssi-pyro convert tracks/tracks.csv masks/01_RES --format ctc",
+)
+@click.argument("tracks", type=click.Path())
+@click.argument("target", type=click.Path())
+@option("--format", type=click.Choice(FORMATS), section="Output",
+        help="Format of TARGET.  [default: as its name ends]")  # fmt: skip
+@option("--size", metavar="WIDTHxHEIGHT", section="Output",
+        help="Size of the frames, for masks and MOTChallenge.  [default: as a tracks.json beside TRACKS tells, else "
+             "the least that holds all objects]")  # fmt: skip
+def convert(tracks: str, target: str, format: str | None, size: str | None) -> None:
+    """Write TRACKS of any program to TARGET in another format.
+
+    Formats are csv, geff (Graph Exchange File Format; extra named formats), trackmate (XML), ctc (masks of the Cell
+    Tracking Challenge) and mot (MOTChallenge). Each has its own place for the centre of the first pixel, to which
+    coordinates are converted: (0.5, 0.5) in tables, (0, 0) in GEFF and TrackMate, (1, 1) in MOTChallenge. Several
+    sequences become a table, or a folder with a file, or folder, for each. Units are those of a tracks.json beside
+    TRACKS, if there is one.
+    """
+    from vtssi_pyro import api
+
+    from .progress import reporter
+
+    api.convert(tracks, target, format, frame_size=size_of(size), report=reporter())
