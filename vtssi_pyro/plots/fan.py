@@ -10,8 +10,10 @@ from torch import Tensor
 
 from vtssi_pyro.evaluation.calibration import mahalanobis, moments
 from vtssi_pyro.plots.curves import blank_figure, dress, save
-from vtssi_pyro.plots.style import IDENTITIES, Frames, to_greys
+from vtssi_pyro.plots.style import Frames
+from vtssi_pyro.plots.tracks import axes_of, identity_colour, in_lengths, on_frame
 from vtssi_pyro.tracks.tracks import Tracks
+from vtssi_pyro.tracks.units import NO_UNITS, Units
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,25 +41,46 @@ def futures(
         columns: number of pictures side by side.
         names: names of the sequences; None: their numbers.
     """
-    greys = to_greys(frames)
-    B, H, W = greys.shape
+    B, _, H, W = frames.shape
     across = min(columns, B)
     rows = -(-B // across)
     figure = blank_figure(3.1 * across, 3.1 * rows * H / W + 0.3 * rows)
     for b in range(B):
         axes = figure.add_subplot(rows, across, b + 1)
-        axes.imshow(greys[b], cmap="gray_r", extent=(0, W, H, 0), vmin=0, alpha=0.35)
-        for n in range(tracks.present.shape[-1]):
-            if bool(tracks.present[b, observed - 1, n]):
-                colour = tuple(part / 255 for part in IDENTITIES[n % len(IDENTITIES)])
-                _fan(axes, tracks, b, n, observed, colour)
+        plot_futures(tracks, observed, frames[b], sequence=b, ax=axes)
         dress(axes, names[b] if names else f"sequence {b + 1}", "", "")
         axes.grid(False)
-        axes.set_xlim(0, W)
-        axes.set_ylim(H, 0)
         axes.set_xticks([])
         axes.set_yticks([])
     save(figure, path)
+
+
+def plot_futures(
+    tracks: Tracks,
+    observed: int,
+    frame: Frames | None = None,
+    *,
+    sequence: int = 0,
+    units: Units | None = None,
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Draw the observed path of each object of a sequence, its sampled futures, their mean, and 50 % and 90 % regions.
+
+    Args:
+        tracks: (B, T, N, 2), px, with samples (S, B, T, N, 2); frames from ``observed`` on are predicted.
+        observed: number of observed frames.
+        frame: (C, H, W), the last observed one, uint8 or in [0, 1], beneath them; None: none.
+        sequence: the sequence.
+        units: of the axes; None: pixels.
+        ax: axes to draw on; None: those of a new figure.
+    """
+    ax, units = axes_of(ax), units or NO_UNITS
+    on_frame(ax, frame, units, "Futures")
+    scaled = in_lengths(tracks, units)
+    for n in range(tracks.present.shape[-1]):
+        if bool(tracks.present[sequence, observed - 1, n]):
+            _fan(ax, scaled, sequence, n, observed, identity_colour(n))
+    return ax
 
 
 def _fan(axes: "Axes", tracks: Tracks, b: int, n: int, observed: int, colour: tuple[float, ...]) -> None:

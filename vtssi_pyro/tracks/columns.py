@@ -173,7 +173,7 @@ def in_all_units(
     """
     shift = FIRST_PIXEL[origin] - FIRST_PIXEL["corner"]
     moved = [(quantity, values + shift if quantity.placed else values) for quantity, values in known]
-    plain = [Column(q.name, v, q.about, _spelled(NO_UNITS.name(q.length, q.time))) for q, v in moved]
+    plain = [Column(q.name, v, q.about, spelled_unit(NO_UNITS.name(q.length, q.time))) for q, v in moved]
     return [*plain, *_converted(moved, units, frame)]
 
 
@@ -185,12 +185,12 @@ def _converted(known: list[tuple[Quantity, np.ndarray]], units: Units, frame: np
         if changed is not None:
             name, unit = changed[0], units.name(quantity.length, quantity.time)
             factor = float(units.even.factor(quantity.length, quantity.time, np.zeros(1)))
-            yield Column(name, changed[1], quantity.about, _spelled(unit), factor)
+            yield Column(name, changed[1], quantity.about, spelled_unit(unit), factor)
 
 
-def _spelled(unit: str) -> str:
-    """A unit in a column's name, for people: ``um/s``."""
-    return unit.replace("_per_", "/").replace("per_", "1/")
+def spelled_unit(unit: str) -> str:
+    """A unit in a column's name, for people: ``um/s``, ``um^2``."""
+    return unit.replace("_per_", "/").replace("per_", "1/").replace("2", "^2")
 
 
 def dense(tracks: Tracks, units: Units = NO_UNITS, origin: Origin = "corner") -> dict[str, Column]:
