@@ -375,7 +375,7 @@ def track(
     warn_if_empty(found.tracks, called(data), report)
     warn_if_new(found.novelty, called(data), loaded, report)
     if target:
-        about = described(frames, found)
+        about = described(frames, found, loaded)
         paths = write_results(target, found.tracks, frames.frame_size, frames.units, found.appearance, about)
         paths += write_formats(target, found.tracks, formats, frames.frame_size, frames.units)
         if looked:
@@ -473,7 +473,7 @@ def forecast(
         write_predictions_csv(csv, estimate.tracks, seen, frames.units)
         pictures = predicted_pictures(target, frames, estimate, seen, film)
         observed = estimate.tracks.part(frames=slice(seen))
-        about = described(frames, estimate)
+        about = described(frames, estimate, loaded)
         seen_in = write_results(target, observed, frames.frame_size, frames.units, estimate.appearance, about)
         seen_in += write_formats(target, observed, formats, frames.frame_size, frames.units)
         for path in (csv, *seen_in, *pictures):

@@ -17,8 +17,8 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 from tiny_run import call, process, refused
-from vtssi_pyro.cli.live import _shape
 from vtssi_pyro.cli.main import main
+from vtssi_pyro.cli.options import size_of
 
 from vtssi_pyro.api import track_live
 from vtssi_pyro.artifacts.loading import find
@@ -204,7 +204,7 @@ def test_the_size_of_frames_in_a_pipe() -> None:
         live.stored_size(shrunk, 64)
     assert live.stored_size(Preparation((Luminance(), Resize(240, 320, 64))), 64) == (240, 320)
     assert live.stored_size(Preparation((Luminance(),)), 64) == (64, 64)
-    assert _shape("641x481") == (481, 641)
+    assert size_of("641x481") == (481, 641)
 
 
 def test_what_cannot_be_streamed(frames: np.ndarray, tmp_path: Path) -> None:

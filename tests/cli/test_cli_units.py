@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,9 @@ import pytest
 from PIL import Image
 from tiny_run import call, refused
 
-from vtssi_pyro import load_digits, moving_digits
+from vtssi_pyro import __version__, load, load_digits, moving_digits
+from vtssi_pyro.system.checkpoint import digest
+from vtssi_pyro.system.provenance import command
 
 RUN = "pretrained:moving-mnist"
 
@@ -50,6 +54,22 @@ def test_units_are_read_told_and_kept(film: Path, tmp_path: Path) -> None:
     assert {"x_um", "time", "speed_um_per_s"} <= set(told["sequences"][0]["objects"][0])
     info = (tmp_path / "a" / "mot" / "gt" / "sequence-0000" / "seqinfo.ini").read_text()
     assert "frameRate=25.0" in info
+
+
+def test_a_result_says_what_made_it(film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tracker, by the hash of its weights, the command, and the versions, beside predictions, too."""
+    args = ["predict", RUN, str(film), "--horizon", "2", "--samples", "0", "--out", str(tmp_path / "a b")]
+    monkeypatch.setattr(sys, "argv", ["/bin/vtssi-pyro", *args])
+    call(*args)
+    made = json.loads((tmp_path / "a b" / "tracks.json").read_text())["made"]
+    assert made["command"] == "vtssi-pyro " + shlex.join(args)
+    assert made["tracker"] == RUN
+    assert made["weights"] == digest(load(RUN).state_dict())
+    assert made["versions"]["vtssi-pyro"] == __version__
+    monkeypatch.setattr(sys, "argv", ["/bin/a-notebook"])
+    assert command() is None
+    monkeypatch.setattr(sys, "argv", ["/x/vtssi_pyro/cli/__main__.py", "info"])
+    assert command() == "vtssi-pyro info"
 
 
 def test_what_is_told_wins(film: Path, tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.movies import Hints, Movie, Stored, array_movie, is_movie, open_movie, thumbnails
 from vtssi_pyro.movies.prepared import PreparedMovie, look, was_kept
 from vtssi_pyro.plots.style import Frames
+from vtssi_pyro.system.checkpoint import digest
+from vtssi_pyro.system.provenance import command, provenance
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
 from vtssi_pyro.tracks.units import NO_UNITS, Units
 from vtssi_pyro.train.reporting import Reporter
@@ -293,10 +295,17 @@ def _sequences_for_a_movie(source: Source, loaded: Loaded) -> DataError:
     )
 
 
-def described(frames: Opened, found: Estimate) -> dict[str, Any]:
-    """What ``tracks.json`` says of the frames: how they were read, and the novelty of each, by sequence."""
+def described(frames: Opened, found: Estimate, loaded: Loaded) -> dict[str, Any]:
+    """What ``tracks.json`` says beside the tracks.
+
+    These are how the frames were read, the novelty of each, by sequence, and what made the tracks: the tracker with the
+    hash of its weights (:func:`~vtssi_pyro.system.checkpoint.digest`), the command, versions and hardware.
+    """
     novelty = None if found.novelty is None else found.novelty.double().numpy().round(DIGITS).tolist()
-    return {"read": frames.about[0], "novelty": novelty}
+    made = {"tracker": loaded.name, "weights": digest(loaded.tracker.state_dict()), "command": command()}
+    return {
+        "read": frames.about[0], "novelty": novelty, "made": {**made, **provenance(loaded.device)},
+    }  # fmt: skip
 
 
 def refuse_unheard(source: Source, stored: Stored) -> None:

@@ -1,7 +1,9 @@
 """Provenance of a result: the code, and the machine it ran on."""
 
 import platform
+import shlex
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,14 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
     }
     return {"commit": commit(), "versions": versions(), "hardware": hardware}
+
+
+def command() -> str | None:
+    """The command line by which this process was started, ready for a shell; None of any other program than ours."""
+    program = Path(sys.argv[0])
+    if program.stem != "vtssi-pyro" and program.parts[-2:] != ("cli", "__main__.py"):
+        return None
+    return shlex.join(["vtssi-pyro", *sys.argv[1:]])
 
 
 def versions() -> dict[str, str]:
