@@ -357,8 +357,10 @@ def test_what_is_not_said(place: Path, tmp_path: Path, monkeypatch: pytest.Monke
     os.utime(tmp_path / "runs" / "untrained" / "config.json")
     assert call("track", data).stderr == "with runs/later, the newest run\n"
     call("track", place / "run", data, "--out", "said")
-    for name in ("tracks.csv", "tracks.json"):
-        assert Path("tracks", name).read_bytes() == Path("said", name).read_bytes()
+    assert Path("tracks", "tracks.csv").read_bytes() == Path("said", "tracks.csv").read_bytes()
+    told = [json.loads(Path(folder, "tracks.json").read_text()) for folder in ("tracks", "said")]
+    assert [Path(each["made"].pop("tracker")).name for each in told] == ["later", "run"]
+    assert told[0] == told[1]
     assert "with runs/later" in call("predict", data, "--observe", 4, "--samples", 2).stderr
     assert {int(row[1]) for row in rows(Path("predictions", "predictions.csv"))[1:]} <= set(range(4, 34))
     shutil.copy(data, tmp_path / "more.npz")

@@ -1,5 +1,6 @@
 """Tracks as tables: one meaning in every form, whatever the units and the origin."""
 
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -12,8 +13,9 @@ import torch
 from vtssi_pyro import Tracks, Units
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.inference.estimate import Estimate
-from vtssi_pyro.tracks.columns import HEADER, QUANTITIES, covariance, displacement, rows_of
+from vtssi_pyro.tracks.columns import HEADER, QUANTITIES, covariance, displacement, rows_of, spelled_unit
 from vtssi_pyro.tracks.export import write_predictions_csv, write_tracks_csv
+from vtssi_pyro.tracks.formats import FORMATS
 
 pandas = pytest.importorskip("pandas", reason="the extra named tables")
 pytest.importorskip("xarray", reason="the extra named tables")
@@ -217,3 +219,21 @@ def test_names_of_units_are_words() -> None:
     assert {Units(1.0, "um", 1.0).name(q.length, q.time) for q in QUANTITIES} == {"", "um", "um2", "um_per_s"}
     assert Units(frame_rate=3.0).name(1, -1) == "px_per_s"
     assert Units(1.0, "mm").name(1, -1) == "mm_per_frame"
+
+
+def test_the_page_describes_every_column_and_format() -> None:
+    """As the page and the code call them."""
+    text = (Path(__file__).parents[2] / "docs" / "results.md").read_text()
+    lines = [line for line in text.splitlines() if line.startswith("| `")]
+    named = {name for line in lines for name in re.findall(r"`([a-z_]+)`", line.split("|")[1])}
+    assert named == {"sequence", "frame", "particle", *(q.name for q in QUANTITIES), *FORMATS}
+    units = {
+        n: line.split("|")[2].strip()
+        for line in lines
+        for n in re.findall(r"`([a-z_]+)`", line.split("|")[1])
+    }
+    for quantity in QUANTITIES:
+        expected = spelled_unit(Units().name(quantity.length, quantity.time)) or (
+            "rad" * (quantity.name == "angle")
+        )
+        assert units[quantity.name] == expected, quantity.name

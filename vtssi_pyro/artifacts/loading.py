@@ -142,6 +142,10 @@ class Fitted:
     calibration: Calibration | None
     run: Run
 
+    def _repr_html_(self) -> str | None:
+        """As a notebook shows the result: its run."""
+        return self.run._repr_html_()
+
 
 @dataclass(frozen=True)
 class Loaded:

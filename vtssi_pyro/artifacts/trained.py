@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 
+from vtssi_pyro.errors import VtssiError
 from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.inference.novelty import Familiar
 from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.movies import Preparation
+from vtssi_pyro.system.markup import terms
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.reporting import Reporter
 
@@ -37,6 +39,27 @@ class Trained(ABC):
     @abstractmethod
     def about(self) -> dict[str, Any]:
         """A description with metrics, ready for JSON."""
+
+    def _repr_html_(self) -> str | None:
+        """As a notebook shows a training; None, its plain form, if a file of it is damaged or missing."""
+        try:
+            config, about = self.config, self.about()
+        except VtssiError:
+            return None
+        told = {
+            "variant": f"{config.variant}, preset {config.preset}, seed {config.seed}",
+            "data": config.data.source,
+            "frames": f"{config.model.frame_size} x {config.model.frame_size} px",
+            "objects": f"{config.model.num_objects} or fewer",
+            "training": f"{config.train.steps} steps, {about.get('minutes') or 0:.1f} minutes",
+        }
+        judged = next(iter((about.get("metrics") or {}).values()), None) or {}
+        for name, unit in (("count_accuracy", "%"), ("inference_error", "px"), ("prediction_error", "px")):
+            value = judged.get(name)
+            if isinstance(value, int | float):
+                told[name.replace("_", " ")] = f"{100 * value:.1f} %" if unit == "%" else f"{value:.2f} px"
+        calibrated = "calibrated" if about.get("calibration") else "not calibrated"
+        return terms(self.name, told | {"predictions": calibrated})
 
     @property
     def filled_in(self) -> dict[str, Any]:

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.model.program import evaluating
 from vtssi_pyro.movies.levels import OVERSHOOT
+from vtssi_pyro.system.markup import terms
 from vtssi_pyro.tracks.columns import Origin
+from vtssi_pyro.tracks.shown import html
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
-from vtssi_pyro.tracks.units import Units
+from vtssi_pyro.tracks.units import NO_UNITS, Units
 
 if TYPE_CHECKING:  # extras
     import pandas
@@ -29,6 +31,14 @@ class Estimate(NamedTuple):
     # (B, T): above 1 if a frame fits worse than 99 % of the frames held out at the end of the training; None: not known
     novelty: Tensor | None = None
     units: Units | None = None  # what pixels and frames stand for; None: not known
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows an estimate."""
+        units = self.units or NO_UNITS
+        told = {"rendered frames": f"{len(self.frames)} sequences", "units": units.line() or "not known"}
+        if self.novelty is not None:
+            told["novelty"] = f"{float(self.novelty.median()):.2g} (median; up to about 1 is familiar)"
+        return terms("Estimate", told) + html(self.tracks, units)
 
     def to_dataframe(self, origin: Origin = "corner") -> "pandas.DataFrame":
         """:meth:`Tracks.to_dataframe <vtssi_pyro.Tracks.to_dataframe>` in pixels and in the known units."""

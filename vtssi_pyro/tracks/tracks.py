@@ -83,6 +83,12 @@ class Tracks(NamedTuple):
             position=position, box=length(self.box), scale=length(self.scale), samples=point(self.samples)
         )
 
+    def _repr_html_(self) -> str:
+        """As a notebook shows tracks."""
+        from vtssi_pyro.tracks.shown import html
+
+        return html(self)
+
     def to_dataframe(self, units: "Units | None" = None, origin: "Origin" = "corner") -> "pandas.DataFrame":
         """Make a table with one row for each object and frame in which it is present.
 

@@ -135,22 +135,22 @@ class Units(Declared):
         """The inverse of :meth:`as_dict`; what is missing is not known."""
         return cls(plain.get("pixel_size"), plain.get("unit"), plain.get("frame_rate"))
 
-    def line(self, said: "Units") -> str:
-        """What is known, for people, and who says it; empty if nothing is.
+    def line(self, said: "Units | None" = None) -> str:
+        """What is known, for people; empty if nothing is.
 
         Args:
-            said: what a user says of it; the rest is from a file.
+            said: what a user says of it, the rest being from a file, to tell which is which; None: that is not told.
         """
+
+        def by(told: object) -> str:
+            return "" if said is None else " (from the file)" if told is None else " (as told)"
+
         parts = []
         if self.unit is not None:
-            parts.append(f"a pixel is {self.pixel_size:g} {self.unit} ({_by(said.unit)})")
+            parts.append(f"a pixel is {self.pixel_size:g} {self.unit}{by(said and said.unit)}")
         if self.frame_rate is not None:
-            parts.append(f"{self.frame_rate:g} frames a second ({_by(said.frame_rate)})")
+            parts.append(f"{self.frame_rate:g} frames a second{by(said and said.frame_rate)}")
         return ", ".join(parts)
-
-
-def _by(said: object) -> str:
-    return "from the file" if said is None else "as told"
 
 
 NO_UNITS = Units()
