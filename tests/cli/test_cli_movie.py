@@ -30,6 +30,7 @@ BRIEF = (
     *(part for key in ("train.budget=0.01", "train.stages.objects.steps=4000", *FEW_PATHS) for part in ("--set", key)),
     "--threads", "1",
 )  # fmt: skip
+UNITS = ("--pixel-size", 0.5, "--unit", "um", "--frame-rate", 10)
 HARDLY = ["train.budget=0.0002", "calibration=0", *FEW_PATHS]
 TINY = (*(part for key in HARDLY for part in ("--set", key)), "--threads", "1", "--device", "cpu")
 
@@ -52,7 +53,7 @@ def place(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     place = tmp_path_factory.mktemp("movie")
     saved(drawn, place / "movie")
-    done = call("fit", place / "movie", *BRIEF, "--out", place / "run")
+    done = call("fit", place / "movie", *BRIEF, *UNITS, "--out", place / "run")
     assert "held-out frames: 2 objects of 2 at most explain" in done.stdout
     assert "moving objects: 2 at once, bright before the background" in done.stderr
     return place
@@ -74,6 +75,7 @@ def test_the_run_tells_all_that_it_is_of(place: Path) -> None:
     data = run.config.data
     assert (data.movie, data.source, data.sequences, data.length) == (True, str(place / "movie"), 40, 16)
     assert isinstance(run.preparation, Preparation)
+    assert run.read_summary()["units"] == {"pixel_size": 0.5, "unit": "um", "frame_rate": 10.0}
     held_out = run.read_summary()["held_out"]
     assert held_out["frames"] == 10 == data.validation_sequences
     assert held_out["objects"] == 2
@@ -94,6 +96,7 @@ def test_tracks_are_in_the_movies_own_pixels(place: Path, drawn: Drawn) -> None:
     for row in rows(place / "tracks" / "tracks.csv"):
         found[int(row["frame"]), int(row["particle"])] = float(row["x"]), float(row["y"])
         assert abs(float(row["width"]) - 14) < 6
+        assert float(row["x_um"]) == pytest.approx(0.5 * float(row["x"]), abs=1e-3), "as the run was told"
     told = json.loads((place / "tracks" / "tracks.json").read_text())
     assert (told["height"], told["width"]) == (96, 96)
     assert [len(each["appearance"]) for each in told["sequences"][0]["objects"]] == [20, 20]
@@ -208,6 +211,8 @@ def test_frames_are_tracked_as_they_come(place: Path, drawn: Drawn, tmp_path: Pa
     done = call("live", place / "run", place / "movie", "--patience", 0.1, "--out", tmp_path / "folder")
     assert "40 frames; from a frame's coming to its rows: median" in done.stderr
     from_folder = positions(tmp_path / "folder" / "tracks.csv")
+    for row in rows(tmp_path / "folder" / "tracks.csv"):
+        assert float(row["time"]) == pytest.approx(int(row["frame"]) / 10)
     error = np.linalg.norm(drawn.path[:, :, None] - from_folder[:, None], axis=-1).min(-1)
     assert error.mean() < 1
     bytes_ = drawn.frames.tobytes() + bytes(100)  # the last frame is cut off

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import types
 import warnings
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,17 @@ def test_arviz_takes_samples_and_forecasts() -> None:
         tracks.to_arviz(chains=3)
     with pytest.raises(DataError, match="no samples"):
         tracks._replace(samples=None).to_arviz()
+
+
+def test_arviz_of_the_next_version_takes_a_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From 1.0 on it has no data of its own, but reads xarray's trees of data sets."""
+    import xarray
+
+    monkeypatch.setitem(sys.modules, "arviz", types.ModuleType("arviz"))
+    tree = drawn().to_arviz(observed=3)
+    assert isinstance(tree, xarray.DataTree)
+    assert tree["posterior"]["x"].shape == (4, S // 4, B, 3, N)
+    assert tree["predictions"].frame.values.tolist() == [3, 4, 5, 6]
 
 
 @pytest.mark.parametrize(

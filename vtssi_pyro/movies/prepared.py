@@ -229,6 +229,8 @@ def look(
         )
     for line in movie.assumed:
         tell(line)
+    if movie.units.unit is not None:  # the rate is among the findings
+        tell(f"{movie.name}: {movie.units.line(movie.stored.units)}")
     found = inspect(movie, hints)
     tell("\n".join(found.lines()))
     if found.objects == 0 or found.object_size <= 0:

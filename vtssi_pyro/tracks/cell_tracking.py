@@ -17,7 +17,7 @@ from vtssi_pyro.system.files import regular
 from vtssi_pyro.system.naming import natural
 from vtssi_pyro.tracks.rows import Row
 from vtssi_pyro.tracks.tracks import Tracks
-from vtssi_pyro.tracks.units import NO_UNITS, Units
+from vtssi_pyro.tracks.units import Units
 
 if TYPE_CHECKING:
     from vtssi_pyro.tracks.formats import About
@@ -106,7 +106,7 @@ def _labelled(slots: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int, int, 
     return labels, lines
 
 
-def read(path: Path, sequence: int, length: int | None, units: Units = NO_UNITS) -> list[Row]:
+def read(path: Path, sequence: int, length: int | None, units: Units) -> list[Row]:
     """Read one sequence; an object's box is that of its mask, and its place the centre of this box.
 
     A label whose parent has no other child is the same object, seen again.

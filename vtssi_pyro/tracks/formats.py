@@ -38,7 +38,8 @@ class Format:
         what: its description, for people.
         suffix: that of its files' names; empty for a folder, which takes any name.
         holds: whether a path looks like it.
-        read: reads a path that does, of so many sequences and frames; None: as many as there are.
+        read: reads a path that does, of so many sequences and frames (None: as many as there are), with the units of
+            its coordinates, if it does not tell them.
         write: writes tracks (B, T, N, 2) to a path.
         together: whether one file holds all sequences.
         ready: raises a :class:`~vtssi_pyro.errors.UsageError` if a package for it is missing.
@@ -47,7 +48,7 @@ class Format:
     what: str
     suffix: str
     holds: Callable[[Path], bool]
-    read: Callable[[Path, int | None, int | None], Tracks]
+    read: Callable[[Path, int | None, int | None, Units], Tracks]
     write: Callable[[Path, Tracks, About], None]
     together: bool = False
     ready: Callable[[], object] = lambda: None
@@ -82,11 +83,11 @@ def of_sequences(
             return [path]
         return sorted(filter(holds, path.iterdir()), key=natural) if path.is_dir() else []
 
-    def read_all(path: Path, sequences: int | None, length: int | None) -> Tracks:
+    def read_all(path: Path, sequences: int | None, length: int | None, units: Units) -> Tracks:
         found = parts(path)
         if sequences not in (None, len(found)):
             raise DataError(f"{path}: tracks of {len(found)} sequences, expected {sequences}")
-        rows = [row for b, part in enumerate(found) for row in read(part, b, length, NO_UNITS)]
+        rows = [row for b, part in enumerate(found) for row in read(part, b, length, units)]
         return collected(rows, len(found), length, first=0)
 
     def write_all(path: Path, tracks: Tracks, about: About) -> None:
@@ -115,7 +116,8 @@ def _holds_mot(path: Path) -> bool:
 FORMATS: dict[str, Format] = {
     "csv": Format(
         "a table, one row for each object and frame", ".csv", lambda path: path.suffix.lower() == ".csv",
-        read_tracks_csv, lambda path, tracks, about: write_tracks_csv(path, tracks, about.units),
+        lambda path, sequences, length, units: read_tracks_csv(path, sequences, length),
+        lambda path, tracks, about: write_tracks_csv(path, tracks, about.units),
         together=True,
     ),
     "geff": of_sequences(
@@ -131,7 +133,8 @@ FORMATS: dict[str, Format] = {
         cell_tracking.write, "{1:02d}_RES", r"\d+_RES",
     ),
     "mot": Format(
-        "MOTChallenge, as TrackEval reads it", "", _holds_mot, read_mot,
+        "MOTChallenge, as TrackEval reads it", "", _holds_mot,
+        lambda path, sequences, length, units: read_mot(path, sequences, length),
         lambda path, tracks, about: write_mot_challenge(path, tracks, about.frame_size, about.units.frame_rate),
     ),
 }  # fmt: skip
@@ -157,6 +160,7 @@ def read_tracks(
     sequences: Annotated[int | None, SEQUENCES] = None,
     length: Annotated[int | None, FRAMES] = None,
     format: FormatName = None,
+    units: Units = NO_UNITS,
 ) -> Tracks:
     """Read tracks of any of the :data:`FORMATS`.
 
@@ -168,6 +172,7 @@ def read_tracks(
         sequences: expected number of sequences; None: as many as there are.
         length: frames of each sequence; None: up to the last with an object.
         format: its name, a key of :data:`FORMATS`; None: as the path looks.
+        units: the size of a pixel, of a graph or a file whose coordinates are lengths and which does not tell it.
 
     Returns:
         Tracks (B, T, N, 2), px, float64, as :func:`~vtssi_pyro.tracks.rows.collected` makes them. Where a graph divides
@@ -179,7 +184,7 @@ def read_tracks(
     """
     path = Path(path)
     known = FORMATS[format] if format is not None else format_of(path) or FORMATS["mot"]
-    return known.read(path, sequences, length)
+    return known.read(path, sequences, length, units)
 
 
 @checked

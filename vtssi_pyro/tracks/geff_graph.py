@@ -19,7 +19,7 @@ from vtssi_pyro.tracks.columns import FIRST_PIXEL, table
 from vtssi_pyro.tracks.lineage import edges_of, identities
 from vtssi_pyro.tracks.rows import VALUES, Row
 from vtssi_pyro.tracks.tracks import Tracks
-from vtssi_pyro.tracks.units import NO_UNITS, Units, known_length
+from vtssi_pyro.tracks.units import Units, known_length
 from vtssi_pyro.version import __version__
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def write(path: Path, tracks: Tracks, about: "About") -> Iterator[Path]:
     yield from sorted(file for file in path.rglob("*") if file.is_file())
 
 
-def read(path: Path, sequence: int, length: int | None, units: Units = NO_UNITS) -> list[Row]:
+def read(path: Path, sequence: int, length: int | None, units: Units) -> list[Row]:
     """Read one graph.
 
     Args:
@@ -144,7 +144,7 @@ def _pixels(values: Any, axis: Any, units: Units) -> np.ndarray:
     side = 1.0
     if axis.unit is not None and known_length(axis.unit):
         if units.pixel_size is None:
-            raise ValueError(f"{axis.name} in {axis.unit}, of pixels whose size is not known")
+            raise ValueError(f"{axis.name} in {axis.unit}, of pixels whose size is not known: say it, units")
         side = units.pixel_size
     return np.asarray(values, np.float64) / side + FIRST_PIXEL["corner"]
 

@@ -21,7 +21,7 @@ from vtssi_pyro.tracks.columns import FIRST_PIXEL, INDEX, table
 from vtssi_pyro.tracks.lineage import edges_of, identities
 from vtssi_pyro.tracks.rows import Row
 from vtssi_pyro.tracks.tracks import Tracks
-from vtssi_pyro.tracks.units import NO_UNITS, Units, known_length
+from vtssi_pyro.tracks.units import Units, known_length
 from vtssi_pyro.version import __version__
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _text(number: float) -> str:
     return "NaN" if math.isnan(number) else f"{number:.9g}"
 
 
-def read(path: Path, sequence: int, length: int | None, units: Units = NO_UNITS) -> list[Row]:
+def read(path: Path, sequence: int, length: int | None, units: Units) -> list[Row]:
     """Read the spots of the tracks that TrackMate shows ("filtered" ones); spots without a track are left out.
 
     Args:
@@ -172,7 +172,7 @@ def read(path: Path, sequence: int, length: int | None, units: Units = NO_UNITS)
         if not sides:
             told = model.get("spatialunits", "pixel")
             if known_length(told) and units.pixel_size is None:
-                raise ValueError(f"lengths in {told}, but no pixelwidth of the image")
+                raise ValueError(f"lengths in {told}, and no pixelwidth: say the size of a pixel, units")
             sides = [units.pixel_size or 1.0] * 2
         if not all(math.isfinite(side) and side > 0 for side in sides):
             raise ValueError(f"pixels of {sides[0]} x {sides[1]}")

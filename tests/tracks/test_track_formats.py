@@ -122,6 +122,8 @@ def test_a_graph_in_lengths_of_unknown_pixels_is_refused(tmp_path: Path) -> None
     geff.core_io.write_arrays(tmp_path / "a.geff", np.arange(2, dtype=np.uint64), nodes, edges, None, about)
     with pytest.raises(DataError, match="in micrometer, of pixels whose size is not known"):
         read_tracks(tmp_path / "a.geff")
+    found = read_tracks(tmp_path / "a.geff", units=Units(0.5, "um"))
+    assert found.position[0, :, 0].tolist() == [[0.5, 0.5], [2.5, 2.5]]
     (tmp_path / "mine").mkdir()
     with pytest.raises(UsageError, match="is there, and no graph"):
         write_tracks(drawn(), (tmp_path / "mine").rename(tmp_path / "b.geff"))
