@@ -56,12 +56,12 @@ def evaluate(
 
     tracker, checkpoint = weights(tracker)
     prepare(threads)
-    metrics, seen, _ = api.evaluate(
+    metrics, seen, _, made = api.evaluate(
         tracker, data, observe=observe, settle=settle, mot=mot, device=device, checkpoint=checkpoint,
         report=reporter(),
     )  # fmt: skip
     if as_json:
-        click.echo(json.dumps(metrics, allow_nan=False))
+        click.echo(json.dumps({**metrics, "made": made}, allow_nan=False))
     else:
         boxes = of_boxes(metrics["mot"]) if mot else []
         click.echo("\n".join([*overall(metrics, seen), *boxes, "", *by_frame(metrics, seen)]))

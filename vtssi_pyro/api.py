@@ -43,6 +43,7 @@ from vtssi_pyro.artifacts.reading import (
     inspected,
     known_sequences,
     live_frame,
+    made_by,
     opened,
     read_all,
     read_movie,
@@ -489,6 +490,7 @@ class Judged(NamedTuple):
     ]  # the fields of ``Evaluation.as_dict``, and under ``mot`` the metrics of the boxes, if requested
     observe: int  # number of frames on which objects were matched, before the rest was predicted
     evaluation: Evaluation  # the metrics but those of the boxes, as attributes
+    made: dict[str, Any]  # the tracker, the hash of its weights, the command, versions; ready for JSON
 
 
 @checked
@@ -579,7 +581,7 @@ def evaluate(
         metrics["mot"] = mot_metrics(truth, found.tracks)
     if target:
         write_mot_challenge(target, found.tracks, dataset.frame_size, truth=truth)
-    return Judged(metrics, observe, evaluation)
+    return Judged(metrics, observe, evaluation, made_by(loaded.name if loaded else name, loaded))
 
 
 @checked

@@ -23,6 +23,7 @@ from vtssi_pyro.evaluation.judge import find
 from vtssi_pyro.evaluation.mot_metrics import mot_metrics
 from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.system import checkpoint
+from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.tracks.columns import HEADER
 from vtssi_pyro.tracks.export import PREDICTIONS_HEADER
 
@@ -117,6 +118,7 @@ def test_a_former_run_goes_on(place: Path, tmp_path: Path) -> None:
 def test_evaluate(place: Path) -> None:
     result = call("evaluate", place / "run", place / "data.npz", "--json", "--observe", 4)
     metrics = json.loads(result.stdout)
+    assert metrics.pop("made")["weights"] == digest(load(place / "run").state_dict())
     issue = {"count_accuracy", "inference_error", "prediction_error", "inference_error_by_frame",
              "prediction_error_by_frame", "sequences", "counted_right"}  # fmt: skip
     assert issue <= metrics.keys()
@@ -135,6 +137,7 @@ def test_evaluate_settles(place: Path) -> None:
     """The first frames decide the objects; the registration of this run needs five."""
     args = ("evaluate", place / "run", place / "data.npz")
     metrics = json.loads(call(*args, "--json", "--settle", 6).stdout)
+    metrics.pop("made")
     data = open_frames(place / "data.npz")
     assert metrics == judge(load(place / "run"), data, 3, settle=6).as_dict()
     assert metrics["count_frames"] == 6

@@ -147,7 +147,9 @@ def test_another_movie_is_prepared_alike(place: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "other.npy", other.frames)
     run = place / "run"
     done = call("track", run, tmp_path / "other.npy", "--out", tmp_path / "tracks")
-    assert done.stderr == ""  # as the movie that was learned from: nothing is looked for
+    # as the movie that was learned from: nothing is looked for, and its pixels stand for the same
+    told = "a pixel is 0.5 um (as told), 10 frames a second (as told)"
+    assert done.stderr == f"{tmp_path / 'other.npy'}: {told}\n"
     assert len(rows(tmp_path / "tracks" / "tracks.csv")) == 48
     looked = tmp_path / "looked"
     assert "moving objects: 2" in call("inspect", tmp_path / "other.npy", "--out", looked).stdout

@@ -49,7 +49,8 @@ def test_track_predict_and_evaluate_do_as_with_the_run(place: Path) -> None:
         call("track", source, data, "--out", place / "out")
         made = ("--observe", 4, "--horizon", 3, "--samples", 2)
         call("predict", source, data, *made, "--out", place / "out")
-        judged = call("evaluate", source, data, "--json").stdout
+        judged = json.loads(call("evaluate", source, data, "--json").stdout)
+        assert judged["made"].pop("tracker") == str(source)
         found.append(
             [judged, *((place / "out" / f"{name}.csv").read_text() for name in ("tracks", "predictions"))]
         )

@@ -296,16 +296,24 @@ def _sequences_for_a_movie(source: Source, loaded: Loaded) -> DataError:
 
 
 def described(frames: Opened, found: Estimate, loaded: Loaded) -> dict[str, Any]:
-    """What ``tracks.json`` says beside the tracks.
-
-    These are how the frames were read, the novelty of each, by sequence, and what made the tracks: the tracker with the
-    hash of its weights (:func:`~vtssi_pyro.system.checkpoint.digest`), the command, versions and hardware.
-    """
+    """What ``tracks.json`` says beside the tracks: how frames were read, their novelty by sequence, and the makers."""
     novelty = None if found.novelty is None else found.novelty.double().numpy().round(DIGITS).tolist()
-    made = {"tracker": loaded.name, "weights": digest(loaded.tracker.state_dict()), "command": command()}
-    return {
-        "read": frames.about[0], "novelty": novelty, "made": {**made, **provenance(loaded.device)},
-    }  # fmt: skip
+    return {"read": frames.about[0], "novelty": novelty, "made": made_by(loaded.name, loaded)}
+
+
+def made_by(name: str, loaded: Loaded | None) -> dict[str, Any]:
+    """What made a result: a tracker, the hash of its weights, the command, commit, versions and hardware.
+
+    Args:
+        name: of the tracker.
+        loaded: the tracker; None: it is of another program.
+
+    Returns:
+        The values by name, ready for JSON; ``weights`` is as :func:`~vtssi_pyro.system.checkpoint.digest` has it.
+    """
+    weights = digest(loaded.tracker.state_dict()) if loaded else None
+    device = loaded.device if loaded else torch.device("cpu")
+    return {"tracker": name, "weights": weights, "command": command(), **provenance(device)}
 
 
 def refuse_unheard(source: Source, stored: Stored) -> None:
