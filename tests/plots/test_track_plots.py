@@ -72,7 +72,7 @@ def test_displacements_are_drawn_with_their_band(ax: Axes) -> None:
     assert (ax.get_xscale(), ax.get_yscale(), ax.get_ylabel(), ax.get_xlabel()) == (
         "log",
         "log",
-        "um2",
+        "um^2",
         "lag, s",
     )
 
