@@ -63,7 +63,9 @@ def test_origins_differ_by_half_a_pixel_in_coordinates_alone() -> None:
 
 
 def test_velocities_add_up_to_the_way() -> None:
+    """Whatever stands in the place of an absent object."""
     tracks = drawn()
+    tracks = tracks._replace(position=tracks.position.nan_to_num(7.0))
     moved, present = displacement(tracks), tracks.present.numpy()
     both = np.zeros_like(present)
     both[:, 1:] = present[:, 1:] & present[:, :-1]
