@@ -39,6 +39,9 @@ def _events(found: Mapping[str, Any]) -> list[str]:
         for name, key, text in shown
         if found.get(key) is not None
     ]
+    if found.get("hidden_error") is not None:
+        text = "{hidden_error:.2f} px off, straight paths {hidden_straight:.2f} px".format_map(found)
+        lines.append(f"{'while hidden':<18} {text}; {_percent(found['hidden_found']).strip()} followed")
     if found.get("angle_error") is not None:
         lines.append(f"{'angle error':<18} {found['angle_error']:.1f} degrees")
     return lines

@@ -130,6 +130,26 @@ def test_pairs_are_the_most_and_then_the_nearest(N: int, M: int) -> None:
             assert len(set(used)) == len(used)
 
 
+def test_errors_while_hidden_are_compared_with_straight_paths() -> None:
+    """An object turns back while it is hidden: its own track follows it, a straight path goes on."""
+    truth = tracks(["x" * T, "x" * T], visible=[[1, 1, 1, 0.4, 0, 0, 1, 1, 1, 1], [0, 1, 0, *[1.0] * 7]])
+    x = torch.tensor([0.0, 1, 2, 3, 2, 1, 0, -1, -2, -3])
+    truth.position[0, :, 0, 0] = x
+    found = events(truth, truth)
+    assert (found.hidden_error, found.hidden_found) == (0, 1)
+    assert found.hidden_straight == pytest.approx((0 + 2 + 4) / 3)  # the second was not seen twice before
+    off = truth._replace(position=truth.position + torch.tensor([0.0, 3]))
+    assert events(truth, off).hidden_error == pytest.approx(3)
+    gone = truth._replace(present=truth.present.clone())
+    gone.present[0, 4:6, 0] = False
+    assert events(truth, gone).hidden_found == pytest.approx(1 / 3)
+    assert events(truth, gone).hidden_straight == 0  # of the frames in which both are known
+    other = swapped(truth, 3)  # another object's track is 30 px away
+    assert events(truth, other).hidden_error > 25
+    assert events(truth, truth._replace(visible=None)).hidden_error == 0
+    assert events(truth._replace(visible=None), truth).hidden_error is None
+
+
 def test_without_boxes_a_track_finds_within_ten_pixels() -> None:
     truth = tracks(["xxxxx.....", "x" * T])
     for shift, share in ((REACH - 0.1, 1), (REACH + 0.1, 0)):

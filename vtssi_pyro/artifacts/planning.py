@@ -39,6 +39,7 @@ from vtssi_pyro.train.baseline_presets import BASELINES, recipe, recipe_for
 from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.group import Group
 from vtssi_pyro.train.movies import suited
+from vtssi_pyro.train.occlusion import occluding
 from vtssi_pyro.train.reporting import Reporter
 from vtssi_pyro.train.splits import (
     Halves,
@@ -106,13 +107,9 @@ def planned(
     begun, start = _recipe(tracker, preset)
     fixed = start is not None or isinstance(tracker, Config | WholeModel)
     source_name = begun.data.source if data is None else data
-    if (
-        not fixed
-        and isinstance(source_name, str)
-        and source_name in FLAVOURS
-        and FLAVOURS[source_name].visits
-    ):
-        begun = visiting(begun)
+    if not fixed and isinstance(source_name, str) and source_name in FLAVOURS:
+        kind = FLAVOURS[source_name]
+        begun = visiting(begun) if kind.visits else occluding(begun) if kind.layered else begun
     refuse_misplaced(changes)
     changed(begun, changes)  # typos, before a movie is read
     side = begun.model.frame_size if fixed else None

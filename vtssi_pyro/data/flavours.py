@@ -71,6 +71,7 @@ class Flavour:
     visits: bool = (
         False  # whether objects come and go that are bright on black, so that training reckons with it
     )
+    layered: bool = False  # whether bright objects on black hide each other, so that training reckons with it
 
 
 def _digits(order: Order, motion: Motion, overlap: bool) -> Scene:
@@ -165,7 +166,7 @@ FLAVOURS["balls"] = Flavour(_balls, False, 60, 128, 4, exact=True, blend="max", 
 # Objects that come and go, hide, and turn.
 FLAVOURS["visitors"] = Flavour(_visitors, True, objects=3, hides=True, visits=True)
 FLAVOURS["discs-behind"] = Flavour(
-    _discs, True, objects=3, blend="depth", sprites=discs, front=bar, hides=True
+    _discs, True, objects=3, blend="depth", sprites=discs, front=bar, hides=True, layered=True
 )
 FLAVOURS["rods"] = Flavour(_rods, True, sprites=rods)
 FLAVOURS["sprites"] = Flavour(

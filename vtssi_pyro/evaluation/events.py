@@ -33,6 +33,13 @@ class Events:
         float | None
     )  # share whose object has a track in the frame before and in the frame after
     switches_per_occlusion: float | None  # of these, the share whose track is another one after than before
+    hidden_error: (
+        float | None
+    )  # mean distance of the track of an object while it is hidden, px; see hidden_errors
+    hidden_straight: float | None  # that of a straight path of constant velocity in these frames, px
+    hidden_found: (
+        float | None
+    )  # share of objects and frames, of hidden objects that were seen before, with that track
     angle_error: float | None  # mean difference of axes, degrees, from 0 to 90
 
 
@@ -67,6 +74,8 @@ def events(truth: Tracks, found: Tracks) -> Events:
     come, early = entrances(truth), prompt(slots)
     before, after, occluded = occlusions(truth, slots)
     kept = occluded & (before >= 0) & (after >= 0)
+    off, straight = hidden_errors(truth, found, slots)
+    hidden, followed = ~straight.isnan(), ~off.isnan()
     return Events(
         mean(right),
         standard_error(right),
@@ -77,6 +86,9 @@ def events(truth: Tracks, found: Tracks) -> Events:
         int(occluded.sum()),
         mean(kept[occluded].double()),
         mean((before != after)[kept].double()),
+        mean(off[followed]),
+        mean(straight[followed]),
+        mean(followed[hidden].double()),
         mean(axis_errors(truth, found, slots).rad2deg()),
     )
 
@@ -123,13 +135,42 @@ def occlusions(truth: Tracks, slots: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         seen now, was not so in the frame before, but earlier: (B, T, N) each.
     """
     sight = seen(truth)
-    time = torch.arange(sight.shape[1])[:, None].expand_as(sight)
-    last = (
-        torch.where(sight, time, -1).cummax(1).values.roll(1, 1)
-    )  # the last frame before each in which it was seen
-    last[:, :1] = -1
+    last, time = _last_seen(sight)
     before = slots.gather(1, last.clamp_min(0)).where(last >= 0, -1)
     return before, slots, sight & (last >= 0) & (last < time - 1)
+
+
+def hidden_errors(truth: Tracks, found: Tracks, slots: Tensor) -> tuple[Tensor, Tensor]:
+    """Distances of the tracks of hidden objects, and of straight paths, from where the objects are.
+
+    An object's track is the one that found it when it was last seen. Its straight path has the true velocity between
+    the last two frames in which it was seen, which must follow each other.
+
+    Args:
+        truth: N objects, (B, T, N, 2), px.
+        found: M tracks, (B, T, M, 2), px.
+        slots: the slot of each object in each frame, -1 without one, (B, T, N).
+
+    Returns:
+        the distances, px, (B, T, N); those of straight paths are NaN unless the object is hidden, those of tracks also
+        if there is none in the frame.
+    """
+    sight = seen(truth)
+    last, time = _last_seen(sight)
+    begun = last.clamp_min(1)  # the frame of the last sight; one before it there must be another
+
+    def at(values: Tensor, frame: Tensor) -> Tensor:
+        index = frame.reshape(*frame.shape, *(1,) * (values.dim() - 3)).expand(
+            *frame.shape, *values.shape[3:]
+        )
+        return values.gather(1, index)
+
+    hidden = truth.present & ~sight & (last >= 1) & at(sight, begun - 1)
+    place, before = at(truth.position, begun), at(truth.position, begun - 1)
+    straight = place + (place - before) * (time - begun).unsqueeze(-1)
+    errors = (straight - truth.position).double().norm(dim=-1).where(hidden, torch.nan)
+    own = at(slots, begun).where(hidden, -1)
+    return _distance(truth, found, own), errors
 
 
 def axis_errors(truth: Tracks, found: Tracks, slots: Tensor) -> Tensor:
@@ -149,13 +190,22 @@ def axis_errors(truth: Tracks, found: Tracks, slots: Tensor) -> Tensor:
     return torch.minimum(turned, math.pi - turned).masked_fill(slots < 0, torch.nan)
 
 
+def _last_seen(sight: Tensor) -> tuple[Tensor, Tensor]:
+    """The last frame before each in which an object was seen, -1 without any, and the frame itself, (B, T, N)."""
+    time = torch.arange(sight.shape[1])[:, None].expand_as(sight)
+    last = torch.where(sight, time, -1).cummax(1).values.roll(1, 1)
+    last[:, :1] = -1
+    return last, time
+
+
 def _distance(truth: Tracks, found: Tracks, slots: Tensor) -> Tensor:
     """Distances of objects to their slots, px, (B, T, N); NaN without a slot."""
     if not found.present.shape[2]:
         return torch.full(slots.shape, torch.nan)
     index = slots.clamp_min(0).unsqueeze(-1).expand(-1, -1, -1, 2)
     distance = (found.position.gather(2, index) - truth.position).double().norm(dim=-1)
-    return distance.masked_fill(slots < 0, torch.nan)
+    there = (slots >= 0) & found.present.gather(2, slots.clamp_min(0))
+    return distance.where(there, torch.nan)
 
 
 def _reach(truth: Tracks) -> Tensor:

@@ -30,7 +30,7 @@ def counted_pose(tracker: Tracker, objects: Objects, states: State, appearance: 
 def explained_share(x: Tensor, picture: Picture, pose: Pose, objects: Objects) -> tuple[Tensor, Tensor]:
     """Render frames, and compute each object's confidence: the share of the squared error that the object removes.
 
-    Let r_i be the residual without object i, and g_i the layer of i, on the pixels that i paints. Then
+    Let r_i be the residual without object i, and g_i what i changes in the frame. On the pixels that i changes,
     confidence_i = 1 - sum (r_i - a g_i)^2 / sum r_i^2, clipped to [0, 1], with the brightness a in [0.5, 2] that
     maximises it. It is near 1 if the object explains its pixels, near 0 if the object is hidden or gone, and 0 if it
     paints nothing but black.
@@ -44,10 +44,10 @@ def explained_share(x: Tensor, picture: Picture, pose: Pose, objects: Objects) -
     Returns:
         frames (..., B, T, C, H, W) and confidence (..., B, T, N).
     """
-    each = picture.layers(pose, objects)  # (..., T, N, C, H, W)
-    rendered = picture.compose(each, pose)
-    without = x.unsqueeze(-4) - picture.others(each, pose)
-    share = each.clamp(0, 1)
+    layers = picture.layers(pose, objects)  # (..., T, N, C, H, W)
+    rendered, each = picture.compose(layers, pose), picture.shown(layers, pose)
+    without = x.unsqueeze(-4) - picture.others(layers, pose)
+    share = each.abs().clamp(0, 1)
     product, square = ((share * factor * each).sum((-3, -2, -1), keepdim=True) for factor in (without, each))
     brightness = (product / square.clamp_min(1e-6)).clamp(DIMMEST, BRIGHTEST)
     left, whole = (

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import NamedTuple
 
 import pyro
@@ -22,7 +21,6 @@ from vtssi_pyro.model.handlers import mode, record, temper
 from vtssi_pyro.model.interfaces import looks, predictive
 from vtssi_pyro.model.program import (
     ONE_AT_A_TIME,
-    Frame,
     Tracker,
     at_once,
     evolve,
@@ -144,7 +142,7 @@ class Filter:
             picture, motion, objects = self.tracker.picture, self.tracker.motion, chain.objects
             times = range(1, horizon + 1)
             with mode(), record() as sampled:
-                states = evolve(motion, times, chain.state, objects.size, frame=self._frame(objects))
+                states = evolve(motion, times, chain.state, objects.size, frame=self.program.frame(objects))
             if self.tracker.scene.changes:
                 return self._ahead(belief, states, sampled.densities, num_samples, temperature)
             appearance = looks(picture, objects, chain.found.appearance)
@@ -244,10 +242,6 @@ class Filter:
         flat = Tracks._make(None if value is None else value.squeeze(2) for value in tracks)
         return rendered.squeeze(2), flat
 
-    def _frame(self, objects: Objects) -> Frame:
-        """The scene's prior of who is there."""
-        return partial(self.tracker.scene.frame, objects=objects)
-
     def _path(self, belief: Belief, times: range, num_samples: int, temperature: float) -> State:
         """Sampled states (S, B, T, N, dims) of the next frames."""
         chain = belief.chain
@@ -259,7 +253,11 @@ class Filter:
             }
             here = {k: v.expand(num_samples, *v.shape) for k, v in chain.state.items() if k not in drawn}
             states = evolve(
-                self.tracker.motion, times, here | drawn, chain.objects.size, frame=self._frame(chain.objects)
+                self.tracker.motion,
+                times,
+                here | drawn,
+                chain.objects.size,
+                frame=self.program.frame(chain.objects),
             )
         return stacked(states)
 

@@ -188,10 +188,11 @@ def log_evidence(
     picture, walk, scene = program.picture, tracker.walk(), program.scene
     objects = scene.counted(hypothesis.objects)
     sight = program.finder.look(picture, frames, objects)
-    q, previous = [], torch.zeros_like(objects.size)
+    q, previous, last = [], torch.zeros_like(objects.size), None
     for t in range(frames.shape[1]):
-        q.append(program.finder.step(sight, t, {"position": previous}))
-        previous = q[-1].mode
+        predict = partial(walk.walk, last, objects.size)
+        q.append(program.finder.step(sight, t, {"position": previous}, predict))
+        previous = last = q[-1].mode
     position = torch.stack([density.mode for density in q], -3)
     appearance = looks(picture, objects, sight.appearance)
     present = objects.present
@@ -199,6 +200,8 @@ def log_evidence(
     pose = program.motion.pose(objects, {"position": position}, present.to(position))
     shown = (visible & present.unsqueeze(-2)).to(position)
     pose = pose._replace(presence=shown, appearance=appearance.glimpses.unsqueeze(-5))
+    if picture.sites:
+        pose = picture.ordered(frames, picture.layers(pose, objects), pose)
     fit = picture.likelihood(picture.draw(pose, objects)).log_prob(frames).sum(-1)
     cost = _divergence(hypothesis.count, scene.count(0.0)).squeeze(-1)
     for density, prior in ((hypothesis.size, scene.size()), (hypothesis.description, scene.description())):
@@ -247,6 +250,7 @@ def _described_apart(
         tracker, objects, {POSITION.name: position}, looks(picture, objects, found.appearance)
     )
     layers = picture.layers(pose, objects)
+    pose = picture.ordered(frames[:, :K], layers, pose)
     left = (frames[:, :K].unsqueeze(-4) - picture.others(layers, pose)).clamp(0, 1)  # (B, K, N, C, H, W)
     q = tracker.attention.describe(left, position, objects.size.unsqueeze(-3)).base_dist
     return replace(hypothesis, description=Normal(q.loc.mean(-3), q.scale.mean(-3)).to_event(1))

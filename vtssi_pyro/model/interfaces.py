@@ -137,9 +137,13 @@ class Picture(Protocol):
     frame_size: int  # H = W, pixels
     channels: int  # C
     box_error: float  # standard deviation of the centre of a tight box in x and y, px; called by tracks
+    sites: tuple[Site, ...]  # its own sites of every frame, such as depth
 
     def decode(self, description: Tensor) -> Tensor:
         """Glimpses (..., C, G, G) in [0, 1] from descriptions (..., D)."""
+
+    def planes(self, description: Tensor) -> Tensor:
+        """Glimpses, and behind the C planes of intensities those that layers have, too; an appearance may be either."""
 
     def render(self, objects: Objects, pose: Pose, flatness: Scalar = 1.0) -> Tensor:
         """Mean of the likelihood, (..., T, C, H, W); training anneals ``flatness`` to 1."""
@@ -148,13 +152,46 @@ class Picture(Protocol):
         """The same as ``compose(layers(pose, objects), pose)``, (..., T, C, H, W), possibly faster."""
 
     def layers(self, pose: Pose, objects: Objects) -> Tensor:
-        """Each object by itself, (..., T, N, C, H, W)."""
+        """Each object by itself, (..., T, N, C, H, W), perhaps with further planes behind the C of intensities.
+
+        To weigh a layer by a share is to draw its object present by that share.
+        """
 
     def compose(self, layers: Tensor, pose: Pose) -> Tensor:
         """Frames (..., T, C, H, W) of layers."""
 
     def others(self, layers: Tensor, pose: Pose) -> Tensor:
         """Rendered frames without each object, (..., T, N, C, H, W); called by confidence and refinement."""
+
+    def shown(self, layers: Tensor, pose: Pose) -> Tensor:
+        """What each object changes in the frame, (..., T, N, C, H, W); called by confidence."""
+
+    def clear(self, layers: Tensor, pose: Pose) -> Tensor | None:
+        """The share of each object that nothing hides, by pixels, (..., T, N, 1, H, W); called by finders.
+
+        None if no object is ever hidden.
+        """
+
+    def model(self, t: int, previous: State | None, like: Tensor, age: Tensor | None = None) -> State:
+        """Sample ``sites`` of frame t, 1-based, given the state of the frame before; called by the prior.
+
+        ``like`` and ``age`` are those of :meth:`Motion.model`.
+        """
+
+    def guide(
+        self, frames: Tensor, objects: Objects, pose: Pose, first: int, previous: State | None,
+        age: Tensor | None = None,
+    ) -> None:  # fmt: skip
+        """Propose ``sites`` in frames (B, T, C, H, W) from number ``first`` on.
+
+        ``pose``: with the proposed positions. ``previous``: the state of the frame before these; None of the first.
+        """
+
+    def ordered(self, frames: Tensor, layers: Tensor, pose: Pose, previous: State | None = None) -> Pose:
+        """The pose with the modes of the depths that the guide would propose, each frame by itself; called by finders.
+
+        ``layers``: of the pose. ``previous``: the state of the frame before all of these, if there is one.
+        """
 
     def likelihood(self, mean: Tensor) -> Distribution:
         """p(x | mean), batch (...), event (C, H, W); called by the program and by the evidence of hypotheses."""

@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from threading import RLock
 from typing import Any
 
@@ -25,6 +24,7 @@ from vtssi_pyro.model.interfaces import (
     Finder,
     Motion,
     Picture,
+    Predict,
     Scene,
     Sized,
     changing,
@@ -114,8 +114,19 @@ class Program:
             before: called before every frame with its number and the state before it.
         """
         with self.scene.model(plates, anneal, chain and chain.objects) as objects:
-            start, frame = chain and chain.state, partial(self.scene.frame, objects=objects)
+            start, frame = chain and chain.state, self.frame(objects)
             return objects, evolve(self.motion, times, start, objects.size, warmup, before, frame)
+
+    def frame(self, objects: Objects) -> Frame:
+        """The prior of who is there in a frame, and of the picture's own sites; see :meth:`Scene.frame`."""
+
+        @contextmanager
+        def frame(t: int, previous: State | None, predict: Predict | None = None) -> Iterator[State]:
+            with self.scene.frame(t, objects, previous, predict) as there:
+                like, age = there.get("size", objects.size), there.get("age")
+                yield there | self.picture.model(t, previous, like, None if age is None else age.squeeze(-1))
+
+        return frame
 
     def likelihood(
         self, plates: Plates, objects: Objects, states: list[State], frames: Tensor, anneal: Anneal = TRAINED

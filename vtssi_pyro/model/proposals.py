@@ -32,6 +32,7 @@ class Proposals:
         self, program: "Program", plates: Plates, frames: Tensor, warmup: int, chain: Chain | None
     ) -> None:
         self.program, self.plates, self.warmup, self.observed = program, plates, warmup, frames.shape[1]
+        self.frames, self.last = frames, chain and chain.state  # the state of the frame before these
         with self._proposing() as proposed:
             if chain is None:
                 objects, self.first = program.consensus.guide(program.attention, frames, plates)
@@ -65,6 +66,15 @@ class Proposals:
             program.picture, self.objects, found, first, self.warmup, self.memory
         )
 
+    def depths(
+        self, frames: Tensor, found: Detections, first: int, previous: State | None, **more: Any
+    ) -> None:
+        """Propose the picture's own sites from positions, in frames from number ``first`` on."""
+        program, objects = self.program, self.objects
+        if program.picture.sites:
+            pose = program.motion.pose(objects, {POSITION.name: found.position}, objects.steps)
+            program.picture.guide(frames, objects, pose, first, previous, **more)
+
     @contextmanager
     def _proposing(self) -> Iterator[propose]:
         with propose() as proposed, self.program.averaged(self.warmup):
@@ -84,7 +94,9 @@ class ProposalsFirst(Proposals):
             for t in range(1, self.observed + 1):
                 previous = self.position(t, {"position": previous})
                 positions.append(previous)
-            self.motions(self.found._replace(position=torch.stack(positions, -3)), 1)
+            found = self.found._replace(position=torch.stack(positions, -3))
+            self.motions(found, 1)
+            self.depths(self.frames, found, 1, self.last)
         self.sites |= proposed.sites
         self.found = self.found._replace(position=previous.unsqueeze(-3))
 
@@ -101,6 +113,7 @@ class FrameByFrame(Proposals):
                 position = self.position(t, state or {"position": self.start}, predict)
                 self.found = self.found._replace(position=position.unsqueeze(-3))
                 self.motions(self.found, t)
+                self.depths(self.frames[:, t - 1 : t], self.found, t, state)
             self.sites |= proposed.sites
 
 
@@ -142,6 +155,7 @@ class Arrivals(Proposals):
             self.found = Detections(position.unsqueeze(-3))
             self.memory = motion.forget(self.memory, there["age"].squeeze(-1) == 0, position)
             self.motions(self.found, t)
+            self.depths(self.frames[:, t - 1 : t], self.found, t, state, age=there["age"].squeeze(-1))
         self.sites |= proposed.sites
 
 

@@ -26,6 +26,7 @@ def register(
     position: Tensor,
     size: Tensor,
     steps: int,
+    clear: Tensor | None = None,
 ) -> Tensor:
     """Take Gauss-Newton steps on the squared error of the rendered frames, in the objects' positions alone.
 
@@ -39,6 +40,8 @@ def register(
         position: initial places, right to a few pixels, (..., B, T, N, 2), frame coordinates.
         size: (..., B, N, 2), fractions of the frame.
         steps: number of steps; two leave hundredths of a pixel.
+        clear: the share of each object that nothing hides at the initial places, by pixels, (..., B, T, N, 1, H, W), of
+            which alone the steps are then; None: all of it.
 
     Returns:
         positions (..., B, T, N, 2), frame coordinates.
@@ -49,21 +52,25 @@ def register(
     with torch.no_grad():
         size = size.clamp(*SIZE_LIMITS)
         along_y, along_x = torch.gradient(glimpses, dim=(-2, -1))
-        slope = torch.stack([along_x, along_y], -1).flatten(-4, -2)  # (..., N, C G G, 2)
-        curvature = slope.mT @ slope  # (..., N, 2, 2)
+        slope = torch.stack([along_x, along_y], -1).flatten(-4, -2).unsqueeze(-4)  # (..., 1, N, C G G, 2)
+        if clear is not None:
+            shares = extract_glimpses(clear, position, size.unsqueeze(-3).expand_as(position), side)
+            shares = shares.expand(*shares.shape[:-3], *glimpses.shape[-3:])
+            slope = slope * shares.flatten(-3).unsqueeze(-1)  # (..., T, N, C G G, 2)
+        curvature = slope.mT @ slope  # (..., 1 or T, N, 2, 2)
         (xx, xy), (_, yy) = (row.unbind(-1) for row in curvature.unbind(-2))
         ridge = RIDGE * (xx + yy) + 1e-6
         xx, yy = xx + ridge, yy + ridge
         # written out, since torch's own solver halts a GPU to look for singular matrices
         inverse = torch.stack([torch.stack([yy, -xy], -1), torch.stack([-xy, xx], -1)], -2)
         inverse = inverse / (xx * yy - xy.square())[..., None, None]
-        solve = inverse @ slope.mT  # (..., N, 2, C G G)
+        solve = inverse @ slope.mT  # (..., 1 or T, N, 2, C G G)
         pixel = 2 * size.unsqueeze(-3) / side  # of the glimpse, frame coordinates: (..., 1, N, 2)
         for _ in range(steps):
             residual = (frames - draw(position)).unsqueeze(-4)
             sizes = size.unsqueeze(-3).expand_as(position)
             around = extract_glimpses(residual, position, sizes, side).flatten(-3)
-            moved = (solve.unsqueeze(-4) @ around.unsqueeze(-1)).squeeze(-1)  # (..., T, N, 2)
+            moved = (solve @ around.unsqueeze(-1)).squeeze(-1)  # (..., T, N, 2)
             position = position - moved.clamp(-FARTHEST, FARTHEST) * pixel
     return position
 
@@ -115,6 +122,7 @@ def sharpen(
     glimpses: Tensor,
     position: Tensor,
     size: Tensor,
+    clear: Tensor | None = None,
 ) -> Tensor:
     """Sharpen glimpses by the frames: add the mean residual around each object to its glimpse.
 
@@ -128,13 +136,15 @@ def sharpen(
         glimpses: (..., B, N, C, G, G).
         position: (..., B, T, N, 2), exact to a fraction of a pixel.
         size: (..., B, N, 2), fractions of the frame.
+        clear: the share of each object that nothing hides, by pixels, (..., B, T, N, 1, H, W); None: all of it.
 
     Returns:
         glimpses (..., B, N, C, G, G), in [0, 1].
     """
     side = glimpses.shape[-1]
     with torch.no_grad():
-        free = (1 - others.clamp(0, 1)).square() * visible[..., None, None, None]
+        free = 1 - others.clamp(0, 1) if clear is None else (1 - others.clamp(0, 1)) * clear
+        free = free.square() * visible[..., None, None, None]
         residual = (frames - drawn).unsqueeze(-4) * free
         sizes = size.unsqueeze(-3).expand_as(position)
         change, weight = (

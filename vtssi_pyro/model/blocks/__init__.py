@@ -9,6 +9,7 @@ from vtssi_pyro.model.blocks.find import FIND, NoFIND
 from vtssi_pyro.model.blocks.following import FollowingFIND
 from vtssi_pyro.model.blocks.gated import GatedFIND
 from vtssi_pyro.model.blocks.interaction import InteractingMOT
+from vtssi_pyro.model.blocks.layered import LayeredPicture
 from vtssi_pyro.model.blocks.mot import MOT, RandomWalk, StateSpace
 from vtssi_pyro.model.blocks.presence import PresenceScene
 from vtssi_pyro.model.blocks.rect import RECT, FirstFrame
@@ -35,6 +36,7 @@ __all__ = [
     "FollowingFIND",
     "GatedFIND",
     "InteractingMOT",
+    "LayeredPicture",
     "NoFIND",
     "PresenceScene",
     "RandomWalk",

@@ -30,7 +30,7 @@ from vtssi_pyro.ops.bell import bell_mask
 from vtssi_pyro.ops.ink import tight_box
 from vtssi_pyro.ops.pixels import PixelNormal
 from vtssi_pyro.ops.spatial import extract_glimpses, paste, rotate
-from vtssi_pyro.types import Anneal, Appearance, Objects, Plates, Pose, Scalar, State
+from vtssi_pyro.types import Anneal, Appearance, Objects, Plates, Pose, Scalar, Site, State
 
 # Least weight of an object's KL under step weights: poutine.scale must be above 0, and a hundredth of a KL is little.
 MIN_WEIGHT = 1e-2
@@ -285,6 +285,7 @@ class AdditivePicture(PyroModule):
     # A tight box spans whole pixels. Each edge of an object is therefore known to a pixel, with a variance of 1/12, and
     # the middle of two edges with half of that.
     box_error = 24**-0.5
+    sites: tuple[Site, ...] = ()
 
     def __init__(self, config: AdditiveConfig, sizes: Sizes) -> None:
         super().__init__()
@@ -305,6 +306,10 @@ class AdditivePicture(PyroModule):
         """Glimpses (..., C, G, G) in [0, 1] from descriptions (..., D)."""
         shape = (self.channels, self.glimpse, self.glimpse)
         return torch.sigmoid(self.decoder(description)).unflatten(-1, shape)
+
+    def planes(self, description: Tensor) -> Tensor:
+        """Glimpses alone: no further planes."""
+        return self.decode(description)
 
     def render(self, objects: Objects, pose: Pose, flatness: Scalar = 1.0) -> Tensor:
         """Mean of the likelihood, (..., T, C, H, W), under a bell-curve mask of this ``flatness``, 1 at test time."""
@@ -346,6 +351,32 @@ class AdditivePicture(PyroModule):
     def others(self, layers: Tensor, pose: Pose) -> Tensor:
         """The rendered frames without each object, (..., T, N, C, H, W)."""
         return self.compose(layers, pose).unsqueeze(-4) - layers
+
+    def shown(self, layers: Tensor, pose: Pose) -> Tensor:
+        """What each object adds to the frame, (..., T, N, C, H, W)."""
+        del pose
+        return layers
+
+    def clear(self, layers: Tensor, pose: Pose) -> Tensor | None:
+        """Nothing hides an object."""
+        del layers, pose
+        return None
+
+    def model(self, t: int, previous: State | None, like: Tensor, age: Tensor | None = None) -> State:
+        """Draw nothing: a sum has no order."""
+        del t, previous, like, age
+        return {}
+
+    def guide(
+        self, frames: Tensor, objects: Objects, pose: Pose, first: int, previous: State | None,
+        age: Tensor | None = None,
+    ) -> None:  # fmt: skip
+        """Make no proposals."""
+
+    def ordered(self, frames: Tensor, layers: Tensor, pose: Pose, previous: State | None = None) -> Pose:
+        """The pose as it is."""
+        del frames, layers, previous
+        return pose
 
     def likelihood(self, mean: Tensor) -> PixelNormal:
         """p(x | mean), batch (...), event (C, H, W)."""

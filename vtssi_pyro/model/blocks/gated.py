@@ -38,7 +38,7 @@ class GatedConfig(TemplateConfig):
         float, SHARE, "Cost of a place far from the predicted one, share of a full match; noise matches less."
     ] = 0.45
     least: Annotated[
-        float, Range(0, 1), "Share of an object in the frame below which its place is the predicted one."
+        float, Range(0, 1), "Share of an object that is seen below which its place is the predicted one."
     ] = 0.1
 
     def build(self, sizes: Sizes) -> "GatedFIND":
@@ -63,8 +63,8 @@ class GatedFIND(TemplateFIND):
 
     The gate is the motion's own density of the next position, on a floor of clutter, so that a lost object is found
     again. The part of a frame that one object explains is no evidence for the others. The cells of the search go on
-    beyond the frame's edges, for objects that leave. Of an object of which the frame shows nothing, the place is the
-    predicted one. Not in the paper.
+    beyond the frame's edges, for objects that leave. Of an object of which the frame shows nothing, since it is outside
+    or hidden, the place is the predicted one. Not in the paper.
     """
 
     config: GatedConfig
@@ -91,7 +91,7 @@ class GatedFIND(TemplateFIND):
         predicted = predict().base_dist
         with torch.no_grad():
             place = self._search(seen, index, predicted)
-            place, scale, share = self._registered(seen, index, place)
+            place, scale, share = self._registered(seen, index, place, predicted, previous)
             known = share > self.config.least
             place = torch.where(known, place, predicted.loc)
         gain, floor = self.spread.exp()
@@ -130,24 +130,56 @@ class GatedFIND(TemplateFIND):
         cells = torch.arange(length, dtype=like.dtype, device=like.device) - self._margin
         return (2 * CELL * cells + CELL) / self.frame_size - 1
 
-    def _registered(self, seen: _Seen, index: int, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Registered places (..., N, 2), their standard deviations, and the share of each object in the frame."""
+    def _registered(
+        self, seen: _Seen, index: int, place: Tensor, predicted: Normal, previous: State
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Registered places (..., N, 2), their standard deviations, and the share of each object that is seen.
+
+        Where objects can hide, an object stays at the predicted place unless the frame tells of another one.
+        """
         picture, objects = seen.picture, seen.objects
-        glimpses = picture.decode(objects.description) * objects.steps[..., None, None, None]
+        planes, steps = picture.planes(objects.description), objects.steps
+        glimpses = planes[..., : picture.channels, :, :] * steps[..., None, None, None]
         frame = seen.frames[:, index : index + 1]
-        draw = partial(_drawn, picture, objects, glimpses)
-        position = register(frame, draw, glimpses, place.unsqueeze(-3), objects.size, STEPS)
+        pose = Pose(place.unsqueeze(-3), objects.size, steps.unsqueeze(-2), appearance=planes.unsqueeze(-5))
+        clear = None
+        if picture.sites:
+            pose, clear = self._likelier(seen, index, pose, predicted, previous)
+        draw = partial(_drawn, picture, objects, pose)
+        position = register(frame, draw, glimpses, pose.position, objects.size, STEPS, clear)
         scale = precision(frame - draw(position), glimpses, position, objects.size).squeeze(-3)
-        place = position.squeeze(-3)
-        inside = extract_glimpses(
-            torch.ones_like(frame[..., :1, :, :]), place, objects.size, glimpses.shape[-1]
-        )
+        place, inside = position.squeeze(-3), torch.ones_like(frame[..., :1, :, :])
         energy = glimpses.square()
-        share = (energy * inside).sum((-3, -2, -1)) / energy.sum((-3, -2, -1)).clamp_min(1e-6)
+        visible = energy * extract_glimpses(
+            inside if clear is None else clear.squeeze(-5), place, objects.size, glimpses.shape[-1]
+        )
+        share = visible.sum((-3, -2, -1)) / energy.sum((-3, -2, -1)).clamp_min(1e-6)
         return place, scale, share.unsqueeze(-1)
 
+    def _likelier(
+        self, seen: _Seen, index: int, pose: Pose, predicted: Normal, previous: State
+    ) -> tuple[Pose, Tensor | None]:
+        """The pose, in order, with each object at the likelier place, the searched or the predicted one; what is clear.
 
-def _drawn(picture: Picture, objects: Objects, glimpses: Tensor, position: Tensor) -> Tensor:
-    """Frames (..., T, C, H, W) with the objects at positions (..., T, N, 2)."""
-    whole = torch.ones_like(objects.size[..., 0]).unsqueeze(-2)
-    return picture.draw(Pose(position, objects.size, whole, appearance=glimpses.unsqueeze(-5)), objects)
+        Each object is tried at the predicted place while the others are where the search has placed them.
+        """
+        picture, objects, frame = seen.picture, seen.objects, seen.frames[:, index : index + 1]
+        place, expected = pose.position, predicted.loc.unsqueeze(-3)  # (..., 1, N, 2)
+        pose = pose if "depth" not in previous else pose._replace(depth=previous["depth"].mT)
+        searched, others = (picture.layers(pose._replace(position=at), objects) for at in (place, expected))
+        slots = torch.arange(place.shape[-2], device=place.device)
+        alone = (slots == slots[:, None]).view(-1, *(1,) * (searched.dim() - 4), len(slots), 1, 1, 1)
+        tried = torch.cat([searched.unsqueeze(0), torch.where(alone, others, searched)])  # (1 + N, ...)
+        fit = picture.likelihood(picture.compose(tried, pose)).log_prob(frame)  # (1 + N, ..., 1)
+        far = ((place - expected) / predicted.scale.unsqueeze(-3)).square().sum(-1)
+        gate = torch.logaddexp(-far / 2, -self.config.clutter * self.log_sharpness.exp())
+        better = (fit[0].unsqueeze(-1) + gate - fit[1:].movedim(0, -1) <= 0).unsqueeze(-1)  # (..., 1, N, 1)
+        layers = torch.where(better[..., None, None], others, searched)
+        pose = pose._replace(position=torch.where(better, expected, place))
+        pose = picture.ordered(frame, layers, pose, previous)
+        return pose, picture.clear(layers, pose)
+
+
+def _drawn(picture: Picture, objects: Objects, pose: Pose, position: Tensor) -> Tensor:
+    """Frames (..., T, C, H, W) with the objects of a pose at other positions (..., T, N, 2)."""
+    return picture.draw(pose._replace(position=position), objects)

@@ -91,7 +91,8 @@ class RandomWalk(PyroModule):
 
     def pose(self, objects: Objects, states: State, presence: Tensor) -> Pose:
         """The objects' pose in frames with states (..., T, N, dims); ``presence`` is (..., N)."""
-        return Pose(states["position"], objects.size, presence.unsqueeze(-2))
+        depth = states["depth"].squeeze(-1) if "depth" in states else None
+        return Pose(states["position"], objects.size, presence.unsqueeze(-2), depth)
 
     def guide(
         self, picture: Picture, objects: Objects, found: Detections, first: int, warmup: int, memory: Any

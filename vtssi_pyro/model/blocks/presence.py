@@ -224,7 +224,7 @@ class PresenceScene(CountedScene):
         expected = self.outlook(before, predict)
         known, place = self.seen(before), found.mean.detach()
         was = known.present
-        view = _View(picture, motion, frame.unsqueeze(1))
+        view = _View(picture, motion, frame.unsqueeze(1), before.get("depth"))
         with torch.no_grad():
             young = was & (before["age"].squeeze(-1) + 1 < self.config.settle)
             if _some(young):
@@ -420,11 +420,12 @@ def _state(before: State, turn: _Turn, presence: Tensor, size: Tensor, descripti
 
 @dataclass(frozen=True)
 class _View:
-    """One frame, (B, 1, C, H, W), and how objects are drawn in it; poses matter to no composition so far."""
+    """One frame, (B, 1, C, H, W), and how objects are drawn in it: at the depths that they had before."""
 
     picture: Picture
     motion: Motion
     frame: Tensor
+    depth: Tensor | None  # (..., B, N, 1), None if there is none yet, or objects have none
 
     def layers(self, objects: Objects, position: Tensor) -> Tensor:
         """Layers (..., B, 1, N, C, H, W) of objects at positions (..., B, N, 2), each wholly present."""
@@ -459,8 +460,11 @@ class _View:
 
     def _present(self, layers: Tensor, presence: Tensor) -> tuple[Tensor, Pose]:
         """Layers weighted by shares (..., B, N), and a pose without places."""
-        weight = presence.unsqueeze(-2)
-        unplaced = Pose(weight.unsqueeze(-1).expand(*weight.shape, 2), presence.unsqueeze(-1), weight)
+        weight, depth = presence.unsqueeze(-2), None
+        if self.depth is not None:  # that of newcomers, behind the known objects, is the prior's mean
+            known = self.depth.squeeze(-1).unsqueeze(-2)
+            depth = nn.functional.pad(known, (0, weight.shape[-1] - known.shape[-1]))
+        unplaced = Pose(weight.unsqueeze(-1).expand(*weight.shape, 2), presence.unsqueeze(-1), weight, depth)
         return layers * weight[..., None, None, None], unplaced
 
 

@@ -2,10 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Annotated
 
-import torch
 from pyro.distributions import Independent, Normal
 from torch import Tensor
 
@@ -77,7 +75,7 @@ class Registered:
             first = slice(self.settled)
             appearance = self._settled(picture, frames[:, first], objects, q.loc[..., first, :, :])
         glimpses = appearance.glimpses
-        draw = partial(self._drawn, picture, objects, glimpses)
+        draw = self._drawing(picture, frames, objects, glimpses, q.loc)
         position = register(frames, draw, glimpses, q.loc, objects.size, STEPS)
         scale = self.finder.spread_of(frames, draw, glimpses, position, objects, q.scale)
         return Sight(Normal(position, scale), appearance, sight.memory)
@@ -107,23 +105,38 @@ class Registered:
         size, steps = objects.size, objects.steps * objects.present
         glimpses = picture.decode(objects.description) * steps[..., None, None, None]
         for _ in range(self.rounds):
-            draw = partial(self._drawn, picture, objects, glimpses)
+            draw = self._drawing(picture, frames, objects, glimpses, position)
             position = register(frames, draw, glimpses, position, size, STEPS)
-            pose = self._pose(objects, glimpses, position)
+            pose = self._ordered(picture, frames, objects, glimpses, position)
             pose = pose._replace(presence=self.visible(frames, glimpses, position, objects))
             layers = picture.layers(pose, objects)
             drawn, others = picture.compose(layers, pose), picture.others(layers, pose)
-            glimpses = sharpen(frames, drawn, others, pose.presence, glimpses, position, size)
+            clear = picture.clear(layers, pose)
+            glimpses = sharpen(frames, drawn, others, pose.presence, glimpses, position, size, clear)
         return Appearance(glimpses, picture.box(glimpses, size))
 
     def _pose(self, objects: Objects, glimpses: Tensor, position: Tensor) -> Pose:
         """The pose of all objects at positions (..., T, N, 2), with given glimpses."""
-        whole = torch.ones_like(objects.size[..., 0])
+        whole = objects.present.to(objects.size)
         pose = Pose(position, objects.size, whole.unsqueeze(-2))
         if self.motion is not None:
             pose = self.motion.pose(objects, {"position": position}, whole)
         return pose._replace(appearance=glimpses.unsqueeze(-5))
 
-    def _drawn(self, picture: Picture, objects: Objects, glimpses: Tensor, position: Tensor) -> Tensor:
-        """Frames (..., T, C, H, W) with the objects at positions (..., T, N, 2)."""
-        return picture.draw(self._pose(objects, glimpses, position), objects)
+    def _ordered(
+        self, picture: Picture, frames: Tensor, objects: Objects, glimpses: Tensor, position: Tensor
+    ) -> Pose:
+        """The pose in the order that the frames show."""
+        pose = self._pose(objects, glimpses, position)
+        return picture.ordered(frames, picture.layers(pose, objects), pose) if picture.sites else pose
+
+    def _drawing(
+        self, picture: Picture, frames: Tensor, objects: Objects, glimpses: Tensor, position: Tensor
+    ) -> Callable[[Tensor], Tensor]:
+        """Draws frames (..., T, C, H, W) with the objects anywhere, in the order that they have at ``position``."""
+        depth = self._ordered(picture, frames, objects, glimpses, position).depth
+
+        def drawn(position: Tensor) -> Tensor:
+            return picture.draw(self._pose(objects, glimpses, position)._replace(depth=depth), objects)
+
+        return drawn

@@ -1,0 +1,76 @@
+"""Training on objects that hide each other: the blocks and the stages for bright objects of about one size."""
+
+from dataclasses import replace
+
+from vtssi_pyro.config.schedules import Constant, Cosine
+from vtssi_pyro.config.variants import OURS, Ablation
+from vtssi_pyro.model.blocks.boxed import BoxedConfig
+from vtssi_pyro.model.blocks.clearest import ClearestFrameConfig
+from vtssi_pyro.model.blocks.gated import GatedConfig
+from vtssi_pyro.model.blocks.layered import LayeredConfig
+from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
+from vtssi_pyro.model.config import ModelConfig, TestTime, variant_of
+from vtssi_pyro.train.config import Config, renamed
+from vtssi_pyro.train.recipe import Stage
+
+KNOWN = 2  # frames that tell a velocity: an object may be hidden in the third
+WALK = 0.15  # frame coordinates: of 50 px, most moves of up to 5 px are within 1.3 deviations
+SIZE = 0.26  # of attention windows, fractions of the frame: discs of 0.24 with a margin
+# Mean intensity in a box that counts as one half. A whole disc has 0.4 to 0.6: one that is half hidden is not counted,
+# so that looks are learned, and described, where most of an object is seen.
+SEEN = 0.3
+
+
+def occluding(config: Config) -> Config:
+    """A configuration for objects that hide each other, or are hidden by something at rest, if its model is ours.
+
+    The objects are bright on black, and of about one size. Their looks and opacities are learned on single frames, what
+    stands before them on sequences, and then how they move, also while they are hidden.
+    """
+    base = config.model
+    if not isinstance(base, ModelConfig) or variant_of(base) != OURS.name(Ablation.WHOLE):
+        return config
+    model = replace(
+        base,
+        attention=BoxedConfig(level=SEEN),
+        picture=LayeredConfig(noise="learned", front=True),
+        consensus=ClearestFrameConfig(),
+        finder=GatedConfig(),
+        motion=ResidualMOTConfig(M=KNOWN, inertia=True),
+        size_loc=(SIZE, SIZE),
+        size_scale=0.05,
+        walk_scale=WALK,
+        order="frame-by-frame",
+        test_time=TestTime(hypotheses=4, tight=True),
+    )
+    stages = {stage.name: stage for stage in config.train.stages}
+    seeing = _seeing(stages["objects"].steps, stages["search"].steps // 5)
+    train = replace(config.train, stages=(*seeing, replace(stages["motion"], refined=False, cache=400)))
+    return renamed(replace(config, model=model, train=train))
+
+
+def _seeing(objects: int, places: int) -> tuple[Stage, ...]:
+    """The stages of looks and of what stands before objects, given the steps of each."""
+    return (
+        Stage(
+            "objects",
+            objects,
+            "frames",
+            ("attention", "picture"),
+            learning_rate=Cosine(2e-3, 1e-4, 50, objects),
+            length=Constant(1),
+            random_start=True,
+            step_weight=Constant(1.0),
+        ),
+        Stage(
+            "places",
+            places,
+            "walk",
+            ("picture",),
+            batch=8,
+            learning_rate=Cosine(3e-3, 3e-4, 10, places),
+            length=Constant(10),
+            random_start=True,
+            step_weight=Constant(1.0),
+        ),
+    )
