@@ -125,6 +125,7 @@ OURS = {
     "following": {"find"},
     "gated": {"find"},
     "interaction": {"mot"},
+    "layered": {"air"},
     "presence": {"air"},
     "registered": {"find"},
     "residual_mot": {"mot"},
