@@ -9,16 +9,23 @@ from tiny_run import ON_FILE, call, sets
 
 from vtssi_pyro import Run
 from vtssi_pyro.data import FLAVOURS, read
+from vtssi_pyro.model.blocks.layered import LayeredConfig
 from vtssi_pyro.model.blocks.presence import PresenceConfig
 from vtssi_pyro.tracks.export import write_tracks_csv
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
-# visitors have blocks and stages of their own
-PRESENCE = {
+# flavours with blocks and stages of their own
+TINY = {
     "model.frame_size": 32, "model.glimpse": 9, "model.description": 4, "model.attention.encoder": [16, 8],
     "model.motion.motion": 3, "model.motion.units": 8, "model.motion.heads": [8], "model.motion.transition": [8, 8],
-    "train.stages.objects.steps": 5, "train.stages.objects.batch": 3, "train.stages.visits.steps": 2,
-    "train.stages.visits.batch": 2, "observe": 3,
+    "train.stages.objects.steps": 5, "train.stages.objects.batch": 3, "observe": 3,
+}  # fmt: skip
+OWN = {
+    "visitors": {**TINY, "train.stages.visits.steps": 2, "train.stages.visits.batch": 2},
+    "discs-behind": {
+        **TINY, "train.stages.places.steps": 2, "train.stages.places.batch": 2, "train.stages.motion.steps": 2,
+        "train.stages.motion.batch": 2, "train.stages.motion.cache": 4, "calibration": 0,
+    },
 }  # fmt: skip
 LINES = ("count per frame", "objects found", "entrances found")
 
@@ -55,11 +62,12 @@ def test_tracks_of_visitors_are_judged_frame_by_frame(tmp_path: Path) -> None:
 @pytest.mark.parametrize("flavour", ["visitors", "discs-behind", "rods", "sprites"])
 def test_a_model_is_fitted_to_each(flavour: str, tmp_path: Path) -> None:
     sizes = {"data.sequences": 8, "data.validation_sequences": 4, "data.test_sequences": 4, "data.length": 8}
-    tiny = [*sets(**PRESENCE), "--threads", "1", "--device", "cpu"] if flavour == "visitors" else ON_FILE
+    tiny = [*sets(**OWN[flavour]), "--threads", "1", "--device", "cpu"] if flavour in OWN else ON_FILE
     shown = call("fit", flavour, *tiny, *sets(**sizes), "--out", tmp_path / "run").stdout
     assert "count per frame" in shown
     config = Run(tmp_path / "run").config
     assert isinstance(config.model.scene, PresenceConfig) == (flavour == "visitors")
+    assert isinstance(config.model.picture, LayeredConfig) == (flavour == "discs-behind")
     kind = FLAVOURS[flavour]
     assert (config.model.channels, config.data.blend) == (kind.channels or 1, kind.blend)
     assert config.model.num_objects == (kind.objects or config.model.num_objects)
