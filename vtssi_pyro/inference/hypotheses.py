@@ -3,6 +3,7 @@
 The consensus reads K frames. It may count too few objects if they cover each other in these frames, and too many if one
 object is easier to draw as two halves. Therefore the consensus of other frames is tried, too, and each of them with two
 objects as one; that of the first frames also with one object more, and with each object described without the others.
+Where objects can be hidden, the best one is tried with each object described in the frames that show most of it.
 The hypothesis with the most evidence under the model is kept.
 """
 
@@ -25,6 +26,9 @@ from vtssi_pyro.model.program import Program, Tracker
 from vtssi_pyro.model.sites import POSITION, draw
 from vtssi_pyro.ops import counting
 from vtssi_pyro.types import Appearance, Detections, Objects, Plates
+
+# Share of the most that any frame shows of an object, from which on a frame describes it; a guess
+IN_SIGHT = 0.95
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,11 @@ def _best(
             several, its, where = weigh_merged(hypothesis, chosen)
             if several.any():
                 weigh(_described_apart(tracker, frames[several], its, where), several)
+    if tracker.picture.sites:  # objects that may be hidden are described where they are seen
+        some = best.number > 0
+        if some.any():
+            found = log_evidence(tracker, program, frames[some], best[some], run)[0]
+            weigh(_described_in_sight(tracker, frames[some], best[some], found), some)
     return best
 
 
@@ -254,6 +263,25 @@ def _described_apart(
     left = (frames[:, :K].unsqueeze(-4) - picture.others(layers, pose)).clamp(0, 1)  # (B, K, N, C, H, W)
     q = tracker.attention.describe(left, position, objects.size.unsqueeze(-3)).base_dist
     return replace(hypothesis, description=Normal(q.loc.mean(-3), q.scale.mean(-3)).to_event(1))
+
+
+def _described_in_sight(
+    tracker: Tracker, frames: Tensor, hypothesis: Hypothesis, found: Detections
+) -> Hypothesis:
+    """Describe each object by the mean of the frames that hide least of it, as far as they show it."""
+    objects, picture = tracker.scene.counted(hypothesis.objects), tracker.picture
+    states = {POSITION.name: found.position}
+    pose = counted_pose(tracker, objects, states, looks(picture, objects, found.appearance))
+    layers = picture.layers(pose, objects)
+    pose = picture.ordered(frames, layers, pose)
+    clear, own = picture.clear(layers, pose), layers[..., : picture.channels, :, :]
+    seen = own if clear is None else own * clear
+    left = ((frames - picture.compose(layers, pose)).unsqueeze(-4) + seen).clamp(0, 1)  # (B, T, N, C, H, W)
+    share = (own * seen).sum((-3, -2, -1)) / own.square().sum((-3, -2, -1)).clamp_min(1e-6)  # (B, T, N)
+    weight = (share >= IN_SIGHT * share.amax(-2, keepdim=True)).to(share).unsqueeze(-1)
+    q = tracker.attention.describe(left, found.position, objects.size.unsqueeze(-3)).base_dist
+    loc, scale = ((value * weight).sum(-3) / weight.sum(-3) for value in (q.loc, q.scale))
+    return replace(hypothesis, description=Normal(loc, scale).to_event(1))
 
 
 def _merged(tracker: Tracker, frames: Tensor, hypothesis: Hypothesis, found: Detections) -> Hypothesis:
