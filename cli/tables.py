@@ -27,9 +27,10 @@ def overall(metrics: Mapping[str, Any], observe: int) -> list[str]:
 
 def _events(found: Mapping[str, Any]) -> list[str]:
     """Lines of the metrics of objects that come and go, hide or turn; those that are not known are left out."""
+    off = ", {found_error:.2f} px off" if found.get("found_error") is not None else ""  # of none found
     shown = [
         ("count per frame", "count_per_frame", "right"),
-        ("objects found", "found", "of those that a frame shows, {found_error:.2f} px off"),
+        ("objects found", "found", f"of those that a frame shows{off}"),
         ("entrances found", "entrances_found", "of {entrances}, within 1 frame"),
         ("occlusions found", "occlusions_found", "of {occlusions}, before and after"),
         ("identity switches", "switches_per_occlusion", "of these occlusions"),
