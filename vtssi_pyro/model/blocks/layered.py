@@ -23,7 +23,7 @@ from vtssi_pyro.types import Objects, Pose, Scalar, Site, State
 
 DEPTH = Site("depth", 1)
 # Logits of a front that nobody has seen yet, 2 % opaque; and how many of them a unit of its parameters is: with Adam's
-# steps of a thousandth, pixels can then become opaque in a thousand steps.
+# steps of a thousandth, pixels can then become opaque in some two hundred steps.
 UNSEEN, UNIT = -4.0, 30.0
 
 
