@@ -51,6 +51,7 @@ from vtssi_pyro.train.splits import (
     open_file,
     open_splits,
 )
+from vtssi_pyro.train.turning import turning
 from vtssi_pyro.train.visits import visiting
 
 FROM_DATA = ("data.length", "data.sequences", "data.validation_sequences", "data.train_length")
@@ -106,13 +107,9 @@ def planned(
     begun, start = _recipe(tracker, preset)
     fixed = start is not None or isinstance(tracker, Config | WholeModel)
     source_name = begun.data.source if data is None else data
-    if (
-        not fixed
-        and isinstance(source_name, str)
-        and source_name in FLAVOURS
-        and FLAVOURS[source_name].visits
-    ):
-        begun = visiting(begun)
+    if not fixed and isinstance(source_name, str) and source_name in FLAVOURS:
+        flavour = FLAVOURS[source_name]
+        begun = visiting(begun) if flavour.visits else turning(begun) if flavour.turns else begun
     refuse_misplaced(changes)
     changed(begun, changes)  # typos, before a movie is read
     side = begun.model.frame_size if fixed else None

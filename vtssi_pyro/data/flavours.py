@@ -71,6 +71,7 @@ class Flavour:
     visits: bool = (
         False  # whether objects come and go that are bright on black, so that training reckons with it
     )
+    turns: bool = False  # whether objects turn, so that training reckons with it
 
 
 def _digits(order: Order, motion: Motion, overlap: bool) -> Scene:
@@ -167,7 +168,7 @@ FLAVOURS["visitors"] = Flavour(_visitors, True, objects=3, hides=True, visits=Tr
 FLAVOURS["discs-behind"] = Flavour(
     _discs, True, objects=3, blend="depth", sprites=discs, front=bar, hides=True
 )
-FLAVOURS["rods"] = Flavour(_rods, True, sprites=rods)
+FLAVOURS["rods"] = Flavour(_rods, True, sprites=rods, turns=True)
 FLAVOURS["sprites"] = Flavour(
     _sprites, True, frame_size=64, objects=3, blend="depth", sprites=coloured, channels=3, hides=True
 )

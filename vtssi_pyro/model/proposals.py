@@ -31,7 +31,8 @@ class Proposals:
     def __init__(
         self, program: "Program", plates: Plates, frames: Tensor, warmup: int, chain: Chain | None
     ) -> None:
-        self.program, self.plates, self.warmup, self.observed = program, plates, warmup, frames.shape[1]
+        self.program, self.plates, self.warmup = program, plates, warmup
+        self.frames, self.observed = frames, frames.shape[1]
         with self._proposing() as proposed:
             if chain is None:
                 objects, self.first = program.consensus.guide(program.attention, frames, plates)
@@ -60,9 +61,10 @@ class Proposals:
 
     def motions(self, found: Detections, first: int) -> None:
         """Propose motions from positions, in frames from number ``first`` on."""
-        program = self.program
+        program, last = self.program, first - 1 + found.position.shape[-3]
+        seen = found._replace(frames=self.frames[:, first - 1 : last])
         self.memory = program.motion.guide(
-            program.picture, self.objects, found, first, self.warmup, self.memory
+            program.picture, self.objects, seen, first, self.warmup, self.memory
         )
 
     @contextmanager
