@@ -1,7 +1,7 @@
 """The cost of angles: the same untrained model of rods with and without them, and the default one, in turns.
 
-A step is the whole ELBO with its gradients; tracking is that of one consensus. Both are in seconds of the processor, the
-medians of some repetitions, which other work on the machine disturbs little.
+A step is the whole ELBO with its gradients; tracking is that of one consensus. Both are in seconds of the processor,
+the medians of some repetitions, which other work on the machine disturbs little.
 
     python benchmarks/turning.py --threads 1
 """
