@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_run import ON_FILE, call, sets
+from tiny_run import KEYS, ON_FILE, call, sets
 
 from vtssi_pyro import Run
 from vtssi_pyro.data import FLAVOURS, read
 from vtssi_pyro.model.blocks.presence import PresenceConfig
+from vtssi_pyro.model.blocks.turning import TurningConfig
 from vtssi_pyro.tracks.export import write_tracks_csv
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
@@ -19,6 +20,11 @@ PRESENCE = {
     "model.motion.motion": 3, "model.motion.units": 8, "model.motion.heads": [8], "model.motion.transition": [8, 8],
     "train.stages.objects.steps": 5, "train.stages.objects.batch": 3, "train.stages.visits.steps": 2,
     "train.stages.visits.batch": 2, "observe": 3,
+}  # fmt: skip
+# so have rods, which turn; the stages of all objects that stay
+TURNING = {
+    key.replace("motion.", "motion.of.") if key.startswith("model.motion") else key: value
+    for key, value in KEYS.items() if key not in ("model.consensus.units", "model.consensus.dense")
 }  # fmt: skip
 LINES = ("count per frame", "objects found", "entrances found")
 
@@ -55,11 +61,14 @@ def test_tracks_of_visitors_are_judged_frame_by_frame(tmp_path: Path) -> None:
 @pytest.mark.parametrize("flavour", ["visitors", "discs-behind", "rods", "sprites"])
 def test_a_model_is_fitted_to_each(flavour: str, tmp_path: Path) -> None:
     sizes = {"data.sequences": 8, "data.validation_sequences": 4, "data.test_sequences": 4, "data.length": 8}
-    tiny = [*sets(**PRESENCE), "--threads", "1", "--device", "cpu"] if flavour == "visitors" else ON_FILE
+    own = {"visitors": PRESENCE, "rods": TURNING}.get(flavour)
+    tiny = [*sets(**own), "--threads", "1", "--device", "cpu"] if own else ON_FILE
     shown = call("fit", flavour, *tiny, *sets(**sizes), "--out", tmp_path / "run").stdout
     assert "count per frame" in shown
+    assert ("angle error" in shown) == (flavour == "rods")
     config = Run(tmp_path / "run").config
     assert isinstance(config.model.scene, PresenceConfig) == (flavour == "visitors")
+    assert isinstance(config.model.motion, TurningConfig) == (flavour == "rods")
     kind = FLAVOURS[flavour]
     assert (config.model.channels, config.data.blend) == (kind.channels or 1, kind.blend)
     assert config.model.num_objects == (kind.objects or config.model.num_objects)
