@@ -20,12 +20,13 @@ from torch import Tensor
 from vtssi_pyro.config import from_dict, override, to_dict
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.inference.filter import Stream, forecast, track
+from vtssi_pyro.inference.hypotheses import Hypothesis, log_evidence
 from vtssi_pyro.model.blocks.gated import GatedConfig
 from vtssi_pyro.model.blocks.interaction import InteractingMOTConfig
 from vtssi_pyro.model.blocks.mot import RandomWalkConfig
 from vtssi_pyro.model.blocks.presence import PresenceConfig
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOT, ResidualMOTConfig
-from vtssi_pyro.model.blocks.turning import FIRST, Turning, TurningConfig
+from vtssi_pyro.model.blocks.turning import FIRST, Turned, Turning, TurningConfig
 from vtssi_pyro.model.blocks.turning_search import TurningFINDConfig
 from vtssi_pyro.model.config import OUR_SYSTEM, ModelConfig, TestTime
 from vtssi_pyro.model.handlers import mode
@@ -271,6 +272,43 @@ def test_model_and_guide_have_the_same_sites(motion: str, order: str, blobs: Any
     assert latents(guided) == latents(modelled) >= angles
     assert SPIN.at(1) not in latents(guided)
     assert modelled.log_prob_sum().isfinite()
+
+
+def test_angles_are_fused_where_positions_are() -> None:
+    """Up to frame M they are as read; beyond, readings and predictions are multiplied."""
+    frames = shown(WHICH, *scene(WHICH, SPEED, 8))
+    with torch.no_grad(), mode():
+        densities = knowing(WHICH).guide(frames).densities
+    scales = torch.stack([densities[ANGLE.at(t)].stddev.squeeze(-1) for t in range(1, 9)])
+    assert scales[:M].min() > 0.051, "the least scale of a reading"
+    together = (0.051**-2 + 0.101**-2) ** -0.5  # of that and of the chain's wobble
+    assert scales[M:].min() > together
+    assert scales[M:].max() < 1.2 * together
+    for t in range(M + 1, 9):
+        assert (densities[SPIN.at(t)].stddev < 0.051).all(), "below the chain's drift"
+
+
+def test_who_is_new_is_turned_by_nobody_knows_how() -> None:
+    motion = TurningConfig(of=RESIDUAL).build(small()).double()
+    one, new = torch.ones(1, 2, dtype=F64), torch.tensor([[True, False]])
+    kept = motion.forget(Turned(None, 3 * one, 0.2 * one, 5 * one), new, torch.zeros(1, 2, 2, dtype=F64))
+    mean, scale = (value.detach() for value in motion._expected(kept))
+    assert scale[0, 0] == pytest.approx(FIRST)
+    assert (mean[0, 1], scale[0, 1]) == (pytest.approx(3.2), pytest.approx(0.101))
+    assert motion.forget(None, new, torch.zeros(1, 2, 2, dtype=F64)) is None
+
+
+def test_evidence_knows_that_objects_turn() -> None:
+    """Frames of a turning object speak for its own look, at whatever angle it was described."""
+    frames = shown([[WEDGE]], *scene([[WEDGE]], [[0.3]])).unsqueeze(2)
+    tracker, told = knowing([[WEDGE]]), {}
+    for kind in (ROD, WEDGE, DISC):
+        count = torch.full((1, 1, 1), 4.0, dtype=F64)
+        size, look = torch.full((1, 1, 2), 0.4, dtype=F64), _described(torch.tensor([[kind]]))
+        known = Hypothesis(*(Normal(value, 0.01).to_event(1) for value in (count, size, look)))
+        with torch.no_grad():
+            told[kind] = log_evidence(tracker, tracker.program(), frames, known)[1].item()
+    assert told[WEDGE] > told[ROD] > told[DISC]
 
 
 def test_the_chain_is_what_it_says() -> None:
