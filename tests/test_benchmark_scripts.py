@@ -1,6 +1,7 @@
 """The comparisons of benchmarks/ compare what they say."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -206,3 +207,16 @@ def test_movies_are_judged_by_their_truth(script: ModuleType, tmp_path: Path, lo
     assert found["tracked"] == (0.0 if lost else 0.9)
     assert found["median_px"] == 0.5
     assert (found["std_px"], found["within_90"]) == (1.0, 1.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", ["turning"], indirect=True)
+def test_the_cost_of_angles_is_that_of_angles_alone(script: ModuleType) -> None:
+    """The two models differ in nothing else; and angles do cost."""
+    made = script.models()
+    still, turned = made["without"], made["with"]
+    assert turned.motion.of == still.motion
+    assert replace(turned, motion=still.motion, finder=still.finder) == still
+    found = script.compare(batch=2, length=6, repeats=1)
+    assert found["step"]["ratio"] > 1
+    assert found["track"]["ratio"] > 1

@@ -133,6 +133,8 @@ OURS = {
     "spots": {"air"},
     "strided": {"air", "find"},
     "template": {"find"},
+    "turning": {"mot"},
+    "turning_search": {"find"},
     "wide": {"air"},
 }
 PAPERS = {"air", "find", "mot", "rect"}

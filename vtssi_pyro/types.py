@@ -76,6 +76,7 @@ class Detections(NamedTuple):
     position: Tensor  # (..., B, T, N, 2) draws; in a chain of the last frame alone
     appearance: Appearance | None = None
     memory: Any = None  # the finder's memory for the next frames
+    frames: Tensor | None = None  # (B, T, C, H, W), for motions that read more off them; never in a chain
 
 
 class Paths(NamedTuple):

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_run import ON_FILE, call, sets
+from tiny_run import KEYS, ON_FILE, call, sets
 
 from vtssi_pyro import Run
 from vtssi_pyro.data import FLAVOURS, read
 from vtssi_pyro.model.blocks.layered import LayeredConfig
 from vtssi_pyro.model.blocks.presence import PresenceConfig
+from vtssi_pyro.model.blocks.turning import TurningConfig
 from vtssi_pyro.tracks.export import write_tracks_csv
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
@@ -25,6 +26,11 @@ OWN = {
     "discs-behind": {
         **TINY, "train.stages.places.steps": 2, "train.stages.places.batch": 2, "train.stages.motion.steps": 2,
         "train.stages.motion.batch": 2, "train.stages.motion.cache": 4, "calibration": 0,
+    },
+    # the stages of all objects that stay
+    "rods": {
+        key.replace("motion.", "motion.of.") if key.startswith("model.motion") else key: value
+        for key, value in KEYS.items() if key not in ("model.consensus.units", "model.consensus.dense")
     },
 }  # fmt: skip
 LINES = ("count per frame", "objects found", "entrances found")
@@ -65,9 +71,11 @@ def test_a_model_is_fitted_to_each(flavour: str, tmp_path: Path) -> None:
     tiny = [*sets(**OWN[flavour]), "--threads", "1", "--device", "cpu"] if flavour in OWN else ON_FILE
     shown = call("fit", flavour, *tiny, *sets(**sizes), "--out", tmp_path / "run").stdout
     assert "count per frame" in shown
+    assert ("angle error" in shown) == (flavour == "rods")
     config = Run(tmp_path / "run").config
     assert isinstance(config.model.scene, PresenceConfig) == (flavour == "visitors")
     assert isinstance(config.model.picture, LayeredConfig) == (flavour == "discs-behind")
+    assert isinstance(config.model.motion, TurningConfig) == (flavour == "rods")
     kind = FLAVOURS[flavour]
     assert (config.model.channels, config.data.blend) == (kind.channels or 1, kind.blend)
     assert config.model.num_objects == (kind.objects or config.model.num_objects)

@@ -23,7 +23,6 @@ from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.channels import channelled
-from vtssi_pyro.ops.spatial import rotate
 from vtssi_pyro.types import Anneal, Objects, Pose
 
 F64 = torch.float64
@@ -150,32 +149,6 @@ def test_an_angle_of_nought_is_none() -> None:
         around = picture.draw(pose._replace(angle=torch.full((B, T, N), 2 * math.pi, dtype=F64)), objects)
     for other in (still, once, around):
         torch.testing.assert_close(other, straight, rtol=0, atol=1e-9)
-
-
-def test_a_quarter_turn_goes_from_right_to_below() -> None:
-    """From x towards y, which points down; four of them go all the way."""
-    glimpse = torch.zeros(1, 1, G, G, dtype=F64)
-    glimpse[..., G // 2, G - 1] = 1  # on the right
-    glimpse[..., 1, 2] = 0.5
-    quarter = torch.tensor(math.pi / 2, dtype=F64)
-    once = rotate(glimpse, quarter)
-    assert once[0, 0, G - 1, G // 2] == pytest.approx(1)  # at the bottom
-    turned = glimpse
-    for _ in range(4):
-        turned = rotate(turned, quarter)
-    torch.testing.assert_close(turned, glimpse, rtol=0, atol=1e-9)
-    torch.testing.assert_close(
-        rotate(glimpse, quarter), torch.rot90(glimpse, -1, (-2, -1)), rtol=0, atol=1e-9
-    )
-
-
-def test_turns_add_up_in_the_frame() -> None:
-    """Of a smooth object, and inside its glimpse: resampling and corners cost a little."""
-    axis = torch.linspace(-1, 1, 25, dtype=F64)
-    smooth = torch.exp(-((axis / 0.3) ** 2))[:, None] * torch.exp(-(((axis - 0.1) / 0.5) ** 2))
-    twice = rotate(rotate(smooth[None], torch.tensor(0.4, dtype=F64)), torch.tensor(0.7, dtype=F64))
-    torch.testing.assert_close(twice, rotate(smooth[None], torch.tensor(1.1, dtype=F64)), rtol=0, atol=0.03)
-    assert (twice - smooth).abs().max() > 0.2
 
 
 @pytest.mark.parametrize("looks", ["static", "per frame"])

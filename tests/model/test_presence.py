@@ -291,7 +291,7 @@ def test_what_is_left_near_a_drawn_object_is_no_newcomer() -> None:
     layers[:, :, 3, :, 12:18, 12:18] = 0.3
     drawn = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
     frame = layers.sum(2)
-    view = _View(tracker.picture, tracker.motion, frame)
+    view = _View(tracker.picture, tracker.motion, frame, None)
     none = view.evidence(layers, torch.tensor([[1.0, 0.0, 0.0, 0.0]], dtype=torch.float64))
     each = [
         view.evidence(layers, torch.eye(4, dtype=torch.float64)[[0, i]].sum(0, keepdim=True)) - none

@@ -36,7 +36,7 @@ def dealt(tracks: Tracks) -> Tracks:
     begin = torch.where(tracks.present, torch.arange(T)[:, None], T).amin(1)  # (B, N)
     order = begin.argsort(dim=-1, stable=True)
     fields = []
-    for field in tracks[:5]:
+    for field in tracks:
         index = order[:, None].expand(B, T, N) if field is not None else None
         if field is None:
             fields.append(None)
@@ -58,7 +58,7 @@ def assert_same(found: Tracks, tracks: Tracks, names: tuple[str, ...]) -> None:
     for name in names:
         here, there = (getattr(t, name)[found.present].double() for t in (found, expected))
         torch.testing.assert_close(here, there, rtol=0, atol=1e-4)
-    assert all(getattr(found, name) is None for name in {"box", "scale", "confidence"} - set(names))
+    assert all(getattr(found, name) is None for name in {"box", "scale", "confidence", "angle"} - set(names))
 
 
 def shuffle(path: Path, header: int) -> None:
@@ -77,6 +77,10 @@ def test_a_table_comes_back(tmp_path: Path, shuffled: bool) -> None:
     assert_same(read_tracks(path, B, T), tracks, ("position", "box", "scale", "confidence"))
     write_tracks_csv(path, tracks._replace(scale=None, confidence=None))
     assert_same(read_tracks(path, B, T), tracks, ("position", "box"))
+    turned = tracks._replace(angle=20 * torch.rand(tracks.present.shape) - 10, visible=tracks.confidence)
+    write_tracks_csv(path, turned)
+    assert path.read_text().splitlines()[0].endswith(",visible,angle")
+    assert_same(read_tracks(path, B, T), turned, ("position", "box", "scale", "confidence", "angle"))
 
 
 @pytest.mark.parametrize("shuffled", [False, True])

@@ -37,9 +37,9 @@ from vtssi_pyro.movies.prepared import PreparedMovie, look
 from vtssi_pyro.train import training
 from vtssi_pyro.train.baseline_presets import BASELINES, recipe, recipe_for
 from vtssi_pyro.train.config import Config, renamed
+from vtssi_pyro.train.flavours import suited_to
 from vtssi_pyro.train.group import Group
 from vtssi_pyro.train.movies import suited
-from vtssi_pyro.train.occlusion import occluding
 from vtssi_pyro.train.reporting import Reporter
 from vtssi_pyro.train.splits import (
     Halves,
@@ -52,7 +52,6 @@ from vtssi_pyro.train.splits import (
     open_file,
     open_splits,
 )
-from vtssi_pyro.train.visits import visiting
 
 FROM_DATA = ("data.length", "data.sequences", "data.validation_sequences", "data.train_length")
 # The keys of the configuration that arguments of fit decide beside ``changes``, or in their place.
@@ -108,8 +107,7 @@ def planned(
     fixed = start is not None or isinstance(tracker, Config | WholeModel)
     source_name = begun.data.source if data is None else data
     if not fixed and isinstance(source_name, str) and source_name in FLAVOURS:
-        kind = FLAVOURS[source_name]
-        begun = visiting(begun) if kind.visits else occluding(begun) if kind.layered else begun
+        begun = suited_to(source_name, begun)
     refuse_misplaced(changes)
     changed(begun, changes)  # typos, before a movie is read
     side = begun.model.frame_size if fixed else None

@@ -29,6 +29,8 @@ SHARE = Range(0, 1)
 DROPOUT = Range(0, 1, "[)")  # of 1, nothing is left
 # Where something is divided by a number, smaller ones make quotients whose squares exceed single precision.
 SMALL = 1e-6
+# Of a whole turn at which looks are matched: of 4, none may be near enough to register; degrees are finer than needed.
+ANGLES = Range(4, 360)
 # A standard deviation: a frame's side is 2 in frame coordinates, intensities end at 1.
 SCALE = Range(SMALL, 100)
 REACH = Range(SMALL, 10)  # factor on the tanh of a position's mean: of 1, objects stay within the frame

@@ -68,10 +68,6 @@ class Flavour:
     channels: int | None = None  # of the frames; None: grey
     front: Callable[[tuple[int, int]], Tensor] | None = None  # what stands before all objects, by (H, W)
     hides: bool = False  # whether objects may leave the frame or be hidden
-    visits: bool = (
-        False  # whether objects come and go that are bright on black, so that training reckons with it
-    )
-    layered: bool = False  # whether bright objects on black hide each other, so that training reckons with it
 
 
 def _digits(order: Order, motion: Motion, overlap: bool) -> Scene:
@@ -164,9 +160,9 @@ FLAVOURS["sqair-original"] = Flavour(
 )  # fmt: skip
 FLAVOURS["balls"] = Flavour(_balls, False, 60, 128, 4, exact=True, blend="max", sprites=balls)
 # Objects that come and go, hide, and turn.
-FLAVOURS["visitors"] = Flavour(_visitors, True, objects=3, hides=True, visits=True)
+FLAVOURS["visitors"] = Flavour(_visitors, True, objects=3, hides=True)
 FLAVOURS["discs-behind"] = Flavour(
-    _discs, True, objects=3, blend="depth", sprites=discs, front=bar, hides=True, layered=True
+    _discs, True, objects=3, blend="depth", sprites=discs, front=bar, hides=True
 )
 FLAVOURS["rods"] = Flavour(_rods, True, sprites=rods)
 FLAVOURS["sprites"] = Flavour(

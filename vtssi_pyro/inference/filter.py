@@ -29,7 +29,9 @@ from vtssi_pyro.model.program import (
 )
 from vtssi_pyro.model.sites import POSITION
 from vtssi_pyro.ops.channels import channelled
+from vtssi_pyro.ops.ink import long_axis
 from vtssi_pyro.ops.spatial import size_to_pixels, to_pixels
+from vtssi_pyro.ops.turning import turned
 from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.types import Appearance, Chain, Latents, Objects, Pose, State
@@ -157,7 +159,7 @@ class Filter:
                 path = torch.cat(
                     [self._path(belief, times, len(part), temperature)["position"] for part in parts]
                 )
-                samples = to_pixels(path + self._box(objects, appearance)[0].unsqueeze(-3), size)
+                samples = to_pixels(path + self._box(pose, appearance)[0], size)
                 # a box is read off once: its error is the same in all frames of a future
                 error = torch.randn_like(samples[..., :1, :, :]) * self._error
                 samples = samples + temperature * error
@@ -200,8 +202,9 @@ class Filter:
                 -2
             )
             size = (self.tracker.picture.frame_size,) * 2
-            offset = self._box(objects, looks(self.tracker.picture, objects, None))[0]  # (B, T, N, 2)
-            samples = to_pixels(path + offset, size)
+            appearance = looks(self.tracker.picture, objects, None)
+            pose = counted_pose(self.tracker, objects, folded, appearance)
+            samples = to_pixels(path + self._box(pose, appearance)[0].squeeze(-3), size)
             samples = samples + temperature * torch.randn_like(samples[..., :1, :, :]) * self._error
             samples = samples.masked_fill(~stays.unsqueeze(-1), torch.nan)
             tracks = tracks._replace(samples=samples, confidence=stays.to(scale).mean(0))
@@ -293,15 +296,16 @@ class Filter:
     ) -> Tracks:
         """Tracks (b, T, N, ...) in pixels of a pose in frame coordinates; who is present by more than half is."""
         size = (self.tracker.picture.frame_size,) * 2
-        offset, box = self._box(objects, appearance)
+        offset, box = self._box(pose, appearance)
         present = pose.presence.expand(pose.position.shape[:-1]) > 0.5
-        centre = to_pixels(pose.position + offset.unsqueeze(-3), size)
+        centre = to_pixels(pose.position + offset, size)
         return Tracks(
             position=centre.where(present.unsqueeze(-1), torch.nan),
             present=present,
-            box=size_to_pixels(box, size).unsqueeze(-3).expand_as(centre),
+            box=size_to_pixels(box, size).expand_as(centre),
             scale=size_to_pixels(scale / 2, size).square().add(self._error**2).sqrt(),
             confidence=confidence,
+            angle=None if pose.angle is None else self._angle(pose, appearance).where(present, torch.nan),
         )
 
     @property
@@ -309,11 +313,20 @@ class Filter:
         """Standard deviation of the centre of what tracks are read off, px."""
         return self.tracker.picture.box_error if self.asked.tight else 0.0
 
-    def _box(self, objects: Objects, appearance: Appearance) -> tuple[Tensor, Tensor]:
-        """Offset and size of what tracks are read off: tight boxes, or attention windows."""
-        if self.asked.tight:
-            return appearance.box
-        return torch.zeros_like(objects.size), objects.size
+    def _box(self, pose: Pose, appearance: Appearance) -> tuple[Tensor, Tensor]:
+        """Offset and size (..., T or 1, N, 2) of what tracks are read off: tight boxes, or attention windows."""
+        size = pose.size.unsqueeze(-3)
+        if not self.asked.tight:
+            return torch.zeros_like(size), size
+        if pose.angle is None:
+            offset, box = appearance.box
+            return offset.unsqueeze(-3), box.unsqueeze(-3)
+        return self.tracker.picture.box(*turned(appearance.glimpses.unsqueeze(-5), size, pose.angle))
+
+    def _angle(self, pose: Pose, appearance: Appearance) -> Tensor:
+        """Angles (..., T, N) of the objects' longer axes, which go on beyond a whole turn."""
+        assert pose.angle is not None
+        return pose.angle + long_axis(appearance.glimpses, pose.size).unsqueeze(-2)
 
 
 def track(

@@ -22,7 +22,7 @@ from torch.distributions import kl_divergence
 from vtssi_pyro.inference.confidence import counted_pose
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.interfaces import Attention, looks
-from vtssi_pyro.model.program import Program, Tracker
+from vtssi_pyro.model.program import Program, Tracker, stacked
 from vtssi_pyro.model.sites import POSITION, draw
 from vtssi_pyro.ops import counting
 from vtssi_pyro.types import Appearance, Detections, Objects, Plates
@@ -195,18 +195,16 @@ def log_evidence(
     """
     run = run or frames.shape[1]
     picture, walk, scene = program.picture, tracker.walk(), program.scene
-    objects = scene.counted(hypothesis.objects)
-    sight = program.finder.look(picture, frames, objects)
-    q, previous, last = [], torch.zeros_like(objects.size), None
-    for t in range(frames.shape[1]):
-        predict = partial(walk.walk, last, objects.size)
-        q.append(program.finder.step(sight, t, {"position": previous}, predict))
-        previous = last = q[-1].mode
-    position = torch.stack([density.mode for density in q], -3)
-    appearance = looks(picture, objects, sight.appearance)
+    alone = replace(program, consensus=Settled(hypothesis), motion=walk)
+    with mode():
+        latents = alone.guide(frames)
+    objects, states = latents.objects, stacked(latents.states)
+    q = [latents.densities[POSITION.at(t + 1)] for t in range(frames.shape[1])]
+    position = latents.position
+    appearance = looks(picture, objects, latents.chain.found.appearance)
     present = objects.present
     visible = program.finder.visible(frames, appearance.glimpses, position, objects) > 0  # (B, T, N)
-    pose = program.motion.pose(objects, {"position": position}, present.to(position))
+    pose = program.motion.pose(objects, states, present.to(position))
     shown = (visible & present.unsqueeze(-2)).to(position)
     pose = pose._replace(presence=shown, appearance=appearance.glimpses.unsqueeze(-5))
     if picture.sites:

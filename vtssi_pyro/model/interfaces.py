@@ -322,6 +322,9 @@ class Motion(Protocol):
         ``position``: (..., N, 2), where all are now. Called only if objects come and go.
         """
 
+    def walking(self) -> "Motion":
+        """The motion without its transition: a random walk, with all else that it says of poses; called by training."""
+
     def walk(self, position: Tensor | None, like: Tensor) -> Independent:
         """The random walk's density of a position given the one before, (..., B, N, 2), or of the first."""
 

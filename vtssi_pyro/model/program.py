@@ -13,7 +13,6 @@ from pyro.nn import pyro_method
 from torch import Tensor, nn
 
 from vtssi_pyro.errors import DataError, UsageError
-from vtssi_pyro.model.blocks.mot import RandomWalk
 from vtssi_pyro.model.blocks.registered import Registered
 from vtssi_pyro.model.config import PUBLISHED, SYSTEMS, VARIANTS, ModelConfig, TestTime
 from vtssi_pyro.model.handlers import Rule, fuse, mode
@@ -337,9 +336,9 @@ class Tracker(Trainable):
             program = replace(program, finder=finder)
         return program
 
-    def walk(self) -> RandomWalk:
-        """A random walk with the tracker's own scale, to replace its motion."""
-        return RandomWalk(self.motion.scale)
+    def walk(self) -> Motion:
+        """A random walk with the tracker's own scale, to replace its motion; see :meth:`Motion.walking`."""
+        return self.motion.walking()
 
     def parts(self) -> dict[str, list[nn.Parameter]]:
         """The parameters of the whole, of each block and its parts and, if the motion predicts, those of SCALES."""

@@ -61,9 +61,10 @@ class Proposals:
 
     def motions(self, found: Detections, first: int) -> None:
         """Propose motions from positions, in frames from number ``first`` on."""
-        program = self.program
+        program, last = self.program, first - 1 + found.position.shape[-3]
+        seen = found._replace(frames=self.frames[:, first - 1 : last])
         self.memory = program.motion.guide(
-            program.picture, self.objects, found, first, self.warmup, self.memory
+            program.picture, self.objects, seen, first, self.warmup, self.memory
         )
 
     def depths(

@@ -10,6 +10,7 @@ from torch import Tensor
 from vtssi_pyro.types import Site
 
 POSITION = Site("position", 2)
+ANGLE, SPIN = Site("angle", 1), Site("spin", 1)  # of objects that turn: radians, and radians a frame
 
 
 class Moment(NamedTuple):

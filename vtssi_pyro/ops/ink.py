@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from vtssi_pyro.ops.spatial import centres
+
 # Share of a glimpse's brightest pixel from which on a pixel is the object's: at half of it a decoder's halo widens the
 # box, at twice it the faint ends of strokes are lost.
 INK = 0.25
@@ -78,6 +80,31 @@ def middle(glimpses: Tensor, size: Tensor) -> Tensor:
     low, high = before.gather(-1, beyond - 1), before.gather(-1, beyond)
     edges = beyond - 1 + (lines - low) / (high - low).clamp_min(1e-9)
     return (edges.mean(-1) / side * 2 - 1) * size
+
+
+def long_axis(glimpses: Tensor, size: Tensor) -> Tensor:
+    """Find the direction of each object's longer axis: that of the largest second moment of its ink.
+
+    An object that is as long as wide has no such axis: its direction is then arbitrary, though always the same.
+
+    Args:
+        glimpses: (..., C, G, G), intensities.
+        size: of their windows, (..., 2), fractions of a square frame.
+
+    Returns:
+        angles (...), radians from x towards y, in [-pi / 2, pi / 2].
+    """
+    brightest = glimpses.amax(-3)  # (..., G, G)
+    ink = (brightest - INK * brightest.amax((-2, -1), keepdim=True)).clamp_min(0)
+    ink = ink / ink.sum((-2, -1), keepdim=True).clamp_min(1e-9)
+    axis = centres(glimpses.shape[-1], glimpses)
+    x, y = axis * size[..., None, :1], axis * size[..., None, 1:]  # (..., 1, G)
+    columns, rows = ink.sum(-2), ink.sum(-1)
+    x = x.squeeze(-2) - (columns * x.squeeze(-2)).sum(-1, keepdim=True)
+    y = y.squeeze(-2) - (rows * y.squeeze(-2)).sum(-1, keepdim=True)
+    wide, high = (columns * x.square()).sum(-1), (rows * y.square()).sum(-1)
+    mixed = (y.unsqueeze(-2) @ ink @ x.unsqueeze(-1)).squeeze((-2, -1))
+    return torch.atan2(2 * mixed, wide - high) / 2
 
 
 def _share(profile: Tensor, neighbour: Tensor, index: Tensor, level: Tensor) -> Tensor:

@@ -102,16 +102,29 @@ def precision(residual: Tensor, glimpses: Tensor, position: Tensor, size: Tensor
         along_y, along_x = torch.gradient(glimpses, dim=(-2, -1))
         slope = torch.stack([along_x, along_y], -4).unsqueeze(-6)  # (..., 1, N, 2, C, G, G)
         curvature = slope.square().sum((-3, -2, -1))  # (..., 1, N, 2)
-        # Parseval's theorem gives the mean square of residual times slope over all displacements at once
-        powers = [
-            torch.fft.fft2(x, s=(2 * side, 2 * side)).abs().square() for x in (slope, around.unsqueeze(-4))
-        ]
-        pull = (powers[0] * powers[1]).sum((-3, -2, -1)) / (2 * side * side) ** 2  # (..., T, N, 2)
+        pull = mean_square_pull(slope, around.unsqueeze(-4))  # (..., T, N, 2)
         pixel = size * torch.tensor([width, height]).to(size) / side  # of the glimpse, px: (..., N, 2)
         faintest = FAINTEST**2 / curvature.clamp_min(1e-6)
         variance = pull / curvature.square().clamp_min(1e-9) * pixel.square().unsqueeze(-3)
         pixels = (variance.maximum(faintest) + INTERPOLATED**2).sqrt()
         return pixels * torch.tensor([2 / width, 2 / height], dtype=pixels.dtype, device=pixels.device)
+
+
+def mean_square_pull(slope: Tensor, residual: Tensor) -> Tensor:
+    """The mean square of the sum of residual times slope, over all displacements of the residual.
+
+    Parseval's theorem gives all displacements at once.
+
+    Args:
+        slope: images (..., C, G, G).
+        residual: images (..., C, G, G).
+
+    Returns:
+        mean squares (...).
+    """
+    side = slope.shape[-1]
+    powers = [torch.fft.fft2(x, s=(2 * side, 2 * side)).abs().square() for x in (slope, residual)]
+    return (powers[0] * powers[1]).sum((-3, -2, -1)) / (2 * side * side) ** 2
 
 
 def sharpen(

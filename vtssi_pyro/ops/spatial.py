@@ -154,23 +154,3 @@ def centres(pixels: int, like: Tensor, width: int = 1) -> Tensor:
 def _extent(like: Tensor, frame_size: tuple[int, int]) -> Tensor:
     height, width = frame_size
     return torch.tensor([width, height], dtype=like.dtype, device=like.device)
-
-
-def rotate(glimpses: Tensor, angle: Tensor) -> Tensor:
-    """Turn glimpses about their centres.
-
-    Args:
-        glimpses: (..., C, G, G).
-        angle: (...), radians, from x towards y; broadcast against the glimpses.
-
-    Returns:
-        glimpses (..., C, G, G), zeros outside the unturned ones.
-    """
-    lead = torch.broadcast_shapes(glimpses.shape[:-3], angle.shape)
-    glimpses, angle = glimpses.expand(*lead, *glimpses.shape[-3:]), angle.expand(lead)
-    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
-    # where a turned glimpse reads the unturned one: the inverse rotation
-    theta = torch.stack([torch.stack([cos, sin, zero], -1), torch.stack([-sin, cos, zero], -1)], -2)
-    flat = glimpses.reshape(-1, *glimpses.shape[-3:])
-    grid = torch.nn.functional.affine_grid(theta.reshape(-1, 2, 3), list(flat.shape), align_corners=False)
-    return torch.nn.functional.grid_sample(flat, grid, align_corners=False).view_as(glimpses)

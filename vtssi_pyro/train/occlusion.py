@@ -3,13 +3,12 @@
 from dataclasses import replace
 
 from vtssi_pyro.config.schedules import Constant, Cosine
-from vtssi_pyro.config.variants import OURS, Ablation
 from vtssi_pyro.model.blocks.boxed import BoxedConfig
 from vtssi_pyro.model.blocks.clearest import ClearestFrameConfig
 from vtssi_pyro.model.blocks.gated import GatedConfig
 from vtssi_pyro.model.blocks.layered import LayeredConfig
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
-from vtssi_pyro.model.config import ModelConfig, TestTime, variant_of
+from vtssi_pyro.model.config import ModelConfig, TestTime
 from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.recipe import Stage
 
@@ -22,14 +21,13 @@ SEEN = 0.3
 
 
 def occluding(config: Config) -> Config:
-    """A configuration for objects that hide each other, or are hidden by something at rest, if its model is ours.
+    """A configuration for objects that hide each other, or are hidden by something at rest.
 
     The objects are bright on black, and of about one size. Their looks and opacities are learned on single frames, what
     stands before them on sequences, and then how they move, also while they are hidden.
     """
     base = config.model
-    if not isinstance(base, ModelConfig) or variant_of(base) != OURS.name(Ablation.WHOLE):
-        return config
+    assert isinstance(base, ModelConfig)
     model = replace(
         base,
         attention=BoxedConfig(level=SEEN),

@@ -3,14 +3,13 @@
 from dataclasses import replace
 
 from vtssi_pyro.config.schedules import Constant, Cosine
-from vtssi_pyro.config.variants import OURS, Ablation
 from vtssi_pyro.model.blocks.air import AdditiveConfig
 from vtssi_pyro.model.blocks.boxed import BoxedConfig
 from vtssi_pyro.model.blocks.gated import GatedConfig
 from vtssi_pyro.model.blocks.presence import PresenceConfig
 from vtssi_pyro.model.blocks.rect import FirstFrameConfig
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
-from vtssi_pyro.model.config import ModelConfig, TestTime, variant_of
+from vtssi_pyro.model.config import ModelConfig, TestTime
 from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.recipe import Stage
 
@@ -21,14 +20,13 @@ LENGTH = 8  # frames of a training sequence: an object enters and settles in the
 
 
 def visiting(config: Config) -> Config:
-    """A configuration for objects that come and go, if its model is ours as a whole; else as it is.
+    """A configuration for objects that come and go.
 
     The objects are bright on black, and of about one size. Newcomers are then found without learning, at the middles of
     their boxes. Their looks are learned on single frames, then where they leave and how they move, on sequences.
     """
     base = config.model
-    if not isinstance(base, ModelConfig) or variant_of(base) != OURS.name(Ablation.WHOLE):
-        return config
+    assert isinstance(base, ModelConfig)
     model = replace(
         base,
         scene=PresenceConfig(),

@@ -18,6 +18,8 @@ from vtssi_pyro.model.blocks.solid import SolidPicture
 from vtssi_pyro.model.blocks.spots import Spots
 from vtssi_pyro.model.blocks.strided import StridedAIR, StridedFIND
 from vtssi_pyro.model.blocks.template import TemplateFIND
+from vtssi_pyro.model.blocks.turning import Turning
+from vtssi_pyro.model.blocks.turning_search import TurningFIND
 from vtssi_pyro.model.blocks.wide import WideAIR
 
 __all__ = [
@@ -47,5 +49,7 @@ __all__ = [
     "StridedAIR",
     "StridedFIND",
     "TemplateFIND",
+    "Turning",
+    "TurningFIND",
     "WideAIR",
 ]

@@ -29,7 +29,8 @@ from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.bell import bell_mask
 from vtssi_pyro.ops.ink import tight_box
 from vtssi_pyro.ops.pixels import PixelNormal
-from vtssi_pyro.ops.spatial import extract_glimpses, paste, rotate
+from vtssi_pyro.ops.spatial import extract_glimpses, paste
+from vtssi_pyro.ops.turning import paste_turned
 from vtssi_pyro.types import Anneal, Appearance, Objects, Plates, Pose, Scalar, Site, State
 
 # Least weight of an object's KL under step weights: poutine.scale must be above 0, and a hundredth of a KL is little.
@@ -330,12 +331,12 @@ class AdditivePicture(PyroModule):
 
     def layers(self, pose: Pose, objects: Objects) -> Tensor:
         """Each object by itself, (..., T, N, C, H, W)."""
-        glimpses = self._glimpses(pose, objects)
+        glimpses, frame = self._glimpses(pose, objects), (self.frame_size, self.frame_size)
         if pose.angle is not None:
-            glimpses = rotate(glimpses, pose.angle)
+            each = paste_turned(glimpses, pose.position, pose.size.unsqueeze(-3), pose.angle, frame)
+            return each * pose.presence[..., None, None, None]
         places = pose.position.transpose(-3, -2)  # (..., N, T, 2)
         size = pose.size.unsqueeze(-2)  # (..., N, 1, 2)
-        frame = (self.frame_size, self.frame_size)
         if glimpses.shape[-5] == 1:
             each = paste(glimpses.squeeze(-5).unsqueeze(-4), places.unsqueeze(-2), size, frame)
         else:  # one glimpse a frame: every frame is a sequence of its own

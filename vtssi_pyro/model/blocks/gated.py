@@ -47,7 +47,7 @@ class GatedConfig(TemplateConfig):
         return GatedFIND(self, sizes)
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
     """The evidence of frames."""
 
     picture: Picture
@@ -76,22 +76,37 @@ class GatedFIND(TemplateFIND):
         """The match of each object with every place of every frame."""
         del before
         with torch.no_grad():
-            short = -frames.shape[-1] % CELL, -frames.shape[-2] % CELL
-            side = CELL * self._margin
-            whole = nn.functional.pad(frames, (side, side + short[0], side, side + short[1])).flatten(0, 1)
-            small = nn.functional.avg_pool2d(whole, CELL).unflatten(0, frames.shape[:2])
             template, norm = self._template(picture, objects)
-            own = correlate_template(small, template) / norm.squeeze(-3).unsqueeze(-4)
-        return Sight(_Seen(picture, frames, objects, own, template, norm))
+            own = correlate_template(self._halved(frames), template) / norm.squeeze(-3).unsqueeze(-4)
+        return Sight(Seen(picture, frames, objects, own, template, norm))
 
     def step(self, sight: Sight, index: int, previous: State, predict: Predict | None = None) -> Independent:
         """q(p_t | p_{t-1}, m_{t-1}, x_t, s, d): near the predicted place."""
         assert predict is not None, "this finder asks for predictions: take the order frame-by-frame"
-        seen: _Seen = sight.evidence
+        seen: Seen = sight.evidence
         predicted = predict().base_dist
         with torch.no_grad():
             place = self._search(seen, index, predicted)
             place, scale, share = self._registered(seen, index, place, predicted, previous)
+        return self._believed(place, scale, share, predicted)
+
+    def _halved(self, frames: Tensor) -> Tensor:
+        """Frames (B, T, C, h, w) of cells, that go on beyond the edges."""
+        short = -frames.shape[-1] % CELL, -frames.shape[-2] % CELL
+        side = CELL * self._margin
+        whole = nn.functional.pad(frames, (side, side + short[0], side, side + short[1])).flatten(0, 1)
+        return nn.functional.avg_pool2d(whole, CELL).unflatten(0, frames.shape[:2])
+
+    def _believed(self, place: Tensor, scale: Tensor, share: Tensor, predicted: Normal) -> Independent:
+        """The density of registered places; the predicted one of objects of which the frame shows next to nothing.
+
+        Args:
+            place: (..., N, 2), frame coordinates.
+            scale: standard deviations of the registration, (..., N, 2).
+            share: of each object in the frame, (..., N, 1).
+            predicted: the motion's density.
+        """
+        with torch.no_grad():
             known = share > self.config.least
             place = torch.where(known, place, predicted.loc)
         gain, floor = self.spread.exp()
@@ -103,18 +118,10 @@ class GatedFIND(TemplateFIND):
         """Cells beyond each edge: as far as half an object reaches."""
         return self.kernel_side // 2 + 1
 
-    def _search(self, seen: _Seen, index: int, predicted: Normal) -> Tensor:
+    def _search(self, seen: Seen, index: int, predicted: Normal) -> Tensor:
         own, objects = seen.own[..., index, :, :, :], seen.objects  # (..., N, h, w)
         sharpness = self.log_sharpness.exp()
-        down, across = (self._cells(length, own) for length in own.shape[-2:])
-        x, y = (
-            -0.5 * ((grid - loc.unsqueeze(-1)) / scale.unsqueeze(-1)).square()
-            for grid, loc, scale in zip(
-                (across, down), predicted.loc.unbind(-1), predicted.scale.unbind(-1), strict=True
-            )
-        )
-        gate = y.unsqueeze(-1) + x.unsqueeze(-2)
-        gate = torch.logaddexp(gate, (-self.config.clutter * sharpness).expand_as(gate))
+        gate = self._gate(own, predicted)
         cells = (predicted.loc.flip(-1) + 1) * self.frame_size / (2 * CELL) - 0.5 + self._margin
         active = objects.steps > 0
         mixed = crosstalk(seen.template * seen.norm, seen.template / seen.norm)
@@ -123,7 +130,19 @@ class GatedFIND(TemplateFIND):
         )
         logits = gate + sharpness * (own - explained)
         p = logits.flatten(-2).softmax(-1).unflatten(-1, own.shape[-2:])
+        down, across = (self._cells(length, own) for length in own.shape[-2:])
         return torch.stack([p.sum(-2) @ across, p.sum(-1) @ down], -1)
+
+    def _gate(self, own: Tensor, predicted: Normal) -> Tensor:
+        """Log prior of the places of maps (..., N, h, w): the motion's prediction, on a floor of clutter."""
+        x, y = (
+            -0.5 * ((self._cells(length, own) - loc.unsqueeze(-1)) / scale.unsqueeze(-1)).square()
+            for length, loc, scale in zip(
+                own.shape[:-3:-1], predicted.loc.unbind(-1), predicted.scale.unbind(-1), strict=True
+            )
+        )
+        gate = y.unsqueeze(-1) + x.unsqueeze(-2)
+        return torch.logaddexp(gate, (-self.config.clutter * self.log_sharpness.exp()).expand_as(gate))
 
     def _cells(self, length: int, like: Tensor) -> Tensor:
         """Frame coordinates of the centres of an axis's cells."""
@@ -131,7 +150,7 @@ class GatedFIND(TemplateFIND):
         return (2 * CELL * cells + CELL) / self.frame_size - 1
 
     def _registered(
-        self, seen: _Seen, index: int, place: Tensor, predicted: Normal, previous: State
+        self, seen: Seen, index: int, place: Tensor, predicted: Normal, previous: State
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Registered places (..., N, 2), their standard deviations, and the share of each object that is seen.
 
@@ -157,7 +176,7 @@ class GatedFIND(TemplateFIND):
         return place, scale, share.unsqueeze(-1)
 
     def _likelier(
-        self, seen: _Seen, index: int, pose: Pose, predicted: Normal, previous: State
+        self, seen: Seen, index: int, pose: Pose, predicted: Normal, previous: State
     ) -> tuple[Pose, Tensor | None]:
         """The pose, in order, with each object at the likelier place, the searched or the predicted one; what is clear.
 

@@ -1,6 +1,6 @@
 """Motion of the objects: MOT (section 3.2.3, App. B.2.3), its null object RandomWalk, and a base for own motions."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -82,6 +82,10 @@ class RandomWalk(PyroModule):
         """Forget nothing: there is no memory."""
         del new, position
         return memory
+
+    def walking(self) -> "RandomWalk":
+        """The motion without its transition: a random walk of the same scale."""
+        return RandomWalk(self.scale)
 
     def walk(self, position: Tensor | None, like: Tensor) -> Independent:
         """The density of a position given the one before, or of the first: batch (..., B, N), event (2,)."""
@@ -260,20 +264,31 @@ class StateSpace(RandomWalk):
 
     def weight(self, anneal: Anneal, warmup: int) -> Weight:
         """The fusion weight w ~ Uniform(low, high), shared by the sites of a frame (reading D2)."""
-        draws: dict[int, Tensor] = {}
+        return fusion_weight(anneal, self.weight_shared, lambda at: self.fused(at, warmup))
 
-        def weight(msg: Message) -> Tensor | None:
-            at = moment(msg)
-            if at is None or not self.fused(at, warmup):
-                return None
-            if at.t not in draws:
-                like = msg["fn"].mean[..., 0]  # (..., B, N)
-                shape = {"none": like.shape, "objects": (*like.shape[:-1], 1), "sequences": ()}
-                noise = torch.rand(shape[self.weight_shared], dtype=like.dtype, device=like.device)
-                draws[at.t] = (anneal.fuse_low + (anneal.fuse_high - anneal.fuse_low) * noise).expand_as(like)
-            return draws[at.t]
 
-        return weight
+def fusion_weight(anneal: Anneal, shared: str, fused: Callable[[Moment], bool]) -> Weight:
+    """The fusion weight w ~ Uniform(low, high) of the sites that are fused, one draw for all of a frame.
+
+    Args:
+        anneal: its bounds.
+        shared: who shares a draw; see :class:`MOTConfig`.
+        fused: whether a site combines a proposal with a prediction.
+    """
+    draws: dict[int, Tensor] = {}
+
+    def weight(msg: Message) -> Tensor | None:
+        at = moment(msg)
+        if at is None or not fused(at):
+            return None
+        if at.t not in draws:
+            like = msg["fn"].mean[..., 0]  # (..., B, N)
+            shape = {"none": like.shape, "objects": (*like.shape[:-1], 1), "sequences": ()}
+            noise = torch.rand(shape[shared], dtype=like.dtype, device=like.device)
+            draws[at.t] = (anneal.fuse_low + (anneal.fuse_high - anneal.fuse_low) * noise).expand_as(like)
+        return draws[at.t]
+
+    return weight
 
 
 @MOTIONS.register("mot")

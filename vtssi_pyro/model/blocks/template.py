@@ -168,7 +168,10 @@ class TemplateFIND(FinderBase):
         glimpses = picture.decode(objects.description).unsqueeze(-4)  # (..., N, 1, C, G, G)
         size = objects.size.unsqueeze(-2) * self.frame_size / side  # (..., N, 1, 2)
         centre = torch.zeros_like(size).unsqueeze(-3)  # (..., N, 1, 1, 2)
-        full = paste(glimpses, centre, size, (side, side)).squeeze(-4)  # (..., N, C, 2h, 2w)
+        return self._kernel(paste(glimpses, centre, size, (side, side)).squeeze(-4))
+
+    def _kernel(self, full: Tensor) -> tuple[Tensor, Tensor]:
+        """Kernels (..., C, h, w) of zero mean and unit norm, and their norms, of objects' pictures (..., C, 2h, 2w)."""
         kernel = nn.functional.avg_pool2d(full.flatten(0, -4), CELL).unflatten(0, full.shape[:-3])
         kernel = kernel - kernel.mean((-2, -1), keepdim=True)
         norm = kernel.square().sum((-3, -2, -1), keepdim=True).sqrt().clamp_min(1e-3)  # black: 0
