@@ -15,7 +15,7 @@ from vtssi_pyro.data import ArrayDataset, Dataset, open_frames
 from vtssi_pyro.data.dataset import channels_of, spread
 from vtssi_pyro.data.frames import as_array
 from vtssi_pyro.errors import Argument, DataError, UsageError
-from vtssi_pyro.inference.estimate import floats
+from vtssi_pyro.inference.estimate import floats, joined
 from vtssi_pyro.inference.filter import Estimate, estimates
 from vtssi_pyro.inference.novelty import SOME, late, misfit, new
 from vtssi_pyro.model.config import TestTime
@@ -24,7 +24,7 @@ from vtssi_pyro.movies.prepared import PreparedMovie, look, was_kept
 from vtssi_pyro.plots.style import Frames
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.system.provenance import command, provenance
-from vtssi_pyro.tracks.tracks import Tracks, concatenated
+from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.tracks.units import NO_UNITS, Units
 from vtssi_pyro.train.reporting import Reporter
 
@@ -428,21 +428,16 @@ def read_movie(
         settle: number of first frames that decide the objects; None: some from the whole movie.
         test_time: the procedure at test time; None: the tracker's own.
     """
-    parts, frames, looks = [], [], torch.empty(0)
+    parts: list[Estimate] = []
     x, misfits, first = movie.frames[None].to(loaded.device), [], 0
     for estimate in estimates(loaded.tracker, x, settle, test_time):
         seen = x[:, first : first + estimate.frames.shape[1]]
         misfits.append(misfit(floats(seen), estimate.frames).cpu())
         first += seen.shape[1]
-        parts.append(estimate.tracks.cpu())
-        frames.append(estimate.frames[: int(rendered)].cpu())
-        looks = estimate.appearance.cpu()
-    return Estimate(
-        movie.to_source(concatenated(parts, 1)),
-        torch.cat(frames, 1),
-        looks,
-        _novelty(loaded, torch.cat(misfits, 1)),
-    )
+        kept = estimate.frames[: int(rendered)].cpu()
+        parts.append(Estimate(estimate.tracks.cpu(), kept, estimate.appearance.cpu()))
+    whole, novelty = joined(parts, 1), _novelty(loaded, torch.cat(misfits, 1))
+    return whole._replace(tracks=movie.to_source(whole.tracks), novelty=novelty)
 
 
 def worth_showing(tracks: Tracks, most: int = SHOWN) -> list[int]:
@@ -469,9 +464,7 @@ def read_all(
         read: makes an estimate from frames (b, length, C, H, W) and the number of the first of these sequences.
         rendered: whether to keep all rendered frames, or only those of the sequences worth showing.
     """
-    tracks: list[Tracks] = []
-    looks: list[Tensor] = []
-    frames: list[Tensor] = []
+    parts: list[Estimate] = []
     misfits: list[Tensor] = []
     total, weights = len(opened.data), next(loaded.tracker.parameters())
     with report.watched(opened.data, "reading") as data:
@@ -480,13 +473,11 @@ def read_all(
             x = data.frames(index, length=length).to(weights)
             estimate = read(x, int(index[0]))
             misfits.append(misfit(x, estimate.frames[:, :length]).cpu())
-            tracks.append(estimate.tracks.cpu())
-            looks.append(estimate.appearance.cpu())
-            if rendered or not frames:
-                kept = estimate.frames if rendered else estimate.frames[worth_showing(estimate.tracks)]
-                frames.append(kept.cpu())
-    novelty = _novelty(loaded, torch.cat(misfits))
-    return Estimate(concatenated(tracks), torch.cat(frames), torch.cat(looks), novelty)
+            kept = estimate.frames
+            if not rendered:
+                kept = kept[[] if parts else worth_showing(estimate.tracks)]
+            parts.append(Estimate(estimate.tracks.cpu(), kept.cpu(), estimate.appearance.cpu()))
+    return joined(parts, 0)._replace(novelty=_novelty(loaded, torch.cat(misfits)))
 
 
 def _novelty(loaded: Loaded, misfits: Tensor) -> Tensor | None:
