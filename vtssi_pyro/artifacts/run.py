@@ -194,12 +194,12 @@ class Run(Trained):
 
     @property
     def machine(self) -> dict[str, Any]:
-        """Further conditions of a bit-equal resumption: threads, device; empty if not recorded."""
+        """Further conditions of a bit-equal resumption (threads, device); empty if not recorded."""
         return dict(self._made.get("machine", {}))
 
     @property
     def sources(self) -> dict[str, Any]:
-        """Hashes of ``data`` (None: drawn), ``preparation`` and ``start``; a run of a former format knows none."""
+        """Hashes of ``data`` (None if drawn), ``preparation`` and ``start``; a run of a former format knows none."""
         return dict(self._made.get("sources", {}))
 
     def _known(self, path: Path, source: str) -> Path:
@@ -229,7 +229,7 @@ class Run(Trained):
 
     @property
     def identity(self) -> str | None:
-        """The name that its checkpoints bear, see :func:`~vtssi_pyro.artifacts.recorded.identity_of`; None: none."""
+        """The name that its checkpoints bear, if any; see :func:`~vtssi_pyro.artifacts.recorded.identity_of`."""
         found: str | None = self._made.get("run")
         return found
 

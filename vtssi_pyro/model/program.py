@@ -263,18 +263,18 @@ class Tracker(Trainable):
     def model(self, frames: Tensor, anneal: Anneal = TRAINED, horizon: int = 0) -> None:
         """The generative model p(x, z) of App. A.
 
-        ================  ==================  ==========================================  =====================
-        site              shape               prior                                       meaning
-        ================  ==================  ==========================================  =====================
-        ``count``         (..., B, 1, 1)      N(-3, 1)                                    c; n~ = N sigmoid(c)
-        ``size``          (..., B, N, 2)      N((0.3, 0.4), 0.1)                          fraction of the frame
-        ``description``   (..., B, N, D)      N(0, 1)                                     appearance
-        ``position_t``    (..., B, N, 2)      t = 1: N(0, 1); to M: N(p_{t-1}, 0.1);      centre, edges at -1, 1
-                                              beyond: TR_pos(p_{t-1}, m_{t-1})
-        ``motion_t``      (..., B, N, 10)     t = M: N(0, 1); beyond: TR_mot(...)         none before M
-        ``x``             (..., B, T, C, H, W)  N(rendered mean, 0.3)                     the frames
-        ``x_future``      (..., B, 1, h, C, H, W)  (the mean)                             with a horizon h; 1: objects
-        ================  ==================  ==========================================  =====================
+        ================  =======================  ==========================================  =====================
+        site              shape                    prior                                       meaning
+        ================  =======================  ==========================================  =====================
+        ``count``         (..., B, 1, 1)           N(-3, 1)                                    c; n~ = N sigmoid(c)
+        ``size``          (..., B, N, 2)           N((0.3, 0.4), 0.1)                          fraction of the frame
+        ``description``   (..., B, N, D)           N(0, 1)                                     appearance
+        ``position_t``    (..., B, N, 2)           t = 1: N(0, 1); to M: N(p_{t-1}, 0.1);      centre, edges at -1, 1
+                                                   beyond: TR_pos(p_{t-1}, m_{t-1})
+        ``motion_t``      (..., B, N, 10)          t = M: N(0, 1); beyond: TR_mot(...)         none before M
+        ``x``             (..., B, T, C, H, W)     N(rendered mean, 0.3)                       the frames
+        ``x_future``      (..., B, 1, h, C, H, W)  (the mean)                                  horizon h; 1: objects
+        ================  =======================  ==========================================  =====================
 
         p(x, z) = p(c) prod_i p(s_i) p(d_i) p(p_1,i) prod_t p(p_t,i, m_t,i | p_{t-1},i, m_{t-1},i) prod_t p(x_t | z_t)
 
