@@ -386,7 +386,7 @@ def test_an_unknown_kind_names_the_known_ones(tmp_path: Path, blobs: Any) -> Non
 
 
 def test_a_recipe_leaves_out_a_stage_without_anything_to_learn(tmp_path: Path, blobs: Any) -> None:
-    """The motion of the README: it has no parameter, and a recipe all the same."""
+    """The motion of ``docs/python.md``: it has no parameter, and a recipe all the same."""
 
     class Fixed(Glide):
         def __init__(self, config: GlideConfig, sizes: Sizes) -> None:
