@@ -1,0 +1,111 @@
+"""README, pages and site: short where they promise it, the same where they say the same, and without a dead link."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import vtssi_pyro
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [*ROOT.glob("*.md"), *DOCS.glob("*.md"), *(DOCS / "figures").glob("*.md")]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SCREENS = 120  # lines of two screens
+
+
+def prose(text: str) -> str:
+    """A text without its blocks of code."""
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def anchors(text: str) -> set[str]:
+    """The names that GitHub, and here MyST, give to the headings of a text."""
+    headings = re.findall(r"^#+ (.*)$", prose(text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def table(text: str, first: str) -> list[str]:
+    """The lines of the table whose head begins with a cell."""
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(f"| {first} |"))
+    rest = (i for i in range(start, len(lines)) if not lines[i].startswith("|"))
+    return lines[start : next(rest, len(lines))]
+
+
+def test_texts_are_finished_and_their_links_lead_somewhere() -> None:
+    assert len(PAGES) > 15
+    for path in [*PAGES, *NOTEBOOKS]:
+        assert not re.findall(r"@[A-Z]+@|__[A-Z0-9]+__", path.read_text(encoding="utf-8")), path
+    for path in PAGES:
+        for file, anchor in re.findall(
+            r"\]\((?!\w+:)([^)# ]*)#?([^) ]*)\)", prose(path.read_text(encoding="utf-8"))
+        ):
+            target = path.parent / file if file else path
+            assert target.exists(), f"{path}: {file}"
+            assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), (
+                f"{path}: {file}#{anchor}"
+            )
+
+
+def test_the_readme_is_two_screens() -> None:
+    assert len(README.splitlines()) <= SCREENS
+    assert README.count("![") == 1
+    (code,) = blocks(README, "python")
+    assert len(code.splitlines()) <= 12
+    compile(code, "README.md", "exec")
+
+
+def test_readme_and_pages_have_the_same_commands_and_figures() -> None:
+    """What stands twice, for who reads only one of both, is the same."""
+    first, second = blocks(README, "sh")[:2]
+    assert blocks((DOCS / "start.md").read_text(), "sh")[:2] == [first, second]
+    flavours = table(README, "flavour")
+    assert len(flavours) == 6
+    assert table((DOCS / "weights.md").read_text(), "flavour") == flavours
+
+
+@pytest.mark.parametrize("name", [".ci/run", ".github/workflows/tests.yml", "CONTRIBUTING.md"])
+def test_tests_are_installed_and_run_as_the_readme_says(name: str) -> None:
+    *_, install, command = blocks(README, "sh")[1].strip().split(" && ")
+    assert install == 'pip install -c constraints.txt -e ".[dev]"'
+    text = (ROOT / name).read_text()
+    for short, long in (("-c", "--constraint"), ("-e", "--editable")):
+        text = text.replace(f" {long} ", f" {short} ")
+    text = text.replace(" --quiet ", " ")
+    assert install in text
+    assert command in text
+
+
+def test_every_public_name_has_its_place_in_the_reference() -> None:
+    text = (DOCS / "api.md").read_text()
+    named = re.findall(r"^\.\. (?:autofunction|autoclass|data):: (\w+)$", text, re.MULTILINE)
+    assert sorted(named) == sorted(vtssi_pyro.__all__)
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    for module in ("sphinx", "myst_nb", "furo"):
+        pytest.importorskip(module, reason="the site needs vtssi-pyro[docs]")
+    site = tmp_path / "site" / "html"  # MyST-NB writes beside it
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", str(DOCS), str(site)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    reference = (site / "api.html").read_text()
+    assert all(f'id="vtssi_pyro.{name}"' in reference for name in vtssi_pyro.__all__)
+    for path in NOTEBOOKS:
+        page = (site / "notebooks" / f"{path.stem}.html").read_text()
+        assert re.search(r'<img[^>]* src="\.\./_images/', page), f"{path.stem}: no picture"
+        assert f'href="notebooks/{path.stem}.html"' in (site / "python.html").read_text()
+    front = (site / "index.html").read_text()
+    for page in ("start", "weights", "contributing", "changelog"):  # links of the README, from the root
+        assert re.search(
+            rf'<a class="reference internal" href="{page}\.html"><span class="std std-doc">', front
+        ), page
