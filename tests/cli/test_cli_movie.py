@@ -13,14 +13,16 @@ from PIL import Image
 from tiny_run import call, refused
 from vtssi_pyro.cli.main import main
 
-from vtssi_pyro import fit
+from vtssi_pyro import Silent, fit
 from vtssi_pyro.artifacts import reading
+from vtssi_pyro.artifacts.planning import Plan, gathered, planned
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data.scenes import Drawn, scene
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.inference.filter import Stream, track
 from vtssi_pyro.movies import Hints, Preparation
 from vtssi_pyro.movies.prepared import PreparedMovie
+from vtssi_pyro.train.group import ALONE
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
@@ -31,7 +33,8 @@ BRIEF = (
     "--threads", "1",
 )  # fmt: skip
 UNITS = ("--pixel-size", 0.5, "--unit", "um", "--frame-rate", 10)
-HARDLY = ["train.budget=0.0002", "calibration=0", *FEW_PATHS]
+# one hypothesis: four are weighed in every tracking, and most of the time is theirs
+HARDLY = ["train.budget=0.0002", "calibration=0", "model.test_time.hypotheses=1", *FEW_PATHS]
 TINY = (*(part for key in HARDLY for part in ("--set", key)), "--threads", "1", "--device", "cpu")
 
 
@@ -244,6 +247,12 @@ def test_what_is_seen_can_be_said(place: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(900)  # six short trainings of a movie
+def plan(data: Path, tracker: Run | None = None, objects: int | None = None) -> Plan:
+    """What fit would train, and on which frames."""
+    changes = gathered(HARDLY)
+    return planned(data, tracker, None, Hints(), objects, changes, None, torch.device("cpu"), ALONE, Silent())
+
+
 def test_what_was_said_to_inspect_is_not_said_to_fit(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -270,10 +279,8 @@ def test_what_was_said_to_inspect_is_not_said_to_fit(
         one, other = run.tracker().state_dict(), told.tracker().state_dict()
         assert all(torch.equal(one[key], other[key]) for key in other)
     assert told.config.model.num_objects == 3
-    more = fit(looked, objects=4, changes=HARDLY, device="cpu")
-    assert more.run.config.model.num_objects == 4
-    more = fit(looked, told, changes=HARDLY, device="cpu")  # in frames of the run's size
-    assert more.run.config.model == told.config.model
+    assert plan(looked, objects=4).config.model.num_objects == 4
+    assert plan(looked, told).config.model == told.config.model  # in frames of the run's size
     assert "keeps how its movie is prepared" in refused(
         2, "fit", "--prepared", looked, "--out", told.folder, "--resume"
     )
