@@ -9,6 +9,7 @@ from vtssi_pyro.model.blocks.gated import GatedConfig
 from vtssi_pyro.model.blocks.layered import LayeredConfig
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
 from vtssi_pyro.model.config import ModelConfig, TestTime
+from vtssi_pyro.train.boxed import boxed_objects
 from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.recipe import Stage
 
@@ -50,16 +51,7 @@ def occluding(config: Config) -> Config:
 def _seeing(objects: int, places: int) -> tuple[Stage, ...]:
     """The stages of looks and of what stands before objects, given the steps of each."""
     return (
-        Stage(
-            "objects",
-            objects,
-            "frames",
-            ("attention", "picture"),
-            learning_rate=Cosine(2e-3, 1e-4, 50, objects),
-            length=Constant(1),
-            random_start=True,
-            step_weight=Constant(1.0),
-        ),
+        boxed_objects(objects),
         Stage(
             "places",
             places,

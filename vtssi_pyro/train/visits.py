@@ -10,6 +10,7 @@ from vtssi_pyro.model.blocks.presence import PresenceConfig
 from vtssi_pyro.model.blocks.rect import FirstFrameConfig
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
 from vtssi_pyro.model.config import ModelConfig, TestTime
+from vtssi_pyro.train.boxed import boxed_objects
 from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.recipe import Stage
 
@@ -47,16 +48,7 @@ def visiting(config: Config) -> Config:
 def _stages(objects: int, visits: int) -> tuple[Stage, ...]:
     """The stages, given the steps of each."""
     return (
-        Stage(
-            "objects",
-            objects,
-            "frames",
-            ("attention", "picture"),
-            learning_rate=Cosine(2e-3, 1e-4, 50, objects),
-            length=Constant(1),
-            random_start=True,
-            step_weight=Constant(1.0),
-        ),
+        boxed_objects(objects),
         Stage(
             "visits",
             visits,
