@@ -46,6 +46,18 @@ def test_the_naive_organisation_has_the_same_elbo(script: ModuleType) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("script", ["brownian"], indirect=True)
+def test_brownian_beads_are_followed_and_judged_by_their_own_paths(script: ModuleType) -> None:
+    movie, path = script.drawn(0, 3, 200)
+    assert script.squared(path, 1) == pytest.approx(2 * script.STEP**2, rel=0.15)
+    assert script.squared(path, 4) == pytest.approx(8 * script.STEP**2, rel=0.3)
+    found = script.judged(movie[:40], path[:40], "untrained")
+    assert (found["tracks"], found["followed"]) == (3, 1)
+    assert found["msd_1"] == pytest.approx(1, abs=0.1)
+    assert found["offset_px"] <= found["error_px"] < 0.3
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["pyro_air"], indirect=True)
 def test_air_learns(script: ModuleType) -> None:
     """Pasting undoes cutting, and a few steps explain a square better."""

@@ -1,0 +1,99 @@
+"""Physics of Brownian beads: is the mean squared displacement of tracks that of the true paths?
+
+Movies of beads that diffuse are drawn and tracked, untrained or with a run. Tracks are compared with the true paths of
+the same frames, bead by bead.
+
+python benchmarks/brownian.py [--seeds 5] [--beads 20] [--frames 500] [--tracker untrained] [--threads 1]
+"""
+
+import argparse
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+
+from vtssi_pyro import track
+from vtssi_pyro.movies import array_movie
+
+SIDE = 256  # px
+STEP = 0.9  # standard deviation of a bead's displacement per frame and axis, px
+WIDTH = 2.5  # standard deviation of a bead's image, px: it is some 10 px large
+CLOSEST = 16.0  # px between beads at first
+LAGS = range(1, 11)  # frames
+BAR = 1.645  # standard deviations either side: 90 % of a normal density
+
+
+def drawn(seed: int, beads: int, frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """A movie (T, H, W) uint8, and its paths (T, N, 2), px; walls reflect."""
+    rng = np.random.default_rng(seed)
+    low, high = 12.0, SIDE - 12.0
+    first: list[np.ndarray] = []
+    while len(first) < beads:
+        place = rng.uniform(low, high, 2)
+        if all(np.hypot(*(place - other)) > CLOSEST for other in first):
+            first.append(place)
+    walk = np.stack(first) + STEP * rng.standard_normal((frames, beads, 2)).cumsum(0) - low
+    period = 2 * (high - low)
+    path = low + np.abs((walk + period / 2) % period - period / 2)
+    y, x = np.mgrid[0.5:SIDE, 0.5:SIDE]
+    movie = np.empty((frames, SIDE, SIDE), np.uint8)
+    for t, places in enumerate(path):
+        image = 0.15 + 0.02 * rng.standard_normal(x.shape)
+        for px, py in places:
+            image += 0.5 * np.exp(-0.5 * ((x - px) ** 2 + (y - py) ** 2) / WIDTH**2)
+        movie[t] = np.round(255 * image.clip(0, 1))
+    return movie, path
+
+
+def squared(path: np.ndarray, lag: int) -> float:
+    """Mean squared displacement over a lag, px^2, where both ends are known."""
+    return float(np.nanmean(((path[lag:] - path[:-lag]) ** 2).sum(-1)))
+
+
+def judged(movie: np.ndarray, path: np.ndarray, tracker: str) -> dict[str, float]:
+    """Ratios of displacements, errors and coverage of the tracks of a movie."""
+    found = track(tracker, array_movie("beads", movie)).tracks
+    position, present = found.position[0].numpy(), found.present[0].numpy()
+    position = np.where(present[..., None], position, np.nan)
+    far = np.nan_to_num(np.linalg.norm(path[:, :, None] - position[:, None], axis=-1), nan=SIDE)
+    rows, columns = linear_sum_assignment(np.minimum(far, SIDE / 8).mean(0))
+    own, true = position[:, columns], path[:, rows]
+    assert found.scale is not None
+    spread = found.scale[0].numpy()[:, columns]
+    near = np.linalg.norm(own - true, axis=-1) < WIDTH  # a track that has changed beads says nothing of steps
+    own = np.where(near[..., None], own, np.nan)
+    true = np.where(near[..., None], true, np.nan)
+    error = own - true
+    ratios = [squared(own, lag) / squared(true, lag) for lag in LAGS]
+    return {
+        "tracks": position.shape[1],
+        "followed": float(near.mean()),
+        "msd_1": ratios[0],
+        "msd_10": ratios[-1],
+        "msd_worst": max(ratios, key=lambda ratio: abs(ratio - 1)),
+        "error_px": float(np.nanmean(np.linalg.norm(error, axis=-1))),
+        "offset_px": float(np.nanmean(np.linalg.norm(np.nanmean(error, 0), axis=-1))),
+        "within_90": float(np.mean(np.abs(error[near]) < BAR * spread[near])),
+    }
+
+
+def main() -> None:
+    """Judge a movie of each seed; a line each, and their mean."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--beads", type=int, default=20)
+    parser.add_argument("--frames", type=int, default=500)
+    parser.add_argument("--tracker", default="untrained")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    figures = []
+    for seed in range(options.seeds):
+        figures.append(judged(*drawn(seed, options.beads, options.frames), options.tracker))
+        print(seed, " ".join(f"{key} {value:.4g}" for key, value in figures[-1].items()), flush=True)
+    mean = {key: np.mean([each[key] for each in figures]) for key in figures[0]}
+    print("mean", " ".join(f"{key} {value:.4g}" for key, value in mean.items()))
+
+
+if __name__ == "__main__":
+    main()
