@@ -14,10 +14,10 @@ from .options import FORMATS, command, option, size_of
 @click.argument("target", type=click.Path())
 @option("--format", type=click.Choice(FORMATS), section="Output",
         help="Format of TARGET.  [default: as its name ends]")  # fmt: skip
-@option("--size", metavar="WIDTHxHEIGHT", section="Output",
+@option("--size", "frame_size", metavar="WIDTHxHEIGHT", section="Output",
         help="Size of the frames, for masks and MOTChallenge.  [default: as a tracks.json beside TRACKS tells, else "
              "the least that holds all objects]")  # fmt: skip
-def convert(tracks: str, target: str, format: str | None, size: str | None) -> None:
+def convert(tracks: str, target: str, format: str | None, frame_size: str | None) -> None:
     """Write TRACKS of any program to TARGET in another format.
 
     Formats are csv, geff (Graph Exchange File Format; extra named formats), trackmate (XML), ctc (masks of the Cell
@@ -30,4 +30,4 @@ def convert(tracks: str, target: str, format: str | None, size: str | None) -> N
 
     from .progress import reporter
 
-    api.convert(tracks, target, format, frame_size=size_of(size), report=reporter())
+    api.convert(tracks, target, format, frame_size=size_of(frame_size), report=reporter())

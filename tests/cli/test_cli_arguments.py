@@ -15,7 +15,7 @@ from tiny_run import call
 from vtssi_pyro.cli.main import COMMANDS, main
 
 import vtssi_pyro
-from vtssi_pyro import Hints, Stored, api
+from vtssi_pyro import Hints, Stored, Tracks, api
 from vtssi_pyro.errors import Argument, DataError, UsageError, listed
 
 FILES = sorted(Path(vtssi_pyro.__file__).parent.rglob("*.py"))
@@ -69,11 +69,15 @@ def arguments() -> set[str]:
     }
 
 
+# of results in Python, which no command calls
+METHODS = (Tracks.to_dataframe, Tracks.to_arviz)
+
+
 def test_an_argument_in_an_error_is_one() -> None:
     """Of a public function; ``resume`` is such a function itself."""
     public = (
         api.fit, api.resume, api.forecast, api.evaluate, api.generate, api.calibrate, api.track_live, api.page,
-        Hints, Stored,
+        api.convert, Hints, Stored, *METHODS,
     )  # fmt: skip
     known = {name for function in public for name in inspect.signature(function).parameters}
     assert {"device", "data", "changes"} <= arguments() <= known | {"resume"}
@@ -84,7 +88,7 @@ def test_the_command_line_spells_it(command: str) -> None:
     """By an option, or by an argument in capitals, of this command or of the one it names, as its help does."""
     context = click.Context(main)
     context.invoked_subcommand = command
-    for name in arguments():
+    for name in arguments() - {name for method in METHODS for name in inspect.signature(method).parameters}:
         *other, word = main.spelled(context, name).split()
         assert re.fullmatch(r"--[a-z-]+|[A-Z_]+(\.npz)?", word), name
         assert word in call(*(other or [command]), "-h").output, name
@@ -99,6 +103,8 @@ CALLS: dict[str, tuple[Callable[..., Any], ...]] = {
     "live": (api.track_live,),
     "predict": (api.forecast, Stored),
     "evaluate": (api.evaluate,),
+    "overlay": (api.overlay, Stored),
+    "convert": (api.convert,),
     "calibrate": (api.calibrate,),
     "report": (api.page,),
     "info": (api.info,),
