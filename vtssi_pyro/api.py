@@ -673,8 +673,8 @@ def convert(
         report: receives the target.
     """
     source, path = Path(tracks), Path(target)
-    if os.path.realpath(source) == os.path.realpath(path):
-        raise UsageError(Argument("target"), f" {target}: is what is read; choose another name")
+    if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(source)):
+        raise UsageError(Argument("target"), f" {target}: is what is read, or in it; choose another name")
     told_size, units = told_beside(source)
     found = read_tracks(source)
     write_tracks(found, path, format, frame_size=frame_size or told_size, units=units)

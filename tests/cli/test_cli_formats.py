@@ -69,6 +69,15 @@ def test_one_format_becomes_another_with_its_units(truth: Tracks, tmp_path: Path
     np.testing.assert_allclose(found.position, truth.position[:1], atol=1e-4)
     assert "is what is read" in refused(2, "convert", tmp_path / "a.xml", tmp_path / "a.xml")
     assert "expected a name that ends in" in refused(2, "convert", tmp_path / "a.xml", tmp_path / "b")
+    assert "01_RES/x: is what is read, or in it" in refused(
+        2, "convert", tmp_path / "01_RES", tmp_path / "01_RES" / "x", "--format", "mot"
+    )
+    for end in ("csv", "xml"):  # beneath a file
+        said = refused(2, "convert", tmp_path / "a.xml", tmp_path / "tracks.csv" / f"b.{end}")
+        assert "tracks.csv: cannot be made" in said
+    assert "error: --size: expected" in refused(
+        2, "convert", tmp_path / "a.xml", tmp_path / "b.csv", "--size", "99999x1"
+    )
     (tmp_path / "tracks.json").write_text("{}")
     assert "tracks.json: damaged" in refused(3, "convert", tmp_path / "tracks.csv", tmp_path / "b.xml")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vtssi_pyro.errors import DataError
+from vtssi_pyro.errors import DataError, OutOfResources
 from vtssi_pyro.tracks.export import (
     write_mot,
     write_mot_challenge,
@@ -159,13 +159,16 @@ HEADER = "sequence,frame,object,x,y,width\n"
         ("frame,x,y\n", "line 1", "no column particle (or object"),
         ("object,x,y\n", "line 1", "no column frame"),
         ("frame,object,x,y\n", "line 1", "no column sequence"),
+        ("frame;object;x;y\n", "line 1", "no column frame in 'frame;object;x;y', expected"),
+        ("sequence,frame,object,x,x,y\n", "line 1", "two columns x"),
+        (HEADER + "0,0,1,1e300,2,\n", "line 2", "x is 1e+300, expected a number from -1,000,000,000"),
         (HEADER + "0,0,1,left,2,\n", "line 2", "x is 'left', expected a number"),
         (HEADER + "0,0,1,1,,\n", "line 2", "y is '', expected a number"),
         (HEADER + "0,0,1,nan,2,\n", "line 2", "x is 'nan'"),
         (HEADER + "0,0,1,1,inf,\n", "line 2", "y is 'inf'"),
         (HEADER + "0,0,1,1\n", "line 2", "y is ''"),
         (HEADER + "0,0,1,1,2,wide\n", "line 2", "width is 'wide', expected a number or nothing"),
-        (HEADER + "0,0,1,1,2,-3\n", "line 2", "width is -3, expected 0 or more"),
+        (HEADER + "0,0,1,1,2,-3\n", "line 2", "width is -3, expected a number from 0"),
         (HEADER + "0,0,,1,2,\n", "line 2", "without identity"),
         (HEADER + "0,-1,1,1,2,\n", "line 2", "frame is '-1', expected a whole number from 0 to 4"),
         (HEADER + "0,0.5,1,1,2,\n", "line 2", "frame is '0.5'"),
@@ -210,6 +213,16 @@ def check(read: Callable[[], Tracks], path: Path, where: str, words: str) -> Non
     assert words in line
     assert "expected" in line
     assert line.startswith(f"{path}, {where}: " if where else f"{path}: ")
+
+
+def test_one_wrong_frame_takes_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "tracks.csv"
+    path.write_text("frame,particle,x,y\n0,1,5,5\n9000000000000,1,5,5\n1,1,5,5\n")
+    with pytest.raises(OutOfResources, match=r"9000000000001 frames would take .*: check .*csv, line 3"):
+        read_tracks(path)
+    path.write_text("frame,particle,x,y\n1e300,1,5,5\n")
+    with pytest.raises(DataError, match="line 2: frame is '1e300', expected a whole number"):
+        read_tracks(path)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

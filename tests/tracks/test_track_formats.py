@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from vtssi_pyro import Tracks, Units, read_tracks, write_tracks
-from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.errors import DataError, OutOfResources, UsageError
 from vtssi_pyro.tracks.formats import FORMATS, beside, holds_tracks
 from vtssi_pyro.tracks.lineage import identities
 
@@ -233,6 +233,13 @@ def test_a_cell_that_divides_ends(tmp_path: Path) -> None:
             '<TrackMate><Model><Spot ID="0" FRAME="0.5"/></Model></TrackMate>',
             "FRAME is not a whole number",
         ),
+        (
+            "a.xml",
+            '<TrackMate><Model><Spot ID="0" FRAME="0"/><Spot ID="0" FRAME="1"/></Model></TrackMate>',
+            "2 spots with 1 ID",
+        ),
+        ("a.xml", "", "no tracks of a known format"),
+        ("man_track.txt", "1 0 0 0\n1 1 1 0\n", "line 2: label 1 again"),
         ("man_track.txt", "1 0 0\n", "line 1: '1 0 0', expected label"),
         ("man_track.txt", "1 0 0 -1\n", "expected label, first frame"),
     ],
@@ -242,6 +249,55 @@ def test_damaged_files_are_named(name: str, text: str, message: str, tmp_path: P
     with pytest.raises(DataError, match=message) as caught:
         read_tracks(tmp_path / name if name.endswith("xml") else tmp_path)
     assert name in str(caught.value)
+
+
+def test_boxes_below_nothing_are_refused_in_any_format(tmp_path: Path) -> None:
+    write_tracks(drawn(), tmp_path / "a.xml")
+    text = (tmp_path / "a.xml").read_text()
+    (tmp_path / "a.xml").write_text(text.replace('BOX_WIDTH="9"', 'BOX_WIDTH="-9"', 1))
+    with pytest.raises(DataError, match=r"a\.xml, spot \d+: width is -9, expected a number from 0"):
+        read_tracks(tmp_path / "a.xml")
+
+
+@pytest.mark.parametrize("value", [0.5, np.nan, -1, 2**16])
+def test_pictures_of_other_numbers_are_no_masks(value: float, tmp_path: Path) -> None:
+    (tmp_path / "res_track.txt").write_text("1 0 0 0\n")
+    kind = np.int32 if float(value).is_integer() else np.float32
+    Image.fromarray(np.full((4, 4), value, kind)).save(tmp_path / "mask000.tif")
+    with pytest.raises(DataError, match=r"mask000\.tif: expected labels, whole numbers from 0 to 65,535"):
+        read_tracks(tmp_path)
+
+
+def test_a_damaged_graph_is_named_whatever_its_codec_raises(tmp_path: Path) -> None:
+    needed("geff")
+    write_tracks(drawn(), tmp_path / "a.geff")
+    for file in (tmp_path / "a.geff").rglob("*"):
+        if file.is_file() and not file.name.startswith(".z") and file.suffix != ".json":
+            file.write_bytes(file.read_bytes()[:3])
+    with pytest.raises(DataError, match=r"a\.geff: damaged"):
+        read_tracks(tmp_path / "a.geff")
+
+
+def test_a_link_is_no_graph_to_replace(tmp_path: Path) -> None:
+    needed("geff")
+    write_tracks(drawn(), tmp_path / "a.geff")
+    (tmp_path / "b.geff").symlink_to(tmp_path / "a.geff")
+    with pytest.raises(UsageError, match=r"b\.geff: is there, and no graph of its own"):
+        write_tracks(drawn(), tmp_path / "b.geff")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_frames_are_written_as_such(name: str, tmp_path: Path) -> None:
+    needed(name)
+    nothing = drawn().part(frames=slice(0))
+    path = tmp_path / beside(name, nothing)
+    write_tracks(nothing, path, name)
+    assert not read_tracks(path, format=name).present.any()
+
+
+def test_masks_larger_than_memory_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutOfResources, match="6 masks of 16777216x16777216 pixels would take"):
+        write_tracks(drawn(), tmp_path / "01_RES", "ctc", frame_size=(2**24, 2**24))
 
 
 def test_a_mask_without_a_line_is_refused(tmp_path: Path) -> None:

@@ -204,7 +204,8 @@ class Declaration:
             some = f"a list{most}, each entry" if open_ else f"a list of {len(inner)}, each"
             return f"{some} {Declaration(inner[0], None, self.range, self.texts).expected()}"
         if get_origin(option) is Iterable:
-            return f"several, each {Declaration(get_args(option)[0]).expected()}"
+            one = Declaration(get_args(option)[0], None, self.range, self.texts)
+            return f"several, each {one.expected()}"
         if (get_origin(option) or option) in _PATHS:
             return "a path"
         return f"a {option.__name__}" if isinstance(option, type) else str(option)
@@ -232,7 +233,7 @@ class Declaration:
                 and isinstance(value, Iterable)
                 and not isinstance(value, str | bytes)
             ):
-                one = Declaration(get_args(option)[0])
+                one = Declaration(get_args(option)[0], None, self.range, self.texts)
                 values = tuple(value)
                 with self._whole(values, where):
                     return tuple(one.conforming(each, where) for each in values)

@@ -15,10 +15,10 @@ import numpy as np
 
 from vtssi_pyro.data.array import ArrayDataset
 from vtssi_pyro.data.dataset import Dataset, channels_of
-from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies.members import npy_array, npz_arrays
 from vtssi_pyro.movies.stored import Stored
-from vtssi_pyro.system.atomic import atomic_write
+from vtssi_pyro.system.atomic import atomic_write, make_parent
 from vtssi_pyro.system.files import sweep
 
 PIXELS = 2**22  # of frames that are held in memory at a time; drawing them takes some 100 MB
@@ -50,10 +50,7 @@ def write(path: Path | str, dataset: Dataset) -> None:
     }
     if counts is not None:
         arrays["counts"] = counts.cpu().numpy().astype(np.int64)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{path.parent}: cannot be made ({error.strerror}); choose another place") from error
+    make_parent(path)
     sweep(path.parent, glob.escape(path.name))
     size = math.prod(shape) + sum(values.nbytes for values in arrays.values())
     with atomic_write(path, size) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:

@@ -53,7 +53,8 @@ def atomic_write(path: str | os.PathLike[str], size: int | None = None) -> Itera
                 _resemble(temporary, target)
                 os.replace(temporary, target)
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # it was never there, or the error on its way tells more
+                temporary.unlink()
     if os.name == "posix":  # elsewhere a folder cannot be opened
         _flush(target.parent)
 
@@ -86,6 +87,19 @@ def growing(path: str | os.PathLike[str]) -> Iterator[None]:
     """Explain the errors of a block that writes to a file which grows and is therefore not atomic."""
     with _explained(path, path, None):
         yield
+
+
+def make_parent(path: str | os.PathLike[str]) -> None:
+    """Make the folder of a file that will be written, if it is missing.
+
+    Raises:
+        UsageError: it cannot be made.
+    """
+    parent = Path(path).parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{parent}: cannot be made ({error.strerror}); choose another place") from error
 
 
 def writable_folder(

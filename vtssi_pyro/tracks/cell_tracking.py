@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vtssi_pyro.errors import DataError
+from vtssi_pyro.errors import Argument, DataError
 from vtssi_pyro.system.atomic import atomic_write, write_bytes
 from vtssi_pyro.system.files import regular
+from vtssi_pyro.system.memory import refuse_beyond_memory
 from vtssi_pyro.system.naming import natural
 from vtssi_pyro.tracks.rows import Row
 from vtssi_pyro.tracks.tracks import Tracks
@@ -74,6 +75,11 @@ def _painted(tracks: Tracks, frame_size: tuple[int, int]) -> np.ndarray:
     present = tracks.present[0].cpu().numpy() & np.isfinite(position + box).all(-1)
     depth = None if tracks.depth is None else np.nan_to_num(tracks.depth[0].detach().cpu().double().numpy())
     x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
+    refuse_beyond_memory(
+        len(present) * height * width * np.dtype(np.uint16).itemsize,
+        f"{len(present)} masks of {width}x{height} pixels",
+        "write another format, or say ", Argument("frame_size"),
+    )  # fmt: skip
     frames = np.zeros((len(present), height, width), np.uint16)
     for t, there in enumerate(present):
         slots = there.nonzero()[0]
@@ -91,7 +97,8 @@ def _painted(tracks: Tracks, frame_size: tuple[int, int]) -> np.ndarray:
 def _labelled(slots: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int, int, int]]]:
     """The label of each slot in each frame, (T, N + 1), and the lines: label, first and last frame, parent or 0."""
     most = int(slots.max(initial=0))
-    shown = np.stack([np.bincount(mask.ravel(), minlength=most + 1) > 0 for mask in slots])
+    counts = [np.bincount(mask.ravel(), minlength=most + 1) for mask in slots]
+    shown = np.array(counts).reshape(len(slots), most + 1) > 0
     labels = np.zeros((len(slots), most + 1), int)
     lines: list[tuple[int, int, int, int]] = []
     for slot in range(1, most + 1):
@@ -133,12 +140,14 @@ def read(path: Path, sequence: int, length: int | None, units: Units) -> list[Ro
             raise DataError(f"{file}: of frame {number}, expected {length} frames")
         try:
             with Image.open(regular(file)) as opened:
-                labels = np.asarray(opened).astype(np.int64)
+                labels = np.asarray(opened)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise DataError(f"{file} is no mask that can be decoded ({error})") from error
         if labels.ndim != 2:
             raise DataError(f"{file}: has {labels.ndim} axes, expected a picture of labels")
-        for label, part in enumerate(find_objects(labels), 1):
+        if not ((labels == np.round(labels)).all() and 0 <= labels.min() and labels.max() <= MOST):
+            raise DataError(f"{file}: expected labels, whole numbers from 0 to {MOST:,}")
+        for label, part in enumerate(find_objects(labels.astype(np.int64)), 1):
             if part is None:
                 continue
             if label not in same:
@@ -163,6 +172,8 @@ def _identities(path: Path) -> dict[int, int]:
             raise DataError(
                 f"{path}, line {number}: {line!r}, expected label, first frame, last frame, parent"
             )
+        if numbers and int(numbers[0]) in parents:
+            raise DataError(f"{path}, line {number}: label {numbers[0]} again, expected a line for each")
         if numbers:
             parents[int(numbers[0])] = int(numbers[3])
     children, same = Counter(parents.values()), {0: 0}

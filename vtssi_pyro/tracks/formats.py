@@ -11,6 +11,7 @@ import numpy as np
 from vtssi_pyro.config import OneOf, checked
 from vtssi_pyro.config.ranges import FRAMES, SEQUENCES
 from vtssi_pyro.errors import Argument, DataError, UsageError
+from vtssi_pyro.system.atomic import make_parent
 from vtssi_pyro.system.files import regular
 from vtssi_pyro.system.manifest import Manifest
 from vtssi_pyro.system.naming import natural
@@ -92,7 +93,6 @@ def of_sequences(
 
     def write_all(path: Path, tracks: Tracks, about: About) -> None:
         if len(tracks.present) == 1 and re.fullmatch(own, path.name):
-            path.parent.mkdir(parents=True, exist_ok=True)
             list(write(path, tracks, about))
             return
         with Manifest(path) as made:
@@ -183,7 +183,14 @@ def read_tracks(
         UsageError: the package that reads the format is not installed.
     """
     path = Path(path)
-    known = FORMATS[format] if format is not None else format_of(path) or FORMATS["mot"]
+    known = FORMATS[format] if format is not None else format_of(path)
+    if known is None:
+        try:
+            if not path.is_dir():
+                regular(path)
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {error.strerror}") from error
+        raise DataError(f"{path}: no tracks of a known format, {', '.join(FORMATS)} (.txt)")
     return known.read(path, sequences, length, units)
 
 
@@ -223,6 +230,7 @@ def write_tracks(
             f"{path}: expected a name that ends in {ends}, or the format, ",
             Argument("format"), f" {', '.join(FORMATS)}",
         )  # fmt: skip
+    make_parent(path)
     known.write(path, tracks, About(frame_size or _extent(tracks), units))
 
 

@@ -17,7 +17,7 @@ from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.system.extras import extra
 from vtssi_pyro.tracks.columns import FIRST_PIXEL, table
 from vtssi_pyro.tracks.lineage import edges_of, identities
-from vtssi_pyro.tracks.rows import VALUES, Row
+from vtssi_pyro.tracks.rows import VALUES, Row, counted
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.tracks.units import Units, known_length
 from vtssi_pyro.version import __version__
@@ -52,8 +52,8 @@ def write(path: Path, tracks: Tracks, about: "About") -> Iterator[Path]:
     """
     geff, units = library(), about.units
     spec = extra("geff_spec", "formats", "GEFF needs its package, geff")
-    if path.exists() and not holds(path):
-        raise UsageError(f"{path}: is there, and no graph; move it away, or choose another name")
+    if path.is_symlink() or (path.exists() and not holds(path)):
+        raise UsageError(f"{path}: is there, and no graph of its own; move it away, or choose another name")
     columns = {column.name: column.values for column in table(tracks, origin="centre")}
     space = {"type": "space", "unit": "pixel"}
     if units.unit is not None:
@@ -96,7 +96,7 @@ def read(path: Path, sequence: int, length: int | None, units: Units) -> list[Ro
     """
     geff = library()
     try:
-        graph = geff.core_io.read_to_memory(path)
+        graph = _read(geff, path)
         axes = graph["metadata"].axes or []
         times = [axis for axis in axes if axis.type == "time"]
         across = _across([axis for axis in axes if axis.type == "space"])
@@ -104,9 +104,10 @@ def read(path: Path, sequence: int, length: int | None, units: Units) -> list[Ro
             raise ValueError(f"{len(times)} axes of time")
         properties = graph["node_props"]
         frame = np.asarray(properties[times[0].name]["values"], np.float64)
-        last = length if length is not None else frame.max(initial=0) + 1
-        if not np.isin(frame, np.arange(last)).all():
-            raise ValueError(f"times beyond the whole numbers from 0 to {last - 1:g}")
+        if not counted(frame, length).all():
+            raise ValueError(
+                "times beyond the whole numbers from 0" + ("" if length is None else f" to {length - 1}")
+            )
         y, x = (_pixels(properties[axis.name]["values"], axis, units) for axis in across)
         values = np.full((len(frame), len(VALUES)), np.nan)
         for column, name in enumerate(VALUES):
@@ -127,6 +128,17 @@ def read(path: Path, sequence: int, length: int | None, units: Units) -> list[Ro
         Row(f"{path}, node {node}", sequence, int(frame[k]), int(names[k]), tuple(values[k].tolist()))
         for k, node in enumerate(graph["node_ids"].tolist())
     ]
+
+
+def _read(geff: Any, path: Path) -> Any:
+    """The arrays of a graph; what its codecs raise at damage has no class in common."""
+    try:
+        return geff.core_io.read_to_memory(path)
+    except MemoryError:
+        raise
+    except Exception as error:
+        first, *_ = str(error).splitlines() or [""]
+        raise ValueError(first) from error
 
 
 def _across(axes: list[Any]) -> list[Any]:

@@ -12,12 +12,12 @@ from vtssi_pyro.system.files import regular
 from vtssi_pyro.system.naming import natural
 from vtssi_pyro.tracks.columns import HEADER
 from vtssi_pyro.tracks.export import PREDICTIONS_HEADER
-from vtssi_pyro.tracks.rows import VALUES, Identity, Row, collected
+from vtssi_pyro.tracks.rows import COUNTED, VALUES, Identity, Row, collected
 from vtssi_pyro.tracks.tracks import Tracks
 
-SIGNED = ("x", "y", "confidence", "visible", "depth", "angle")  # columns whose numbers may be below 0
 # Names of the column; the first present counts. Before it had trackpy's name, it was "object".
 IDENTITIES = ("particle", "object", "track", "track_id", "id")
+SHOWN = 60  # characters of a header in messages
 PREDICTED = set(PREDICTIONS_HEADER) - set(HEADER)  # columns of a file of predictions alone
 
 
@@ -99,6 +99,9 @@ def _columns(where: str, header: list[str], sequences: int | None) -> dict[str, 
     """Find the index of each known column."""
     if PREDICTED & set(header):
         raise DataError(f"{where}: predictions, expected tracks of frames that were seen, such as tracks.csv")
+    twice = {name for name in ("sequence", "frame", *VALUES) if header.count(name) > 1}
+    if twice:
+        raise DataError(f"{where}: two columns {min(twice)}, expected one")
     columns = {name: header.index(name) for name in ("sequence", "frame", *VALUES) if name in header}
     identity = next((name for name in IDENTITIES if name in header), None)
     if identity:
@@ -106,7 +109,10 @@ def _columns(where: str, header: list[str], sequences: int | None) -> dict[str, 
     for name in ("frame", "particle", "x", "y"):
         if name not in columns:
             other = f" (or {', '.join(IDENTITIES[1:])})" if name == "particle" else ""
-            raise DataError(f"{where}: no column {name}{other}, expected frame, particle, x and y at least")
+            raise DataError(
+                f"{where}: no column {name}{other} in {','.join(header)[:SHOWN]!r}, expected frame, particle, x "
+                "and y at least, between commas"
+            )
     if "sequence" not in columns and sequences not in (None, 1):
         raise DataError(f"{where}: no column sequence, expected one that tells {sequences} sequences apart")
     return columns
@@ -145,7 +151,7 @@ def _index(where: str, name: str, text: str, first: int, number: int | None) -> 
         value = float(text)
     except ValueError:
         value = math.nan
-    last = math.inf if number is None else first + number - 1
+    last = COUNTED if number is None else first + number - 1
     if not (value.is_integer() and first <= value <= last):
         span = f"from {first} on" if number is None else f"from {first} to {last}"
         raise DataError(f"{where}: {name} is {text!r}, expected a whole number {span}")
@@ -174,8 +180,6 @@ def _number(where: str, name: str, text: str) -> float:
         value = math.inf
     if math.isinf(value) or (needed and math.isnan(value)):
         raise DataError(f"{where}: {name} is {text!r}, expected a number{'' if needed else ' or nothing'}")
-    if value < 0 and name not in SIGNED:
-        raise DataError(f"{where}: {name} is {text}, expected 0 or more")
     return value
 
 

@@ -19,7 +19,7 @@ from vtssi_pyro.system.atomic import write_bytes
 from vtssi_pyro.system.files import regular
 from vtssi_pyro.tracks.columns import FIRST_PIXEL, INDEX, table
 from vtssi_pyro.tracks.lineage import edges_of, identities
-from vtssi_pyro.tracks.rows import Row
+from vtssi_pyro.tracks.rows import Row, counted
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.tracks.units import Units, known_length
 from vtssi_pyro.version import __version__
@@ -184,7 +184,10 @@ def read(path: Path, sequence: int, length: int | None, units: Units) -> list[Ro
 
 
 def _rows(path: Path, model: Element, sides: list[float], sequence: int, length: int | None) -> Iterator[Row]:
-    spots = {spot.attrib["ID"]: spot.attrib for spot in model.iter("Spot")}
+    found = [spot.attrib for spot in model.iter("Spot")]
+    spots = {spot["ID"]: spot for spot in found}
+    if len(spots) < len(found):
+        raise ValueError(f"{len(found)} spots with {len(spots)} ID")
     place = {name: number for number, name in enumerate(spots)}
     shown = {each.attrib["TRACK_ID"] for each in model.iterfind("FilteredTracks/TrackID")}
     links = [
@@ -194,9 +197,7 @@ def _rows(path: Path, model: Element, sides: list[float], sequence: int, length:
     ]  # fmt: skip
     edges = np.array(links, int).reshape(-1, 2)
     frames = np.array([float(spot["FRAME"]) for spot in spots.values()])
-    if not np.isin(
-        frames, range(length) if length is not None else np.arange(frames.max(initial=0) + 1)
-    ).all():
+    if not counted(frames, length).all():
         raise ValueError(
             "a FRAME is not " + ("a whole number from 0" if length is None else f"of {length} frames")
         )
