@@ -21,16 +21,20 @@ def run_and_data(
 ) -> tuple[str, str, tuple[str, ...]]:
     """Split ``[RUN] DATA...`` into a run, its checkpoint and the data; without a run, the newest one is taken.
 
-    The first argument is a run if it names weights that ship, a folder with config.json, or a checkpoint in one.
+    The first argument is a run if it names weights that ship, a folder with config.json, or a checkpoint in one. The
+    word untrained is no data beside others, even if there is such a folder: results may be in it.
     ``otherwise`` stands for a run where there is none; None: that is refused.
     """
     from vtssi_pyro.artifacts.loading import UNTRAINED, newest
     from vtssi_pyro.artifacts.shipped import PREFIX, available
 
     first, checkpoint = weights(arguments[0])
-    shipped = first.startswith(PREFIX) or (first in (UNTRAINED, *available()) and not Path(first).exists())
+    alone = len(arguments) == 1
+    word = first == UNTRAINED and not alone
+    named = first in (UNTRAINED, *available()) and not Path(first).exists()
+    shipped = first.startswith(PREFIX) or word or named
     if shipped or (Path(first) / "config.json").exists():
-        if len(arguments) == 1:
+        if alone:
             raise UsageError(f"{arguments[0]}: is a run: say what to track with it, too")
         return first, checkpoint, arguments[1:]
     try:

@@ -73,8 +73,8 @@ def track(
             run, each, hints=Hints(**hints), stored=Stored(**stored), out=folder, device=device,
             checkpoint=checkpoint, formats=formats, film=film, report=reporter(),
         )  # fmt: skip
-    if run == UNTRAINED:
-        say(
-            f"untrained: if {out}/contact_sheet.png shows the right objects, learn how they look and move, and what to "
-            f"expect: vtssi-pyro fit {shlex.quote(data[0])}; else say --objects or --object-size"
-        )
+        if run == UNTRAINED:
+            say(
+                f"untrained: if {folder}/contact_sheet.png shows the right objects, learn how they look and move, "
+                f"and what to expect: vtssi-pyro fit {shlex.quote(each)}; else say --objects or --object-size"
+            )

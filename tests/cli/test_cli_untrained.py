@@ -81,6 +81,37 @@ def test_hints_are_of_untrained_tracks_alone(drawn: Drawn, tmp_path: Path) -> No
         track("untrained", inspect(array_movie("movie", drawn.frames)), hints=Hints(objects=2))
 
 
+def test_the_word_is_no_folder_of_that_name(
+    drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("movie.npy", drawn.frames[:8])
+    for _ in range(2):  # the second time there is such a folder, of pictures
+        call("track", "untrained", "movie.npy", "--out", "untrained")
+        assert (Path("untrained") / "tracks.csv").is_file()
+    assert "nothing is learned yet" in refused(2, "predict", "untrained", "movie.npy")
+
+
+def test_each_of_several_movies_is_told_of(
+    drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("a.npy", drawn.frames[:8])
+    np.save("b.npy", drawn.frames[8:16])
+    said = call("track", "untrained", "a.npy", "b.npy", "--out", "tracks").stderr
+    for name in "ab":
+        sheet = f"tracks/{name}/contact_sheet.png"
+        assert f"if {sheet} shows" in said
+        assert Path(sheet).is_file()
+        assert f"vtssi-pyro fit {name}.npy" in said
+
+
+def test_what_is_no_data_is_said_to_be_that(tmp_path: Path) -> None:
+    assert "none.npy: check the path" in refused(3, "track", "untrained", tmp_path / "none.npy")
+    with pytest.raises(UsageError, match="formats: expected several, each csv, geff"):
+        track("untrained", np.zeros((8, 20, 20)), formats=("x",))
+
+
 def test_nothing_is_learned_for_anything_else(drawn: Drawn, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="sequences need a tracker that has learned"):
         track("untrained", blobs(tmp_path / "some.npz"))

@@ -81,11 +81,11 @@ def find(source: str | os.PathLike[str]) -> Trained:
     name = os.fspath(source)
     if name.startswith(PREFIX):
         return Pretrained(name.removeprefix(PREFIX))
+    if name == UNTRAINED and not (Path(name) / "config.json").exists():  # a folder may hold its results
+        raise UsageError(
+            f"{name}: nothing is learned yet; track takes it, for one movie, and fit learns from it"
+        )
     if not Path(name).is_dir():
-        if name == UNTRAINED:
-            raise UsageError(
-                f"{name}: nothing is learned yet; track takes it, for one movie, and fit learns from it"
-            )
         if name in available():
             return Pretrained(name)
         near = difflib.get_close_matches(name, available(), 1)

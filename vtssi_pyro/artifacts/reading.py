@@ -195,6 +195,7 @@ def inspected(source: Source, hints: Hints, stored: Stored, report: Reporter) ->
         return source
     movie = as_movie(source, stored)
     if movie is None:
+        dataset_of(source, stored)  # which says what is wrong with what is no data at all
         raise UsageError(
             f"{called(source)}: is no movie; sequences need a tracker that has learned from sequences, such as "
             f"{PREFIX}moving-mnist"
