@@ -1,6 +1,7 @@
 """Plots of tracks: what is drawn on the axes are the tracks' numbers, in their units."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import matplotlib
@@ -11,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vtssi_pyro import Tracks, Units
+from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation.calibration import assess
 from vtssi_pyro.plots import (
     plot_confidence,
@@ -91,6 +93,28 @@ def test_speed_and_confidence_over_time(ax: Axes) -> None:
         np.testing.assert_allclose(curve[:, 1], expected)
     assert other.get_xlabel() == "frame, from 0"
     assert lines(plot_confidence(tracks._replace(confidence=None), ax=Figure().add_subplot())) == []
+
+
+@pytest.mark.parametrize("sequence", [-1, 2])
+@pytest.mark.parametrize(
+    "plot", [plot_trajectories, plot_speed, plot_confidence, partial(plot_futures, observed=8)]
+)
+def test_a_sequence_that_is_not_there_is_refused(plot: Callable[..., Axes], sequence: int) -> None:
+    with pytest.raises(UsageError, match=f"sequence {sequence}: there are 2, which count from 0"):
+        plot(drawn(), sequence=sequence)
+
+
+@pytest.mark.parametrize("observed", [0, T + 1])
+def test_futures_of_frames_that_are_not_there_are_refused(observed: int) -> None:
+    with pytest.raises(UsageError, match=f"observed {observed}: expected 1 to {T}"):
+        plot_futures(drawn(), observed)
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 2), (1, 0, 2), (1, 5, 0), (1, 1, 2)])
+def test_nothing_has_no_displacements(shape: tuple[int, int, int]) -> None:
+    tracks = Tracks(torch.zeros(*shape, 2), torch.ones(shape, dtype=torch.bool))
+    assert not mean_squared_displacement(tracks).tracks.any()
+    plot_msd(tracks, ax=Figure().add_subplot())
 
 
 def test_futures_are_in_units_too(ax: Axes) -> None:

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation.calibration import mahalanobis, moments
 from vtssi_pyro.plots.curves import blank_figure, dress, save
 from vtssi_pyro.plots.style import Frames
-from vtssi_pyro.plots.tracks import axes_of, identity_colour, in_lengths, on_frame
+from vtssi_pyro.plots.tracks import axes_of, identity_colour, in_lengths, of_sequence, on_frame
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.tracks.units import NO_UNITS, Units
 
@@ -74,12 +75,16 @@ def plot_futures(
         units: of the axes; None: pixels.
         ax: axes to draw on; None: those of a new figure.
     """
-    ax, units = axes_of(ax), units or NO_UNITS
+    tracks, units = of_sequence(tracks, sequence), units or NO_UNITS
+    length = tracks.present.shape[1]
+    if not 1 <= observed <= length:
+        raise UsageError(f"observed {observed}: expected 1 to {length}, the tracks' frames")
+    ax = axes_of(ax)
     on_frame(ax, frame, units, "Futures")
     scaled = in_lengths(tracks, units)
     for n in range(tracks.present.shape[-1]):
-        if bool(tracks.present[sequence, observed - 1, n]):
-            _fan(ax, scaled, sequence, n, observed, identity_colour(n))
+        if bool(tracks.present[0, observed - 1, n]):
+            _fan(ax, scaled, 0, n, observed, identity_colour(n))
     return ax
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vtssi_pyro.errors import UsageError
 from vtssi_pyro.plots.curves import dress, legend
 from vtssi_pyro.plots.style import FAINT_INK, IDENTITIES, INFERENCE, Frames, to_greys
 from vtssi_pyro.tracks.columns import HIDDEN, displacement, spelled_unit
@@ -39,6 +40,18 @@ def in_lengths(tracks: Tracks, units: Units) -> Tracks:
     """Tracks whose pixels are lengths."""
     side = units.pixel_size or 1.0
     return tracks.moved(lambda points: points * side, np.array([side, side]))
+
+
+def of_sequence(tracks: Tracks, sequence: int) -> Tracks:
+    """The tracks (1, T, N, 2) of one of several sequences.
+
+    Raises:
+        UsageError: there is none of that number.
+    """
+    number = len(tracks.present)
+    if not 0 <= sequence < number:
+        raise UsageError(f"sequence {sequence}: there are {number}, which count from 0; choose one")
+    return tracks.part([sequence])
 
 
 def on_frame(ax: "Axes", frame: Frames | None, units: Units, name: str) -> None:
@@ -73,9 +86,10 @@ def plot_trajectories(
         units: of the axes; None: pixels.
         ax: axes to draw on; None: those of a new figure.
     """
-    ax, units = axes_of(ax), units or NO_UNITS
+    tracks, units = of_sequence(tracks, sequence), units or NO_UNITS
+    ax = axes_of(ax)
     on_frame(ax, frame, units, "Trajectories")
-    path, present = _path(in_lengths(tracks, units), sequence)
+    path, present = _path(in_lengths(tracks, units))
     for n in range(path.shape[1]):
         if present[:, n].any():
             colour, last = identity_colour(n), present[:, n].nonzero()[0][-1]
@@ -130,7 +144,7 @@ def plot_speed(
         ax: axes to draw on; None: those of a new figure.
     """
     units = units or NO_UNITS
-    speed = np.hypot(*np.moveaxis(displacement(tracks)[sequence], -1, 0))
+    speed = np.hypot(*np.moveaxis(displacement(of_sequence(tracks, sequence))[0], -1, 0))
     frame = np.arange(len(speed))
     factor = np.broadcast_to(units.factor(1, -1, frame), frame.shape)
     return _over_time(ax, speed * factor[:, None], units, "Speed", spelled_unit(units.name(1, -1)))
@@ -147,10 +161,10 @@ def plot_confidence(
         units: of the axis of time; None: frames.
         ax: axes to draw on; None: those of a new figure.
     """
-    shape = tracks.present.shape[1:]
-    known = tracks.confidence
-    sure = np.full(shape, np.nan) if known is None else known[sequence].detach().cpu().double().numpy()
-    sure = np.where(tracks.present[sequence].cpu().numpy(), sure, np.nan)
+    tracks = of_sequence(tracks, sequence)
+    known, present = tracks.confidence, tracks.present[0].cpu().numpy()
+    sure = np.full(present.shape, np.nan) if known is None else known[0].detach().cpu().double().numpy()
+    sure = np.where(present, sure, np.nan)
     ax = _over_time(ax, sure, units or NO_UNITS, "Confidence", "share explained")
     ax.axhline(HIDDEN, color=FAINT_INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
     ax.set_ylim(0, 1.03)
@@ -176,8 +190,8 @@ def _time(units: Units) -> str:
     return "s" if units.frame_rate is not None else "frames"
 
 
-def _path(tracks: Tracks, sequence: int) -> tuple[np.ndarray, np.ndarray]:
-    """Places (T, N, 2), NaN where an object is absent, and presence (T, N)."""
-    present = tracks.present[sequence].cpu().numpy()
-    position = tracks.position[sequence].detach().cpu().double().numpy()
+def _path(tracks: Tracks) -> tuple[np.ndarray, np.ndarray]:
+    """Places (T, N, 2) of one sequence, NaN where an object is absent, and presence (T, N)."""
+    present = tracks.present[0].cpu().numpy()
+    position = tracks.position[0].detach().cpu().double().numpy()
     return np.where(present[..., None], position, np.nan), present

@@ -37,8 +37,10 @@ def mean_squared_displacement(tracks: Tracks, longest: int | None = None) -> Dis
     if tracks.confidence is not None:
         sure = tracks.confidence.detach().cpu().numpy()
         shown &= ~(sure < HIDDEN)  # a NaN is not known, and counts
-    path = np.where(shown[..., None], position, np.nan).transpose(1, 0, 2, 3).reshape(len(position[0]), -1, 2)
-    last = min(longest or max(len(path) // 4, 1), len(path) - 1)
+    sequences, length, slots = shown.shape
+    path = np.where(shown[..., None], position, np.nan).transpose(1, 0, 2, 3)
+    path = path.reshape(length, sequences * slots, 2)
+    last = max(min(longest or max(length // 4, 1), length - 1), 0)
     found = [_of_lag(path, lag) for lag in range(1, last + 1)]
     mean, error, number = np.array(found).reshape(-1, 3).T
     return Displacements(np.arange(1, last + 1), mean, error, number.astype(int))
