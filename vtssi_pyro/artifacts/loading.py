@@ -14,6 +14,7 @@ from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.config import checked, to_dict
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
+from vtssi_pyro.inference.estimate import seeded
 from vtssi_pyro.inference.novelty import Familiar
 from vtssi_pyro.inference.standalone import SomeTracker, WholeModel, build
 from vtssi_pyro.movies import Preparation
@@ -251,7 +252,9 @@ def at_hand(
         source = renamed(Config(model=source))
     if isinstance(source, Config):
         config: Config = source  # mypy takes it for a tracker, too
-        return Loaded(build(config.model).to(device).eval(), f"variant {config.variant}")
+        with seeded(config.seed):
+            untrained = build(config.model)
+        return Loaded(untrained.to(device).eval(), f"variant {config.variant}")
     if isinstance(source, SomeTracker):
         return Loaded(source, "this tracker")
     if isinstance(source, Fitted):

@@ -40,6 +40,8 @@ MOST = 0.95  # quantile of the frames' numbers of objects that counts as the lar
 LEAST = (
     0.1  # quantile that counts as the least number: for a tenth of the frames, one object may hide another
 )
+# Share of the objects that a crowd's frames may lack because some cover others: of 20 drawn beads one, at times.
+CROWDED = 0.1
 GAP = 2  # dilations, and erosions, that close a region: an object with gaps of up to four pixels is one
 
 NAMED = 5  # odd frames that are named, of more the first
@@ -107,8 +109,8 @@ class Inspection:
 
     @property
     def changes(self) -> bool:
-        """Whether some frames show fewer objects than others, because objects come, go or hide."""
-        return self.fewest is not None and self.fewest < self.objects
+        """Whether some frames show clearly fewer objects than others, because objects come, go or hide."""
+        return self.fewest is not None and self.objects - self.fewest >= max(1, CROWDED * self.objects)
 
     @property
     def _numbers(self) -> str:
