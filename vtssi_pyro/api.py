@@ -13,7 +13,6 @@ import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NamedTuple
@@ -356,9 +355,8 @@ def track(
     if isinstance(tracker, str) and tracker == UNTRAINED:
         looked = inspected(data, hints, stored, report)
         tracker = unlearned(looked)
-    elif hints != Hints():
-        said = next(field.name for field in fields(hints) if getattr(hints, field.name) is not None)
-        raise UsageError(Argument(said), f": is of a movie that is tracked {UNTRAINED}; leave it out")
+    elif hints.said:
+        raise UsageError(Argument(hints.said), f": is of a movie that is tracked {UNTRAINED}; leave it out")
     loaded = at_hand(tracker, checkpoint, available_device(device), report)
     frames = opened(looked or data, loaded, Stored() if looked else stored)
     tell_of(frames, report)

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -238,9 +238,8 @@ def _learned(
         return replace(movie, found=replace(movie.inspected, objects=objects)) if objects else movie
     if held_out is None and not flavour and (found := as_movie(data, stored)):
         return look(found, replace(hints, objects=objects or hints.objects), side, report.say)
-    said = next((field.name for field in fields(hints) if getattr(hints, field.name) is not None), None)
-    if said:
-        raise UsageError(Argument(said), ": is of a movie; leave it out")
+    if hints.said:
+        raise UsageError(Argument(hints.said), ": is of a movie; leave it out")
     path = isinstance(data, str | os.PathLike) and held_out is None
     if path and (flavour or not Path(os.fspath(data)).exists()):  # type: ignore[arg-type]
         return os.fspath(data)  # type: ignore[arg-type]

@@ -190,7 +190,7 @@ def inspected(source: Source, hints: Hints, stored: Stored, report: Reporter) ->
     source = brought(source)
     refuse_unheard(source, stored)
     if isinstance(source, PreparedMovie):
-        if hints != Hints():
+        if hints.said:
             raise UsageError(f"{source.name}: is prepared already; say what is known of it to inspect")
         return source
     movie = as_movie(source, stored)

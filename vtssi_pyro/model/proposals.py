@@ -61,20 +61,21 @@ class Proposals:
 
     def motions(self, found: Detections, first: int) -> None:
         """Propose motions from positions, in frames from number ``first`` on."""
-        program, last = self.program, first - 1 + found.position.shape[-3]
-        seen = found._replace(frames=self.frames[:, first - 1 : last])
+        program, seen = self.program, found._replace(frames=self.frames_of(found, first))
         self.memory = program.motion.guide(
             program.picture, self.objects, seen, first, self.warmup, self.memory
         )
 
-    def depths(
-        self, frames: Tensor, found: Detections, first: int, previous: State | None, **more: Any
-    ) -> None:
+    def frames_of(self, found: Detections, first: int) -> Tensor:
+        """The frames (B, t, C, H, W) of detections, from number ``first`` on."""
+        return self.frames[:, first - 1 : first - 1 + found.position.shape[-3]]
+
+    def depths(self, found: Detections, first: int, previous: State | None, **more: Any) -> None:
         """Propose the picture's own sites from positions, in frames from number ``first`` on."""
         program, objects = self.program, self.objects
         if program.picture.sites:
             pose = program.motion.pose(objects, {POSITION.name: found.position}, objects.steps)
-            program.picture.guide(frames, objects, pose, first, previous, **more)
+            program.picture.guide(self.frames_of(found, first), objects, pose, first, previous, **more)
 
     @contextmanager
     def _proposing(self) -> Iterator[propose]:
@@ -97,7 +98,7 @@ class ProposalsFirst(Proposals):
                 positions.append(previous)
             found = self.found._replace(position=torch.stack(positions, -3))
             self.motions(found, 1)
-            self.depths(self.frames, found, 1, self.last)
+            self.depths(found, 1, self.last)
         self.sites |= proposed.sites
         self.found = self.found._replace(position=previous.unsqueeze(-3))
 
@@ -114,7 +115,7 @@ class FrameByFrame(Proposals):
                 position = self.position(t, state or {"position": self.start}, predict)
                 self.found = self.found._replace(position=position.unsqueeze(-3))
                 self.motions(self.found, t)
-                self.depths(self.frames[:, t - 1 : t], self.found, t, state)
+                self.depths(self.found, t, state)
             self.sites |= proposed.sites
 
 
@@ -156,7 +157,7 @@ class Arrivals(Proposals):
             self.found = Detections(position.unsqueeze(-3))
             self.memory = motion.forget(self.memory, there["age"].squeeze(-1) == 0, position)
             self.motions(self.found, t)
-            self.depths(self.frames[:, t - 1 : t], self.found, t, state, age=there["age"].squeeze(-1))
+            self.depths(self.found, t, state, age=there["age"].squeeze(-1))
         self.sites |= proposed.sites
 
 

@@ -1,6 +1,6 @@
 """Inspection of a movie before any training: its background, and the objects that move in front of it."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -37,9 +37,7 @@ SPECK = 3.0  # px: smaller regions are noise, and not worth a word
 # region, larger than any of them, and fewer then.
 APART = 0.75
 MOST = 0.95  # quantile of the frames' numbers of objects that counts as the largest: a frame in 20 may show specks, too
-LEAST = (
-    0.1  # quantile that counts as the least number: for a tenth of the frames, one object may hide another
-)
+LEAST = 0.1  # quantile that counts as the least number: in a tenth of the frames, one object may hide another
 # Share of the objects that a crowd's frames may lack because some cover others: of 20 drawn beads one, at times.
 CROWDED = 0.1
 GAP = 2  # dilations, and erosions, that close a region: an object with gaps of up to four pixels is one
@@ -74,6 +72,11 @@ class Hints(Declared):
             raise UsageError(
                 f"Hints.crop: expected a width and a height of 1 or more, found {','.join(map(str, self.crop))}"
             )
+
+    @property
+    def said(self) -> str | None:
+        """The name of the first property that is known; None if none is."""
+        return next((field.name for field in fields(self) if getattr(self, field.name) is not None), None)
 
 
 @dataclass(frozen=True)
