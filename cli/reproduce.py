@@ -57,7 +57,7 @@ class Named(click.ParamType):
              "standard, about an hour each; paper-fast of cells with the paper's names; both for figures 5 to "
              "9]")  # fmt: skip
 @option("--run", "runs", type=Named(), multiple=True, metavar="NAME=FOLDER", section="Training",
-        help="Take a finished run as a training of figures 5 to 9, such as ddpae-ddpae-0; repeatable.")  # fmt: skip
+        help="Take a finished run as a training of figures 4 to 9, such as ddpae-ddpae-0; repeatable.")  # fmt: skip
 @option("--no-training", "train", is_flag=True, flag_value=False, default=True, section="Training",
         help="Train nothing: make what finished runs allow, and say which commands make the rest.")  # fmt: skip
 @option("--digits", type=click.Choice(DIGITS), default="mnist", show_default=True, section="Data",
@@ -88,7 +88,7 @@ def reproduce(
     Figures 5 to 9 set VTSSI beside DDPAE (5) and SQAIR (6 to 9), with the data and the variations of App. C.2: VTSSI by
     the paper's own blocks (paper-fast) and by ours (standard). The command first says which trainings are missing and
     how long they take. Each curve is kept in DIR/curves; beside a picture is a JSON of all that it shows, and beside
-    curves the paper's sentences with what was found.
+    curves the paper's sentences with what was found. Figure 4 shows SQAIR if its training for figure 9 is finished.
 
     Exit codes are those of vtssi-pyro --help. The
     same command continues after an interruption.

@@ -956,7 +956,8 @@ def reproduce(
         digits: source of the digits, see :func:`generate`.
         sequences: number of held-out sequences for each cell, and for each curve of figures 5 to 7.
         out: folder for runs, cells, curves, tables and figures.
-        runs: finished runs that figures 5 to 9 take as trainings, by the trainings' names, such as ``ddpae-ddpae-0``.
+        runs: finished runs that figures 4 to 9 take as trainings, by the trainings' names, such as ``ddpae-ddpae-0``;
+            figure 4 takes SQAIR's, and is drawn without it if there is none.
         train: whether missing trainings are made; False: cells, curves and rows without a finished run are left out.
         device: see :func:`fit`.
         threads: number of CPU threads; None: for a run that continues that with which it began, else as many as set.
@@ -988,7 +989,7 @@ def reproduce(
             report.wrote(path)
         for item in items:
             if item in FIGURES:
-                files = [draw(item, order, SEEDS[0])]
+                files = [draw(item, order, SEEDS[0], given=given)]
             elif item in comparisons.FIGURES:
                 files = comparisons.make(item, comparing)
             else:

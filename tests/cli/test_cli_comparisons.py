@@ -17,12 +17,15 @@ from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import override
 from vtssi_pyro.data import load_digits, moving_digits
 from vtssi_pyro.errors import CheckpointError, UsageError
-from vtssi_pyro.paper import comparisons, curves
-from vtssi_pyro.paper.comparisons import FIGURES, Comparing
+from vtssi_pyro.paper import comparisons, curves, figures
+from vtssi_pyro.paper.comparisons import FIGURES, WIDE, Comparing
 from vtssi_pyro.paper.contenders import HOURS, USUAL, Contender, contenders
+from vtssi_pyro.paper.curves import sequences_of
+from vtssi_pyro.paper.figures import Studio
 from vtssi_pyro.paper.reproducing import Order
 from vtssi_pyro.paper.statements import STATEMENTS
 from vtssi_pyro.plots import CurvePanel, compared_curves
+from vtssi_pyro.plots.film import Row
 from vtssi_pyro.train import baseline_presets, presets, training
 from vtssi_pyro.train.baseline_presets import BASELINES, ddpae_fast, recipe, sqair_fast
 from vtssi_pyro.train.comparisons import COMPARISONS
@@ -323,3 +326,39 @@ def test_every_panel_of_curves_has_sentences() -> None:
         "vtssi-pyro reproduce figure5 --sequences 10 --digits mnist"
     )
     assert baseline_presets.BASELINES is BASELINES
+
+
+class Said(Silent):
+    """Keeps every message."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def test_figure_4_shows_sqair_where_its_training_is_finished(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the folder's own run or a given one, on the frames of the other rows; without one its command is told."""
+    drawn: list[list[Row]] = []
+    monkeypatch.setattr(figures, "film_strip", lambda path, rows, *more: drawn.append(rows))
+    monkeypatch.setattr(Studio, "tracker", lambda *_: load("moving-mnist"))
+    monkeypatch.setattr(
+        Studio, "sequences", lambda studio, flavour, length: sequences_of(WIDE, "embedded", 9)
+    )
+    monkeypatch.setattr(Studio, "observe", 3)
+    said, folder = Said(), made / "runs" / "fast" / "sqair-linear-wide-0"
+    nothing = Order("quick", "embedded", tmp_path, CPU, 1, True, said)
+    figures.draw("figure4", nothing._replace(out=made), 0)
+    assert not said.lines
+    figures.draw("figure4", nothing, 0, given={"sqair-linear-wide-0": folder})
+    figures.draw("figure4", nothing, 0)
+    own, given, without = drawn
+    assert [title for title, *_ in own] == ["template search", "all of ours", "SQAIR"]
+    assert [title for title, *_ in without] == ["template search", "all of ours"]
+    assert torch.equal(own[2][2].position, given[2][2].position)
+    assert torch.equal(own[2][1], own[0][1])
+    assert not (tmp_path / "runs").exists()
+    assert "SQAIR is left out; it is made by: vtssi-pyro fit linear-wide --model sqair" in said.lines[-1]

@@ -49,6 +49,11 @@ class Setting(NamedTuple):
         """The paper's variations for this comparison."""
         return COMPARISONS[self.model]
 
+    def other(self, given: Mapping[str, Path]) -> "Contender":
+        """The other model, of a given run if there is one."""
+        key, name = Key(self.model, self.flavour, SEED), NAMES[self.model]
+        return _taken(Contender(key, next(iter(BASELINES[self.model])), name, name, False), given)
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -131,15 +136,15 @@ def contenders(setting: Setting, route: str | None, given: Mapping[str, Path]) -
         given: folders of runs that are taken as trainings, by the trainings' names.
     """
     flavour, model = setting
-    key, name = Key(model, flavour, SEED), NAMES[model]
-    found = [Contender(key, next(iter(BASELINES[model])), name, name, False)]
+    found = [setting.other(given)]
     for name in (route,) if route else USUAL:
         preset, ablation = f"{name}-{model}", setting.comparison.ablation
         family = PRESETS[preset].system.family
         variant, short = family.variants[ablation], "VTSSI" if family is PAPER else "ours"
         title = short if ablation is Ablation.WHOLE else f"{short} ({variant.title})"
-        found.append(Contender(Key(variant.name, flavour, SEED), preset, short, title, True))
-    return [_taken(contender, given) for contender in found]
+        partner = Contender(Key(variant.name, flavour, SEED), preset, short, title, True)
+        found.append(_taken(partner, given))
+    return found
 
 
 def plan(parties: Iterable[Contender], order: Order) -> list[str]:

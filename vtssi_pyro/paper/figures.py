@@ -4,9 +4,10 @@ The truth alone decides which sequences are shown, never a tracker's result. As 
 frames decide the objects.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -15,18 +16,21 @@ from torch import Tensor
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config.variants import Ablation
 from vtssi_pyro.data import MovingDigits
+from vtssi_pyro.errors import CheckpointError
 from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.inference.filter import Estimate, forecast, track
 from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.paper.cells import Key, tracker_of
+from vtssi_pyro.paper.comparisons import CLUTTERED
+from vtssi_pyro.paper.curves import judged
 from vtssi_pyro.paper.published import ALL, TITLES
 from vtssi_pyro.paper.reproducing import Order, trained
 from vtssi_pyro.plots import film_strip
 from vtssi_pyro.plots.film import Row
 from vtssi_pyro.system.atomic import writable_folder
-from vtssi_pyro.tracks.tracks import concatenated
+from vtssi_pyro.tracks.tracks import Tracks, concatenated
 from vtssi_pyro.train.splits import FIGURE_SEED, digits
 
 POOL = 1000  # held-out sequences among which the shown ones are chosen; rare overlaps need a large number
@@ -53,6 +57,7 @@ class Studio(NamedTuple):
     order: Order
     seed: int
     samples: int  # number of futures drawn as dots, 0: none
+    given: Mapping[str, Path]  # folders of runs that are taken as trainings, by the trainings' names
 
     def name(self, ablation: Ablation) -> str:
         """Return the name that a variant has in the order's preset."""
@@ -92,6 +97,19 @@ class Studio(NamedTuple):
         """Track objects that the observed frames decide, as in the table."""
         return track(tracker, frames, settle=self.observe, test_time=self.order.procedure)
 
+    def sqair(self) -> ModelTracker | None:
+        """SQAIR as section 5 trains it on the linear data; None, and how to make it, if no such run is finished.
+
+        It is not trained for a row: that takes days.
+        """
+        other, order = CLUTTERED.other(self.given), self.order._replace(train=False)
+        try:
+            run = other.run(order)
+        except CheckpointError:
+            order.report.say(f"{other.short} is left out; it is made by: {other.command(order)}")
+            return None
+        return judged(run.tracker(device=order.device), self.observe)
+
     def predict(self, tracker: Tracker, frames: Tensor) -> Estimate:
         """Predict with a tracker after the observed frames."""
         observed = min(self.observe, frames.shape[1] - 1)
@@ -104,7 +122,9 @@ class Studio(NamedTuple):
         )
 
 
-def draw(item: str, order: Order, seed: int, samples: int = 0) -> Path:
+def draw(
+    item: str, order: Order, seed: int, samples: int = 0, given: Mapping[str, Path] = MappingProxyType({})
+) -> Path:
     """Draw a figure, and train the runs that it needs.
 
     Args:
@@ -112,11 +132,12 @@ def draw(item: str, order: Order, seed: int, samples: int = 0) -> Path:
         order: presets, folders and device of the runs.
         seed: seed of the trainings.
         samples: number of futures drawn as dots around predicted boxes, 0: none.
+        given: folders of runs of other people's models, by the names of their trainings.
 
     Returns:
         the file.
     """
-    film = FIGURES[item](Studio(order, seed, samples))
+    film = FIGURES[item](Studio(order, seed, samples, given))
     path = writable_folder(order.out / "figures" / order.preset) / f"{item}.png"
     film_strip(path, film.rows, film.observed, COLUMNS, SCALE, film.numbers)
     return path
@@ -151,18 +172,22 @@ def _figure3(studio: Studio) -> Film:
 
 
 def _figure4(studio: Studio) -> Film:
-    """Show the search and the whole on frames 1 to 10 of a sequence, and on frames 6 to 15, which begin cluttered."""
-    studio.order.report.say("figure4: SQAIR's row is left out, since no SQAIR is trained for it")
+    """Show search, whole and SQAIR on frames 1 to 10 of a sequence, and on frames 6 to 15, which begin cluttered."""
     data = studio.sequences(FLAVOUR, 15)
     clean = (data.counts == 2) & ~_overlapping(data)[:, 0]
     close = (data.position[..., 0, :] - data.position[..., 1, :]).norm(dim=-1) < CLOSE  # (S, 15)
     x = studio.frames(data, _chosen(1, clean & close[:, CLUTTER].all(1), clean & close[:, 5], clean))
     halves = (x[:, :10], x[:, 5:])
-    rows: list[Row] = []
+    found: dict[str, list[Tracks]] = {}
     for ablation in (Ablation.SEARCH, Ablation.WHOLE):
         name, tracker = studio.name(ablation), studio.tracker(ablation, FLAVOUR)
-        both = concatenated([studio.track(tracker, half).tracks for half in halves], 1)
-        rows.append((TITLES[name], torch.cat(halves, 1)[0], both.part(slice(1))))
+        found[TITLES[name]] = [studio.track(tracker, half).tracks for half in halves]
+    if sqair := studio.sqair():
+        found["SQAIR"] = [sqair.track(half) for half in halves]
+    rows = [
+        (title, torch.cat(halves, 1)[0], concatenated(both, 1).part(slice(1)))
+        for title, both in found.items()
+    ]
     return Film(rows, 10, [*range(1, 11), *range(6, 16)])
 
 
