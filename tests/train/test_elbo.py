@@ -335,7 +335,7 @@ def test_every_elbo_of_a_recipe_bounds_the_evidence() -> None:
     spread = draws(chain, x, copies).std() / (8 * copies) ** 0.5
     found = {}
     for name in ELBOS:
-        elbo = make_elbo(TrainConfig(elbo=name, particles=8), analytic=False)
+        elbo = make_elbo(name, 8, analytic=False)
         with pyro.validation_enabled(False):  # one wonders that nothing is enumerated
             found[name] = -elbo.loss(chain.model, chain.guide, x.expand(copies, LENGTH)) / copies
         assert found[name] <= log_evidence(x) + 4 * spread, name
@@ -360,11 +360,11 @@ def test_pyros_bounds_go_by_name() -> None:
 
 def test_held_out_sequences_are_judged_by_a_recipes_own_bound() -> None:
     """With its particles; by ours in place of Pyro's, some of which have no value without gradients."""
-    own = held_out_elbo(TrainConfig(elbo="VIMCO", particles=7))
+    own = held_out_elbo("VIMCO", 7)
     assert isinstance(own, VIMCO)
     assert own.num_particles == 7
     for name in ("Elbo", "RenyiELBO"):
-        ours = held_out_elbo(TrainConfig(elbo=name))
+        ours = held_out_elbo(name)
         assert isinstance(ours, Elbo)
         assert ours.analytic
 

@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,12 +15,10 @@ from vtssi_pyro.system.atomic import atomic_write, write_bytes
 from vtssi_pyro.system.files import regular
 from vtssi_pyro.system.memory import refuse_beyond_memory
 from vtssi_pyro.system.naming import natural
+from vtssi_pyro.tracks.about import About
 from vtssi_pyro.tracks.rows import Row
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.tracks.units import Units
-
-if TYPE_CHECKING:
-    from vtssi_pyro.tracks.formats import About
 
 LINES = ("res_track.txt", "man_track.txt")  # of results, and of true tracks
 MASKS = re.compile(r"(?:mask|man_track)(\d+)\.tif")
@@ -34,7 +31,7 @@ def holds(path: Path) -> bool:
     return any((path / name).is_file() for name in LINES)
 
 
-def write(path: Path, tracks: Tracks, about: "About") -> Iterator[Path]:
+def write(path: Path, tracks: Tracks, about: About) -> Iterator[Path]:
     """Write one sequence: each object is the ellipse that fills its box, one pixel at least.
 
     Nearer objects cover others, without depths those of later slots. An object that is covered, beyond the frame or

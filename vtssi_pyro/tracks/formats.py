@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import numpy as np
 
@@ -17,18 +17,12 @@ from vtssi_pyro.system.manifest import Manifest
 from vtssi_pyro.system.naming import natural
 from vtssi_pyro.system.plain import parsed
 from vtssi_pyro.tracks import cell_tracking, geff_graph, trackmate
+from vtssi_pyro.tracks.about import About
 from vtssi_pyro.tracks.export import write_mot_challenge, write_tracks_csv
 from vtssi_pyro.tracks.importing import mot_folders, read_mot, read_tracks_csv
 from vtssi_pyro.tracks.rows import Row, collected
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.tracks.units import NO_UNITS, Units
-
-
-class About(NamedTuple):
-    """What a file of tracks tells beside them."""
-
-    frame_size: tuple[int, int]  # (H, W), px
-    units: Units = NO_UNITS
 
 
 @dataclass(frozen=True)

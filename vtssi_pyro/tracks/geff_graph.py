@@ -9,21 +9,19 @@ Reference: https://liveimagetrackingtools.org/geff, read and written by its own 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.system.extras import extra
+from vtssi_pyro.tracks.about import About
 from vtssi_pyro.tracks.columns import FIRST_PIXEL, table
 from vtssi_pyro.tracks.lineage import edges_of, identities
 from vtssi_pyro.tracks.rows import VALUES, Row, counted
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.tracks.units import Units, known_length
 from vtssi_pyro.version import __version__
-
-if TYPE_CHECKING:
-    from vtssi_pyro.tracks.formats import About
 
 # Names that OME-NGFF has for units; others are written as they are.
 NAMES = {
@@ -39,7 +37,7 @@ def holds(path: Path) -> bool:
     )
 
 
-def write(path: Path, tracks: Tracks, about: "About") -> Iterator[Path]:
+def write(path: Path, tracks: Tracks, about: About) -> Iterator[Path]:
     """Write one sequence; node properties are the known columns of :meth:`~vtssi_pyro.Tracks.to_dataframe`.
 
     Args:

@@ -8,7 +8,6 @@ Reference: TrackMate's own XML files of version 7; Ershov et al., TrackMate 7, N
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
@@ -17,15 +16,13 @@ import numpy as np
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.system.atomic import write_bytes
 from vtssi_pyro.system.files import regular
+from vtssi_pyro.tracks.about import About
 from vtssi_pyro.tracks.columns import FIRST_PIXEL, INDEX, table
 from vtssi_pyro.tracks.lineage import edges_of, identities
 from vtssi_pyro.tracks.rows import Row, counted
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.tracks.units import Units, known_length
 from vtssi_pyro.version import __version__
-
-if TYPE_CHECKING:
-    from vtssi_pyro.tracks.formats import About
 
 VERSION = "7.11.1"  # of the files that these are like
 HEAD = 2**10  # bytes in which a file has named its kind
@@ -52,7 +49,7 @@ def holds(path: Path) -> bool:
         return b"<TrackMate" in file.read(HEAD)
 
 
-def write(path: Path, tracks: Tracks, about: "About") -> Iterator[Path]:
+def write(path: Path, tracks: Tracks, about: About) -> Iterator[Path]:
     """Write one sequence.
 
     A spot's radius is that of a disc with the area of its box, its quality the confidence (1 if that is not known). An
@@ -127,7 +124,7 @@ def _add_tracks(model: Element, columns: dict[str, np.ndarray], edges: np.ndarra
         SubElement(shown, "TrackID", TRACK_ID=str(n))
 
 
-def _add_settings(root: Element, length: int, about: "About", side: float, step: float) -> None:
+def _add_settings(root: Element, length: int, about: About, side: float, step: float) -> None:
     settings = SubElement(root, "Settings")
     height, width = about.frame_size
     SubElement(

@@ -16,7 +16,6 @@ from torch.distributions import kl_divergence
 from vtssi_pyro.baselines.sqair.vimco import VIMCO
 from vtssi_pyro.model.bound import DifferentiableELBO, Program, Terms
 from vtssi_pyro.model.sites import variable
-from vtssi_pyro.train.recipe import TrainConfig
 
 PLATES = 2  # nested plates of the programs: sequences around objects, or around frames
 
@@ -102,11 +101,12 @@ ELBOS: dict[str, Callable[..., ELBO]] = {
 """The values of ``train.elbo``, by name; each is a lower bound of the evidence, in expectation."""
 
 
-def make_elbo(config: TrainConfig, analytic: bool = True) -> ELBO:
-    """The ELBO of a recipe.
+def make_elbo(name: str, particles: int | None = None, analytic: bool = True) -> ELBO:
+    """The ELBO of a name.
 
     Args:
-        config: the recipe.
+        name: a key of ELBOS.
+        particles: number of its draws; None: its own.
         analytic: whether the KL terms of :class:`Elbo` are in closed form; the others ignore it.
 
     Raises:
@@ -114,13 +114,13 @@ def make_elbo(config: TrainConfig, analytic: bool = True) -> ELBO:
     """
     # without it, Pyro runs the program to guess the nesting: a resumed run would make these draws once more
     options: dict[str, Any] = {"max_plate_nesting": PLATES}
-    if config.particles is not None:
-        options["num_particles"] = config.particles
-    kind = ELBOS[config.elbo]
+    if particles is not None:
+        options["num_particles"] = particles
+    kind = ELBOS[name]
     return kind(analytic=analytic, **options) if kind is Elbo else kind(**options)
 
 
-def held_out_elbo(config: TrainConfig) -> DifferentiableELBO:
-    """The ELBO of held-out sequences: the recipe's own, but :class:`Elbo` in place of those of Pyro."""
-    own = make_elbo(config)
+def held_out_elbo(name: str, particles: int | None = None) -> DifferentiableELBO:
+    """The ELBO of held-out sequences: the training's own, but :class:`Elbo` in place of those of Pyro."""
+    own = make_elbo(name, particles)
     return own if isinstance(own, DifferentiableELBO) else Elbo()

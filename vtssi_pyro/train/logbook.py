@@ -95,7 +95,8 @@ class Logbook:
     def _validation_record(self, step: int) -> dict[str, Any]:
         tracker, data = self.trainer.trained, self.validation
         record: dict[str, Any] = {"kind": "validation", "step": step, "seconds": 0.0}
-        elbo = held_out_elbo(self.trainer.config.train)
+        recipe = self.trainer.config.train
+        elbo = held_out_elbo(recipe.elbo, recipe.particles)
         record["elbo"] = validation_elbo(tracker, data, self.trainer.device, elbo)
         if not math.isfinite(record["elbo"]):
             raise self._lost("the ELBO of held-out sequences is")

@@ -23,7 +23,7 @@ class Scheduled(NamedTuple):
 
 
 def _elbos() -> Iterable[str]:
-    from vtssi_pyro.train.elbo import ELBOS  # it imports this module
+    from vtssi_pyro.train.elbo import ELBOS  # which loads Pyro
 
     return ELBOS
 

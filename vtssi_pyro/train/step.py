@@ -53,7 +53,8 @@ class Step:
         self.svi: StageSVI | None = None
         if self.objective.program:
             program = self.objective.program(tracker, stage)
-            self.svi = StageSVI(program.model, program.guide, self.optim, make_elbo(config, stage.analytic))
+            elbo = make_elbo(config.elbo, config.particles, stage.analytic)
+            self.svi = StageSVI(program.model, program.guide, self.optim, elbo)
         self.pairs = [list(averaged.parameters()), list(tracker.parameters())]
 
     def __call__(self, batch: Any, now: Scheduled) -> tuple[Terms, Tensor]:

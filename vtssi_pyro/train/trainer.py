@@ -43,7 +43,7 @@ class Trainer:
         self.group = group
         # the exchange of gradients is not captured, since NCCL would not notice a process that hangs; nor are Pyro's
         # own ELBOs, which fetch values
-        graphs = config.train.capture and isinstance(make_elbo(config.train), DifferentiableELBO)
+        graphs = config.train.capture and isinstance(make_elbo(config.train.elbo), DifferentiableELBO)
         self.capture = graphs and device.type == "cuda" and group.size == 1
         self.step = 0
         # the tracker to evaluate and keep: with averaged weights if the recipe averages

@@ -139,7 +139,7 @@ def check(config: Config, group: Group = ALONE) -> SomeTracker:
         the untrained tracker that the configuration makes, for further checks.
     """
     config = checked_config(config)
-    make_elbo(config.train)  # it refuses too few particles
+    make_elbo(config.train.elbo, config.train.particles)  # it refuses too few particles
     if config.variant != (true := variant_of(config.model)):
         raise UsageError(
             f"variant: {config.variant} names another model than this one, which is of variant {true}"
