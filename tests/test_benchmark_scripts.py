@@ -18,6 +18,7 @@ from vtssi_pyro.baselines import DDPAEConfig, SQAIRConfig
 from vtssi_pyro.baselines.sqair import Figures
 from vtssi_pyro.config import override
 from vtssi_pyro.data import load_digits, moving_digits
+from vtssi_pyro.data.scenes import scene
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.inference.estimate import Estimate
@@ -232,3 +233,20 @@ def test_the_cost_of_angles_is_that_of_angles_alone(script: ModuleType) -> None:
     found = script.compare(batch=2, length=6, repeats=1)
     assert found["step"]["ratio"] > 1
     assert found["track"]["ratio"] > 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", ["compare"], indirect=True)
+def test_peers_are_judged_by_the_same_rule(script: ModuleType) -> None:
+    """Centres as others count them, from the middle of the first pixel, are found without error; swaps are switches."""
+    drawn = scene("blobs", side=60, objects=2, size=10, length=12)
+    setting = script.Setting(drawn, True)
+    rows = [
+        (t, n, x - 0.5, y - 0.5) for t, places in enumerate(drawn.path) for n, (x, y) in enumerate(places)
+    ]
+    found = script.judged(setting, script._tracks(setting, rows))
+    assert (found["recall"], found["switches"], found["error"]) == (1, 0, pytest.approx(0, abs=1e-9))
+    swapped = [(t, 1 - n if t >= 6 else n, x, y) for t, n, x, y in rows if (t, n) != (3, 0)]
+    found = script.judged(setting, script._tracks(setting, swapped))
+    assert (found["recall"], found["switches"]) == (pytest.approx(23 / 24), 2)
+    assert found["objects"] == 24

@@ -50,6 +50,7 @@ def test_by_hand() -> None:
     assert found["idf1"] == pytest.approx(2 * 5 / (10 + 8))
     assert found["detection_accuracy"] == pytest.approx(8 / 10)
     assert found["motp"] == pytest.approx(1.0)
+    assert (found["recall"], found["precision"]) == pytest.approx((8 / 10, 1))
 
 
 def test_hidden_objects_are_not_judged() -> None:

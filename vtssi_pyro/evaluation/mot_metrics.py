@@ -17,6 +17,8 @@ FIELDS = {
     "association_accuracy": ("HOTA", "AssA"),
     "mota": ("CLEAR", "MOTA"),
     "motp": ("CLEAR", "MOTP"),
+    "recall": ("CLEAR", "CLR_Re"),
+    "precision": ("CLEAR", "CLR_Pr"),
     "identity_switches": ("CLEAR", "IDSW"),
     "fragmentations": ("CLEAR", "Frag"),
     "idf1": ("Identity", "IDF1"),
@@ -40,8 +42,8 @@ def mot_metrics(truth: Tracks, tracks: Tracks) -> dict[str, float]:
         tracks: boxes (B, T, M, 2), px.
 
     Returns:
-        ``hota``, ``detection_accuracy``, ``association_accuracy``, ``mota``, ``motp`` and ``idf1``, of which 1 is best;
-        ``identity_switches`` and ``fragmentations``, which are counts.
+        ``hota``, ``detection_accuracy``, ``association_accuracy``, ``mota``, ``motp``, ``recall``, ``precision`` and
+        ``idf1``, of which 1 is best; ``identity_switches`` and ``fragmentations``, which are counts.
 
     Raises:
         DataError: the truth or the tracks have no boxes.
