@@ -19,6 +19,7 @@ from .removed import instead
 
 COMMANDS = (
     "generate",
+    "sample",
     "inspect",
     "fit",
     "track",

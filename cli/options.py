@@ -27,6 +27,7 @@ FLAVOURS = (
     "sqair-original", "balls", "visitors", "discs-behind", "rods", "sprites",
 )  # fmt: skip
 DIGITS = ("embedded", "mnist")
+SAMPLES = ("beads",)
 BACKGROUNDS = ("static", "smooth", "rolling", "none")
 POLARITIES = ("bright", "dark", "both")
 
@@ -167,7 +168,13 @@ def _loudness(function: Callable[..., Any]) -> Callable[..., Any]:
         (QUIET, "Print no messages but warnings and errors; results are printed all the same."),
     ):
         add = option(
-            f"--{name}", is_flag=True, expose_value=False, callback=heard, section="Messages", help=text
+            f"--{name}",
+            f"-{name[0]}",
+            is_flag=True,
+            expose_value=False,
+            callback=heard,
+            section="Messages",
+            help=text,
         )
         function = add(function)
     return function

@@ -71,7 +71,8 @@ from vtssi_pyro.config.ranges import (
     STORED_SIDE,
     TEMPERATURE,
 )
-from vtssi_pyro.data import Dataset, MovingDigits, load_digits, moving_digits, write
+from vtssi_pyro.data import Dataset, MovingDigits, load_digits, moving_digits, samples, write
+from vtssi_pyro.data.store import read
 from vtssi_pyro.errors import Argument, DataError, UsageError
 from vtssi_pyro.evaluation import judge as judging
 from vtssi_pyro.evaluation.calibration import Calibration
@@ -96,7 +97,7 @@ from vtssi_pyro.paper.items import SEEDS, refuse_unknown
 from vtssi_pyro.paper.reproducing import Order, refuse_company
 from vtssi_pyro.plots import contact_sheet, reliability
 from vtssi_pyro.speed import measure, workload
-from vtssi_pyro.system.atomic import refuse_existing, writable_folder
+from vtssi_pyro.system.atomic import make_parent, refuse_existing, writable_folder, write_bytes
 from vtssi_pyro.system.files import identity
 from vtssi_pyro.system.machine import available_device, threaded
 from vtssi_pyro.tracks.export import (
@@ -738,8 +739,46 @@ def generate(
     report.say(
         f"{len(data)} sequences of {data.length} frames, {height}x{width} px, {number} objects at once"
     )
+    report.found({"sequences": len(data), "frames": data.length, "fewest": fewest, "most": most})
     report.wrote(path)
     return data
+
+
+@checked
+def sample_movie(
+    name: str = "beads", out: File | None = None, *, force: bool = False, report: Reporter | None = None
+) -> Path:
+    """Write a sample movie, which is drawn, not recorded, with the true places of its objects, to a new file.
+
+    ``beads`` is of four beads under a microscope: the stage drifts, the light is uneven and bleaches them, and the
+    camera adds noise, hot pixels and dust.
+
+    Args:
+        name: the movie, which ships with the package.
+        out: the file, with a name that ends in .npz; None: ``NAME.npz``.
+        force: whether ``out`` may replace a file.
+        report: receives the file.
+
+    Returns:
+        The file, a movie for :func:`track` and :func:`fit`, and sequences with positions for :func:`evaluate`.
+    """
+    report, source = report or Silent(), samples.located(name)
+    path = Path(out or f"{name}.npz")
+    if path.suffix.lower() != ".npz":
+        raise UsageError(Argument("out"), f" {out}: expected a name that ends in .npz")
+    refuse_existing(path, force)
+    make_parent(path)
+    write_bytes(path, source.read_bytes())
+    data = read(path)
+    assert data.truth is not None
+    (height, width), number = data.frame_size, data.truth.present.shape[-1]
+    found = {"frames": data.length, "height": height, "width": width, "objects": number}
+    report.say(
+        "drawn, not recorded: {frames} frames of {width}x{height} px, {objects} objects".format_map(found)
+    )
+    report.found(found)
+    report.wrote(path)
+    return path
 
 
 @checked

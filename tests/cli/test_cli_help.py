@@ -15,7 +15,7 @@ from vtssi_pyro.cli.main import COMMANDS, main
 
 import vtssi_pyro
 from vtssi_pyro.config.variants import NAMES
-from vtssi_pyro.data import FLAVOURS, SOURCES
+from vtssi_pyro.data import FLAVOURS, SOURCES, samples
 from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.movies import background, inspection
 from vtssi_pyro.tracks.formats import FORMATS
@@ -58,6 +58,7 @@ def test_choices_are_the_librarys() -> None:
     assert options.BACKGROUNDS == background.KINDS
     assert options.POLARITIES == inspection.POLARITIES
     assert options.FORMATS == tuple(FORMATS)
+    assert options.SAMPLES == samples.available()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
