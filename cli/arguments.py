@@ -48,7 +48,7 @@ def run_and_data(
     return str(run.folder), "last", arguments
 
 
-def results(out: str, data: tuple[str, ...]) -> list[tuple[str, str]]:
+def places(out: str, data: tuple[str, ...]) -> list[tuple[str, str]]:
     """Pair each of the data with the folder of its results: ``out`` for one, OUT/NAME-OF-DATA for several."""
     if len(data) == 1:
         return [(data[0], out)]

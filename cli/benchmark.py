@@ -2,7 +2,7 @@
 
 import click
 
-from .options import PRESETS, command, machine_options, option
+from .options import PRESETS, command, json_option, machine_options, option
 
 
 @command(
@@ -16,7 +16,7 @@ from .options import PRESETS, command, machine_options, option
 @option("--set", "changes", multiple=True, metavar="KEY=VALUE", section="Model",
         help="Change any key of the configuration; repeatable.")  # fmt: skip
 @machine_options
-@option("--json", "as_json", is_flag=True, section="Output", help="Print one JSON object instead of a table.")
+@json_option
 def benchmark(preset: str, changes: tuple[str, ...], device: str, threads: int | None, as_json: bool) -> None:
     """Measure the speed of training, tracking and prediction on this machine.
 
@@ -25,13 +25,13 @@ def benchmark(preset: str, changes: tuple[str, ...], device: str, threads: int |
     machines, matrix products. Times are medians of ten. It also measures the peak of memory. A value that cannot be
     measured is null, or "-".
     """
-    import json
-
     from vtssi_pyro import api
     from vtssi_pyro.system.machine import prepare
 
+    from .progress import results
     from .tables import speed
 
     prepare(threads)
-    found = api.benchmark(preset=preset, changes=changes, device=device)
-    click.echo(json.dumps(found, allow_nan=False) if as_json else "\n".join(speed(found)))
+    with results(as_json) as report:
+        found = api.benchmark(preset=preset, changes=changes, device=device)
+        report.show(found, speed(found))

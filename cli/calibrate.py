@@ -4,7 +4,7 @@ import click
 
 from vtssi_pyro.config.ranges import FRAMES
 
-from .options import command, machine_options, option, whole_number
+from .options import command, json_option, machine_options, option, whole_number
 
 
 @command(
@@ -17,7 +17,7 @@ from .options import command, machine_options, option, whole_number
         help="Sequences to fit on.  [default: for a run on moving digits, its validation digits]")  # fmt: skip
 @option("--observe", type=whole_number(FRAMES), section="Prediction",
         help="Frames seen before the rest is predicted.  [default: the run's, 5]")  # fmt: skip
-@option("--json", "as_json", is_flag=True, section="Output", help="Print one JSON object instead of a table.")
+@json_option
 @machine_options
 def calibrate(
     tracker: str, test: str | None, data: str | None, observe: int | None, as_json: bool, device: str,
@@ -34,20 +34,19 @@ def calibrate(
     those of the assessment, is kept in RUN with the weights' SHA-256, and is used by predict from then on.
     figures/reliability.png shows the shares at all levels.
     """
-    import json
-
     from vtssi_pyro import api
     from vtssi_pyro.system.machine import prepare
 
     from .arguments import weights
-    from .progress import reporter
+    from .progress import results
     from .tables import honesty
 
     tracker, checkpoint = weights(tracker)
     prepare(threads)
-    found = api.calibrate(
-        tracker, data, test=test, observe=observe, device=device, checkpoint=checkpoint, report=reporter()
-    )
-    assert found.before is not None
-    both = {"before": found.before, "after": found.after}
-    click.echo(json.dumps(both, allow_nan=False) if as_json else "\n".join(honesty(**both)))
+    with results(as_json) as report:
+        found = api.calibrate(
+            tracker, data, test=test, observe=observe, device=device, checkpoint=checkpoint, report=report
+        )
+        assert found.before is not None
+        both = {"before": found.before, "after": found.after}
+        report.show(both, honesty(**both))

@@ -2,7 +2,7 @@
 
 import click
 
-from .options import FORMATS, command, option, size_of
+from .options import FORMATS, command, force_option, json_option, option, size_of
 
 
 @command(
@@ -17,8 +17,12 @@ from .options import FORMATS, command, option, size_of
 @option("--size", "frame_size", metavar="WIDTHxHEIGHT", section="Output",
         help="Size of the frames, for masks and MOTChallenge.  [default: as a tracks.json beside TRACKS tells, else "
              "the least that holds all objects]")  # fmt: skip
-def convert(tracks: str, target: str, format: str | None, frame_size: str | None) -> None:
-    """Write TRACKS of any program to TARGET in another format.
+@force_option
+@json_option
+def convert(
+    tracks: str, target: str, format: str | None, frame_size: str | None, force: bool, as_json: bool
+) -> None:
+    """Write TRACKS of any program to TARGET, a new file or folder, in another format.
 
     Formats are csv, geff (Graph Exchange File Format; extra named formats), trackmate (XML), ctc (masks of the Cell
     Tracking Challenge) and mot (MOTChallenge). Each has its own place for the centre of the first pixel, to which
@@ -28,6 +32,7 @@ def convert(tracks: str, target: str, format: str | None, frame_size: str | None
     """
     from vtssi_pyro import api
 
-    from .progress import reporter
+    from .progress import results
 
-    api.convert(tracks, target, format, frame_size=size_of(frame_size), report=reporter())
+    with results(as_json) as report:
+        api.convert(tracks, target, format, frame_size=size_of(frame_size), force=force, report=report)

@@ -4,7 +4,7 @@ import click
 
 from vtssi_pyro.config.ranges import FRAMES
 
-from .options import command, machine_options, option, whole_number
+from .options import command, json_option, machine_options, option, whole_number
 
 
 @command(
@@ -23,7 +23,7 @@ from .options import command, machine_options, option, whole_number
              "inferred.  [default: all]")  # fmt: skip
 @option("--mot", is_flag=True, section="Metrics",
         help="Also HOTA, MOTA, IDF1 and identity switches, of boxes; needs the extra named mot.")  # fmt: skip
-@option("--json", "as_json", is_flag=True, section="Metrics", help="Print one JSON object instead of tables.")
+@json_option
 @machine_options
 def evaluate(
     tracker: str, data: str, observe: int | None, settle: int | None, mot: bool, as_json: bool, device: str,
@@ -45,23 +45,20 @@ def evaluate(
     share of frames with the right count, of entrances that are found within one frame, of occlusions after which an
     object has another track, and the error of angles, if the tracks have any.
     """
-    import json
-
     from vtssi_pyro import api
     from vtssi_pyro.system.machine import prepare
 
     from .arguments import weights
-    from .progress import reporter
+    from .progress import results
     from .tables import by_frame, of_boxes, overall
 
     tracker, checkpoint = weights(tracker)
     prepare(threads)
-    metrics, seen, _, made = api.evaluate(
-        tracker, data, observe=observe, settle=settle, mot=mot, device=device, checkpoint=checkpoint,
-        report=reporter(),
-    )  # fmt: skip
-    if as_json:
-        click.echo(json.dumps({**metrics, "made": made}, allow_nan=False))
-    else:
+    with results(as_json) as report:
+        metrics, seen, _, made = api.evaluate(
+            tracker, data, observe=observe, settle=settle, mot=mot, device=device, checkpoint=checkpoint,
+            report=report,
+        )  # fmt: skip
         boxes = of_boxes(metrics["mot"]) if mot else []
-        click.echo("\n".join([*overall(metrics, seen), *boxes, "", *by_frame(metrics, seen)]))
+        lines = [*overall(metrics, seen), *boxes, "", *by_frame(metrics, seen)]
+        report.show({**metrics, "made": made}, lines)

@@ -13,6 +13,7 @@ from .options import (
     ROUTES,
     command,
     digits_option,
+    json_option,
     machine_options,
     option,
     say,
@@ -22,6 +23,8 @@ from .options import (
 
 if TYPE_CHECKING:
     from vtssi_pyro.artifacts.loading import Fitted
+
+    from .progress import Lines
 
 OWN_PRESETS = tuple(dict.fromkeys(name for presets in BASELINES.values() for name in presets))
 
@@ -74,12 +77,13 @@ OWN_PRESETS = tuple(dict.fromkeys(name for presets in BASELINES.values() for nam
 @option("--resume", is_flag=True, section="Output",
         help="Continue the interrupted run in --out; RUN/checkpoints/best.pt goes on from that checkpoint if the last "
              "one is lost.")  # fmt: skip
+@json_option
 @stored_options
 @machine_options
 def fit(
     data: str | None, digits: str | None, objects: int | None, prepared: str | None, tracker: str | None,
     start: str | None, preset: str | None, changes: tuple[str, ...], help_keys: bool, run: str | None,
-    resume: bool, stored: dict[str, Any], device: str, threads: int | None,
+    resume: bool, as_json: bool, stored: dict[str, Any], device: str, threads: int | None,
 ) -> None:  # fmt: skip
     """Train a tracker on DATA, and write metrics and pictures at the end.
 
@@ -105,6 +109,7 @@ def fit(
     from .tables import every_key
 
     prepare(threads)
+    report = reporter(as_json)
     source = find(start) if start else None
     if resume and not help_keys:
         if run is None:
@@ -116,7 +121,7 @@ def fit(
         run, checkpoint = weights(run)
         fitted = api.resume(
             run, data, tracker=tracker, start=source, preset=preset, device=device, threads=threads,
-            report=reporter(), objects=objects, digits=digits, changes=changes, checkpoint=checkpoint,
+            report=report, objects=objects, digits=digits, changes=changes, checkpoint=checkpoint,
         )  # fmt: skip
     else:
         whole = source is not None and tracker in (None, source.config.variant)
@@ -130,14 +135,14 @@ def fit(
         movie = PreparedMovie.load(prepared, data, Stored(**stored)) if read else prepared
         fitted = api.fit(
             movie or data, source if whole else tracker, start=None if whole else source,
-            preset=preset, run=run, runs=None if run else RUNS, device=device, report=reporter(), objects=objects,
+            preset=preset, run=run, runs=None if run else RUNS, device=device, report=report, objects=objects,
             digits=digits, changes=changes, stored=Stored() if prepared else Stored(**stored),
         )  # fmt: skip
     if speaks():
-        _show(fitted)
+        _show(fitted, report)
 
 
-def _show(fitted: "Fitted") -> None:
+def _show(fitted: "Fitted", report: "Lines") -> None:
     """Print metrics and files to stdout, and the next commands to stderr."""
     from vtssi_pyro.artifacts.report import understood
 
@@ -145,7 +150,11 @@ def _show(fitted: "Fitted") -> None:
 
     with understood(fitted.run.summary):
         lines, following = reached(fitted.run), next_commands(fitted.run)
-    click.echo("\n".join(lines))
+    summary = fitted.run.read_summary()
+    report.show(
+        {"run": str(fitted.run.folder), "metrics": fitted.metrics, "minutes": summary["minutes"]}, lines
+    )
     for path in sorted(fitted.run.figures.iterdir()):
-        click.echo(path)
+        report.wrote(path)
+    report.close()
     say("\n".join(["next:", *following]))

@@ -4,7 +4,7 @@ import click
 
 from vtssi_pyro.config.ranges import FRAMES, OBJECTS, SEED, SEQUENCES, SIDE
 
-from .options import FLAVOURS, command, digits_option, option, whole_number
+from .options import FLAVOURS, command, digits_option, force_option, json_option, option, whole_number
 
 
 @command(
@@ -53,9 +53,11 @@ from .options import FLAVOURS, command, digits_option, option, whole_number
     section="Data",
     help="The same seed gives the same file.",
 )
+@force_option
+@json_option
 def generate(
     flavour: str, out: str, digits: str | None, sequences: int, length: int | None, frame_size: int | None,
-    objects: int | None, seed: int,
+    objects: int | None, seed: int, force: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Write moving digits that no training shows, or other objects, with their positions, to a new file.
 
@@ -69,9 +71,10 @@ def generate(
     """
     from vtssi_pyro import api
 
-    from .progress import reporter
+    from .progress import results
 
-    api.generate(
-        flavour, out, digits=digits or "embedded", sequences=sequences, length=length, frame_size=frame_size,
-        objects=objects, seed=seed, report=reporter(),
-    )  # fmt: skip
+    with results(as_json) as report:
+        api.generate(
+            flavour, out, digits=digits or "embedded", sequences=sequences, length=length,
+            frame_size=frame_size, objects=objects, seed=seed, force=force, report=report,
+        )  # fmt: skip

@@ -4,29 +4,30 @@ from typing import Any
 
 import click
 
-from .options import command, option
+from .options import command, json_option
 
 
 @command("vtssi-pyro info", "vtssi-pyro info runs/ours-linear-0001")
 @click.argument("tracker", metavar="[RUN]", type=click.Path(), required=False)
-@option("--json", "as_json", is_flag=True, section="Output", help="Print one JSON object.")
+@json_option
 def info(tracker: str | None, as_json: bool) -> None:
     """Print versions, devices, extras and the weights that ship; or describe RUN.
 
     RUN is the folder of a run, or pretrained:NAME. The description holds its training and its metrics.
     """
-    import json
     from pathlib import Path
 
     from vtssi_pyro import api
     from vtssi_pyro.artifacts.report import understood
 
+    from .progress import results
     from .tables import about
 
     found = api.info(tracker)
     with understood(Path(found.get("name", "")) / "summary.json"):
         lines = _rows(found) if tracker is None else about(found)
-    click.echo(json.dumps(found) if as_json else "\n".join(lines))
+    with results(as_json) as report:
+        report.show(found, lines)
 
 
 def _rows(found: dict[str, Any]) -> list[str]:

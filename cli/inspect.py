@@ -10,6 +10,7 @@ from .options import (
     POLARITIES,
     Rectangle,
     command,
+    json_option,
     objects_options,
     option,
     spelled,
@@ -36,8 +37,9 @@ from .options import (
              "[default: all]")  # fmt: skip
 @option("--out", metavar="DIR", type=click.Path(), section="Output",
         help="Folder for contact_sheet.png and for the preparation of the movie.  [default: none]")  # fmt: skip
+@json_option
 @stored_options
-def inspect(movie: str, out: str | None, stored: dict[str, Any], **hints: Any) -> None:
+def inspect(movie: str, out: str | None, as_json: bool, stored: dict[str, Any], **hints: Any) -> None:
     """Inspect MOVIE for moving objects, and show the preparation of its frames for vtssi-pyro fit.
 
     MOVIE is mp4, mov, avi, mkv, webm, GIF, WebP, a TIFF stack, a folder of pictures or an array (.npy, .npz).
@@ -52,17 +54,18 @@ def inspect(movie: str, out: str | None, stored: dict[str, Any], **hints: Any) -
     from vtssi_pyro.movies import Hints, Stored
     from vtssi_pyro.train.movies import FEWEST
 
-    from .progress import reporter
+    from .options import say
+    from .progress import results
 
-    prepared = api.inspect(
-        movie, Hints(**hints), stored=Stored(**stored), out=out, report=reporter(click.echo)
-    )
-    said, name = spelled({**hints, **stored}), shlex.quote(movie)
-    if len(prepared.frames) < FEWEST:
-        click.echo(f"too short to learn from: fit takes {FEWEST} frames or more")
-    elif out:
-        click.echo(f"fit with: vtssi-pyro fit --prepared {shlex.quote(out)}")
-    elif said:
-        click.echo(f"keep this with: vtssi-pyro inspect {name}{said} --out looked")
-    else:
-        click.echo(f"fit with: vtssi-pyro fit {name}")
+    tell = say if as_json else click.echo  # the findings for people are the result
+    with results(as_json, tell) as report:
+        prepared = api.inspect(movie, Hints(**hints), stored=Stored(**stored), out=out, report=report)
+        said, name = spelled({**hints, **stored}), shlex.quote(movie)
+        if len(prepared.frames) < FEWEST:
+            tell(f"too short to learn from: fit takes {FEWEST} frames or more")
+        elif out:
+            tell(f"fit with: vtssi-pyro fit --prepared {shlex.quote(out)}")
+        elif said:
+            tell(f"keep this with: vtssi-pyro inspect {name}{said} --out looked")
+        else:
+            tell(f"fit with: vtssi-pyro fit {name}")

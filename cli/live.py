@@ -6,7 +6,7 @@ import click
 
 from vtssi_pyro.config.ranges import PATIENCE
 
-from .options import Decimal, command, machine_options, option, size_of
+from .options import Decimal, command, json_option, machine_options, option, size_of
 
 
 @command(
@@ -21,10 +21,12 @@ from .options import Decimal, command, machine_options, option, size_of
         section="Source", help="Time to wait for another picture.")  # fmt: skip
 @option("--size", metavar="WIDTHxHEIGHT", section="Source",
         help="Size of frames on standard input.  [default: that of the run's movie]")  # fmt: skip
+@json_option
 @machine_options
 def live(
-    tracker: str, source: str, out: str, patience: float, size: str | None, device: str, threads: int | None
-) -> None:
+    tracker: str, source: str, out: str, patience: float, size: str | None, as_json: bool, device: str,
+    threads: int | None,
+) -> None:  # fmt: skip
     """Track frames of SOURCE as they come, in constant memory, with the tracker of RUN.
 
     RUN is the folder of a run, pretrained:NAME, or the file of a checkpoint, RUN/checkpoints/best.pt. A run of
@@ -39,12 +41,14 @@ def live(
     from vtssi_pyro.system.machine import prepare
 
     from .arguments import weights
-    from .progress import reporter
+    from .progress import results
 
     tracker, checkpoint = weights(tracker)
     shape = size_of(size)
     prepare(threads)
-    api.track_live(
-        tracker, sys.stdin.buffer if source == "-" else source, out, patience=patience, size=shape, device=device,
-        checkpoint=checkpoint, report=reporter(),
-    )  # fmt: skip
+    frames = sys.stdin.buffer if source == "-" else source
+    with results(as_json) as report:
+        api.track_live(
+            tracker, frames, out, patience=patience, size=shape, device=device, checkpoint=checkpoint,
+            report=report,
+        )  # fmt: skip

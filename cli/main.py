@@ -1,6 +1,7 @@
 """The group of commands, which are imported on demand; every error ends in one line and an exit code."""
 
 import difflib
+import os
 import traceback
 from functools import partial
 from importlib import import_module
@@ -18,6 +19,7 @@ from .removed import instead
 
 COMMANDS = (
     "generate",
+    "sample",
     "inspect",
     "fit",
     "track",
@@ -77,7 +79,12 @@ class Commands(click.Group):
         return super().main(*args, **settings)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; click keeps its own errors, all others become a line on stderr."""
+        """Run a command; click keeps its own errors, all others become a line on stderr.
+
+        There are colours on terminals alone, where click looks by itself, and not under NO_COLOR (no-color.org).
+        """
+        if os.environ.get("NO_COLOR"):
+            ctx.color = False
         try:
             with terminable():
                 return super().invoke(ctx)
@@ -88,7 +95,9 @@ class Commands(click.Group):
                 traceback.print_exception(error)
             exit_code, line = explain(error, partial(self.spelled, ctx))
             if line and (speaks() or exit_code < 128):  # of a group that gets a signal, one reports
-                click.echo(line, err=True)
+                kind, colon, rest = line.partition("error:")
+                said = line if kind or not colon else click.style(colon, fg="red") + rest
+                click.echo(said, err=True)
             ctx.exit(exit_code)
 
 

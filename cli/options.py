@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -26,6 +27,7 @@ FLAVOURS = (
     "sqair-original", "balls", "visitors", "discs-behind", "rods", "sprites",
 )  # fmt: skip
 DIGITS = ("embedded", "mnist")
+SAMPLES = ("beads",)
 BACKGROUNDS = ("static", "smooth", "rolling", "none")
 POLARITIES = ("bright", "dark", "both")
 
@@ -36,6 +38,11 @@ STORED = (  # that say how frames are stored, and what their pixels and times st
 )  # fmt: skip
 
 POSITIVE = click.IntRange(min=1)
+
+# How much a command says beside its results: warnings and errors alone, or also when, and on what, it does all it does.
+QUIET, VERBOSE = "quiet", "verbose"
+_LOUDNESS = f"{__name__}.loudness"  # the key of one of both in the context
+_BEGUN = time.monotonic()
 
 
 def whole_number(limits: Range) -> click.IntRange:
@@ -115,11 +122,20 @@ formats_option = click.option(
 )  # fmt: skip
 
 
+force_option = click.option(
+    "--force", is_flag=True, cls=Option, section="Output", help="Replace what has this name already.",
+)  # fmt: skip
+json_option = click.option(
+    "--json", "as_json", is_flag=True, cls=Option, section="Output",
+    help="Print one JSON object, with the names of the files, in place of lines; of several DATA one each.",
+)  # fmt: skip
+
+
 def command(*examples: str, hidden: bool = False) -> Callable[[Callable[..., Any]], click.Command]:
     """Make a command, named like its function; a hidden one works, but is not on the first help screen."""
 
     def make(function: Callable[..., Any]) -> click.Command:
-        made = click.command(cls=Command, name=function.__name__, hidden=hidden)(function)
+        made = click.command(cls=Command, name=function.__name__, hidden=hidden)(_loudness(function))
         made.examples = examples
         return made
 
@@ -140,25 +156,73 @@ def option(*names: str, section: str, **settings: Any) -> Callable[[Callable[...
     return click.option(*names, cls=Option, section=section, **settings)
 
 
+def _loudness(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--quiet`` and ``--verbose``, of which the last one counts."""
+
+    def heard(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+        if value:
+            ctx.find_root().meta[_LOUDNESS] = parameter.name
+
+    for name, text in (
+        (VERBOSE, "Tell versions and threads, and the seconds of each message, without a moving bar."),
+        (QUIET, "Print no messages but warnings and errors; results are printed all the same."),
+    ):
+        add = option(
+            f"--{name}",
+            f"-{name[0]}",
+            is_flag=True,
+            expose_value=False,
+            callback=heard,
+            section="Messages",
+            help=text,
+        )
+        function = add(function)
+    return function
+
+
+def loudness() -> str | None:
+    """``QUIET``, ``VERBOSE`` or, as usual, None."""
+    context = click.get_current_context(silent=True)
+    return context.find_root().meta.get(_LOUDNESS) if context else None
+
+
 def speaks() -> bool:
     """Whether this process prints messages; of several that ``torchrun`` started, only the first does."""
     return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK", "0") == "0"
 
 
 def say(message: str) -> None:
-    """Print a message for people to stderr."""
-    if speaks():
-        click.echo(message, err=True)
+    """Print a message for people to stderr, unless all is to be quiet."""
+    if loudness() != QUIET:
+        _print(message)
+
+
+def detail(message: str) -> None:
+    """Print a message that few people want to stderr, if all is to be told."""
+    if loudness() == VERBOSE:
+        _print(message)
 
 
 def warn(message: str) -> None:
-    """Print a warning to stderr."""
-    say(f"warning: {message}")
+    """Print a warning to stderr; its first word is yellow where there are colours."""
+    _print(f"{click.style('warning:', fg='yellow')} {message}")
+
+
+def _print(message: str) -> None:
+    if speaks():
+        since = f"{time.monotonic() - _BEGUN:7.2f} s  " if loudness() == VERBOSE else ""
+        click.echo(f"{since}{message}", err=True)
 
 
 def is_terminal() -> bool:
-    """Whether stderr can show a moving bar; some terminals cannot, or do not know their width."""
-    if not speaks() or sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    """Whether stderr can show a moving bar, and should; some terminals cannot, or do not know their width."""
+    if (
+        loudness()
+        or not speaks()
+        or sys.stderr is None
+        or not sys.stderr.isatty()
+        or os.environ.get("TERM") == "dumb"
+    ):
         return False
     return os.get_terminal_size(sys.stderr.fileno()).columns > 0
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from .options import command, film_option, option, stored_options
+from .options import command, film_option, json_option, option, stored_options
 
 
 @command(
@@ -16,8 +16,9 @@ from .options import command, film_option, option, stored_options
 @option("--out", default="overlay", show_default=True, metavar="DIR", type=click.Path(), section="Output",
         help="Folder for overlay.gif.")  # fmt: skip
 @film_option
+@json_option
 @stored_options
-def overlay(tracks: str, data: str, out: str, film: bool, stored: dict[str, Any]) -> None:
+def overlay(tracks: str, data: str, out: str, film: bool, as_json: bool, stored: dict[str, Any]) -> None:
     """Draw TRACKS of any program on the frames of DATA.
 
     TRACKS are a table (.csv), a graph (.geff), TrackMate's file (.xml), a folder of masks of the Cell Tracking
@@ -26,6 +27,7 @@ def overlay(tracks: str, data: str, out: str, film: bool, stored: dict[str, Any]
     from vtssi_pyro import api
     from vtssi_pyro.movies import Stored
 
-    from .progress import reporter
+    from .progress import results
 
-    api.overlay(tracks, data, out, stored=Stored(**stored), film=film, report=reporter())
+    with results(as_json) as report:
+        api.overlay(tracks, data, out, stored=Stored(**stored), film=film, report=report)

@@ -1,20 +1,23 @@
 """Progress of the library's work: bars on a terminal, plain lines elsewhere, names of files on stdout."""
 
+import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
+import torch
 from tqdm import tqdm
 
 from vtssi_pyro.data import Dataset
+from vtssi_pyro.system.provenance import versions
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.recipe import TrainConfig
 
-from .options import is_terminal, say, warn
+from .options import detail, is_terminal, say, speaks, warn
 
 PATIENCE = 60.0  # seconds without a word
 
@@ -22,15 +25,19 @@ PATIENCE = 60.0  # seconds without a word
 class Lines:
     """A :class:`~vtssi_pyro.train.reporting.Reporter` that prints a line for every record.
 
+    Results go to stdout: lines and names of files at once, or one JSON object at the end (:func:`results`).
+
     Args:
         speak: prints messages for people.
+        as_json: whether results are one JSON object.
     """
 
-    def __init__(self, speak: Callable[[str], None] = say) -> None:
+    def __init__(self, speak: Callable[[str], None] = say, as_json: bool = False) -> None:
         self.train = TrainConfig()
         self.step = self.last = 0
         self.since = time.monotonic()
         self._speak = speak
+        self._whole: dict[str, Any] | None = {} if as_json else None
 
     def say(self, message: str) -> None:
         """Print a message for people."""
@@ -42,10 +49,32 @@ class Lines:
 
     def wrote(self, path: Path) -> None:
         """Print a file's name to stdout."""
-        click.echo(click.format_filename(path))
+        detail(f"wrote {path}")
+        self.show({"files": [str(path)]}, [click.format_filename(path)])
+
+    def found(self, what: Mapping[str, Any]) -> None:
+        """Keep findings for the JSON object; people have been told."""
+        self.show(what, [])
+
+    def show(self, what: Mapping[str, Any], lines: Iterable[str]) -> None:
+        """Print results: in lines for people, or as entries of the JSON object, of which lists go on."""
+        if self._whole is None:
+            for line in lines:
+                click.echo(line)
+            return
+        for name, value in what.items():
+            if name == "files":
+                value = [*self._whole.get(name, []), *value]
+            self._whole[name] = value
+
+    def close(self) -> None:
+        """Print the JSON object."""
+        if self._whole is not None and speaks():
+            click.echo(json.dumps(self._whole, allow_nan=False))
 
     def watched(self, dataset: Dataset, doing: str, times: int = 1) -> AbstractContextManager[Dataset]:
         """Wrap a data set to move a bar; see :func:`watched`."""
+        detail(f"{doing}: {len(dataset)} sequences of {dataset.length} frames")
         return watched(dataset, doing, times, self._speak)
 
     def begin(self, config: Config, step: int) -> None:
@@ -121,9 +150,26 @@ class Bar(Lines):
         self.detail.close()
 
 
-def reporter(speak: Callable[[str], None] = say) -> Lines:
-    """Make a bar if stderr is a terminal, else lines."""
-    return Bar(speak) if is_terminal() else Lines(speak)
+def reporter(as_json: bool = False, speak: Callable[[str], None] = say) -> Lines:
+    """Make a bar if stderr is a terminal, else lines.
+
+    Args:
+        as_json: whether results are one JSON object.
+        speak: prints messages for people.
+    """
+    found = versions()
+    threads = torch.get_num_threads()
+    detail(f"{', '.join(f'{name} {number}' for name, number in found.items())}; threads: {threads}")
+    made = Bar if is_terminal() else Lines
+    return made(speak, as_json)
+
+
+@contextmanager
+def results(as_json: bool = False, speak: Callable[[str], None] = say) -> Iterator[Lines]:
+    """Yield a :func:`reporter`, and print its JSON object, if any, at the end."""
+    report = reporter(as_json, speak)
+    yield report
+    report.close()
 
 
 def training_line(record: dict[str, Any]) -> str:

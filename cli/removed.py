@@ -22,7 +22,6 @@ _WRITE = 'in Python: generate("linear", "FILE.npz", split="train")'
 _OWN: Mapping[str, Mapping[str, str]] = {
     "generate": {
         "--mnist": _MNIST,
-        "--force": "remove FILE.npz first",
         "--split": _WRITE,
     },
     "inspect": {},

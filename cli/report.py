@@ -2,15 +2,17 @@
 
 import click
 
-from .options import command, option
+from .options import command, force_option, json_option, option
 
 
 @command("vtssi-pyro report runs/ours-linear-0001", "vtssi-pyro report runs/ours-linear-0001 --out page.html")
 @click.argument("run", type=click.Path())
 @option("--out", metavar="FILE", type=click.Path(), section="Output",
-        help="File of the page; nothing in RUN then changes.  [default: report.html in RUN]")  # fmt: skip
-@option("--force", is_flag=True, section="Output", help="Let --out replace a file that is no report.")
-def report(run: str, out: str | None, force: bool) -> None:
+        help="File of the page, a new one or a report; nothing in RUN then changes.  "
+             "[default: report.html in RUN]")  # fmt: skip
+@force_option
+@json_option
+def report(run: str, out: str | None, force: bool, as_json: bool) -> None:
     """Write one self-contained page of RUN: metrics, tracks, forecasts, curves, calibration, configuration.
 
     The page is report.html in RUN, or the file of --out. Its pictures are inside the file, which needs neither a server
@@ -19,5 +21,8 @@ def report(run: str, out: str | None, force: bool) -> None:
     """
     from vtssi_pyro import api
 
-    for path in api.page(run, out, force=force):
-        click.echo(click.format_filename(path))
+    from .progress import results
+
+    with results(as_json) as shown:
+        for path in api.page(run, out, force=force):
+            shown.wrote(path)

@@ -8,7 +8,7 @@ from vtssi_pyro.config.ranges import SEQUENCES
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.paper.items import PRESETS, refuse_unknown
 
-from .options import DIGITS, command, machine_options, option, whole_number
+from .options import DIGITS, command, json_option, machine_options, option, whole_number
 
 
 class Item(click.ParamType):
@@ -66,10 +66,11 @@ class Named(click.ParamType):
         help="Number of held-out sequences for each cell or curve.")  # fmt: skip
 @option("--out", metavar="DIR", type=click.Path(), default="reproduction", show_default=True, section="Output",
         help="Folder for runs, cells, curves, tables and figures.")  # fmt: skip
+@json_option
 @machine_options
 def reproduce(
     items: tuple[str, ...], preset: str | None, runs: tuple[tuple[str, str], ...], train: bool, digits: str,
-    sequences: int, out: str, device: str, threads: int | None,
+    sequences: int, out: str, as_json: bool, device: str, threads: int | None,
 ) -> None:  # fmt: skip
     """Make the paper's tables and figures, and their missing trainings.
 
@@ -96,10 +97,11 @@ def reproduce(
     from vtssi_pyro import api
     from vtssi_pyro.system.machine import prepare
 
-    from .progress import reporter
+    from .progress import results
 
     prepare(threads)
-    api.reproduce(
-        items, preset=preset, digits=digits, sequences=sequences, out=out, runs=dict(runs), train=train,
-        device=device, threads=threads, report=reporter(),
-    )  # fmt: skip
+    with results(as_json) as report:
+        api.reproduce(
+            items, preset=preset, digits=digits, sequences=sequences, out=out, runs=dict(runs), train=train,
+            device=device, threads=threads, report=report,
+        )  # fmt: skip

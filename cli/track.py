@@ -8,6 +8,7 @@ from .options import (
     command,
     film_option,
     formats_option,
+    json_option,
     machine_options,
     objects_options,
     option,
@@ -28,12 +29,13 @@ from .options import (
         help="Folder for the results; each of several DATA has a folder of its name there.")  # fmt: skip
 @formats_option
 @film_option
+@json_option
 @objects_options
 @stored_options
 @machine_options
 def track(
-    arguments: tuple[str, ...], out: str, formats: tuple[str, ...], film: bool, stored: dict[str, Any], device: str,
-    threads: int | None, **hints: Any,
+    arguments: tuple[str, ...], out: str, formats: tuple[str, ...], film: bool, as_json: bool, stored: dict[str, Any],
+    device: str, threads: int | None, **hints: Any,
 ) -> None:  # fmt: skip
     """Track the objects in DATA with the tracker of RUN.
 
@@ -63,16 +65,17 @@ def track(
     from vtssi_pyro.movies import Hints, Stored
     from vtssi_pyro.system.machine import prepare
 
-    from .arguments import results, run_and_data
-    from .progress import reporter
+    from .arguments import places, run_and_data
+    from .progress import results
 
     run, checkpoint, data = run_and_data(arguments, UNTRAINED)
     prepare(threads)
-    for each, folder in results(out, data):
-        api.track(
-            run, each, hints=Hints(**hints), stored=Stored(**stored), out=folder, device=device,
-            checkpoint=checkpoint, formats=formats, film=film, report=reporter(),
-        )  # fmt: skip
+    for each, folder in places(out, data):
+        with results(as_json) as report:
+            api.track(
+                run, each, hints=Hints(**hints), stored=Stored(**stored), out=folder, device=device,
+                checkpoint=checkpoint, formats=formats, film=film, report=report,
+            )  # fmt: skip
         if run == UNTRAINED:
             say(
                 f"untrained: if {folder}/contact_sheet.png shows the right objects, learn how they look and move, "

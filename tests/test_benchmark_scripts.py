@@ -17,7 +17,7 @@ from vtssi_pyro.artifacts.shipped import Pretrained, card
 from vtssi_pyro.baselines import DDPAEConfig, SQAIRConfig
 from vtssi_pyro.baselines.sqair import Figures
 from vtssi_pyro.config import override
-from vtssi_pyro.data import load_digits, moving_digits
+from vtssi_pyro.data import load_digits, moving_digits, samples
 from vtssi_pyro.data.scenes import scene
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation.judge import judge
@@ -44,6 +44,25 @@ def test_the_naive_organisation_has_the_same_elbo(script: ModuleType) -> None:
     objective = found["objective_per_sequence"]
     assert objective["naive"] == pytest.approx(objective["package"], rel=1e-4)
     assert found["over_package"] == pytest.approx(found["seconds"]["naive"] / found["seconds"]["package"])
+
+
+@pytest.mark.parametrize("script", ["sample"], indirect=True)
+def test_the_sample_movies_that_ship_are_those_of_the_script(script: ModuleType) -> None:
+    assert tuple(script.MOVIES) == samples.available()
+    for name, draw in script.MOVIES.items():
+        assert samples.located(name).stat().st_size < 10**6
+        with np.load(samples.located(name)) as kept:
+            frames, truth = kept["frames"], kept["positions"]
+            drawn = draw()
+            assert set(kept) == set(drawn._fields)
+        off = np.abs(frames.astype(int) - drawn.frames)
+        assert (off.max(), truth.dtype) == (
+            pytest.approx(0, abs=1),
+            np.float32,
+        )  # of another processor's rounding
+        np.testing.assert_allclose(truth, drawn.positions, atol=1e-3)
+        brightest = [frame[int(y), int(x)] for frame, (x, y) in zip(frames, truth[:, 0], strict=True)]
+        assert np.mean(brightest) > frames.mean() + 3 * frames.std(), "a bead is where the truth says"
 
 
 @pytest.mark.slow

@@ -58,6 +58,7 @@ _HOMES = {
     "register": "model.kinds",
     "reproduce": "api",
     "resume": "api",
+    "sample_movie": "api",
     "scene": "data.scenes",
     "track": "api",
     "track_live": "api",

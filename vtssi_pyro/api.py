@@ -10,6 +10,7 @@ grey, whatever their colours.
 import os
 import shutil
 import tempfile
+import time
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -47,13 +48,14 @@ from vtssi_pyro.artifacts.reading import (
     read_all,
     read_movie,
     sequences,
+    tell_found,
     tell_of,
     warn_if_beyond,
     warn_if_empty,
     warn_if_new,
     warn_if_short,
 )
-from vtssi_pyro.artifacts.report import refuse_other, understood, write_report
+from vtssi_pyro.artifacts.report import is_report, understood, write_report
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.config import Range, checked, override
@@ -69,7 +71,8 @@ from vtssi_pyro.config.ranges import (
     STORED_SIDE,
     TEMPERATURE,
 )
-from vtssi_pyro.data import Dataset, MovingDigits, load_digits, moving_digits, write
+from vtssi_pyro.data import Dataset, MovingDigits, load_digits, moving_digits, samples, write
+from vtssi_pyro.data.store import read
 from vtssi_pyro.errors import Argument, DataError, UsageError
 from vtssi_pyro.evaluation import judge as judging
 from vtssi_pyro.evaluation.calibration import Calibration
@@ -94,7 +97,7 @@ from vtssi_pyro.paper.items import SEEDS, refuse_unknown
 from vtssi_pyro.paper.reproducing import Order, refuse_company
 from vtssi_pyro.plots import contact_sheet, reliability
 from vtssi_pyro.speed import measure, workload
-from vtssi_pyro.system.atomic import writable_folder
+from vtssi_pyro.system.atomic import make_parent, refuse_existing, writable_folder, write_bytes
 from vtssi_pyro.system.files import identity
 from vtssi_pyro.system.machine import available_device, threaded
 from vtssi_pyro.tracks.export import (
@@ -153,8 +156,9 @@ def inspect(
         the prepared movie, for :func:`fit`, :func:`track` and :func:`forecast`; its ``found`` holds the findings.
     """
     report = report or Silent()
-    target = _apart(movie, out, (SHEET, *KEPT)) if out else None
+    target = _apart(movie, out, (SHEET, *KEPT), report) if out else None
     prepared = look(movie, hints, tell=report.say, stored=stored)
+    report.found({"movie": prepared.name, **prepared.inspected.as_dict()})
     if target:
         contact_sheet(target / SHEET, prepared)
         for path in (target / SHEET, *prepared.save(target)):
@@ -362,7 +366,8 @@ def track(
     tell_of(frames, report)
     warn_if_short(loaded, frames.data.length, report)
     warn_if_beyond(settle, frames.data.length, SETTLED, called(data), report)
-    target = _results(data, out, film, *((SHEET,) if looked else ())) if out else None
+    target = _results(data, out, film, report, *((SHEET,) if looked else ())) if out else None
+    begun = time.monotonic()
     if frames.movie:
         found = read_movie(loaded, frames.movie, bool(rendered), settle, test_time)
     else:
@@ -371,6 +376,7 @@ def track(
             frames, frames.data.length, loaded, report, lambda x, first: how(x), _wanted(frames, rendered)
         )
     found = found._replace(units=frames.units)
+    tell_found(found.tracks, called(data), loaded, time.monotonic() - begun, report)
     warn_if_empty(found.tracks, called(data), report)
     warn_if_new(found.novelty, called(data), loaded, report)
     if target:
@@ -451,7 +457,8 @@ def forecast(
     known = None
     if not (raw or temperature is not None):
         known = loaded.calibration_for(seen, num_samples, checkpoint, report)
-    target = _results(data, out, film, PREDICTIONS, FUTURES) if out else None
+    target = _results(data, out, film, report, PREDICTIONS, FUTURES) if out else None
+    begun = time.monotonic()
     heat = temperature if temperature is not None else known.temperature if known else 1.0
     asked = costs.Forecast(seen, horizon, num_samples, _wanted(frames, rendered))
     costs.refuse_large(asked, frames, loaded)
@@ -465,13 +472,14 @@ def forecast(
     )
     tracks = known(estimate.tracks, seen) if known else estimate.tracks
     estimate = estimate._replace(tracks=frames.to_source(tracks), units=frames.units)
-    warn_if_empty(estimate.tracks.part(frames=slice(seen)), called(data), report)
+    observed = estimate.tracks.part(frames=slice(seen))
+    tell_found(observed, called(data), loaded, time.monotonic() - begun, report, horizon=horizon)
+    warn_if_empty(observed, called(data), report)
     warn_if_new(estimate.novelty, called(data), loaded, report)
     if target:
         csv = target / PREDICTIONS
         write_predictions_csv(csv, estimate.tracks, seen, frames.units)
         pictures = predicted_pictures(target, frames, estimate, seen, film)
-        observed = estimate.tracks.part(frames=slice(seen))
         about = described(frames, estimate, loaded)
         seen_in = write_results(target, observed, frames.frame_size, frames.units, estimate.appearance, about)
         seen_in += write_formats(target, observed, formats, frames.frame_size, frames.units)
@@ -644,7 +652,7 @@ def overlay(
         writer()
     seen = bare(data, stored)
     known = tracks if isinstance(tracks, Tracks) else read_tracks(tracks, *seen.extent)
-    target = _apart(data, out, (OVERLAY, *((FILM,) if film else ())))
+    target = _apart(data, out, (OVERLAY, *((FILM,) if film else ())), report)
     paths = overlaid_pictures(target, seen, known, film)
     for path in paths:
         report.wrote(path)
@@ -658,6 +666,7 @@ def convert(
     format: FormatName = None,
     *,
     frame_size: Annotated[tuple[int, int] | None, STORED_SIDE] = None,
+    force: bool = False,
     report: Reporter | None = None,
 ) -> Tracks:
     """Write tracks of any program in another format.
@@ -668,11 +677,13 @@ def convert(
         format: its format; None: as its name ends.
         frame_size: (H, W) of the frames, px; None: as a ``tracks.json`` beside the tracks tells, like the units, else
             the least that holds all objects.
+        force: whether ``target`` may be replaced.
         report: receives the target.
     """
     source, path = Path(tracks), Path(target)
     if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(source)):
         raise UsageError(Argument("target"), f" {target}: is what is read, or in it; choose another name")
+    refuse_existing(path, force, "target")
     told_size, units = told_beside(source)
     found = read_tracks(source)
     write_tracks(found, path, format, frame_size=frame_size or told_size, units=units)
@@ -692,6 +703,7 @@ def generate(
     frame_size: Annotated[int | None, SIDE] = None,
     objects: Annotated[int | None, OBJECTS] = None,
     seed: Annotated[int, SEED] = 0,
+    force: bool = False,
     report: Reporter | None = None,
 ) -> MovingDigits:
     """Write moving digits, or other objects, with their positions, to a new file.
@@ -708,13 +720,13 @@ def generate(
         objects: largest number of objects at once, of ``ddpae`` and ``balls`` their number; None: the flavour's, of
             the paper's own 2.
         seed: the same seed gives the same file.
+        force: whether ``out`` may replace a file.
         report: receives the progress, and the file.
     """
     report, path = report or Silent(), Path(out)
     if path.suffix.lower() != ".npz":
         raise UsageError(Argument("out"), f" {out}: expected a name that ends in .npz")
-    if path.exists():
-        raise UsageError(Argument("out"), f" {out}: exists already; choose another name, or remove it first")
+    refuse_existing(path, force)
     data = moving_digits(
         flavour, load_digits(digits, split), sequences=sequences, length=length, frame_size=frame_size,
         objects=objects, seed=seed,
@@ -727,8 +739,46 @@ def generate(
     report.say(
         f"{len(data)} sequences of {data.length} frames, {height}x{width} px, {number} objects at once"
     )
+    report.found({"sequences": len(data), "frames": data.length, "fewest": fewest, "most": most})
     report.wrote(path)
     return data
+
+
+@checked
+def sample_movie(
+    name: str = "beads", out: File | None = None, *, force: bool = False, report: Reporter | None = None
+) -> Path:
+    """Write a sample movie, which is drawn, not recorded, with the true places of its objects, to a new file.
+
+    ``beads`` is of four beads under a microscope: the stage drifts, the light is uneven and bleaches them, and the
+    camera adds noise, hot pixels and dust.
+
+    Args:
+        name: the movie, which ships with the package.
+        out: the file, with a name that ends in .npz; None: ``NAME.npz``.
+        force: whether ``out`` may replace a file.
+        report: receives the file.
+
+    Returns:
+        The file, a movie for :func:`track` and :func:`fit`, and sequences with positions for :func:`evaluate`.
+    """
+    report, source = report or Silent(), samples.located(name)
+    path = Path(out or f"{name}.npz")
+    if path.suffix.lower() != ".npz":
+        raise UsageError(Argument("out"), f" {out}: expected a name that ends in .npz")
+    refuse_existing(path, force)
+    make_parent(path)
+    write_bytes(path, source.read_bytes())
+    data = read(path)
+    assert data.truth is not None
+    (height, width), number = data.frame_size, data.truth.present.shape[-1]
+    found = {"frames": data.length, "height": height, "width": width, "objects": number}
+    report.say(
+        "drawn, not recorded: {frames} frames of {width}x{height} px, {objects} objects".format_map(found)
+    )
+    report.found(found)
+    report.wrote(path)
+    return path
 
 
 @checked
@@ -752,8 +802,8 @@ def page(run: File | Run, out: File | None = None, *, force: bool = False) -> li
             drawn = curves(run) if begun else []
         return [*drawn, write_report(run)]
     path = Path(out)
-    if not force:
-        refuse_other(path)
+    if not force and not is_report(path):  # which a report replaces, since a training goes on
+        refuse_existing(path, force, but="and is no report")
     writable_folder(path.parent, files=(path.name,))
     with tempfile.TemporaryDirectory(prefix="vtssi-pyro-") as scratch:
         if begun:
@@ -902,7 +952,7 @@ def track_live(
     preparation = loaded.preparation or Preparation((Luminance(),))
     if isinstance(loaded.tracker, StandaloneTracker):
         raise UsageError(f"{loaded.name}: reads sequences as a whole, not frame by frame as they come")
-    path = _apart(source, out, ("tracks.csv",)) / "tracks.csv"
+    path = _apart(source, out, ("tracks.csv",), report) / "tracks.csv"
     if isinstance(source, str | os.PathLike):
         if size is not None:
             raise UsageError(
@@ -927,6 +977,7 @@ def track_live(
         finally:  # the stream's first frames may still wait, whatever ends it
             write(stream.flush())
             report.say(watch.summary())
+            report.found(watch.findings())
     report.wrote(path)
     return path
 
@@ -1062,21 +1113,28 @@ def _folder(
         raise
 
 
-def _results(source: object, out: File, film: bool, *more: str) -> Path:
+def _results(source: object, out: File, film: bool, report: Reporter, *more: str) -> Path:
     """The folder of a tracking's results, of which all can be written, before anything is computed."""
     files = (*FILES, OVERLAY, *((FILM,) if film else ()), *more)
-    return _apart(source, out, files, (MOT,))
+    return _apart(source, out, files, report, (MOT,))
 
 
-def _apart(source: object, out: File, files: Sequence[str], folders: Sequence[str] = ()) -> Path:
+def _apart(
+    source: object, out: File, files: Sequence[str], report: Reporter, folders: Sequence[str] = ()
+) -> Path:
     """The folder of results, which neither replace the frames that they are made from nor lie among their pictures.
+
+    Files of these names are those of an earlier command: they will be replaced, which is told.
 
     Raises:
         UsageError: they would, or cannot be written.
     """
     if isinstance(source, str | os.PathLike):
         _refuse_onto(source, out, files)
-    return writable_folder(out, files=files, folders=folders)
+    target = writable_folder(out, files=files, folders=folders)
+    if before := [name for name in files if (target / name).exists()]:
+        report.say(f"{target}: has results of an earlier command, which these replace: {', '.join(before)}")
+    return target
 
 
 def _refuse_onto(source: str | os.PathLike[str], out: File, files: Sequence[str]) -> None:

@@ -77,7 +77,7 @@ def test_an_argument_in_an_error_is_one() -> None:
     """Of a public function; ``resume`` is such a function itself."""
     public = (
         api.fit, api.resume, api.forecast, api.evaluate, api.generate, api.calibrate, api.track_live, api.page,
-        api.convert, Hints, Stored, *METHODS,
+        api.convert, api.sample_movie, Hints, Stored, *METHODS,
     )  # fmt: skip
     known = {name for function in public for name in inspect.signature(function).parameters}
     assert {"device", "data", "changes"} <= arguments() <= known | {"resume"}
@@ -97,6 +97,7 @@ def test_the_command_line_spells_it(command: str) -> None:
 # The functions that the commands call; an option of inspect's movie is a hint, one of frames says how they are stored.
 CALLS: dict[str, tuple[Callable[..., Any], ...]] = {
     "generate": (api.generate,),
+    "sample": (api.sample_movie,),
     "inspect": (api.inspect, Hints, Stored),
     "fit": (api.fit, api.resume, Stored),
     "track": (api.track, Hints, Stored),
@@ -112,7 +113,7 @@ CALLS: dict[str, tuple[Callable[..., Any], ...]] = {
     "benchmark": (api.benchmark,),
 }
 # The command line's own: the process's threads, the form of the output, arguments of several kinds, a printed list.
-OWN = {"threads", "as_json", "arguments", "prepared", "resume", "help_keys"}
+OWN = {"threads", "as_json", "quiet", "verbose", "arguments", "prepared", "resume", "help_keys"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

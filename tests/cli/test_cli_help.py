@@ -15,7 +15,7 @@ from vtssi_pyro.cli.main import COMMANDS, main
 
 import vtssi_pyro
 from vtssi_pyro.config.variants import NAMES
-from vtssi_pyro.data import FLAVOURS, SOURCES
+from vtssi_pyro.data import FLAVOURS, SOURCES, samples
 from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.movies import background, inspection
 from vtssi_pyro.tracks.formats import FORMATS
@@ -58,6 +58,7 @@ def test_choices_are_the_librarys() -> None:
     assert options.BACKGROUNDS == background.KINDS
     assert options.POLARITIES == inspection.POLARITIES
     assert options.FORMATS == tuple(FORMATS)
+    assert options.SAMPLES == samples.available()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -91,16 +92,47 @@ def declared() -> dict[str, list[str]]:
     }
 
 
+EVERYWHERE = {"--json", "--quiet", "--verbose"}  # one habit of all commands
+
+
 def test_there_are_few_options() -> None:
-    """Those that say how frames are stored, and what they stand for, count once, not for each command."""
-    stored = {f"--{name.replace('_', '-')}" for name in options.STORED}
-    own = [len(set(names) - stored) for names in declared().values()]
-    assert sum(own) + len(stored) <= 90
+    """Those of all commands, and those that say how frames are stored, count once, not for each command."""
+    shared = {f"--{name.replace('_', '-')}" for name in options.STORED} | EVERYWHERE
+    own = [len(set(names) - shared) for names in declared().values()]
+    assert sum(own) + len(shared) <= 90
+
+
+def test_every_command_has_the_same_habits() -> None:
+    for name, names in declared().items():
+        assert not name or set(names) >= EVERYWHERE, name
+
+
+def test_an_option_has_one_name_and_one_meaning() -> None:
+    """An argument has the same option wherever it is one, and an option of that name the same kind of value."""
+    context = click.Context(main)
+    found: dict[str, tuple[str, object]] = {}
+    for command in COMMANDS:
+        for option in main.get_command(context, command).params:
+            if isinstance(option, click.Option) and (command, option.name) not in DIFFERENT:
+                kind = option.is_flag, option.multiple, type(option.type)
+                assert found.setdefault(str(option.name), (option.opts[0], kind)) == (option.opts[0], kind), (
+                    command
+                )
+    names = [name for name, _ in found.values()]
+    assert len(set(names)) == len(names)
+
+
+# convert writes one format, fit writes to a run, calibrate fits on data, predict observes all at a word; sizes are of
+# frames that are read (a width and a height), or drawn (a side)
+DIFFERENT = {
+    ("calibrate", "data"), ("convert", "format"), ("fit", "run"), ("predict", "observe"), ("reproduce", "runs"),
+    ("convert", "frame_size"), ("generate", "frame_size"),
+}  # fmt: skip
 
 
 # All options of the commands before there were fewer; those of the group, --debug and --version, stay.
 BEFORE = {
-    "generate": "out force split digits mnist sequences length frame-size objects seed",
+    "generate": "out split digits mnist sequences length frame-size objects seed",
     "inspect": "objects object-size background polarity crop out",
     "fit": "digits mnist objects object-size background polarity crop variant from preset set seed out resume "
     "device threads compile",
@@ -183,7 +215,7 @@ def test_fit_offers_exactly_its_options() -> None:
     wanted = (
         "out variant model from preset digits objects prepared device threads set help-keys resume".split()
     )
-    wanted += [name.replace("_", "-") for name in options.STORED]
+    wanted += ["json", "quiet", "verbose", *(name.replace("_", "-") for name in options.STORED)]
     assert offered == {f"--{name}" for name in wanted} | {"--help"}
 
 

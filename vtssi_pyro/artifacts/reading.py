@@ -24,6 +24,7 @@ from vtssi_pyro.movies.prepared import PreparedMovie, look, was_kept
 from vtssi_pyro.plots.style import Frames
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.system.provenance import command, provenance
+from vtssi_pyro.tracks.columns import findings
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.tracks.units import NO_UNITS, Units
 from vtssi_pyro.train.reporting import Reporter
@@ -331,6 +332,26 @@ def tell_of(frames: Opened, report: Reporter) -> None:
     """Tell what was assumed of stored frames."""
     for line in frames.about[1]:
         report.say(line)
+
+
+def tell_found(
+    tracks: Tracks, name: str, loaded: Loaded, seconds: float, report: Reporter, **more: int
+) -> None:
+    """Tell what was found, and in how many seconds.
+
+    Args:
+        tracks: (B, T, N, 2), px, of the observed frames.
+        name: of the frames.
+        loaded: the tracker.
+        seconds: that it took.
+        report: receives the findings.
+        more: further numbers.
+    """
+    found = findings(tracks)
+    report.say(f"{name}: {found.line}; {seconds:.2g} s")
+    report.found(
+        {"data": name, "tracker": loaded.name, **found._asdict(), **more, "seconds": round(seconds, 3)}
+    )
 
 
 def warn_if_empty(tracks: Tracks, name: str, report: Reporter) -> None:

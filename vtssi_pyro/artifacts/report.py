@@ -69,24 +69,19 @@ def write_report(run: Run, path: str | Path | None = None, drawn: Path | None = 
     return path
 
 
-def refuse_other(path: Path) -> None:
-    """Refuse to replace a file that is no report.
+def is_report(path: Path) -> bool:
+    """Whether a file is a page that :func:`write_report` has written.
 
     Raises:
-        UsageError: it is another file, or something else.
+        UsageError: it cannot be read, or is something else than a file.
     """
-    if not path.exists():
-        return
     try:
         with regular(path).open("rb") as file:
-            made = f'content="{GENERATOR}"'.encode() in file.read(_HEAD)
+            return f'content="{GENERATOR}"'.encode() in file.read(_HEAD)
+    except FileNotFoundError:
+        return False
     except OSError as error:
         raise UsageError(Argument("out"), f" {path}: cannot be replaced ({error.strerror})") from error
-    if not made:
-        raise UsageError(
-            Argument("out"), f" {path}: exists, and is no report; choose another name, or replace it with ",
-            Argument("force"),
-        )  # fmt: skip
 
 
 @contextmanager

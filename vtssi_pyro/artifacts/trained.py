@@ -3,7 +3,7 @@
 import json
 import re
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -17,6 +17,17 @@ from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.reporting import Reporter
 
 SHOWN = 8  # filled-in keys in a message, about two lines of a terminal
+
+
+HORIZON = 15  # frames that a tracker without a calibration predicts by default: those of the paper's sequences of 20
+
+
+class Usual(NamedTuple):
+    """How a tracker predicts by default."""
+
+    observe: int  # observed frames
+    horizon: int  # predicted frames
+    why: str  # for people
 
 
 class Trained(ABC):
@@ -81,6 +92,16 @@ class Trained(ABC):
     def calibration(self) -> Calibration | None:
         """The calibration of sampled predictions, for the weights that it names; None if there is none."""
         return None
+
+    @property
+    def usual(self) -> Usual:
+        """How it predicts by default: as it is calibrated, else as its held-out sequences were judged."""
+        if found := self.calibration:
+            ahead = len(found.factors)
+            return Usual(
+                found.observed, ahead, f"{self.name} is calibrated on {ahead} frames after {found.observed}"
+            )
+        return Usual(self.config.observe, HORIZON, f"{self.name} is not calibrated")
 
     @property
     def familiar(self) -> Familiar | None:

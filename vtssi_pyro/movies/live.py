@@ -244,15 +244,19 @@ class Watch:
         """Note that the last frame's rows are written."""
         self._times.append(1000 * (time.perf_counter() - self._came))
 
+    def findings(self) -> dict[str, Any]:
+        """The number of frames and, if there are any, quantiles of their times, ms; ready for JSON."""
+        middle, slow = np.quantile(self._times, (0.5, 0.95)).tolist() if self._times else (None, None)
+        return {"frames": self.number, "stopped": self.stopped, "median_ms": middle, "within_ms": slow}
+
     def summary(self) -> str:
-        """Describe the number of frames and their times."""
-        lines = [f"{self.number} frames" + (", then Ctrl-C" if self.stopped else "")]
-        if self._times:
-            middle, slow = np.quantile(self._times, (0.5, 0.95))
-            lines.append(
-                f"from a frame's coming to its rows: median {middle:.1f} ms, 95 % within {slow:.1f} ms"
-            )
-        return "; ".join(lines)
+        """The :meth:`findings` for people."""
+        found = self.findings()
+        told = f"{self.number} frames" + (", then Ctrl-C" if self.stopped else "")
+        if not self._times:
+            return told
+        times = "median {median_ms:.1f} ms, 95 % within {within_ms:.1f} ms".format_map(found)
+        return f"{told}; from a frame's coming to its rows: {times}"
 
     def __enter__(self) -> "Watch":
         if threading.current_thread() is threading.main_thread():

@@ -89,6 +89,29 @@ def growing(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
 
 
+def refuse_existing(
+    path: str | os.PathLike[str], force: bool, argument: str = "out", but: str = "already"
+) -> None:
+    """Refuse to replace what bears a name that a user chose; files in folders of results have names of their own.
+
+    Args:
+        path: the file or folder that will be written; an empty folder is none.
+        force: whether it may be replaced.
+        argument: the argument that named it, for messages.
+        but: what is known of it, for messages.
+
+    Raises:
+        UsageError: it is there, and may not be replaced.
+    """
+    place = Path(path)
+    if force or not os.path.lexists(place) or (place.is_dir() and not any(place.iterdir())):
+        return
+    raise UsageError(
+        Argument(argument), f" {os.fspath(path)}: exists {but}; choose another name, or replace it with ",
+        Argument("force"),
+    )  # fmt: skip
+
+
 def make_parent(path: str | os.PathLike[str]) -> None:
     """Make the folder of a file that will be written, if it is missing.
 

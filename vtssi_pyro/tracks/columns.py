@@ -247,6 +247,48 @@ def lives(tracks: Tracks) -> list[Life]:
     return found
 
 
+class Findings(NamedTuple):
+    """Tracks in a few numbers."""
+
+    sequences: int
+    frames: int  # of each sequence
+    objects: int  # tracks in all sequences
+    fewest: int  # objects of a sequence
+    most: int
+    seen: (
+        float | None
+    )  # share of the frames of a track, from its first to its last, that show it; None without objects
+
+    @property
+    def line(self) -> str:
+        """The numbers for people."""
+        seen = "" if self.seen is None else f", seen in {100 * self.seen:.1f} % of their frames"
+        if self.sequences == 1:
+            return f"{_counted(self.objects, 'object')} in {_counted(self.frames, 'frame')}{seen}"
+        each = f"{self.most}" if self.fewest == self.most else f"{self.fewest} to {self.most}"
+        return (
+            f"{_counted(self.objects, 'object')} in {self.sequences} sequences of {_counted(self.frames, 'frame')}, "
+            f"{each} in each{seen}"
+        )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def findings(tracks: Tracks) -> Findings:
+    """Tracks in a few numbers; see :func:`lives` for the frames that show an object."""
+    found = lives(tracks)
+    sequences, length = tracks.present.shape[:2]
+    each = np.bincount([life.sequence for life in found], minlength=sequences)
+    spans = [life.last - life.first + 1 for life in found]
+    shown = sum(life.seen * span for life, span in zip(found, spans, strict=True))
+    return Findings(
+        sequences, length, len(found), int(each.min(initial=len(found))), int(each.max(initial=0)),
+        float(shown / sum(spans)) if found else None,
+    )  # fmt: skip
+
+
 def summary_table(tracks: Tracks, units: Units = NO_UNITS) -> dict[str, list[Any]]:
     """The columns of :func:`lives`, by name, those that units change also in these.
 

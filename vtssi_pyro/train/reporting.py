@@ -1,5 +1,6 @@
 """Progress reports of long work: an interface to print, draw or ignore them."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -20,6 +21,9 @@ class Reporter(Protocol):
 
     def wrote(self, path: Path) -> None:
         """A file or folder is complete."""
+
+    def found(self, what: Mapping[str, Any]) -> None:
+        """Findings of a tracking, an inspection or the like, by name, ready for JSON; people are told by ``say``."""
 
     def watched(self, dataset: Dataset, doing: str, times: int = 1) -> AbstractContextManager[Dataset]:
         """Return the data set, wrapped to report the progress of work that reads all its frames.
@@ -53,6 +57,9 @@ class Silent:
         """Nothing."""
 
     def wrote(self, path: Path) -> None:
+        """Nothing."""
+
+    def found(self, what: Mapping[str, Any]) -> None:
         """Nothing."""
 
     def watched(self, dataset: Dataset, doing: str, times: int = 1) -> AbstractContextManager[Dataset]:
