@@ -12,7 +12,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def lowest(extras: tuple[str, ...] = ("video", "notebooks", "test")) -> dict[str, str]:
+def lowest(
+    extras: tuple[str, ...] = ("video", "mot", "tables", "arviz", "formats", "notebooks", "test"),
+) -> dict[str, str]:
     """The lowest version of each dependency, and of those of some extras, by name."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [

@@ -803,7 +803,7 @@ def page(run: File | Run, out: File | None = None, *, force: bool = False) -> li
         return [*drawn, write_report(run)]
     path = Path(out)
     if not force and not is_report(path):  # which a report replaces, since a training goes on
-        refuse_existing(path, force, but="and is no report")
+        refuse_existing(path, force, but=", and is no report")
     writable_folder(path.parent, files=(path.name,))
     with tempfile.TemporaryDirectory(prefix="vtssi-pyro-") as scratch:
         if begun:

@@ -67,7 +67,7 @@ def test_generate(place: Path) -> None:
     again = ("generate", "linear-overlap", "--frame-size", FRAME, "--sequences", 9, "--length", 8, "--out")
     call(*again, place / "again.npz")
     assert (place / "again.npz").read_bytes() == (place / "data.npz").read_bytes()
-    assert "remove it first" in refused(2, *again, place / "again.npz")
+    assert "replace it with --force" in refused(2, *again, place / "again.npz")
     assert (place / "again.npz").read_bytes() == (place / "data.npz").read_bytes()
     (place / "again.npz").unlink()
     call(*again, place / "again.npz", "--seed", 1)
@@ -358,7 +358,9 @@ def test_what_is_not_said(place: Path, tmp_path: Path, monkeypatch: pytest.Monke
         os.utime(tmp_path / "runs" / name / "config.json", (10**9 - number, 10**9 - number))
     (tmp_path / "runs" / "untrained" / "checkpoints" / "last.pt").unlink()
     os.utime(tmp_path / "runs" / "untrained" / "config.json")
-    assert call("track", data).stderr == "with runs/later, the newest run\n"
+    said = call("track", data).stderr.splitlines()
+    assert said[0] == "with runs/later, the newest run"
+    assert [line.partition(":")[0] for line in said[1:]] == [str(data)], "what was found"
     call("track", place / "run", data, "--out", "said")
     assert Path("tracks", "tracks.csv").read_bytes() == Path("said", "tracks.csv").read_bytes()
     told = [json.loads(Path(folder, "tracks.json").read_text()) for folder in ("tracks", "said")]

@@ -31,7 +31,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def drawing(tmp_path: Path) -> Args:
     """A command that takes little time, and tells of what it replaces."""
-    (tmp_path / "t.csv").write_text("frame,particle,x,y\n0,a,5,5\n1,a,9,9\n")
+    (tmp_path / "t.csv").write_text("frame,particle,x,y,width,height\n0,a,5,5,4,4\n1,a,9,9,4,4\n")
     np.save(tmp_path / "movie.npy", np.zeros((2, 20, 20), np.uint8))
     return "overlay", tmp_path / "t.csv", tmp_path / "movie.npy", "--out", tmp_path
 

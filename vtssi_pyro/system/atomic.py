@@ -90,7 +90,7 @@ def growing(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def refuse_existing(
-    path: str | os.PathLike[str], force: bool, argument: str = "out", but: str = "already"
+    path: str | os.PathLike[str], force: bool, argument: str = "out", but: str = " already"
 ) -> None:
     """Refuse to replace what bears a name that a user chose; files in folders of results have names of their own.
 
@@ -107,7 +107,7 @@ def refuse_existing(
     if force or not os.path.lexists(place) or (place.is_dir() and not any(place.iterdir())):
         return
     raise UsageError(
-        Argument(argument), f" {os.fspath(path)}: exists {but}; choose another name, or replace it with ",
+        Argument(argument), f" {os.fspath(path)}: exists{but}; choose another name, or replace it with ",
         Argument("force"),
     )  # fmt: skip
 
