@@ -154,6 +154,14 @@ def inspect(
 
     Returns:
         the prepared movie, for :func:`fit`, :func:`track` and :func:`forecast`; its ``found`` holds the findings.
+
+    Example:
+        >>> from vtssi_pyro import inspect, scene
+        >>> from vtssi_pyro.movies import array_movie
+        >>> prepared = inspect(array_movie("drawn", scene("blobs", 30, side=96, objects=2, size=16).frames))
+        >>> from vtssi_pyro.movies import array_movie
+        >>> prepared.found.objects
+        2
     """
     report = report or Silent()
     target = _apart(movie, out, (SHEET, *KEPT), report) if out else None
@@ -216,6 +224,11 @@ def fit(
         UsageError: arguments that contradict each other.
         DataError: data that cannot be used for training.
         Interrupted: on Ctrl-C, SIGTERM or SIGHUP, after the training was saved; :func:`resume` continues it.
+
+    Example:
+        >>> from vtssi_pyro import fit, track
+        >>> fitted = fit("beads.mp4", objects=5)  # doctest: +SKIP
+        >>> track(fitted, "beads.mp4").tracks.position  # doctest: +SKIP
     """
     if run is not None and runs is not None:
         raise UsageError(Argument("runs"), ": the run's own folder is named already, by ", Argument("run"))
@@ -288,6 +301,10 @@ def resume(
     Raises:
         CheckpointError: the checkpoint is missing or damaged, or a file of the run is.
         DataError: the data are not those that the run began with.
+
+    Example:
+        >>> from vtssi_pyro import resume
+        >>> fitted = resume("runs/ours-linear-0001")  # doctest: +SKIP
     """
     where, run = available_device(device), run if isinstance(run, Run) else Run(run)
     begun = kept_by(start) if start is not None else None
@@ -349,6 +366,12 @@ def track(
     Returns:
         tracks in pixels of the stored frames, rendered frames (as ``rendered`` says), a description of each object, and
         the frames' novelty (:mod:`vtssi_pyro.inference.novelty`); ``units`` holds what pixels and frames stand for.
+
+    Example:
+        >>> from vtssi_pyro import load_digits, moving_digits, track
+        >>> data = moving_digits("linear", load_digits("embedded", "test"), sequences=1, length=5)
+        >>> track("moving-mnist", data).tracks.position.shape  # sequences, frames, objects, x and y
+        torch.Size([1, 5, 2, 2])
     """
     report = report or Silent()
     if film:
@@ -441,6 +464,13 @@ def forecast(
     Raises:
         UsageError: the tracker has no model of motion.
         OutOfResources: the forecast takes more memory than is free.
+
+    Example:
+        >>> from vtssi_pyro import forecast, load_digits, moving_digits
+        >>> data = moving_digits("linear", load_digits("embedded", "test"), sequences=1)
+        >>> found = forecast("moving-mnist", data, 2, num_samples=4, observe=5)
+        >>> found.tracks.samples.shape  # of 4 futures: 7 frames, the last two of them predicted
+        torch.Size([4, 1, 7, 2, 2])
     """
     report = report or Silent()
     if film:
@@ -537,6 +567,12 @@ def evaluate(
         device: the device of a loaded tracker.
         checkpoint: the checkpoint of a run.
         report: receives the progress.
+
+    Example:
+        >>> from vtssi_pyro import evaluate, load_digits, moving_digits
+        >>> data = moving_digits("linear", load_digits("embedded", "test"), sequences=4)
+        >>> evaluate(data.truth, data).metrics["inference_error"]  # of the truth itself
+        0.0
     """
     if mot:
         library()
@@ -617,6 +653,12 @@ def judge(
         device: the device of a loaded tracker.
         checkpoint: the checkpoint of a run.
         report: receives the progress.
+
+    Example:
+        >>> from vtssi_pyro import judge, load_digits, moving_digits
+        >>> data = moving_digits("linear", load_digits("embedded", "test"), sequences=4)
+        >>> judge(data.truth, data).count_accuracy  # of the truth itself
+        1.0
     """
     return evaluate(
         tracker, data, observe=observe, limit=limit, settle=settle, test_time=test_time,
@@ -646,6 +688,13 @@ def overlay(
 
     Returns:
         the files.
+
+    Example:
+        >>> from vtssi_pyro import overlay, sample_movie
+        >>> from vtssi_pyro.data.store import read
+        >>> movie = sample_movie(out="drawn.npz")
+        >>> [path.name for path in overlay(read(movie).truth, movie, "drawn")]
+        ['overlay.gif']
     """
     report = report or Silent()
     if film:
@@ -679,6 +728,14 @@ def convert(
             the least that holds all objects.
         force: whether ``target`` may be replaced.
         report: receives the target.
+
+    Example:
+        >>> import torch
+        >>> from vtssi_pyro import Tracks, convert, write_tracks
+        >>> tracks = Tracks(torch.full((1, 2, 1, 2), 5.0), torch.ones(1, 2, 1, dtype=torch.bool))
+        >>> write_tracks(tracks, "tracks.csv")
+        >>> convert("tracks.csv", "tracks.xml").position.shape
+        torch.Size([1, 2, 1, 2])
     """
     source, path = Path(tracks), Path(target)
     if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(source)):
@@ -722,6 +779,11 @@ def generate(
         seed: the same seed gives the same file.
         force: whether ``out`` may replace a file.
         report: receives the progress, and the file.
+
+    Example:
+        >>> from vtssi_pyro import generate
+        >>> generate("linear", "test.npz", sequences=2).length
+        20
     """
     report, path = report or Silent(), Path(out)
     if path.suffix.lower() != ".npz":
@@ -761,6 +823,11 @@ def sample_movie(
 
     Returns:
         The file, a movie for :func:`track` and :func:`fit`, and sequences with positions for :func:`evaluate`.
+
+    Example:
+        >>> from vtssi_pyro import open_frames, sample_movie
+        >>> open_frames(sample_movie(out="sample.npz")).frame_size
+        (112, 144)
     """
     report, source = report or Silent(), samples.located(name)
     path = Path(out or f"{name}.npz")
@@ -792,6 +859,10 @@ def page(run: File | Run, out: File | None = None, *, force: bool = False) -> li
 
     Returns:
         the files, the page last.
+
+    Example:
+        >>> from vtssi_pyro import page
+        >>> page("runs/ours-linear-0001", "page.html")  # doctest: +SKIP
     """
     run = run if isinstance(run, Run) else Run(run)
     begun = bool(run.config.train.steps and run.records())
@@ -818,6 +889,11 @@ def info(tracker: Fitted | Trained | File | None = None) -> dict[str, Any]:
 
     Args:
         tracker: a run or the name of weights that ship; None: this installation and its machine.
+
+    Example:
+        >>> from vtssi_pyro import info
+        >>> info("moving-mnist")["observe"]
+        5
     """
     if tracker is None:
         return installation()
@@ -865,6 +941,10 @@ def calibrate(
         device: the device of a loaded tracker.
         checkpoint: the checkpoint of a run.
         report: receives messages and progress.
+
+    Example:
+        >>> from vtssi_pyro import calibrate
+        >>> calibrate("runs/ours-linear-0001").calibration  # doctest: +SKIP
     """
     report, where = report or Silent(), available_device(device)
     kept = kept_by(tracker)
@@ -944,6 +1024,10 @@ def track_live(
         device: the device of a loaded tracker.
         checkpoint: the checkpoint of a run.
         report: receives the times of the frames, and the file.
+
+    Example:
+        >>> from vtssi_pyro import track_live
+        >>> track_live("runs/ours-beads-0001", "pictures", "tracks")  # doctest: +SKIP
     """
     report = report or Silent()
     loaded = at_hand(tracker, checkpoint, available_device(device), report)
@@ -1021,6 +1105,10 @@ def reproduce(
         UsageError: an unknown item, or a folder with runs of another kind.
         CheckpointError: a figure without a finished run, if nothing is to be trained.
         Interrupted: on Ctrl-C, SIGTERM or SIGHUP during a training, after it was saved.
+
+    Example:
+        >>> from vtssi_pyro import reproduce
+        >>> reproduce("figure3", preset="quick", digits="embedded")  # doctest: +SKIP
     """
     report, items = report or Silent(), list(dict.fromkeys([items] if isinstance(items, str) else items))
     refuse_unknown(items, preset)
@@ -1071,6 +1159,10 @@ def benchmark(
 
     Returns:
         the values of :func:`vtssi_pyro.speed.measure`, ready for JSON.
+
+    Example:
+        >>> from vtssi_pyro import benchmark
+        >>> benchmark()["train_sequences_per_second"]  # doctest: +SKIP
     """
     where = available_device(device)
     with threaded(threads):

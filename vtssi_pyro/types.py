@@ -124,6 +124,11 @@ class Anneal(NamedTuple):
     """The annealed numbers of a training step; the defaults are those of the trained program.
 
     Fields may be Python floats or 0-d tensors.
+
+    Example:
+        >>> from vtssi_pyro import Anneal
+        >>> Anneal().bell
+        1.0
     """
 
     count_shift: Scalar = 0.0  # added to the mean of the count's prior: from 1 (-2) to 0 (-3) in App. C

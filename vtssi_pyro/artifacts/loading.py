@@ -123,6 +123,11 @@ def load(
 
     Raises:
         CheckpointError: there is no tracker of that name, or its files are damaged.
+
+    Example:
+        >>> from vtssi_pyro import load
+        >>> load("moving-mnist").num_objects
+        2
     """
     return find(source).tracker(checkpoint_name, available_device(device))
 
@@ -136,6 +141,11 @@ class Fitted:
         metrics: metrics of held-out sequences (``Evaluation.as_dict``), or of a movie (``reconstruct``); else empty.
         calibration: the calibration of sampled predictions; None if too little was held out.
         run: the run's folder.
+
+    Example:
+        >>> from vtssi_pyro import Fitted, fit
+        >>> fitted: Fitted = fit("linear")  # doctest: +SKIP
+        >>> fitted.metrics["count_accuracy"], fitted.run.folder  # doctest: +SKIP
     """
 
     tracker: SomeTracker

@@ -56,7 +56,13 @@ FILES = (
 
 
 class Run(Trained):
-    """A folder with ``config.json``, ``metrics.jsonl``, ``summary.json``, ``checkpoints`` and ``figures``."""
+    """A folder with ``config.json``, ``metrics.jsonl``, ``summary.json``, ``checkpoints`` and ``figures``.
+
+    Example:
+        >>> from vtssi_pyro import Run
+        >>> run = Run("runs/ours-linear-0001")  # doctest: +SKIP
+        >>> run.config.seed, run.read_summary()["minutes"]  # doctest: +SKIP
+    """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         if not is_name(folder):

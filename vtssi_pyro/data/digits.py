@@ -52,6 +52,11 @@ def load_digits(source: str, split: str, folder: Path | None = None) -> Sprites:
     Raises:
         UsageError: unknown split or source.
         DataError: MNIST's files are missing or damaged.
+
+    Example:
+        >>> from vtssi_pyro import load_digits
+        >>> len(load_digits("embedded", "test").images) > 100
+        True
     """
     if split not in SPLITS:
         raise UsageError(f"unknown split {split!r}: expected one of {', '.join(SPLITS)}")

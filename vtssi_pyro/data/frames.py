@@ -36,6 +36,12 @@ def open_frames(
 
     Raises:
         DataError: the source cannot be read as frames, or is too large for memory.
+
+    Example:
+        >>> import numpy as np
+        >>> from vtssi_pyro import open_frames
+        >>> open_frames(np.zeros((2, 9, 50, 50), np.uint8)).length
+        9
     """
     if isinstance(source, Tensor | np.ndarray):
         return ArrayDataset("frames", as_array(source), stored=stored)

@@ -259,6 +259,12 @@ def moving_digits(
         UsageError: an unknown flavour or blend, or objects that do not fit into the frame.
 
     Reference: App. D.1; for the baselines' data their official programs.
+
+    Example:
+        >>> from vtssi_pyro import load_digits, moving_digits
+        >>> data = moving_digits("linear", load_digits("embedded", "test"), sequences=2)
+        >>> data.frames(slice(None)).shape  # sequences, frames, channels, height, width
+        torch.Size([2, 20, 1, 50, 50])
     """
     kind = named(flavour)
     length, blend = kind.length if length is None else length, kind.blend if blend is None else blend

@@ -36,6 +36,12 @@ def scene(
 
     Returns:
         The movie and its truth.
+
+    Example:
+        >>> from vtssi_pyro import scene
+        >>> drawn = scene("rings", length=5, side=64, objects=1)
+        >>> drawn.frames.shape, drawn.path.shape
+        ((5, 64, 64), (5, 1, 2))
     """
     if kind == "digits":
         return _digits(length, side, objects, seed)

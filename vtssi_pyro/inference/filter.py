@@ -450,6 +450,15 @@ class Stream:
     Args:
         tracker: a trained tracker.
         test_time: the procedure at test time; None: the tracker's own.
+
+    Example:
+        >>> import torch
+        >>> from vtssi_pyro import Stream, load
+        >>> stream = Stream(load("moving-mnist"))
+        >>> for frame in torch.zeros(3, 50, 50):
+        ...     estimate = stream.push(frame[None, None])  # None as long as the first frames wait for each other
+        >>> stream.needed
+        5
     """
 
     def __init__(self, tracker: Tracker, test_time: TestTime | None = None) -> None:

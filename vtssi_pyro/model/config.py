@@ -40,6 +40,11 @@ class TestTime(Declared):
     """The procedure at test time; by default every variable is at its mode, and nothing more is done.
 
     :data:`PUBLISHED` is the paper's.
+
+    Example:
+        >>> from vtssi_pyro import PUBLISHED, TestTime
+        >>> TestTime(hypotheses=3) == PUBLISHED
+        False
     """
 
     __test__ = False  # its name looks like a test case to pytest
@@ -71,7 +76,13 @@ PUBLISHED = TestTime(fusion="average")
 @MODELS.register("blocks")
 @dataclass(frozen=True)
 class ModelConfig(Sizes):
-    """The whole model; the defaults are the paper's."""
+    """The whole model; the defaults are the paper's.
+
+    Example:
+        >>> from vtssi_pyro import ModelConfig, build
+        >>> build("vtssi", ModelConfig(num_objects=3)).num_objects
+        3
+    """
 
     scene: Annotated[Buildable, SCENES, "The priors of count, size and description."] = field(
         default_factory=SceneConfig

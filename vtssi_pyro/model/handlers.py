@@ -99,6 +99,14 @@ class mode(Messenger):
 
     Args:
         only: tells by a site's message whether its draw is replaced; None: all are.
+
+    Example:
+        >>> import pyro
+        >>> from pyro.distributions import Normal
+        >>> from vtssi_pyro import mode
+        >>> with mode():
+        ...     pyro.sample("x", Normal(2.0, 1.0))
+        tensor(2.)
     """
 
     def __init__(self, only: Callable[[Message], bool] | None = None) -> None:

@@ -68,6 +68,15 @@ def register(slot: str, kind: str) -> Callable[[C], C]:
 
     Raises:
         UsageError: there is no such slot.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> from vtssi_pyro import RandomWalk, register
+        >>> @dataclass(frozen=True)
+        ... class SlowWalk:
+        ...     def build(self, sizes):
+        ...         return RandomWalk(0.02)
+        >>> register("motion", "slow-walk")(SlowWalk)  # doctest: +SKIP
     """
     known = {**SLOTS, "model": MODELS}
     if slot not in known:

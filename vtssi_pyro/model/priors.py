@@ -16,6 +16,13 @@ class DiagNormal(PyroModule):
     Args:
         loc: mean, one number per dimension.
         scale: standard deviation, one number or one per dimension.
+
+    Example:
+        >>> from vtssi_pyro import DiagNormal, build
+        >>> tracker = build("vtssi")
+        >>> tracker.scene.size = DiagNormal([0.2, 0.2], 0.05)
+        >>> tracker.scene.size().mean
+        tensor([0.2000, 0.2000])
     """
 
     loc: Tensor

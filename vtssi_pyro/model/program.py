@@ -192,6 +192,12 @@ class Tracker(Trainable):
     ``picture``, ``consensus``, ``finder`` or ``motion`` to swap a block, and to ``rule`` to change the fusion of
     prediction and inference. A block that another tracker has run cannot be assigned to a second one; ``program``
     combines blocks freely.
+
+    Example:
+        >>> from vtssi_pyro import Tracker, build
+        >>> tracker = build("vtssi")
+        >>> isinstance(tracker, Tracker), tracker.predicts, tracker.frame_size
+        (True, True, 50)
     """
 
     slots = tuple(SLOTS)
@@ -360,6 +366,11 @@ def build(variant: str | ModelConfig = "vtssi", config: ModelConfig | None = Non
 
     Raises:
         UsageError: there is no such variant.
+
+    Example:
+        >>> from vtssi_pyro import build
+        >>> type(build("find-mot").consensus).__name__
+        'FirstFrame'
     """
     if isinstance(variant, str):
         if variant not in VARIANTS:

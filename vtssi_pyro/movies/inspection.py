@@ -50,7 +50,13 @@ POLARITIES = ("bright", "dark", "both")
 
 @dataclass(frozen=True)
 class Hints(Declared):
-    """A user's knowledge of a movie; a None is estimated from the frames."""
+    """A user's knowledge of a movie; a None is estimated from the frames.
+
+    Example:
+        >>> from vtssi_pyro import Hints
+        >>> Hints(objects=3, object_size=14.0).objects
+        3
+    """
 
     objects: Annotated[int | None, OBJECTS, "Largest number of objects at once."] = None
     object_size: Annotated[float | None, OBJECT_SIZE, "Longer side of the box around an object, pixels."] = (

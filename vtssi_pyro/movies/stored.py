@@ -37,6 +37,11 @@ class Stored(Declared):
 
     Raises:
         UsageError: a value that is impossible.
+
+    Example:
+        >>> from vtssi_pyro import Stored
+        >>> Stored(pixel_size=0.106, unit="um", frame_rate=25).units.line()
+        'a pixel is 0.106 um, 25 frames a second'
     """
 
     axes: str | None = None

@@ -175,6 +175,13 @@ def read_tracks(
     Raises:
         DataError: the file is missing or damaged, of no known format, or goes beyond ``sequences`` or ``length``.
         UsageError: the package that reads the format is not installed.
+
+    Example:
+        >>> import torch
+        >>> from vtssi_pyro import Tracks, read_tracks, write_tracks
+        >>> write_tracks(Tracks(torch.full((1, 2, 1, 2), 5.0), torch.ones(1, 2, 1, dtype=torch.bool)), "two.csv")
+        >>> read_tracks("two.csv").position.shape
+        torch.Size([1, 2, 1, 2])
     """
     path = Path(path)
     known = FORMATS[format] if format is not None else format_of(path)
@@ -212,6 +219,14 @@ def write_tracks(
     Raises:
         DataError: the format needs boxes, and the tracks have none.
         UsageError: no format has names like that, or its package is not installed.
+
+    Example:
+        >>> import torch
+        >>> from vtssi_pyro import Tracks, read_tracks, write_tracks
+        >>> tracks = Tracks(torch.full((1, 2, 1, 2), 5.0), torch.ones(1, 2, 1, dtype=torch.bool))
+        >>> write_tracks(tracks, "kept.csv")
+        >>> read_tracks("kept.csv").present.sum()
+        tensor(2)
     """
     path = Path(path)
     suffix = path.suffix.lower()

@@ -22,6 +22,14 @@ class Tracks(NamedTuple):
 
     A slot is one identity throughout its sequence, so there may be more slots than objects at once. Unknown values, and
     those of absent objects, are NaN. The truth of a data set has this form, too.
+
+    Example:
+        >>> import torch
+        >>> from vtssi_pyro import Tracks
+        >>> position = torch.tensor([[[[5.0, 5.0]], [[6.0, 5.5]]]])  # one sequence, two frames, one object
+        >>> tracks = Tracks(position, torch.ones(1, 2, 1, dtype=torch.bool))
+        >>> tracks.part(frames=slice(1)).position.shape
+        torch.Size([1, 1, 1, 2])
     """
 
     position: Tensor  # (B, T, N, 2) centre of the box (x, y); NaN where there is no object

@@ -52,6 +52,11 @@ class Units(Declared):
 
     Raises:
         UsageError: a pixel's size without its unit, or a unit alone.
+
+    Example:
+        >>> from vtssi_pyro import Units
+        >>> Units(0.106, "um", 25.0).line()
+        'a pixel is 0.106 um, 25 frames a second'
     """
 
     pixel_size: Annotated[float | None, PIXEL_SIZE] = None

@@ -37,7 +37,13 @@ class DataConfig(Declared):
 
 @dataclass(frozen=True)
 class Config(Declared):
-    """A run, resolved: all conditions of its result except the data themselves."""
+    """A run, resolved: all conditions of its result except the data themselves.
+
+    Example:
+        >>> from vtssi_pyro import Config
+        >>> Config(seed=3).observe
+        5
+    """
 
     variant: Annotated[
         str, Text("a name"), "Name of the model's blocks, or of another model; it follows from the model."

@@ -29,6 +29,16 @@ class Elbo(DifferentiableELBO, Trace_ELBO):
         analytic: use the closed form of each site's KL, given the draws before it, where one exists, as
             ``TraceMeanField_ELBO`` does (reading D9).
         options: options of ``Trace_ELBO``, such as ``num_particles``.
+
+    Example:
+        >>> import torch
+        >>> from pyro.infer import SVI
+        >>> from pyro.optim import Adam
+        >>> from vtssi_pyro import Elbo, build
+        >>> tracker = build("air")
+        >>> svi = SVI(tracker.model, tracker.guide, Adam({"lr": 1e-3}), Elbo())
+        >>> svi.evaluate_loss(torch.zeros(1, 2, 50, 50)) < 0  # black frames are likely
+        True
     """
 
     def __init__(self, analytic: bool = True, **options: Any) -> None:

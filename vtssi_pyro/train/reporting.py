@@ -48,7 +48,16 @@ class Reporter(Protocol):
 
 
 class Silent:
-    """A reporter that ignores all messages."""
+    """A reporter that ignores all messages.
+
+    Example:
+        >>> from vtssi_pyro import Silent, info
+        >>> class Loud(Silent):
+        ...     def warn(self, message: str) -> None:
+        ...         print(message.upper())
+        >>> Loud().warn("no objects")
+        NO OBJECTS
+    """
 
     def say(self, message: str) -> None:
         """Nothing."""

@@ -157,6 +157,11 @@ class AIR(PyroModule):
     """Attend, Infer, Repeat: inference of the objects' number, sizes, positions and descriptions from one frame.
 
     Reference: App. B.1, Alg. 1.
+
+    Example:
+        >>> from vtssi_pyro import AIR, build
+        >>> isinstance(build("air").attention, AIR)
+        True
     """
 
     def __init__(self, config: AIRConfig, sizes: Sizes) -> None:

@@ -114,6 +114,11 @@ class FIND(FinderBase):
     """Fast weights: convolution kernels made from an object's description find it in every frame.
 
     Reference: App. B.2.1, Alg. 3.
+
+    Example:
+        >>> from vtssi_pyro import FIND, build
+        >>> isinstance(build("vtssi").finder, FIND)
+        True
     """
 
     def __init__(self, config: FINDConfig, sizes: Sizes) -> None:

@@ -43,6 +43,13 @@ class RandomWalk(PyroModule):
     """No motion: p(p_1) = N(0, 1), p(p_t | p_{t-1}) = N(p_{t-1}, 0.1), and no gradient into the mean.
 
     Reference: App. B.2.1 (the prior position).
+
+    Example:
+        >>> from vtssi_pyro import RandomWalk, build
+        >>> tracker = build("vtssi")
+        >>> tracker.motion = RandomWalk(0.05)
+        >>> tracker.predicts
+        False
     """
 
     M = 1  # frames before a transition prior takes over; a random walk has none
@@ -126,6 +133,11 @@ class StateSpace(RandomWalk):
         dims: dimensions of m_t.
         scale: scale of the walk up to frame M, frame coordinates.
         weight_shared: whether objects or sequences share a draw of the fusion weight, see :class:`MOTConfig`.
+
+    Example:
+        >>> from vtssi_pyro import StateSpace, build
+        >>> isinstance(build("vtssi").motion, StateSpace)
+        True
     """
 
     predicts = True
@@ -316,6 +328,11 @@ class MOT(StateSpace):
     """A state-space model of motion: p(p_t, m_t | p_{t-1}, m_{t-1}) beyond frame M.
 
     Reference: App. B.2.3, Alg. 5.
+
+    Example:
+        >>> from vtssi_pyro import MOT, build
+        >>> isinstance(build("vtssi").motion, MOT)
+        True
     """
 
     config: MOTConfig

@@ -32,7 +32,13 @@ class FirstFrameConfig:
 
 
 class FirstFrame(PyroModule):
-    """No consensus: AIR's inference from the first frame, its position included, holds for the sequence."""
+    """No consensus: AIR's inference from the first frame, its position included, holds for the sequence.
+
+    Example:
+        >>> from vtssi_pyro import FirstFrame, build
+        >>> tracker = build("vtssi")
+        >>> tracker.consensus = FirstFrame()
+    """
 
     K = 1
 
@@ -81,6 +87,11 @@ class RECT(PyroModule):
     """A consensus of AIR's inferences from each of the first K frames.
 
     Reference: App. B.2.2, Alg. 4.
+
+    Example:
+        >>> from vtssi_pyro import RECT, build
+        >>> build("rect-find").consensus.K
+        5
     """
 
     def __init__(self, config: RECTConfig, sizes: Sizes) -> None:

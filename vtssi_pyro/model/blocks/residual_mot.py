@@ -79,6 +79,11 @@ class ResidualMOT(StateSpace):
 
     Predictions are fed back, and changes have no tanh. Motions are therefore bounded by the range that LSTM_mot can
     infer, positions by the frame, and both scales by that of the prior without information (App. B.2.3).
+
+    Example:
+        >>> from vtssi_pyro import ResidualMOT, load
+        >>> isinstance(load("moving-mnist").motion, ResidualMOT)
+        True
     """
 
     config: ResidualMOTConfig

@@ -82,6 +82,11 @@ class TemplateFIND(FinderBase):
     first step, and short trainings suffice.
 
     Not in the paper; replaces :class:`FIND` without any other change.
+
+    Example:
+        >>> from vtssi_pyro import TemplateFIND, load
+        >>> isinstance(load("moving-mnist").finder, TemplateFIND)
+        True
     """
 
     registers = True

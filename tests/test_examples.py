@@ -1,0 +1,39 @@
+"""Every public name has an example in its docstring, which runs, unless it needs a training or minutes."""
+
+import contextlib
+import doctest
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+import vtssi_pyro
+
+CONSTANTS = {"__version__", "PRESETS", "VARIANTS", "PUBLISHED"}  # the reference describes them
+NAMES = [name for name in vtssi_pyro.__all__ if name not in CONSTANTS]
+# A training, a run of one, live frames, a measurement of minutes, or a name for all of this process.
+SKIPPED = {
+    "Fitted", "Run", "benchmark", "calibrate", "fit", "page", "register", "reproduce", "resume", "track_live",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Examples write to it."""
+    return tmp_path_factory.mktemp("examples")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_example_of_a_public_name_runs(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    text = getattr(vtssi_pyro, name).__doc__
+    *_, example = re.split(r"^ *Examples?:\n", text, flags=re.MULTILINE)
+    found = doctest.DocTestParser().get_doctest(example, {}, name, None, 0)
+    assert any(name in each.source for each in found.examples), "an example uses what it is of"
+    skipped = [each for each in found.examples if each.options.get(doctest.SKIP)]
+    assert bool(skipped) == (name in SKIPPED)
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):
+        result = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(found)
+    assert result.failed == 0, told.getvalue()
