@@ -1,7 +1,8 @@
 """Print the lowest versions that the package declares to suffice, as constraints for pip.
 
 ``python tests/lowest.py torch`` prints torch's, too; else the pin of ``constraints.txt`` takes its place, since torch's
-lowest version has no build for every machine.
+lowest version has no build for every machine. ``python tests/lowest.py extras`` prints those of the extras alone: some
+need newer versions of the package's own dependencies than the package does.
 """
 
 import re
@@ -12,13 +13,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def lowest(
-    extras: tuple[str, ...] = ("video", "mot", "tables", "arviz", "formats", "notebooks", "test"),
-) -> dict[str, str]:
-    """The lowest version of each dependency, and of those of some extras, by name."""
+EXTRAS = ("video", "mot", "tables", "arviz", "formats")
+
+
+def lowest(extras: tuple[str, ...] = ("video", "notebooks", "test"), own: bool = True) -> dict[str, str]:
+    """The lowest version of each dependency (``own``), and of those of some extras, by name."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [
-        *project["dependencies"],
+        *(project["dependencies"] if own else ()),
         *(each for extra in extras for each in project["optional-dependencies"][extra]),
     ]
     found: dict[str, str] = {}
@@ -34,7 +36,7 @@ def lowest(
 
 
 if __name__ == "__main__":
-    wanted = lowest()
+    wanted = lowest(EXTRAS, own=False) if "extras" in sys.argv[1:] else lowest()
     if "torch" not in sys.argv[1:]:
-        del wanted["torch"]
+        wanted.pop("torch", None)
     print("\n".join(f"{name}=={version}" for name, version in wanted.items()))
