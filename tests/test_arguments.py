@@ -39,7 +39,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     api.calibrate: {"tracker": "none"},
     api.track_live: {"tracker": "none", "source": "none", "out": "out"},
     api.generate: {"flavour": "none", "out": "out.npz"},
-    api.sample_movie: {"name": "beads", "out": "out.npz"},
+    api.sample_movie: {"name": "none"},
     api.page: {"run": "none"},
     api.info: {"tracker": "none"},
     api.reproduce: {"items": "none"},
