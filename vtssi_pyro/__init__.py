@@ -54,6 +54,7 @@ _HOMES = {
     "open_frames": "data",
     "overlay": "api",
     "page": "api",
+    "play": "api",
     "read_tracks": "tracks.formats",
     "register": "model.kinds",
     "reproduce": "api",

@@ -34,7 +34,9 @@ from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.reporting import Reporter
 
 RUNS = "runs"  # the folder of the runs whose folder nobody names
-FIGURES = ("learning_curves.png", "error_curves.png", "film_strip.png", "held_out.gif", "reliability.png")
+FIGURES = (
+    "learning_curves.png", "error_curves.png", "film_strip.png", "held_out.gif", "held_out.json", "reliability.png",
+)  # fmt: skip
 _CHECKPOINTS = ("last", "best", "start")
 _MADE = ("config", "versions", "machine", "sources")  # the keys of a config.json beside its format
 _UNSAVED = "none-yet"  # a file in checkpoints until the first checkpoint is there
