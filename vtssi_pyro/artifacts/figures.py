@@ -29,6 +29,7 @@ PLAYED = "held_out.json"  # what the page of a run plays
 OVERLAY, FILM, FUTURES = "overlay.gif", "overlay.mp4", "futures.png"  # files of a tracking
 LOOKED_AT = 32  # sequences among which the shown ones are chosen: some sequences of digits hold no object
 ANIMATED, STRIPS = 3, 2  # sequences in the animation and in the film strip, as many as fit a screen
+FUTURES_DRAWN = 20  # sampled futures that are played: as many as can be told apart
 FANS = 8  # sequences in the picture of futures, as many as fit a page
 
 
@@ -65,8 +66,18 @@ def pictures(run: Run, config: Config, tracker: SomeTracker, test: Dataset) -> l
     paths = [run.figures / name for name in ("film_strip.png", "held_out.gif", PLAYED)]
     film_strip(paths[0], rows, panels[-1].observed)
     overlay_gif(paths[1], panels)
-    write_json(paths[2], film_of(panels).as_dict(), indent=None)
+    write_json(paths[2], film_of(_sampled(tracker, frames[chosen], panels)).as_dict(), indent=None)
     return paths
+
+
+def _sampled(tracker: SomeTracker, frames: Tensor, panels: list[Panel]) -> list[Panel]:
+    """The same panels with sampled predictions, whose scales are those of the futures, not of single steps."""
+    *rest, last = panels
+    if last.observed is None:
+        return panels
+    drawn = forecast(tracker, frames[:, : last.observed], frames.shape[1] - last.observed, FUTURES_DRAWN)
+    tracked = next(panel.tracks for panel in rest if panel.tracks)
+    return [*rest, last._replace(tracks=in_order(drawn.tracks, tracked, last.observed))]
 
 
 def tracked_pictures(folder: Path, opened: Opened, found: Estimate, film: bool) -> list[Path]:
