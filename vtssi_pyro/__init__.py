@@ -83,6 +83,7 @@ if (
     from vtssi_pyro.api import judge as judge
     from vtssi_pyro.api import overlay as overlay
     from vtssi_pyro.api import page as page
+    from vtssi_pyro.api import play as play
     from vtssi_pyro.api import reproduce as reproduce
     from vtssi_pyro.api import resume as resume
     from vtssi_pyro.api import sample_movie as sample_movie

@@ -14,7 +14,7 @@ from small_model import small
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import write_film
-from vtssi_pyro.napari.reading import SEQUENCES, read_film, read_layers, read_run, read_shown, reader
+from vtssi_pyro.napari.reading import SEQUENCES, read_film, read_layers, read_run, read_shown, reader, sample
 from vtssi_pyro.tracks.export import write_predictions_csv, write_results
 from vtssi_pyro.tracks.formats import write_tracks
 from vtssi_pyro.tracks.tracks import Tracks
@@ -95,6 +95,11 @@ def test_a_film_is_read_whole(tmp_path: Path) -> None:
     assert np.diff(frames.mean((1, 2, 3))).min() > 50
 
 
+def test_the_sample_movie() -> None:
+    ((frames, style, kind),) = sample()
+    assert (frames.shape, frames.dtype, style["name"], kind) == ((80, 112, 144), np.uint8, "beads", "image")
+
+
 def test_other_files_are_left_to_others(tmp_path: Path) -> None:
     (tmp_path / "picture.png").write_bytes(b"")
     (tmp_path / "folder").mkdir()
@@ -110,7 +115,7 @@ def test_the_manifest_names_what_there_is_and_is_installed() -> None:
     text = Path(import_module(module).__file__ or "").with_name(name).read_text()
     assert f"{module} =\n    {name}\n" in (ROOT / "setup.cfg").read_text()
     homes = re.findall(r"python_name: (\S+):(\S+)", text)
-    assert len(homes) == 3
+    assert len(homes) == 4
     for home, member in homes:
         source = (ROOT / Path(*home.split("."))).with_suffix(".py").read_text()
         assert re.search(rf"^(?:def|class) {member}\b", source, re.MULTILINE), f"{home}:{member}"

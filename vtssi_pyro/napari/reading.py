@@ -8,6 +8,7 @@ from PIL import Image, ImageSequence
 
 from vtssi_pyro.artifacts.report import PICTURES
 from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.data.samples import located
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import film, open_movie
 from vtssi_pyro.napari.layers import LayerData, Shown, coloured, layers_of
@@ -107,3 +108,9 @@ def read_film(path: Path) -> list[LayerData]:
             refuse_beyond_memory(takes, f"{path}, whole,", "cut it, or track it from the command line")
         frames.append(frame)
     return [(np.stack(frames), {"name": path.stem, "rgb": frames[0].ndim == 3}, "image")]
+
+
+def sample() -> list[LayerData]:
+    """The sample movie of beads, which is drawn."""
+    frames = np.stack(list(open_movie(located("beads"))))
+    return [(frames, {"name": "beads"}, "image")]

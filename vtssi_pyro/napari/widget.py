@@ -100,17 +100,22 @@ class TrackingWidget(QWidget):
         self.log.setMaximumBlockCount(LINES)
         self.log.setMinimumHeight(90)
         column.addWidget(self.log, 1)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(inside)
-        area.setMinimumWidth(inside.minimumSizeHint().width() + area.verticalScrollBar().sizeHint().width())
+        self.area = QScrollArea()
+        self.area.setWidgetResizable(True)
+        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.area.setWidget(inside)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(area)
+        whole.addWidget(self.area)
+
+    def showEvent(self, event: Any) -> None:
+        """Take the width that all parts need, in the style that is known once the widget is shown."""
+        super().showEvent(event)
+        needed = self.area.widget().minimumSizeHint().width()
+        self.area.setMinimumWidth(needed + self.area.verticalScrollBar().sizeHint().width())
 
     def _movie_rows(self) -> list[tuple[str, QWidget]]:
-        self.movie = QComboBox()
+        self.movie = _narrow(QComboBox())
         self.objects = _number(0, 100, 0, "largest number of objects at once")
         self.size = QDoubleSpinBox()
         self.size.setRange(0, 2000)
@@ -148,9 +153,8 @@ class TrackingWidget(QWidget):
         ]  # fmt: skip
 
     def _tracking_rows(self) -> list[tuple[str, QWidget]]:
-        self.tracker = QComboBox()
+        self.tracker = _narrow(QComboBox())
         self.tracker.setEditable(True)
-        self.tracker.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.own = QCheckBox("prepared by its own inspection")
         self.own.setToolTip("for a movie of another camera or place than the training movie")
         self.observe = _number(0, 10**6, 0, "number of frames that are observed before the rest is predicted")
@@ -165,10 +169,10 @@ class TrackingWidget(QWidget):
         ]  # fmt: skip
 
     def _correcting_rows(self) -> list[tuple[str, QWidget]]:
-        self.tracks = QComboBox()
+        self.tracks = _narrow(QComboBox())
         self.tracks.currentIndexChanged.connect(self._list_identities)
         self.one, self.other = QComboBox(), QComboBox()
-        chosen = _button("from selection", self.take_selection, "A and B are the selected points or boxes")
+        chosen = _button("A, B from selection", self.take_selection, "the tracks of selected points or boxes")
         self.corrections = [
             _button("Delete A", self.delete, "the whole track"),
             _button("Split A", self.split, "a new identity from the current frame on"),
@@ -180,7 +184,7 @@ class TrackingWidget(QWidget):
         self.format.addItems(list(FORMATS))
         self.save = _button("Save ...", self._choose_file, "write the tracks in this format")
         return [
-            ("tracks", self.tracks), ("A and B", _row(self.one, self.other, chosen)),
+            ("tracks", self.tracks), ("A and B", _row(self.one, self.other)), ("", chosen),
             ("", _row(*self.corrections[:2])), ("", _row(*self.corrections[2:])), ("", self.back),
             ("format", _row(self.format, self.save)),
         ]  # fmt: skip
@@ -516,6 +520,13 @@ def _number(low: int, high: int, value: int, about: str) -> QSpinBox:
     spin.setValue(value)
     spin.setToolTip(about)
     return spin
+
+
+def _narrow(choice: QComboBox) -> QComboBox:
+    """A choice that long names do not widen."""
+    choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    choice.setMinimumContentsLength(12)
+    return choice
 
 
 def _choice(names: tuple[str, ...]) -> QComboBox:
