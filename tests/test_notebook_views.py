@@ -151,3 +151,15 @@ def test_a_run_shows_its_film_strip(tmp_path: Path) -> None:
 def test_nothing_is_obeyed(page: str) -> None:
     assert "script" not in Reader(page).tags
     assert ATTACK in Reader(page).cells
+
+
+@pytest.mark.slow
+def test_a_fresh_kernel_warns_of_nothing() -> None:
+    """Not even of widgets that are not installed, which Pyro's samplers would draw bars with."""
+    nbclient, nbformat = (
+        pytest.importorskip(name, reason="the extra named notebooks") for name in ("nbclient", "nbformat")
+    )
+    cell = nbformat.v4.new_code_cell("from vtssi_pyro import load\nload('moving-mnist')")
+    nbclient.NotebookClient(nbformat.v4.new_notebook(cells=[cell]), timeout=300).execute()
+    (output,) = cell.outputs
+    assert "trained on" in output.data["text/html"]

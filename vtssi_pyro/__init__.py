@@ -5,6 +5,7 @@ Public names are resolved when they are first used, so that ``vtssi-pyro --help`
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, filterwarnings
 
 from vtssi_pyro.version import __version__
 
@@ -131,7 +132,9 @@ else:  # so that they find names that are none
     def __getattr__(name: str) -> Any:
         if name not in _HOMES:
             raise AttributeError(f"module vtssi_pyro has no attribute {name!r}")
-        return getattr(import_module(f"vtssi_pyro.{_HOMES[name]}"), name)
+        with catch_warnings():  # a notebook's kernel without widgets, which nothing here needs, is no fault
+            filterwarnings("ignore", "IProgress not found")
+            return getattr(import_module(f"vtssi_pyro.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
