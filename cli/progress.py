@@ -84,6 +84,10 @@ class Lines:
         if step:
             self.say(f"going on after step {step} of {self.train.steps}")
 
+    def stopping(self) -> bool:
+        """Never: signals stop a command."""
+        return False
+
     def advance(self, step: int, stage: str) -> None:
         """Count a step."""
         self.step = step

@@ -29,6 +29,7 @@ FLOORS = (
     ("artifacts",),
     ("paper", "speed"),
     ("api",),
+    ("napari",),
     ("__init__", "__main__"),  # the public names, resolved lazily; the command line by another name
 )
 ALLOWED = {
@@ -51,6 +52,8 @@ ONLY_IN = {
     "xarray": {"tracks", "inference"},
     "arviz": {"tracks"},
     "geff": {"tracks"},
+    "napari": {"napari"},
+    "qtpy": {"napari"},
 }
 WITHOUT_PYRO = {"types", "errors", "version", "system", "config", "movies", "data", "tracks", "plots"}
 

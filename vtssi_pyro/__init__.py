@@ -5,6 +5,7 @@ Public names are resolved when they are first used, so that ``vtssi-pyro --help`
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, filterwarnings
 
 from vtssi_pyro.version import __version__
 
@@ -54,6 +55,7 @@ _HOMES = {
     "open_frames": "data",
     "overlay": "api",
     "page": "api",
+    "play": "api",
     "read_tracks": "tracks.formats",
     "register": "model.kinds",
     "reproduce": "api",
@@ -82,6 +84,7 @@ if (
     from vtssi_pyro.api import judge as judge
     from vtssi_pyro.api import overlay as overlay
     from vtssi_pyro.api import page as page
+    from vtssi_pyro.api import play as play
     from vtssi_pyro.api import reproduce as reproduce
     from vtssi_pyro.api import resume as resume
     from vtssi_pyro.api import sample_movie as sample_movie
@@ -129,7 +132,9 @@ else:  # so that they find names that are none
     def __getattr__(name: str) -> Any:
         if name not in _HOMES:
             raise AttributeError(f"module vtssi_pyro has no attribute {name!r}")
-        return getattr(import_module(f"vtssi_pyro.{_HOMES[name]}"), name)
+        with catch_warnings():  # a notebook's kernel without widgets, which nothing here needs, is no fault
+            filterwarnings("ignore", "IProgress not found")
+            return getattr(import_module(f"vtssi_pyro.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

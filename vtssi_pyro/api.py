@@ -95,7 +95,7 @@ from vtssi_pyro.paper import comparisons, table1
 from vtssi_pyro.paper.figures import FIGURES, draw
 from vtssi_pyro.paper.items import SEEDS, refuse_unknown
 from vtssi_pyro.paper.reproducing import Order, refuse_company
-from vtssi_pyro.plots import contact_sheet, reliability
+from vtssi_pyro.plots import Panel, Player, contact_sheet, film_of, reliability
 from vtssi_pyro.speed import measure, workload
 from vtssi_pyro.system.atomic import make_parent, refuse_existing, writable_folder, write_bytes
 from vtssi_pyro.system.files import identity
@@ -706,6 +706,36 @@ def overlay(
     for path in paths:
         report.wrote(path)
     return paths
+
+
+@checked
+def play(
+    tracks: Tracks | Estimate | File, data: Source, *, observed: Annotated[int | None, FRAMES] = None,
+    stored: Stored = Stored(),
+) -> Player:  # fmt: skip
+    """Play tracks of any program, and sampled futures, on the frames that they are of, in a notebook or a page.
+
+    The player needs no server and no network, so that it also plays in the output of a notebook that was saved.
+
+    Args:
+        tracks: (S, T, N, 2), px, an estimate of :func:`track` or :func:`forecast`, or a file or folder of tracks
+            (:func:`vtssi_pyro.read_tracks`).
+        data: the frames: sequences, or one movie. Of many sequences some are shown, of many frames as many as a page
+            can hold, and the player says how many are left out.
+        observed: number of frames that were observed, before others were predicted; None: all.
+        stored: how the frames are stored, as far as it is known.
+
+    Returns:
+        the player, which a notebook shows; its ``page()`` is a page of its own, as text.
+    """
+    seen = bare(data, stored)
+    if isinstance(tracks, Estimate):
+        known = tracks.tracks
+    else:
+        known = tracks if isinstance(tracks, Tracks) else read_tracks(tracks, *seen.extent)
+    frames, drawn, names = seen.shown(known)
+    panel = Panel("tracked" if observed is None else "predicted", frames, drawn, observed, names=names)
+    return Player(film_of([panel], known.present.shape[1]))
 
 
 @checked

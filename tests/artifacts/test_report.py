@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 from small_model import small
 
+from vtssi_pyro.artifacts.figures import PLAYED
 from vtssi_pyro.artifacts.report import PICTURES, page, write_report
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.errors import CheckpointError
 from vtssi_pyro.evaluation.calibration import Calibration
+from vtssi_pyro.plots import player
 from vtssi_pyro.train.config import Config, DataConfig
 
 pytestmark = pytest.mark.slow
@@ -28,6 +30,12 @@ PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 ATTACK = '"><script>document.title="PWNED"</script><img src=x onerror="document.title=1">&lt;\'</pre></style>{{ 7*7 }}'
+FILM = {
+    "width": 4, "height": 3, "first": 0, "left_out": 0, "films": [["data:image/png;base64,AAAA"]],
+    "scenes": [{"title": ATTACK, "film": 0, "frames": 2, "observed": None, "objects": [
+        {"id": 0, "first": 0, "x": [1.0, None], "y": [1.0, None], "width": [None, None], "height": [None, None],
+         "x_std": [None, None], "y_std": [None, None], "confidence": [None, None], "futures": []}]}],
+}  # fmt: skip
 SHARE = {"sequences": 4, "count_accuracy": 0.75, "inference_error": 1.5, "prediction_error": None}
 METRICS = {"sequences": 8, "count_accuracy": 0.875, "inference_error": 1.234, "prediction_error": 3.5,
            "identity_switches": 0.0, "count_frames": 5, "count_accuracy_observed": 0.5,
@@ -137,6 +145,28 @@ def test_everything_that_a_run_has(run: Run) -> None:
     assert json.loads(found.texts["pre"][0])["variant"] == "vtssi"
 
 
+def test_held_out_sequences_are_played(run: Run) -> None:
+    """By the page's one script, which alone may run; the film is data, whatever its texts."""
+    (run.figures / PLAYED).write_text(json.dumps(FILM))
+    found = read(page(run))
+    assert "Player" in found.headings
+    (data,) = (held["data-film"] for _, held in found.tags if "data-film" in held)
+    assert json.loads(str(data)) == FILM
+    assert found.texts["script"] == [player.SCRIPT]
+    assert found.policy["script-src"] == [sha256(player.SCRIPT)]
+    assert found.policy["style-src"] == [sha256(found.texts["style"][0])]
+    assert set(found.policy) == {*"default-src script-src style-src img-src base-uri form-action".split()}
+    (run.figures / PLAYED).write_text("{}")
+    with pytest.raises(CheckpointError, match=r"held_out\.json: damaged .*remove it"):
+        page(run)
+
+
+def test_a_film_elsewhere_is_not_played(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "film.json").write_text(json.dumps(FILM))
+    (run.figures / PLAYED).symlink_to(tmp_path / "film.json")
+    assert "<script" not in page(run)
+
+
 def test_a_movies_run(run: Run) -> None:
     run.write_summary({"metrics": None, "held_out": HELD_OUT})
     text = page(run)
@@ -168,6 +198,7 @@ def hostile(folder: Path) -> Run:
         {"device": ATTACK},
     )  # fmt: skip
     run.write_summary({"metrics": METRICS | {"by_objects": {ATTACK: SHARE}}, "versions": {ATTACK: ATTACK}})
+    (run.figures / PLAYED).write_text(json.dumps(FILM))
     return run
 
 
@@ -175,6 +206,7 @@ def test_nothing_that_a_run_holds_becomes_part_of_the_page(tmp_path: Path) -> No
     """Tags are those of any run; an attack is a text among others."""
     run = hostile(tmp_path)
     plain = Run.create(tmp_path / "plain", run.config)
+    (plain.figures / PLAYED).write_text(json.dumps(FILM | {"scenes": [FILM["scenes"][0] | {"title": "a"}]}))
     plain.write_summary({"metrics": METRICS | {"by_objects": {"1": SHARE}}})
     found, expected = read(page(run)), read(page(plain))
     assert {tag for tag, _ in found.tags} == {tag for tag, _ in expected.tags}
@@ -201,13 +233,16 @@ def test_numbers_that_are_none_are_refused_with_their_key(odd: Any, run: Run) ->
                 read_it()
 
 
-def test_the_page_forbids_all_scripts(run: Run) -> None:
+def sha256(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def test_a_page_without_a_player_forbids_all_scripts(run: Run) -> None:
     """And styles but its own, which its hash names; and everything from outside."""
     found = read(page(run))
     (style,) = found.texts["style"]
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     assert found.policy == {
-        "default-src": ["'none'"], "script-src": ["'none'"], "style-src": [f"'sha256-{digest}'"], "img-src": ["data:"],
+        "default-src": ["'none'"], "script-src": ["'none'"], "style-src": [sha256(style)], "img-src": ["data:"],
         "base-uri": ["'none'"], "form-action": ["'none'"],
     }  # fmt: skip
     assert not any("style" in held for _, held in found.tags)
@@ -219,7 +254,7 @@ BROWSER = next(
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome")
-def test_a_browser_runs_no_script_and_shows_the_style(tmp_path: Path) -> None:
+def test_a_browser_runs_the_player_and_no_other_script(tmp_path: Path) -> None:
     path = write_report(hostile(tmp_path), tmp_path / "page.html")
     shown = subprocess.run(
         [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", path.as_uri()],
@@ -228,6 +263,8 @@ def test_a_browser_runs_no_script_and_shows_the_style(tmp_path: Path) -> None:
     assert "<title>PWNED" not in shown
     assert "<title>1<" not in shown
     assert "PWNED" in shown
+    assert "frame 1 of 2, 1 object</output>" in shown
+    assert shown.count("<script") == shown.count("<canvas") == 1
 
 
 def test_pictures_are_the_runs_own(run: Run, tmp_path: Path) -> None:

@@ -81,7 +81,14 @@ def test_the_run_folder_is_complete(place: Path) -> None:
     assert run.machine == {"threads": 1, "device": "cpu", "processes": 1}
     names = {str(p.relative_to(run.folder)) for p in run.folder.rglob("*") if p.is_file()} - {".lock"}
     figures = {
-        f"figures/{n}" for n in ("film_strip.png", "held_out.gif", "learning_curves.png", "error_curves.png")
+        f"figures/{n}"
+        for n in (
+            "film_strip.png",
+            "held_out.gif",
+            "held_out.json",
+            "learning_curves.png",
+            "error_curves.png",
+        )
     }
     files = {"config.json", "metrics.jsonl", "summary.json", "checkpoints/last.pt", "checkpoints/best.pt"}
     assert names == figures | files

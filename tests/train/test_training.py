@@ -57,6 +57,19 @@ MODEL = small("template")
 CPU = torch.device("cpu")
 
 
+class Asks(Silent):
+    """A reporter that asks to stop after a step."""
+
+    def __init__(self, step: int) -> None:
+        self.last, self.step = step, 0
+
+    def advance(self, step: int, stage: str) -> None:
+        self.step = step
+
+    def stopping(self) -> bool:
+        return self.step == self.last
+
+
 class Killed(BaseException):
     """An exception that no code catches, as close to a kill as an exception comes."""
 
@@ -106,7 +119,7 @@ DATA = videos()
 def train(
     config: Config,
     run: Run,
-    reporter: At,
+    reporter: Silent,
     resume: bool = False,
     name: str = "last",
     device: torch.device = CPU,
@@ -176,6 +189,15 @@ def test_stopped_by_a_signal(step: int, whole: Run, tmp_path: Path) -> None:
         train(configuration(), run, At(step, interrupt))
     assert caught.value.exit_code == 143
     assert checkpoint.load(run.checkpoint())["step"] == step
+    train(configuration(), run, At(), resume=True)
+    assert same(outcome(run), outcome(whole))
+
+
+def test_stopped_by_its_report(whole: Run, tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", configuration())
+    with pytest.raises(training.Interrupted, match=r"SIGINT after step 7, saved.*--resume") as caught:
+        train(configuration(), run, Asks(7))
+    assert caught.value.folder == run.folder
     train(configuration(), run, At(), resume=True)
     assert same(outcome(run), outcome(whole))
 

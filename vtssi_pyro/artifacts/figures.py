@@ -13,19 +13,23 @@ from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.plots import (
     Panel,
     error_curves,
+    film_of,
     film_strip,
     futures,
     learning_curves,
     overlay_film,
     overlay_gif,
 )
+from vtssi_pyro.system.atomic import write_json
 from vtssi_pyro.tracks.matching import in_order
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.config import Config
 
+PLAYED = "held_out.json"  # what the page of a run plays
 OVERLAY, FILM, FUTURES = "overlay.gif", "overlay.mp4", "futures.png"  # files of a tracking
 LOOKED_AT = 32  # sequences among which the shown ones are chosen: some sequences of digits hold no object
 ANIMATED, STRIPS = 3, 2  # sequences in the animation and in the film strip, as many as fit a screen
+FUTURES_DRAWN = 20  # sampled futures that are played: as many as can be told apart
 FANS = 8  # sequences in the picture of futures, as many as fit a page
 
 
@@ -59,10 +63,21 @@ def pictures(run: Run, config: Config, tracker: SomeTracker, test: Dataset) -> l
         for s in range(min(STRIPS, len(chosen)))
         for panel in panels
     ]
-    paths = [run.figures / "film_strip.png", run.figures / "held_out.gif"]
+    paths = [run.figures / name for name in ("film_strip.png", "held_out.gif", PLAYED)]
     film_strip(paths[0], rows, panels[-1].observed)
     overlay_gif(paths[1], panels)
+    write_json(paths[2], film_of(_sampled(tracker, frames[chosen], panels)).as_dict(), indent=None)
     return paths
+
+
+def _sampled(tracker: SomeTracker, frames: Tensor, panels: list[Panel]) -> list[Panel]:
+    """The same panels with sampled predictions, whose scales are those of the futures, not of single steps."""
+    *rest, last = panels
+    if last.observed is None:
+        return panels
+    drawn = forecast(tracker, frames[:, : last.observed], frames.shape[1] - last.observed, FUTURES_DRAWN)
+    tracked = next(panel.tracks for panel in rest if panel.tracks)
+    return [*rest, last._replace(tracks=in_order(drawn.tracks, tracked, last.observed))]
 
 
 def tracked_pictures(folder: Path, opened: Opened, found: Estimate, film: bool) -> list[Path]:

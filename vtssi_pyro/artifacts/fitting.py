@@ -105,6 +105,7 @@ def conduct(
 
 def finished(run: Run, tracker: SomeTracker, summary: Mapping[str, Any]) -> Fitted:
     """The result of a finished run, with the content of its ``summary.json``."""
+    tracker = run.marked(tracker)
     return Fitted(tracker, summary.get("metrics") or summary.get("held_out") or {}, run.calibration, run)
 
 

@@ -1,22 +1,26 @@
-"""A run as one self-contained page, without server, network or script.
+"""A run as one self-contained page, without server or network.
 
 All that a run holds may come from somebody else. The template engine escapes every value where it enters the page, the
-page itself forbids all scripts, and its pictures are the run's own, not files that links in its folder lead to.
+page itself forbids all scripts but that of the player, which makes no markup of what it plays, and its pictures are the
+run's own, not files that links in its folder lead to.
 """
 
 import base64
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vtssi_pyro.artifacts.figures import PLAYED
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import to_dict
-from vtssi_pyro.errors import Argument, CheckpointError, UsageError
+from vtssi_pyro.errors import Argument, CheckpointError, DataError, UsageError
+from vtssi_pyro.plots import player
 from vtssi_pyro.system.atomic import write_bytes
 from vtssi_pyro.system.files import belongs, regular
+from vtssi_pyro.system.markup import policy
+from vtssi_pyro.system.plain import parsed
 from vtssi_pyro.tracks.units import NO_UNITS, Units
 
 # File, heading and caption, in the order of the page; files that a run lacks are left out.
@@ -99,15 +103,13 @@ def page(run: Run, drawn: Path | None = None) -> str:
 
     with understood(run.summary):
         values = _content(run, drawn)
-    style = _STYLE.read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = (  # the page has no script, so none may run
-        f"default-src 'none'; script-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
+    style = _STYLE.read_text(encoding="utf-8") + player.STYLE
+    script = player.SCRIPT if values["film"] else None
     engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = engine.from_string(_TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(policy=policy, generator=GENERATOR, style=style, **values)
+    return template.render(
+        policy=policy(style, script), generator=GENERATOR, style=style, script=script, **values
+    )
 
 
 def _content(run: Run, drawn: Path | None) -> dict[str, Any]:
@@ -132,6 +134,7 @@ def _content(run: Run, drawn: Path | None) -> dict[str, Any]:
         f"in {run.minutes:.1f} minutes.{state}",
         "figures": figures,
         "judged_on": judged_on,
+        "film": _film(run),
         "pictures": list(_pictures(run, drawn)),
         "tables": [*_by_objects(metrics), *_recalibration(run)],
         "folded": [
@@ -192,6 +195,17 @@ def _pictures(run: Run, drawn: Path | None) -> Iterator[_Picture]:
         if path:
             data = base64.b64encode(path.read_bytes()).decode("ascii")
             yield _Picture(title, text, f"data:{_TYPES[path.suffix]};base64,{data}")
+
+
+def _film(run: Run) -> str | None:
+    """The piece of the page that plays held-out sequences; None: the run, of a former version perhaps, has none."""
+    path = run.figures / PLAYED
+    if not belongs(path, run.folder):
+        return None
+    try:
+        return player.markup(player.Film.checked(parsed(path.read_bytes())))
+    except (DataError, ValueError) as error:
+        raise CheckpointError(f"{path}: damaged ({error}); remove it") from error
 
 
 def _by_objects(metrics: Mapping[str, Any]) -> Iterator[_Table]:

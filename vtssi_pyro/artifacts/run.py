@@ -26,15 +26,19 @@ from vtssi_pyro.movies.preparation import FILE as PREPARATION
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.system.atomic import FULL, append, write_bytes, write_json
 from vtssi_pyro.system.checkpoint import digest
-from vtssi_pyro.system.files import is_name, refuse_outward, regular, sweep
+from vtssi_pyro.system.files import belongs, is_name, refuse_outward, regular, sweep
 from vtssi_pyro.system.fingerprint import sha256
+from vtssi_pyro.system.markup import embedded
 from vtssi_pyro.system.plain import parsed
 from vtssi_pyro.system.provenance import versions
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.reporting import Reporter
 
 RUNS = "runs"  # the folder of the runs whose folder nobody names
-FIGURES = ("learning_curves.png", "error_curves.png", "film_strip.png", "held_out.gif", "reliability.png")
+FIGURES = (
+    "learning_curves.png", "error_curves.png", "film_strip.png", "held_out.gif", "held_out.json", "reliability.png",
+)  # fmt: skip
+LARGEST = 2**19  # bytes of a picture in a notebook, which keeps it: a tenth of what GitHub shows
 _CHECKPOINTS = ("last", "best", "start")
 _MADE = ("config", "versions", "machine", "sources")  # the keys of a config.json beside its format
 _UNSAVED = "none-yet"  # a file in checkpoints until the first checkpoint is there
@@ -260,7 +264,14 @@ class Run(Trained):
         with checkpoint.fitting(path):
             tracker = build(config.model).to(device)
             tracker.load_state_dict(state["trained"])
-        return tracker.eval()
+        return self.marked(tracker.eval())
+
+    def _picture(self) -> str:
+        """The film strip of held-out sequences, once there is one."""
+        strip = self.figures / "film_strip.png"
+        if not belongs(strip, self.folder) or strip.stat().st_size > LARGEST:
+            return ""
+        return embedded("image/png", strip.read_bytes(), "held-out sequences")
 
     @property
     def preparation(self) -> Preparation | None:

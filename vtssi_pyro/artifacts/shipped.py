@@ -17,6 +17,8 @@ from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.inference.novelty import Familiar
 from vtssi_pyro.inference.standalone import SomeTracker, build
+from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.shown import looks
 from vtssi_pyro.system.checkpoint import refuse_not_finite
 from vtssi_pyro.system.plain import parsed
 from vtssi_pyro.train.config import Config
@@ -123,7 +125,15 @@ class Pretrained(Trained):
         except (safetensors.SafetensorError, RuntimeError, UsageError) as error:
             reason = " ".join(str(error).split())[:200]  # torch's first line alone holds no reason
             raise CheckpointError(f"{path}: does not fit its card ({reason}); {_MEND}") from error
-        return tracker.to(device).eval()
+        return self.marked(tracker.to(device).eval())
+
+    def _picture(self) -> str:
+        """Looks that its tracker draws, if that has any."""
+        try:
+            tracker = self.tracker()
+        except CheckpointError:
+            return ""
+        return looks(tracker.scene, tracker.picture) if isinstance(tracker, Tracker) else ""
 
     @property
     def calibration(self) -> Calibration | None:

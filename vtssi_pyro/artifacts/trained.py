@@ -70,7 +70,17 @@ class Trained(ABC):
             if isinstance(value, int | float):
                 told[name.replace("_", " ")] = f"{100 * value:.1f} %" if unit == "%" else f"{value:.2f} px"
         calibrated = "calibrated" if about.get("calibration") else "not calibrated"
-        return terms(self.name, told | {"predictions": calibrated})
+        return terms(self.name, told | {"predictions": calibrated}) + self._picture()
+
+    def _picture(self) -> str:
+        """A picture below that, as HTML; empty if there is none."""
+        return ""
+
+    def marked(self, tracker: SomeTracker) -> SomeTracker:
+        """Tell its tracker what it was trained on."""
+        config = self.config
+        tracker.trained_on = f"{config.data.source}, {config.train.steps:,} steps, preset {config.preset}"
+        return tracker
 
     @property
     def filled_in(self) -> dict[str, Any]:

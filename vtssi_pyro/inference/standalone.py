@@ -16,6 +16,7 @@ from vtssi_pyro.model.config import variant_of as blocks_variant
 from vtssi_pyro.model.kinds import MODELS
 from vtssi_pyro.model.program import TRAINED, Tracker, at_once
 from vtssi_pyro.model.program import build as assembled
+from vtssi_pyro.model.shown import html
 from vtssi_pyro.model.sizes import SceneSizes
 from vtssi_pyro.model.trainable import Trainable
 from vtssi_pyro.ops.channels import channelled
@@ -44,6 +45,10 @@ class StandaloneTracker(Trainable):
     def __init__(self, config: StandaloneConfig) -> None:
         super().__init__()
         self.config = config
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows a tracker."""
+        return html(self, self.named_children(), self.trained_on)
 
     @property
     def num_objects(self) -> int:

@@ -32,6 +32,7 @@ from vtssi_pyro.model.interfaces import (
 from vtssi_pyro.model.kinds import SLOTS
 from vtssi_pyro.model.nn import unregistered
 from vtssi_pyro.model.proposals import ORDERS, Arrivals, expectation
+from vtssi_pyro.model.shown import html, looks
 from vtssi_pyro.model.sites import is_intermediate, moment
 from vtssi_pyro.model.trainable import Trainable
 from vtssi_pyro.ops.channels import channelled
@@ -224,6 +225,11 @@ class Tracker(Trainable):
     def config(self) -> ModelConfig:
         """The configuration that builds such a tracker, taken from its present blocks."""
         return replace(self._config, **{slot: getattr(self, slot).config for slot in SLOTS})
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows a tracker."""
+        with evaluating(self):
+            return html(self, self.named_children(), self.trained_on) + looks(self.scene, self.picture)
 
     @property
     def per_frame(self) -> bool:

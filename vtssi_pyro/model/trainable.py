@@ -10,6 +10,7 @@ class Trainable(PyroModule):
     """The base of all trackers."""
 
     slots: tuple[str, ...] = ()  # the slots that its blocks are in; none: its program is its own
+    trained_on: str | None = None  # data and recipe of its training, for people; None: not known
 
     def parts(self) -> dict[str, list[nn.Parameter]]:
         """The parameters of each part that a stage of a training can name; the empty name is that of the whole."""

@@ -10,15 +10,19 @@ from vtssi_pyro.plots.curves import CurveLine, CurvePanel, compared_curves, erro
 from vtssi_pyro.plots.fan import futures, plot_futures
 from vtssi_pyro.plots.film import film_strip
 from vtssi_pyro.plots.overlay import Panel, overlay_film, overlay_gif
+from vtssi_pyro.plots.player import Film, Player, film_of
 from vtssi_pyro.plots.tracks import plot_confidence, plot_msd, plot_speed, plot_trajectories
 
 __all__ = [
     "CurveLine",
     "CurvePanel",
+    "Film",
     "Panel",
+    "Player",
     "compared_curves",
     "contact_sheet",
     "error_curves",
+    "film_of",
     "film_strip",
     "futures",
     "learning_curves",

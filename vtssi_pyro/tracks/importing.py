@@ -39,18 +39,24 @@ def read_tracks_csv(path: str | Path, sequences: int | None = None, length: int 
     Raises:
         DataError: the table is empty or damaged, or goes beyond ``sequences`` or ``length``.
     """
+    return collected(csv_rows(path, sequences, length), sequences, length, first=0)
+
+
+def csv_rows(
+    path: str | Path, sequences: int | None = None, length: int | None = None, predicted: bool = False
+) -> list[Row]:
+    """The rows of a table of tracks, see :func:`read_tracks_csv`; or of one of predictions, their means alone."""
     with _opened(path) as file:
         reader = csv.reader(file)
         header = [name.strip().lower() for name in next(reader, [])]
         if not any(header):
             raise DataError(f"{path}: empty, expected a first line such as {','.join(HEADER[:5])}")
-        columns = _columns(f"{path}, line 1", header, sequences)
-        rows = [
+        columns = _columns(f"{path}, line 1", header, sequences, predicted)
+        return [
             _csv_row(f"{path}, line {reader.line_num}", columns, cells, sequences, length)
             for cells in reader
             if any(cells)
         ]
-    return collected(rows, sequences, length, first=0)
 
 
 def read_mot(path: str | Path, sequences: int | None = None, length: int | None = None) -> Tracks:
@@ -95,9 +101,9 @@ def _opened(path: str | Path) -> Iterator[IO[str]]:
         raise DataError(f"cannot read {path} ({error}): expected text in UTF-8") from error
 
 
-def _columns(where: str, header: list[str], sequences: int | None) -> dict[str, int]:
+def _columns(where: str, header: list[str], sequences: int | None, predicted: bool) -> dict[str, int]:
     """Find the index of each known column."""
-    if PREDICTED & set(header):
+    if not predicted and PREDICTED & set(header):
         raise DataError(f"{where}: predictions, expected tracks of frames that were seen, such as tracks.csv")
     twice = {name for name in ("sequence", "frame", *VALUES) if header.count(name) > 1}
     if twice:

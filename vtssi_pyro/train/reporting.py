@@ -40,6 +40,9 @@ class Reporter(Protocol):
     def advance(self, step: int, stage: str) -> None:
         """A step of a training was made."""
 
+    def stopping(self) -> bool:
+        """Whether a training is to stop after this step, once it is saved, as Ctrl-C stops it."""
+
     def record(self, record: dict[str, Any]) -> None:
         """A record was added to a training's metrics; its ``kind`` is ``train`` or ``validation``."""
 
@@ -80,6 +83,10 @@ class Silent:
 
     def advance(self, step: int, stage: str) -> None:
         """Nothing."""
+
+    def stopping(self) -> bool:
+        """It is not to stop."""
+        return False
 
     def record(self, record: dict[str, Any]) -> None:
         """Nothing."""

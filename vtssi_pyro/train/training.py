@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pyro
@@ -42,12 +43,13 @@ BEGIN_WITH = (
 
 
 class Interrupted(VtssiError):
-    """The training ended on a signal, after it was saved."""
+    """The training ended on a signal, or as its report asked, after it was saved in ``folder``."""
 
-    def __init__(self, number: int, step: int, again: str) -> None:
+    def __init__(self, number: int, step: int, again: str, folder: Path) -> None:
         super().__init__(
             f"stopped by {signal.Signals(number).name} after step {step}, saved; continue with: {again}"
         )
+        self.folder = folder
         self.exit_code = 128 + number  # the shell's convention for a process that a signal ended
 
 
@@ -84,7 +86,8 @@ def train(
         UsageError: the configuration cannot be trained.
         CheckpointError: the checkpoint to start or continue from is missing or damaged.
         Diverged: the weights or the objective are not finite; the last checkpoint stays good.
-        Interrupted: on SIGINT, SIGTERM or SIGHUP to any of the processes, after the training was saved.
+        Interrupted: on SIGINT, SIGTERM or SIGHUP to any of the processes, or as the report asks for it, after the
+            training was saved.
         PeerLost: another process has ended; the last checkpoint stays good.
     """
     report = report or Silent()
@@ -124,11 +127,12 @@ def train(
             report.advance(trainer.step, trainer.stage.name if trainer.stage else "")
             for record in history.due():
                 report.record(record)
-            stop = group.highest(max(caught, default=0))  # all processes end after the same step
+            asked = [signal.SIGINT] if report.stopping() else []
+            stop = group.highest(max([*caught, *asked], default=0))  # all processes end after the same step
             if stop or trainer.step % config.train.save_every == 0 or trainer.step == config.train.steps:
                 history.save()
             if stop:
-                group.once(partial(_interrupt, stop, trainer.step, again))
+                group.once(partial(_interrupt, stop, trainer.step, again, store.folder))
         return trainer.trained.eval()
 
 
@@ -284,8 +288,8 @@ def _untrained(config: Config, learned: Dataset, store: Store, device: torch.dev
     return tracker
 
 
-def _interrupt(number: int, step: int, again: str) -> NoReturn:
-    raise Interrupted(number, step, again)
+def _interrupt(number: int, step: int, again: str, folder: Path) -> NoReturn:
+    raise Interrupted(number, step, again, folder)
 
 
 @contextmanager
