@@ -12,9 +12,11 @@ from click.testing import CliRunner
 from tiny_run import blobs, call, refused
 from vtssi_pyro.cli.main import main
 
-from vtssi_pyro.artifacts.loading import find
+from vtssi_pyro import build
+from vtssi_pyro.artifacts.loading import InMemory, find
 from vtssi_pyro.data import samples
 from vtssi_pyro.errors import UsageError
+from vtssi_pyro.train.config import Config
 from vtssi_pyro.version import __version__
 
 RUN = "pretrained:moving-mnist"
@@ -73,6 +75,9 @@ def test_predictions_are_by_default_those_that_were_calibrated(digits: Path, tmp
     assert (found(told.stdout)["frames"], found(told.stdout)["horizon"]) == (8, 2)
     assert "observing" not in told.stderr, "nothing was left to defaults"
     assert "is not a valid integer" in call(*args, "--observe", "most", code=2).stderr
+    bare = InMemory(build("air"), Config(observe=4)).usual
+    assert (bare.observe, bare.horizon) == (4, 15)
+    assert "not calibrated" in bare.why
 
 
 def test_results_in_a_folder_are_replaced_and_that_is_told(drawing: Args, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from vtssi_pyro.tracks.columns import Findings, findings
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
 
 B, T, N, S = 3, 5, 2, 4
@@ -56,3 +57,18 @@ def test_points_move_and_lengths_grow() -> None:
         torch.testing.assert_close(getattr(moved, name), 2 * getattr(tracks, name))
     for name in ("present", "confidence", "visible", "depth", "angle"):
         assert torch.equal(getattr(moved, name), getattr(tracks, name))
+
+
+def test_findings_count_frames_that_show_an_object_between_its_first_and_its_last() -> None:
+    """A gap counts as not seen, as does a frame with little confidence; frames before and after do not count."""
+    present = torch.tensor([[1, 1, 0, 1, 1, 0]], dtype=torch.bool).T.reshape(1, 6, 1)
+    confidence = torch.tensor([0.9, 0.2, torch.nan, 0.5, 0.8, torch.nan]).reshape(1, 6, 1)
+    position = torch.where(present[..., None], 3.0, torch.nan).expand(1, 6, 1, 2)
+    two = Tracks(position, present, confidence=confidence)
+    empty = Tracks(position * torch.nan, present & False, confidence=confidence * torch.nan)
+    found = findings(concatenated([two, empty]))
+    assert found == Findings(2, 6, 1, 0, 1, pytest.approx(3 / 5))
+    assert found.line == "1 object in 2 sequences of 6 frames, 0 to 1 in each, seen in 60.0 % of their frames"
+    assert findings(two).line == "1 object in 6 frames, seen in 60.0 % of their frames"
+    assert findings(empty) == Findings(1, 6, 0, 0, 0, None)
+    assert findings(empty).line == "0 objects in 6 frames"
