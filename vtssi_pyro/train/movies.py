@@ -135,7 +135,7 @@ def _visited(model: ModelConfig, speed: float) -> ModelConfig:
         scene=PresenceConfig(settle=SETTLED),
         consensus=FirstFrameConfig(),
         finder=GatedConfig(kernel_side=model.finder.kernel_side),
-        # who enters is partly beyond the edge: of six drawn movies, 55 of 1,432 objects and frames are missed so, 103
+        # who enters is partly beyond the edge: of six drawn movies, 12 of 1,432 objects and frames are missed so, 24
         # with places within the frame
         motion=kinds.suited(ResidualMOTConfig(M=KNOWN, inertia=True, position_scale=1.5), speed),
         order="frame-by-frame",
