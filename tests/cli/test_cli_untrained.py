@@ -91,20 +91,23 @@ def test_the_word_is_no_folder_of_that_name(
         call("track", "untrained", "movie.npy", "--out", "untrained")
         assert (Path("untrained") / "tracks.csv").is_file()
     assert "nothing is learned yet" in refused(2, "predict", "untrained", "movie.npy")
+    assert "nothing is learned yet" in refused(2, "report", "untrained")
 
 
 def test_each_of_several_movies_is_told_of(
     drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    np.save("a.npy", drawn.frames[:8])
-    np.save("b.npy", drawn.frames[8:16])
+    np.save("a.npy", drawn.frames[:16])
+    np.save("b.npy", drawn.frames[16:24])
     said = call("track", "untrained", "a.npy", "b.npy", "--out", "tracks").stderr
     for name in "ab":
         sheet = f"tracks/{name}/contact_sheet.png"
         assert f"if {sheet} shows" in said
         assert Path(sheet).is_file()
-        assert f"vtssi-pyro fit {name}.npy" in said
+    assert "vtssi-pyro fit a.npy" in said
+    assert "8 frames are too few for vtssi-pyro fit, which needs 16" in said
+    assert "vtssi-pyro fit b.npy" not in said
 
 
 def test_what_is_no_data_is_said_to_be_that(tmp_path: Path) -> None:
