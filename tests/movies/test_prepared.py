@@ -75,7 +75,9 @@ def test_the_model_suits_the_movie(movie: PreparedMovie) -> None:
         assert after.cache <= before.cache, "and no more paths to find"
     steps = {stage.name: stage.steps for stage in config.train.stages}
     whole = {stage.name: stage.steps for stage in quick("ours").train.stages}
-    assert all(steps[name] <= whole[name] / 3 for name in steps), "one scene is learned sooner than thousands"
+    assert all(steps[name] <= whole[name] / 3 for name in ("objects", "search")), (
+        "one scene is learned sooner"
+    )
 
 
 def test_objects_that_come_and_go_have_a_scene_in_which_they_can(movie: PreparedMovie) -> None:

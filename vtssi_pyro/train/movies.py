@@ -34,8 +34,10 @@ SURE = 30.0
 SLOWEST = 0.005  # least unit of motion, frame coordinates a frame: a sixth of a pixel of a frame of 64
 # Objects times pixels of a frame that the recipes' batches suit: two objects in frames of 64 pixels a side.
 BUDGET = 2 * 64**2
-# Shares of the recipe's steps, which are many for thousands of sequences: a movie has one scene.
-LOOKS, MOVING = 0.2, 1 / 3
+# Share of the steps for looks, which are many for thousands of sequences: a movie has one scene. Held-out blobs
+# are explained by 99.4 % after 300 steps. Motions need all theirs: after a third, blobs were predicted 2.8 px off after
+# 15 frames, and straight paths 1.0 px.
+LOOKS = 0.2
 PATHS = 2000  # paths of objects that MOT learns from; clips of one movie overlap, so more paths teach little
 VISITS = 40  # steps for where objects leave and for the scales of places: each takes seconds
 SEARCH = 80  # steps for the five numbers of the search: few, as so few numbers need; a guess
@@ -158,7 +160,7 @@ def _suited(stage: Stage, objects: int, side: int) -> Stage:
     """A stage for a movie of ``objects`` objects in frames with a ``side`` in pixels."""
     stage = replace(stage, count_shift=Constant(0.0))
     if stage.objective in ("rollout", "futures"):
-        return replace(_sooner(stage, MOVING), cache=max(PATHS // objects, 1))
+        return replace(stage, cache=max(PATHS // objects, 1))
     share = min(1.0, BUDGET / (objects * side**2))
     # fewer than 4 sequences would make gradients noisy: a guess
     stage = replace(stage, batch=max(4, round(stage.batch * share)))
@@ -174,11 +176,3 @@ def _suited(stage: Stage, objects: int, side: int) -> Stage:
             stage, steps=SEARCH, learning_rate=Cosine(5e-3, 5e-4, 5, SEARCH), length=Linear(6, 10, 0, SEARCH)
         )
     return stage
-
-
-def _sooner(stage: Stage, share: float) -> Stage:
-    """A stage with a share of its steps, in which the rate falls as far."""
-    steps, rate = max(1, round(share * stage.steps)), stage.learning_rate
-    if isinstance(rate, Cosine):
-        rate = replace(rate, finish=max(steps, rate.warmup + 1))
-    return replace(stage, steps=steps, learning_rate=rate)
