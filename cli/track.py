@@ -64,6 +64,7 @@ def track(
     from vtssi_pyro.artifacts.loading import UNTRAINED
     from vtssi_pyro.movies import Hints, Stored
     from vtssi_pyro.system.machine import prepare
+    from vtssi_pyro.train.movies import FEWEST
 
     from .arguments import places, run_and_data
     from .progress import results
@@ -72,12 +73,17 @@ def track(
     prepare(threads)
     for each, folder in places(out, data):
         with results(as_json) as report:
-            api.track(
+            found = api.track(
                 run, each, hints=Hints(**hints), stored=Stored(**stored), out=folder, device=device,
                 checkpoint=checkpoint, formats=formats, film=film, report=report,
             )  # fmt: skip
         if run == UNTRAINED:
+            total = found.tracks.present.shape[1]
+            learn = f"learn how they look and move, and what to expect: vtssi-pyro fit {shlex.quote(each)}"
+            short = (
+                f"these are the tracks: {total} frames are too few for vtssi-pyro fit, which needs {FEWEST}"
+            )
             say(
-                f"untrained: if {folder}/contact_sheet.png shows the right objects, learn how they look and move, "
-                f"and what to expect: vtssi-pyro fit {shlex.quote(each)}; else say --objects or --object-size"
+                f"untrained: if {folder}/contact_sheet.png shows the right objects, "
+                f"{learn if total >= FEWEST else short}; else say --objects or --object-size"
             )

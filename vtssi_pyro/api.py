@@ -30,7 +30,7 @@ from vtssi_pyro.artifacts.figures import (
 )
 from vtssi_pyro.artifacts.fitting import conduct, finished, machine_of, numbered, warn_of_changes
 from vtssi_pyro.artifacts.installation import installation
-from vtssi_pyro.artifacts.loading import UNTRAINED, AnyTracker, Fitted, at_hand, kept_by
+from vtssi_pyro.artifacts.loading import UNTRAINED, AnyTracker, Fitted, at_hand, kept_by, run_of
 from vtssi_pyro.artifacts.planning import Plan, gathered, planned, recipe_of, replanned
 from vtssi_pyro.artifacts.reading import (
     File,
@@ -894,7 +894,7 @@ def page(run: File | Run, out: File | None = None, *, force: bool = False) -> li
         >>> from vtssi_pyro import page
         >>> page("runs/ours-linear-0001", "page.html")  # doctest: +SKIP
     """
-    run = run if isinstance(run, Run) else Run(run)
+    run = run if isinstance(run, Run) else run_of(run)
     begun = bool(run.config.train.steps and run.records())
     if out is None:
         run.refuse_links()

@@ -91,20 +91,23 @@ def test_the_word_is_no_folder_of_that_name(
         call("track", "untrained", "movie.npy", "--out", "untrained")
         assert (Path("untrained") / "tracks.csv").is_file()
     assert "nothing is learned yet" in refused(2, "predict", "untrained", "movie.npy")
+    assert "nothing is learned yet" in refused(2, "report", "untrained")
 
 
 def test_each_of_several_movies_is_told_of(
     drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    np.save("a.npy", drawn.frames[:8])
-    np.save("b.npy", drawn.frames[8:16])
+    np.save("a.npy", drawn.frames[:16])
+    np.save("b.npy", drawn.frames[16:24])
     said = call("track", "untrained", "a.npy", "b.npy", "--out", "tracks").stderr
     for name in "ab":
         sheet = f"tracks/{name}/contact_sheet.png"
         assert f"if {sheet} shows" in said
         assert Path(sheet).is_file()
-        assert f"vtssi-pyro fit {name}.npy" in said
+    assert "vtssi-pyro fit a.npy" in said
+    assert "8 frames are too few for vtssi-pyro fit, which needs 16" in said
+    assert "vtssi-pyro fit b.npy" not in said
 
 
 def test_what_is_no_data_is_said_to_be_that(tmp_path: Path) -> None:
@@ -129,11 +132,7 @@ def crossing(length: int = 36, side: int = 96) -> tuple[np.ndarray, np.ndarray]:
     path = begin + velocity * elapsed
     path = np.where((elapsed >= 0) & (path >= 0).all(-1, keepdims=True) & (path <= side).all(-1, keepdims=True),
                     path, np.nan)  # fmt: skip
-    y, x = np.mgrid[0.5:side, 0.5:side]
-    distance = np.hypot(x - path[..., 0, None, None], y - path[..., 1, None, None])  # (T, N, H, W)
-    frames = np.nan_to_num(0.7 * np.exp(-0.5 * (distance / 3) ** 2)).sum(1)
-    frames += 0.02 * np.random.default_rng(0).standard_normal(frames.shape) + 0.1
-    return (255 * frames.clip(0, 1)).round().astype(np.uint8), path
+    return bumps(path), path
 
 
 def test_objects_that_come_and_go_have_a_track_each_and_no_other_rows() -> None:
@@ -149,6 +148,37 @@ def test_objects_that_come_and_go_have_a_track_each_and_no_other_rows() -> None:
     own = found.present[0].numpy()[:, columns]
     assert (own != there[:, rows]).sum() <= 3  # a frame for each, in which it is at an edge
     assert np.nanmedian(distance[:, rows, columns]) < 0.5
+
+
+def test_who_comes_as_another_leaves_has_a_track_of_its_own() -> None:
+    """One leaves to the right, another comes from the left in the next frames, a third from above."""
+    time = np.arange(32)[:, None]
+    path = np.stack(
+        [
+            np.concatenate([40 + 4.0 * time, 60 + 0.0 * time], 1),
+            np.concatenate([-4 + 4.0 * (time - 14), 30 + 0.0 * time], 1),
+            np.concatenate([56 + 0.0 * time, -4 + 4.0 * (time - 16)], 1),
+        ],
+        1,
+    )
+    found = track("untrained", bumps(path)).tracks
+    position = np.where(found.present[0, ..., None], found.position[0], np.nan)
+    inside = ((path > 2) & (path < 94)).all(-1)
+    distance = np.linalg.norm(path[:, :, None] - position[:, None], axis=-1)  # (T, N, tracks)
+    for n in range(3):
+        near = (distance[inside[:, n], n] < 3).sum(0)
+        assert near.max() >= inside[:, n].sum() - 1, "it has a track"
+        assert (near > 0).sum() == 1, "and one alone"
+    assert position.shape[1] == 3
+
+
+def bumps(path: np.ndarray, side: int = 96) -> np.ndarray:
+    """A noisy movie of bumps on paths (T, N, 2), none where a path is NaN."""
+    y, x = np.mgrid[0.5:side, 0.5:side]
+    distance = np.hypot(x - path[..., 0, None, None], y - path[..., 1, None, None])  # (T, N, H, W)
+    frames = np.nan_to_num(0.7 * np.exp(-0.5 * (distance / 3) ** 2)).sum(1)
+    frames += 0.02 * np.random.default_rng(0).standard_normal(frames.shape) + 0.1
+    return (255 * frames.clip(0, 1)).round().astype(np.uint8)
 
 
 def test_objects_that_touch_are_not_taken_for_some_that_go() -> None:

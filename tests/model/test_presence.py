@@ -6,9 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 from pyro import poutine
+from pyro.distributions import Independent, Normal
 from pyro.infer import Predictive
 from small_model import FINDERS, small
 from torch import Tensor
+from torch.distributions import kl_divergence
 
 from vtssi_pyro.config.schedules import Constant
 from vtssi_pyro.inference.filter import Filter, forecast, track
@@ -278,6 +280,46 @@ def test_futures_tell_the_probability_that_an_object_is_there(x: Tensor) -> None
     assert (ahead[:, 1:] <= ahead[:, :-1]).transpose(1, 2)[there].all(), "who has left does not come back"
     share = told.samples[:, :, 6:, :, 0].isfinite().double().mean(0)
     torch.testing.assert_close(share.transpose(1, 2)[there], ahead.transpose(1, 2)[there])
+
+
+def test_an_object_does_not_go_where_rather_another_has_come(x: Tensor) -> None:
+    """The way there is paid for as a departure and an entrance are: the less probable of both gives way."""
+    tracker = made(scene())
+    here, view = tracker.scene, _View(tracker.picture, tracker.motion, x[:, :1], None)
+    looks = torch.zeros(3, 2, tracker.config.description).double()
+    size, present = torch.full((3, 2, 2), 0.3).double(), torch.tensor([True, False]).expand(3, 2)
+    known = Objects(None, size, looks, present.double(), present)
+    predicted = Normal(torch.zeros(3, 2, 2).double(), 0.05).to_event(1)
+    stays = torch.full((3, 2, 1), here.config.stay).double()
+
+    def found(way: float) -> Independent:
+        return Normal(predicted.mean + way, 0.01).to_event(1)
+
+    def went(way: float, expected: Tensor = stays) -> Tensor:
+        """Whether objects (B, N) are where they are found, and not at the predicted place."""
+        density = here._followed(view, tracker.attention, known, found(way), predicted, expected)
+        there = (density.mean == found(way).mean).all(-1)
+        assert density.mean[~there].equal(predicted.mean[~there])
+        wanted = torch.where(there, 0.01, 0.05).to(density.stddev)
+        torch.testing.assert_close(density.stddev, wanted.unsqueeze(-1).expand(3, 2, 2))
+        return there
+
+    assert went(0.05).all()
+    assert went(0.9).equal(~present)  # nobody knows the place of an empty slot
+    steps = [way / 100 for way in range(5, 90)]
+    most = max(way for way in steps if went(way)[0, 0])
+    leaves = torch.full_like(stays, here.config.enter)
+    assert max(way for way in steps if went(way, leaves)[0, 0]) < most, "who leaves anyway goes less far"
+
+    def price(way: float) -> Tensor:
+        """What a departure and an entrance cost, nats: presences are N(2.5, 1) and N(-0.5, 1)."""
+        described = tracker.attention.describe(view.frame, found(way).mean, size)
+        place = kl_divergence(found(way), Normal(torch.zeros_like(size), 1.0).to_event(1))
+        odds = math.log(0.99379 / 0.00621) - math.log(0.30854 / 0.69146)
+        return (kl_divergence(described, here.description()) + place + odds)[0, 0]
+
+    assert kl_divergence(found(most), predicted)[0, 0] < price(most)
+    assert kl_divergence(found(most + 0.01), predicted)[0, 0] > price(most + 0.01)
 
 
 def test_what_is_left_near_a_drawn_object_is_no_newcomer() -> None:

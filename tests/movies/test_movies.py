@@ -1,7 +1,7 @@
 """Every kind of movie gives the frames that were put into it, one at a time; what is broken says so in one line."""
 
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from staged import encode
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import SUFFIXES, film, luminance, open_movie
 from vtssi_pyro.movies import movie as movie_module
-from vtssi_pyro.movies.movie import shrink
+from vtssi_pyro.movies.movie import Kept, shrink
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (12, 24, 34)).astype(np.uint8)
@@ -225,3 +225,29 @@ def test_a_stack_of_slices_alone_is_a_movie(tmp_path: Path) -> None:
     pages = np.concatenate([GREY] * 6)[:6]
     write_animation(tmp_path / "a.tif", pages, tiffinfo={270: "ImageJ=1.53\nimages=6\nslices=6\n"})
     assert open_movie(tmp_path / "a.tif").length == 6
+
+
+def test_a_small_movie_is_decoded_once_and_a_large_one_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupted pass keeps nothing, since the rest of the movie would be missing."""
+    frames = [np.full((4, 4), t, np.uint8) for t in range(5)]
+    decoded = []
+
+    def decode() -> Iterator[np.ndarray]:
+        for frame in frames:
+            decoded.append(int(frame[0, 0]))
+            yield frame.copy()
+
+    def read(reader: Kept) -> list[int]:
+        return [int(frame[0, 0]) for frame in reader()]
+
+    reader = Kept(decode)
+    next(iter(reader()))
+    assert decoded == [0]
+    assert [read(reader) for _ in range(3)] == 3 * [[0, 1, 2, 3, 4]]
+    assert decoded == [0, 0, 1, 2, 3, 4]
+    monkeypatch.setattr("vtssi_pyro.movies.movie.KEPT", 4 * 16)  # bytes of four frames
+    decoded.clear()
+    reader = Kept(decode)
+    assert [read(reader) for _ in range(2)] == 2 * [[0, 1, 2, 3, 4]]
+    assert len(decoded) == 10
+    assert not reader.frames

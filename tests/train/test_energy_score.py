@@ -16,9 +16,10 @@ from vtssi_pyro.model.blocks.mot import StateSpace
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.program import Tracker, build
-from vtssi_pyro.train.batches import PathBatch, path_batches, paths, program_of
+from vtssi_pyro.train.batches import PathBatch, path_batches, program_of
 from vtssi_pyro.train.config import Config, DataConfig
 from vtssi_pyro.train.objective import belief, energy_score, futures
+from vtssi_pyro.train.paths import paths
 from vtssi_pyro.train.recipe import Scheduled, Stage
 from vtssi_pyro.train.splits import open_splits
 from vtssi_pyro.types import State

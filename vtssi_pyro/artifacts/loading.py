@@ -95,6 +95,18 @@ def find(source: str | os.PathLike[str]) -> Trained:
     return Run(source)
 
 
+def run_of(source: str | os.PathLike[str]) -> Run:
+    """A run by its folder.
+
+    Raises:
+        UsageError: the name is of no run.
+    """
+    found = find(source)
+    if not isinstance(found, Run):
+        raise UsageError(f"{found.name}: these weights have no run; name the folder of one")
+    return found
+
+
 def newest(parent: str | os.PathLike[str] = RUNS) -> Run:
     """Find the newest run with weights in a folder of runs.
 

@@ -39,7 +39,7 @@ from vtssi_pyro.train.baseline_presets import BASELINES, recipe, recipe_for
 from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.flavours import suited_to
 from vtssi_pyro.train.group import Group
-from vtssi_pyro.train.movies import suited
+from vtssi_pyro.train.movies import anticipated, suited
 from vtssi_pyro.train.reporting import Reporter
 from vtssi_pyro.train.splits import (
     Halves,
@@ -109,7 +109,7 @@ def planned(
     if not fixed and isinstance(source_name, str) and source_name in FLAVOURS:
         begun = suited_to(source_name, begun)
     refuse_misplaced(changes)
-    changed(begun, changes)  # typos, before a movie is read
+    changed(anticipated(begun), changes)  # typos, before a movie is read
     side = begun.model.frame_size if fixed else None
     source = _learned(
         begun.data.source if data is None else data, hints, objects, held_out, side, report, stored

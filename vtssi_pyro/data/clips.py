@@ -76,15 +76,24 @@ class Clips:
         made._movie, made._begins = self._movie.to(device), self._begins.to(device)
         return made
 
+    @property
+    def movie(self) -> Tensor:
+        """The frames (T, C, S, S) from which the clips are cut, as they are kept."""
+        return self._movie
+
+    def place(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """The first frames (b,) of some clips in the movie, and their symmetries (b,)."""
+        chosen = index.to(self._begins.device)
+        return self._begins[chosen % len(self._begins)], chosen // len(self._begins)
+
     def frames(self, index: Index, length: int | None = None, start: int = 0) -> Tensor:
         """Frames (b, t, C, H, W) in [0, 1] of some clips; see :meth:`Dataset.frames`."""
         chosen, times = rows(index, len(self)).to(self._movie.device), span(length, start, self.length)
-        first, ahead = self._begins[chosen % len(self._begins)], torch.arange(times.start, times.stop)
+        (first, how), ahead = self.place(chosen), torch.arange(times.start, times.stop)
         when = first[:, None] + ahead.to(first.device)
         frames = self._movie[when].float()
         if self._movie.dtype == torch.uint8:
             frames /= 255
-        how = chosen // len(self._begins)
         for symmetry in range(1, SYMMETRIES):
             some = how == symmetry
             if some.any():
@@ -114,3 +123,16 @@ def turned(frames: Tensor, symmetry: int) -> Tensor:
     """Turn and mirror square frames (..., S, S) by one of the :data:`SYMMETRIES`; 0 leaves them as they are."""
     frames = torch.rot90(frames, symmetry % 4, (-2, -1))
     return frames.flip(-1) if symmetry >= 4 else frames
+
+
+def turned_places(places: Tensor, symmetry: int) -> Tensor:
+    """Places (..., 2), in frame coordinates, in frames that :func:`turned` has turned and mirrored."""
+    x, y = places.unbind(-1)
+    for _ in range(symmetry % 4):
+        x, y = y, -x
+    return torch.stack([-x if symmetry >= 4 else x, y], -1)
+
+
+def turned_extents(extents: Tensor, symmetry: int) -> Tensor:
+    """Extents in x and y (..., 2) in frames that :func:`turned` has turned and mirrored."""
+    return extents.flip(-1) if symmetry % 2 else extents

@@ -1,5 +1,6 @@
 """Users' movies of any file format, as streams of frames."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from vtssi_pyro.config import checked
@@ -9,7 +10,7 @@ from vtssi_pyro.movies.arrays import array, array_movie
 from vtssi_pyro.movies.film import write_film
 from vtssi_pyro.movies.inspection import Hints, Inspection, inspect
 from vtssi_pyro.movies.levels import Levels
-from vtssi_pyro.movies.movie import Movie, luminance
+from vtssi_pyro.movies.movie import Kept, Movie, luminance
 from vtssi_pyro.movies.preparation import Preparation, suggested_preparation
 from vtssi_pyro.movies.stored import Stored
 from vtssi_pyro.movies.thumbnails import Thumbnails, thumbnails
@@ -38,7 +39,7 @@ SUFFIXES = (*film.SUFFIXES, *pictures.ANIMATIONS, ".npy", ".npz")
 
 @checked
 def open_movie(path: Path | str, stored: Stored = Stored()) -> Movie:
-    """Open a movie file, an animation, a TIFF stack, an array or a folder of pictures; nothing is held in memory.
+    """Open a movie file, an animation, a TIFF stack, an array or a folder of pictures; large ones are not kept.
 
     Args:
         path: the file or folder.
@@ -52,18 +53,20 @@ def open_movie(path: Path | str, stored: Stored = Stored()) -> Movie:
         UsageError: it needs PyAV, which is not installed.
     """
     path = Path(path)
-    if path.is_dir():
-        return pictures.folder(path, stored)
     if not path.exists():
         raise DataError(f"no file or folder {path}: check the path")
     suffix = path.suffix.lower()
-    if suffix in (".npy", ".npz"):
-        return array(path, stored)
-    if suffix in pictures.ANIMATIONS:
-        return pictures.animation(path, stored)
-    if suffix in film.SUFFIXES:
-        return film.film(path, stored)
-    raise DataError(f"{path} is of no known kind: expected a folder of pictures or {', '.join(SUFFIXES)}")
+    if suffix in (".npy", ".npz") and not path.is_dir():
+        return array(path, stored)  # nothing has to be decoded
+    if path.is_dir():
+        movie = pictures.folder(path, stored)
+    elif suffix in pictures.ANIMATIONS:
+        movie = pictures.animation(path, stored)
+    elif suffix in film.SUFFIXES:
+        movie = film.film(path, stored)
+    else:
+        raise DataError(f"{path} is of no known kind: expected a folder of pictures or {', '.join(SUFFIXES)}")
+    return replace(movie, reader=Kept(movie.reader))
 
 
 def is_movie(path: Path | str, stored: Stored = Stored()) -> bool:

@@ -16,6 +16,7 @@ VISIBLE = 100
 LINE = 2  # px, width of a box's line
 RIM = 5  # pixels before smoothing: an ellipse's line; a thinner one has holes after smoothing
 REGION = 2.146  # standard deviations: half axes of the ellipse that holds 90 % of a normal density
+MARGIN = 4  # px around points that their lines and dots may take
 SMALLEST = 3.0  # px: least half axis of an ellipse; a smaller one would be a dot
 HIDDEN = 0.5  # confidence below which an object is drawn as hidden, the same as in the evaluation
 
@@ -54,12 +55,15 @@ class Canvas:
         self, x: int, y: int, words: str, size: int, grey: int = DIM, anchor: str = "la", bold: bool = False
     ) -> None:
         """Write on the page, in Pillow's anchors."""
-        mask = self._mask()
-        ImageDraw.Draw(mask).text((x, y), words, fill=255, font=font(size, bold), anchor=anchor)
-        weight = np.asarray(mask) / 255
+        face = font(size, bold)
+        left, top, right, bottom = (round(edge) for edge in face.getbbox(words, anchor=anchor))
+        mask = Image.new("L", (max(right - left, 1), max(bottom - top, 1)))
+        ImageDraw.Draw(mask).text((-left, -top), words, fill=255, font=face, anchor=anchor)
+        level, area = self._within(np.asarray(mask), x + left, y + top)
+        weight = level / 255
         on = weight > 0
-        blend = self.pixels[on] + weight[on] * (grey - self.pixels[on].astype(float))
-        self.pixels[on] = blend.round().astype(np.uint8)
+        blend = area[on] + weight[on] * (grey - area[on].astype(float))
+        area[on] = blend.round().astype(np.uint8)
 
     def box(
         self,
@@ -87,11 +91,11 @@ class Canvas:
 
     def ring(self, x: float, y: float, across: float, down: float, identity: int) -> None:
         """Outline an ellipse with half axes ``across`` and ``down``, at least :data:`SMALLEST`."""
-        mask = self._mask(SMOOTHING)
-        a, b = (max(half, SMALLEST) * SMOOTHING for half in (across, down))
-        x, y = x * SMOOTHING, y * SMOOTHING
+        a, b = max(across, SMALLEST), max(down, SMALLEST)
+        left, top, mask = self._smooth(np.array([[x - a, y - b], [x + a, y + b]]))
+        x, y, a, b = ((value * SMOOTHING) for value in (x - left, y - top, a, b))
         ImageDraw.Draw(mask).ellipse((x - a, y - b, x + a, y + b), outline=255, width=RIM)
-        self._stamp(mask, identity)
+        self._stamp(mask, identity, left, top)
 
     def cross(self, x: float, y: float, identity: int, arm: int = 5) -> None:
         """Mark a point."""
@@ -101,22 +105,21 @@ class Canvas:
 
     def trail(self, points: np.ndarray, identity: int) -> None:
         """Draw a path (L, 2), oldest first, that fades into the past; NaN breaks it."""
-        mask = self._mask(SMOOTHING)
+        left, top, mask = self._smooth(points)
         draw = ImageDraw.Draw(mask)
-        for step, (a, b) in enumerate(pairwise(points), start=1):
+        for step, (a, b) in enumerate(pairwise((points - (left, top)) * SMOOTHING), start=1):
             if np.isfinite([a, b]).all():
-                line = [tuple(a * SMOOTHING), tuple(b * SMOOTHING)]
                 # from an opacity of 110, above VISIBLE, to the full 255
-                draw.line(line, fill=110 + 145 * step // len(points), width=2 * SMOOTHING)
-        self._stamp(mask, identity)
+                draw.line([tuple(a), tuple(b)], fill=110 + 145 * step // len(points), width=2 * SMOOTHING)
+        self._stamp(mask, identity, left, top)
 
     def dots(self, points: np.ndarray, identity: int, radius: float = 1.4) -> None:
         """Draw faint dots at points (S, 2), with radius and opacity chosen by eye."""
-        mask = self._mask(SMOOTHING)
+        left, top, mask = self._smooth(points)
         draw = ImageDraw.Draw(mask)
-        for x, y in points[np.isfinite(points).all(-1)] * SMOOTHING:
+        for x, y in (points[np.isfinite(points).all(-1)] - (left, top)) * SMOOTHING:
             draw.circle((x, y), radius * SMOOTHING, fill=215)
-        self._stamp(mask, identity)
+        self._stamp(mask, identity, left, top)
 
     def image(self) -> Image.Image:
         """Return the finished picture."""
@@ -138,14 +141,27 @@ class Canvas:
         shade = (SHADES - 1) * (1 - np.asarray(mask) / 255)
         area[:] = (identity_base(identity) + shade.round())[: area.shape[0], : area.shape[1]]
 
-    def _mask(self, scale: int = 1) -> Image.Image:
-        height, width = self.pixels.shape
-        return Image.new("L", (width * scale, height * scale))
+    def _smooth(self, points: np.ndarray) -> tuple[int, int, Image.Image]:
+        """Left and top of the canvas around points (L, 2), and its mask, :data:`SMOOTHING` times as large."""
+        within = points[np.isfinite(points).all(-1)].clip(-MARGIN, np.array(self.pixels.shape[::-1]) + MARGIN)
+        if not len(within):
+            return 0, 0, Image.new("L", (SMOOTHING, SMOOTHING))
+        low = np.floor(within.min(0)).astype(int) - MARGIN
+        high = np.ceil(within.max(0)).astype(int) + MARGIN
+        width, height = ((high - low) * SMOOTHING).tolist()
+        return int(low[0]), int(low[1]), Image.new("L", (width, height))
 
-    def _stamp(self, mask: Image.Image, identity: int) -> None:
-        level = np.asarray(mask.reduce(SMOOTHING))
+    def _stamp(self, mask: Image.Image, identity: int, left: int, top: int) -> None:
+        level, area = self._within(np.asarray(mask.reduce(SMOOTHING)), left, top)
         on = level >= VISIBLE
-        self.pixels[on] = identity_base(identity) + level[on] // (256 // SHADES)
+        area[on] = identity_base(identity) + level[on] // (256 // SHADES)
+
+    def _within(self, mask: np.ndarray, left: int, top: int) -> tuple[np.ndarray, np.ndarray]:
+        """The part of a mask that is on the canvas, and the pixels under it."""
+        height, width = mask.shape
+        area = self.pixels[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)]
+        row, column = max(-top, 0), max(-left, 0)
+        return mask[row : row + area.shape[0], column : column + area.shape[1]], area
 
 
 class Scene(NamedTuple):

@@ -8,16 +8,16 @@ import torch
 from pyro.distributions import Independent
 from torch import Tensor
 
+from vtssi_pyro.data.clips import Clips
 from vtssi_pyro.data.dataset import Dataset
-from vtssi_pyro.inference.confidence import counted_pose, explained_share
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.interfaces import looks, predictive
-from vtssi_pyro.model.program import Program, Tracker, at_once, evaluating, stacked
-from vtssi_pyro.model.sites import POSITION
+from vtssi_pyro.model.interfaces import predictive
+from vtssi_pyro.model.program import Program, Tracker, at_once, evaluating
 from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.train.group import ALONE, Group
+from vtssi_pyro.train.paths import cut, found, paths
 from vtssi_pyro.train.recipe import Stage
-from vtssi_pyro.types import Latents, Paths
+from vtssi_pyro.types import Paths
 
 
 class PathBatch(NamedTuple):
@@ -44,7 +44,6 @@ class Lesson(NamedTuple):
 
 
 Batches = Callable[[int], Any]
-VISIBLE = 0.5  # confidence from which on a frame shows an object: the object explains half of the squared error there
 
 
 def frame_batches(
@@ -80,11 +79,16 @@ def path_batches(
 ) -> Batches:
     """Paths of objects by step, found once in some sequences by the other blocks, which this stage does not train.
 
-    The motion makes its training examples of them. With ``random_start`` a batch begins at a random frame, such that at
-    least ``length`` frames remain.
+    Those in a movie's clips are cut from the paths in the whole movie. The motion makes its training examples of them.
+    With ``random_start`` a batch begins at a random frame, such that at least ``length`` frames remain.
     """
-    _, found = _once(tracker, dataset, stage, seed, device, paths)
-    cached = predictive(tracker.motion).examples(Paths(*found))
+    if isinstance(dataset, Clips):
+        chosen = _chosen(dataset, stage, seed)
+        with evaluating(tracker), mode():
+            seen = cut(tracker, program_of(tracker, stage), dataset, chosen, device)
+    else:
+        seen = Paths(*_once(tracker, dataset, stage, seed, device, paths)[1])
+    cached = predictive(tracker.motion).examples(seen)
 
     def batch(step: int) -> PathBatch:
         generator = torch.Generator().manual_seed(mixed(seed, stage.name, step))
@@ -156,14 +160,19 @@ def _once(
     Returns:
         their indices, and the tensors that ``read`` makes of frames, for all of them.
     """
-    generator = torch.Generator().manual_seed(mixed(seed, stage.name, -1))
-    chosen = torch.randperm(len(dataset), generator=generator)[: stage.cache]
+    chosen = _chosen(dataset, stage, seed)
     parts, program = [], program_of(tracker, stage)
     with evaluating(tracker), mode():
         for index in chosen.split(at_once(tracker, dataset.length)):
             parts.append(read(tracker, program, dataset.frames(index).to(device)))
             tidy()
     return chosen, [torch.cat(values) for values in zip(*parts, strict=True)]
+
+
+def _chosen(dataset: Dataset, stage: Stage, seed: int) -> Tensor:
+    """Numbers of the sequences that a stage keeps, (b,)."""
+    generator = torch.Generator().manual_seed(mixed(seed, stage.name, -1))
+    return torch.randperm(len(dataset), generator=generator)[: stage.cache]
 
 
 def program_of(tracker: Tracker, stage: Stage) -> Program:
@@ -175,35 +184,15 @@ def program_of(tracker: Tracker, stage: Stage) -> Program:
         return replace(program, finder=stage.finder.build(tracker.config))
 
 
-def paths(tracker: Tracker, program: Program, frames: Tensor) -> Paths:
-    """Infer the paths of whole scenes from frames (B, T, C, H, W) by the other blocks of a program."""
-    latents, position, visible = _found(tracker, program, frames)
-    objects = latents.objects
-    static = predictive(tracker.motion).static(tracker.picture, objects, latents.chain.found)
-    densities = (latents.densities[POSITION.at(t + 1)] for t in range(position.shape[-3]))
-    scale = torch.stack([q.stddev for q in densities], -3)
-    return Paths(objects.present, static, position, visible, scale)
-
-
 def _lesson(tracker: Tracker, program: Program, frames: Tensor) -> list[Tensor]:
     """Mean and scale of count, size and description, (B, 2, ...) each; positions; and those that count."""
-    latents, position, visible = _found(tracker, program, frames)
+    latents, position, visible = found(tracker, program, frames)
     moments = []
     for name in ("count", "size", "description"):
         q = latents.densities[name]
         assert isinstance(q, Independent)
         moments.append(torch.stack([q.base_dist.loc, q.base_dist.scale], 1))
     return [*moments, position, visible & latents.objects.present.unsqueeze(-2)]
-
-
-def _found(tracker: Tracker, program: Program, frames: Tensor) -> tuple[Latents, Tensor, Tensor]:
-    """Latents, positions (B, T, N, 2) and visibilities (B, T, N) by all blocks of a program but the motion."""
-    picture = tracker.picture
-    latents = replace(program, motion=tracker.walk()).guide(frames)
-    objects, states = latents.objects, stacked(latents.states)
-    pose = counted_pose(tracker, objects, states, looks(picture, objects, latents.chain.found.appearance))
-    _, confidence = explained_share(frames, picture, pose, objects)
-    return latents, states["position"], confidence > VISIBLE
 
 
 def mixed(*values: Any) -> int:

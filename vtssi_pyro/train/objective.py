@@ -25,10 +25,10 @@ from vtssi_pyro.train.batches import (
     frame_batches,
     lesson_batches,
     path_batches,
-    paths,
     program_of,
 )
 from vtssi_pyro.train.elbo import Elbo
+from vtssi_pyro.train.paths import paths
 from vtssi_pyro.train.recipe import Scheduled, Stage
 from vtssi_pyro.types import Objects, Scalar
 

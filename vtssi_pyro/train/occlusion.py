@@ -5,16 +5,13 @@ from dataclasses import replace
 from vtssi_pyro.config.schedules import Constant, Cosine
 from vtssi_pyro.model.blocks.boxed import BoxedConfig
 from vtssi_pyro.model.blocks.clearest import ClearestFrameConfig
-from vtssi_pyro.model.blocks.gated import GatedConfig
 from vtssi_pyro.model.blocks.layered import LayeredConfig
-from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
 from vtssi_pyro.model.config import ModelConfig, TestTime
 from vtssi_pyro.train.boxed import boxed_objects
 from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.recipe import Stage
+from vtssi_pyro.train.visits import WALK, followed
 
-KNOWN = 2  # frames that tell a velocity: an object may be hidden in the third
-WALK = 0.15  # frame coordinates: of 50 px, most moves of up to 5 px are within 1.3 deviations
 SIZE = 0.26  # of attention windows, fractions of the frame: discs of 0.24 with a margin
 # Mean intensity in a box that counts as one half. A whole disc has 0.4 to 0.6: one that is half hidden is not counted,
 # so that looks are learned, and described, where most of an object is seen.
@@ -30,16 +27,13 @@ def occluding(config: Config) -> Config:
     base = config.model
     assert isinstance(base, ModelConfig)
     model = replace(
-        base,
+        followed(base),
         attention=BoxedConfig(level=SEEN),
         picture=LayeredConfig(noise="learned", front=True),
         consensus=ClearestFrameConfig(),
-        finder=GatedConfig(),
-        motion=ResidualMOTConfig(M=KNOWN, inertia=True),
         size_loc=(SIZE, SIZE),
         size_scale=0.05,
         walk_scale=WALK,
-        order="frame-by-frame",
         test_time=TestTime(hypotheses=4, tight=True),
     )
     stages = {stage.name: stage for stage in config.train.stages}

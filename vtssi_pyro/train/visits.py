@@ -14,10 +14,31 @@ from vtssi_pyro.train.boxed import boxed_objects
 from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.recipe import Stage
 
-# Who enters has moved once after two frames, so that its velocity is known.
+# Who enters has moved once after two frames, so that its velocity is known; in the third it may be hidden.
 KNOWN = 2
 WALK = 0.15  # frame coordinates: with a deviation of 4 px of 50, most first moves of up to 5 px are usual
 LENGTH = 8  # frames of a training sequence: an object enters and settles in them
+
+
+def followed(model: ModelConfig) -> ModelConfig:
+    """A model whose objects are followed frame by frame, from where their motion predicts them."""
+    return replace(
+        model,
+        finder=GatedConfig(),
+        motion=ResidualMOTConfig(M=KNOWN, inertia=True),
+        order="frame-by-frame",
+        test_time=TestTime(tight=True),
+    )
+
+
+def coming_and_going(model: ModelConfig, settle: int = PresenceConfig.settle) -> ModelConfig:
+    """A model whose objects come and go, whatever its attention and its picture.
+
+    Args:
+        model: the model.
+        settle: frames after its entrance in which an object's looks are settled.
+    """
+    return replace(followed(model), scene=PresenceConfig(settle=settle), consensus=FirstFrameConfig())
 
 
 def visiting(config: Config) -> Config:
@@ -29,36 +50,27 @@ def visiting(config: Config) -> Config:
     base = config.model
     assert isinstance(base, ModelConfig)
     model = replace(
-        base,
-        scene=PresenceConfig(),
+        coming_and_going(base),
         attention=BoxedConfig(),
         picture=AdditiveConfig(noise="learned"),
-        consensus=FirstFrameConfig(),
-        finder=GatedConfig(),
-        motion=ResidualMOTConfig(M=KNOWN, inertia=True),
         walk_scale=WALK,
-        order="frame-by-frame",
-        test_time=TestTime(tight=True),
     )
     steps = {stage.name: stage.steps for stage in config.train.stages}
-    train = replace(config.train, stages=_stages(steps["objects"], steps["futures"]))
-    return renamed(replace(config, model=model, train=train))
+    stages = boxed_objects(steps["objects"]), visits(steps["futures"])
+    return renamed(replace(config, model=model, train=replace(config.train, stages=stages)))
 
 
-def _stages(objects: int, visits: int) -> tuple[Stage, ...]:
-    """The stages, given the steps of each."""
-    return (
-        boxed_objects(objects),
-        Stage(
-            "visits",
-            visits,
-            "full",
-            ("scene", "finder", "motion"),
-            batch=16,
-            learning_rate=Cosine(2e-3, 2e-4, 20, visits),
-            length=Constant(LENGTH),
-            random_start=True,
-            fuse_low=Constant(0.5),  # as at test time
-            fuse_high=Constant(0.5),
-        ),
+def visits(steps: int) -> Stage:
+    """The stage in which a tracker learns where objects leave, and how they move, on sequences."""
+    return Stage(
+        "visits",
+        steps,
+        "full",
+        ("scene", "finder", "motion"),
+        batch=16,
+        learning_rate=Cosine(2e-3, 2e-4, 20, steps),
+        length=Constant(LENGTH),
+        random_start=True,
+        fuse_low=Constant(0.5),  # as at test time
+        fuse_high=Constant(0.5),
     )

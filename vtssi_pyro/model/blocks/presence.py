@@ -222,9 +222,12 @@ class PresenceScene(CountedScene):
             the scene's part of the proposed state, and the proposed positions (..., B, N, 2).
         """
         expected = self.outlook(before, predict)
-        known, place = self.seen(before), found.mean.detach()
+        known = self.seen(before)
         was = known.present
         view = _View(picture, motion, frame.unsqueeze(1), before.get("depth"))
+        if predict is not None:
+            found = self._followed(view, attention, known, found, predict(), expected)
+        place = found.mean.detach()
         with torch.no_grad():
             young = was & (before["age"].squeeze(-1) + 1 < self.config.settle)
             if _some(young):
@@ -285,6 +288,39 @@ class PresenceScene(CountedScene):
         description = draw(self._looks, t, looks)
         position = draw(POSITION, t, q_place)
         return _state(before, self._turn(before, presence), presence, size, description), position
+
+    def _followed(
+        self, view: "_View", attention: Attention, known: Objects, found: Independent, predicted: Independent,
+        expected: Tensor,
+    ) -> Independent:  # fmt: skip
+        """The finder's places of known objects; the predicted one of an object that has not gone where it was found.
+
+        The transition makes the way there so unlikely, then, that it is likelier that the object has left and that
+        another one, of the same looks, has come: a newcomer pays for its looks and its place, whatever the way.
+
+        Args:
+            view: the frame.
+            attention: describes what is at the places.
+            known: the objects of the frame before.
+            found: the finder's q of their positions.
+            predicted: the motion's density of them.
+            expected: means (..., B, N, 1) of their presences.
+        """
+        with torch.no_grad():
+            place = found.mean
+            looks = attention.describe(view.frame, place, known.size)
+            comes = kl_divergence(looks, self.description()) - self._entrance
+            comes = comes + kl_divergence(found, view.motion.walk(None, place))
+            leaves = above_zero(expected).clamp(1e-6, 1 - 1e-6).logit().squeeze(-1)
+            other = known.present & (kl_divergence(found, predicted) > comes + leaves)
+            # as a finder's proposals, without a gradient into the prediction
+            stays = Normal(predicted.mean.detach(), predicted.stddev.detach())
+        return chosen(other, stays, found.base_dist).to_event(1)
+
+    @property
+    def _entrance(self) -> float:
+        """Log odds that an empty slot is filled."""
+        return float(above_zero(torch.tensor(self.config.enter)).logit())
 
     def _registered(
         self, view: "_View", attention: Attention, rest: Tensor, position: Tensor, size: Tensor
@@ -387,7 +423,6 @@ class PresenceScene(CountedScene):
             drawn: 1 for known objects that are there, (..., N).
             cost: what each newcomer pays, nats, (..., N).
         """
-        enter = above_zero(torch.tensor(self.config.enter)).logit().item()
         num_objects, gains = drawn.shape[-1], []
         drawn = torch.cat([drawn, torch.zeros_like(drawn)], -1)
         reach = round(UNSURE * sum(self.sizes.size_loc) / 2 * self.sizes.frame_size)
@@ -397,7 +432,7 @@ class PresenceScene(CountedScene):
             tried = drawn.clone()
             tried[..., num_objects + i] = 1
             after = view.evidence(layers, tried, unsure)
-            gain = after - before - cost[..., i] + enter
+            gain = after - before - cost[..., i] + self._entrance
             enters = gain > 0
             drawn = torch.where(enters.unsqueeze(-1), tried, drawn)
             before = torch.where(enters, after, before)
