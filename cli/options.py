@@ -37,6 +37,8 @@ STORED = (  # that say how frames are stored, and what their pixels and times st
     "axes", "range", "channel", "plane", "memory", "pixel_size", "unit", "frame_rate",
 )  # fmt: skip
 
+SHARES = ("workers", "scheduler")  # that say who shares the work
+
 POSITIVE = click.IntRange(min=1)
 
 # How much a command says beside its results: warnings and errors alone, or also when, and on what, it does all it does.
@@ -127,7 +129,8 @@ force_option = click.option(
 )  # fmt: skip
 json_option = click.option(
     "--json", "as_json", is_flag=True, cls=Option, section="Output",
-    help="Print one JSON object, with the names of the files, in place of lines; of several DATA one each.",
+    help="Print one JSON object, with the names of the files, in place of lines; of several DATA one each, or one with "
+         "an entry each.",
 )  # fmt: skip
 
 
@@ -149,6 +152,17 @@ def machine_options(function: Callable[..., Any]) -> Callable[..., Any]:
     threads = option("--threads", type=POSITIVE, section="Machine",
                      help="CPU threads.  [default: one per idle core]")  # fmt: skip
     return device(threads(function))
+
+
+def workers_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--workers`` and ``--scheduler``."""
+    workers = option("--workers", type=POSITIVE, metavar="N", section="Machine",
+                     help="Share the work among N processes of this machine, of one thread each; needs the extra named "
+                          "dask.  [default: one after another]")  # fmt: skip
+    scheduler = option("--scheduler", metavar="ADDRESS", section="Machine",
+                       help="Share the work among the workers of the Dask cluster whose scheduler has this "
+                            "address.")  # fmt: skip
+    return workers(scheduler(function))
 
 
 def option(*names: str, section: str, **settings: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -31,7 +31,7 @@ from vtssi_pyro.artifacts.figures import (
 from vtssi_pyro.artifacts.fitting import conduct, finished, machine_of, numbered, warn_of_changes
 from vtssi_pyro.artifacts.installation import installation
 from vtssi_pyro.artifacts.loading import UNTRAINED, AnyTracker, Fitted, at_hand, kept_by
-from vtssi_pyro.artifacts.planning import Plan, gathered, planned, recipe_of, replanned
+from vtssi_pyro.artifacts.planning import Learned, Plan, gathered, planned, recipe_of, replanned
 from vtssi_pyro.artifacts.reading import (
     File,
     Opened,
@@ -56,6 +56,7 @@ from vtssi_pyro.artifacts.reading import (
     warn_if_short,
 )
 from vtssi_pyro.artifacts.report import is_report, understood, write_report
+from vtssi_pyro.artifacts.requests import request
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.config import Range, checked, override
@@ -98,6 +99,7 @@ from vtssi_pyro.paper.reproducing import Order, refuse_company
 from vtssi_pyro.plots import Panel, Player, contact_sheet, film_of, reliability
 from vtssi_pyro.speed import measure, workload
 from vtssi_pyro.system.atomic import make_parent, refuse_existing, writable_folder, write_bytes
+from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.system.files import identity
 from vtssi_pyro.system.machine import available_device, threaded
 from vtssi_pyro.tracks.export import (
@@ -121,6 +123,7 @@ from vtssi_pyro.tracks.formats import (
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.group import Group, joined
+from vtssi_pyro.train.jobs import Processes, Workers
 from vtssi_pyro.train.movies import unlearned
 from vtssi_pyro.train.reporting import Reporter, Silent
 from vtssi_pyro.train.splits import CALIBRATION_SEED, TABLE_SEED, digits, is_flavour
@@ -176,7 +179,7 @@ def inspect(
 
 @checked
 def fit(
-    data: Source | None = None,
+    data: Learned | None = None,
     tracker: AnyTracker | None = None,
     *,
     start: AnyTracker | None = None,
@@ -196,7 +199,8 @@ def fit(
 
     Args:
         data: the training data: a flavour of moving digits, sequences, or one movie, which is inspected and prepared
-            first; None: the preset's digits. The last tenth of sequences and movies is held out for evaluation.
+            first; or a list of the paths of several movies of one camera, from which one tracker learns; None: the
+            preset's digits. The last tenth of sequences and movies is held out for evaluation.
         tracker: the name of one of the preset's variants, or of a baseline (``ddpae`` or ``sqair``), a configuration,
             or a run or the name of weights to start from; None: the preset's whole system, of presets with ``-sqair``
             that without a consensus, such as the ``find-mot`` of the paper's comparison.
@@ -266,7 +270,7 @@ def configuration(
 @checked
 def resume(
     run: File | Run,
-    data: Source | None = None,
+    data: Learned | None = None,
     *,
     tracker: str | None = None,
     start: Fitted | Trained | File | None = None,
@@ -390,6 +394,9 @@ def track(
     warn_if_short(loaded, frames.data.length, report)
     warn_if_beyond(settle, frames.data.length, SETTLED, called(data), report)
     target = _results(data, out, film, report, *((SHEET,) if looked else ())) if out else None
+    weights = None if looked else digest(loaded.tracker.state_dict())
+    options = {"settle": settle, "test_time": test_time, "hints": hints, "stored": stored, "film": film}
+    wanted = request(data, weights, formats=sorted(formats), **options) if target else None
     begun = time.monotonic()
     if frames.movie:
         found = read_movie(loaded, frames.movie, bool(rendered), settle, test_time)
@@ -403,13 +410,15 @@ def track(
     warn_if_empty(found.tracks, called(data), report)
     warn_if_new(found.novelty, called(data), loaded, report)
     if target:
-        about = described(frames, found, loaded)
-        paths = write_results(target, found.tracks, frames.frame_size, frames.units, found.appearance, about)
-        paths += write_formats(target, found.tracks, formats, frames.frame_size, frames.units)
+        drawn = write_formats(target, found.tracks, formats, frames.frame_size, frames.units)
         if looked:
             contact_sheet(target / SHEET, looked)
-            paths = [*paths, target / SHEET]
-        for path in (*paths, *tracked_pictures(target, frames, found, film)):
+            drawn.append(target / SHEET)
+        drawn += tracked_pictures(target, frames, found, film)
+        about = described(frames, found, loaded, wanted)
+        # the last, since it says that all is there
+        paths = write_results(target, found.tracks, frames.frame_size, frames.units, found.appearance, about)
+        for path in (*paths, *drawn):
             report.wrote(path)
     return _returned(found, frames, rendered)
 
@@ -1108,6 +1117,8 @@ def reproduce(
     train: bool = True,
     device: str = "auto",
     threads: int | None = None,
+    workers: Processes = None,
+    scheduler: str | None = None,
     report: Reporter | None = None,
 ) -> list[Path]:
     """Make the paper's tables and figures, and their missing trainings.
@@ -1125,7 +1136,11 @@ def reproduce(
             figure 4 takes SQAIR's, and is drawn without it if there is none.
         train: whether missing trainings are made; False: cells, curves and rows without a finished run are left out.
         device: see :func:`fit`.
-        threads: number of CPU threads; None: for a run that continues that with which it began, else as many as set.
+        threads: number of CPU threads; None: for a run that continues that with which it began, else as many as set;
+            of workers 1.
+        workers: number of processes of this machine that share the trainings behind the table's cells, by Dask; None:
+            this process makes one after another.
+        scheduler: address of the scheduler of a running Dask cluster, in place of ``workers``.
         report: receives messages, progress and the files.
 
     Returns:
@@ -1148,12 +1163,14 @@ def reproduce(
     with threaded(threads):
         wanted = table1.wanted(items, preset, SEEDS)
         given = {name: Path(folder) for name, folder in (runs or {}).items()}
+        shared = Workers(workers, scheduler, threads)
         order = Order(preset or "standard", digits, Path(out), where, threads, train, report)
         comparing = comparisons.Comparing(order, preset, sequences, given)
         comparisons.refuse_unneeded(items, comparing)
         writable_folder(out)
         for name, keys in wanted.items():
-            made = table1.make(order._replace(preset=name), keys, sequences)  # one table, of all presets
+            # one table, of all presets
+            made = table1.make(order._replace(preset=name, threads=shared.each), keys, sequences, shared)
         for path in made:
             report.wrote(path)
         for item in items:

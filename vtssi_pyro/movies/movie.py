@@ -34,6 +34,7 @@ class Movie:
         times: seconds of each frame, of a film whose frames are not evenly spaced; None: they are, or it is not known.
         numbers: of the pictures of a folder whose numbers have gaps; None: they have none.
         noted: what the file notes of its pixels' size.
+        parts: the movies that were joined to this one (:mod:`vtssi_pyro.movies.series`); none: it is one by itself.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Movie:
     times: tuple[float, ...] | None = None
     numbers: tuple[int, ...] | None = None
     noted: Units = NO_UNITS
+    parts: tuple["Movie", ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse frames too large to decode."""
@@ -86,6 +88,11 @@ class Movie:
     def units(self) -> Units:
         """What pixels and times stand for: as a user says it, else as the file notes it."""
         return Units(self.noted.pixel_size, self.noted.unit, self.rate, self.times).told(self.stored.units)
+
+    @property
+    def whole(self) -> tuple["Movie", ...]:
+        """The movies that it consists of, mostly itself alone, read as it is."""
+        return tuple(replace(part, stored=self.stored) for part in self.parts) or (self,)
 
     def luminance(self) -> Iterator[np.ndarray]:
         """Yield the frames in grey, (H, W) float32 in [0, 1]."""

@@ -26,6 +26,7 @@ PREDICTIONS_HEADER = [
 FILES, MOT = ("tracks.csv", "tracks.json"), "mot"  # that write_results makes: files, and a folder
 QUANTILES = (0.25, 0.75, 0.05, 0.95, 0.5)  # ends of the 50 % and of the 90 % interval, and the median
 DECIMALS = 4  # of a pixel: far finer than any registration (0.05 px), short enough to read
+DIGITS = 7  # of a number in a table of tracks: as many as DECIMALS leave of a length in pixels
 BUFFER = 2**20  # bytes, more than one append writes, so that another reader never meets half a line
 CHUNK_ROWS = 20_000  # rows whose samples are sorted at a time: 100 samples of each, x and y, take 32 MB
 
@@ -42,6 +43,25 @@ def write_tracks_csv(path: str | Path, tracks: Tracks, units: Units = NO_UNITS) 
         units: known units; further columns tell lengths, speeds and times in them.
     """
     _write_columns(path, table(tracks, units))
+
+
+def write_summary_csv(path: str | Path, movies: Mapping[str, Mapping[str, Sequence[Any]]]) -> None:
+    """Write one row a track, those of several movies one after another.
+
+    Args:
+        path: the file to write.
+        movies: the columns of :func:`~vtssi_pyro.tracks.columns.summary_table`, by the movie's name; those that a movie
+            lacks, as of units that are not known of it, are empty in its rows.
+    """
+    names = list(dict.fromkeys(name for columns in movies.values() for name in columns))
+    whole: dict[str, list[Any]] = {name: [] for name in ("movie", *names)}
+    for movie, columns in movies.items():
+        tracks = len(columns["particle"])
+        whole["movie"] += [movie] * tracks
+        for name in names:
+            values = columns.get(name, [None] * tracks)
+            whole[name] += [_digits(value) if isinstance(value, float) else value for value in values]
+    _write_rows(path, list(whole), whole.values())
 
 
 def write_predictions_csv(path: str | Path, tracks: Tracks, observed: int, units: Units = NO_UNITS) -> None:
@@ -71,7 +91,7 @@ def write_results(
     appearance: Tensor | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> list[Path]:
-    """Write ``tracks.csv``, ``tracks.json`` and a MOTChallenge folder, ``mot/``.
+    """Write ``tracks.csv``, a MOTChallenge folder, ``mot/``, and last ``tracks.json``, which says what made them all.
 
     Args:
         out: the folder to write to.
@@ -86,8 +106,8 @@ def write_results(
     """
     csv_file, plain, challenge = paths = [out / name for name in (*FILES, MOT)]
     write_tracks_csv(csv_file, tracks, units)
-    write_tracks_json(plain, tracks, frame_size, units, appearance, about)
     write_mot_challenge(challenge, tracks, frame_size, units.frame_rate)
+    write_tracks_json(plain, tracks, frame_size, units, appearance, about)
     return paths
 
 
@@ -320,6 +340,11 @@ def _write_rows(path: str | Path, header: list[str], columns: Iterable[list[Any]
         if header:
             writer.writerow(header)
         writer.writerows(zip(*columns, strict=True))
+
+
+def _digits(value: float) -> float | None:
+    """A number with the digits that mean something in any unit; None, an empty cell, of one that is not finite."""
+    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
 
 
 def _cells(column: np.ndarray, factor: float = 1.0) -> list[Any]:
