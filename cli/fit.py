@@ -9,6 +9,7 @@ from vtssi_pyro.config.variants import NAMES, OURS, PAPER
 
 from .options import (
     BASELINES,
+    LOGS,
     PRESETS,
     ROUTES,
     command,
@@ -38,6 +39,7 @@ OWN_PRESETS = tuple(dict.fromkeys(name for presets in BASELINES.values() for nam
     "vtssi-pyro fit monday.tif tuesday.tif",
     "vtssi-pyro fit 'movies/*.tif' --each --workers 4",
     "vtssi-pyro fit --set train.budget=0.1 --out runs/trial",
+    "vtssi-pyro fit movies.npz --config trial.toml",
     "vtssi-pyro fit --out runs/trial --resume",
     "vtssi-pyro fit --help-keys",
     "vtssi-pyro fit movies.npz --from runs/trial",
@@ -70,11 +72,17 @@ OWN_PRESETS = tuple(dict.fromkeys(name for presets in BASELINES.values() for nam
              "variation for the paper's comparison with that model, on that model's data; of models of other people: "
              f"{', '.join(OWN_PRESETS)}.  [default: quick, five to ten minutes; of models of other people fast: hours "
              "of ddpae, days of sqair]")  # fmt: skip
+@option("--config", metavar="FILE", type=click.Path(), section="Training",
+        help="Take keys from a TOML file; options and --set count more. Or a run's config.json, as a "
+             "whole.")  # fmt: skip
 @option("--set", "changes", multiple=True, metavar="KEY=VALUE", section="Training",
         help="Change any key of the configuration; repeatable.")  # fmt: skip
 @option("--help-keys", is_flag=True, section="Training",
         help="Print all keys for --set, with their values under the given options, their meanings and their ranges, "
              "and train nothing.")  # fmt: skip
+@option("--log", type=click.Choice(LOGS), section="Output",
+        help="Write the records of metrics.jsonl also for TensorBoard, into RUN/tensorboard; needs the extra of that "
+             "name.")  # fmt: skip
 @option("--each", is_flag=True, section="Output",
         help="Train a tracker of its own on each of several movies, in a folder of its name; finished ones are not "
              "done again.")  # fmt: skip
@@ -90,9 +98,9 @@ OWN_PRESETS = tuple(dict.fromkeys(name for presets in BASELINES.values() for nam
 @workers_options
 def fit(
     data: tuple[str, ...], digits: str | None, objects: int | None, prepared: str | None, tracker: str | None,
-    start: str | None, preset: str | None, changes: tuple[str, ...], help_keys: bool, each: bool, run: str | None,
-    resume: bool, as_json: bool, stored: dict[str, Any], device: str, threads: int | None, workers: int | None,
-    scheduler: str | None,
+    start: str | None, preset: str | None, config: str | None, changes: tuple[str, ...], help_keys: bool,
+    log: str | None, each: bool, run: str | None, resume: bool, as_json: bool, stored: dict[str, Any], device: str,
+    threads: int | None, workers: int | None, scheduler: str | None,
 ) -> None:  # fmt: skip
     """Train a tracker on DATA, and write metrics and pictures at the end.
 
@@ -134,8 +142,8 @@ def fit(
             )
         fitted_each = many.fit_each(
             data, run or RUNS, tracker=tracker, start=source, preset=preset, objects=objects,
-            stored=Stored(**stored), changes=changes, device=device, workers=workers, scheduler=scheduler,
-            threads=threads, report=report,
+            stored=Stored(**stored), config=config, changes=changes, log=log, device=device, workers=workers,
+            scheduler=scheduler, threads=threads, report=report,
         )  # fmt: skip
         made = [str(outcome.value.folder) for outcome in fitted_each.outcomes if outcome.error is None]
         report.show({"runs": made}, made)
@@ -148,17 +156,21 @@ def fit(
             raise UsageError("--resume: say which run to go on with: --out RUN")
         if prepared is not None:
             raise UsageError("--prepared: the run keeps how its movie is prepared; leave it out")
+        if config is not None:
+            raise UsageError("--config: the run keeps its configuration; leave it out")
         if stored:
             raise UsageError(f"--{next(iter(stored))}: the run keeps how its frames are stored; leave it out")
         run, checkpoint = weights(run)
         fitted = api.resume(
             run, frames, tracker=tracker, start=source, preset=preset, device=device, threads=threads,
-            report=report, objects=objects, digits=digits, changes=changes, checkpoint=checkpoint,
+            report=report, objects=objects, digits=digits, changes=changes, checkpoint=checkpoint, log=log,
         )  # fmt: skip
     else:
         whole = source is not None and tracker in (None, source.config.variant)
         if help_keys:
-            known = api.configuration(source if whole else tracker, preset=preset, changes=changes)
+            known = api.configuration(
+                source if whole else tracker, preset=preset, config=config, changes=changes
+            )
             click.echo("\n".join(every_key(known)))
             return
         if prepared and len(paths) > 1:
@@ -170,7 +182,7 @@ def fit(
         fitted = api.fit(
             movie or frames, source if whole else tracker, start=None if whole else source,
             preset=preset, run=run, runs=None if run else RUNS, device=device, report=report, objects=objects,
-            digits=digits, changes=changes, stored=Stored() if prepared else Stored(**stored),
+            digits=digits, config=config, changes=changes, log=log, stored=Stored() if prepared else Stored(**stored),
         )  # fmt: skip
     if speaks():
         _show(fitted, report)

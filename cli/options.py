@@ -28,6 +28,7 @@ FLAVOURS = (
 )  # fmt: skip
 DIGITS = ("embedded", "mnist")
 SAMPLES = ("beads",)
+LOGS = ("tensorboard",)
 BACKGROUNDS = ("static", "smooth", "rolling", "none")
 POLARITIES = ("bright", "dark", "both")
 
@@ -286,8 +287,9 @@ def stored_options(function: Callable[..., Any]) -> Callable[..., Any]:
                help="Values of black and white.  [default: as the numbers suggest, told]"),
         option("--channel", type=click.IntRange(min=0), metavar="C", section="Frames",
                help="Channel to read, counted from 0.  [default: luminance]"),
-        option("--plane", type=Plane(), metavar="Z", section="Frames",
-               help="Depth to read, counted from 0, or max or mean of all.  [default: the only one]"),
+        option("--plane", "--project", "plane", type=Plane(), metavar="Z", section="Frames",
+               help="Depth to read, counted from 0, or the projection of all, max or mean.  [default: the only "
+                    "one]"),
         option("--memory", type=click.FloatRange(min=0, min_open=True), metavar="GIB", section="Frames",
                help="The most that frames may take once they are unpacked.  [default: 2]"),
         option("--pixel-size", type=click.FloatRange(min=0, min_open=True), metavar="SIDE", section="Frames",

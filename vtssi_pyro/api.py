@@ -13,7 +13,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NamedTuple
@@ -31,6 +31,7 @@ from vtssi_pyro.artifacts.figures import (
 from vtssi_pyro.artifacts.fitting import conduct, finished, machine_of, numbered, warn_of_changes
 from vtssi_pyro.artifacts.installation import installation
 from vtssi_pyro.artifacts.loading import UNTRAINED, AnyTracker, Fitted, at_hand, kept_by
+from vtssi_pyro.artifacts.logs import LogName, logged, writer_of_events
 from vtssi_pyro.artifacts.planning import Learned, Plan, gathered, planned, recipe_of, replanned
 from vtssi_pyro.artifacts.reading import (
     File,
@@ -55,6 +56,7 @@ from vtssi_pyro.artifacts.reading import (
     warn_if_new,
     warn_if_short,
 )
+from vtssi_pyro.artifacts.recipe_file import RecipeFile, read_recipe
 from vtssi_pyro.artifacts.report import is_report, understood, write_report
 from vtssi_pyro.artifacts.requests import request
 from vtssi_pyro.artifacts.run import Run
@@ -192,8 +194,10 @@ def fit(
     digits: str | None = None,
     hints: Hints = Hints(),
     stored: Stored = Stored(),
+    config: File | None = None,
     changes: Iterable[str] = (),
     held_out: Dataset | None = None,
+    log: LogName = None,
 ) -> Fitted:
     """Train a tracker; ``fit("beads.mp4")`` is ``vtssi-pyro fit beads.mp4``.
 
@@ -218,8 +222,11 @@ def fit(
         hints: known properties of a movie.
         stored: how the frames are stored, as far as it is known: axes, range, channel, depth, and the size of a pixel
             and the frame rate, in which results then are, too; see :class:`~vtssi_pyro.Stored`.
+        config: a TOML file with keys of the configuration, which count more than the preset and less than the other
+            arguments; or the ``config.json`` of a run, whose configuration is then taken as a whole.
         changes: changes to single keys of the configuration, such as ``"train.budget=0.1"``.
         held_out: a data set for evaluation, in place of the last tenth of ``data``.
+        log: ``tensorboard``: write the records of ``metrics.jsonl``, which is always written, also for TensorBoard.
 
     Returns:
         the tracker, metrics of the held-out data, the calibration of its predictions, and the run.
@@ -237,7 +244,11 @@ def fit(
     if run is not None and runs is not None:
         raise UsageError(Argument("runs"), ": the run's own folder is named already, by ", Argument("run"))
     where = available_device(device)
-    known = gathered(changes, objects=objects, digits=digits)
+    if log:
+        writer_of_events()
+    tracker, preset, said = _filed(config, tracker, preset)
+    data = said.arguments.get("data") if data is None else data
+    known = gathered(changes, said.changes, objects=objects, digits=digits)
     with joined(where) as group:
         report = _spokesman(report, group)
         if run is not None:
@@ -247,13 +258,17 @@ def fit(
                 data, tracker, preset, hints, objects, known, held_out, where, group, report, start, stored
             )
         )
-        with _folder(run, runs, plan, machine_of(where, group), group) as made:
+        with _folder(run, runs, plan, machine_of(where, group), group) as made, _logged(made, log, group):
             return conduct(made, plan.config, plan.splits, where, report, group)
 
 
 @checked
 def configuration(
-    tracker: AnyTracker | None = None, *, preset: str | None = None, changes: Iterable[str] = ()
+    tracker: AnyTracker | None = None,
+    *,
+    preset: str | None = None,
+    config: File | None = None,
+    changes: Iterable[str] = (),
 ) -> Config:
     """Return the configuration with which :func:`fit` would train, but for what follows from the data.
 
@@ -262,9 +277,11 @@ def configuration(
     Args:
         tracker: see :func:`fit`, also for the arguments that follow.
         preset: the recipe.
+        config: a file with keys.
         changes: changes to single keys.
     """
-    return recipe_of(tracker, preset, gathered(changes))
+    tracker, preset, said = _filed(config, tracker, preset)
+    return recipe_of(tracker, preset, gathered(changes, said.changes))
 
 
 @checked
@@ -283,6 +300,7 @@ def resume(
     changes: Iterable[str] = (),
     held_out: Dataset | None = None,
     checkpoint: str = "last",
+    log: LogName = None,
 ) -> Fitted:
     """Resume an interrupted training, with the same result as without the interruption; a finished run stays as it is.
 
@@ -301,6 +319,7 @@ def resume(
         changes: changes with which it was made.
         held_out: see :func:`fit`; for ``data`` in memory.
         checkpoint: ``last``, or ``best`` if the last one is lost; the optimiser then starts afresh.
+        log: see :func:`fit`.
 
     Raises:
         CheckpointError: the checkpoint is missing or damaged, or a file of the run is.
@@ -323,7 +342,8 @@ def resume(
             return finished(run, run.tracker(device=where), run.read_summary())
         run.say_filled_in(report)
         warn_of_changes(run, machine_of(where, group), report)
-        return conduct(run, config, splits, where, report, group, True, checkpoint)
+        with _logged(run, log, group):
+            return conduct(run, config, splits, where, report, group, True, checkpoint)
 
 
 @checked
@@ -1214,6 +1234,30 @@ def benchmark(
     where = available_device(device)
     with threaded(threads):
         return measure(override(workload(tracker, preset), list(changes)), where)
+
+
+def _filed(
+    path: File | None, tracker: AnyTracker | None, preset: str | None
+) -> tuple[AnyTracker | None, str | None, RecipeFile]:
+    """What a file says, and with it tracker and preset, unless they are given.
+
+    Raises:
+        UsageError: the file is a whole configuration, with a tracker and a preset of its own, and one is given.
+    """
+    said = read_recipe(path) if path is not None else RecipeFile({}, [])
+    if said.whole is not None:
+        for name, given in (("tracker", tracker), ("preset", preset)):
+            if given is not None:
+                raise UsageError(
+                    Argument(name), f": {path} is the configuration of a run, with its own; leave it out"
+                )
+        return said.whole, None, said
+    return tracker or said.arguments.get("tracker"), preset or said.arguments.get("preset"), said
+
+
+def _logged(run: Run, log: str | None, group: Group) -> AbstractContextManager[None]:
+    """Let the run of the first process, which alone writes, have a further log."""
+    return nullcontext() if group.rank else logged(run.logs, run.folder, log)
 
 
 def _spokesman(report: Reporter | None, group: Group) -> Reporter:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple
 
 from vtssi_pyro.api import File, fit, resume, track
 from vtssi_pyro.artifacts.loading import UNTRAINED, AnyTracker, Fitted, at_hand
+from vtssi_pyro.artifacts.logs import LogName
 from vtssi_pyro.artifacts.requests import answered, request
 from vtssi_pyro.artifacts.run import RUNS, Run
 from vtssi_pyro.artifacts.sources import refuse_other_files
@@ -137,7 +138,9 @@ def fit_each(
     objects: Annotated[int | None, OBJECTS] = None,
     hints: Hints = Hints(),
     stored: Stored = Stored(),
+    config: File | None = None,
     changes: Iterable[str] = (),
+    log: LogName = None,
     device: str = "auto",
     workers: Processes = None,
     scheduler: str | None = None,
@@ -158,7 +161,9 @@ def fit_each(
         objects: largest number of objects.
         hints: known properties of the movies.
         stored: how the frames are stored.
+        config: a file with keys of the configuration.
         changes: changes to single keys of the configuration.
+        log: a further log of each run.
         device: the device to train on.
         workers: see :func:`track_all`, also for the arguments that follow.
         scheduler: address of the scheduler of a running Dask cluster.
@@ -178,11 +183,11 @@ def fit_each(
     start = begun.name if isinstance(begun, Trained) else begun
     options = {
         "tracker": tracker, "start": start, "preset": preset, "objects": objects, "changes": tuple(changes),
-        "device": device,
+        "device": device, "log": log,
     }  # fmt: skip
     folders = [writable_folder(runs, "runs") / name for name in result_names(movies)]
     works = [
-        partial(_fitted, movie, folder, options, {"hints": hints, "stored": stored})
+        partial(_fitted, movie, folder, options, {"hints": hints, "stored": stored, "config": config})
         for movie, folder in zip(movies, folders, strict=True)
     ]
     return Many(_done(movies, works, Workers(workers, scheduler, threads), report))

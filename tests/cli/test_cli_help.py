@@ -212,7 +212,7 @@ def test_fit_offers_exactly_its_options() -> None:
     offered = {
         word.strip(",") for line in text.splitlines() for word in line.split()[:2] if word.startswith("--")
     }
-    wanted = "out each variant model from preset digits objects prepared device threads".split()
+    wanted = "out each log config variant model from preset digits objects prepared device threads".split()
     wanted += "set help-keys resume json quiet verbose".split()
     wanted += [name.replace("_", "-") for name in (*options.STORED, *options.SHARES)]
     assert offered == {f"--{name}" for name in wanted} | {"--help"}

@@ -85,7 +85,7 @@ class Change(NamedTuple):
     def name(self) -> tuple[str, ...]:
         """Its name, as parts of an error's message."""
         own = Argument(self.argument)
-        return (own, f" {self.assignment}") if own == "changes" else (own,)
+        return (own, f" {self.assignment}") if own in ("changes", "config") else (own,)
 
 
 Changes = Sequence[Change]
@@ -268,10 +268,17 @@ def _learned(
     return halves(found_sequences, called(data), held_out)
 
 
-def gathered(changes: Iterable[str], **arguments: Any) -> list[Change]:
-    """The changes by arguments of fit that are not None, by their names in KEYS, and then further ``changes``."""
+def gathered(changes: Iterable[str], filed: Iterable[str] = (), **arguments: Any) -> list[Change]:
+    """The changes of a file, those by arguments of fit that are not None, and then ``changes``: the last one counts.
+
+    Args:
+        changes: assignments to keys.
+        filed: those of a file.
+        arguments: values by the arguments' names in KEYS.
+    """
     given = {name: json.dumps(value) for name, value in arguments.items() if value is not None}
-    return [*(Change(f"{KEYS[name]}={value}", name) for name, value in given.items()), *map(Change, changes)]
+    own = [Change(f"{KEYS[name]}={value}", name) for name, value in given.items()]
+    return [*(Change(each, "config") for each in filed), *own, *map(Change, changes)]
 
 
 def changed(config: Config, changes: Changes) -> Config:
