@@ -35,7 +35,7 @@ POLARITIES = ("bright", "dark", "both")
 # Of files and folders of tracks.
 FORMATS = ("csv", "geff", "trackmate", "ctc", "mot")
 STORED = (  # that say how frames are stored, and what their pixels and times stand for
-    "axes", "range", "channel", "plane", "memory", "pixel_size", "unit", "frame_rate",
+    "axes", "range", "channel", "plane", "frames", "memory", "pixel_size", "unit", "frame_rate",
 )  # fmt: skip
 
 SHARES = ("workers", "scheduler")  # that say who shares the work
@@ -290,6 +290,9 @@ def stored_options(function: Callable[..., Any]) -> Callable[..., Any]:
         option("--plane", "--project", "plane", type=Plane(), metavar="Z", section="Frames",
                help="Depth to read, counted from 0, or the projection of all, max or mean.  [default: the only "
                     "one]"),
+        option("--frames", metavar="START:STOP:STEP", section="Frames",
+               help="Frames of a movie to read, counted from 0, such as 100:2000:2 or 100:; results keep the movie's "
+                    "numbers.  [default: all]"),
         option("--memory", type=click.FloatRange(min=0, min_open=True), metavar="GIB", section="Frames",
                help="The most that frames may take once they are unpacked.  [default: 2]"),
         option("--pixel-size", type=click.FloatRange(min=0, min_open=True), metavar="SIDE", section="Frames",

@@ -207,7 +207,9 @@ def _tracked(
         report.say(f"{movie}: tracked already, in {folder}")
     else:
         track(tracker, movie, out=folder, report=report, **options, **where)
-    return _Tracked(folder, summary_table(read_tracks(folder / FILES[0]), told_beside(folder / FILES[0])[1]))
+    _, units = told_beside(folder / FILES[0])
+    tracks = read_tracks(folder / FILES[0]).part(frames=slice(units.first, None, units.step))
+    return _Tracked(folder, summary_table(tracks, units))
 
 
 def _fitted(movie: str, folder: Path, options: dict[str, Any], told: dict[str, Any], report: Reporter) -> Run:

@@ -62,9 +62,11 @@ class Opened(NamedTuple):
         if self.movie:
             movie = self.movie.movie
             marks = {"times": movie.times, "numbers": movie.numbers}
-            known = {key: list(values) for key, values in marks.items() if values}
+            known = {key: list(values[movie.stored.span]) for key, values in marks.items() if values}
             lines = (*movie.assumed, *self._of_units(movie.name))
-            return {**movie.levels.as_dict(), **known, "assumed": list(lines)}, lines
+            levels = movie.levels.as_dict()
+            missing = movie.units.numbered(np.array(levels["missing_frames"], int)).tolist()
+            return {**levels, "missing_frames": missing, **known, "assumed": list(lines)}, lines
         if isinstance(self.data, ArrayDataset):
             lines = (*self.data.lines, *self._of_units(self.data.name))
             return {**self.data.levels.as_dict(), "assumed": list(lines)}, lines

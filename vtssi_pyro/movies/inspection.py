@@ -111,6 +111,8 @@ class Inspection:
     smaller: Annotated[int, COUNT] = 0  # smaller regions at once, which are left out
     smaller_size: float = 0.0  # their size
     fewest: Annotated[int | None, COUNT] = None  # least number of moving objects at once; None: not known
+    first: Annotated[int, COUNT] = 0  # the number in the movie of the first inspected frame
+    step: Annotated[int, COUNT] = 1  # and of frames from one inspected to the next
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields except the background image, ready for JSON."""
@@ -131,6 +133,7 @@ class Inspection:
         rate = f", {self.rate:g} frames per second" if self.rate else ""
         scale = ", of full scale" if self.high <= 1 else ""  # floats are taken as they are
         many = "those are many, and minutes grow with their number: crop a part, or say how many you want"
+        odd = tuple(self.first + self.step * k for k in self.odd)
         smaller = (
             f"{self.smaller} more of about {self.smaller_size:.0f} pixels are left out; to follow those instead, say "
             f"--object-size {self.smaller_size:.0f}"
@@ -143,7 +146,7 @@ class Inspection:
             f"{self.object_size:.0f} pixels large, {self.speed:.2g} pixels a frame",
             *([many] if self.objects > FEW else []),
             *([smaller] if self.smaller else []),
-            *([f"{_numbered(self.odd)} unlike the rest, and left out"] if self.odd else []),
+            *([f"{_numbered(odd)} unlike the rest, and left out"] if self.odd else []),
         ]
 
 
@@ -224,7 +227,7 @@ def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
         float(np.median(moved)) * shrunk if len(moved) else 0.0,
         float(np.quantile(standing, FULL_CONTRAST)) if len(standing) else high - low, behind, shrunk,
         hints.crop, odd, smaller, float(np.median(np.concatenate(left))) * shrunk if smaller else 0.0,
-        fewest,
+        fewest, movie.stored.span.start, movie.stored.span.step,
     )  # fmt: skip
 
 

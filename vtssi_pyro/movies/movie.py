@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
+from itertools import islice
 
 import numpy as np
 
-from vtssi_pyro.errors import DataError
+from vtssi_pyro.errors import Argument, DataError
 from vtssi_pyro.movies.levels import FULL, Levels, surveyed
 from vtssi_pyro.movies.stored import Stored
 from vtssi_pyro.tracks.units import NO_UNITS, Units
@@ -81,18 +82,27 @@ class Movie:
         """How the frames are stored, with the range that was decided, for other movies of the same camera."""
         levels = self.levels
         if self.stored.plain:
-            return self.stored
-        return replace(self.stored, range=(levels.black, levels.white), dtype=levels.dtype)
+            return replace(self.stored, frames=None)
+        return replace(self.stored, range=(levels.black, levels.white), dtype=levels.dtype, frames=None)
 
     @property
     def units(self) -> Units:
         """What pixels and times stand for: as a user says it, else as the file notes it."""
-        return Units(self.noted.pixel_size, self.noted.unit, self.rate, self.times).told(self.stored.units)
+        span = self.stored.span
+        noted = Units(self.noted.pixel_size, self.noted.unit, self.rate, self.times, span.start, span.step)
+        return noted.told(self.stored.units)
 
     @property
     def whole(self) -> tuple["Movie", ...]:
         """The movies that it consists of, mostly itself alone, read as it is."""
-        return tuple(replace(part, stored=self.stored) for part in self.parts) or (self,)
+        return tuple(
+            replace(part, stored=replace(self.stored, frames=part.stored.frames)) for part in self.parts
+        ) or (self,)
+
+    def chosen(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the frames that are read, as they are stored, with their numbers in the movie."""
+        span = self.stored.span
+        return islice(enumerate(self.reader()), span.start, span.stop, span.step)
 
     def luminance(self) -> Iterator[np.ndarray]:
         """Yield the frames in grey, (H, W) float32 in [0, 1]."""
@@ -109,12 +119,15 @@ class Movie:
         return replace(self, size=(height, width), reader=lambda: (cropped(f, *part) for f in self.reader()))
 
     def _checked(self) -> Iterator[np.ndarray]:
-        number = 0
-        for number, frame in enumerate(self.reader(), 1):
-            self._check(frame, number - 1)
+        empty = True
+        for number, frame in self.chosen():
+            self._check(frame, number)
+            empty = False
             colours = frame.ndim == 3 and self.stored.channel is not None
             yield frame[..., self.stored.channel] if colours else frame
-        if number == 0:
+        if empty and self.stored.frames is not None:
+            raise DataError(f"{self.name}: has no frames ", Argument("frames"), f" {self.stored.frames}")
+        if empty:
             raise DataError(f"{self.name}: no frames")
 
     def _check(self, frame: np.ndarray, number: int) -> None:

@@ -104,7 +104,8 @@ class PreparedMovie:
         place = Path(self.name)
         movie = str(place.resolve()) if place.exists() else None  # frames in memory have no file
         self.preparation.save(paths[1])
-        write_json(paths[0], {"movie": movie, **self.inspected.as_dict()})
+        about = {"movie": movie, "frames": self.movie.stored.frames}
+        write_json(paths[0], about | self.inspected.as_dict())
         return paths
 
     @classmethod
@@ -125,7 +126,8 @@ class PreparedMovie:
         preparation = Preparation.load(Path(folder) / FILE)
         try:
             kept = parsed(regular(path).read_text())
-            place = kept.pop("movie")
+            place, frames = kept.pop("movie"), kept.pop("frames", None)
+            refuse_unlike(frames, str | None, "frames")
             refuse_unlike(place, str | None, "movie")
             refuse_unlike(kept, Inspection)
             sizes = {key: tuple(kept[key]) for key in ("size", "crop", "odd") if kept.get(key) is not None}
@@ -135,6 +137,8 @@ class PreparedMovie:
             raise DataError(f"{path}: damaged, or not what vtssi-pyro inspect wrote ({error})") from error
         if source is None and place is None:
             raise DataError(f"{path}: is of frames that no file holds: give the movie, too")
+        if source is None and stored.frames is None:
+            stored = replace(stored, frames=frames)
         movie = cls.of(
             place if source is None else source, preparation, stored, found if source is None else None
         )

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
 
 import numpy as np
 
@@ -31,7 +30,7 @@ def in_series(movies: Sequence[Movie]) -> Movie:
             )
 
     def read() -> Iterator[np.ndarray]:
-        return chain.from_iterable(movie.reader() for movie in movies)
+        return (frame for movie in movies for _, frame in movie.chosen())
 
     lengths = [movie.length for movie in movies]
     return replace(
@@ -39,6 +38,7 @@ def in_series(movies: Sequence[Movie]) -> Movie:
         name=f"{first.name} and {len(others)} more",
         length=None if None in lengths else sum(length or 0 for length in lengths),
         reader=read,
+        stored=replace(first.stored, frames=None),  # its parts leave frames out
         lines=tuple(line for movie in movies for line in movie.lines),
         sure=all(movie.sure for movie in movies),
         times=None,
