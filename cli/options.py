@@ -35,7 +35,7 @@ POLARITIES = ("bright", "dark", "both")
 # Of files and folders of tracks.
 FORMATS = ("csv", "geff", "trackmate", "ctc", "mot")
 STORED = (  # that say how frames are stored, and what their pixels and times stand for
-    "axes", "range", "channel", "plane", "frames", "memory", "pixel_size", "unit", "frame_rate",
+    "axes", "range", "channel", "plane", "frames", "arena", "memory", "pixel_size", "unit", "frame_rate",
 )  # fmt: skip
 
 SHARES = ("workers", "scheduler")  # that say who shares the work
@@ -293,6 +293,9 @@ def stored_options(function: Callable[..., Any]) -> Callable[..., Any]:
         option("--frames", metavar="START:STOP:STEP", section="Frames",
                help="Frames of a movie to read, counted from 0, such as 100:2000:2 or 100:; results keep the movie's "
                     "numbers.  [default: all]"),
+        option("--arena", metavar="FILE|X1,Y1,...", section="Frames",
+               help="The part of a movie's frames in which objects are: a picture whose black pixels are outside, or "
+                    "the corners of a polygon, in pixels.  [default: all]"),
         option("--memory", type=click.FloatRange(min=0, min_open=True), metavar="GIB", section="Frames",
                help="The most that frames may take once they are unpacked.  [default: 2]"),
         option("--pixel-size", type=click.FloatRange(min=0, min_open=True), metavar="SIDE", section="Frames",

@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 from vtssi_pyro.config import Declared, OneOf, Range
 from vtssi_pyro.config.ranges import OBJECT_SIZE, OBJECTS, STORED_SIDE
 from vtssi_pyro.errors import Argument, DataError, UsageError
-from vtssi_pyro.movies import background, oddity
+from vtssi_pyro.movies import arena, background, oddity
 from vtssi_pyro.movies.background import KINDS
 from vtssi_pyro.movies.movie import Movie, luminance, shrink
 
@@ -174,8 +174,9 @@ def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
     Raises:
         DataError: a movie of fewer than two frames, or a movie whose pixels are all the same.
     """
-    if hints.crop:
-        movie = movie.cropped(*hints.crop)
+    crop = hints.crop or (arena.extent(movie.within) if movie.within is not None else None)
+    if crop:
+        movie = movie.cropped(*crop)
     pairs, odd, length, shrunk = _sampled(movie)
     if not pairs:
         raise DataError(
@@ -226,7 +227,7 @@ def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
         objects if hints.objects is None else hints.objects, usual * shrunk,
         float(np.median(moved)) * shrunk if len(moved) else 0.0,
         float(np.quantile(standing, FULL_CONTRAST)) if len(standing) else high - low, behind, shrunk,
-        hints.crop, odd, smaller, float(np.median(np.concatenate(left))) * shrunk if smaller else 0.0,
+        crop, odd, smaller, float(np.median(np.concatenate(left))) * shrunk if smaller else 0.0,
         fewest, movie.stored.span.start, movie.stored.span.step,
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from itertools import islice
 import numpy as np
 
 from vtssi_pyro.errors import Argument, DataError
+from vtssi_pyro.movies import arena
 from vtssi_pyro.movies.levels import FULL, Levels, surveyed
 from vtssi_pyro.movies.stored import Stored
 from vtssi_pyro.tracks.units import NO_UNITS, Units
@@ -35,6 +36,7 @@ class Movie:
         times: seconds of each frame, of a film whose frames are not evenly spaced; None: they are, or it is not known.
         numbers: of the pictures of a folder whose numbers have gaps; None: they have none.
         noted: what the file notes of its pixels' size.
+        corner: left and top of its frames in those of the camera, of which they are a part; pixels.
         parts: the movies that were joined to this one (:mod:`vtssi_pyro.movies.series`); none: it is one by itself.
     """
 
@@ -50,6 +52,7 @@ class Movie:
     numbers: tuple[int, ...] | None = None
     noted: Units = NO_UNITS
     parts: tuple["Movie", ...] = ()
+    corner: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         """Refuse frames too large to decode."""
@@ -61,11 +64,26 @@ class Movie:
             )
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield the frames, as they are stored if they have their dtype's own range, else float32 in [0, 1]."""
-        levels = self.levels
+        """Yield the frames, as they are stored if they have their dtype's own range, else float32 in [0, 1].
+
+        Beyond the arena they are even, of the usual level within it in the first frame.
+        """
+        levels, within = self.levels, self.within
+        usual = None
         for frame in self._checked():
             plain = (levels.natural and frame.dtype.kind != "f") or self.stored.plain
-            yield frame if plain else levels(frame, None if frame.ndim == 2 else -1)
+            shown = frame if plain else levels(frame, None if frame.ndim == 2 else -1)
+            if within is not None:
+                usual = np.median(shown[within], 0).astype(shown.dtype) if usual is None else usual
+                shown = np.where(within if shown.ndim == 2 else within[..., None], shown, usual)
+            yield shown
+
+    @cached_property
+    def within(self) -> np.ndarray | None:
+        """Whether pixels (H, W) are in the arena; None: there is none."""
+        if self.stored.arena is None:
+            return None
+        return arena.pixels(self.stored.arena, self.name, self.size, self.corner)
 
     @cached_property
     def levels(self) -> Levels:
@@ -115,8 +133,13 @@ class Movie:
         Raises:
             DataError: while it is read, if frames have no such part.
         """
-        part = (left, top, width, height)
-        return replace(self, size=(height, width), reader=lambda: (cropped(f, *part) for f in self.reader()))
+        part, corner = (left, top, width, height), (self.corner[0] + left, self.corner[1] + top)
+        return replace(
+            self,
+            size=(height, width),
+            reader=lambda: (cropped(f, *part) for f in self.reader()),
+            corner=corner,
+        )
 
     def _checked(self) -> Iterator[np.ndarray]:
         empty = True

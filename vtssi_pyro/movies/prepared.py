@@ -82,6 +82,8 @@ class PreparedMovie:
             movie = replace(source, stored=source.stored.like(preparation.stored))
         else:
             movie = open_movie(source, stored.like(preparation.stored))
+        own = replace(preparation.stored, arena=movie.stored.arena)  # another place may have another arena
+        preparation = replace(preparation, stored=own)
         frames, lengths = _prepared(movie, preparation, found)
         return cls(movie, frames, preparation, found, lengths)
 

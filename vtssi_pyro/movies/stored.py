@@ -9,6 +9,7 @@ import numpy as np
 
 from vtssi_pyro.config import Declared
 from vtssi_pyro.errors import Argument, DataError, UsageError
+from vtssi_pyro.movies import arena
 from vtssi_pyro.tracks.units import FRAME_RATE, PIXEL_SIZE, Units
 
 # Sequences, times, depths, channels, rows and columns: the order in which axes are brought.
@@ -30,6 +31,8 @@ class Stored(Declared):
         channel: the channel to read, counted from 0; None: luminance of colours, or the only one.
         frames: the frames of a movie to read, as START:STOP:STEP, such as ``100:2000:2``, ``100:`` or ``::2``; results
             keep the movie's own numbers.
+        arena: the part of a movie's frames in which objects are, as ``x1,y1,x2,y2,...``, the corners of a polygon in
+            pixels, or the path of a picture whose black pixels are outside; it is kept as its pixels are now.
         plane: the depth to read, counted from 0, or the projection ``max`` or ``mean`` of all.
         memory: GiB that frames may take once they are unpacked.
         dtype: the dtype of the numbers that ``range`` is about; others have a range of their own. None: any.
@@ -58,6 +61,7 @@ class Stored(Declared):
     unit: str | None = None
     frame_rate: Annotated[float | None, FRAME_RATE] = None
     frames: str | None = None
+    arena: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what is impossible, whatever the frames are."""
@@ -80,6 +84,8 @@ class Stored(Declared):
             raise UsageError(
                 Argument("plane"), f" {plane}: expected a number from 0, or {' or '.join(PROJECTIONS)}"
             )
+        if self.arena is not None:
+            object.__setattr__(self, "arena", arena.settled(self.arena))
         assert self.span  # which refuses what is no part of a movie
         if not self.memory > 0:
             raise UsageError(Argument("memory"), f" {self.memory}: expected a number above 0, in GiB")
@@ -107,10 +113,9 @@ class Stored(Declared):
 
     def refuse_for_sequences(self, name: str) -> None:
         """Refuse what is of one movie alone."""
-        if self.frames is not None:
-            raise UsageError(
-                Argument("frames"), f" {self.frames}: is of one movie; {name} is read as sequences"
-            )
+        for said, value in (("frames", self.frames), ("arena", self.arena)):
+            if value is not None:
+                raise UsageError(Argument(said), f" {value}: is of one movie; {name} is read as sequences")
 
     @property
     def units(self) -> Units:
