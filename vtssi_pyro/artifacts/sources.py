@@ -13,6 +13,7 @@ import torch
 from vtssi_pyro.data.dataset import Dataset, spread
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import Movie
+from vtssi_pyro.movies.microscopes import READERS
 from vtssi_pyro.movies.pictures import is_picture
 from vtssi_pyro.movies.prepared import KEPT, inspected_movie, was_kept
 from vtssi_pyro.system.fingerprint import fingerprint, same
@@ -91,6 +92,8 @@ def files_of(source: str | os.PathLike[str]) -> list[Path]:
     if was_kept(path):
         movie = inspected_movie(path)
         return [*(path / name for name in KEPT), *(files_of(movie) if movie else [])]
+    if path.is_dir() and path.suffix.lower() in READERS:  # of files with names of their own
+        return sorted(file for file in path.rglob("*") if file.is_file())
     if path.is_dir():
         return sorted((file for file in path.iterdir() if is_picture(file.name)), key=natural)
     return [path] if path.exists() else []

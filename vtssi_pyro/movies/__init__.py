@@ -4,7 +4,7 @@ from pathlib import Path
 
 from vtssi_pyro.config import checked
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.movies import film, pictures
+from vtssi_pyro.movies import film, microscopes, pictures
 from vtssi_pyro.movies.arrays import array, array_movie
 from vtssi_pyro.movies.film import write_film
 from vtssi_pyro.movies.inspection import Hints, Inspection, inspect
@@ -33,12 +33,12 @@ __all__ = [
     "write_film",
 ]
 
-SUFFIXES = (*film.SUFFIXES, *pictures.ANIMATIONS, ".npy", ".npz")
+SUFFIXES = (*film.SUFFIXES, *pictures.ANIMATIONS, *microscopes.READERS, ".npy", ".npz")
 
 
 @checked
 def open_movie(path: Path | str, stored: Stored = Stored()) -> Movie:
-    """Open a movie file, an animation, a TIFF stack, an array or a folder of pictures; nothing is held in memory.
+    """Open a movie file, an animation, a TIFF stack, a microscope's file, an array or a folder of pictures.
 
     Args:
         path: the file or folder.
@@ -52,11 +52,13 @@ def open_movie(path: Path | str, stored: Stored = Stored()) -> Movie:
         UsageError: it needs PyAV, which is not installed.
     """
     path = Path(path)
-    if path.is_dir():
-        return pictures.folder(path, stored)
+    suffix = path.suffix.lower()
     if not path.exists():
         raise DataError(f"no file or folder {path}: check the path")
-    suffix = path.suffix.lower()
+    if suffix in microscopes.READERS:
+        return microscopes.microscope(path, stored)
+    if path.is_dir():
+        return pictures.folder(path, stored)
     if suffix in (".npy", ".npz"):
         return array(path, stored)
     if suffix in pictures.ANIMATIONS:
