@@ -113,7 +113,7 @@ CALLS: dict[str, tuple[Callable[..., Any], ...]] = {
     "benchmark": (api.benchmark,),
 }
 # The command line's own: the process's threads, the form of the output, arguments of several kinds, a printed list.
-OWN = {"threads", "as_json", "quiet", "verbose", "arguments", "prepared", "resume", "help_keys"}
+OWN = {"threads", "each", "as_json", "quiet", "verbose", "arguments", "prepared", "resume", "help_keys"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -106,7 +106,8 @@ class PreparedMovie:
         place = Path(self.name)
         movie = str(place.resolve()) if place.exists() else None  # frames in memory have no file
         self.preparation.save(paths[1])
-        about = {"movie": movie, "frames": self.movie.stored.frames}
+        some = self.movie.stored.frames
+        about = {"movie": movie} | ({"frames": some} if some is not None else {})
         write_json(paths[0], about | self.inspected.as_dict())
         return paths
 
