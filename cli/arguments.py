@@ -1,9 +1,9 @@
 """Arguments that are optional, or one of several kinds: ``[RUN] DATA...``."""
 
-from collections import Counter
 from pathlib import Path
 
 from vtssi_pyro.errors import UsageError
+from vtssi_pyro.system.naming import is_pattern, matched, result_names
 
 from .options import say
 
@@ -21,7 +21,7 @@ def run_and_data(
 ) -> tuple[str, str, tuple[str, ...]]:
     """Split ``[RUN] DATA...`` into a run, its checkpoint and the data; without a run, the newest one is taken.
 
-    The first argument is a run if it names weights that ship, a folder with config.json, or a checkpoint in one. The
+    The first argument is a run if it names weights that ship, a folder with config.json, or a checkpoint. The
     word untrained is no data beside others, even if there is such a folder: results may be in it.
     ``otherwise`` stands for a run where there is none; None: that is refused.
     """
@@ -33,7 +33,8 @@ def run_and_data(
     word = first == UNTRAINED and not alone
     named = first in (UNTRAINED, *available()) and not Path(first).exists()
     shipped = first.startswith(PREFIX) or word or named
-    if shipped or (Path(first) / "config.json").exists():
+    is_checkpoint = first != arguments[0]
+    if shipped or is_checkpoint or (Path(first) / "config.json").exists():
         if alone:
             raise UsageError(f"{arguments[0]}: is a run: say what to track with it, too")
         return first, checkpoint, arguments[1:]
@@ -48,12 +49,14 @@ def run_and_data(
     return str(run.folder), "last", arguments
 
 
+def several(data: tuple[str, ...]) -> bool:
+    """Whether DATA are several movies, or a pattern, which may stand for several."""
+    return len(data) > 1 or any(map(is_pattern, data))
+
+
 def places(out: str, data: tuple[str, ...]) -> list[tuple[str, str]]:
     """Pair each of the data with the folder of its results: ``out`` for one, OUT/NAME-OF-DATA for several."""
-    if len(data) == 1:
+    if not several(data):
         return [(data[0], out)]
-    names = [path.name if path.is_dir() else path.stem for path in map(Path, data)]
-    for name, count in Counter(names).items():
-        if count > 1:
-            raise UsageError(f"{count} of DATA are called {name}: their results would be in one folder")
-    return [(each, str(Path(out) / name)) for each, name in zip(data, names, strict=True)]
+    found = matched(data)
+    return [(each, str(Path(out) / name)) for each, name in zip(found, result_names(found), strict=True)]

@@ -115,4 +115,5 @@ def main(debug: bool) -> None:
 
     Exit codes: 0 done, 2 usage, 3 data, 4 checkpoint, 5 diverged, 6 out of memory or disk, 7 another
     process of the same training ended, 129, 130 and 143 stopped by SIGHUP, SIGINT or SIGTERM, 1 anything else.
+    Of several movies it is that of the worst.
     """

@@ -28,14 +28,17 @@ FLAVOURS = (
 )  # fmt: skip
 DIGITS = ("embedded", "mnist")
 SAMPLES = ("beads",)
+LOGS = ("tensorboard",)
 BACKGROUNDS = ("static", "smooth", "rolling", "none")
 POLARITIES = ("bright", "dark", "both")
 
 # Of files and folders of tracks.
 FORMATS = ("csv", "geff", "trackmate", "ctc", "mot")
 STORED = (  # that say how frames are stored, and what their pixels and times stand for
-    "axes", "range", "channel", "plane", "memory", "pixel_size", "unit", "frame_rate",
+    "axes", "range", "channel", "plane", "frames", "arena", "memory", "pixel_size", "unit", "frame_rate",
 )  # fmt: skip
+
+SHARES = ("workers", "scheduler")  # that say who shares the work
 
 POSITIVE = click.IntRange(min=1)
 
@@ -127,7 +130,8 @@ force_option = click.option(
 )  # fmt: skip
 json_option = click.option(
     "--json", "as_json", is_flag=True, cls=Option, section="Output",
-    help="Print one JSON object, with the names of the files, in place of lines; of several DATA one each.",
+    help="Print one JSON object, with the names of the files, in place of lines; of several DATA one each, or one with "
+         "an entry each.",
 )  # fmt: skip
 
 
@@ -149,6 +153,17 @@ def machine_options(function: Callable[..., Any]) -> Callable[..., Any]:
     threads = option("--threads", type=POSITIVE, section="Machine",
                      help="CPU threads.  [default: one per idle core]")  # fmt: skip
     return device(threads(function))
+
+
+def workers_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--workers`` and ``--scheduler``."""
+    workers = option("--workers", type=POSITIVE, metavar="N", section="Machine",
+                     help="Share the work among N processes of this machine, of one thread each; needs the extra named "
+                          "dask.  [default: one after another]")  # fmt: skip
+    scheduler = option("--scheduler", metavar="ADDRESS", section="Machine",
+                       help="Share the work among the workers of the Dask cluster whose scheduler has this "
+                            "address.")  # fmt: skip
+    return workers(scheduler(function))
 
 
 def option(*names: str, section: str, **settings: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -272,8 +287,15 @@ def stored_options(function: Callable[..., Any]) -> Callable[..., Any]:
                help="Values of black and white.  [default: as the numbers suggest, told]"),
         option("--channel", type=click.IntRange(min=0), metavar="C", section="Frames",
                help="Channel to read, counted from 0.  [default: luminance]"),
-        option("--plane", type=Plane(), metavar="Z", section="Frames",
-               help="Depth to read, counted from 0, or max or mean of all.  [default: the only one]"),
+        option("--plane", "--project", "plane", type=Plane(), metavar="Z", section="Frames",
+               help="Depth to read, counted from 0, or the projection of all, max or mean.  [default: the only "
+                    "one]"),
+        option("--frames", metavar="START:STOP:STEP", section="Frames",
+               help="Frames of a movie to read, counted from 0, such as 100:2000:2 or 100:; results keep the movie's "
+                    "numbers.  [default: all]"),
+        option("--arena", metavar="FILE|X1,Y1,...", section="Frames",
+               help="The part of a movie's frames in which objects are: a picture whose black pixels are outside, or "
+                    "the corners of a polygon, in pixels.  [default: all]"),
         option("--memory", type=click.FloatRange(min=0, min_open=True), metavar="GIB", section="Frames",
                help="The most that frames may take once they are unpacked.  [default: 2]"),
         option("--pixel-size", type=click.FloatRange(min=0, min_open=True), metavar="SIDE", section="Frames",

@@ -8,7 +8,7 @@ from vtssi_pyro.config.ranges import SEQUENCES
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.paper.items import PRESETS, refuse_unknown
 
-from .options import DIGITS, command, json_option, machine_options, option, whole_number
+from .options import DIGITS, command, json_option, machine_options, option, whole_number, workers_options
 
 
 class Item(click.ParamType):
@@ -68,9 +68,11 @@ class Named(click.ParamType):
         help="Folder for runs, cells, curves, tables and figures.")  # fmt: skip
 @json_option
 @machine_options
+@workers_options
 def reproduce(
     items: tuple[str, ...], preset: str | None, runs: tuple[tuple[str, str], ...], train: bool, digits: str,
-    sequences: int, out: str, as_json: bool, device: str, threads: int | None,
+    sequences: int, out: str, as_json: bool, device: str, threads: int | None, workers: int | None,
+    scheduler: str | None,
 ) -> None:  # fmt: skip
     """Make the paper's tables and figures, and their missing trainings.
 
@@ -91,6 +93,8 @@ def reproduce(
     how long they take. Each curve is kept in DIR/curves; beside a picture is a JSON of all that it shows, and beside
     curves the paper's sentences with what was found. Figure 4 shows SQAIR if its training for figure 9 is finished.
 
+    Workers share the trainings behind cells of the table; figures are then made by this process.
+
     Exit codes are those of vtssi-pyro --help. The
     same command continues after an interruption.
     """
@@ -103,5 +107,5 @@ def reproduce(
     with results(as_json) as report:
         api.reproduce(
             items, preset=preset, digits=digits, sequences=sequences, out=out, runs=dict(runs), train=train,
-            device=device, threads=threads, report=report,
+            device=device, threads=threads, workers=workers, scheduler=scheduler, report=report,
         )  # fmt: skip

@@ -11,7 +11,18 @@ import numpy as np
 import pytest
 import torch
 
-from vtssi_pyro import Hints, Run, Stored, api, load, load_digits, open_frames, read_tracks, write_tracks
+from vtssi_pyro import (
+    Hints,
+    Run,
+    Stored,
+    api,
+    load,
+    load_digits,
+    many,
+    open_frames,
+    read_tracks,
+    write_tracks,
+)
 from vtssi_pyro.errors import UsageError, VtssiError
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.movies import array_movie, open_movie
@@ -32,6 +43,8 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     api.configuration: {"preset": "none"},
     api.resume: {"run": "none"},
     api.track: {"tracker": None, "data": "none.npy"},
+    many.track_all: {"tracker": None, "data": "none/*.npy", "out": "out"},
+    many.fit_each: {"data": "none/*.npy"},
     api.forecast: {"tracker": None, "data": "none.npy"},
     api.evaluate: {"tracker": None, "data": "none.npy"},
     api.overlay: {"tracks": "none.csv", "data": "none.npy", "out": "out"},

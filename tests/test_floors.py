@@ -29,6 +29,7 @@ FLOORS = (
     ("artifacts",),
     ("paper", "speed"),
     ("api",),
+    ("many",),
     ("napari",),
     ("__init__", "__main__"),  # the public names, resolved lazily; the command line by another name
 )
@@ -54,6 +55,7 @@ ONLY_IN = {
     "geff": {"tracks"},
     "napari": {"napari"},
     "qtpy": {"napari"},
+    "distributed": {"train"},
 }
 WITHOUT_PYRO = {"types", "errors", "version", "system", "config", "movies", "data", "tracks", "plots"}
 

@@ -43,6 +43,7 @@ _HOMES = {
     "convert": "api",
     "evaluate": "api",
     "fit": "api",
+    "fit_each": "many",
     "forecast": "api",
     "generate": "api",
     "info": "api",
@@ -63,6 +64,7 @@ _HOMES = {
     "sample_movie": "api",
     "scene": "data.scenes",
     "track": "api",
+    "track_all": "many",
     "track_live": "api",
     "write_tracks": "tracks.formats",
 }

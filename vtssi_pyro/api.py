@@ -13,7 +13,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NamedTuple
@@ -31,7 +31,8 @@ from vtssi_pyro.artifacts.figures import (
 from vtssi_pyro.artifacts.fitting import conduct, finished, machine_of, numbered, warn_of_changes
 from vtssi_pyro.artifacts.installation import installation
 from vtssi_pyro.artifacts.loading import UNTRAINED, AnyTracker, Fitted, at_hand, kept_by, run_of
-from vtssi_pyro.artifacts.planning import Plan, gathered, planned, recipe_of, replanned
+from vtssi_pyro.artifacts.logs import LogName, logged, writer_of_events
+from vtssi_pyro.artifacts.planning import Learned, Plan, gathered, planned, recipe_of, replanned
 from vtssi_pyro.artifacts.reading import (
     File,
     Opened,
@@ -55,7 +56,9 @@ from vtssi_pyro.artifacts.reading import (
     warn_if_new,
     warn_if_short,
 )
+from vtssi_pyro.artifacts.recipe_file import RecipeFile, read_recipe
 from vtssi_pyro.artifacts.report import is_report, understood, write_report
+from vtssi_pyro.artifacts.requests import request
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.config import Range, checked, override
@@ -98,6 +101,7 @@ from vtssi_pyro.paper.reproducing import Order, refuse_company
 from vtssi_pyro.plots import Panel, Player, contact_sheet, film_of, reliability
 from vtssi_pyro.speed import measure, workload
 from vtssi_pyro.system.atomic import make_parent, refuse_existing, writable_folder, write_bytes
+from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.system.files import identity
 from vtssi_pyro.system.machine import available_device, threaded
 from vtssi_pyro.tracks.export import (
@@ -121,6 +125,7 @@ from vtssi_pyro.tracks.formats import (
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.group import Group, joined
+from vtssi_pyro.train.jobs import Processes, Workers
 from vtssi_pyro.train.movies import unlearned
 from vtssi_pyro.train.reporting import Reporter, Silent
 from vtssi_pyro.train.splits import CALIBRATION_SEED, TABLE_SEED, digits, is_flavour
@@ -176,7 +181,7 @@ def inspect(
 
 @checked
 def fit(
-    data: Source | None = None,
+    data: Learned | None = None,
     tracker: AnyTracker | None = None,
     *,
     start: AnyTracker | None = None,
@@ -189,14 +194,17 @@ def fit(
     digits: str | None = None,
     hints: Hints = Hints(),
     stored: Stored = Stored(),
+    config: File | None = None,
     changes: Iterable[str] = (),
     held_out: Dataset | None = None,
+    log: LogName = None,
 ) -> Fitted:
     """Train a tracker; ``fit("beads.mp4")`` is ``vtssi-pyro fit beads.mp4``.
 
     Args:
         data: the training data: a flavour of moving digits, sequences, or one movie, which is inspected and prepared
-            first; None: the preset's digits. The last tenth of sequences and movies is held out for evaluation.
+            first; or a list of the paths of several movies of one camera, from which one tracker learns; None: the
+            preset's digits. The last tenth of sequences and movies is held out for evaluation.
         tracker: the name of one of the preset's variants, or of a baseline (``ddpae`` or ``sqair``), a configuration,
             or a run or the name of weights to start from; None: the preset's whole system, of presets with ``-sqair``
             that without a consensus, such as the ``find-mot`` of the paper's comparison.
@@ -214,8 +222,11 @@ def fit(
         hints: known properties of a movie.
         stored: how the frames are stored, as far as it is known: axes, range, channel, depth, and the size of a pixel
             and the frame rate, in which results then are, too; see :class:`~vtssi_pyro.Stored`.
+        config: a TOML file with keys of the configuration, which count more than the preset and less than the other
+            arguments; or the ``config.json`` of a run, whose configuration is then taken as a whole.
         changes: changes to single keys of the configuration, such as ``"train.budget=0.1"``.
         held_out: a data set for evaluation, in place of the last tenth of ``data``.
+        log: ``tensorboard``: write the records of ``metrics.jsonl``, which is always written, also for TensorBoard.
 
     Returns:
         the tracker, metrics of the held-out data, the calibration of its predictions, and the run.
@@ -233,7 +244,11 @@ def fit(
     if run is not None and runs is not None:
         raise UsageError(Argument("runs"), ": the run's own folder is named already, by ", Argument("run"))
     where = available_device(device)
-    known = gathered(changes, objects=objects, digits=digits)
+    if log:
+        writer_of_events()
+    tracker, preset, said = _filed(config, tracker, preset)
+    data = said.arguments.get("data") if data is None else data
+    known = gathered(changes, said.changes, objects=objects, digits=digits)
     with joined(where) as group:
         report = _spokesman(report, group)
         if run is not None:
@@ -243,13 +258,17 @@ def fit(
                 data, tracker, preset, hints, objects, known, held_out, where, group, report, start, stored
             )
         )
-        with _folder(run, runs, plan, machine_of(where, group), group) as made:
+        with _folder(run, runs, plan, machine_of(where, group), group) as made, _logged(made, log, group):
             return conduct(made, plan.config, plan.splits, where, report, group)
 
 
 @checked
 def configuration(
-    tracker: AnyTracker | None = None, *, preset: str | None = None, changes: Iterable[str] = ()
+    tracker: AnyTracker | None = None,
+    *,
+    preset: str | None = None,
+    config: File | None = None,
+    changes: Iterable[str] = (),
 ) -> Config:
     """Return the configuration with which :func:`fit` would train, but for what follows from the data.
 
@@ -258,15 +277,17 @@ def configuration(
     Args:
         tracker: see :func:`fit`, also for the arguments that follow.
         preset: the recipe.
+        config: a file with keys.
         changes: changes to single keys.
     """
-    return recipe_of(tracker, preset, gathered(changes))
+    tracker, preset, said = _filed(config, tracker, preset)
+    return recipe_of(tracker, preset, gathered(changes, said.changes))
 
 
 @checked
 def resume(
     run: File | Run,
-    data: Source | None = None,
+    data: Learned | None = None,
     *,
     tracker: str | None = None,
     start: Fitted | Trained | File | None = None,
@@ -279,6 +300,7 @@ def resume(
     changes: Iterable[str] = (),
     held_out: Dataset | None = None,
     checkpoint: str = "last",
+    log: LogName = None,
 ) -> Fitted:
     """Resume an interrupted training, with the same result as without the interruption; a finished run stays as it is.
 
@@ -297,6 +319,7 @@ def resume(
         changes: changes with which it was made.
         held_out: see :func:`fit`; for ``data`` in memory.
         checkpoint: ``last``, or ``best`` if the last one is lost; the optimiser then starts afresh.
+        log: see :func:`fit`.
 
     Raises:
         CheckpointError: the checkpoint is missing or damaged, or a file of the run is.
@@ -319,7 +342,8 @@ def resume(
             return finished(run, run.tracker(device=where), run.read_summary())
         run.say_filled_in(report)
         warn_of_changes(run, machine_of(where, group), report)
-        return conduct(run, config, splits, where, report, group, True, checkpoint)
+        with _logged(run, log, group):
+            return conduct(run, config, splits, where, report, group, True, checkpoint)
 
 
 @checked
@@ -390,6 +414,9 @@ def track(
     warn_if_short(loaded, frames.data.length, report)
     warn_if_beyond(settle, frames.data.length, SETTLED, called(data), report)
     target = _results(data, out, film, report, *((SHEET,) if looked else ())) if out else None
+    weights = None if looked else digest(loaded.tracker.state_dict())
+    options = {"settle": settle, "test_time": test_time, "hints": hints, "stored": stored, "film": film}
+    wanted = request(data, weights, formats=sorted(formats), **options) if target else None
     begun = time.monotonic()
     if frames.movie:
         found = read_movie(loaded, frames.movie, bool(rendered), settle, test_time)
@@ -403,13 +430,15 @@ def track(
     warn_if_empty(found.tracks, called(data), report)
     warn_if_new(found.novelty, called(data), loaded, report)
     if target:
-        about = described(frames, found, loaded)
-        paths = write_results(target, found.tracks, frames.frame_size, frames.units, found.appearance, about)
-        paths += write_formats(target, found.tracks, formats, frames.frame_size, frames.units)
+        drawn = write_formats(target, found.tracks, formats, frames.frame_size, frames.units)
         if looked:
             contact_sheet(target / SHEET, looked)
-            paths = [*paths, target / SHEET]
-        for path in (*paths, *tracked_pictures(target, frames, found, film)):
+            drawn.append(target / SHEET)
+        drawn += tracked_pictures(target, frames, found, film)
+        about = described(frames, found, loaded, wanted)
+        # the last, since it says that all is there
+        paths = write_results(target, found.tracks, frames.frame_size, frames.units, found.appearance, about)
+        for path in (*paths, *drawn):
             report.wrote(path)
     return _returned(found, frames, rendered)
 
@@ -1108,6 +1137,8 @@ def reproduce(
     train: bool = True,
     device: str = "auto",
     threads: int | None = None,
+    workers: Processes = None,
+    scheduler: str | None = None,
     report: Reporter | None = None,
 ) -> list[Path]:
     """Make the paper's tables and figures, and their missing trainings.
@@ -1125,7 +1156,11 @@ def reproduce(
             figure 4 takes SQAIR's, and is drawn without it if there is none.
         train: whether missing trainings are made; False: cells, curves and rows without a finished run are left out.
         device: see :func:`fit`.
-        threads: number of CPU threads; None: for a run that continues that with which it began, else as many as set.
+        threads: number of CPU threads; None: for a run that continues that with which it began, else as many as set;
+            of workers 1.
+        workers: number of processes of this machine that share the trainings behind the table's cells, by Dask; None:
+            this process makes one after another.
+        scheduler: address of the scheduler of a running Dask cluster, in place of ``workers``.
         report: receives messages, progress and the files.
 
     Returns:
@@ -1148,12 +1183,14 @@ def reproduce(
     with threaded(threads):
         wanted = table1.wanted(items, preset, SEEDS)
         given = {name: Path(folder) for name, folder in (runs or {}).items()}
+        shared = Workers(workers, scheduler, threads)
         order = Order(preset or "standard", digits, Path(out), where, threads, train, report)
         comparing = comparisons.Comparing(order, preset, sequences, given)
         comparisons.refuse_unneeded(items, comparing)
         writable_folder(out)
         for name, keys in wanted.items():
-            made = table1.make(order._replace(preset=name), keys, sequences)  # one table, of all presets
+            # one table, of all presets
+            made = table1.make(order._replace(preset=name, threads=shared.each), keys, sequences, shared)
         for path in made:
             report.wrote(path)
         for item in items:
@@ -1197,6 +1234,30 @@ def benchmark(
     where = available_device(device)
     with threaded(threads):
         return measure(override(workload(tracker, preset), list(changes)), where)
+
+
+def _filed(
+    path: File | None, tracker: AnyTracker | None, preset: str | None
+) -> tuple[AnyTracker | None, str | None, RecipeFile]:
+    """What a file says, and with it tracker and preset, unless they are given.
+
+    Raises:
+        UsageError: the file is a whole configuration, with a tracker and a preset of its own, and one is given.
+    """
+    said = read_recipe(path) if path is not None else RecipeFile({}, [])
+    if said.whole is not None:
+        for name, given in (("tracker", tracker), ("preset", preset)):
+            if given is not None:
+                raise UsageError(
+                    Argument(name), f": {path} is the configuration of a run, with its own; leave it out"
+                )
+        return said.whole, None, said
+    return tracker or said.arguments.get("tracker"), preset or said.arguments.get("preset"), said
+
+
+def _logged(run: Run, log: str | None, group: Group) -> AbstractContextManager[None]:
+    """Let the run of the first process, which alone writes, have a further log."""
+    return nullcontext() if group.rank else logged(run.logs, run.folder, log)
 
 
 def _spokesman(report: Reporter | None, group: Group) -> Reporter:

@@ -15,7 +15,7 @@ from tiny_run import call
 from vtssi_pyro.cli.main import COMMANDS, main
 
 import vtssi_pyro
-from vtssi_pyro import Hints, Stored, Tracks, api
+from vtssi_pyro import Hints, Stored, Tracks, api, many
 from vtssi_pyro.errors import Argument, DataError, UsageError, listed
 
 FILES = sorted(Path(vtssi_pyro.__file__).parent.rglob("*.py"))
@@ -77,7 +77,7 @@ def test_an_argument_in_an_error_is_one() -> None:
     """Of a public function; ``resume`` is such a function itself."""
     public = (
         api.fit, api.resume, api.forecast, api.evaluate, api.generate, api.calibrate, api.track_live, api.page,
-        api.convert, api.sample_movie, Hints, Stored, *METHODS,
+        api.convert, api.sample_movie, many.track_all, Hints, Stored, *METHODS,
     )  # fmt: skip
     known = {name for function in public for name in inspect.signature(function).parameters}
     assert {"device", "data", "changes"} <= arguments() <= known | {"resume"}
@@ -99,8 +99,8 @@ CALLS: dict[str, tuple[Callable[..., Any], ...]] = {
     "generate": (api.generate,),
     "sample": (api.sample_movie,),
     "inspect": (api.inspect, Hints, Stored),
-    "fit": (api.fit, api.resume, Stored),
-    "track": (api.track, Hints, Stored),
+    "fit": (api.fit, api.resume, many.fit_each, Stored),
+    "track": (api.track, many.track_all, Hints, Stored),
     "live": (api.track_live,),
     "predict": (api.forecast, Stored),
     "evaluate": (api.evaluate,),
@@ -113,7 +113,7 @@ CALLS: dict[str, tuple[Callable[..., Any], ...]] = {
     "benchmark": (api.benchmark,),
 }
 # The command line's own: the process's threads, the form of the output, arguments of several kinds, a printed list.
-OWN = {"threads", "as_json", "quiet", "verbose", "arguments", "prepared", "resume", "help_keys"}
+OWN = {"threads", "each", "as_json", "quiet", "verbose", "arguments", "prepared", "resume", "help_keys"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -96,10 +96,10 @@ EVERYWHERE = {"--json", "--quiet", "--verbose"}  # one habit of all commands
 
 
 def test_there_are_few_options() -> None:
-    """Those of all commands, and those that say how frames are stored, count once, not for each command."""
-    shared = {f"--{name.replace('_', '-')}" for name in options.STORED} | EVERYWHERE
+    """Those of all commands, and those that say how frames are stored or who shares the work, count once."""
+    shared = {f"--{name.replace('_', '-')}" for name in (*options.STORED, *options.SHARES)} | EVERYWHERE
     own = [len(set(names) - shared) for names in declared().values()]
-    assert sum(own) + len(shared) <= 90
+    assert sum(own) + len(shared) <= 100
 
 
 def test_every_command_has_the_same_habits() -> None:
@@ -212,10 +212,9 @@ def test_fit_offers_exactly_its_options() -> None:
     offered = {
         word.strip(",") for line in text.splitlines() for word in line.split()[:2] if word.startswith("--")
     }
-    wanted = (
-        "out variant model from preset digits objects prepared device threads set help-keys resume".split()
-    )
-    wanted += ["json", "quiet", "verbose", *(name.replace("_", "-") for name in options.STORED)]
+    wanted = "out each log config variant model from preset digits objects prepared device threads".split()
+    wanted += "project set help-keys resume json quiet verbose".split()
+    wanted += [name.replace("_", "-") for name in (*options.STORED, *options.SHARES)]
     assert offered == {f"--{name}" for name in wanted} | {"--help"}
 
 

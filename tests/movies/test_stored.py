@@ -590,3 +590,19 @@ def test_more_than_a_glitch_is_seen_in_few_frames() -> None:
     frames = (4000 * np.random.default_rng(0).random((8, 12, 12))).astype(np.uint16)
     frames[3, 4:7, 4:7] = 40_000
     np.testing.assert_allclose(filmed(frames), frames / 65535, atol=1e-6)
+
+
+def test_the_only_array_of_a_file_is_the_frames(tmp_path: Path) -> None:
+    frames = np.arange(4 * 6 * 5, dtype=np.uint8).reshape(4, 6, 5)
+    np.savez(tmp_path / "one.npz", stack=frames)
+    movie = open_movie(tmp_path / "one.npz")
+    np.testing.assert_array_equal(np.stack(list(movie)), frames)
+    np.testing.assert_array_equal(
+        open_frames(tmp_path / "one.npz").frames(slice(None))[0, :, 0] * 255, frames
+    )
+    np.savez_compressed(tmp_path / "two.npz", a=frames, b=frames)
+    with pytest.raises(DataError, match=r"two\.npz holds several, a, b, but none called frames"):
+        open_movie(tmp_path / "two.npz")
+    np.savez(tmp_path / "none.npz")
+    with pytest.raises(DataError, match=r"none\.npz holds no arrays"):
+        open_movie(tmp_path / "none.npz")

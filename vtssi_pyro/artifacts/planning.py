@@ -5,13 +5,14 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from vtssi_pyro.artifacts.loading import AnyTracker, InMemory, at_hand, kept_by, rebuildable
 from vtssi_pyro.artifacts.reading import (
+    File,
     Opened,
     Source,
     as_movie,
@@ -19,6 +20,7 @@ from vtssi_pyro.artifacts.reading import (
     called,
     dataset_of,
     movie_of,
+    movies_of,
     refuse_unheard,
     tell_of,
     warn_if_even,
@@ -53,6 +55,8 @@ from vtssi_pyro.train.splits import (
     open_splits,
 )
 
+Learned = Source | Sequence[File]  # sequences or a movie, or the paths of several movies of one camera
+
 FROM_DATA = ("data.length", "data.sequences", "data.validation_sequences", "data.train_length")
 # The keys of the configuration that arguments of fit decide beside ``changes``, or in their place.
 KEYS = {
@@ -81,7 +85,7 @@ class Change(NamedTuple):
     def name(self) -> tuple[str, ...]:
         """Its name, as parts of an error's message."""
         own = Argument(self.argument)
-        return (own, f" {self.assignment}") if own == "changes" else (own,)
+        return (own, f" {self.assignment}") if own in ("changes", "config") else (own,)
 
 
 Changes = Sequence[Change]
@@ -98,7 +102,7 @@ class Plan(NamedTuple):
 
 
 def planned(
-    data: Source | None, tracker: AnyTracker | None, preset: str | None, hints: Hints, objects: int | None,
+    data: Learned | None, tracker: AnyTracker | None, preset: str | None, hints: Hints, objects: int | None,
     changes: Changes, held_out: Dataset | None, where: torch.device, group: Group, report: Reporter,
     start_from: AnyTracker | None = None, stored: Stored = Stored(),
 ) -> Plan:  # fmt: skip
@@ -159,7 +163,7 @@ def recipe_of(tracker: AnyTracker | None, preset: str | None, changes: Changes) 
 
 def replanned(
     run: Run,
-    data: Source | None,
+    data: Learned | None,
     changes: Changes,
     held_out: Dataset | None,
     where: torch.device,
@@ -169,7 +173,7 @@ def replanned(
 
     Args:
         run: a run whose training has begun.
-        data: the training data, in place of those in its configuration.
+        data: the training data, in place of those that it began with.
         changes: the changes with which the run was made; others are refused.
         held_out: the held-out sequences, for training data in memory.
         where: the device to train on.
@@ -182,16 +186,22 @@ def replanned(
         return config, None
     known = run.sources.get("data")
     stored = Stored.from_dict(known["stored"]) if known and "stored" in known else Stored()
-    if data is None or path is not None:
-        refuse_other_files(path or config.data.source, known)
+    movies = (known or {}).get("movies", [config.data.source]) if data is None else _paths(data)
+    if movies:
+        refuse_other_files(movies, known)
     given: Halves | PreparedMovie | None = None
     if preparation := run.preparation:
-        movie = movie_of(config.data.source if data is None else data, stored.like(preparation.stored))
+        stored = stored.like(preparation.stored)
+        if movies and len(movies) > 1:
+            movie = movies_of(movies, stored)
+        else:
+            movie = movie_of(movies[0] if movies else cast(Source, data), stored)
         given = PreparedMovie.of(movie, preparation)
     elif stored != Stored() and (data is None or path is not None):
         given = halves(dataset_of(path or config.data.source, stored), path or config.data.source)
     elif data is not None and path is None:
-        given = halves(dataset_of(data, stored), called(data), held_out)
+        frames = cast(Source, data)  # a list of movies is no sequences, which is then said
+        given = halves(dataset_of(frames, stored), called(frames), held_out)
     built = training.check(config, group)
     training.check_frames(config, built)
     splits = open_splits(config, where, given)
@@ -220,8 +230,15 @@ def _recipe(tracker: AnyTracker | None, preset: str | None) -> tuple[Config, Tra
     return replace(recipe_for(before.model, preset), observe=before.observe, start=kept.name), kept
 
 
+def _paths(data: Learned) -> list[str] | None:
+    """The paths of data that are files; None of others."""
+    if isinstance(data, str | os.PathLike):
+        return [os.fspath(data)]
+    return [os.fspath(each) for each in data] if isinstance(data, list | tuple) else None
+
+
 def _learned(
-    data: Source,
+    data: Learned,
     hints: Hints,
     objects: int | None,
     held_out: Dataset | None,
@@ -230,8 +247,11 @@ def _learned(
     stored: Stored,
 ) -> str | Halves | PreparedMovie:
     """The training data: a flavour or a file's path, sequences, or a prepared movie."""
+    if isinstance(data, list | tuple):
+        several = movies_of(data, stored)
+        return look(several, replace(hints, objects=objects or hints.objects), side, report.say)
     flavour = isinstance(data, str) and data in FLAVOURS
-    data = brought(data)
+    data = brought(cast(Source, data))
     refuse_unheard(data, stored)
     if isinstance(data, PreparedMovie):
         movie = data.sized(side) if side else data
@@ -248,10 +268,17 @@ def _learned(
     return halves(found_sequences, called(data), held_out)
 
 
-def gathered(changes: Iterable[str], **arguments: Any) -> list[Change]:
-    """The changes by arguments of fit that are not None, by their names in KEYS, and then further ``changes``."""
+def gathered(changes: Iterable[str], filed: Iterable[str] = (), **arguments: Any) -> list[Change]:
+    """The changes of a file, those by arguments of fit that are not None, and then ``changes``: the last one counts.
+
+    Args:
+        changes: assignments to keys.
+        filed: those of a file.
+        arguments: values by the arguments' names in KEYS.
+    """
     given = {name: json.dumps(value) for name, value in arguments.items() if value is not None}
-    return [*(Change(f"{KEYS[name]}={value}", name) for name, value in given.items()), *map(Change, changes)]
+    own = [Change(f"{KEYS[name]}={value}", name) for name, value in given.items()]
+    return [*(Change(each, "config") for each in filed), *own, *map(Change, changes)]
 
 
 def changed(config: Config, changes: Changes) -> Config:

@@ -1,7 +1,7 @@
 """Reading of users' frames by a tracker, part by part, so that large files need no large memory."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,8 +21,10 @@ from vtssi_pyro.inference.novelty import SOME, late, misfit, new
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.movies import Hints, Movie, Stored, array_movie, is_movie, open_movie, thumbnails
 from vtssi_pyro.movies.prepared import PreparedMovie, look, was_kept
+from vtssi_pyro.movies.series import in_series
 from vtssi_pyro.plots.style import Frames
 from vtssi_pyro.system.checkpoint import digest
+from vtssi_pyro.system.files import is_name
 from vtssi_pyro.system.provenance import command, provenance
 from vtssi_pyro.tracks.columns import findings
 from vtssi_pyro.tracks.tracks import Tracks
@@ -60,9 +62,11 @@ class Opened(NamedTuple):
         if self.movie:
             movie = self.movie.movie
             marks = {"times": movie.times, "numbers": movie.numbers}
-            known = {key: list(values) for key, values in marks.items() if values}
+            known = {key: list(values[movie.stored.span]) for key, values in marks.items() if values}
             lines = (*movie.assumed, *self._of_units(movie.name))
-            return {**movie.levels.as_dict(), **known, "assumed": list(lines)}, lines
+            levels = movie.levels.as_dict()
+            missing = movie.units.numbered(np.array(levels["missing_frames"], int)).tolist()
+            return {**levels, "missing_frames": missing, **known, "assumed": list(lines)}, lines
         if isinstance(self.data, ArrayDataset):
             lines = (*self.data.lines, *self._of_units(self.data.name))
             return {**self.data.levels.as_dict(), "assumed": list(lines)}, lines
@@ -153,6 +157,27 @@ def as_movie(source: Source, stored: Stored = Stored()) -> Movie | None:
         return movie_of(source, stored)
     except DataError:
         return None
+
+
+def movies_of(sources: Sequence[File], stored: Stored = Stored()) -> Movie:
+    """Open several movies of one camera as one.
+
+    Raises:
+        DataError: one is no movie, or frames have several sizes.
+        UsageError: the paths of several movies are expected.
+    """
+    if not sources:
+        raise DataError("no movies: expected their paths")
+    for source in sources:
+        if not is_name(source) or not os.fspath(source):
+            raise UsageError(
+                Argument("data"), f": expected paths of movies, found a {type(source).__name__} among them"
+            )
+        if was_kept(source) or not (is_movie(source, stored) or not Path(source).exists()):
+            raise DataError(
+                f"{source}: is no movie's file or folder, of which several can be learned from together"
+            )
+    return in_series([open_movie(source, stored) for source in sources])
 
 
 def movie_of(source: Source, stored: Stored = Stored()) -> Movie:
@@ -297,10 +322,20 @@ def _sequences_for_a_movie(source: Source, loaded: Loaded) -> DataError:
     )
 
 
-def described(frames: Opened, found: Estimate, loaded: Loaded) -> dict[str, Any]:
-    """What ``tracks.json`` says beside the tracks: how frames were read, their novelty by sequence, and the makers."""
+def described(
+    frames: Opened, found: Estimate, loaded: Loaded, asked: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """What ``tracks.json`` says beside the tracks: how frames were read, their novelty by sequence, and the makers.
+
+    Args:
+        frames: the frames.
+        found: the tracks.
+        loaded: the tracker.
+        asked: what it was asked for, see :func:`vtssi_pyro.artifacts.requests.request`; None: not told.
+    """
     novelty = None if found.novelty is None else found.novelty.double().numpy().round(DIGITS).tolist()
-    return {"read": frames.about[0], "novelty": novelty, "made": made_by(loaded.name, loaded)}
+    made = made_by(loaded.name, loaded) | ({"asked": asked} if asked else {})
+    return {"read": frames.about[0], "novelty": novelty, "made": made}
 
 
 def made_by(name: str, loaded: Loaded | None) -> dict[str, Any]:

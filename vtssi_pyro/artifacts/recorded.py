@@ -43,6 +43,7 @@ class Data:
     files: Fingerprint
     frames: Fingerprint
     stored: Stored
+    movies: list[str]  # the paths of several movies
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,10 @@ def identity_of(config: dict[str, Any], sources: dict[str, Any]) -> str:
     """
     data = sources.get("data") or {}
     known = {
-        key: {name: each for name, each in value.items() if name != "time"} for key, value in data.items()
+        key: {name: each for name, each in value.items() if name != "time"}
+        if isinstance(value, dict)
+        else value
+        for key, value in data.items()
     }
     plain = json.dumps({"config": config, "sources": {**sources, "data": known}}, sort_keys=True)
     return hashlib.sha256(plain.encode()).hexdigest()

@@ -13,6 +13,7 @@ from typing import IO, Any
 import torch
 
 from vtssi_pyro.artifacts.formats import FORMAT, known_format, restored, upgraded_weights
+from vtssi_pyro.artifacts.logs import Log
 from vtssi_pyro.artifacts.recorded import Made, Summary, calibration_of, identity_of, record
 from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.config import not_finite, to_dict
@@ -75,6 +76,7 @@ class Run(Trained):
         self.figures = self.folder / "figures"
         self.metrics = self.folder / "metrics.jsonl"
         self.summary = self.folder / "summary.json"
+        self.logs: list[Log] = []  # that receive the metrics, too
 
     @classmethod
     def create(
@@ -369,6 +371,8 @@ class Run(Trained):
     def append(self, record: dict[str, Any]) -> None:
         """Add a record to the metrics."""
         append(self.metrics, json.dumps(record, allow_nan=False))
+        for log in self.logs:
+            log.append(record)
 
     def rewind(self, step: int) -> None:
         """Drop records beyond a step, which a resumed run writes again, damaged lines, and what a kill has left."""
@@ -377,6 +381,8 @@ class Run(Trained):
             write_bytes(self.metrics, "".join(json.dumps(record) + "\n" for record in kept).encode())
         for folder in (self.folder, self.figures, self.folder / "checkpoints"):
             sweep(folder, "*")
+        for log in self.logs:
+            log.rewind(step)
         for stale in (self.calibration_file, self.figures / "reliability.png"):
             stale.unlink(missing_ok=True)  # the weights of the calibration change now
 

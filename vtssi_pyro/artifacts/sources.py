@@ -1,7 +1,8 @@
 """The training data of a run, known by hash: data that were exchanged for others are refused when the run resumes."""
 
 import hashlib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import torch
 from vtssi_pyro.data.dataset import Dataset, spread
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import Movie
+from vtssi_pyro.movies.microscopes import READERS
 from vtssi_pyro.movies.pictures import is_picture
+from vtssi_pyro.movies.prepared import KEPT, inspected_movie, was_kept
 from vtssi_pyro.system.fingerprint import fingerprint, same
 from vtssi_pyro.system.naming import natural
 from vtssi_pyro.train.config import Config
@@ -31,12 +34,17 @@ def identity(config: Config, splits: Splits, movie: Movie | None) -> dict[str, A
         movie: the movie from which they were made, if any.
 
     Returns:
-        ``files``, those of the source if it is on a disk, and ``frames``, of frames that were or could be in memory.
+        ``files``, those of the source if it is on a disk; ``movies``, the paths of several; and ``frames``, of frames
+        that were or could be in memory.
     """
     if is_flavour(config.data.source):
         return None
-    files = _files(config.data.source)
-    found = {"files": fingerprint(files)} if files else {}
+    names = [config.data.source] if movie is None else [part.name for part in movie.whole]
+    places = [str(Path(name).resolve()) for name in names if Path(name).exists()]
+    files = [file for place in places for file in files_of(place)] if len(places) == len(names) else []
+    found: dict[str, Any] = {"files": fingerprint(files)} if files else {}
+    if files and len(places) > 1:
+        found["movies"] = places
     if movie is None:
         found["frames"] = _of_sequences((splits.train, splits.validation))
     elif not files:
@@ -44,21 +52,21 @@ def identity(config: Config, splits: Splits, movie: Movie | None) -> dict[str, A
     return found
 
 
-def refuse_other_files(source: str, known: dict[str, Any] | None) -> None:
+def refuse_other_files(sources: Sequence[str], known: dict[str, Any] | None) -> None:
     """Refuse files that are not those of the fingerprints of a run; files that were moved or touched are the same.
 
     Raises:
         DataError: they were exchanged.
     """
-    before, files = (known or {}).get("files"), _files(source)
+    before, files = (known or {}).get("files"), [file for source in sources for file in files_of(source)]
     if before is None or not files:  # a former run, or a missing file, which opening it will report
         return
     now = fingerprint(files)
     if not same(before, now):
         other = " with other contents" if before["size"] == now["size"] else ""
         raise DataError(
-            f"{source}: is not what the run began with, {_described(before)}, but {_described(now)}{other}: put the "
-            "old file back, or start a new run"
+            f"{', '.join(sources)}: is not what the run began with, {_described(before)}, but "
+            f"{_described(now)}{other}: put the old file back, or start a new run"
         )
 
 
@@ -75,9 +83,17 @@ def refuse_other_frames(known: dict[str, Any] | None, now: dict[str, Any] | None
         )
 
 
-def _files(source: str) -> list[Path]:
-    """The file of a source, or the pictures of its folder; none if there is no such path."""
+def files_of(source: str | os.PathLike[str]) -> list[Path]:
+    """The file of a source, the pictures of its folder, or an inspection's files and those of its movie.
+
+    None if there is no such path.
+    """
     path = Path(source)
+    if was_kept(path):
+        movie = inspected_movie(path)
+        return [*(path / name for name in KEPT), *(files_of(movie) if movie else [])]
+    if path.is_dir() and path.suffix.lower() in READERS:  # of files with names of their own
+        return sorted(file for file in path.rglob("*") if file.is_file())
     if path.is_dir():
         return sorted((file for file in path.iterdir() if is_picture(file.name)), key=natural)
     return [path] if path.exists() else []

@@ -1,6 +1,8 @@
 """Clips of one movie, which overlap in time and are turned and mirrored."""
 
 import copy
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Self
 
 import torch
@@ -26,6 +28,7 @@ class Clips:
         turned: whether clips come in all symmetries; False: only as they are.
         pixel: width of a pixel in pixels of the stored movie.
         units: what pixels and frames of the stored movie stand for.
+        cuts: frames at which another movie begins, across which no clip reaches.
     """
 
     truth = None
@@ -39,14 +42,18 @@ class Clips:
         turned: bool = True,
         pixel: float = 1.0,
         units: Units = NO_UNITS,
+        cuts: Sequence[int] = (),
     ) -> None:
         self.name, self.length, self.pixel, self.units = name, length, pixel, units
-        self._movie, self._turned = movie, turned
-        if len(movie) < length:
+        self._movie, self._turned, self._cuts = movie, turned, tuple(cuts)
+        begins = torch.arange(len(movie) - length + 1, device=movie.device)
+        for cut in self._cuts:
+            begins = begins[(begins >= cut) | (begins + length <= cut)]
+        if not len(begins):
             raise DataError(
                 f"{name}: {len(movie)} frames are too few for clips of {length}: shorten data.length"
             )
-        self._begins = torch.arange(len(movie) - length + 1, device=movie.device)
+        self._begins = begins
 
     def __len__(self) -> int:
         """Number of clips in all symmetries."""
@@ -55,15 +62,21 @@ class Clips:
     def cut(self, length: int, places: int) -> Self:
         """Cut clips of at most ``length`` frames from ``places`` evenly spread places, in every symmetry."""
         made = type(self)(
-            self.name, self._movie, min(length, len(self._movie)), pixel=self.pixel, units=self.units
-        )
+            self.name, self._movie, min(length, len(self._movie)), pixel=self.pixel, units=self.units,
+            cuts=self._cuts,
+        )  # fmt: skip
         made._begins = made._begins[spread(len(made._begins), places).to(made._begins.device)]
         return made
 
     @property
     def disjoint(self) -> Tensor:
         """Indices (n,) of clips without a common frame, one after another, neither turned nor mirrored."""
-        return torch.arange(0, len(self._begins), self.length)
+        chosen, end = [], 0
+        for index, begin in enumerate(self._begins.tolist()):
+            if begin >= end:
+                chosen.append(index)
+                end = begin + self.length
+        return torch.tensor(chosen)
 
     @property
     def frame_size(self) -> tuple[int, int]:
@@ -113,9 +126,11 @@ def movie_clips(movie: PreparedMovie, length: int, held_out: int) -> tuple[Clips
         The training clips and the held-out ones.
     """
     begin, pixel, units = len(movie.frames) - held_out, 1 / movie.ratio, movie.movie.units
+    cuts = list(accumulate(movie.lengths))[:-1]
+    late = [cut - begin for cut in cuts if cut > begin]
     return (
-        Clips(movie.name, movie.frames[:begin], length, pixel=pixel, units=units),
-        Clips(movie.name, movie.frames[begin:], min(length, held_out), False, pixel, units),
+        Clips(movie.name, movie.frames[:begin], length, pixel=pixel, units=units, cuts=cuts),
+        Clips(movie.name, movie.frames[begin:], min(length, held_out), False, pixel, units, late),
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from vtssi_pyro.data.array import ArrayDataset
 from vtssi_pyro.data.dataset import Dataset, channels_of
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.movies.members import npy_array, npz_arrays
+from vtssi_pyro.movies.members import npy_array, npz_frames
 from vtssi_pyro.movies.stored import Stored
 from vtssi_pyro.system.atomic import atomic_write, make_parent
 from vtssi_pyro.system.files import sweep
@@ -74,9 +74,7 @@ def read(path: Path | str, stored: Stored = Stored()) -> ArrayDataset:
         raise DataError(f"no file {path}: check the path")
     if path.suffix.lower() == ".npy":
         return ArrayDataset(path, npy_array(path), stored=stored)
-    arrays = npz_arrays(path, ("frames", "counts", *TRUTH), stored)
-    if "frames" not in arrays:
-        raise DataError(f"{path} holds no array called frames: write it with numpy.savez(path, frames=...)")
+    arrays = npz_frames(path, ("counts", *TRUTH), stored)
     frames, position = arrays.pop("frames"), arrays.pop("positions", None)
     return ArrayDataset(path, frames, position, **arrays, stored=stored)
 

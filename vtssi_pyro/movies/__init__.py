@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vtssi_pyro.config import checked
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.movies import film, pictures
+from vtssi_pyro.movies import film, microscopes, pictures
 from vtssi_pyro.movies.arrays import array, array_movie
 from vtssi_pyro.movies.film import write_film
 from vtssi_pyro.movies.inspection import Hints, Inspection, inspect
@@ -34,12 +34,14 @@ __all__ = [
     "write_film",
 ]
 
-SUFFIXES = (*film.SUFFIXES, *pictures.ANIMATIONS, ".npy", ".npz")
+SUFFIXES = (*film.SUFFIXES, *pictures.ANIMATIONS, *microscopes.READERS, ".npy", ".npz")
 
 
 @checked
 def open_movie(path: Path | str, stored: Stored = Stored()) -> Movie:
-    """Open a movie file, an animation, a TIFF stack, an array or a folder of pictures; large ones are not kept.
+    """Open a movie file, an animation, a TIFF stack, a microscope's file, an array or a folder of pictures.
+
+    The decoded frames of small ones are kept.
 
     Args:
         path: the file or folder.
@@ -53,12 +55,14 @@ def open_movie(path: Path | str, stored: Stored = Stored()) -> Movie:
         UsageError: it needs PyAV, which is not installed.
     """
     path = Path(path)
+    suffix = path.suffix.lower()
     if not path.exists():
         raise DataError(f"no file or folder {path}: check the path")
-    suffix = path.suffix.lower()
     if suffix in (".npy", ".npz") and not path.is_dir():
         return array(path, stored)  # nothing has to be decoded
-    if path.is_dir():
+    if suffix in microscopes.READERS:
+        movie = microscopes.microscope(path, stored)
+    elif path.is_dir():
         movie = pictures.folder(path, stored)
     elif suffix in pictures.ANIMATIONS:
         movie = pictures.animation(path, stored)

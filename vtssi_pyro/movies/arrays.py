@@ -6,21 +6,17 @@ from pathlib import Path
 import numpy as np
 
 from vtssi_pyro.config import checked
-from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies.axes import pictures
-from vtssi_pyro.movies.members import npy_array, npz_arrays
+from vtssi_pyro.movies.members import npy_array, npz_frames
 from vtssi_pyro.movies.movie import Movie
 from vtssi_pyro.movies.stored import Stored
 
 
 def array(path: Path, stored: Stored = Stored()) -> Movie:
-    """Open the array of a ``.npy`` file, or the array ``frames`` of an ``.npz`` file, as a movie."""
+    """Open the array of a ``.npy`` file, or of an ``.npz`` file ``frames`` or the only array, as a movie."""
     if path.suffix.lower() == ".npy":
         return array_movie(str(path), npy_array(path), stored)
-    frames = npz_arrays(path, ("frames",), stored).get("frames")
-    if frames is None:
-        raise DataError(f"{path} holds no array called frames: write it with numpy.savez(path, frames=...)")
-    return array_movie(str(path), frames, stored)
+    return array_movie(str(path), npz_frames(path, stored=stored)["frames"], stored)
 
 
 @checked

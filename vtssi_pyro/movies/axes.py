@@ -30,6 +30,7 @@ def sequences(name: str, frames: np.ndarray, stored: Stored = Stored()) -> Arran
         DataError: the shape is none of sequences.
     """
     _refuse_other(name, frames)
+    stored.refuse_for_sequences(name)
     axes = stored.axes or {3: "THW", 4: "STHW", 5: "STCHW"}.get(frames.ndim)
     if axes is None:
         raise DataError(

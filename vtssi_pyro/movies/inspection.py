@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 from vtssi_pyro.config import Declared, OneOf, Range
 from vtssi_pyro.config.ranges import OBJECT_SIZE, OBJECTS, STORED_SIDE
 from vtssi_pyro.errors import Argument, DataError, UsageError
-from vtssi_pyro.movies import background, oddity
+from vtssi_pyro.movies import arena, background, oddity
 from vtssi_pyro.movies.background import KINDS
 from vtssi_pyro.movies.movie import Movie, luminance, shrink
 
@@ -111,6 +111,8 @@ class Inspection:
     smaller: Annotated[int, COUNT] = 0  # smaller regions at once, which are left out
     smaller_size: float = 0.0  # their size
     fewest: Annotated[int | None, COUNT] = None  # least number of moving objects at once; None: not known
+    first: Annotated[int, COUNT] = 0  # the number in the movie of the first inspected frame
+    step: Annotated[int, COUNT] = 1  # and of frames from one inspected to the next
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields except the background image, ready for JSON."""
@@ -131,6 +133,7 @@ class Inspection:
         rate = f", {self.rate:g} frames per second" if self.rate else ""
         scale = ", of full scale" if self.high <= 1 else ""  # floats are taken as they are
         many = "those are many, and minutes grow with their number: crop a part, or say how many you want"
+        odd = tuple(self.first + self.step * k for k in self.odd)
         smaller = (
             f"{self.smaller} more of about {self.smaller_size:.0f} pixels are left out; to follow those instead, say "
             f"--object-size {self.smaller_size:.0f}"
@@ -143,7 +146,7 @@ class Inspection:
             f"{self.object_size:.0f} pixels large, {self.speed:.2g} pixels a frame",
             *([many] if self.objects > FEW else []),
             *([smaller] if self.smaller else []),
-            *([f"{_numbered(self.odd)} unlike the rest, and left out"] if self.odd else []),
+            *([f"{_numbered(odd)} unlike the rest, and left out"] if self.odd else []),
         ]
 
 
@@ -171,8 +174,9 @@ def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
     Raises:
         DataError: a movie of fewer than two frames, or a movie whose pixels are all the same.
     """
-    if hints.crop:
-        movie = movie.cropped(*hints.crop)
+    crop = hints.crop or (arena.extent(movie.within) if movie.within is not None else None)
+    if crop:
+        movie = movie.cropped(*crop)
     pairs, odd, length, shrunk = _sampled(movie)
     if not pairs:
         raise DataError(
@@ -223,8 +227,8 @@ def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
         objects if hints.objects is None else hints.objects, usual * shrunk,
         float(np.median(moved)) * shrunk if len(moved) else 0.0,
         float(np.quantile(standing, FULL_CONTRAST)) if len(standing) else high - low, behind, shrunk,
-        hints.crop, odd, smaller, float(np.median(np.concatenate(left))) * shrunk if smaller else 0.0,
-        fewest,
+        crop, odd, smaller, float(np.median(np.concatenate(left))) * shrunk if smaller else 0.0,
+        fewest, movie.stored.span.start, movie.stored.span.step,
     )  # fmt: skip
 
 

@@ -6,6 +6,8 @@ import tokenize
 import zipfile
 import zlib
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
 
@@ -15,6 +17,7 @@ from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies.stored import Stored
 from vtssi_pyro.system.files import regular
 
+SHOWN = 4  # names of arrays in a message
 _PIECE = 2**24  # bytes that are unpacked at a time
 _LOCAL_HEADER = 30  # bytes of a zip member's local header before its name
 _DAMAGED = (
@@ -43,6 +46,29 @@ def npy_array(path: Path) -> np.ndarray:
     return _mapped(path, header, 0, room, str(path))
 
 
+def npz_frames(path: Path, others: tuple[str, ...] = (), stored: Stored = Stored()) -> dict[str, np.ndarray]:
+    """Read the array ``frames`` of a ``.npz`` file, or its only array, whatever its name, and those of other names.
+
+    Args:
+        path: the file.
+        others: names of further arrays, which it may hold.
+        stored: see :func:`npz_arrays`.
+
+    Raises:
+        DataError: there is no array of that name, and not one alone.
+    """
+    with _archive(path) as (_, held):
+        names = [name.removesuffix(".npy") for name in held]
+    own = names[0] if len(names) == 1 else "frames"
+    arrays = npz_arrays(path, (own, *others), stored)
+    if own not in arrays:
+        shown = f"several, {', '.join(names[:SHOWN])}, but" if names else "no arrays, and"
+        raise DataError(
+            f"{path} holds {shown} none called frames: write it with numpy.savez(path, frames=...)"
+        )
+    return {"frames": arrays.pop(own), **arrays}
+
+
 def npz_arrays(path: Path, names: tuple[str, ...], stored: Stored = Stored()) -> dict[str, np.ndarray]:
     """Read those of the named arrays that a ``.npz`` file holds; uncompressed ones are memory-mapped.
 
@@ -51,6 +77,17 @@ def npz_arrays(path: Path, names: tuple[str, ...], stored: Stored = Stored()) ->
         names: of the arrays.
         stored: says how much memory the compressed ones may take together.
     """
+    with _archive(path) as (archive, held):
+        found = [name for name in names if f"{name}.npy" in held]
+        packed = [held[f"{name}.npy"] for name in found]
+        total = sum(info.file_size for info in packed if info.compress_type != zipfile.ZIP_STORED)
+        stored.refuse_more(str(path), total, ", or write it with numpy.savez, which does not compress")
+        return {name: _member(path, archive, held[f"{name}.npy"]) for name in found}
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]]:
+    """A ``.npz`` file, and its members by their names."""
     with _opened(path) as stream:
         try:
             archive = zipfile.ZipFile(stream)
@@ -61,11 +98,7 @@ def npz_arrays(path: Path, names: tuple[str, ...], stored: Stored = Stored()) ->
             if len(held) < len(archive.infolist()):
                 twice = Counter(info.filename for info in archive.infolist()).most_common(1)[0][0]
                 raise DataError(f"{path}: holds {twice} more than once: write the file anew")
-            found = [name for name in names if f"{name}.npy" in held]
-            packed = [held[f"{name}.npy"] for name in found]
-            total = sum(info.file_size for info in packed if info.compress_type != zipfile.ZIP_STORED)
-            stored.refuse_more(str(path), total, ", or write it with numpy.savez, which does not compress")
-            return {name: _member(path, archive, held[f"{name}.npy"]) for name in found}
+            yield archive, held
 
 
 def _opened(path: Path) -> IO[bytes]:

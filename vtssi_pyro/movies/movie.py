@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
+from itertools import islice
 
 import numpy as np
 
-from vtssi_pyro.errors import DataError
+from vtssi_pyro.errors import Argument, DataError
+from vtssi_pyro.movies import arena
 from vtssi_pyro.movies.levels import FULL, Levels, surveyed
 from vtssi_pyro.movies.stored import Stored
 from vtssi_pyro.tracks.units import NO_UNITS, Units
@@ -65,6 +67,8 @@ class Movie:
         times: seconds of each frame, of a film whose frames are not evenly spaced; None: they are, or it is not known.
         numbers: of the pictures of a folder whose numbers have gaps; None: they have none.
         noted: what the file notes of its pixels' size.
+        corner: left and top of its frames in those of the camera, of which they are a part; pixels.
+        parts: the movies that were joined to this one (:mod:`vtssi_pyro.movies.series`); none: it is one by itself.
     """
 
     name: str
@@ -78,6 +82,8 @@ class Movie:
     times: tuple[float, ...] | None = None
     numbers: tuple[int, ...] | None = None
     noted: Units = NO_UNITS
+    parts: tuple["Movie", ...] = ()
+    corner: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         """Refuse frames too large to decode."""
@@ -89,11 +95,26 @@ class Movie:
             )
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield the frames, as they are stored if they have their dtype's own range, else float32 in [0, 1]."""
-        levels = self.levels
+        """Yield the frames, as they are stored if they have their dtype's own range, else float32 in [0, 1].
+
+        Beyond the arena they are even, of the usual level within it in the first frame.
+        """
+        levels, within = self.levels, self.within
+        usual = None
         for frame in self._checked():
             plain = (levels.natural and frame.dtype.kind != "f") or self.stored.plain
-            yield frame if plain else levels(frame, None if frame.ndim == 2 else -1)
+            shown = frame if plain else levels(frame, None if frame.ndim == 2 else -1)
+            if within is not None:
+                usual = np.median(shown[within], 0).astype(shown.dtype) if usual is None else usual
+                shown = np.where(within if shown.ndim == 2 else within[..., None], shown, usual)
+            yield shown
+
+    @cached_property
+    def within(self) -> np.ndarray | None:
+        """Whether pixels (H, W) are in the arena; None: there is none."""
+        if self.stored.arena is None:
+            return None
+        return arena.pixels(self.stored.arena, self.name, self.size, self.corner)
 
     @cached_property
     def levels(self) -> Levels:
@@ -110,13 +131,27 @@ class Movie:
         """How the frames are stored, with the range that was decided, for other movies of the same camera."""
         levels = self.levels
         if self.stored.plain:
-            return self.stored
-        return replace(self.stored, range=(levels.black, levels.white), dtype=levels.dtype)
+            return replace(self.stored, frames=None)
+        return replace(self.stored, range=(levels.black, levels.white), dtype=levels.dtype, frames=None)
 
     @property
     def units(self) -> Units:
         """What pixels and times stand for: as a user says it, else as the file notes it."""
-        return Units(self.noted.pixel_size, self.noted.unit, self.rate, self.times).told(self.stored.units)
+        span = self.stored.span
+        noted = Units(self.noted.pixel_size, self.noted.unit, self.rate, self.times, span.start, span.step)
+        return noted.told(self.stored.units)
+
+    @property
+    def whole(self) -> tuple["Movie", ...]:
+        """The movies that it consists of, mostly itself alone, read as it is."""
+        return tuple(
+            replace(part, stored=replace(self.stored, frames=part.stored.frames)) for part in self.parts
+        ) or (self,)
+
+    def chosen(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the frames that are read, as they are stored, with their numbers in the movie."""
+        span = self.stored.span
+        return islice(enumerate(self.reader()), span.start, span.stop, span.step)
 
     def luminance(self) -> Iterator[np.ndarray]:
         """Yield the frames in grey, (H, W) float32 in [0, 1]."""
@@ -129,16 +164,24 @@ class Movie:
         Raises:
             DataError: while it is read, if frames have no such part.
         """
-        part = (left, top, width, height)
-        return replace(self, size=(height, width), reader=lambda: (cropped(f, *part) for f in self.reader()))
+        part, corner = (left, top, width, height), (self.corner[0] + left, self.corner[1] + top)
+        return replace(
+            self,
+            size=(height, width),
+            reader=lambda: (cropped(f, *part) for f in self.reader()),
+            corner=corner,
+        )
 
     def _checked(self) -> Iterator[np.ndarray]:
-        number = 0
-        for number, frame in enumerate(self.reader(), 1):
-            self._check(frame, number - 1)
+        empty = True
+        for number, frame in self.chosen():
+            self._check(frame, number)
+            empty = False
             colours = frame.ndim == 3 and self.stored.channel is not None
             yield frame[..., self.stored.channel] if colours else frame
-        if number == 0:
+        if empty and self.stored.frames is not None:
+            raise DataError(f"{self.name}: has no frames ", Argument("frames"), f" {self.stored.frames}")
+        if empty:
             raise DataError(f"{self.name}: no frames")
 
     def _check(self, frame: np.ndarray, number: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.movies.arena import inside
 from vtssi_pyro.movies.inspection import Inspection
 from vtssi_pyro.movies.members import npz_arrays
 from vtssi_pyro.movies.movie import Movie
@@ -47,8 +48,18 @@ class Preparation:
     stored: Stored = Stored()
 
     def __call__(self, movie: Movie | Iterable[np.ndarray]) -> Frames:
-        """Prepare the frames one by one; each iteration starts anew."""
-        return reduce(lambda frames, transform: transform(frames), self.transforms, iter(movie))
+        """Prepare the frames one by one; each iteration starts anew. Beyond the arena they are black."""
+        prepared = reduce(lambda frames, transform: transform(frames), self.transforms, iter(movie))
+        return prepared if self.stored.arena is None else self._within(prepared, self.stored.arena)
+
+    def _within(self, frames: Frames, of: str) -> Frames:
+        """Make prepared frames black where their pixels' centres are beyond an arena."""
+        mask: np.ndarray | None = None
+        for frame in frames:
+            if mask is None:
+                y, x = np.mgrid[: frame.shape[0], : frame.shape[1]] + 0.5
+                mask = inside(of, self.to_source(np.stack([x, y], -1)))
+            yield np.where(mask, frame, np.zeros_like(frame))
 
     def to_model(self, points: np.ndarray) -> np.ndarray:
         """Map points (..., 2), (x, y) in pixels, from the movie to the prepared frames."""

@@ -50,12 +50,14 @@ class PreparedMovie:
         frames: prepared frames (T, C, S, S) uint8 in grey, objects bright on black.
         preparation: the preparation that made the frames.
         found: the inspection of the movie; None for a movie that was prepared like another one.
+        lengths: frames of each of the movies that it consists of, mostly of one.
     """
 
     movie: Movie
     frames: Tensor
     preparation: Preparation
     found: Inspection | None = None
+    lengths: tuple[int, ...] = ()
 
     @classmethod
     def of(
@@ -80,7 +82,10 @@ class PreparedMovie:
             movie = replace(source, stored=source.stored.like(preparation.stored))
         else:
             movie = open_movie(source, stored.like(preparation.stored))
-        return cls(movie, _prepared(movie, preparation, found), preparation, found)
+        own = replace(preparation.stored, arena=movie.stored.arena)  # another place may have another arena
+        preparation = replace(preparation, stored=own)
+        frames, lengths = _prepared(movie, preparation, found)
+        return cls(movie, frames, preparation, found, lengths)
 
     @classmethod
     def suggested(
@@ -101,7 +106,9 @@ class PreparedMovie:
         place = Path(self.name)
         movie = str(place.resolve()) if place.exists() else None  # frames in memory have no file
         self.preparation.save(paths[1])
-        write_json(paths[0], {"movie": movie, **self.inspected.as_dict()})
+        some = self.movie.stored.frames
+        about = {"movie": movie} | ({"frames": some} if some is not None else {})
+        write_json(paths[0], about | self.inspected.as_dict())
         return paths
 
     @classmethod
@@ -122,7 +129,8 @@ class PreparedMovie:
         preparation = Preparation.load(Path(folder) / FILE)
         try:
             kept = parsed(regular(path).read_text())
-            place = kept.pop("movie")
+            place, frames = kept.pop("movie"), kept.pop("frames", None)
+            refuse_unlike(frames, str | None, "frames")
             refuse_unlike(place, str | None, "movie")
             refuse_unlike(kept, Inspection)
             sizes = {key: tuple(kept[key]) for key in ("size", "crop", "odd") if kept.get(key) is not None}
@@ -132,6 +140,8 @@ class PreparedMovie:
             raise DataError(f"{path}: damaged, or not what vtssi-pyro inspect wrote ({error})") from error
         if source is None and place is None:
             raise DataError(f"{path}: is of frames that no file holds: give the movie, too")
+        if source is None and stored.frames is None:
+            stored = replace(stored, frames=frames)
         movie = cls.of(
             place if source is None else source, preparation, stored, found if source is None else None
         )
@@ -148,7 +158,8 @@ class PreparedMovie:
         preparation = self.preparation.sized(side)
         if preparation == self.preparation:
             return self
-        return replace(self, frames=_prepared(self.movie, preparation, self.found), preparation=preparation)
+        frames, lengths = _prepared(self.movie, preparation, self.found)
+        return replace(self, frames=frames, preparation=preparation, lengths=lengths)
 
     @property
     def name(self) -> str:
@@ -254,6 +265,15 @@ def was_kept(folder: Path | str) -> bool:
     return all((Path(folder) / name).is_file() for name in KEPT)
 
 
+def inspected_movie(folder: Path | str) -> str | None:
+    """The path of the movie that the folder of an inspection is of; None if no file holds it, or nothing tells."""
+    try:
+        place = parsed(regular(Path(folder) / FOUND).read_text())["movie"]
+    except (OSError, ValueError, TypeError, KeyError):  # which loading the folder will report
+        return None
+    return place if isinstance(place, str) else None
+
+
 def to_source(tracks: Tracks, preparation: Preparation) -> Tracks:
     """Convert tracks in the prepared frames to the movie's own pixels."""
     zero, one = preparation.to_source(np.array([[0.0, 0.0], [1.0, 1.0]]))
@@ -273,12 +293,22 @@ def _background(preparation: Preparation, shape: tuple[int, int]) -> np.ndarray:
     return next(taken, np.zeros(shape, np.float32))
 
 
-def _prepared(movie: Movie, preparation: Preparation, found: Inspection | None) -> Tensor:
+def _prepared(
+    movie: Movie, preparation: Preparation, found: Inspection | None
+) -> tuple[Tensor, tuple[int, ...]]:
+    """Prepared frames (T, 1, S, S), and the number of those of each movie that it consists of.
+
+    Each is prepared by itself, as it will be tracked: a background that follows the light starts anew.
+    """
     unseen = {*movie.levels.missing, *(found.odd if found else ())}
-    pixels, side = bytearray(), 0  # grows in place; a list of frames would need twice the memory
-    for number, frame in enumerate(preparation(movie)):
-        shown = np.zeros_like(frame) if number in unseen else frame
-        pixels += np.round(255 * shown).astype(np.uint8).tobytes()
-        movie.stored.refuse_more(f"{movie.name}, prepared,", len(pixels))
-        side = frame.shape[-1]
-    return torch.frombuffer(pixels, dtype=torch.uint8).view(-1, 1, side, side)
+    pixels, side, number = bytearray(), 0, 0  # grows in place; a list of frames would need twice the memory
+    lengths = []
+    for part in movie.whole:
+        begin = number
+        for frame in preparation(part):
+            shown = np.zeros_like(frame) if number in unseen else frame
+            pixels += np.round(255 * shown).astype(np.uint8).tobytes()
+            movie.stored.refuse_more(f"{movie.name}, prepared,", len(pixels))
+            side, number = frame.shape[-1], number + 1
+        lengths.append(number - begin)
+    return torch.frombuffer(pixels, dtype=torch.uint8).view(-1, 1, side, side), tuple(lengths)

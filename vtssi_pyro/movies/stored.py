@@ -1,6 +1,7 @@
 """How frames are stored, and what their pixels and times stand for, as far as a user says it."""
 
 import math
+import re
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from vtssi_pyro.config import Declared
 from vtssi_pyro.errors import Argument, DataError, UsageError
+from vtssi_pyro.movies import arena
 from vtssi_pyro.tracks.units import FRAME_RATE, PIXEL_SIZE, Units
 
 # Sequences, times, depths, channels, rows and columns: the order in which axes are brought.
@@ -27,6 +29,10 @@ class Stored(Declared):
         axes: a letter for each axis of an array, of S sequences, T times, Z depths, C channels, H rows, W columns.
         range: the values of black and of white.
         channel: the channel to read, counted from 0; None: luminance of colours, or the only one.
+        frames: the frames of a movie to read, as START:STOP:STEP, such as ``100:2000:2``, ``100:`` or ``::2``; results
+            keep the movie's own numbers.
+        arena: the part of a movie's frames in which objects are, as ``x1,y1,x2,y2,...``, the corners of a polygon in
+            pixels, or the path of a picture whose black pixels are outside; it is kept as its pixels are now.
         plane: the depth to read, counted from 0, or the projection ``max`` or ``mean`` of all.
         memory: GiB that frames may take once they are unpacked.
         dtype: the dtype of the numbers that ``range`` is about; others have a range of their own. None: any.
@@ -54,6 +60,8 @@ class Stored(Declared):
     pixel_size: Annotated[float | None, PIXEL_SIZE] = None
     unit: str | None = None
     frame_rate: Annotated[float | None, FRAME_RATE] = None
+    frames: str | None = None
+    arena: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what is impossible, whatever the frames are."""
@@ -76,11 +84,38 @@ class Stored(Declared):
             raise UsageError(
                 Argument("plane"), f" {plane}: expected a number from 0, or {' or '.join(PROJECTIONS)}"
             )
+        if self.arena is not None:
+            object.__setattr__(self, "arena", arena.settled(self.arena))
+        assert self.span  # which refuses what is no part of a movie
         if not self.memory > 0:
             raise UsageError(Argument("memory"), f" {self.memory}: expected a number above 0, in GiB")
         if self.unit is not None:  # as Units spells it
             object.__setattr__(self, "unit", Units(self.pixel_size or 1.0, self.unit).unit)
         assert self.units is not None  # which refuses half of what makes a length
+
+    @property
+    def span(self) -> slice:
+        """The frames of a movie to read, with a first one and a step.
+
+        Raises:
+            UsageError: the text is no such part.
+        """
+        if self.frames is None:
+            return slice(0, None, 1)
+        found = re.fullmatch(r"(\d*):(\d*)(?::(\d*))?", self.frames)
+        first, stop, step = ((int(part) if part else None) for part in found.groups()) if found else (0, 0, 0)
+        if (stop is not None and stop <= (first or 0)) or step == 0:
+            raise UsageError(
+                Argument("frames"), f" {self.frames}: expected START:STOP:STEP, counted from 0, STOP beyond START, "
+                "such as 100:2000:2, 100: or ::2"
+            )  # fmt: skip
+        return slice(first or 0, stop, step or 1)
+
+    def refuse_for_sequences(self, name: str) -> None:
+        """Refuse what is of one movie alone."""
+        for said, value in (("frames", self.frames), ("arena", self.arena)):
+            if value is not None:
+                raise UsageError(Argument(said), f" {value}: is of one movie; {name} is read as sequences")
 
     @property
     def units(self) -> Units:

@@ -78,7 +78,7 @@ class Order(NamedTuple):
     def config(self, key: Key) -> Config:
         """Return the configuration of a training of this order."""
         changes = [Change(f"seed={key.seed}"), Change(f'data.digits="{self.digits}"', "digits")]
-        if _shared(self, key):
+        if shared(self, key):
             changes.append(Change(f"train.stages.{SHARED[self.preset][1]}.steps=0"))
         config = configured(recipe(key.variant, self.preset), key.flavour, changes)
         if self.bell:
@@ -116,14 +116,14 @@ def trained(order: Order, key: Key) -> Run:
     if not order.train:
         raise CheckpointError(f"{run.folder}: not trained, or not to the end, and this order trains nothing")
     weights = None
-    if (shared := _shared(order, key)) and not (run.folder / "config.json").exists():
-        base = trained(order, shared)
+    if (before := shared(order, key)) and not (run.folder / "config.json").exists():
+        base = trained(order, before)
         weights = blocks_alike(base.tracker(), wanted.model)
         wanted = replace(wanted, start=base.name)
     return _train(order, run, wanted, weights)
 
 
-def _shared(order: Order, key: Key) -> Key | None:
+def shared(order: Order, key: Key) -> Key | None:
     """The training whose blocks that of a cell starts from."""
     variant, _ = SHARED.get(order.preset, (key.variant, ""))
     return None if variant == key.variant else Key(variant, ALL, key.seed)

@@ -1,7 +1,8 @@
 """The paper's Table 1: its cells, made one after the other, in a table beside the paper's numbers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from vtssi_pyro.errors import Argument, CheckpointError, UsageError
 from vtssi_pyro.paper.cells import HORIZON, LONG_SEQUENCES, Cells, HeldOut, Key, all_cells, measure
 from vtssi_pyro.paper.markdown import MEASURES, markdown, within
 from vtssi_pyro.paper.published import ALL, FLAVOURS, TABLE1, cell, usual_preset
-from vtssi_pyro.paper.reproducing import Order, starts, trained
+from vtssi_pyro.paper.reproducing import Order, shared, starts, trained
 from vtssi_pyro.system.atomic import write_bytes, write_json
+from vtssi_pyro.train.jobs import HERE, Job, Workers
 from vtssi_pyro.train.presets import PRESETS, SHARED
+from vtssi_pyro.train.reporting import Reporter, Silent
 from vtssi_pyro.train.splits import LONG_SEED, TABLE_SEED, digits
 
 # The presets in the order of the table: the paper's blocks, then ours. Those that the table expects have a row for
@@ -21,35 +24,73 @@ from vtssi_pyro.train.splits import LONG_SEED, TABLE_SEED, digits
 ROWS = {"paper-fast": True, "paper": False, "standard": True, "quick": False}
 
 
-def make(order: Order, keys: Sequence[Key], sequences: int) -> list[Path]:
-    """Make the missing cells, and the table anew after each.
+def make(order: Order, keys: Sequence[Key], sequences: int, workers: Workers = HERE) -> list[Path]:
+    """Make the missing cells, and the table anew after each training.
 
     Args:
         order: presets, folders and device of the runs.
         keys: the cells to make; other finished cells stay in the table.
         sequences: number of held-out sequences of each.
+        workers: where runs are trained and judged.
 
     Returns:
         The table's files.
+
+    Raises:
+        Exception: the first error of a training or a judgement, once those that need it not are done.
     """
-    cells = Cells(order.out, order.preset)
     paths = write(order.out, all_cells(order.out))
-    for number, key in enumerate(keys, start=1):
-        where = f"cell {number} of {len(keys)}, {key.name}"
+    where = {key: f"cell {number} of {len(keys)}, {key.name}" for number, key in enumerate(keys, start=1)}
+    bare = order._replace(report=Silent())  # that of this process stays here
+    for trainings in rounds(order, keys):
+        jobs = [
+            Job(training.name, partial(_cells, bare, {key: where[key] for key in cells}, training, sequences))
+            for training, cells in trainings.items()
+        ]
+        errors = []
+        for outcome in workers.do(jobs, order.report):
+            errors += [outcome.error] if outcome.error else []
+            write(order.out, all_cells(order.out))
+        if errors:
+            raise errors[0]
+    return paths
+
+
+def rounds(order: Order, keys: Sequence[Key]) -> list[dict[Key, list[Key]]]:
+    """Cells by their trainings, in two rounds: the trainings of the second may start from the weights of the first."""
+    trainings: dict[Key, list[Key]] = {}
+    for key in keys:
+        trainings.setdefault(key.trained, []).append(key)
+    bases = dict.fromkeys(base for training in trainings if (base := shared(order, training)))
+    return [{base: trainings.pop(base, []) for base in bases}, trainings]
+
+
+def _cells(order: Order, where: Mapping[Key, str], training: Key, sequences: int, report: Reporter) -> None:
+    """Make the missing cells of a training, and the training itself if it is missing, too.
+
+    Args:
+        order: presets, folders and device of the run.
+        where: the cells, and what is said of each; none: the training alone is made.
+        training: the training.
+        sequences: number of held-out sequences of each cell.
+        report: receives the messages.
+    """
+    order, cells = order._replace(report=report), Cells(order.out, order.preset)
+    if not where and order.train:
+        trained(order, training)
+    for key, told in where.items():
         if _has(order, cells, key, sequences):
-            order.report.say(f"{where}: is there")
+            report.say(f"{told}: is there")
             continue
-        order.report.say(where)
+        report.say(told)
         try:
             run = trained(order, key)
         except CheckpointError:
             if order.train:
                 raise
-            order.report.say(f"{where}: not trained, left out")
+            report.say(f"{told}: not trained, left out")
             continue
         cells.write(key, _measured(order, key, run, sequences))
-        write(order.out, all_cells(order.out))
-    return paths
 
 
 def wanted(items: Iterable[str], preset: str | None, seeds: Sequence[int]) -> dict[str, list[Key]]:

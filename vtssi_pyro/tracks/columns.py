@@ -44,6 +44,10 @@ class Quantity(NamedTuple):
             values * units.factor(self.length, self.time, frame),
         )
 
+    def by_frame(self, values: np.ndarray, units: Units) -> np.ndarray:
+        """Values per frame that was read, as such per frame of the movie."""
+        return values * float(units.step) ** self.time if self.time else values
+
 
 def _numbers(values: Tensor) -> np.ndarray:
     return values.detach().cpu().double().numpy()
@@ -151,13 +155,16 @@ def table(
     """
     rows = sequence, frame, particle = rows_of(tracks, first)
     known = [
-        (quantity, np.full(len(rows[0]), np.nan) if values is None else values[rows])
+        (
+            quantity,
+            np.full(len(rows[0]), np.nan) if values is None else quantity.by_frame(values[rows], units),
+        )
         for quantity in QUANTITIES
         if (values := quantity.values(tracks)) is not None or quantity.always
     ]
-    numbers = (sequence, frame + number, particle)
-    index = [Column(name, values) for name, values in zip(INDEX, numbers, strict=True)]
-    return [*index, *in_all_units(known, units, frame + number, origin)]
+    numbers = units.numbered(frame + number)
+    index = [Column(name, values) for name, values in zip(INDEX, (sequence, numbers, particle), strict=True)]
+    return [*index, *in_all_units(known, units, numbers, origin)]
 
 
 def in_all_units(
@@ -168,7 +175,7 @@ def in_all_units(
     Args:
         known: quantities with their values, px and frames from the frame's corner.
         units: the units.
-        frame: the frames of the values.
+        frame: the numbers, in the movie, of the frames of the values.
         origin: see :func:`table`.
     """
     shift = FIRST_PIXEL[origin] - FIRST_PIXEL["corner"]
@@ -196,8 +203,12 @@ def spelled_unit(unit: str) -> str:
 def dense(tracks: Tracks, units: Units = NO_UNITS, origin: Origin = "corner") -> dict[str, Column]:
     """The known quantities of all slots, (B, T, N), by name; NaN where an object is absent. See :func:`table`."""
     present = tracks.present.cpu().numpy()
-    frame = np.broadcast_to(np.arange(present.shape[1])[None, :, None], present.shape)
-    known = [(q, np.where(present, v, np.nan)) for q in QUANTITIES if (v := q.values(tracks)) is not None]
+    frame = np.broadcast_to(units.numbered(np.arange(present.shape[1]))[None, :, None], present.shape)
+    known = [
+        (q, np.where(present, q.by_frame(v, units), np.nan))
+        for q in QUANTITIES
+        if (v := q.values(tracks)) is not None
+    ]
     return {column.name: column for column in in_all_units(known, units, frame, origin)}
 
 
@@ -296,6 +307,9 @@ def summary_table(tracks: Tracks, units: Units = NO_UNITS) -> dict[str, list[Any
     """
     found = lives(tracks)
     columns: dict[str, list[Any]] = {name: [getattr(life, name) for life in found] for name in Life._fields}
+    for name in ("first", "last"):
+        columns[name] = units.numbered(np.array(columns[name], int)).tolist()
+    columns["speed"] = [value / units.step for value in columns["speed"]]
     even = units.even
     for name, (length, time) in Life.quantities().items():
         if even.changes(length, time):

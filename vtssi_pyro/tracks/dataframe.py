@@ -48,6 +48,7 @@ def to_xarray(tracks: Tracks, units: Units | None = None, origin: Origin = "corn
     coordinates: dict[str, Any] = {
         name: np.arange(side) for name, side in zip(INDEX, tracks.present.shape, strict=True)
     }
+    coordinates["frame"] = units.numbered(coordinates["frame"])
     if time is not None:
         coordinates["time"] = ("frame", units.time(coordinates["frame"]), time[2])
     if tracks.samples is not None:

@@ -26,6 +26,7 @@ PREDICTIONS_HEADER = [
 FILES, MOT = ("tracks.csv", "tracks.json"), "mot"  # that write_results makes: files, and a folder
 QUANTILES = (0.25, 0.75, 0.05, 0.95, 0.5)  # ends of the 50 % and of the 90 % interval, and the median
 DECIMALS = 4  # of a pixel: far finer than any registration (0.05 px), short enough to read
+DIGITS = 7  # of a number in a table of tracks: as many as DECIMALS leave of a length in pixels
 BUFFER = 2**20  # bytes, more than one append writes, so that another reader never meets half a line
 CHUNK_ROWS = 20_000  # rows whose samples are sorted at a time: 100 samples of each, x and y, take 32 MB
 
@@ -44,6 +45,25 @@ def write_tracks_csv(path: str | Path, tracks: Tracks, units: Units = NO_UNITS) 
     _write_columns(path, table(tracks, units))
 
 
+def write_summary_csv(path: str | Path, movies: Mapping[str, Mapping[str, Sequence[Any]]]) -> None:
+    """Write one row a track, those of several movies one after another.
+
+    Args:
+        path: the file to write.
+        movies: the columns of :func:`~vtssi_pyro.tracks.columns.summary_table`, by the movie's name; those that a movie
+            lacks, as of units that are not known of it, are empty in its rows.
+    """
+    names = list(dict.fromkeys(name for columns in movies.values() for name in columns))
+    whole: dict[str, list[Any]] = {name: [] for name in ("movie", *names)}
+    for movie, columns in movies.items():
+        tracks = len(columns["particle"])
+        whole["movie"] += [movie] * tracks
+        for name in names:
+            values = columns.get(name, [None] * tracks)
+            whole[name] += [_digits(value) if isinstance(value, float) else value for value in values]
+    _write_rows(path, list(whole), whole.values())
+
+
 def write_predictions_csv(path: str | Path, tracks: Tracks, observed: int, units: Units = NO_UNITS) -> None:
     """Write the predicted frames with the central 50 % and 90 % intervals, median and mean of the sampled positions.
 
@@ -59,8 +79,10 @@ def write_predictions_csv(path: str | Path, tracks: Tracks, observed: int, units
         (Quantity(name, "", lambda tracks: None, 1), column)
         for name, column in zip(PREDICTIONS_HEADER[len(INDEX) :], values, strict=True)
     ]
-    index = [Column(name, column) for name, column in zip(INDEX, rows, strict=True)]
-    _write_columns(path, [*index, *in_all_units(known, units, rows[1])])
+    sequence, frame, particle = rows
+    numbers = units.numbered(frame)
+    index = [Column(name, column) for name, column in zip(INDEX, (sequence, numbers, particle), strict=True)]
+    _write_columns(path, [*index, *in_all_units(known, units, numbers)])
 
 
 def write_results(
@@ -71,7 +93,7 @@ def write_results(
     appearance: Tensor | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> list[Path]:
-    """Write ``tracks.csv``, ``tracks.json`` and a MOTChallenge folder, ``mot/``.
+    """Write ``tracks.csv``, a MOTChallenge folder, ``mot/``, and last ``tracks.json``, which says what made them all.
 
     Args:
         out: the folder to write to.
@@ -86,8 +108,8 @@ def write_results(
     """
     csv_file, plain, challenge = paths = [out / name for name in (*FILES, MOT)]
     write_tracks_csv(csv_file, tracks, units)
+    write_mot_challenge(challenge, tracks, frame_size, units)
     write_tracks_json(plain, tracks, frame_size, units, appearance, about)
-    write_mot_challenge(challenge, tracks, frame_size, units.frame_rate)
     return paths
 
 
@@ -169,7 +191,7 @@ def write_tracks_json(
     write_json(path, whole, indent=None)
 
 
-def write_mot(folder: str | Path, tracks: Tracks, name: str) -> list[Path]:
+def write_mot(folder: str | Path, tracks: Tracks, name: str, units: Units = NO_UNITS) -> list[Path]:
     """Write MOTChallenge text, one file a sequence: frame, id, left, top, width, height, conf, -1, -1, -1.
 
     MOTChallenge counts frames, identities and pixels from 1, so a box at the very left has ``left`` 1.
@@ -178,12 +200,13 @@ def write_mot(folder: str | Path, tracks: Tracks, name: str) -> list[Path]:
         folder: the folder to write to; made if missing.
         tracks: (B, T, N, 2), px, with boxes; a missing confidence is written as 1.
         name: the files become ``name-0000.txt`` and so on, numbered as sequences are in the CSV files.
+        units: tell the frames' numbers in their movie.
 
     Returns:
         The files, one per sequence, empty for a sequence without objects.
     """
     confidence = _column(tracks.confidence, rows_of(tracks))
-    columns = _mot_columns(tracks, (np.where(np.isnan(confidence), 1.0, confidence), -1, -1, -1))
+    columns = _mot_columns(tracks, (np.where(np.isnan(confidence), 1.0, confidence), -1, -1, -1), units)
     sequence, folder = rows_of(tracks)[0], Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     sweep(folder, f"{name}-*.txt")
@@ -194,7 +217,7 @@ def write_mot(folder: str | Path, tracks: Tracks, name: str) -> list[Path]:
     return paths
 
 
-def _mot_columns(tracks: Tracks, rest: tuple[Any, ...]) -> list[np.ndarray]:
+def _mot_columns(tracks: Tracks, rest: tuple[Any, ...], units: Units) -> list[np.ndarray]:
     """Frame, identity, left, top, width and height of each object, all counted from 1, and the columns ``rest``."""
     _, frame, slot = rows = rows_of(tracks)
     position, box = np.stack(_pair(tracks.position, rows), -1), np.stack(_pair(tracks.box, rows), -1)
@@ -204,6 +227,7 @@ def _mot_columns(tracks: Tracks, rest: tuple[Any, ...]) -> list[np.ndarray]:
             " write CSV instead"
         )
     corner = position - box / 2 + 1
+    frame = units.numbered(frame)
     return [frame + 1, slot + 1, *corner.T, *box.T, *(np.broadcast_to(value, len(frame)) for value in rest)]
 
 
@@ -211,7 +235,7 @@ def write_mot_challenge(
     folder: str | Path,
     tracks: Tracks,
     frame_size: tuple[int, int],
-    rate: float | None = None,
+    units: Units = NO_UNITS,
     truth: Tracks | None = None,
 ) -> None:
     """Write a folder that TrackEval reads as it is: ``trackers/vtssi-pyro/data``, ``gt`` and ``seqmap.txt``.
@@ -223,17 +247,18 @@ def write_mot_challenge(
         folder: the folder to write to; made if missing.
         tracks: (B, T, N, 2), px, with boxes.
         frame_size: (H, W), px.
-        rate: frames per second; None, written as 1, if it is not known.
+        units: frames per second, written as 1 if they are not known, and the frames' numbers in their movie.
         truth: (B, T, N, 2), px, with boxes, and perhaps visibility, 1 if it is not known; None: ``gt`` only tells the
             sequences' lengths and sizes.
     """
     with Manifest(folder) as made:
-        paths = write_mot(made.folder("trackers/vtssi-pyro/data"), tracks, "sequence")
+        paths = write_mot(made.folder("trackers/vtssi-pyro/data"), tracks, "sequence", units)
+        length = int(units.numbered(np.array(tracks.present.shape[1] - 1))) + 1
         for path in paths:
             made.wrote(path)
         for b, name in enumerate(path.stem for path in paths):
             info = {
-                "name": name, "imDir": "img1", "frameRate": rate or 1, "seqLength": tracks.present.shape[1],
+                "name": name, "imDir": "img1", "frameRate": units.frame_rate or 1, "seqLength": length,
                 "imWidth": frame_size[1], "imHeight": frame_size[0], "imExt": ".png",
             }  # fmt: skip
             lines = ["[Sequence]", *(f"{key}={value}" for key, value in info.items())]
@@ -244,7 +269,7 @@ def write_mot_challenge(
             if truth is not None:
                 one = truth.part(slice(b, b + 1))
                 visible = 1 if one.visible is None else _column(one.visible, rows_of(one))
-                _write_csv(own, _mot_columns(one, (1, 1, visible)))
+                _write_csv(own, _mot_columns(one, (1, 1, visible), units))
                 made.wrote(own)
         index = made.folder("", "seqmap.txt") / "seqmap.txt"
         write_bytes(index, _text(["name", *(path.stem for path in paths)]))
@@ -320,6 +345,11 @@ def _write_rows(path: str | Path, header: list[str], columns: Iterable[list[Any]
         if header:
             writer.writerow(header)
         writer.writerows(zip(*columns, strict=True))
+
+
+def _digits(value: float) -> float | None:
+    """A number with the digits that mean something in any unit; None, an empty cell, of one that is not finite."""
+    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
 
 
 def _cells(column: np.ndarray, factor: float = 1.0) -> list[Any]:

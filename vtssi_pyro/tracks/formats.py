@@ -129,7 +129,7 @@ FORMATS: dict[str, Format] = {
     "mot": Format(
         "MOTChallenge, as TrackEval reads it", "", _holds_mot,
         lambda path, sequences, length, units: read_mot(path, sequences, length),
-        lambda path, tracks, about: write_mot_challenge(path, tracks, about.frame_size, about.units.frame_rate),
+        lambda path, tracks, about: write_mot_challenge(path, tracks, about.frame_size, about.units),
     ),
 }  # fmt: skip
 FORMAT_NAMES = OneOf(lambda: FORMATS)

@@ -52,7 +52,7 @@ def write(path: Path, tracks: Tracks, about: About) -> Iterator[Path]:
     spec = extra("geff_spec", "formats", "GEFF needs its package, geff")
     if path.is_symlink() or (path.exists() and not holds(path)):
         raise UsageError(f"{path}: is there, and no graph of its own; move it away, or choose another name")
-    columns = {column.name: column.values for column in table(tracks, origin="centre")}
+    columns = {column.name: column.values for column in table(tracks, units.counting, origin="centre")}
     space = {"type": "space", "unit": "pixel"}
     if units.unit is not None:
         space |= {"scale": units.pixel_size, "scaled_unit": NAMES.get(units.unit, units.unit)}  # type: ignore[dict-item]

@@ -60,7 +60,7 @@ def write(path: Path, tracks: Tracks, about: About) -> Iterator[Path]:
         tracks: (1, T, N, 2), px.
         about: size of the frames, and units; without these, lengths are in pixels and times in frames.
     """
-    columns = {column.name: column.values for column in table(tracks, origin="centre")}
+    columns = {column.name: column.values for column in table(tracks, about.units.counting, origin="centre")}
     side, step = about.units.pixel_size or 1.0, 1 / (about.units.frame_rate or 1.0)
     root = Element("TrackMate", version=VERSION)
     SubElement(root, "Log").text = f"written by vtssi_pyro {__version__}"
@@ -79,7 +79,9 @@ def write(path: Path, tracks: Tracks, about: About) -> Iterator[Path]:
             )  # fmt: skip
     _add_spots(model, columns, side, step)
     _add_tracks(model, columns, edges_of(tracks), side)
-    _add_settings(root, tracks.present.shape[1], about, side, step)
+    _add_settings(
+        root, int(about.units.numbered(np.array(tracks.present.shape[1] - 1))) + 1, about, side, step
+    )
     ElementTree.indent(root)
     write_bytes(path, ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n")
     yield path

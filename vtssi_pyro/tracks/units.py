@@ -14,6 +14,7 @@ from vtssi_pyro.errors import Argument, UsageError
 # Of any unit: an atom is 1e-10 m, a light year 1e16 m.
 PIXEL_SIZE = Range(1e-12, 1e18)
 FRAME_RATE = Range(1e-9, 1e9)  # per second: one a century, and what no camera reaches
+FRAME, STEPS = Range(0, 2**53), Range(1, 2**53)  # of frames: as far as any file counts
 # Names that files and people have for the same unit, by the name of its columns.
 ALIASES = {
     "um": ("µm", "μm", "micron", "microns", "micrometer", "micrometers", "micrometre", "micrometres"),
@@ -49,6 +50,8 @@ class Units(Declared):
         unit: name of the unit of length, such as ``um``; ``µm`` and ``micron`` are the same.
         frame_rate: frames per second.
         times: seconds of each frame, where frames are not evenly spaced; others follow at the frame rate.
+        first: the number, in its movie, of the first frame that was read.
+        step: frames of the movie from one that was read to the next.
 
     Raises:
         UsageError: a pixel's size without its unit, or a unit alone.
@@ -63,6 +66,8 @@ class Units(Declared):
     unit: Annotated[str | None, Text("a word of letters, such as um")] = None
     frame_rate: Annotated[float | None, FRAME_RATE] = None
     times: tuple[float, ...] | None = None
+    first: Annotated[int, FRAME] = 0
+    step: Annotated[int, STEPS] = 1
 
     def __post_init__(self) -> None:
         """Refuse half of what makes a length."""
@@ -79,17 +84,26 @@ class Units(Declared):
         """These units, of which ``said`` replaces what it knows."""
         length = said if said.unit is not None else self
         pace = said if said.frame_rate is not None else self  # a rate that is said replaces times, too
-        return Units(length.pixel_size, length.unit, pace.frame_rate, pace.times)
-
-    @property
-    def known(self) -> bool:
-        """Whether anything is known."""
-        return self != Units()
+        return Units(length.pixel_size, length.unit, pace.frame_rate, pace.times, self.first, self.step)
 
     @property
     def even(self) -> "Units":
         """The same with evenly spaced frames, at the frame rate."""
-        return Units(self.pixel_size, self.unit, self.frame_rate)
+        return Units(self.pixel_size, self.unit, self.frame_rate, None, self.first, self.step)
+
+    @property
+    def counting(self) -> "Units":
+        """The numbers of the frames alone."""
+        return Units(first=self.first, step=self.step)
+
+    @property
+    def known(self) -> bool:
+        """Whether anything but them is known."""
+        return self != self.counting
+
+    def numbered(self, frame: np.ndarray) -> np.ndarray:
+        """The numbers in the movie of frames that are counted, from 0, as they were read."""
+        return self.first + self.step * np.asarray(frame)
 
     def time(self, frame: np.ndarray) -> np.ndarray:
         """Seconds of frames by number, from 0; NaN if no rate is known."""
@@ -115,11 +129,12 @@ class Units(Declared):
         return factor
 
     def _pace(self, frame: np.ndarray) -> np.ndarray | float:
-        """Frames per second since the frame before; NaN without one."""
+        """Frames per second since the frame that was read before; NaN without one."""
         if self.times is None:
             return self.frame_rate or np.nan
-        since = np.where(frame > 0, self.time(frame) - self.time(np.maximum(frame - 1, 0)), 0.0)
-        return np.divide(1.0, since, out=np.full(since.shape, np.nan), where=since > 0)
+        before = frame - self.step
+        since = np.where(before >= 0, self.time(frame) - self.time(np.maximum(before, 0)), 0.0)
+        return np.divide(float(self.step), since, out=np.full(since.shape, np.nan), where=since > 0)
 
     def name(self, length: int, time: int) -> str:
         """The unit of pixels**length frames**time: ``um``, ``um2`` or ``um_per_s``; empty for none."""
@@ -133,12 +148,14 @@ class Units(Declared):
 
     def as_dict(self) -> dict[str, Any]:
         """What is known but the times, ready for JSON."""
-        return {"pixel_size": self.pixel_size, "unit": self.unit, "frame_rate": self.frame_rate}
+        known = {"pixel_size": self.pixel_size, "unit": self.unit, "frame_rate": self.frame_rate}
+        return known | ({"first": self.first, "step": self.step} if (self.first, self.step) != (0, 1) else {})
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "Units":
         """The inverse of :meth:`as_dict`; what is missing is not known."""
-        return cls(plain.get("pixel_size"), plain.get("unit"), plain.get("frame_rate"))
+        numbers = int(plain.get("first", 0)), int(plain.get("step", 1))
+        return cls(plain.get("pixel_size"), plain.get("unit"), plain.get("frame_rate"), None, *numbers)
 
     def line(self, said: "Units | None" = None) -> str:
         """What is known, for people; empty if nothing is.

@@ -20,7 +20,7 @@ from vtssi_pyro.data.dataset import Part, channels_of
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.movies.prepared import PreparedMovie
 from vtssi_pyro.train.config import Config
-from vtssi_pyro.train.movies import clip_length, held
+from vtssi_pyro.train.movies import FEWEST, clip_length, held
 
 SMALLEST = 32  # pixels a side; the networks' convolutions need about as many for an output
 # Clips of a movie's held-out frames that predictions are calibrated on; more only overlap more, and each takes as long
@@ -118,14 +118,20 @@ def digits(
 
 def of_movie(movie: PreparedMovie) -> dict[str, object]:
     """The configuration keys that follow from a movie; the numbers of sequences are numbers of frames here."""
-    total = len(movie.frames)
+    total, whole = len(movie.frames), movie.movie.whole
+    if len(whole) > 1:
+        for part, length in zip(whole, movie.lengths, strict=True):
+            if length < FEWEST:
+                raise DataError(
+                    f"{part.name}: a movie of {length} frames is too short to learn from: {FEWEST} are needed"
+                )
     return {
-        "data.source": _place(movie.name),
+        "data.source": _place(whole[0].name),
         "data.movie": True,
         "data.sequences": total,
         "data.validation_sequences": held(total),
         "data.test_sequences": held(total),
-        "data.length": clip_length(total),
+        "data.length": min(clip_length(total), *movie.lengths),
     }
 
 

@@ -1,0 +1,165 @@
+"""Files of microscopes, plane by plane: zarr as it is, the others by stand-ins of their libraries' interfaces."""
+
+import sys
+from collections import namedtuple
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from vtssi_pyro import Stored
+from vtssi_pyro.artifacts.sources import files_of
+from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.movies import open_movie
+
+# times, depths, channels, rows, columns
+WHOLE = np.random.default_rng(0).integers(0, 4096, (4, 3, 2, 6, 5)).astype(np.uint16)
+
+
+def module(monkeypatch: pytest.MonkeyPatch, name: str, **members: Any) -> None:
+    made = ModuleType(name)
+    vars(made).update(members)
+    monkeypatch.setitem(sys.modules, name, made)
+
+
+def nd2(path: Path, monkeypatch: pytest.MonkeyPatch, whole: np.ndarray, **more: int) -> None:
+    """Frames are counted along the loops, and hold all channels."""
+
+    class File:
+        sizes: ClassVar = {
+            **more,
+            "T": whole.shape[0],
+            "Z": whole.shape[1],
+            "C": whole.shape[2],
+            "Y": 6,
+            "X": 5,
+        }
+
+        def __init__(self, name: str) -> None:
+            assert name == str(path)
+
+        def read_frame(self, number: int) -> np.ndarray:
+            return whole.reshape(-1, *whole.shape[2:])[number].squeeze()
+
+        def voxel_size(self) -> Any:
+            return SimpleNamespace(x=0.25)
+
+    path.touch()
+    module(monkeypatch, "nd2", ND2File=File)
+
+
+def czi(path: Path, monkeypatch: pytest.MonkeyPatch, whole: np.ndarray, **more: int) -> None:
+    """All axes are there, the samples of a pixel last."""
+
+    class File:
+        axes = "BSCTZYX0"
+        shape = (1, more.get("S", 1), *(whole.shape[k] for k in (2, 0, 1)), 6, 5, 1)
+        dtype = whole.dtype
+
+        def __init__(self, name: str) -> None: ...
+
+        def __enter__(self) -> "File":
+            return self
+
+        def __exit__(self, *error: object) -> None: ...
+
+        def asarray(self) -> np.ndarray:
+            return np.broadcast_to(whole.transpose(2, 0, 1, 3, 4)[None, None, ..., None], self.shape)
+
+    path.touch()
+    module(monkeypatch, "czifile", CziFile=File)
+
+
+def lif(path: Path, monkeypatch: pytest.MonkeyPatch, whole: np.ndarray, **more: int) -> None:
+    dims = namedtuple("dims", "x y z t m")(5, 6, whole.shape[1], whole.shape[0], more.get("M", 1))
+    image = SimpleNamespace(
+        dims=dims, channels=whole.shape[2], scale=(4.0, 4.0, 1.0, 2.0),
+        get_frame=lambda z, t, c: whole[t, z, c],
+    )  # fmt: skip
+    path.touch()
+    module(monkeypatch, "readlif")
+    module(
+        monkeypatch,
+        "readlif.reader",
+        LifFile=lambda name: SimpleNamespace(get_iter_image=lambda: iter([image])),
+    )
+
+
+def ngff(path: Path, monkeypatch: pytest.MonkeyPatch, whole: np.ndarray, **more: int) -> None:
+    zarr = pytest.importorskip("zarr", reason="needs zarr, the extra of that name")
+    axes = [{"name": "t", "unit": "second"}, {"name": "c"}, {"name": "z"}]
+    axes += [{"name": name, "unit": "micrometer"} for name in "yx"]
+    scale = {"type": "scale", "scale": [0.5, 1, 2, 0.25, 0.25]}
+    image = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": [scale]}]}
+    group = zarr.open_group(str(path), mode="w")
+    group.attrs["multiscales"] = [image] * more.get("images", 1)
+    group.create_array("0", data=whole.transpose(0, 2, 1, 3, 4))
+
+
+KINDS = {"m.nd2": nd2, "m.czi": czi, "m.lif": lif, "m.zarr": ngff}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_planes_are_those_of_their_time_depth_and_channel(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / name
+    KINDS[name](path, monkeypatch, WHOLE)
+    movie = open_movie(path, Stored(channel=1, plane=2, range=(0, 4095)))
+    assert (movie.size, movie.length) == ((6, 5), 4)
+    expected = WHOLE[:, 2, 1] / np.float32(4095)
+    np.testing.assert_allclose(np.stack(list(movie)), expected, rtol=1e-5)
+    assert (movie.settled.channel, movie.settled.plane) == (1, 2)  # of further movies of the camera, too
+    highest = open_movie(path, Stored(channel=0, plane="max", range=(0, 4095)))
+    np.testing.assert_allclose(np.stack(list(highest)), WHOLE[:, :, 0].max(1) / np.float32(4095), rtol=1e-5)
+    some = open_movie(path, Stored(channel=0, plane=0, range=(0, 4095), frames="1::2"))
+    np.testing.assert_allclose(np.stack(list(some)), WHOLE[1::2, 0, 0] / np.float32(4095), rtol=1e-5)
+    if name != "m.czi":
+        assert (movie.units.pixel_size, movie.units.unit) == (0.25, "um")
+    if name in ("m.lif", "m.zarr"):
+        assert movie.units.frame_rate == 2.0
+    with pytest.raises(DataError, match="has 2 channels: say which to read"):
+        open_movie(path, Stored(plane=0))
+    with pytest.raises(DataError, match="has 3 depths: say which to read"):
+        open_movie(path, Stored(channel=0))
+    assert files_of(path)
+
+
+@pytest.mark.parametrize(("name", "more"), [("m.nd2", {"P": 3}), ("m.czi", {"S": 3}), ("m.lif", {"M": 3}),
+                                            ("m.zarr", {"images": 3})])  # fmt: skip
+def test_several_positions_are_no_movie(
+    name: str, more: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    KINDS[name](tmp_path / name, monkeypatch, WHOLE, **more)
+    with pytest.raises(DataError, match="holds 3 positions, tiles or series"):
+        open_movie(tmp_path / name, Stored(channel=0, plane=0))
+
+
+@pytest.mark.parametrize(("name", "package"), [("m.nd2", "nd2"), ("m.czi", "czifile"), ("m.lif", "readlif.reader"),
+                                               ("m.zarr", "zarr")])  # fmt: skip
+def test_a_missing_package_is_told_with_its_extra(
+    name: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).touch()
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UsageError, match=rf"pip install 'vtssi-pyro\[{name[2:]}\]'"):
+        open_movie(tmp_path / name)
+
+
+def test_arrays_of_zarr_and_what_is_none(tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr", reason="needs zarr, the extra of that name")
+    zarr.save_array(str(tmp_path / "plain.zarr"), WHOLE[:, 0, 0])
+    np.testing.assert_array_equal(
+        np.stack(list(open_movie(tmp_path / "plain.zarr", Stored(range=(0, 65535))))), WHOLE[:, 0, 0]
+    )
+    zarr.open_group(str(tmp_path / "group.zarr"), mode="w")
+    with pytest.raises(DataError, match="a group without an image"):
+        open_movie(tmp_path / "group.zarr")
+    (tmp_path / "bad.zarr").mkdir()
+    with pytest.raises(DataError, match=r"bad\.zarr: cannot be read"):
+        open_movie(tmp_path / "bad.zarr")
+    zarr.save_array(str(tmp_path / "flat.zarr"), WHOLE[0, 0, 0])
+    with pytest.raises(DataError, match="with axes unknown"):
+        open_movie(tmp_path / "flat.zarr")

@@ -1,0 +1,271 @@
+"""Many movies, each by itself: tracked with one tracker, or learned from by a tracker of its own.
+
+One that fails stops no other, what is finished is not done again, and Dask may share them among processes and machines.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from vtssi_pyro.api import File, fit, resume, track
+from vtssi_pyro.artifacts.loading import UNTRAINED, AnyTracker, Fitted, at_hand
+from vtssi_pyro.artifacts.logs import LogName
+from vtssi_pyro.artifacts.requests import answered, request
+from vtssi_pyro.artifacts.run import RUNS, Run
+from vtssi_pyro.artifacts.sources import refuse_other_files
+from vtssi_pyro.artifacts.trained import Trained
+from vtssi_pyro.config import Range, checked
+from vtssi_pyro.config.ranges import FRAMES, OBJECTS
+from vtssi_pyro.errors import Argument, DataError, UsageError
+from vtssi_pyro.model.config import TestTime
+from vtssi_pyro.movies import Hints, Stored
+from vtssi_pyro.system.atomic import writable_folder
+from vtssi_pyro.system.checkpoint import digest
+from vtssi_pyro.system.files import is_name
+from vtssi_pyro.system.machine import MOST_THREADS, available_device
+from vtssi_pyro.system.naming import matched, result_names
+from vtssi_pyro.tracks.columns import summary_table
+from vtssi_pyro.tracks.export import FILES, write_summary_csv
+from vtssi_pyro.tracks.formats import FORMAT_NAMES, FORMATS, read_tracks, told_beside
+from vtssi_pyro.train.jobs import Job, Outcome, Processes, Workers
+from vtssi_pyro.train.reporting import Reporter, Silent
+
+TABLE = "summary.csv"  # one row a track, of all movies
+
+Movies = File | Iterable[File]
+Threads = Annotated[int | None, Range(1, MOST_THREADS)]
+
+
+class Many(NamedTuple):
+    """The outcomes of many movies, in their order, and the table of their tracks."""
+
+    outcomes: list[Outcome]  # the value is the folder of the results, or the run; else there is an error
+    table: Path | None = None
+
+    @property
+    def failed(self) -> list[Outcome]:
+        """Those that have an error."""
+        return [outcome for outcome in self.outcomes if outcome.error is not None]
+
+
+@checked
+def track_all(
+    tracker: AnyTracker | None,
+    data: Movies,
+    out: File,
+    *,
+    settle: Annotated[int | None, FRAMES] = None,
+    test_time: TestTime | None = None,
+    hints: Hints = Hints(),
+    stored: Stored = Stored(),
+    device: str = "auto",
+    checkpoint: str = "last",
+    formats: Annotated[Iterable[str], FORMAT_NAMES] = (),
+    film: bool = False,
+    workers: Processes = None,
+    scheduler: str | None = None,
+    threads: Threads = None,
+    report: Reporter | None = None,
+) -> Many:
+    """Track many movies; ``track_all(run, "movies/*.tif", "tracks")`` is ``vtssi-pyro track RUN 'movies/*.tif'``.
+
+    Each movie is tracked as by :func:`track`, into a folder of its name. One that cannot be tracked stops no other. A
+    movie is not tracked again if its folder holds the results of the same frames, weights and options.
+
+    Args:
+        tracker: see :func:`track`, also for the arguments that are not described here.
+        data: files and folders, or patterns such as ``"movies/*.tif"``.
+        out: folder for the movies' folders and ``summary.csv``, which has one row a track, of all movies.
+        settle: number of first frames that decide the objects.
+        test_time: the procedure at test time.
+        hints: known properties of the movies, for ``"untrained"`` alone.
+        stored: how the frames are stored.
+        device: the device of a loaded tracker.
+        checkpoint: the checkpoint of a run.
+        formats: further formats of the tracks.
+        film: whether to write ``overlay.mp4``, too.
+        workers: number of processes of this machine that share the movies, by Dask; None: this process does them all.
+            A script that calls this needs ``if __name__ == "__main__":`` around the call.
+        scheduler: address of the scheduler of a running Dask cluster, in place of ``workers``.
+        threads: CPU threads of each worker; None: 1.
+        report: receives messages, movie by movie.
+
+    Returns:
+        the outcomes, movie by movie, whose value is the folder of the results, and the table's path.
+
+    Raises:
+        UsageError: two movies have the same name.
+        CheckpointError: there is no such tracker.
+        DataError: a pattern matches nothing.
+    """
+    report, formats = report or Silent(), tuple(formats)
+    movies = _movies(data)
+    for name in formats:
+        FORMATS[name].ready()
+    weights = None
+    if not (isinstance(tracker, str) and tracker == UNTRAINED):  # a missing run is no movie's fault
+        loaded = at_hand(tracker, checkpoint, available_device(device), report)
+        weights = digest(loaded.tracker.state_dict())
+        tracker = loaded.source.name if isinstance(tracker, Fitted | Trained) and loaded.source else tracker
+        tracker = loaded.name if tracker is None else tracker
+    folders = [writable_folder(out) / name for name in result_names(movies)]
+    options = {
+        "settle": settle, "test_time": test_time, "hints": hints, "stored": stored, "formats": formats, "film": film,
+    }  # fmt: skip
+    where = {"device": device, "checkpoint": checkpoint}
+    works = [
+        partial(_tracked, tracker, movie, folder, weights, options, where)
+        for movie, folder in zip(movies, folders, strict=True)
+    ]
+    done = _done(movies, works, Workers(workers, scheduler, threads), report)
+    tables = {o.value.folder.name: o.value.tracks for o in done if o.error is None}
+    table = Path(out) / TABLE
+    write_summary_csv(table, tables)
+    report.wrote(table)
+    return Many([o if o.error else o._replace(value=o.value.folder) for o in done], table)
+
+
+@checked
+def fit_each(
+    data: Movies,
+    runs: File = RUNS,
+    *,
+    tracker: str | None = None,
+    start: Fitted | Trained | File | None = None,
+    preset: str | None = None,
+    objects: Annotated[int | None, OBJECTS] = None,
+    hints: Hints = Hints(),
+    stored: Stored = Stored(),
+    config: File | None = None,
+    changes: Iterable[str] = (),
+    log: LogName = None,
+    device: str = "auto",
+    workers: Processes = None,
+    scheduler: str | None = None,
+    threads: Threads = None,
+    report: Reporter | None = None,
+) -> Many:
+    """Train a tracker of its own on each of many movies; ``vtssi-pyro fit 'movies/*.tif' --each`` is the same.
+
+    The run of a movie is a folder of its name. One that cannot be learned from stops no other. A finished run is not
+    made again, and an interrupted one goes on.
+
+    Args:
+        data: files and folders, or patterns such as ``"movies/*.tif"``.
+        runs: folder for the runs.
+        tracker: see :func:`fit`, also for the arguments that are not described here.
+        start: a trained tracker, from which blocks take their weights.
+        preset: the recipe.
+        objects: largest number of objects.
+        hints: known properties of the movies.
+        stored: how the frames are stored.
+        config: a file with keys of the configuration.
+        changes: changes to single keys of the configuration.
+        log: a further log of each run.
+        device: the device to train on.
+        workers: see :func:`track_all`, also for the arguments that follow.
+        scheduler: address of the scheduler of a running Dask cluster.
+        threads: CPU threads of each worker.
+        report: receives messages.
+
+    Returns:
+        the outcomes, movie by movie, whose value is the run.
+
+    Raises:
+        UsageError: two movies have the same name.
+        DataError: a pattern matches nothing.
+    """
+    report = report or Silent()
+    movies = _movies(data)
+    begun = start.run if isinstance(start, Fitted) else start
+    start = begun.name if isinstance(begun, Trained) else begun
+    options = {
+        "tracker": tracker, "start": start, "preset": preset, "objects": objects, "changes": tuple(changes),
+        "device": device, "log": log,
+    }  # fmt: skip
+    folders = [writable_folder(runs, "runs") / name for name in result_names(movies)]
+    works = [
+        partial(_fitted, movie, folder, options, {"hints": hints, "stored": stored, "config": config})
+        for movie, folder in zip(movies, folders, strict=True)
+    ]
+    return Many(_done(movies, works, Workers(workers, scheduler, threads), report))
+
+
+class _Tracked(NamedTuple):
+    folder: Path
+    tracks: dict[str, list[Any]]  # the columns of the table of tracks
+
+
+def _tracked(
+    tracker: AnyTracker | None, movie: str, folder: Path, weights: str | None, options: dict[str, Any],
+    where: dict[str, Any], report: Reporter,
+) -> _Tracked:  # fmt: skip
+    """Track a movie, unless that is done; its table is read from its files, so that it is the same in both cases."""
+    if answered(folder, request(movie, weights, **options)):
+        report.say(f"{movie}: tracked already, in {folder}")
+    else:
+        track(tracker, movie, out=folder, report=report, **options, **where)
+    _, units = told_beside(folder / FILES[0])
+    tracks = read_tracks(folder / FILES[0]).part(frames=slice(units.first, None, units.step))
+    return _Tracked(folder, summary_table(tracks, units))
+
+
+def _fitted(movie: str, folder: Path, options: dict[str, Any], told: dict[str, Any], report: Reporter) -> Run:
+    """Train on a movie, go on with its training, or leave a finished run as it is."""
+    run = Run(folder)
+    if (folder / "config.json").exists():
+        refuse_other_files([movie], run.sources.get("data"))
+        resume(run, movie, report=report, **options)
+    else:
+        fit(movie, run=folder, report=report, **options, **told)
+    return run
+
+
+def _movies(data: Movies) -> list[str]:
+    """The movies that paths and patterns stand for.
+
+    Raises:
+        UsageError: something among them is no path.
+        DataError: there are none.
+    """
+    several = [data] if isinstance(data, str | os.PathLike) or not isinstance(data, Iterable) else list(data)
+    for path in several:
+        if not is_name(path) or not os.fspath(path):
+            raise UsageError(Argument("data"), f": expected paths of movies, found a {type(path).__name__}")
+    if not several:
+        raise DataError("no movies: give paths, or a pattern such as 'movies/*.tif'")
+    return matched(several)
+
+
+def _done(
+    movies: list[str], works: Sequence[Callable[[Reporter], Any]], workers: Workers, report: Reporter
+) -> list[Outcome]:
+    """The outcomes of the works on movies, in the order of the movies."""
+    jobs = [
+        Job(movie, partial(_headed, movie, f"{number} of {len(movies)}, {movie}", work))
+        for number, (movie, work) in enumerate(zip(movies, works, strict=True), start=1)
+    ]
+    return sorted(workers.do(jobs, report), key=lambda outcome: outcome.number)
+
+
+def _headed(movie: str, heading: str, work: Callable[[Reporter], Any], report: Reporter) -> Any:
+    """Do some work on a movie, and say before which it is; findings are told as those of this movie."""
+    report.say(heading)
+    return work(_Of(movie, report))
+
+
+class _Of(Silent):
+    """A reporter of one movie of many, which tells another one all but whose findings they are."""
+
+    def __init__(self, movie: str, whole: Reporter) -> None:
+        self._movie, self._whole = movie, whole
+        self._findings: dict[str, Any] = {}
+        for name in ("say", "warn", "wrote", "watched", "begin", "advance", "record", "end"):
+            setattr(self, name, getattr(whole, name))
+
+    def found(self, what: Mapping[str, Any]) -> None:
+        """Tell the findings so far under the movie's name."""
+        self._findings |= what
+        self._whole.found({self._movie: self._findings})
