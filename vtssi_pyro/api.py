@@ -756,6 +756,12 @@ def play(
 
     Returns:
         the player, which a notebook shows; its ``page()`` is a page of its own, as text.
+
+    Example:
+        >>> from vtssi_pyro import load_digits, moving_digits, play
+        >>> data = moving_digits("linear", load_digits("embedded", "test"), sequences=1, length=3)
+        >>> "<html" in play(data.truth, data).page()
+        True
     """
     seen = bare(data, stored)
     if isinstance(tracks, Estimate):
