@@ -93,7 +93,8 @@ from vtssi_pyro.movies.film import writer
 from vtssi_pyro.movies.levels import live
 from vtssi_pyro.movies.live import Watch, growing_folder, piped_frames, stored_size
 from vtssi_pyro.movies.prepared import KEPT, PreparedMovie, look, to_source, was_kept
-from vtssi_pyro.movies.transforms import Luminance
+from vtssi_pyro.movies.stored import COLOUR
+from vtssi_pyro.movies.transforms import Colours, Luminance
 from vtssi_pyro.paper import comparisons, table1
 from vtssi_pyro.paper.figures import FIGURES, draw
 from vtssi_pyro.paper.items import SEEDS, refuse_unknown
@@ -1090,9 +1091,9 @@ def track_live(
     """
     report = report or Silent()
     loaded = at_hand(tracker, checkpoint, available_device(device), report)
-    if loaded.channels != 1:
-        raise UsageError(f"{loaded.name}: reads frames of {loaded.channels} channels; live frames are grey")
-    preparation = loaded.preparation or Preparation((Luminance(),))
+    preparation = loaded.preparation or Preparation((Luminance() if loaded.channels == 1 else Colours(),))
+    if preparation.channel == COLOUR and not isinstance(source, str | os.PathLike):
+        raise UsageError(f"{loaded.name}: reads colours; frames of a pipe are grey")
     if isinstance(loaded.tracker, StandaloneTracker):
         raise UsageError(f"{loaded.name}: reads sequences as a whole, not frame by frame as they come")
     path = _apart(source, out, ("tracks.csv",), report) / "tracks.csv"
