@@ -50,14 +50,19 @@ def palette() -> list[int]:
 def to_shown(frames: Frames) -> np.ndarray:
     """Convert frames (..., C, H, W), uint8 or intensities in [0, 1], to what a picture shows.
 
-    Three channels are red, green and blue, (..., H, W, 3) uint8, unless they are equal everywhere; others are greys,
-    (..., H, W), see :func:`to_greys`.
+    Three channels are red, green and blue, (..., H, W, 3) uint8, unless they are equal everywhere. Six are, as the
+    preparation of a movie has them, what is more and what is less of these than in a grey. Others are greys,
+    (..., H, W); see :func:`to_greys`.
     """
     array = _array(frames)
-    if array.shape[-3] != 3 or (array[..., :1, :, :] == array[..., 1:, :, :]).all():
+    channels = array.shape[-3]
+    if channels not in (3, 6) or (array[..., :1, :, :] == array[..., 1:, :, :]).all():
         return to_greys(array)
     if array.dtype != np.uint8:
         array = (255 * np.nan_to_num(array).clip(0, 1)).round().astype(np.uint8)
+    if channels == 6:
+        more, less = np.split(array, 2, -3)
+        array = (127 + more // 2) - less // 2
     return np.moveaxis(array, -3, -1)
 
 
