@@ -1,5 +1,6 @@
 """Movies in colour: when colours are used, how they are prepared, and that hue alone is enough to follow objects."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,17 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from vtssi_pyro import Stored, inspect, track
+from vtssi_pyro import Stored, build, inspect, track
 from vtssi_pyro.data.scenes import HUES, Drawn, scene
 from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.model.blocks.blobs import BlobsConfig
+from vtssi_pyro.model.blocks.presence import PresenceConfig
+from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.movies import array_movie, luminance, suggested_preparation, thumbnails, write_film
 from vtssi_pyro.movies.inspection import COLOURFUL, beyond_brightness
 from vtssi_pyro.movies.prepared import PreparedMovie
 from vtssi_pyro.tracks.tracks import Tracks
+from vtssi_pyro.train.movies import unlearned
 
 RED, GREEN, WHITE, BLACK = np.array([1.0, 0, 0]), np.array([0, 0.51, 0]), np.ones(3), np.zeros(3)
 
@@ -184,6 +189,32 @@ def test_permuted_channels_change_no_track() -> None:
     )
     torch.testing.assert_close(other.position, one.position, rtol=0, atol=1e-3, equal_nan=True)
     torch.testing.assert_close(other.box, one.box, rtol=0, atol=1e-3, equal_nan=True)
+
+
+def test_grey_in_three_channels_shows_the_same_objects_coming_and_going() -> None:
+    """Three equal channels are three times the evidence: a likelihood that is sqrt 3 as wide takes it for one.
+
+    Who is there is then the same. Places differ by the registration, which takes what objects leave over for three
+    independent noises.
+    """
+    y, x = np.mgrid[0.5:64, 0.5:64]
+    frames = np.zeros((24, 64, 64))
+    for time, frame in enumerate(frames):
+        for begin, row in ((-6, 18), (-40, 44)):
+            frame += 0.8 * np.exp(-0.5 * ((x - begin - 5 * time) ** 2 + (y - row) ** 2) / 9)
+    frames += 0.02 * np.random.default_rng(0).standard_normal(frames.shape) + 0.1
+    movie = inspect(array_movie("movie", (255 * frames.clip(0, 1)).round().astype(np.uint8)))
+    config = unlearned(movie).model
+    assert isinstance(config, ModelConfig)
+    assert isinstance(config.scene, PresenceConfig)
+    assert isinstance(config.picture, BlobsConfig)
+    wide = replace(config.picture, noise=3**0.5 * config.picture.noise)
+    grey, coloured = build(config), build(replace(config, channels=3, description=3, picture=wide))
+    shown = movie.frames[None].float() / 255
+    one, three = track(grey, shown).tracks, track(coloured, shown.expand(-1, -1, 3, -1, -1)).tracks
+    assert 0 < one.present.float().mean() < 1
+    assert three.present.equal(one.present)
+    torch.testing.assert_close(three.position, one.position, rtol=0, atol=0.5, equal_nan=True)
 
 
 def test_films_are_shown_in_colour(tmp_path: Path) -> None:
