@@ -3,8 +3,9 @@
 A *tracker* is a :class:`~vtssi_pyro.model.program.Tracker`, a result of :func:`fit`, a run or its folder, the name of
 weights that ship (``"moving-mnist"``), or a configuration; None is the newest run in the folder ``runs``, but for
 :func:`fit` a new model. *Data* are tensors or arrays in grey, (S, T, H, W) or (T, H, W), or in C channels,
-(S, T, C, H, W), uint8 or floats in [0, 1], a file of them, a data set, or a movie's file or folder. Of a movie's colours
-the brightness is read, unless its inspection finds that they tell more, or ``stored`` says ``channel="colour"``.
+(S, T, C, H, W), uint8 or floats in [0, 1], a file of them, a data set, or a movie's file or folder. Of a movie's
+colours the brightness is read, unless its inspection finds that they tell more, or ``stored`` says
+``channel="colour"``.
 """
 
 import os
