@@ -146,6 +146,7 @@ def test_who_reads_brightness_alone_says_so() -> None:
     assert not any("colours" in line for line in plain.assumed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objects", [2, 3])
 def test_hue_alone_is_enough_to_find_and_to_follow(objects: int) -> None:
     """Discs as bright as what is behind them: in grey nothing is seen; in colour none is lost, and none switched."""
@@ -160,6 +161,7 @@ def test_hue_alone_is_enough_to_find_and_to_follow(objects: int) -> None:
     assert (distance < drawn.size / 4).mean() > 0.95
 
 
+@pytest.mark.slow
 def test_hue_tells_apart_who_meets() -> None:
     """Two discs of equal brightness turn back where they meet: grey tracks go straight on, those in colour do not."""
     along = 48 - 3.0 * np.abs(np.arange(-12, 13))  # of the left one; the right one mirrors it
@@ -180,6 +182,7 @@ def test_hue_tells_apart_who_meets() -> None:
     assert switched == {"grey": True, "colour": False}
 
 
+@pytest.mark.slow
 def test_permuted_channels_change_no_track() -> None:
     """What is red may be called blue: a movie's own brightness aside, which a user settles, nothing depends on it."""
     drawn = scene("hues", length=40, side=96, objects=2, size=16)
@@ -191,6 +194,7 @@ def test_permuted_channels_change_no_track() -> None:
     torch.testing.assert_close(other.box, one.box, rtol=0, atol=1e-3, equal_nan=True)
 
 
+@pytest.mark.slow
 def test_grey_in_three_channels_shows_the_same_objects_coming_and_going() -> None:
     """Three equal channels are three times the evidence: a likelihood that is sqrt 3 as wide takes it for one.
 
