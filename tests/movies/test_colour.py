@@ -240,3 +240,12 @@ def test_a_suggested_preparation_names_its_channels() -> None:
     found = inspect(array_movie("movie", discs([RED, GREEN], BLACK))).inspected
     assert suggested_preparation(found, 64).channel == "colour"
     assert any(line.startswith("contrast black=") for line in suggested_preparation(found, 64).lines())
+
+
+def test_beyond_an_arena_colours_are_black() -> None:
+    upper = Stored(channel="colour", arena="0,0,64,0,64,32,0,32")
+    movie = inspect(array_movie("movie", discs([RED, GREEN], BLACK), upper))
+    assert movie.inspected.objects == 1
+    assert movie.frames.shape[1] == 3
+    corners = movie.preparation.to_model(np.array([[0.0, 32.0]]))
+    assert not movie.frames[:, :, int(np.ceil(corners[0, 1])) :].any()

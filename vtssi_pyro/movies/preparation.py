@@ -60,7 +60,7 @@ class Preparation:
             if mask is None:
                 y, x = np.mgrid[: frame.shape[0], : frame.shape[1]] + 0.5
                 mask = inside(of, self.to_source(np.stack([x, y], -1)))
-            yield np.where(mask, frame, np.zeros_like(frame))
+            yield np.where(mask if frame.ndim == 2 else mask[..., None], frame, np.zeros_like(frame))
 
     def to_model(self, points: np.ndarray) -> np.ndarray:
         """Map points (..., 2), (x, y) in pixels, from the movie to the prepared frames."""
