@@ -1,6 +1,6 @@
 """Accuracy of ``fit MOVIE``: movies with truth are drawn, saved like a user's, fitted and tracked.
 
-python benchmarks/movies.py --out movies [--kinds blobs,rings,digits,beads] [--threads 1] [--untrained]
+python benchmarks/movies.py --out movies [--kinds blobs,rings,digits,beads,hues] [--threads 1] [--untrained]
 """
 
 import argparse
@@ -25,6 +25,7 @@ MOVIES = {
     "rings": ({"kind": "rings", "side": 200, "size": 32}, "rings", None),
     "digits": ({"kind": "digits", "side": 100}, "digits.gif", None),
     "beads": ({"kind": "blobs", "side": 500, "objects": 5, "size": 20}, "beads.mp4", 4.0),
+    "hues": ({"kind": "hues", "side": 160}, "hues.mp4", None),
 }
 BAR = 1.645  # standard deviations either side: 90 % of a normal density
 
@@ -32,7 +33,8 @@ BAR = 1.645  # standard deviations either side: 90 % of a normal density
 def save(drawn: Drawn, path: Path) -> None:
     """Save a movie as an MP4, a GIF or a folder of PNG."""
     if path.suffix == ".mp4":
-        write_film(path, (frame[..., None].repeat(3, -1) for frame in drawn.frames), 25.0)
+        colours = drawn.frames if drawn.frames.ndim == 4 else drawn.frames[..., None].repeat(3, -1)
+        write_film(path, colours, 25.0)
     elif path.suffix == ".gif":
         first, *rest = (Image.fromarray(frame) for frame in drawn.frames)
         first.save(path, save_all=True, append_images=rest, duration=40, loop=0)

@@ -258,10 +258,10 @@ class Range(click.ParamType):
         return black, white
 
 
-class Plane(click.ParamType):
-    """A depth, or a projection of all."""
+class Numbered(click.ParamType):
+    """A depth or a channel by its number, or a word for several."""
 
-    name = "plane"
+    name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Convert a number to an integer; other words stay, and are judged with the frames."""
@@ -285,9 +285,10 @@ def stored_options(function: Callable[..., Any]) -> Callable[..., Any]:
                     "such as TSHW.  [default: as the shape suggests]"),
         option("--range", type=Range(), metavar="BLACK,WHITE", section="Frames",
                help="Values of black and white.  [default: as the numbers suggest, told]"),
-        option("--channel", type=click.IntRange(min=0), metavar="C", section="Frames",
-               help="Channel to read, counted from 0.  [default: luminance]"),
-        option("--plane", "--project", "plane", type=Plane(), metavar="Z", section="Frames",
+        option("--channel", type=Numbered(), metavar="C", section="Frames",
+               help="Channel to read, counted from 0, or grey, the luminance, or colour, all of red, green and blue.  "
+                    "[default: of a movie, colour if it tells more than grey; of sequences, all channels]"),
+        option("--plane", "--project", "plane", type=Numbered(), metavar="Z", section="Frames",
                help="Depth to read, counted from 0, or the projection of all, max or mean.  [default: the only "
                     "one]"),
         option("--frames", metavar="START:STOP:STEP", section="Frames",

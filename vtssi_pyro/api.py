@@ -3,8 +3,9 @@
 A *tracker* is a :class:`~vtssi_pyro.model.program.Tracker`, a result of :func:`fit`, a run or its folder, the name of
 weights that ship (``"moving-mnist"``), or a configuration; None is the newest run in the folder ``runs``, but for
 :func:`fit` a new model. *Data* are tensors or arrays in grey, (S, T, H, W) or (T, H, W), or in C channels,
-(S, T, C, H, W), uint8 or floats in [0, 1], a file of them, a data set, or a movie's file or folder. Movies are read in
-grey, whatever their colours.
+(S, T, C, H, W), uint8 or floats in [0, 1], a file of them, a data set, or a movie's file or folder. Of a movie's
+colours the brightness is read, unless its inspection finds that they tell more, or ``stored`` says
+``channel="colour"``.
 """
 
 import os
@@ -93,7 +94,8 @@ from vtssi_pyro.movies.film import writer
 from vtssi_pyro.movies.levels import live
 from vtssi_pyro.movies.live import Watch, growing_folder, piped_frames, stored_size
 from vtssi_pyro.movies.prepared import KEPT, PreparedMovie, look, to_source, was_kept
-from vtssi_pyro.movies.transforms import Luminance
+from vtssi_pyro.movies.stored import COLOUR
+from vtssi_pyro.movies.transforms import Colours, Luminance
 from vtssi_pyro.paper import comparisons, table1
 from vtssi_pyro.paper.figures import FIGURES, draw
 from vtssi_pyro.paper.items import SEEDS, refuse_unknown
@@ -1096,9 +1098,9 @@ def track_live(
     """
     report = report or Silent()
     loaded = at_hand(tracker, checkpoint, available_device(device), report)
-    if loaded.channels != 1:
-        raise UsageError(f"{loaded.name}: reads frames of {loaded.channels} channels; live frames are grey")
-    preparation = loaded.preparation or Preparation((Luminance(),))
+    preparation = loaded.preparation or Preparation((Luminance() if loaded.channels == 1 else Colours(),))
+    if preparation.channel == COLOUR and not isinstance(source, str | os.PathLike):
+        raise UsageError(f"{loaded.name}: reads colours; frames of a pipe are grey")
     if isinstance(loaded.tracker, StandaloneTracker):
         raise UsageError(f"{loaded.name}: reads sequences as a whole, not frame by frame as they come")
     path = _apart(source, out, ("tracks.csv",), report) / "tracks.csv"

@@ -21,8 +21,10 @@ TINY = {
     "model.motion.motion": 3, "model.motion.units": 8, "model.motion.heads": [8], "model.motion.transition": [8, 8],
     "train.stages.objects.steps": 5, "train.stages.objects.batch": 3, "observe": 3,
 }  # fmt: skip
+COMING = {**TINY, "train.stages.visits.steps": 2, "train.stages.visits.batch": 2}
 OWN = {
-    "visitors": {**TINY, "train.stages.visits.steps": 2, "train.stages.visits.batch": 2},
+    "visitors": COMING,
+    "sprites": COMING,
     "discs-behind": {
         **TINY, "train.stages.places.steps": 2, "train.stages.places.batch": 2, "train.stages.motion.steps": 2,
         "train.stages.motion.batch": 2, "train.stages.motion.cache": 4, "calibration": 0,
@@ -73,8 +75,8 @@ def test_a_model_is_fitted_to_each(flavour: str, tmp_path: Path) -> None:
     assert "count per frame" in shown
     assert ("angle error" in shown) == (flavour == "rods")
     config = Run(tmp_path / "run").config
-    assert isinstance(config.model.scene, PresenceConfig) == (flavour == "visitors")
-    assert isinstance(config.model.picture, LayeredConfig) == (flavour == "discs-behind")
+    assert isinstance(config.model.scene, PresenceConfig) == (flavour in ("visitors", "sprites"))
+    assert isinstance(config.model.picture, LayeredConfig) == (flavour in ("discs-behind", "sprites"))
     assert isinstance(config.model.motion, TurningConfig) == (flavour == "rods")
     kind = FLAVOURS[flavour]
     assert (config.model.channels, config.data.blend) == (kind.channels or 1, kind.blend)

@@ -46,12 +46,12 @@ def movie(tmp_path_factory: pytest.TempPathFactory) -> PreparedMovie:
 @pytest.mark.parametrize("kind", KINDS)
 def test_scenes_are_what_they_say(kind: str) -> None:
     drawn = scene(kind, length=24, side=100, objects=2, size=18, seed=2)
-    assert drawn.frames.shape == (24, 100, 100)
+    assert drawn.frames.shape == (24, 100, 100) + (3,) * (kind == "hues")
     assert drawn.path.shape == (24, 2, 2)
     np.testing.assert_array_equal(drawn.frames, scene(kind, 24, 100, 2, 18, seed=2).frames)
     assert (drawn.frames != scene(kind, 24, 100, 2, 18, seed=3).frames).any()
     background = np.median(drawn.frames.astype(float), 0)
-    there = np.abs(drawn.frames[0] - background)
+    there = np.abs(drawn.frames[0] - background).reshape(100, 100, -1).max(-1)
     y, x = np.mgrid[0.5:100, 0.5:100]
     near = np.min([np.hypot(x - px, y - py) for px, py in drawn.path[0]], 0) < drawn.size
     assert there[near].max() > 3 * there[~near].mean()
@@ -188,7 +188,7 @@ def test_thumbnails_are_small_and_show_the_whole_range(tmp_path: Path) -> None:
     frames = np.linspace(1000, 3000, 4 * 40 * 80).reshape(4, 40, 80).astype(np.uint16)
     np.save(tmp_path / "movie.npy", frames)
     small = thumbnails(open_movie(tmp_path / "movie.npy"), widest=20, most=3)
-    assert small.frames.shape == (3, 10, 20)
+    assert small.frames.shape == (3, 1, 10, 20)
     np.testing.assert_allclose(small.ratio, [0.25, 0.25])
     later = thumbnails(open_movie(tmp_path / "movie.npy"), widest=20, most=3, first=2)
     assert len(later.frames) == 2

@@ -90,6 +90,14 @@ def test_pictures_are_the_frames() -> None:
             assert np.abs(picture / 255 - frame[0].numpy()).max() < 0.02
 
 
+def test_pictures_of_colours_are_in_colour() -> None:
+    seen = frames() * torch.tensor([1.0, 0.5, 0.25]).view(3, 1, 1)
+    url = film_of([Panel("tracked", seen, tracks())]).films[1][-1]
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"))
+    assert picture.shape == (SIDE, SIDE, 3)
+    assert np.abs(picture / 255 - seen[1, -1].movedim(0, -1).numpy()).max() < 0.04
+
+
 def test_pictures_that_do_not_fit_are_left_out_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     noise = torch.from_numpy(np.random.default_rng(0).random((B, T, 1, 40, 40)))
     monkeypatch.setattr(player, "BYTES", 8000)

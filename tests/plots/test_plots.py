@@ -14,7 +14,16 @@ from vtssi_pyro.plots import Panel, error_curves, film_strip, learning_curves, o
 from vtssi_pyro.plots.canvas import REGION, SMALLEST, Canvas
 from vtssi_pyro.plots.curves import _smooth
 from vtssi_pyro.plots.overlay import FOOTER, GAP, HEADER, MARGIN
-from vtssi_pyro.plots.style import GREYS, IDENTITIES, SHADES, identity_base, palette, to_greys
+from vtssi_pyro.plots.style import (
+    GREYS,
+    IDENTITIES,
+    PAGE,
+    SHADES,
+    identity_base,
+    palette,
+    to_greys,
+    to_shown,
+)
 from vtssi_pyro.tracks.tracks import Tracks
 
 B, T, N, H, W, SCALE = 2, 6, 2, 40, 50, 4
@@ -303,3 +312,29 @@ def test_frames_of_a_strip_are_called_as_asked(tmp_path: Path) -> None:
     counted, called = heads
     assert all((counted[c] == called[c]).all() for c in range(3))
     assert all((called[c] == called[c + 3]).all() and (counted[c] != counted[c + 3]).any() for c in range(3))
+
+
+def test_colours_show_beneath_what_is_drawn() -> None:
+    """A picture's last colours are its frames' own; identities and greys stay exact, in grey frames, too."""
+    frames = np.zeros((3, 6, 8), np.uint8)
+    frames[0, :, :4], frames[2, :, 4:] = 200, 90
+    shown = to_shown(frames)
+    np.testing.assert_array_equal(shown, np.moveaxis(frames, 0, -1))
+    np.testing.assert_array_equal(to_shown(frames / 255), shown)
+    page = Canvas(30, 20)
+    tile = Canvas.of(shown, 2)
+    tile.fill(2, 2, 4, 4, identity_base(1) + SHADES - 1)
+    page.put(tile, 5, 3)
+    image = np.asarray(page.image().convert("RGB"))
+    np.testing.assert_array_equal(image[3, 5], [200, 0, 0])
+    np.testing.assert_array_equal(image[14, 20], [0, 0, 90])
+    np.testing.assert_array_equal(image[5, 7], IDENTITIES[1])
+    np.testing.assert_array_equal(image[0, 0], np.reshape(palette(), (-1, 3))[PAGE])
+    grey = np.repeat(frames[:1], 3, 0)
+    np.testing.assert_array_equal(to_shown(grey), to_greys(grey))
+
+
+def test_more_and_less_of_a_colour_show_around_grey() -> None:
+    frames = np.zeros((6, 1, 3))
+    frames[0, 0, 1] = frames[4, 0, 2] = 1  # more red, less green
+    np.testing.assert_array_equal(to_shown(frames)[0], [[127, 127, 127], [254, 127, 127], [127, 0, 127]])

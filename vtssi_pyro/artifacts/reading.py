@@ -22,6 +22,8 @@ from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.movies import Hints, Movie, Stored, array_movie, is_movie, open_movie, thumbnails
 from vtssi_pyro.movies.prepared import PreparedMovie, look, was_kept
 from vtssi_pyro.movies.series import in_series
+from vtssi_pyro.movies.stored import COLOUR, GREY
+from vtssi_pyro.ops.channels import channels_first
 from vtssi_pyro.plots.style import Frames
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.system.files import is_name
@@ -63,7 +65,7 @@ class Opened(NamedTuple):
             movie = self.movie.movie
             marks = {"times": movie.times, "numbers": movie.numbers}
             known = {key: list(values[movie.stored.span]) for key, values in marks.items() if values}
-            lines = (*movie.assumed, *self._of_units(movie.name))
+            lines = (*self.movie.assumed, *self._of_units(movie.name))
             levels = movie.levels.as_dict()
             missing = movie.units.numbered(np.array(levels["missing_frames"], int)).tolist()
             return {**levels, "missing_frames": missing, **known, "assumed": list(lines)}, lines
@@ -140,7 +142,7 @@ def _small(movie: Movie, tracks: Tracks, frames: int = LONGEST, first: int = 0) 
     """A movie's frames from ``first`` on, as many as a picture holds, and tracks in its pixels."""
     small = thumbnails(movie, WIDEST, min(frames, LONGEST), first)
     tracks = tracks.part(frames=slice(first, first + LONGEST))
-    return small.frames[None, :, None], tracks.moved(lambda points: points * small.ratio, small.ratio)
+    return small.frames[None], tracks.moved(lambda points: points * small.ratio, small.ratio)
 
 
 def brought(source: Source) -> Source:
@@ -300,11 +302,14 @@ def _of_movie(movie: PreparedMovie, loaded: Loaded) -> Opened:
 
 def _check_channels(name: str, found: int, loaded: Loaded) -> None:
     """Refuse frames of another number of channels than the tracker's."""
-    if found != loaded.channels:
-        raise DataError(
-            f"{name}: frames have C = {found} channels, the run's model expects C = {loaded.channels}: train on such "
-            f"frames with vtssi-pyro fit {name}"
-        )
+    if found == loaded.channels:
+        return
+    other = {(3, 1): GREY, (1, 3): COLOUR}.get((found, loaded.channels))
+    raise DataError(
+        f"{name}: frames have C = {found} channels, the run's model expects C = {loaded.channels}: train on such "
+        f"frames with vtssi-pyro fit {name}",
+        *((", or, if they have colours, say ", Argument("channel"), f" {other}") if other else ()),
+    )
 
 
 def called(source: Source) -> str:
@@ -560,10 +565,11 @@ def known_sequences(source: Source, loaded: Loaded, seen: int) -> Dataset:
 
 
 def live_frame(frame: np.ndarray, side: int) -> Tensor:
-    """Convert a live frame to (1, 1, 1, S, S) in steps of 1/255, like the frames of files."""
-    if frame.shape != (side, side):
-        height, width = frame.shape
+    """Convert a live frame, (S, S) or (S, S, C), to (1, 1, C, S, S) in steps of 1/255, like the frames of files."""
+    if frame.shape[:2] != (side, side):
+        height, width = frame.shape[:2]
         raise DataError(f"frames have {height}x{width} pixels (H x W), the run's model expects {side}x{side}")
     if not (0 <= frame.min() and frame.max() <= 1):
         raise DataError(f"a frame has intensities from {frame.min()} to {frame.max()}: expected [0, 1]")
-    return torch.from_numpy(np.round(255 * frame).astype(np.float32) / 255)[None, None, None]
+    steps = np.round(255 * channels_first(frame)).astype(np.float32)
+    return torch.from_numpy(steps / 255)[None, None]

@@ -12,7 +12,8 @@ from vtssi_pyro.data.dataset import Index, rows, span
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies.axes import sequences
 from vtssi_pyro.movies.levels import FULL, scanned
-from vtssi_pyro.movies.stored import Stored
+from vtssi_pyro.movies.movie import LUMINANCE
+from vtssi_pyro.movies.stored import GREY, Stored
 from vtssi_pyro.tracks.tracks import Tracks
 
 
@@ -55,6 +56,7 @@ class ArrayDataset:
         self.lines = (*arranged.lines, *self.levels.lines)
         self.units = stored.units
         self._full = FULL.get(frames.dtype.name, 1.0)
+        self._grey = stored.channel == GREY  # of red, green and blue
         self._position = self._truth("positions", position, single)
         self._boxes = self._truth("boxes", boxes, single)
         if self._boxes is not None and (self._position is None or self._boxes.shape != self._position.shape):
@@ -125,11 +127,17 @@ class ArrayDataset:
         chosen, times = rows(index, len(self)).cpu(), span(length, start, self.length)
         if self._resident is not None:
             chosen = chosen.to(self._resident.device)
-            return self._resident[chosen, times.start : times.stop].float().div_(self._full)
+            return self._shown(self._resident[chosen, times.start : times.stop].float().div_(self._full))
         picked = self._frames[chosen.numpy()[:, None], np.arange(times.start, times.stop)]  # (b, t, C, H, W)
         if not self.levels.natural:
-            return torch.from_numpy(self.levels(picked))
-        return torch.from_numpy(picked.astype(np.float32)).div_(self._full)
+            return self._shown(torch.from_numpy(self.levels(picked)))
+        return self._shown(torch.from_numpy(picked.astype(np.float32)).div_(self._full))
+
+    def _shown(self, frames: Tensor) -> Tensor:
+        """Frames (b, t, C, H, W), in grey if it was asked for."""
+        if not self._grey:
+            return frames
+        return (frames * frames.new_tensor(LUMINANCE).view(3, 1, 1)).sum(2, keepdim=True)
 
     def _truth(self, name: str, values: np.ndarray | None, single: bool) -> Tensor | None:
         if values is None:

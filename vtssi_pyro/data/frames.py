@@ -13,6 +13,9 @@ from vtssi_pyro.data.array import ArrayDataset
 from vtssi_pyro.data.store import read
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import Movie, Stored, luminance, open_movie
+from vtssi_pyro.movies.movie import colours
+from vtssi_pyro.movies.stored import COLOUR
+from vtssi_pyro.ops.channels import channels_first
 
 _SMALLER = ", make it smaller, or convert it to an uncompressed .npz, which is not held in memory"
 
@@ -23,8 +26,9 @@ def open_frames(
 ) -> ArrayDataset:
     """Open an array, or a file or folder of frames; a movie is one sequence, without truth.
 
-    Arrays keep their channels. Movies are grey: colour and more than 8 bits become luminance in steps of 1/255, and
-    transparent pixels black. Black and white are as :mod:`vtssi_pyro.movies.levels` decides.
+    Arrays keep their channels. Movies are grey, unless ``stored`` says that they are read in colour: colours and more
+    than 8 bits become luminance in steps of 1/255, and transparent pixels black. Black and white are as
+    :mod:`vtssi_pyro.movies.levels` decides.
 
     Args:
         source: frames in grey, (S, T, H, W) or (T, H, W), or in C channels, (S, T, C, H, W), or the path of a file or
@@ -56,8 +60,11 @@ def open_frames(
 
 
 def of_movie(movie: Movie) -> ArrayDataset:
-    """One sequence of a movie's frames, (1, T, 1, H, W), in steps of 1/255 unless they are floats."""
-    made = ArrayDataset(movie.name, _stack(movie))
+    """One sequence of a movie's frames, (1, T, C, H, W), in steps of 1/255 unless they are floats.
+
+    They are grey, C = 1, unless the movie is to be read in colour.
+    """
+    made = ArrayDataset(movie.name, _stack(movie)[None])
     made.lines, made.units = movie.assumed, movie.units
     made.levels = replace(made.levels, missing=movie.levels.missing)
     return made
@@ -92,13 +99,14 @@ def as_array(frames: Tensor | np.ndarray) -> np.ndarray:
 
 
 def _stack(movie: Movie) -> np.ndarray:
-    """Read all frames (T, H, W)."""
+    """Read all frames (T, C, H, W)."""
     frames: list[np.ndarray] = []
     exact = movie.levels.dtype.startswith("float")
-    pixels = movie.size[0] * movie.size[1] * (4 if exact else 1)
+    read, channels = (colours, 3) if movie.stored.channel == COLOUR else (luminance, 1)
+    pixels = channels * movie.size[0] * movie.size[1] * (4 if exact else 1)
     movie.stored.refuse_more(movie.name, pixels * (movie.length or 1), _SMALLER)
     for frame in movie:
         movie.stored.refuse_more(movie.name, pixels * (len(frames) + 1), _SMALLER)
-        grey = luminance(frame)
-        frames.append(grey if exact else (grey * 255).round().clip(0, 255).astype(np.uint8))
+        shown = channels_first(read(frame))
+        frames.append(shown if exact else (shown * 255).round().clip(0, 255).astype(np.uint8))
     return np.stack(frames)

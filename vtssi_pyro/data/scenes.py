@@ -1,4 +1,7 @@
-"""Drawn movies with truth, similar to scientists': blobs, rings darker and brighter than the background, digits."""
+"""Drawn movies with truth, similar to scientists'.
+
+They show blobs, rings darker and brighter than the background, digits, or discs that differ by hue alone.
+"""
 
 from typing import NamedTuple
 
@@ -7,13 +10,16 @@ import numpy as np
 from vtssi_pyro.data.digits import load_digits
 from vtssi_pyro.data.moving_mnist import moving_digits
 
-KINDS = ("blobs", "rings", "digits")
+KINDS = ("blobs", "rings", "digits", "hues")
+LIGHT = 0.25  # luminance of coloured discs and of the grey behind them
+# Red, green and violet of that luminance.
+HUES = np.array([[0.836, 0, 0], [0, 0.426, 0], [0.455, 0, 1]])
 
 
 class Drawn(NamedTuple):
     """A movie and its truth."""
 
-    frames: np.ndarray  # (T, H, W) uint8
+    frames: np.ndarray  # (T, H, W) uint8, or (T, H, W, 3) in colour
     path: np.ndarray  # (T, N, 2) centres, (x, y) in pixels
     size: float  # longer side of the objects, pixels
 
@@ -26,7 +32,8 @@ def scene(
 
     Args:
         kind: ``blobs``, bright on a noisy, unevenly lit background; ``rings``, darker and brighter than a grey one;
-            ``digits``, which differ from each other, on black.
+            ``digits``, which differ from each other, on black; ``hues``, discs that are as bright as the grey behind
+            them, each of another hue.
         length: number of frames T.
         side: side of the square frames, pixels.
         objects: number of objects N.
@@ -48,6 +55,8 @@ def scene(
     rng = np.random.default_rng(seed)
     path = _bounced(rng, length, side, objects, size)
     y, x = np.mgrid[0.5:side, 0.5:side]
+    if kind == "hues":
+        return Drawn(_hues(rng, path, side, size, noise), path, size)
     uneven = 0.2 + 0.2 * x / side + 0.08 * np.sin(4 * y / side)
     background, draw = {"blobs": (uneven, _blob), "rings": (np.full_like(x, 0.5), _ring)}[kind]
     frames = []
@@ -57,6 +66,21 @@ def scene(
             image += draw(np.hypot(x - place[0], y - place[1]), size)
         frames.append(np.round(255 * image.clip(0, 1)).astype(np.uint8))
     return Drawn(np.stack(frames), path, size)
+
+
+def _hues(rng: np.random.Generator, path: np.ndarray, side: int, size: float, noise: float) -> np.ndarray:
+    """Draw discs of equal luminance, the later before the earlier ones, (T, H, W, 3)."""
+    y, x = np.mgrid[0.5:side, 0.5:side]
+    frames = []
+    for places in path:
+        image = np.full((side, side, 3), LIGHT)
+        for number, place in enumerate(places):
+            # an edge of a pixel's width
+            cover = (size / 2 + 0.5 - np.hypot(x - place[0], y - place[1])).clip(0, 1)[..., None]
+            image += cover * (HUES[number % len(HUES)] - image)
+        image += noise * rng.standard_normal(image.shape)
+        frames.append(np.round(255 * image.clip(0, 1)).astype(np.uint8))
+    return np.stack(frames)
 
 
 def _blob(distance: np.ndarray, size: float) -> np.ndarray:

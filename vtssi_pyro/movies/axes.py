@@ -64,9 +64,14 @@ def sequences(name: str, frames: np.ndarray, stored: Stored = Stored()) -> Arran
     else:
         stored.refuse_more(name, brought.nbytes // len(depths))
         brought = stored.projected(np.moveaxis(brought, 2, 0))
-    if stored.channel is not None:
-        channel = stored.chosen_channel(name, brought.shape[2])
-        brought = brought[:, :, channel][:, :, None]
+    if stored.single is not None:
+        brought = brought[:, :, stored.chosen_channel(name, brought.shape[2])][:, :, None]
+    elif stored.channel is not None and brought.shape[2] != 3:
+        raise DataError(
+            f"{name}: has {brought.shape[2]} channels, not red, green and blue: leave out ",
+            Argument("channel"),
+            f" {stored.channel}",
+        )
     lines = () if stored.axes else _doubts_of_sequences(name, frames)
     return Arranged(brought, axes, lines)
 
@@ -115,7 +120,7 @@ def _brought(name: str, frames: np.ndarray, axes: str) -> np.ndarray:
 
 def _of_movie(shape: tuple[int, ...], stored: Stored) -> str | None:
     """The axes of a movie's array, as its shape suggests."""
-    colours = (1, 3, 4) if stored.channel is None else range(COLOURS + 1)
+    colours = (1, 3, 4) if stored.single is None else range(COLOURS + 1)
     if len(shape) == 3:
         return "THW"
     if len(shape) == 4 and shape[-1] in colours:

@@ -1,7 +1,9 @@
-"""The background behind the moving objects of a movie, estimated from some of its frames."""
+"""The background behind the moving objects of a movie, estimated from some of its frames; each channel has its own."""
 
 import numpy as np
 from scipy import ndimage
+
+from vtssi_pyro.movies.movie import each_channel
 
 KINDS = ("static", "smooth", "rolling", "none")
 # Sampled frames whose median is the changing background of the middle one: half of them keep a resting object in it,
@@ -20,9 +22,9 @@ SPECK = 9  # pixels: a region smaller than 3 x 3 is noise
 
 
 def suited(frames: np.ndarray) -> str:
-    """Choose the kind of background, ``none``, ``static`` or ``rolling``, that suits frames (n, H, W) best."""
+    """Choose the kind of background, ``none``, ``static`` or ``rolling``, that suits frames (n, H, W, C) best."""
     static = np.median(frames, 0)
-    if not np.abs(static - np.median(static)).any() and np.median(static) == frames.min():
+    if not level(static).any() and (np.median(static, (0, 1)) == frames.min((0, 1, 2))).all():
         return "none"
     levelled = np.stack([level(frame) for frame in frames])
     residual = [np.median(np.abs(some - np.median(some, 0))) for some in (frames, levelled)]
@@ -31,20 +33,22 @@ def suited(frames: np.ndarray) -> str:
 
 def level(frame: np.ndarray) -> np.ndarray:
     """Subtract a frame's median: a change of the light of the whole frame is no object's."""
-    return frame - np.median(frame)
+    return frame - np.median(frame, (0, 1))
 
 
 def around(frames: np.ndarray) -> list[np.ndarray]:
-    """Estimate the background at the time of each of the frames (n, H, W): the median of its neighbours."""
+    """Estimate the background at the time of each of the frames (n, H, W, C): the median of its neighbours."""
     span = min(NEIGHBOURS, len(frames))
     firsts = np.clip(np.arange(len(frames)) - span // 2, 0, len(frames) - span)
     return [np.median(frames[first : first + span], 0) for first in firsts]
 
 
 def smooth(image: np.ndarray) -> np.ndarray:
-    """Estimate the light alone: the image (H, W) without any detail much smaller than it."""
+    """Estimate the light alone: the image (H, W) or (H, W, C) without any detail much smaller than it."""
     from PIL import Image
 
+    if image.ndim == 3:
+        return each_channel(smooth, image)
     height, width = image.shape
     grain = max(1, max(height, width) // GRAINS)
     rows, columns = height // grain, width // grain

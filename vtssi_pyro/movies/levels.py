@@ -413,7 +413,7 @@ def live(frames: Iterable[np.ndarray], stored: Stored, tell: Callable[[str], obj
     known = stored
     beyond = False
     for number, frame in enumerate(frames):
-        shown = frame if frame.ndim == 2 or stored.channel is None else frame[..., stored.channel]
+        shown = stored.shown(frame)
         given = known.range is not None and known.dtype in (None, shown.dtype.name)
         if not given and (stored.plain or shown.dtype.name in ("uint8", "bool")):
             yield shown

@@ -177,8 +177,7 @@ class Movie:
         for number, frame in self.chosen():
             self._check(frame, number)
             empty = False
-            colours = frame.ndim == 3 and self.stored.channel is not None
-            yield frame[..., self.stored.channel] if colours else frame
+            yield self.stored.shown(frame)
         if empty and self.stored.frames is not None:
             raise DataError(f"{self.name}: has no frames ", Argument("frames"), f" {self.stored.frames}")
         if empty:
@@ -204,13 +203,38 @@ def luminance(frame: np.ndarray) -> np.ndarray:
     """
     grey = frame.astype(np.float32)
     if grey.ndim == 3:
-        grey, opacity = grey[..., :3] @ np.array(LUMINANCE, np.float32), grey[..., 3:]
+        grey, opacity = brightness(grey[..., :3]), grey[..., 3:]
     full = FULL.get(frame.dtype.name)
     if full is not None:
         grey /= np.float32(full)
     if frame.ndim == 3 and opacity.shape[-1]:
         grey *= opacity[..., 0] / np.float32(full or 1.0)
     return grey
+
+
+def colours(frame: np.ndarray) -> np.ndarray:
+    """Convert a frame (H, W), (H, W, 3) or (H, W, 4) to colours, (H, W, 3) float32; see :func:`luminance`."""
+    if frame.ndim == 2:
+        return luminance(frame)[..., None].repeat(3, -1)
+    full = np.float32(FULL.get(frame.dtype.name) or 1.0)
+    values = frame.astype(np.float32) / full
+    return values[..., :3] * values[..., 3:] if values.shape[-1] > 3 else values
+
+
+def brightness(colours: np.ndarray) -> np.ndarray:
+    """The luminance (...) of colours (..., 3), red, green and blue, float32."""
+    return colours @ np.array(LUMINANCE, np.float32)
+
+
+def tinted(frame: np.ndarray) -> bool:
+    """Whether a frame (H, W) or (H, W, C) holds any colour: red, green and blue that differ."""
+    return frame.ndim == 3 and bool((frame[..., :1] != frame[..., 1:3]).any())
+
+
+def each_channel(function: Callable[..., np.ndarray], *images: np.ndarray) -> np.ndarray:
+    """Apply a function of images (..., H, W) to images (..., H, W, C), channel by channel."""
+    apart = (np.moveaxis(image, -1, 0) for image in images)
+    return np.stack([function(*channels) for channels in zip(*apart, strict=True)], -1)
 
 
 def cropped(frame: np.ndarray, left: int, top: int, width: int, height: int) -> np.ndarray:
@@ -237,7 +261,7 @@ def shrink(frame: np.ndarray, factor: int) -> np.ndarray:
     if factor == 1:
         return frame
     if frame.ndim == 3 and frame.shape[-1] == 4:  # a colour counts as much as it is opaque
-        frame = luminance(frame)
+        frame = colours(frame)
     full, channels = FULL.get(frame.dtype.name), frame.shape[2:]
     height, width = (side // factor for side in frame.shape[:2])
     # sums of whole lines, in the narrowest numbers that hold them: over short axes numpy is several times slower

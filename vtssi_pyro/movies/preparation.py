@@ -14,10 +14,11 @@ from vtssi_pyro.movies.arena import inside
 from vtssi_pyro.movies.inspection import Inspection
 from vtssi_pyro.movies.members import npz_arrays
 from vtssi_pyro.movies.movie import Movie
-from vtssi_pyro.movies.stored import Stored
+from vtssi_pyro.movies.stored import COLOUR, GREY, Stored
 from vtssi_pyro.movies.transforms import (
     TRANSFORMS,
     Background,
+    Colours,
     Contrast,
     Crop,
     Frames,
@@ -59,7 +60,7 @@ class Preparation:
             if mask is None:
                 y, x = np.mgrid[: frame.shape[0], : frame.shape[1]] + 0.5
                 mask = inside(of, self.to_source(np.stack([x, y], -1)))
-            yield np.where(mask, frame, np.zeros_like(frame))
+            yield np.where(mask if frame.ndim == 2 else mask[..., None], frame, np.zeros_like(frame))
 
     def to_model(self, points: np.ndarray) -> np.ndarray:
         """Map points (..., 2), (x, y) in pixels, from the movie to the prepared frames."""
@@ -79,6 +80,14 @@ class Preparation:
         """Return the same preparation for a model whose frames have ``side`` pixels a side."""
         sized = tuple(replace(t, side=side) if isinstance(t, Resize) else t for t in self.transforms)
         return replace(self, transforms=sized)
+
+    @property
+    def channel(self) -> str | None:
+        """What it reads of colours, ``grey`` or ``colour``; None: as its own transforms do."""
+        for transform in self.transforms:
+            if isinstance(transform, Luminance | Colours):
+                return GREY if isinstance(transform, Luminance) else COLOUR
+        return None
 
     def lines(self) -> list[str]:
         """Describe the transforms, line by line, for people."""
@@ -152,18 +161,18 @@ def suggested_preparation(found: Inspection, side: int) -> Preparation:
         found: the result of :func:`vtssi_pyro.movies.inspection.inspect`.
         side: side of the model's frames, pixels.
     """
-    height, width = found.background_image.shape
+    height, width = found.background_image.shape[:2]
     transforms: list[Transform] = [Crop(*found.crop)] if found.crop else []
     if found.shrunk > 1:
         transforms.append(Shrink(found.shrunk))
-    transforms.append(Luminance())
+    transforms.append(Colours() if found.in_colour else Luminance())
     if found.background_image.any():  # a black background needs no subtraction
         rate = LEARNING_RATE * found.contrast if found.background == "rolling" else 0.0
         transforms.append(Background(found.background, found.background_image, rate))
     black = QUIET * found.noise
     transforms += [
         Polarity(found.polarity),
-        Contrast(black, black - QUIET * found.noise + found.contrast),
+        Contrast(black, found.contrasts or black - QUIET * found.noise + found.contrast),
         Resize(height, width, side),
     ]
     return Preparation(tuple(transforms))
@@ -185,4 +194,10 @@ def _plain(transform: Transform) -> dict[str, Any]:
 
 
 def _settings(transform: Transform) -> list[str]:
-    return [f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in _plain(transform).items()]
+    return [f"{key}={_spelled(value)}" for key, value in _plain(transform).items()]
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(map(_spelled, value))
+    return f"{value:.4g}" if isinstance(value, float) else f"{value}"

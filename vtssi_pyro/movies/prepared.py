@@ -19,9 +19,11 @@ from vtssi_pyro.movies import (
     open_movie,
     suggested_preparation,
 )
+from vtssi_pyro.movies.movie import tinted
 from vtssi_pyro.movies.preparation import FILE
-from vtssi_pyro.movies.stored import Stored
+from vtssi_pyro.movies.stored import COLOUR, GREY, Stored
 from vtssi_pyro.movies.transforms import Background
+from vtssi_pyro.ops.channels import channels_first
 from vtssi_pyro.ops.peaks import peaks
 from vtssi_pyro.ops.spatial import to_pixels
 from vtssi_pyro.system.atomic import write_json
@@ -47,7 +49,8 @@ class PreparedMovie:
 
     Args:
         movie: the stored movie.
-        frames: prepared frames (T, C, S, S) uint8 in grey, objects bright on black.
+        frames: prepared frames (T, C, S, S) uint8, objects bright on black: in grey, C = 1; in colours, C = 3; in those
+            brighter and darker than the background, C = 6.
         preparation: the preparation that made the frames.
         found: the inspection of the movie; None for a movie that was prepared like another one.
         lengths: frames of each of the movies that it consists of, mostly of one.
@@ -77,7 +80,13 @@ class PreparedMovie:
 
         Raises:
             DataError: the movie cannot be read, or its size is not that of the preparation.
+            UsageError: grey is asked of a preparation in colour, or the other way round.
         """
+        said = (source.stored if isinstance(source, Movie) else stored).channel
+        if said in (GREY, COLOUR) and preparation.channel not in (said, None):
+            raise UsageError(
+                Argument("channel"), f" {said}: frames are prepared in {preparation.channel}; leave it out"
+            )
         if isinstance(source, Movie):
             movie = replace(source, stored=source.stored.like(preparation.stored))
         else:
@@ -133,7 +142,11 @@ class PreparedMovie:
             refuse_unlike(frames, str | None, "frames")
             refuse_unlike(place, str | None, "movie")
             refuse_unlike(kept, Inspection)
-            sizes = {key: tuple(kept[key]) for key in ("size", "crop", "odd") if kept.get(key) is not None}
+            sizes = {
+                key: tuple(kept[key])
+                for key in ("size", "crop", "odd", "contrasts")
+                if kept.get(key) is not None
+            }
             height, width = (side // kept["shrunk"] for side in kept["size"])
             found = Inspection(**(kept | sizes), background_image=_background(preparation, (height, width)))
         except (OSError, ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
@@ -160,6 +173,18 @@ class PreparedMovie:
             return self
         frames, lengths = _prepared(self.movie, preparation, self.found)
         return replace(self, frames=frames, preparation=preparation, lengths=lengths)
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """All that was assumed of the frames, for people."""
+        lines = self.movie.assumed
+        # of an inspected movie the findings tell
+        if self.found is None and self.preparation.channel == GREY and tinted(next(iter(self.movie))):
+            return (
+                *lines,
+                f"{self.name}: has colours, of which the brightness alone is read, as in training",
+            )
+        return lines
 
     @property
     def name(self) -> str:
@@ -246,8 +271,7 @@ def look(
     tell("\n".join(found.lines()))
     if found.objects == 0 or found.object_size <= 0:
         raise DataError(
-            f"{movie.name}: nothing is seen to move (colours count by their brightness alone); if there is something, "
-            "say what: ",
+            f"{movie.name}: nothing is seen to move; if there is something, say what: ",
             Argument("objects"),
             " 3 and ",
             Argument("object_size"),
@@ -296,19 +320,21 @@ def _background(preparation: Preparation, shape: tuple[int, int]) -> np.ndarray:
 def _prepared(
     movie: Movie, preparation: Preparation, found: Inspection | None
 ) -> tuple[Tensor, tuple[int, ...]]:
-    """Prepared frames (T, 1, S, S), and the number of those of each movie that it consists of.
+    """Prepared frames (T, C, S, S), and the number of those of each movie that it consists of.
 
     Each is prepared by itself, as it will be tracked: a background that follows the light starts anew.
     """
     unseen = {*movie.levels.missing, *(found.odd if found else ())}
-    pixels, side, number = bytearray(), 0, 0  # grows in place; a list of frames would need twice the memory
+    # grows in place; a list of frames would need twice the memory
+    pixels, shape, number = bytearray(), (1, 0, 0), 0
     lengths = []
     for part in movie.whole:
         begin = number
         for frame in preparation(part):
             shown = np.zeros_like(frame) if number in unseen else frame
-            pixels += np.round(255 * shown).astype(np.uint8).tobytes()
+            planes = channels_first(np.round(255 * shown).astype(np.uint8))
+            pixels += planes.tobytes()
             movie.stored.refuse_more(f"{movie.name}, prepared,", len(pixels))
-            side, number = frame.shape[-1], number + 1
+            shape, number = planes.shape, number + 1
         lengths.append(number - begin)
-    return torch.frombuffer(pixels, dtype=torch.uint8).view(-1, 1, side, side), tuple(lengths)
+    return torch.frombuffer(pixels, dtype=torch.uint8).view(-1, *shape), tuple(lengths)

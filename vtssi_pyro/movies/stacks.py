@@ -128,7 +128,7 @@ def _of_tifffile(description: str, pages: int) -> dict[str, int]:
 
 def _one_of(name: str, stored: Stored, count: int) -> int:
     """The chosen one of several channels, each a page by itself, which no luminance joins."""
-    if stored.channel is None:
+    if stored.single is None:
         raise DataError(
             f"{name}: has {count} channels: say which to read, ", Argument("channel"), f" 0 to {count - 1}"
         )

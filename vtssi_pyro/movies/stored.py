@@ -15,6 +15,7 @@ from vtssi_pyro.tracks.units import FRAME_RATE, PIXEL_SIZE, Units
 # Sequences, times, depths, channels, rows and columns: the order in which axes are brought.
 AXES = "STZCHW"
 PROJECTIONS = ("max", "mean")  # of depths
+GREY, COLOUR = "grey", "colour"  # of red, green and blue: their luminance, or all three
 GIB = 2**30
 # GiB of unpacked frames that are held without being asked: a laptop has four times as much, and the frames of a part
 # become single-precision floats.
@@ -28,7 +29,9 @@ class Stored(Declared):
     Args:
         axes: a letter for each axis of an array, of S sequences, T times, Z depths, C channels, H rows, W columns.
         range: the values of black and of white.
-        channel: the channel to read, counted from 0; None: luminance of colours, or the only one.
+        channel: the channel to read, counted from 0; ``grey``: the luminance of red, green and blue; ``colour``: all
+            three. None: of a movie, colours if they tell more than brightness does, see
+            :func:`~vtssi_pyro.movies.inspection.beyond_brightness`; of sequences, all channels.
         frames: the frames of a movie to read, as START:STOP:STEP, such as ``100:2000:2``, ``100:`` or ``::2``; results
             keep the movie's own numbers.
         arena: the part of a movie's frames in which objects are, as ``x1,y1,x2,y2,...``, the corners of a polygon in
@@ -52,7 +55,7 @@ class Stored(Declared):
 
     axes: str | None = None
     range: tuple[float, float] | None = None
-    channel: int | None = None
+    channel: int | str | None = None
     plane: int | str | None = None
     memory: float = MEMORY
     dtype: str | None = None
@@ -77,7 +80,11 @@ class Stored(Declared):
         if self.range is not None and not self.range[0] < self.range[1]:
             black, white = self.range
             raise UsageError(Argument("range"), f" {black:g},{white:g}: black must be less than white")
-        if self.channel is not None and self.channel < 0:
+        if isinstance(self.channel, str) and self.channel not in (GREY, COLOUR):
+            raise UsageError(
+                Argument("channel"), f" {self.channel}: expected a number from 0, or {GREY} or {COLOUR}"
+            )
+        if self.single is not None and self.single < 0:
             raise UsageError(Argument("channel"), f" {self.channel}: channels count from 0")
         plane = self.plane
         if not (plane is None or plane in PROJECTIONS or (isinstance(plane, int) and plane >= 0)):
@@ -116,6 +123,11 @@ class Stored(Declared):
         for said, value in (("frames", self.frames), ("arena", self.arena)):
             if value is not None:
                 raise UsageError(Argument(said), f" {value}: is of one movie; {name} is read as sequences")
+
+    @property
+    def single(self) -> int | None:
+        """The number of the one channel to read; None: all of them."""
+        return self.channel if isinstance(self.channel, int) else None
 
     @property
     def units(self) -> Units:
@@ -180,7 +192,7 @@ class Stored(Declared):
 
     def chosen_channel(self, name: str, count: int) -> int | None:
         """The channel to read of ``count``; None: all of them, grey or colours."""
-        if self.channel is None:
+        if self.single is None:
             if count in (1, 3, 4):
                 return None
             raise DataError(
@@ -188,13 +200,17 @@ class Stored(Declared):
                 Argument("channel"),
                 f" 0 to {count - 1}",
             )
-        if self.channel >= count:
+        if self.single >= count:
             raise DataError(
                 f"{name}: has {count} channel{'s' * (count > 1)}, counted from 0: there is no ",
                 Argument("channel"),
                 f" {self.channel}",
             )
-        return self.channel
+        return self.single
+
+    def shown(self, frame: np.ndarray) -> np.ndarray:
+        """The chosen channel of a frame (H, W, C), or all of them; a frame (H, W) stays as it is."""
+        return frame if frame.ndim == 2 or self.single is None else frame[..., self.single]
 
     def chosen_planes(self, name: str, count: int) -> list[int]:
         """The depths to read of ``count``: one, or all to project."""

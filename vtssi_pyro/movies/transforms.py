@@ -1,14 +1,14 @@
 """Transforms of a movie's frames, and of points in them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.movies.inspection import signed
-from vtssi_pyro.movies.movie import cropped, luminance, shrink
+from vtssi_pyro.movies.inspection import parted
+from vtssi_pyro.movies.movie import colours, cropped, each_channel, luminance, shrink
 
 Frames = Iterator[np.ndarray]
 
@@ -67,6 +67,15 @@ class Luminance(_InPlace):
 
 
 @dataclass(frozen=True)
+class Colours(_InPlace):
+    """Convert numbers of any depth to colours (H, W, 3) float32; the next transforms take each channel by itself."""
+
+    def __call__(self, frames: Frames) -> Frames:
+        """Like :class:`Luminance`: transparent pixels become black, and grey ones have three equal channels."""
+        return map(colours, frames)
+
+
+@dataclass(frozen=True)
 class Shrink:
     """Average squares of ``factor`` pixels a side to one pixel; colours stay."""
 
@@ -96,18 +105,18 @@ class Background(_InPlace):
     """
 
     kind: str
-    image: np.ndarray  # (H, W)
+    image: np.ndarray  # (H, W), or (H, W, 3) of colours
     learning_rate: float = 0.0
 
     def __call__(self, frames: Frames) -> Frames:
         """Return the differences, which may be negative."""
-        frames = _of_size("background", frames, self.image.shape)
+        frames = _of_size("background", frames, self.image.shape[:2])
         if self.kind != "rolling":
             yield from (frame - self.image for frame in frames)
             return
         background = self.image.copy()
         for frame in frames:
-            level = frame - np.median(frame)
+            level = frame - np.median(frame, (0, 1))
             background += self.learning_rate * np.sign(level - background)
             yield level - background
 
@@ -119,20 +128,20 @@ class Polarity(_InPlace):
     kind: str
 
     def __call__(self, frames: Frames) -> Frames:
-        """Return the frames as they are, negated, or without sign."""
-        return (signed(frame, self.kind) for frame in frames)
+        """Return the frames as they are, negated, or without sign; of colours, both signs are channels of their own."""
+        return (parted(frame, self.kind) for frame in frames)
 
 
 @dataclass(frozen=True)
 class Contrast(_InPlace):
-    """Scale intensities from ``black`` to ``white`` to [0, 1], and cut off values beyond."""
+    """Scale intensities from ``black`` to ``white``, of each channel or of all, to [0, 1], and cut off the rest."""
 
     black: float
-    white: float
+    white: float | Sequence[float]
 
     def __call__(self, frames: Frames) -> Frames:
         """Scale the frames."""
-        span = max(self.white - self.black, 1e-9)
+        span = np.maximum(np.asarray(self.white) - self.black, 1e-9).astype(np.float32)
         return (((frame - self.black) / span).clip(0, 1) for frame in frames)
 
 
@@ -184,17 +193,20 @@ class Resize:
 
     def __call__(self, frames: Frames) -> Frames:
         """Average pixels to shrink frames, and interpolate them to enlarge frames."""
+        for frame in _of_size("resize", frames, (self.height, self.width)):
+            yield self._fitted(frame) if frame.ndim == 2 else each_channel(self._fitted, frame)
+
+    def _fitted(self, frame: np.ndarray) -> np.ndarray:
         from PIL import Image
 
         height, width = self._inner
         top, left = self._corner
-        for frame in _of_size("resize", frames, (self.height, self.width)):
-            picture = Image.fromarray(np.ascontiguousarray(frame, np.float32))
-            made = np.zeros((self.side, self.side), np.float32)
-            made[top : top + height, left : left + width] = np.asarray(
-                picture.resize((width, height), Image.Resampling.BILINEAR)
-            )
-            yield made
+        picture = Image.fromarray(np.ascontiguousarray(frame, np.float32))
+        made = np.zeros((self.side, self.side), np.float32)
+        made[top : top + height, left : left + width] = np.asarray(
+            picture.resize((width, height), Image.Resampling.BILINEAR)
+        )
+        return made
 
     def to_model(self, points: np.ndarray) -> np.ndarray:
         """Convert to pixels of the square."""
@@ -214,8 +226,8 @@ class Resize:
 def _of_size(name: str, frames: Frames, size: tuple[int, ...]) -> Frames:
     """Yield the frames after a check of their size (H, W)."""
     for frame in frames:
-        if frame.shape != size:
-            found, expected = ("x".join(map(str, shape)) for shape in (frame.shape, size))
+        if frame.shape[:2] != size:
+            found, expected = ("x".join(map(str, shape)) for shape in (frame.shape[:2], size))
             raise DataError(
                 f"{name}: was made for frames of {expected} pixels (H x W), found {found}: prepare this "
                 "movie anew, or resize it"
@@ -226,6 +238,7 @@ def _of_size(name: str, frames: Frames, size: tuple[int, ...]) -> Frames:
 # By the names of the transforms in files of preparations; add your own.
 TRANSFORMS: dict[str, type] = {
     "luminance": Luminance,
+    "colours": Colours,
     "shrink": Shrink,
     "background": Background,
     "polarity": Polarity,

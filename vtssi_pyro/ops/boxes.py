@@ -18,7 +18,7 @@ def boxes(frames: Tensor, size: Tensor, number: int) -> tuple[Tensor, Tensor]:
     The box of an object that touches an edge of the frame goes on beyond it, up to the usual size.
 
     Args:
-        frames: (..., C, H, W), intensities, objects bright on black; channels count alike.
+        frames: (..., C, H, W), intensities, objects bright on black; of the channels the brightest counts.
         size: of the objects, width and height, (2,), fractions of the frame.
         number: N, how many to find; if the frame has fewer objects, the last boxes are empty.
 
@@ -33,7 +33,7 @@ def boxes(frames: Tensor, size: Tensor, number: int) -> tuple[Tensor, Tensor]:
             _normal(bump(grid, grid, 2 * BLUR * side))
             for grid, side in zip(grids, (size[1], size[0]), strict=True)
         ]
-        ink = frames.mean(-3)
+        ink = frames.amax(-3)
         places, brightness = [], []
         for _ in range(number):
             blurred = smooth[0] @ ink @ smooth[1].mT

@@ -16,7 +16,7 @@ def peaks(frames: Tensor, size: Tensor, number: int) -> tuple[Tensor, Tensor]:
     """Find the places of the highest peaks, the highest first.
 
     Args:
-        frames: (..., C, H, W), intensities, objects bright on black; channels count alike.
+        frames: (..., C, H, W), intensities, objects bright on black; of the channels the brightest counts.
         size: of the objects, width and height, (2,), fractions of the frame.
         number: N, how many to find; if the frame has fewer objects, the last peaks are low.
 
@@ -29,7 +29,7 @@ def peaks(frames: Tensor, size: Tensor, number: int) -> tuple[Tensor, Tensor]:
         down, across = (
             bump(axis, axis, 2 * BLUR * side) for axis, side in zip(grid, (size[1], size[0]), strict=True)
         )
-        blurred = _normal(down) @ frames.mean(-3) @ _normal(across).mT
+        blurred = _normal(down) @ frames.amax(-3) @ _normal(across).mT
         places, heights = [], []
         for _ in range(number):
             height, cell = blurred.flatten(-2).amax(-1), summit(blurred)[1]

@@ -1,4 +1,7 @@
-"""A picture of frames under construction: pixels are colours of the palette, and tracks are drawn on them."""
+"""A picture of frames under construction: pixels are colours of the palette, and tracks are drawn on them.
+
+Frames in colour lie beneath: where nothing is drawn, the pixel is ``UNDER``, and the frame shows.
+"""
 
 from itertools import pairwise
 from typing import NamedTuple
@@ -7,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from vtssi_pyro.plots.style import DIM, PAGE, SHADES, font, identity_base, palette
+from vtssi_pyro.plots.style import DIM, OWN, PAGE, SHADES, UNDER, font, identity_base, palette
 from vtssi_pyro.tracks.tracks import Tracks
 
 SMOOTHING = 3  # factor by which trails and dots are drawn larger and shrunk: at 1 their edges are jagged
@@ -27,18 +30,27 @@ class Canvas:
     def __init__(self, width: int, height: int) -> None:
         """Start with an empty page, px."""
         self.pixels = np.full((height, width), PAGE, np.uint8)
+        self.frames: np.ndarray | None = None  # (H, W, 3), red, green and blue; None: all frames are grey
 
     @classmethod
     def of(cls, frame: np.ndarray, scale: int) -> "Canvas":
-        """Make a canvas of a frame (H, W) of greys, each pixel ``scale`` pixels wide."""
+        """Make a canvas of a frame, (H, W) of greys or (H, W, 3) of colours, each pixel ``scale`` pixels wide."""
         canvas = cls(frame.shape[1] * scale, frame.shape[0] * scale)
-        canvas.pixels[:] = frame.repeat(scale, 0).repeat(scale, 1)
+        large = frame.repeat(scale, 0).repeat(scale, 1)
+        if large.ndim == 3:
+            canvas.frames, canvas.pixels[:] = large, UNDER
+        else:
+            canvas.pixels[:] = large
         return canvas
 
     def put(self, other: "Canvas", x: int, y: int) -> None:
         """Lay another canvas on this one."""
         height, width = other.pixels.shape
         self.pixels[y : y + height, x : x + width] = other.pixels
+        if other.frames is not None:
+            if self.frames is None:
+                self.frames = np.zeros((*self.pixels.shape, 3), np.uint8)
+            self.frames[y : y + height, x : x + width] = other.frames
 
     def fill(self, left: int, top: int, right: int, bottom: int, colour: int) -> None:
         """Fill the pixels from (left, top) up to, but not with, (right, bottom)."""
@@ -62,8 +74,8 @@ class Canvas:
         level, area = self._within(np.asarray(mask), x + left, y + top)
         weight = level / 255
         on = weight > 0
-        blend = area[on] + weight[on] * (grey - area[on].astype(float))
-        area[on] = blend.round().astype(np.uint8)
+        below = np.where(area[on] == UNDER, PAGE, area[on].astype(float))
+        area[on] = (below + weight[on] * (grey - below)).round().astype(np.uint8)
 
     def box(
         self,
@@ -122,9 +134,14 @@ class Canvas:
         self._stamp(mask, identity, left, top)
 
     def image(self) -> Image.Image:
-        """Return the finished picture."""
-        image = Image.fromarray(self.pixels)
-        image.putpalette(palette())
+        """Return the finished picture, whose palette ends with the colours of its frames that suit them best."""
+        pixels, colours, under = self.pixels.copy(), palette(), self.pixels == UNDER
+        if self.frames is not None and under.any():
+            own = Image.fromarray(self.frames[under][None]).quantize(OWN, dither=Image.Dither.NONE)
+            pixels[under] = len(colours) // 3 + np.asarray(own)[0]
+            colours += own.getpalette()[: 3 * OWN]  # type: ignore[index]
+        image = Image.fromarray(pixels)
+        image.putpalette(colours)
         return image
 
     def _tab(self, left: int, top: int, bottom: int, identity: int, size: int) -> None:

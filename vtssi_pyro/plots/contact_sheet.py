@@ -7,6 +7,7 @@ import numpy as np
 from vtssi_pyro.movies import Preparation
 from vtssi_pyro.movies.prepared import PreparedMovie
 from vtssi_pyro.movies.transforms import Background, Contrast, Polarity
+from vtssi_pyro.ops.channels import channels_first
 from vtssi_pyro.plots.film import film_strip
 
 SHOWN = 8  # frames of a contact sheet, as many as fit a page's width
@@ -25,10 +26,10 @@ def contact_sheet(path: str | Path, movie: PreparedMovie) -> None:
         tuple(t for t in movie.preparation.transforms if not isinstance(t, Background | Polarity | Contrast))
     )
     chosen = (frame for time, frame in enumerate(movie.movie) if time in set(times))
-    grey = np.stack(list(geometry(chosen)))
-    grey = ((grey - found.low) / max(found.high - found.low, 1e-9)).clip(0, 1)
+    seen = np.stack([channels_first(frame) for frame in geometry(chosen)])
+    seen = ((seen - found.low) / max(found.high - found.low, 1e-9)).clip(0, 1)
     rows = [
-        ("movie", grey[:, None], None),
+        ("movie", seen, None),
         ("prepared", movie.frames[times].numpy(), movie.standing_out(times)),
     ]
     film_strip(path, rows, columns=SHOWN, numbers=[time + 1 for time in times])

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from vtssi_pyro.plots.canvas import Canvas, Scene
-from vtssi_pyro.plots.style import BRIGHT, DIM, Frames, font, to_greys
+from vtssi_pyro.plots.style import BRIGHT, DIM, Frames, font, to_shown
 from vtssi_pyro.system.atomic import atomic_write
 from vtssi_pyro.tracks.tracks import Tracks
 
@@ -36,8 +36,8 @@ def film_strip(
         scale: pixels of the picture per pixel of the frame, None for a pleasant size.
         numbers: the number of each frame, None to count them from 1.
     """
-    frames = [to_greys(row[1]) for row in rows]
-    length, H, W = max(len(f) for f in frames), *frames[0].shape[1:]
+    frames = [to_shown(row[1]) for row in rows]
+    length, H, W = max(len(f) for f in frames), *frames[0].shape[1:3]
     scale = scale or max(1, TILE // W)
     shown = np.unique(np.linspace(0, length - 1, min(columns, length)).round().astype(int)).tolist()
     margin = 2 * MARGIN + max(round(font(LETTERS).getlength(row[0])) for row in rows)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from vtssi_pyro.movies import write_film
 from vtssi_pyro.plots.canvas import Canvas, Scene
-from vtssi_pyro.plots.style import BRIGHT, DIM, PAGE, Frames, to_greys
+from vtssi_pyro.plots.style import BRIGHT, DIM, PAGE, Frames, to_shown
 from vtssi_pyro.system.atomic import atomic_write
 from vtssi_pyro.tracks.tracks import Tracks
 
@@ -62,8 +62,8 @@ def overlay_film(
 
 def _pages(panels: Sequence[Panel], scale: int | None) -> Iterator[Image.Image]:
     """Yield the animation picture by picture."""
-    frames = [to_greys(panel.frames) for panel in panels]
-    B, _, H, W = frames[0].shape
+    frames = [to_shown(panel.frames) for panel in panels]
+    B, _, H, W = frames[0].shape[:4]
     scale = scale or max(1, TILE // W)
     scenes = [[Scene.of(p.tracks, b) if p.tracks else None for b in range(B)] for p in panels]
     last = _length(panels)

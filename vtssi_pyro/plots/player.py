@@ -22,7 +22,7 @@ from vtssi_pyro.config import Complete, Range, refuse_unlike
 from vtssi_pyro.config.ranges import FRAMES, OBJECTS, SEQUENCES, STORED_SIDE
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.plots.overlay import Panel
-from vtssi_pyro.plots.style import GREYS, Frames, to_greys
+from vtssi_pyro.plots.style import GREYS, Frames, to_shown
 from vtssi_pyro.system.markup import policy
 from vtssi_pyro.tracks.tracks import Tracks
 
@@ -176,9 +176,10 @@ def _title(panel: Panel, sequence: int, sequences: int, panels: int) -> str:
 
 def _pictures(frames: Frames, most: int) -> list[str]:
     """Frames (T, C, H, W) as data URLs, as many as fit."""
-    greys = np.round(to_greys(frames) * (255 / (GREYS - 1))).astype(np.uint8)
+    shown = to_shown(frames)
+    pictures = shown if shown.ndim == 4 else np.round(shown * (255 / (GREYS - 1))).astype(np.uint8)
     found: list[str] = []
-    for frame in greys:
+    for frame in pictures:
         url = min((_url(frame, "png"), _url(frame, "jpeg")), key=len)
         most -= len(url)
         if most < 0 and found:

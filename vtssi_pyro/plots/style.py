@@ -25,9 +25,12 @@ TERMS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#222
 INK, FAINT_INK, GRID = "#222222", "#777777", "#e6e6e6"
 FONT_FAMILY = "DejaVu Sans"  # comes with matplotlib, so pictures look alike everywhere
 
-# Pictures of frames have 256 colours: a ramp of grey, then one from black to each identity's colour.
+# Pictures of frames have 256 colours: a ramp of grey, then one from black to each identity's colour, and then those of
+# a picture's own frames.
 GREYS = 64  # more than eyes tell apart in a frame, and a quarter of the palette
 SHADES = 16  # shades of each identity: with 8 identities they fill half of the palette
+OWN = 256 - GREYS - SHADES * len(IDENTITIES)  # as many as greys, which suffice for a frame
+UNDER = 255  # stands for a frame's own colours while a picture is drawn
 PAGE, DIM, BRIGHT = 6, 36, 60  # greys of GREYS: around the frames, of captions, of emphasis
 
 
@@ -44,15 +47,38 @@ def palette() -> list[int]:
     return np.concatenate([grey, *ramps]).astype(int).ravel().tolist()
 
 
+def to_shown(frames: Frames) -> np.ndarray:
+    """Convert frames (..., C, H, W), uint8 or intensities in [0, 1], to what a picture shows.
+
+    Three channels are red, green and blue, (..., H, W, 3) uint8, unless they are equal everywhere. Six are, as the
+    preparation of a movie has them, what is more and what is less of these than in a grey. Others are greys,
+    (..., H, W); see :func:`to_greys`.
+    """
+    array = _array(frames)
+    channels = array.shape[-3]
+    if channels not in (3, 6) or (array[..., :1, :, :] == array[..., 1:, :, :]).all():
+        return to_greys(array)
+    if array.dtype != np.uint8:
+        array = (255 * np.nan_to_num(array).clip(0, 1)).round().astype(np.uint8)
+    if channels == 6:
+        more, less = np.split(array, 2, -3)
+        array = (127 + more // 2) - less // 2
+    return np.moveaxis(array, -3, -1)
+
+
 def to_greys(frames: Frames) -> np.ndarray:
     """Convert frames (..., C, H, W), uint8 or intensities in [0, 1], to colours (..., H, W) of the grey ramp.
 
     Of several channels the brightest shows.
     """
-    array = (frames.detach().cpu().numpy() if isinstance(frames, Tensor) else np.asarray(frames)).max(-3)
+    array = _array(frames).max(-3)
     if array.dtype == np.uint8:  # looked up: a film's frames as floats would take eight times as much memory
         return (np.arange(256) / 255 * (GREYS - 1)).round().astype(np.uint8)[array]
     return np.clip(np.nan_to_num(array) * (GREYS - 1), 0, GREYS - 1).round().astype(np.uint8)
+
+
+def _array(frames: Frames) -> np.ndarray:
+    return frames.detach().cpu().numpy() if isinstance(frames, Tensor) else np.asarray(frames)
 
 
 @cache

@@ -10,7 +10,7 @@ import numpy as np
 
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.plots.curves import dress, legend
-from vtssi_pyro.plots.style import FAINT_INK, IDENTITIES, INFERENCE, Frames, to_greys
+from vtssi_pyro.plots.style import FAINT_INK, IDENTITIES, INFERENCE, Frames, to_shown
 from vtssi_pyro.tracks.columns import HIDDEN, displacement, spelled_unit
 from vtssi_pyro.tracks.motion import mean_squared_displacement
 from vtssi_pyro.tracks.tracks import Tracks
@@ -60,9 +60,9 @@ def on_frame(ax: "Axes", frame: Frames | None, units: Units, name: str) -> None:
     unit = spelled_unit(units.name(1, 0))
     dress(ax, name, f"x, {unit}", f"y, {unit}")
     if frame is not None:
-        grey = to_greys(frame)
-        height, width = (side * (units.pixel_size or 1.0) for side in grey.shape)
-        ax.imshow(grey, cmap="gray_r", extent=(0, width, height, 0), vmin=0, alpha=0.35)
+        shown = to_shown(frame)
+        height, width = (side * (units.pixel_size or 1.0) for side in shown.shape[:2])
+        ax.imshow(shown, cmap="gray_r", extent=(0, width, height, 0), vmin=0, alpha=0.35)
         ax.set_xlim(0, width)
         ax.set_ylim(height, 0)
     elif not ax.yaxis_inverted():

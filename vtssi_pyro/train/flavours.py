@@ -6,6 +6,7 @@ from vtssi_pyro.config.variants import OURS, Ablation
 from vtssi_pyro.model.config import ModelConfig, variant_of
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.occlusion import occluding
+from vtssi_pyro.train.sprites import sprites
 from vtssi_pyro.train.turning import turning
 from vtssi_pyro.train.visits import visiting
 
@@ -13,6 +14,7 @@ CHANGES: dict[str, Callable[[Config], Config]] = {
     "visitors": visiting,
     "discs-behind": occluding,
     "rods": turning,
+    "sprites": sprites,
 }
 
 

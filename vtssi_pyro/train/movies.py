@@ -89,6 +89,7 @@ def suited(config: Config, movie: PreparedMovie) -> Config:
         base,
         num_objects=objects,
         frame_size=side,
+        channels=movie.frames.shape[1],
         size_loc=(window, window),
         size_scale=0.1 * window,  # objects of one movie are of about one size
         walk_scale=min(4 * speed, base.walk_scale),  # some objects are faster than the usual one
@@ -132,7 +133,7 @@ def unlearned(movie: PreparedMovie) -> Config:
     assert isinstance(model, ModelConfig)
     model = replace(
         model,
-        description=1,
+        description=model.channels,  # a brightness of each
         attention=BlobsAttentionConfig(extent=1 / WINDOW, level=movie.level),
         picture=BlobsConfig(noise=UNLEARNED_NOISE),
         # a first frame may be black, or show fewer objects than others

@@ -152,7 +152,7 @@ def of_flavour(flavour: str) -> dict[str, object]:
 def of_sequences(given: Halves) -> dict[str, object]:
     """The configuration keys that follow from sequences: the model has the data's sides and channels.
 
-    A movie's frames are prepared in grey; see :func:`of_movie`.
+    Those of a movie's frames are in its configuration; see :func:`~vtssi_pyro.train.movies.suited`.
     """
     return {
         "data.source": _place(given.name),

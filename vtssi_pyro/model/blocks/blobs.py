@@ -9,6 +9,7 @@ from pyro.nn import PyroModule
 from torch import Tensor
 
 from vtssi_pyro.config import Range
+from vtssi_pyro.errors import UsageError
 from vtssi_pyro.model.blocks.solid import SolidConfig, SolidPicture
 from vtssi_pyro.model.blocks.spots import Spots, SpotsConfig
 from vtssi_pyro.model.kinds import ATTENTIONS, PICTURES
@@ -37,7 +38,7 @@ class BlobsConfig(SolidConfig):
 
 
 class BlobsPicture(SolidPicture):
-    """A round bump for each object, whose brightness is the sigmoid of the description's first number.
+    """A round bump for each object, whose brightness in each channel is the sigmoid of a number of the description.
 
     No network draws it, so that nothing has to be learned. At test time refinement settles the looks on the frames.
     """
@@ -62,7 +63,7 @@ class BlobsAttentionConfig(SpotsConfig):
 
 
 class BlobsAttention(Spots):
-    """Attend to spots, and describe each by the brightness of the bump that fits it best."""
+    """Attend to spots, and describe each by the brightness in each channel of the bump that fits it best."""
 
     def __init__(self, config: BlobsAttentionConfig, sizes: Sizes) -> None:
         super().__init__(config, sizes)
@@ -70,17 +71,22 @@ class BlobsAttention(Spots):
 
 
 class _Round(PyroModule):
-    """A network's stand-in that knows the bump of brightness 1."""
+    """A network's stand-in that knows the bump of brightness 1; one number describes each of the C channels."""
 
     shape: Tensor
 
     def __init__(self, width: float, sizes: Sizes) -> None:
         super().__init__()
+        if sizes.description < sizes.channels:
+            raise UsageError(
+                f"model.description: expected {sizes.channels} or more, a brightness of each channel, found "
+                f"{sizes.description}"
+            )
         grid = (torch.arange(sizes.glimpse) + 0.5) * 2 / sizes.glimpse - 1
         profile = bump(torch.zeros(()), grid, torch.tensor(width))
-        flat = (profile[:, None] * profile).expand(sizes.channels, -1, -1).flatten()
-        self.register_buffer("shape", flat.clone(), persistent=False)  # (C G G,)
-        self.dims = sizes.description
+        flat = (profile[:, None] * profile).flatten()
+        self.register_buffer("shape", flat.clone(), persistent=False)  # (G G,)
+        self.dims, self.channels = sizes.description, sizes.channels
 
 
 class Bump(_Round):
@@ -88,15 +94,17 @@ class Bump(_Round):
 
     def forward(self, description: Tensor) -> Tensor:
         """See :class:`Bump`."""
-        return (torch.sigmoid(description[..., :1]) * self.shape).clamp_min(DARK).logit()
+        brightness = torch.sigmoid(description[..., : self.channels]).unsqueeze(-1)  # (..., C, 1)
+        return (brightness * self.shape).clamp_min(DARK).logit().flatten(-2)
 
 
 class Fit(_Round):
-    """An encoder: the brightness by least squares; the description's further numbers are 0."""
+    """An encoder: the brightness of each channel by least squares; the description's further numbers are 0."""
 
     def forward(self, glimpses: Tensor) -> Independent:
         """q(d), batch (...), event (D,), from glimpses (..., C G G)."""
-        brightness = glimpses @ self.shape / self.shape.square().sum()
-        first = brightness.clamp(FAINTEST, BRIGHTEST).logit().unsqueeze(-1)
-        loc = torch.nn.functional.pad(first, (0, self.dims - 1))
+        apart = glimpses.unflatten(-1, (self.channels, -1))  # (..., C, G G)
+        brightness = apart @ self.shape / self.shape.square().sum()
+        first = brightness.clamp(FAINTEST, BRIGHTEST).logit()
+        loc = torch.nn.functional.pad(first, (0, self.dims - self.channels))
         return Normal(loc, torch.full_like(loc, SPREAD)).to_event(1)
