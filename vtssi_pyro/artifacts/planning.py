@@ -255,7 +255,7 @@ def _learned(
     refuse_unheard(data, stored)
     if isinstance(data, PreparedMovie):
         movie = data.sized(side) if side else data
-        return replace(movie, found=replace(movie.inspected, objects=objects)) if objects else movie
+        return replace(movie, found=movie.inspected.of_number(objects)) if objects else movie
     if held_out is None and not flavour and (found := as_movie(data, stored)):
         return look(found, replace(hints, objects=objects or hints.objects), side, report.say)
     if hints.said:

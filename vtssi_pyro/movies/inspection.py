@@ -1,7 +1,7 @@
 """Inspection of a movie before any training: its background, and the objects that move in front of it."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from typing import Annotated, Any, NamedTuple
 
@@ -140,6 +140,11 @@ class Inspection:
         """Whether some frames show clearly fewer objects than others, because objects come, go or hide."""
         return self.fewest is not None and self.objects - self.fewest >= max(1, CROWDED * self.objects)
 
+    def of_number(self, objects: int) -> "Inspection":
+        """The findings with another largest number of objects; what a user knows better by is there in all frames."""
+        fewest = None if self.fewest is None else max(self.fewest + objects - self.objects, 0)
+        return replace(self, objects=objects, fewest=fewest)
+
     @property
     def in_colour(self) -> bool:
         """Whether colours are used, and not brightness alone."""
@@ -260,15 +265,16 @@ def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
         for found, pair in zip(regions, pairs, strict=True)
     ]
     moved = np.concatenate(steps)
-    return Inspection(
+    found = Inspection(
         movie.name, movie.size, length, movie.rate, low, high, noise, kind, polarity,
-        objects if hints.objects is None else hints.objects, usual * shrunk,
+        objects, usual * shrunk,
         float(np.median(moved)) * shrunk if len(moved) else 0.0,
         contrast, behind if in_colour else behind[..., 0], shrunk,
         crop, odd, smaller, float(np.median(np.concatenate(left))) * shrunk if smaller else 0.0,
         fewest, movie.stored.span.start, movie.stored.span.step, hue,
         _contrasts([first for first, _ in residual], polarity, threshold, contrast) if in_colour else (),
     )  # fmt: skip
+    return found if hints.objects is None else found.of_number(hints.objects)
 
 
 def _contrasts(

@@ -39,7 +39,8 @@ BUDGET = 2 * 64**2
 # 15 frames, and straight paths 1.0 px.
 LOOKS = 0.2
 PATHS = 2000  # paths of objects that MOT learns from; clips of one movie overlap, so more paths teach little
-VISITS = 40  # steps for where objects leave and for the scales of places: each takes seconds
+VISITS = 40  # steps for where objects leave and for the scales of places: few numbers, as the search's
+VISITED = "objects", "visits"  # the stages that have steps where objects come and go
 SEARCH = 80  # steps for the five numbers of the search: few, as so few numbers need; a guess
 
 # A bump differs from an object's look by more than noise. With the paper's 0.3, hypotheses about the number of five
@@ -106,11 +107,12 @@ def suited(config: Config, movie: PreparedMovie) -> Config:
     )  # fmt: skip
     model = ABLATIONS[ablated(base)](model)
     stages = config.train.stages
-    if found.changes and ablated(base) is Ablation.WHOLE:
-        model = _visited(model, speed)
-        # paths teach motions of objects that are there in all frames; the numbers of visits are few, as the search's
-        stages = *(stage for stage in stages if stage.name == "objects"), visits(VISITS)
+    visited = found.changes and ablated(base) is Ablation.WHOLE
+    if visited:
+        model, stages = _visited(model, speed), (*stages, visits(VISITS))
     stages = tuple(_suited(stage, objects, side) for stage in stages)
+    if visited:  # paths teach motions of objects that are there in all frames
+        stages = tuple(s if s.name in VISITED else replace(s, steps=0) for s in stages)
     return renamed(replace(config, model=model, train=replace(config.train, stages=stages)))
 
 

@@ -164,6 +164,7 @@ def check(config: Config, group: Group = ALONE) -> SomeTracker:
             )
         if (
             isinstance(tracker, Tracker)
+            and stage.steps
             and tracker.scene.changes
             and OBJECTIVES[stage.objective].program is None
         ):
