@@ -1,5 +1,6 @@
 """``vtssi-pyro track``."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -71,6 +72,7 @@ def track(
     from vtssi_pyro.artifacts.loading import UNTRAINED
     from vtssi_pyro.movies import Hints, Stored
     from vtssi_pyro.system.machine import prepare
+    from vtssi_pyro.tracks.results import read_results
     from vtssi_pyro.train.movies import FEWEST
 
     from .arguments import run_and_data, several
@@ -85,8 +87,9 @@ def track(
         "formats": formats, "film": film, "report": report,
     }  # fmt: skip
 
-    def tell_of(movie: str, folder: object, frames: int = FEWEST) -> None:
+    def tell_of(movie: str, folder: str) -> None:
         if run == UNTRAINED:
+            frames = read_results(Path(folder)).observed
             learn = (
                 f"learn how they look and move, and what to expect: vtssi-pyro fit {shlex.quote(movie)}"
                 if frames >= FEWEST
@@ -98,12 +101,12 @@ def track(
             )
 
     if not (several(data) or workers or scheduler):
-        found = api.track(run, data[0], out=out, **options)
+        api.track(run, data[0], out=out, **options)
         report.close()
-        tell_of(data[0], out, found.tracks.present.shape[1])
+        tell_of(data[0], out)
         return
     tracked = many.track_all(run, data, out, workers=workers, scheduler=scheduler, threads=threads, **options)
     for outcome in tracked.outcomes:
         if outcome.error is None:
-            tell_of(outcome.name, outcome.value)
+            tell_of(outcome.name, str(outcome.value))
     conclude(tracked, report)

@@ -100,6 +100,8 @@ if (
     from vtssi_pyro.data import open_frames as open_frames
     from vtssi_pyro.data.scenes import scene as scene
     from vtssi_pyro.inference.filter import Stream as Stream
+    from vtssi_pyro.many import fit_each as fit_each
+    from vtssi_pyro.many import track_all as track_all
     from vtssi_pyro.model.blocks import AIR as AIR
     from vtssi_pyro.model.blocks import FIND as FIND
     from vtssi_pyro.model.blocks import MOT as MOT

@@ -1260,7 +1260,8 @@ def _filed(
                     Argument(name), f": {path} is the configuration of a run, with its own; leave it out"
                 )
         return said.whole, None, said
-    return tracker or said.arguments.get("tracker"), preset or said.arguments.get("preset"), said
+    tracker = said.arguments.get("tracker") if tracker is None else tracker
+    return tracker, said.arguments.get("preset") if preset is None else preset, said
 
 
 def _logged(run: Run, log: str | None, group: Group) -> AbstractContextManager[None]:

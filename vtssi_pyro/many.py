@@ -99,6 +99,12 @@ def track_all(
         UsageError: two movies have the same name.
         CheckpointError: there is no such tracker.
         DataError: a pattern matches nothing.
+
+    Example:
+        >>> from vtssi_pyro import sample_movie, track_all
+        >>> movies = [sample_movie("beads", f"{day}.npz") for day in ("monday", "tuesday")]  # doctest: +SKIP
+        >>> track_all("untrained", movies, "tracks").failed  # doctest: +SKIP
+        []
     """
     report, formats = report or Silent(), tuple(formats)
     movies = _movies(data)
@@ -176,6 +182,11 @@ def fit_each(
     Raises:
         UsageError: two movies have the same name.
         DataError: a pattern matches nothing.
+
+    Example:
+        >>> from vtssi_pyro import fit_each
+        >>> fit_each("movies/*.tif", objects=5).failed  # doctest: +SKIP
+        []
     """
     report = report or Silent()
     movies = _movies(data)
@@ -262,8 +273,9 @@ class _Of(Silent):
     def __init__(self, movie: str, whole: Reporter) -> None:
         self._movie, self._whole = movie, whole
         self._findings: dict[str, Any] = {}
-        for name in ("say", "warn", "wrote", "watched", "begin", "advance", "record", "end"):
-            setattr(self, name, getattr(whole, name))
+        for name in vars(Silent):
+            if not name.startswith("_") and name != "found":
+                setattr(self, name, getattr(whole, name))
 
     def found(self, what: Mapping[str, Any]) -> None:
         """Tell the findings so far under the movie's name."""

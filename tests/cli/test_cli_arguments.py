@@ -17,6 +17,7 @@ from vtssi_pyro.cli.main import COMMANDS, main
 import vtssi_pyro
 from vtssi_pyro import Hints, Stored, Tracks, api, many
 from vtssi_pyro.errors import Argument, DataError, UsageError, listed
+from vtssi_pyro.tracks import editing
 
 FILES = sorted(Path(vtssi_pyro.__file__).parent.rglob("*.py"))
 OPTION = re.compile(r"(?<![\w-])--[a-z]")
@@ -70,7 +71,7 @@ def arguments() -> set[str]:
 
 
 # of results in Python, which no command calls
-METHODS = (Tracks.to_dataframe, Tracks.to_arviz)
+METHODS = (Tracks.to_dataframe, Tracks.to_arviz, editing.swap)
 
 
 def test_an_argument_in_an_error_is_one() -> None:

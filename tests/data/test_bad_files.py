@@ -231,7 +231,7 @@ def test_a_flipped_byte_in_a_packed_file(tmp_path: Path) -> None:
 
 
 def test_other_things_that_are_no_frames(tmp_path: Path) -> None:
-    refused(saved(tmp_path, video=FRAMES), "no array called frames")
+    refused(saved(tmp_path, video=FRAMES, other=FRAMES), "none called frames")
     (tmp_path / "text.npz").write_text("hello")
     refused(tmp_path / "text.npz", "no .npz file")
     (tmp_path / "text.npy").write_text("hello")

@@ -19,6 +19,7 @@ from vtssi_pyro.inference.novelty import Familiar
 from vtssi_pyro.inference.standalone import SomeTracker, WholeModel, build
 from vtssi_pyro.movies import Preparation
 from vtssi_pyro.system.checkpoint import digest
+from vtssi_pyro.system.files import is_name
 from vtssi_pyro.system.machine import available_device
 from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.reporting import Reporter
@@ -79,6 +80,8 @@ def find(source: str | os.PathLike[str]) -> Trained:
 
     No file is read yet, so that a wrong name may show only in a later call.
     """
+    if not is_name(source):
+        return Run(source)  # which refuses it
     name = os.fspath(source)
     if name.startswith(PREFIX):
         return Pretrained(name.removeprefix(PREFIX))
