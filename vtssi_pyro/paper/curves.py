@@ -135,7 +135,7 @@ def training_of(run: Run) -> dict[str, Any]:
     while before:
         minutes, before = minutes + before["minutes"], before["start"]
     return {
-        "run": run.name,
+        "run": run.folder.name,  # whose folder is of this machine alone
         "steps": summary["steps"],
         "minutes": summary["minutes"],
         "hours": minutes * factor / 60,
