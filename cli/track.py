@@ -1,6 +1,5 @@
 """``vtssi-pyro track``."""
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -72,7 +71,6 @@ def track(
     from vtssi_pyro.artifacts.loading import UNTRAINED
     from vtssi_pyro.movies import Hints, Stored
     from vtssi_pyro.system.machine import prepare
-    from vtssi_pyro.tracks.results import read_results
     from vtssi_pyro.train.movies import FEWEST
 
     from .arguments import run_and_data, several
@@ -87,9 +85,8 @@ def track(
         "formats": formats, "film": film, "report": report,
     }  # fmt: skip
 
-    def tell_of(movie: str, folder: str) -> None:
+    def tell_of(movie: str, folder: object, frames: int) -> None:
         if run == UNTRAINED:
-            frames = read_results(Path(folder)).observed
             learn = (
                 f"learn how they look and move, and what to expect: vtssi-pyro fit {shlex.quote(movie)}"
                 if frames >= FEWEST
@@ -101,12 +98,12 @@ def track(
             )
 
     if not (several(data) or workers or scheduler):
-        api.track(run, data[0], out=out, **options)
+        found = api.track(run, data[0], out=out, **options)
         report.close()
-        tell_of(data[0], out)
+        tell_of(data[0], out, found.tracks.present.shape[1])
         return
     tracked = many.track_all(run, data, out, workers=workers, scheduler=scheduler, threads=threads, **options)
     for outcome in tracked.outcomes:
         if outcome.error is None:
-            tell_of(outcome.name, str(outcome.value))
+            tell_of(outcome.name, outcome.value, tracked.frames[outcome.name])
     conclude(tracked, report)

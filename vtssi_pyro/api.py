@@ -119,8 +119,8 @@ from vtssi_pyro.tracks.formats import (
     FORMATS,
     FormatName,
     holds_tracks,
+    read_told,
     read_tracks,
-    told_beside,
     write_formats,
     write_tracks,
 )
@@ -417,8 +417,8 @@ def track(
     warn_if_beyond(settle, frames.data.length, SETTLED, called(data), report)
     target = _results(data, out, film, report, *((SHEET,) if looked else ())) if out else None
     weights = None if looked else digest(loaded.tracker.state_dict())
-    options = {"settle": settle, "test_time": test_time, "hints": hints, "stored": stored, "film": film}
-    wanted = request(data, weights, formats=sorted(formats), **options) if target else None
+    options = {"settle": settle, "hints": hints, "stored": stored, "film": film}
+    wanted = request(data, weights, test_time=test_time, formats=formats, **options) if target else None
     begun = time.monotonic()
     if frames.movie:
         found = read_movie(loaded, frames.movie, bool(rendered), settle, test_time)
@@ -432,15 +432,19 @@ def track(
     warn_if_empty(found.tracks, called(data), report)
     warn_if_new(found.novelty, called(data), loaded, report)
     if target:
-        drawn = write_formats(target, found.tracks, formats, frames.frame_size, frames.units)
-        if looked:
-            contact_sheet(target / SHEET, looked)
-            drawn.append(target / SHEET)
-        drawn += tracked_pictures(target, frames, found, film)
+
+        def more() -> Iterator[Path]:
+            yield from write_formats(target, found.tracks, formats, frames.frame_size, frames.units)
+            if looked:
+                contact_sheet(target / SHEET, looked)
+                yield target / SHEET
+            yield from tracked_pictures(target, frames, found, film)
+
         about = described(frames, found, loaded, wanted)
-        # the last, since it says that all is there
-        paths = write_results(target, found.tracks, frames.frame_size, frames.units, found.appearance, about)
-        for path in (*paths, *drawn):
+        paths = write_results(
+            target, found.tracks, frames.frame_size, frames.units, found.appearance, about, more
+        )
+        for path in paths:
             report.wrote(path)
     return _returned(found, frames, rendered)
 
@@ -808,8 +812,7 @@ def convert(
     if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(source)):
         raise UsageError(Argument("target"), f" {target}: is what is read, or in it; choose another name")
     refuse_existing(path, force, "target")
-    told_size, units = told_beside(source)
-    found = read_tracks(source)
+    found, told_size, units = read_told(source)
     write_tracks(found, path, format, frame_size=frame_size or told_size, units=units)
     (report or Silent()).wrote(path)
     return found

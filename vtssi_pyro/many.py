@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
 
 from vtssi_pyro.api import File, fit, resume, track
@@ -27,8 +28,9 @@ from vtssi_pyro.system.files import is_name
 from vtssi_pyro.system.machine import MOST_THREADS, available_device
 from vtssi_pyro.system.naming import matched, result_names
 from vtssi_pyro.tracks.columns import summary_table
-from vtssi_pyro.tracks.export import FILES, write_summary_csv
-from vtssi_pyro.tracks.formats import FORMAT_NAMES, FORMATS, read_tracks, told_beside
+from vtssi_pyro.tracks.export import write_summary_csv
+from vtssi_pyro.tracks.formats import FORMAT_NAMES, FORMATS
+from vtssi_pyro.tracks.results import TRACKS, read_results
 from vtssi_pyro.train.jobs import Job, Outcome, Processes, Workers
 from vtssi_pyro.train.reporting import Reporter, Silent
 
@@ -43,6 +45,7 @@ class Many(NamedTuple):
 
     outcomes: list[Outcome]  # the value is the folder of the results, or the run; else there is an error
     table: Path | None = None
+    frames: Mapping[str, int] = MappingProxyType({})  # of each tracked movie, by the outcome's name
 
     @property
     def failed(self) -> list[Outcome]:
@@ -130,7 +133,8 @@ def track_all(
     table = Path(out) / TABLE
     write_summary_csv(table, tables)
     report.wrote(table)
-    return Many([o if o.error else o._replace(value=o.value.folder) for o in done], table)
+    frames = {o.name: o.value.frames for o in done if o.error is None}
+    return Many([o if o.error else o._replace(value=o.value.folder) for o in done], table, frames)
 
 
 @checked
@@ -207,6 +211,7 @@ def fit_each(
 class _Tracked(NamedTuple):
     folder: Path
     tracks: dict[str, list[Any]]  # the columns of the table of tracks
+    frames: int = 0  # of the movie
 
 
 def _tracked(
@@ -218,9 +223,8 @@ def _tracked(
         report.say(f"{movie}: tracked already, in {folder}")
     else:
         track(tracker, movie, out=folder, report=report, **options, **where)
-    _, units = told_beside(folder / FILES[0])
-    tracks = read_tracks(folder / FILES[0]).part(frames=slice(units.first, None, units.step))
-    return _Tracked(folder, summary_table(tracks, units))
+    results = read_results(folder / TRACKS)
+    return _Tracked(folder, summary_table(results.tracks, results.units), results.observed)
 
 
 def _fitted(movie: str, folder: Path, options: dict[str, Any], told: dict[str, Any], report: Reporter) -> Run:

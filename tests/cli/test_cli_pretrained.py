@@ -77,7 +77,7 @@ def test_what_does_not_go(place: Path) -> None:
     assert f"did you mean {NAME}?" in refused(4, "info", "pretrained:blob")
     with pytest.raises(UsageError, match="has no checkpoint best"):
         track(NAME, data, out=out, checkpoint="best")
-    assert "not a run folder" in refused(4, "report", NAME)
+    assert "have no run" in refused(2, "report", NAME)
     np.save(place / "small.npy", np.zeros((1, 5, FRAME + 1, FRAME + 1), np.uint8))
     assert f"{FRAME}x{FRAME}" in refused(3, "track", NAME, place / "small.npy", "--out", out)
     assert not out.exists()

@@ -87,4 +87,11 @@ def test_what_is_no_arena_is_refused(tmp_path: Path) -> None:
         Stored(arena=str(tmp_path / "black.png"))
     with pytest.raises(DataError, match="m: no pixel is within arena"):
         list(array_movie("m", np.zeros((3, 4, 5), np.uint8), Stored(arena="9,9,12,9,9,12")))
+    Image.fromarray(np.full((3, 5), 255, np.uint8)).save(tmp_path / "reduced.png")
+    with pytest.raises(DataError, match="the mask has 3x5 pixels"):
+        list(array_movie("m", np.zeros((3, 4, 5), np.uint8), Stored(arena=str(tmp_path / "reduced.png"))))
+    with pytest.raises(DataError, match="is damaged"):  # before its memory is asked for
+        list(
+            array_movie("m", np.zeros((3, 4, 5), np.uint8), Stored(arena="mask:9000000x9000000:eJxjAAAAAQAB"))
+        )
     assert settled(settled("0,0,1,0,1.5,1")) == "0,0,1,0,1.5,1"

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import torch
 
+from vtssi_pyro import convert
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.tracks.export import write_predictions_csv, write_results
+from vtssi_pyro.tracks.formats import read_told
 from vtssi_pyro.tracks.results import holds_results, read_results
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.tracks.units import Units
@@ -92,3 +94,21 @@ def test_predictions_of_other_results_are_refused(folder: Path, known: Tracks) -
     write_predictions_csv(folder / "predictions.csv", known, OBSERVED - 1)
     with pytest.raises(DataError, match=r"frame 4 was observed"):
         read_results(folder)
+
+
+def test_some_frames_of_a_movie_count_as_they_were_read(known: Tracks, tmp_path: Path) -> None:
+    """Files have the movie's numbers; in tracks frames count from 0, and conversions keep the numbers."""
+    units = Units(first=100, step=2)
+    write_results(tmp_path, known.part(frames=slice(OBSERVED)), (60, 80), units)
+    write_predictions_csv(tmp_path / "predictions.csv", known, OBSERVED, units)
+    found = read_results(tmp_path)
+    assert (found.observed, found.units) == (OBSERVED, units)
+    same(found.tracks.position, known.position)
+    alone, size, told = read_told(tmp_path / "tracks.csv")
+    assert (size, told) == ((60, 80), units)
+    same(alone.position, known.part(frames=slice(OBSERVED)).position)
+    convert(tmp_path / "tracks.csv", tmp_path / "again.csv")
+    numbers = [[line.split(",")[1] for line in (tmp_path / name).read_text().splitlines()]
+               for name in ("tracks.csv", "again.csv")]  # fmt: skip
+    assert numbers[0] == numbers[1]
+    assert numbers[0][1] == "100"

@@ -1,12 +1,13 @@
 """What a tracking was asked for, by which its results are known again: weights, options and frames."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from vtssi_pyro.artifacts.sources import files_of
+from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.system.files import regular
 from vtssi_pyro.system.fingerprint import fingerprint
 from vtssi_pyro.system.plain import parsed
@@ -15,18 +16,24 @@ from vtssi_pyro.tracks.export import FILES
 Request = dict[str, Any]  # ready for JSON
 
 
-def request(source: object, weights: str | None, **options: Any) -> Request:
+def request(
+    source: object, weights: str | None, *, test_time: TestTime | None = None, formats: Iterable[str] = (),
+    **options: Any,
+) -> Request:  # fmt: skip
     """Describe a tracking by all that its results depend on, but the versions of this and other packages.
 
     Args:
         source: the frames; those of no file are not described.
         weights: the digest of the tracker's weights; None: they follow from the frames and the options.
+        test_time: the procedure at test time; None: the tracker's own, which the plainest one need not be.
+        formats: further formats, in any order.
         options: further arguments, of which only those count that say something.
     """
     files = files_of(source) if isinstance(source, str | os.PathLike) else []
     about = fingerprint(files) if files else None
     if about is not None:
         del about["time"]  # of files that were moved or touched
+    options |= {"test_time": test_time and asdict(test_time), "formats": sorted(formats)}
     said = {name: _said(value) for name, value in sorted(options.items())}
     kept = {name: value for name, value in said.items() if value not in (None, False, {}, [])}
     return {"weights": weights, "options": kept, "frames": about}

@@ -64,8 +64,15 @@ def pixels(arena: str, name: str, size: tuple[int, int], corner: tuple[int, int]
         corner: left and top of the frames in the whole ones, of which they are a part.
 
     Raises:
-        DataError: no pixel is.
+        DataError: no pixel is, or the mask is smaller than the frames, as one of a reduced picture.
     """
+    if arena.startswith("mask:"):
+        rows, columns = _unpacked(arena).shape
+        if size[0] + corner[1] > rows or size[1] + corner[0] > columns:
+            raise DataError(
+                f"{name}: the mask has {rows}x{columns} pixels (H x W), less than the frames: draw ",
+                Argument("arena"), " on a whole one",
+            )  # fmt: skip
     y, x = np.mgrid[: size[0], : size[1]] + 0.5
     found = inside(arena, np.stack([x + corner[0], y + corner[1]], -1))
     if not found.any():
@@ -108,8 +115,12 @@ def _unpacked(arena: str) -> np.ndarray:
     found = MASK.fullmatch(arena)
     assert found is not None
     height, width = int(found[1]), int(found[2])
+    needed = -(-height * width // 8)
     try:
-        bits = np.frombuffer(zlib.decompress(base64.b64decode(found[3])), np.uint8)
-        return np.unpackbits(bits, count=height * width).astype(bool).reshape(height, width)
+        bits = zlib.decompressobj().decompress(base64.b64decode(found[3]), needed)
+        if len(bits) != needed:  # before memory is asked for
+            raise ValueError(f"{len(bits)} bytes of {needed}")
+        packed = np.frombuffer(bits, np.uint8)
+        return np.unpackbits(packed, count=height * width).astype(bool).reshape(height, width)
     except (ValueError, zlib.error) as error:
         raise DataError(f"the mask of an arena is damaged ({error}): give the picture again") from error

@@ -14,7 +14,7 @@ from vtssi_pyro.movies import film, open_movie
 from vtssi_pyro.napari.layers import LayerData, Shown, coloured, layers_of
 from vtssi_pyro.system.files import belongs
 from vtssi_pyro.system.memory import refuse_beyond_memory
-from vtssi_pyro.tracks.formats import format_of, read_tracks, told_beside
+from vtssi_pyro.tracks.formats import format_of, read_told
 from vtssi_pyro.tracks.results import holds_results, read_results
 
 SEQUENCES = (
@@ -55,7 +55,7 @@ def read_shown(path: Path) -> list[Shown]:
     if holds_results(path):
         tracks, observed, size, units = read_results(path)
     else:
-        tracks, observed, (size, units) = read_tracks(path), None, told_beside(path)
+        (tracks, size, units), observed = read_told(path), None
     some = tracks.present.flatten(1).any(1).nonzero()[:, 0].tolist()
     if not some:
         raise DataError(f"{path}: holds no object")

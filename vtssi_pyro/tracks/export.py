@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -92,6 +92,7 @@ def write_results(
     units: Units = NO_UNITS,
     appearance: Tensor | None = None,
     about: Mapping[str, Any] | None = None,
+    meanwhile: Callable[[], Iterable[Path]] = tuple,
 ) -> list[Path]:
     """Write ``tracks.csv``, a MOTChallenge folder, ``mot/``, and last ``tracks.json``, which says what made them all.
 
@@ -102,15 +103,18 @@ def write_results(
         units: known units.
         appearance: (B, N, D), a vector of each object's looks; None: none is written.
         about: further values of ``tracks.json``, ready for JSON; None: none.
+        meanwhile: writes further files before ``tracks.json``, so that this says that all is there, while a stop leaves
+            the table.
 
     Returns:
-        The two files and the folder.
+        The two files, the folder, and the further files.
     """
     csv_file, plain, challenge = paths = [out / name for name in (*FILES, MOT)]
     write_tracks_csv(csv_file, tracks, units)
     write_mot_challenge(challenge, tracks, frame_size, units)
+    more = list(meanwhile())
     write_tracks_json(plain, tracks, frame_size, units, appearance, about)
-    return paths
+    return [*paths, *more]
 
 
 class TracksWriter:

@@ -37,6 +37,7 @@ class Format:
             its coordinates, if it does not tell them.
         write: writes tracks (B, T, N, 2) to a path.
         together: whether one file holds all sequences.
+        numbered: whether frames have the numbers of the movie, of which some may not have been read.
         ready: raises a :class:`~vtssi_pyro.errors.UsageError` if a package for it is missing.
     """
 
@@ -46,6 +47,7 @@ class Format:
     read: Callable[[Path, int | None, int | None, Units], Tracks]
     write: Callable[[Path, Tracks, About], None]
     together: bool = False
+    numbered: bool = True
     ready: Callable[[], object] = lambda: None
 
 
@@ -58,6 +60,7 @@ def of_sequences(
     name: str,
     own: str,
     ready: Callable[[], object] = lambda: None,
+    numbered: bool = True,
 ) -> Format:
     """A format whose files, or folders, hold one sequence each; several are in a folder, in the order of their names.
 
@@ -71,6 +74,7 @@ def of_sequences(
         name: the name of one sequence among several, for ``str.format`` with its number from 0, or ``{1}`` from 1.
         own: a regular expression of names to which a single sequence is written without a folder around it.
         ready: see :class:`Format`.
+        numbered: likewise.
     """
 
     def parts(path: Path) -> list[Path]:
@@ -124,7 +128,7 @@ FORMATS: dict[str, Format] = {
     ),
     "ctc": of_sequences(
         "Cell Tracking Challenge: masks and res_track.txt", "", cell_tracking.holds, cell_tracking.read,
-        cell_tracking.write, "{1:02d}_RES", r"\d+_RES",
+        cell_tracking.write, "{1:02d}_RES", r"\d+_RES", numbered=False,
     ),
     "mot": Format(
         "MOTChallenge, as TrackEval reads it", "", _holds_mot,
@@ -257,6 +261,21 @@ def beside(name: str, tracks: Tracks) -> str:
     """The name of the file or folder of a format among other results."""
     known = FORMATS[name]
     return f"tracks{known.suffix}" if known.suffix and (known.together or len(tracks.present) == 1) else name
+
+
+def read_told(path: Path) -> tuple[Tracks, tuple[int, int] | None, Units]:
+    """Read tracks of any format, with what a ``tracks.json`` beside them tells; frames count as they were read.
+
+    Returns:
+        the tracks, the size of the frames, None if it is not told, and the units, which number the frames.
+
+    Raises:
+        DataError: there are none, or the file beside them is damaged.
+    """
+    size, units = told_beside(path)
+    known = format_of(path)
+    frames = slice(units.first, None, units.step) if known and known.numbered else slice(None)
+    return read_tracks(path).part(frames=frames), size, units
 
 
 def told_beside(path: Path) -> tuple[tuple[int, int] | None, Units]:

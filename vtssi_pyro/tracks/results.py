@@ -48,13 +48,7 @@ def read_results(path: Path) -> Results:
     rows, lengths, size, units = _told(folder / TRACKS)
     observed, ahead = max(lengths, default=0), folder / PREDICTIONS
     if path.name != TRACKS and ahead.exists():
-        later = csv_rows(ahead, predicted=True)
-        early = next((row for row in later if row.frame < observed), None)
-        if early is not None:
-            raise DataError(
-                f"{early.where}: frame {early.frame} was observed; the files are of other results"
-            )
-        rows += later
+        rows += [_later(row, observed, units) for row in csv_rows(ahead, predicted=True)]
     last = max((row.frame + 1 for row in rows), default=0)
     return Results(collected(rows, len(lengths), max(observed, last), first=0), observed, size, units)
 
@@ -69,7 +63,7 @@ def _told(path: Path) -> tuple[list[Row], list[int], tuple[int, int], Units]:
             row
             for b, each in enumerate(told["sequences"])
             for known in each["objects"]
-            for row in _rows(path, b, known, lengths[b])
+            for row in _rows(path, b, known, lengths[b], units)
         ]
         return rows, lengths, (int(told["height"]), int(told["width"])), units
     except OSError as error:
@@ -78,15 +72,26 @@ def _told(path: Path) -> tuple[list[Row], list[int], tuple[int, int], Units]:
         raise DataError(f"{path}: damaged, or not what vtssi-pyro track wrote ({error!r})") from error
 
 
-def _rows(path: Path, sequence: int, known: dict[str, Any], length: int) -> list[Row]:
+def _later(row: Row, observed: int, units: Units) -> Row:
+    """A predicted row, whose frame is counted as those that were read."""
+    try:
+        frame = units.counted(row.frame)
+    except ValueError as error:
+        raise DataError(f"{row.where}: {error}") from error
+    if frame < observed:
+        raise DataError(f"{row.where}: frame {row.frame} was observed; the files are of other results")
+    return row._replace(frame=frame)
+
+
+def _rows(path: Path, sequence: int, known: dict[str, Any], length: int, units: Units) -> list[Row]:
     """The rows of one object."""
     frames = known["frame"]
     columns = [known.get(name, [None] * len(frames)) for name in VALUES]
     found = []
     for frame, *values in zip(frames, *columns, strict=True):
         where = f"{path}, object {known['object']}"
-        if not (isinstance(frame, int) and 0 <= frame < length):
+        if not isinstance(frame, int) or (count := units.counted(frame)) >= length:
             raise ValueError(f"{where}: frame {frame} of {length}")
         numbers = tuple(float("nan") if value is None else float(value) for value in values)
-        found.append(Row(where, sequence, frame, int(known["object"]), numbers))
+        found.append(Row(where, sequence, count, int(known["object"]), numbers))
     return found

@@ -105,6 +105,17 @@ class Units(Declared):
         """The numbers in the movie of frames that are counted, from 0, as they were read."""
         return self.first + self.step * np.asarray(frame)
 
+    def counted(self, number: int) -> int:
+        """The count, from 0, of the frame with a number in the movie.
+
+        Raises:
+            ValueError: it was not read.
+        """
+        count, rest = divmod(number - self.first, self.step)
+        if rest or count < 0:
+            raise ValueError(f"frame {number} was not read")
+        return count
+
     def time(self, frame: np.ndarray) -> np.ndarray:
         """Seconds of frames by number, from 0; NaN if no rate is known."""
         frame = np.asarray(frame, np.float64)
