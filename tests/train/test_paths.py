@@ -95,3 +95,26 @@ def test_the_movie_is_tracked_once(tracker: Tracker, clips: Clips, monkeypatch: 
     few = replace(STAGE, cache=1)  # as many frames as the chosen clips have
     path_batches(tracker, clips, few, 1, 1.0, CPU)
     assert sum(b * t for b, t in seen) == LENGTH
+
+
+def test_joined_movies_are_tracked_each_by_itself(tracker: Tracker, clips: Clips) -> None:
+    """The first frames of each decide its objects, and no path goes on into the next movie."""
+    other = clips.movie.flip(0, -1)
+    both = Clips("both", torch.cat([clips.movie, other]), LENGTH, cuts=(TOTAL,))
+    assert both.pieces == [slice(0, TOTAL), slice(TOTAL, 2 * TOTAL)]
+    places = TOTAL - LENGTH + 1
+    chosen = torch.tensor([places, 0, 1, places + 1, 2 * places + 1])  # the last is mirrored
+    made = cuts(tracker, both, chosen)
+    alone = [
+        cuts(tracker, Clips("one", movie, LENGTH), torch.arange(2 * places)) for movie in (clips.movie, other)
+    ]
+    for row, (movie, clip) in enumerate(((1, 0), (0, 0), (0, 1), (1, 1), (0, places + 1))):
+        for name, values in made._asdict().items():
+            assert values[row].equal(getattr(alone[movie], name)[clip]), (row, name)
+
+
+def test_of_a_long_movie_the_beginning_is_tracked(tracker: Tracker, clips: Clips) -> None:
+    """As many frames as the chosen clips have together; clips from behind them are spread over these."""
+    made = cuts(tracker, clips, torch.tensor([2]))  # its frames 2 to 7 are behind the first six
+    first = cuts(tracker, Clips("beginning", clips.movie[:LENGTH], LENGTH), torch.tensor([0]))
+    assert made.position.equal(first.position)

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Self
 
 import torch
@@ -93,6 +93,12 @@ class Clips:
     def movie(self) -> Tensor:
         """The frames (T, C, S, S) from which the clips are cut, as they are kept."""
         return self._movie
+
+    @property
+    def pieces(self) -> list[slice]:
+        """The frames of each of the movies that are joined; of one movie all."""
+        ends = [0, *self._cuts, len(self._movie)]
+        return [slice(first, end) for first, end in pairwise(ends)]
 
     def place(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """The first frames (b,) of some clips in the movie, and their symmetries (b,)."""

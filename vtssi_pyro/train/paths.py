@@ -44,11 +44,13 @@ def paths(tracker: Tracker, program: Program, frames: Tensor) -> Paths:
 
 
 def cut(tracker: Tracker, program: Program, clips: Clips, chosen: Tensor, device: torch.device) -> Paths:
-    """The paths in some clips of a movie, by the other blocks of a program, which tracks the whole movie once.
+    """The paths in some clips of a movie, by the other blocks of a program, which tracks the movie once.
 
     A path is turned and mirrored as the frames of its clip are, and so are the object's looks, of which the motion's
     constant features are made. Each frame is in as many clips as a clip has frames, in eight symmetries; to track every
-    clip would tell no more.
+    clip would tell no more. Movies that are joined are tracked each by itself. No more frames are tracked than the
+    chosen clips have together, so that the time does not grow with the movie: of a longer one the beginning, within
+    which clips from behind it find another place.
 
     Args:
         tracker: the tracker; its procedure at test time decides what the objects are.
@@ -57,8 +59,23 @@ def cut(tracker: Tracker, program: Program, clips: Clips, chosen: Tensor, device
         chosen: numbers of the clips, (b,).
         device: the tracker's device.
     """
-    # no longer than the chosen clips together, so that the time does not grow with the movie
-    movie = clips.movie[: len(chosen) * clips.length].unsqueeze(0).to(device)
+    begins, symmetries = (values.to(device) for values in clips.place(chosen))
+    most = max(len(chosen) * clips.length // len(clips.pieces), clips.length)
+    parts = []
+    for piece in clips.pieces:
+        here = (begins >= piece.start) & (begins < piece.stop)
+        if here.any():
+            movie = clips.movie[piece][:most].unsqueeze(0).to(device)
+            first = (begins[here] - piece.start) % (movie.shape[1] - clips.length + 1)
+            parts.append((here, _cut(tracker, program, movie, first, symmetries[here], clips.length)))
+    order = torch.cat([here.nonzero()[:, 0] for here, _ in parts]).argsort()
+    return Paths._make(torch.cat(values)[order] for values in zip(*(part for _, part in parts), strict=True))
+
+
+def _cut(
+    tracker: Tracker, program: Program, movie: Tensor, begins: Tensor, symmetries: Tensor, length: int
+) -> Paths:
+    """The paths in clips of ``length`` frames of one movie (1, T, C, H, W), by first frames and symmetries (b,)."""
     filter_, chain = Filter(tracker), None
     settled = filter_.init(movie).consensus
     program = program if settled is None else replace(program, consensus=settled)
@@ -71,10 +88,7 @@ def cut(tracker: Tracker, program: Program, clips: Clips, chosen: Tensor, device
         torch.cat(values, 1)[0] for values in zip(*pieces, strict=True)
     )  # (T, N, ...)
 
-    begins, symmetries = (values.to(device) for values in clips.place(chosen))
-    when = begins.clamp(max=len(position) - clips.length).unsqueeze(-1) + torch.arange(
-        clips.length, device=device
-    )
+    when = begins.unsqueeze(-1) + torch.arange(length, device=begins.device)
     position, scale = position[when], scale[when]  # (b, L, N, 2)
     for symmetry in range(1, SYMMETRIES):
         some = symmetries == symmetry
@@ -83,7 +97,7 @@ def cut(tracker: Tracker, program: Program, clips: Clips, chosen: Tensor, device
     objects = latents.objects
     appearance = looks(tracker.picture, objects, latents.chain.found.appearance)
     static = torch.cat([_static(tracker, objects, appearance, how) for how in range(SYMMETRIES)])  # (8, N, F)
-    return Paths(objects.present.expand(len(chosen), -1), static[symmetries], position, visible[when], scale)
+    return Paths(objects.present.expand(len(begins), -1), static[symmetries], position, visible[when], scale)
 
 
 def _static(tracker: Tracker, objects: Objects, appearance: Appearance, symmetry: int) -> Tensor:
