@@ -136,6 +136,12 @@ def test_a_training_moves_the_bar_stops_and_goes_on(
         True,
         False,
     )
+    monkeypatch.setattr(tasks, "inspect", lambda *args: time.sleep(0.2))
+    monkeypatch.setattr(widget, "_inspected", lambda *args: None)
+    widget.inspect()
+    assert not widget.halt.isEnabled(), "nothing else can be stopped"
+    wait(application, widget)
+    assert widget.train.text() == "Continue", "nor does other work forget the training"
     widget.fit()
     wait(application, widget)
     assert lines(widget)[-1] == "error: these are other frames"

@@ -65,6 +65,7 @@ class TrackingWidget(QWidget):
         self._report = tasks.Relay()
         self._worker: Any = None
         self._prepared: tuple[str, PreparedMovie] | None = None  # the last inspection, and its layer's name
+        self._training = False  # whether the present work is a training, which can be stopped
         self._stopped: Path | None = None  # the run of a training that was stopped
         self._build()
         self.told.connect(self.log.appendPlainText)
@@ -261,6 +262,7 @@ class TrackingWidget(QWidget):
         self._start(work, self._fitted, clip, self._tried(self.hints))
 
     def _fitted(self, found: Fitted) -> None:
+        self._end_of_training(None)
         self.told.emit(f"trained: {found.run.folder}")
         self._list_runs()
         self.tracker.setCurrentText(str(found.run.folder))
@@ -385,22 +387,22 @@ class TrackingWidget(QWidget):
         ):  # what is said of the movie was refused, or work is going on
             return
         self._report = tasks.Relay(self.told.emit, self.progressed.emit)
+        self._training = done == self._fitted
         self._busy(True)
         self._worker = create_worker(
             work, *about, self._report, _start_thread=False, _ignore_errors=True, **further
         )  # fmt: skip
         self._worker.returned.connect(done)
-        self._worker.returned.connect(lambda result: self._end_of_training(None))
         self._worker.errored.connect(self._failed)
         self._worker.finished.connect(self._finished)
         self._worker.start()
 
     def _failed(self, error: BaseException) -> None:
+        if self._training:
+            self._end_of_training(error.folder if isinstance(error, Interrupted) else None)
         if isinstance(error, Interrupted):
-            self._end_of_training(error.folder)
             self.told.emit(str(error))
             return
-        self._end_of_training(None)
         known = isinstance(error, VtssiError)
         self.told.emit(f"error: {error}" if known else f"error: {type(error).__name__}: {error}")
 
@@ -415,7 +417,7 @@ class TrackingWidget(QWidget):
     def _busy(self, busy: bool) -> None:
         for button in (self.look, self.first, self.train, self.follow, self.ahead):
             button.setEnabled(not busy)
-        self.halt.setEnabled(busy)
+        self.halt.setEnabled(busy and self._training)
         self.bar.setRange(0, 0 if busy else 1)  # 0 of 0: no end is known yet
         self.bar.setValue(0)
 
