@@ -109,6 +109,7 @@ from vtssi_pyro.system.machine import available_device, threaded
 from vtssi_pyro.tracks.export import (
     FILES,
     MOT,
+    PREDICTIONS,
     TracksWriter,
     write_mot_challenge,
     write_predictions_csv,
@@ -133,7 +134,7 @@ from vtssi_pyro.train.reporting import Reporter, Silent
 from vtssi_pyro.train.splits import CALIBRATION_SEED, TABLE_SEED, digits, is_flavour
 from vtssi_pyro.train.training import Interrupted
 
-SHEET, PREDICTIONS = "contact_sheet.png", "predictions.csv"
+SHEET = "contact_sheet.png"
 HORIZON = 30  # default number of predicted frames: a second of most films
 OBSERVED, SETTLED = "to observe", "that decide the objects"  # in a warning, of first frames
 OBSERVE = 5  # default number of frames on which finished tracks are matched, as in the paper

@@ -14,6 +14,7 @@ from vtssi_pyro.movies import film, open_movie
 from vtssi_pyro.napari.layers import LayerData, Shown, coloured, layers_of
 from vtssi_pyro.system.files import belongs
 from vtssi_pyro.system.memory import refuse_beyond_memory
+from vtssi_pyro.tracks.export import TRACKS
 from vtssi_pyro.tracks.formats import format_of, read_told
 from vtssi_pyro.tracks.results import holds_results, read_results
 
@@ -59,7 +60,7 @@ def read_shown(path: Path) -> list[Shown]:
     some = tracks.present.flatten(1).any(1).nonzero()[:, 0].tolist()
     if not some:
         raise DataError(f"{path}: holds no object")
-    name = path.parent.name if path.name == "tracks.json" else path.stem
+    name = path.parent.name if path.name == TRACKS else path.stem
     several = len(tracks.present) > 1
     return [
         Shown(

@@ -23,7 +23,8 @@ PREDICTIONS_HEADER = [
     *"x_50_low x_50_high x_90_low x_90_high y_50_low y_50_high y_90_low y_90_high".split(),
     *"x_median y_median x_mean y_mean".split(),
 ]
-FILES, MOT = ("tracks.csv", "tracks.json"), "mot"  # that write_results makes: files, and a folder
+TRACKS, PREDICTIONS = "tracks.json", "predictions.csv"  # all that is known of tracks, and what follows them
+FILES, MOT = ("tracks.csv", TRACKS), "mot"  # that write_results makes: files, and a folder
 QUANTILES = (0.25, 0.75, 0.05, 0.95, 0.5)  # ends of the 50 % and of the 90 % interval, and the median
 DECIMALS = 4  # of a pixel: far finer than any registration (0.05 px), short enough to read
 DIGITS = 7  # of a number in a table of tracks: as many as DECIMALS leave of a length in pixels

@@ -18,7 +18,7 @@ from vtssi_pyro.system.naming import natural
 from vtssi_pyro.system.plain import parsed
 from vtssi_pyro.tracks import cell_tracking, geff_graph, trackmate
 from vtssi_pyro.tracks.about import About
-from vtssi_pyro.tracks.export import write_mot_challenge, write_tracks_csv
+from vtssi_pyro.tracks.export import TRACKS, write_mot_challenge, write_tracks_csv
 from vtssi_pyro.tracks.importing import mot_folders, read_mot, read_tracks_csv
 from vtssi_pyro.tracks.rows import Row, collected
 from vtssi_pyro.tracks.tracks import Tracks
@@ -280,7 +280,7 @@ def read_told(path: Path) -> tuple[Tracks, tuple[int, int] | None, Units]:
 
 def told_beside(path: Path) -> tuple[tuple[int, int] | None, Units]:
     """Size of the frames, and units, as a ``tracks.json`` beside a file of tracks tells them; None if there is none."""
-    beside = path.parent / "tracks.json"
+    beside = path.parent / TRACKS
     if not beside.is_file():
         return None, NO_UNITS
     try:

@@ -6,12 +6,11 @@ from typing import Any, NamedTuple
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.system.files import regular
 from vtssi_pyro.system.plain import parsed
+from vtssi_pyro.tracks.export import PREDICTIONS, TRACKS
 from vtssi_pyro.tracks.importing import csv_rows
 from vtssi_pyro.tracks.rows import VALUES, Row, collected
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.tracks.units import Units
-
-TRACKS, PREDICTIONS = "tracks.json", "predictions.csv"
 
 
 class Results(NamedTuple):
