@@ -19,6 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NamedTuple
 
+import numpy as np
+
 from vtssi_pyro.artifacts import costs
 from vtssi_pyro.artifacts.figures import (
     FILM,
@@ -46,6 +48,7 @@ from vtssi_pyro.artifacts.reading import (
     known_sequences,
     live_frame,
     made_by,
+    movie_of,
     opened,
     read_all,
     read_movie,
@@ -89,7 +92,7 @@ from vtssi_pyro.inference.filter import Estimate, Stream
 from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.inference.standalone import StandaloneTracker
 from vtssi_pyro.model.config import TestTime
-from vtssi_pyro.movies import Hints, Movie, Preparation, Stored
+from vtssi_pyro.movies import Arraylike, Hints, Movie, Preparation, Stored
 from vtssi_pyro.movies.film import writer
 from vtssi_pyro.movies.levels import live
 from vtssi_pyro.movies.live import Watch, growing_folder, piped_frames, stored_size
@@ -142,7 +145,7 @@ OBSERVE = 5  # default number of frames on which finished tracks are matched, as
 
 @checked
 def inspect(
-    movie: File | Movie,
+    movie: File | Movie | np.ndarray | Arraylike,
     hints: Hints = Hints(),
     *,
     stored: Stored = Stored(),
@@ -152,7 +155,8 @@ def inspect(
     """Inspect a movie for moving objects, and prepare its frames for training.
 
     Args:
-        movie: file, folder, or the movie itself.
+        movie: file, folder, the movie itself, or its frames, (T, H, W) or (T, H, W, C), in an array of NumPy, Dask,
+            zarr or the like.
         hints: known properties of the movie.
         stored: how the frames are stored, as far as it is known: axes, range, channel, depth, and the size of a pixel
             and the frame rate, in which results then are, too; see :class:`~vtssi_pyro.Stored`.
@@ -165,14 +169,14 @@ def inspect(
 
     Example:
         >>> from vtssi_pyro import inspect, scene
-        >>> from vtssi_pyro.movies import array_movie
-        >>> prepared = inspect(array_movie("drawn", scene("blobs", 30, side=96, objects=2, size=16).frames))
-        >>> from vtssi_pyro.movies import array_movie
+        >>> prepared = inspect(scene("blobs", 30, side=96, objects=2, size=16).frames)
         >>> prepared.found.objects
         2
     """
     report = report or Silent()
     target = _apart(movie, out, (SHEET, *KEPT), report) if out else None
+    if isinstance(movie, Arraylike):
+        movie = movie_of(movie, stored)
     prepared = look(movie, hints, tell=report.say, stored=stored)
     report.found({"movie": prepared.name, **prepared.inspected.as_dict()})
     if target:

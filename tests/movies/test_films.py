@@ -103,3 +103,34 @@ def test_a_full_disk_is_called_one(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_interlaced_film_loses_its_combs_and_no_frame(tmp_path: Path) -> None:
+    """Lines of both fields, 2 px apart where something moves, become one edge, that of the field which is first."""
+    av = pytest.importorskip("av", reason="needs PyAV, the extra named video")
+    fields = np.full((24, 64, 96), 40, np.uint8)
+    for time, field in enumerate(fields):
+        field[20:44, 10 + 2 * time : 34 + 2 * time] = 200
+    frames = fields[::2].copy()
+    frames[:, 1::2] = fields[1::2, 1::2]
+    for name, flag in (("combed.mp4", True), ("plain.mp4", False)):
+        with av.open(str(tmp_path / name), "w") as container:
+            stream = container.add_stream("libx264", rate=25)
+            stream.height, stream.width, stream.pix_fmt = 64, 96, "yuv420p"
+            stream.options = {"x264-params": "interlaced=1:tff=1:qp=1"} if flag else {"qp": "1"}
+            for frame in frames if flag else fields[::2]:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "gray")))
+            container.mux(stream.encode(None))
+    combed, plain = open_movie(tmp_path / "combed.mp4"), open_movie(tmp_path / "plain.mp4")
+    assert plain.lines == ()
+    (line,) = combed.lines
+    assert "is interlaced: the lines between those of the first field are interpolated" in line
+    seen = np.stack(list(combed.luminance())) * 255
+    assert seen.shape == frames.shape
+    assert (
+        np.abs(seen[:, 20:44:2] - seen[:, 21:44:2]).max()
+        < 20
+        < np.abs(frames[:, 20:44:2] - frames[:, 21:44:2]).max()
+    )
+    assert min(np.abs(seen[1:-1] - fields[first::2][1:-1]).mean() for first in (0, 1)) < 2
+    assert len(list(plain)) == len(frames)

@@ -26,10 +26,14 @@ def module(monkeypatch: pytest.MonkeyPatch, name: str, **members: Any) -> None:
 
 def nd2(path: Path, monkeypatch: pytest.MonkeyPatch, whole: np.ndarray, **more: int) -> None:
     """Frames are counted along the loops, and hold all channels."""
+    volume = SimpleNamespace(axesCalibrated=(True, more.get("calibrated", True), False))
+    channels = [
+        SimpleNamespace(volume=volume, channel=SimpleNamespace(name=name)) for name in ("DAPI", "GFP")
+    ]
 
     class File:
         sizes: ClassVar = {
-            **more,
+            **{axis: count for axis, count in more.items() if axis.isupper()},
             "T": whole.shape[0],
             "Z": whole.shape[1],
             "C": whole.shape[2],
@@ -37,10 +41,22 @@ def nd2(path: Path, monkeypatch: pytest.MonkeyPatch, whole: np.ndarray, **more: 
             "X": 5,
         }
 
+        metadata = SimpleNamespace(channels=channels)
+        attributes = SimpleNamespace(bitsPerComponentSignificant=12)
+        held = 0  # files that are open
+
         def __init__(self, name: str) -> None:
             assert name == str(path)
 
+        def __enter__(self) -> "File":
+            type(self).held += 1
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            type(self).held -= 1
+
         def read_frame(self, number: int) -> np.ndarray:
+            assert self.held == 1
             return whole.reshape(-1, *whole.shape[2:])[number].squeeze()
 
         def voxel_size(self) -> Any:
@@ -91,10 +107,14 @@ def ngff(path: Path, monkeypatch: pytest.MonkeyPatch, whole: np.ndarray, **more:
     zarr = pytest.importorskip("zarr", reason="needs zarr, the extra of that name")
     axes = [{"name": "t", "unit": "second"}, {"name": "c"}, {"name": "z"}]
     axes += [{"name": name, "unit": "micrometer"} for name in "yx"]
-    scale = {"type": "scale", "scale": [0.5, 1, 2, 0.25, 0.25]}
-    image = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": [scale]}]}
+    scale = {"type": "scale", "scale": [0.25, 1, 2, 0.5, 0.5]}
+    outer = {"type": "scale", "scale": [2.0, 1, 1, 0.5, 0.5]}  # of all datasets: it comes on top of their own
+    shift = {"type": "translation", "translation": [0, 0, 0, 1, 1]}
+    image = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": [scale, shift]}],
+             "coordinateTransformations": [outer]}  # fmt: skip
     group = zarr.open_group(str(path), mode="w")
     group.attrs["multiscales"] = [image] * more.get("images", 1)
+    group.attrs["omero"] = {"channels": [{"label": "DAPI"}, {"label": "GFP"}]}
     group.create_array("0", data=whole.transpose(0, 2, 1, 3, 4))
 
 
@@ -125,6 +145,33 @@ def test_planes_are_those_of_their_time_depth_and_channel(
     with pytest.raises(DataError, match="has 3 depths: say which to read"):
         open_movie(path, Stored(channel=0))
     assert files_of(path)
+    if name == "m.nd2":
+        assert sys.modules["nd2"].ND2File.held == 0, "none stays open"
+    if name in ("m.nd2", "m.zarr"):
+        named = open_movie(path, Stored(channel="GFP", plane=2, range=(0, 4095)))
+        np.testing.assert_allclose(np.stack(list(named)), expected, rtol=1e-5)
+        assert named.stored.channel == 1
+        with pytest.raises(DataError, match="has no channel RFP: they are called DAPI, GFP"):
+            open_movie(path, Stored(channel="RFP", plane=0))
+
+
+def test_the_side_of_a_pixel_of_an_uncalibrated_camera_is_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nd2(tmp_path / "m.nd2", monkeypatch, WHOLE, calibrated=False)
+    movie = open_movie(tmp_path / "m.nd2", Stored(channel=0, plane=0))
+    assert movie.units.pixel_size is None
+    assert movie.levels.white == 4095
+    assert movie.levels.lines == (f"{tmp_path / 'm.nd2'}: uint16 of 12 bits, as the file notes",)
+
+
+def test_three_wavelengths_are_not_taken_for_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    three = np.concatenate([WHOLE, WHOLE[:, :, :1] // 2], 2)
+    lif(tmp_path / "m.lif", monkeypatch, three)
+    with pytest.raises(DataError, match=r"3 channels: say which .* 0 to 2, or colour if they are red, green"):
+        open_movie(tmp_path / "m.lif", Stored(plane=0))
+    movie = open_movie(tmp_path / "m.lif", Stored(plane=0, channel="colour"))
+    np.testing.assert_array_equal(next(movie.reader()), np.moveaxis(three[0, 0], 0, -1))
 
 
 @pytest.mark.parametrize(("name", "more"), [("m.nd2", {"P": 3}), ("m.czi", {"S": 3}), ("m.lif", {"M": 3}),
@@ -161,5 +208,24 @@ def test_arrays_of_zarr_and_what_is_none(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"bad\.zarr: cannot be read"):
         open_movie(tmp_path / "bad.zarr")
     zarr.save_array(str(tmp_path / "flat.zarr"), WHOLE[0, 0, 0])
-    with pytest.raises(DataError, match="with axes unknown"):
+    with pytest.raises(DataError, match=r"shape \(6, 5\), expected one movie.* with axes"):
         open_movie(tmp_path / "flat.zarr")
+
+
+def test_the_axes_of_a_plain_array_of_zarr_are_asked_for_or_named(tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr", reason="needs zarr, the extra of that name")
+    path, frames = tmp_path / "plain.zarr", WHOLE[:, 0]  # (T, 2, H, W)
+    zarr.save_array(str(path), frames)
+    with pytest.raises(DataError, match=r"shape \(4, 2, 6, 5\), expected one movie.* with axes"):
+        open_movie(path)
+    for axes, expected in (("TCHW", frames[:, 1]), ("TZHW", frames[:, 1])):
+        said = Stored(axes=axes, channel=1) if "C" in axes else Stored(axes=axes, plane=1)
+        np.testing.assert_array_equal(np.stack(list(open_movie(path, said).reader())), expected)
+    for names, note in ((["z", "time", "y", "x"], False), (["plane", "t", "row", "column"], True)):
+        made = zarr.create_array(
+            str(tmp_path / f"{note}.zarr"), shape=(2, 4, 6, 5), dtype="u2",
+            dimension_names=None if note else names, attributes={"_ARRAY_DIMENSIONS": names} if note else None,
+        )  # fmt: skip
+        made[:] = frames.swapaxes(0, 1)
+        movie = open_movie(tmp_path / f"{note}.zarr", Stored(plane=1))
+        np.testing.assert_array_equal(np.stack(list(movie.reader())), frames[:, 1])

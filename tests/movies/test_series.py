@@ -66,3 +66,11 @@ def test_one_camera_has_one_size() -> None:
     with pytest.raises(DataError, match=r"b: frames are 9x8 pixels \(H x W\), those of a 8x9"):
         in_series([wide, high])
     assert in_series([wide]) is wide
+
+
+def test_a_part_of_joint_frames_is_one_of_each_movie(prepared: PreparedMovie) -> None:
+    cut = prepared.movie.cropped(8, 4, 30, 20)
+    frames = [frame for part in cut.whole for frame in part]
+    np.testing.assert_array_equal(frames, list(cut))
+    np.testing.assert_array_equal(frames, [frame[4:24, 8:38] for frame in prepared.movie])
+    assert {(part.size, part.corner) for part in cut.whole} == {((20, 30), (8, 4))}

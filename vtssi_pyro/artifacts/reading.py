@@ -19,7 +19,7 @@ from vtssi_pyro.inference.estimate import floats, joined
 from vtssi_pyro.inference.filter import Estimate, estimates
 from vtssi_pyro.inference.novelty import SOME, late, misfit, new
 from vtssi_pyro.model.config import TestTime
-from vtssi_pyro.movies import Hints, Movie, Stored, array_movie, is_movie, open_movie, thumbnails
+from vtssi_pyro.movies import Arraylike, Hints, Movie, Stored, array_movie, is_movie, open_movie, thumbnails
 from vtssi_pyro.movies.prepared import PreparedMovie, look, was_kept
 from vtssi_pyro.movies.series import in_series
 from vtssi_pyro.movies.stored import COLOUR, GREY
@@ -34,7 +34,7 @@ from vtssi_pyro.tracks.units import NO_UNITS, Units
 from vtssi_pyro.train.reporting import Reporter
 
 File = str | Path
-Source = File | np.ndarray | Tensor | Dataset | Movie | PreparedMovie
+Source = File | np.ndarray | Arraylike | Dataset | Movie | PreparedMovie
 
 PART = 64  # sequences of a file that are read at a time: small enough for memory, and full batches
 SHOWN = 4  # sequences in an animation, as many as fit a screen
@@ -133,8 +133,7 @@ def bare(source: Source, stored: Stored = Stored()) -> Bare:
     refuse_unheard(source, stored)
     if isinstance(source, PreparedMovie):
         return Bare(source.movie)
-    is_array = isinstance(source, np.ndarray | Tensor)
-    movie = None if is_array or isinstance(source, Dataset) else as_movie(source, stored)
+    movie = None if isinstance(source, Arraylike | Dataset) else as_movie(source, stored)
     return Bare(movie or dataset_of(source, stored))
 
 
@@ -197,8 +196,9 @@ def movie_of(source: Source, stored: Stored = Stored()) -> Movie:
         return source if isinstance(source, Movie) else source.movie
     if isinstance(source, str | os.PathLike):
         return open_movie(source, stored)
-    if isinstance(source, np.ndarray | Tensor):
-        return array_movie("frames", as_array(source), stored)
+    if isinstance(source, Arraylike):
+        in_memory = isinstance(source, np.ndarray | Tensor)
+        return array_movie("frames", as_array(source) if in_memory else source, stored)
     raise DataError("sequences are no movie: expected a file, or an array (T, H, W)")
 
 
@@ -241,7 +241,7 @@ def dataset_of(source: Source, stored: Stored = Stored()) -> Dataset:
     Raises:
         DataError: the source holds no sequences.
     """
-    if isinstance(source, str | os.PathLike | np.ndarray | Tensor):
+    if isinstance(source, str | os.PathLike | Arraylike):
         return open_frames(source, stored)
     if isinstance(source, Movie | PreparedMovie):
         raise DataError(f"{source.name}: a movie is no sequences: give its frames as an array (1, T, H, W)")
@@ -361,7 +361,7 @@ def made_by(name: str, loaded: Loaded | None) -> dict[str, Any]:
 def refuse_unheard(source: Source, stored: Stored) -> None:
     """Refuse to be told how frames are stored that have been read already; units change none."""
     stored = stored.frames_alone
-    if stored != Stored() and not isinstance(source, str | os.PathLike | np.ndarray | Tensor):
+    if stored != Stored() and not isinstance(source, str | os.PathLike | Arraylike):
         said = next(key for key, value in vars(stored).items() if value != vars(Stored())[key])
         raise UsageError(
             Argument(said), f": {called(source)} is opened or prepared already; say it where it is opened"

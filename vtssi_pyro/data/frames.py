@@ -1,5 +1,6 @@
 """Data sets of users' frames: arrays, ``.npz`` and ``.npy``, and movies that fit into memory."""
 
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from vtssi_pyro.config import checked
 from vtssi_pyro.data.array import ArrayDataset
 from vtssi_pyro.data.store import read
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.movies import Movie, Stored, luminance, open_movie
+from vtssi_pyro.movies import Arraylike, Movie, Stored, luminance, open_movie
 from vtssi_pyro.movies.movie import colours
 from vtssi_pyro.movies.stored import COLOUR
 from vtssi_pyro.ops.channels import channels_first
@@ -22,7 +23,7 @@ _SMALLER = ", make it smaller, or convert it to an uncompressed .npz, which is n
 
 @checked
 def open_frames(
-    source: str | os.PathLike[str] | np.ndarray | Tensor, stored: Stored = Stored()
+    source: str | os.PathLike[str] | np.ndarray | Arraylike, stored: Stored = Stored()
 ) -> ArrayDataset:
     """Open an array, or a file or folder of frames; a movie is one sequence, without truth.
 
@@ -31,8 +32,8 @@ def open_frames(
     :mod:`vtssi_pyro.movies.levels` decides.
 
     Args:
-        source: frames in grey, (S, T, H, W) or (T, H, W), or in C channels, (S, T, C, H, W), or the path of a file or
-            folder.
+        source: frames in grey, (S, T, H, W) or (T, H, W), or in C channels, (S, T, C, H, W), in an
+            array of NumPy, Dask, zarr or the like, or in a tensor; or the path of a file or folder.
         stored: how the frames are stored, as far as it is known; other axes are named there.
 
     Returns:
@@ -47,7 +48,9 @@ def open_frames(
         >>> open_frames(np.zeros((2, 9, 50, 50), np.uint8)).length
         9
     """
-    if isinstance(source, Tensor | np.ndarray):
+    if isinstance(source, Arraylike):
+        if not isinstance(source, Tensor | np.ndarray):  # which is read now
+            stored.refuse_more("frames", math.prod(source.shape) * np.dtype(source.dtype).itemsize)
         return ArrayDataset("frames", as_array(source), stored=stored)
     if not isinstance(source, str | os.PathLike):
         raise DataError(
@@ -70,7 +73,7 @@ def of_movie(movie: Movie) -> ArrayDataset:
     return made
 
 
-def as_array(frames: Tensor | np.ndarray) -> np.ndarray:
+def as_array(frames: Arraylike) -> np.ndarray:
     """Convert a tensor to an array; types that numpy lacks, such as bfloat16, become single precision.
 
     What a masked array masks becomes NaN.
@@ -80,8 +83,8 @@ def as_array(frames: Tensor | np.ndarray) -> np.ndarray:
     """
     if isinstance(frames, np.ma.MaskedArray):
         return np.ma.filled(frames.astype(np.float64), np.nan) if np.any(frames.mask) else frames.data
-    if isinstance(frames, np.ndarray):
-        return frames
+    if not isinstance(frames, Tensor):
+        return np.asarray(frames)
     try:
         frames = frames.detach().cpu()
         if frames.layout != torch.strided:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from vtssi_pyro.config import checked
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.movies import film, microscopes, pictures
-from vtssi_pyro.movies.arrays import array, array_movie
+from vtssi_pyro.movies import film, microscopes, pictures, tiff
+from vtssi_pyro.movies.arrays import Arraylike, array, array_movie
 from vtssi_pyro.movies.film import write_film
 from vtssi_pyro.movies.inspection import Hints, Inspection, inspect
 from vtssi_pyro.movies.levels import Levels
@@ -17,6 +17,7 @@ from vtssi_pyro.movies.thumbnails import Thumbnails, thumbnails
 
 __all__ = [
     "SUFFIXES",
+    "Arraylike",
     "Hints",
     "Inspection",
     "Levels",
@@ -34,7 +35,7 @@ __all__ = [
     "write_film",
 ]
 
-SUFFIXES = (*film.SUFFIXES, *pictures.ANIMATIONS, *microscopes.READERS, ".npy", ".npz")
+SUFFIXES = (*film.SUFFIXES, *pictures.ANIMATIONS, *tiff.SUFFIXES, *microscopes.READERS, ".npy", ".npz")
 
 
 @checked
@@ -64,7 +65,9 @@ def open_movie(path: Path | str, stored: Stored = Stored()) -> Movie:
         movie = microscopes.microscope(path, stored)
     elif path.is_dir():
         movie = pictures.folder(path, stored)
-    elif suffix in pictures.ANIMATIONS:
+    elif tiff.is_tiff(path):
+        movie = tiff.tiff(path, stored)
+    elif suffix in (*pictures.ANIMATIONS, *tiff.SUFFIXES):
         movie = pictures.animation(path, stored)
     elif suffix in film.SUFFIXES:
         movie = film.film(path, stored)

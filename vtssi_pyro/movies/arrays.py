@@ -1,15 +1,39 @@
-"""Movies that are arrays, in memory or mapped from ``.npy`` and ``.npz`` files."""
+"""Movies that are arrays: in memory, mapped from ``.npy`` and ``.npz`` files, or read piece by piece (Dask, zarr)."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from vtssi_pyro.config import checked
-from vtssi_pyro.movies.axes import pictures
+from vtssi_pyro.movies.axes import axes_of_movie
 from vtssi_pyro.movies.members import npy_array, npz_frames
 from vtssi_pyro.movies.movie import Movie
+from vtssi_pyro.movies.planes import Planes, movie_of_planes
 from vtssi_pyro.movies.stored import Stored
+
+PIXELS = "HWC"  # the axes of one frame
+
+
+@runtime_checkable
+class Arraylike(Protocol):
+    """What is read like an array of NumPy, wherever its numbers are: of Dask, zarr, h5py or xarray."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its extents."""
+
+    @property
+    def dtype(self) -> Any:
+        """The type of its numbers."""
+
+    def __getitem__(self, index: Any) -> Any:
+        """A part of it."""
+
+    def __array__(self, dtype: Any = None) -> np.ndarray:
+        """All of it as an array of NumPy."""
 
 
 def array(path: Path, stored: Stored = Stored()) -> Movie:
@@ -20,8 +44,8 @@ def array(path: Path, stored: Stored = Stored()) -> Movie:
 
 
 @checked
-def array_movie(name: str, frames: np.ndarray, stored: Stored = Stored()) -> Movie:
-    """Make a movie of frames in an array.
+def array_movie(name: str, frames: np.ndarray | Arraylike, stored: Stored = Stored()) -> Movie:
+    """Make a movie of frames in an array; of one that is not in memory, such as Dask's, each is read by itself.
 
     Args:
         name: the movie's name in error messages.
@@ -32,19 +56,26 @@ def array_movie(name: str, frames: np.ndarray, stored: Stored = Stored()) -> Mov
     Raises:
         DataError: the shape is another, or has no frames.
     """
-    found = pictures(name, frames, stored)
-    brought = found.frames  # (T, Z, C, H, W)
-    channel, planes = (
-        stored.chosen_channel(name, brought.shape[2]),
-        stored.chosen_planes(name, brought.shape[1]),
-    )
+    axes, lines = axes_of_movie(name, frames, stored)
+    return movie_of_planes(name, array_planes(frames, axes)._replace(lines=lines), stored)
 
-    def read() -> Iterator[np.ndarray]:
-        for frame in brought:
-            shown = stored.projected(np.asarray(frame[planes]))  # (C, H, W)
-            if channel is not None or len(shown) == 1:
-                yield shown[channel or 0]
-            else:
-                yield np.moveaxis(shown, 0, -1)
 
-    return Movie(name, brought.shape[3:], len(brought), None, read, stored, found.lines)
+def array_planes(frames: Arraylike, axes: str) -> Planes:
+    """The planes of an array whose axes are known.
+
+    Args:
+        frames: the array.
+        axes: a letter for each of its axes, see :class:`~vtssi_pyro.Stored`; that of sequences has a length of 1.
+    """
+    sizes = dict(zip(axes, frames.shape, strict=True))
+
+    def plane(time: int, depth: int, channels: Sequence[int]) -> np.ndarray:
+        place: dict[str, int] = {"S": 0, "T": time, "Z": depth}
+        if len(channels) == 1:  # others are not even read
+            place["C"] = channels[0]
+        shown = np.asarray(frames[tuple(place.get(axis, slice(None)) for axis in axes)])
+        rest = [axis for axis in axes if axis not in place]
+        shown = shown.transpose([rest.index(axis) for axis in PIXELS if axis in rest])
+        return shown if "C" in rest else shown[..., None]
+
+    return Planes(sizes, (sizes["H"], sizes["W"]), lambda: nullcontext(plane), colours=True)

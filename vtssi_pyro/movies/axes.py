@@ -3,7 +3,8 @@
 What had to be assumed is described in lines for people.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,14 @@ from vtssi_pyro.errors import Argument, DataError
 from vtssi_pyro.movies.stored import AXES, Stored
 
 COLOURS = 4  # red, green, blue and transparency: a last axis no longer than this holds channels, not columns
+# Names of axes in other people's files and libraries, by the letters of :class:`~vtssi_pyro.Stored`.
+NAMES = {
+    **dict.fromkeys(("t", "time", "times", "frame", "frames"), "T"),
+    **dict.fromkeys(("z", "depth", "plane", "slice"), "Z"),
+    **dict.fromkeys(("c", "channel", "channels", "s", "rgb"), "C"),
+    **dict.fromkeys(("y", "row", "rows", "height"), "H"),
+    **dict.fromkeys(("x", "column", "columns", "width"), "W"),
+}
 MIXED = 0.7  # share by which neighbours on the first axis must be more alike than on the second to look like times
 NEAR, GRID = 8, 32  # sequences, frames of each, and pixels along a side of these, that are compared for this
 
@@ -31,6 +40,7 @@ def sequences(name: str, frames: np.ndarray, stored: Stored = Stored()) -> Arran
     """
     _refuse_other(name, frames)
     stored.refuse_for_sequences(name)
+    stored = stored.numbered(name, {})
     axes = stored.axes or {3: "THW", 4: "STHW", 5: "STCHW"}.get(frames.ndim)
     if axes is None:
         raise DataError(
@@ -55,8 +65,6 @@ def sequences(name: str, frames: np.ndarray, stored: Stored = Stored()) -> Arran
             Argument("axes"),
             " THWC if so, else STHW",
         )
-    if 0 in frames.shape:
-        raise DataError(f"{name}: no frames, their shape is {frames.shape}")
     brought = _brought(name, frames, axes)
     depths = stored.chosen_planes(name, brought.shape[2])
     if len(depths) == 1:
@@ -76,27 +84,54 @@ def sequences(name: str, frames: np.ndarray, stored: Stored = Stored()) -> Arran
     return Arranged(brought, axes, lines)
 
 
-def pictures(name: str, frames: np.ndarray, stored: Stored = Stored()) -> Arranged:
-    """Bring the axes of one movie to (T, Z, C, H, W), a view.
+def axes_of_movie(name: str, frames: Any, stored: Stored = Stored()) -> tuple[str, tuple[str, ...]]:
+    """The axes of one movie's array, as it or a user names them, or else as its shape suggests.
+
+    Args:
+        name: the movie's name in error messages.
+        frames: the array, of NumPy or of a library whose arrays have a shape.
+        stored: how the frames are stored, as far as it is known.
+
+    Returns:
+        a letter for each axis, and what was assumed, in lines for people.
 
     Raises:
         DataError: the shape is none of a movie.
     """
-    _refuse_other(name, frames)
-    axes = stored.axes or _of_movie(frames.shape, stored)
+    shape = tuple(getattr(frames, "shape", ()))
+    if not shape:
+        _refuse_other(name, frames)
+    named = None if stored.axes else _named(frames)
+    axes = stored.axes or named or _of_movie(shape, stored)
     if axes is None:
         raise DataError(
-            f"{name}: frames have shape {frames.shape}, expected one movie: (T, H, W) in grey, (T, H, W, 3) or "
+            f"{name}: frames have shape {shape}, expected one movie: (T, H, W) in grey, (T, H, W, 3) or "
             "(T, 3, H, W); say the order of other axes with ",
             Argument("axes"),
         )
-    if 0 in frames.shape:
-        raise DataError(f"{name}: no frames, their shape is {frames.shape}")
-    brought = _brought(name, frames, axes)
-    if len(brought) > 1:
-        raise DataError(f"{name}: holds {len(brought)} sequences, expected one movie")
-    lines = () if stored.axes else _doubts_of_movie(name, frames.shape, axes)
-    return Arranged(brought[0], axes, lines)
+    _refuse_misnamed(name, shape, axes)
+    sequences = dict(zip(axes, shape, strict=True)).get("S", 1)
+    if sequences > 1:
+        raise DataError(f"{name}: holds {sequences} sequences, expected one movie")
+    return axes, () if stored.axes or named else _doubts_of_movie(name, shape, axes)
+
+
+def letters(names: Iterable[Any]) -> str | None:
+    """The letters of axes that a file or a library names by words or letters; None: they are not those of frames."""
+    found = "".join(NAMES.get(str(name).lower(), "?") for name in names)
+    return found if {"H", "W"} <= set(found) <= set(AXES) and len(set(found)) == len(found) else None
+
+
+def _named(frames: Any) -> str | None:
+    """The axes of an array that knows their names, as those of xarray and, in its metadata, zarr do."""
+    kept: Any = getattr(frames, "attrs", None)
+    noted = (
+        getattr(frames, "dims", None),
+        getattr(getattr(frames, "metadata", None), "dimension_names", None),
+        kept.get("_ARRAY_DIMENSIONS") if hasattr(kept, "get") else None,  # xarray's note in a zarr array
+    )
+    found = (letters(names) for names in noted if isinstance(names, tuple | list))
+    return next(filter(None, found), None)
 
 
 def _refuse_other(name: str, frames: object) -> None:
@@ -109,13 +144,20 @@ def _refuse_other(name: str, frames: object) -> None:
 
 def _brought(name: str, frames: np.ndarray, axes: str) -> np.ndarray:
     """Frames (S, T, Z, C, H, W); axes that they lack have a length of 1."""
-    if len(axes) != frames.ndim:
-        raise DataError(
-            f"{name}: frames have shape {frames.shape}, {frames.ndim} axes, but ", Argument("axes"), f" {axes} names "
-            f"{len(axes)}"
-        )  # fmt: skip
+    _refuse_misnamed(name, frames.shape, axes)
     found = frames.transpose([axes.index(letter) for letter in AXES if letter in axes])
     return found[tuple(slice(None) if letter in axes else None for letter in AXES)]
+
+
+def _refuse_misnamed(name: str, shape: tuple[int, ...], axes: str) -> None:
+    """Refuse axes that are not those of the frames, and frames that are none."""
+    if len(axes) != len(shape):
+        raise DataError(
+            f"{name}: frames have shape {shape}, {len(shape)} axes, but ", Argument("axes"), f" {axes} names "
+            f"{len(axes)}"
+        )  # fmt: skip
+    if 0 in shape:
+        raise DataError(f"{name}: no frames, their shape is {shape}")
 
 
 def _of_movie(shape: tuple[int, ...], stored: Stored) -> str | None:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,16 @@ import numpy as np
 
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.movies.movie import Movie
+from vtssi_pyro.movies.pace import paced
 from vtssi_pyro.movies.stored import Stored
 from vtssi_pyro.system.atomic import atomic_write
 from vtssi_pyro.system.extras import extra
 from vtssi_pyro.system.files import regular
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ogv")
-UNEVEN = 1.5  # longest to shortest step of a film whose times are told; rounding of even ones stays far below
+# FFmpeg's filter that makes one frame of the two fields of an interlaced one, of which each shows half of the lines, by
+# motion-adaptive interpolation; frames that are not marked as interlaced pass.
+DEINTERLACE = ("bwdif", "mode=send_frame:deint=interlaced")
 SLACK = 5  # frames, or a fiftieth, by which the announced length of an intact film may exceed its frames
 
 
@@ -26,22 +28,22 @@ def film(path: Path, stored: Stored = Stored()) -> Movie:
     with _opened(path) as stream:
         size, colours = (stream.codec_context.height, stream.codec_context.width), 1
         first = next(stream.container.decode(stream), None)
+        bits, combed = None, first is not None and first.interlaced_frame
         if first is not None:
             upright = _upright(first)
             size, colours = upright.shape[:2], 1 if upright.ndim == 2 else upright.shape[-1]
+            bits = 8 * upright.itemsize  # to which a film's own are scaled
         rate = float(stream.average_rate) if stream.average_rate else None
         length = stream.frames or None  # 0: the container does not say
         times = _times(stream)
     stored.refuse_for_pictures(str(path), colours)
-    lines: tuple[str, ...] = ()
-    steps = [1000 * (b - a) for a, b in pairwise(times)]
-    if steps and max(steps) > UNEVEN * min(steps):
-        apart = f"frames are {min(steps):.0f} to {max(steps):.0f} ms apart"
-        lines = (f"{path}: {apart}: speeds are per frame, tracks.json has the times",)
-    return Movie(
-        str(path), size, length, rate, lambda: _frames(path), stored, lines, stored.range is None,
-        tuple(times) if lines else None,
-    )  # fmt: skip
+    uneven, lines = paced(str(path), times)
+    if combed:
+        lines = (
+            *lines,
+            f"{path}: is interlaced: the lines between those of the first field are interpolated",
+        )
+    return Movie(str(path), size, length, rate, lambda: _frames(path, combed), stored, lines, bits, uneven)
 
 
 def _times(stream: Any) -> list[float]:
@@ -52,7 +54,7 @@ def _times(stream: Any) -> list[float]:
         found = sorted(packet.pts * base for packet in container.demux(stream) if packet.pts is not None)
     except (OSError, EOFError, ValueError):  # reading the frames will report it
         return []
-    return [time - found[0] for time in found] if base else []
+    return found if base else []
 
 
 def write_film(path: Path | str, frames: Iterable[np.ndarray], rate: float) -> None:
@@ -91,11 +93,12 @@ def write_film(path: Path | str, frames: Iterable[np.ndarray], rate: float) -> N
         file.mux(stream.encode(None))
 
 
-def _frames(path: Path) -> Iterator[np.ndarray]:
+def _frames(path: Path, interlaced: bool) -> Iterator[np.ndarray]:
     with _opened(path) as stream:
         stream.thread_type = "AUTO"
         number, last = 0, 0.0
-        for frame in stream.container.decode(stream):
+        decoded = stream.container.decode(stream)
+        for frame in _deinterlaced(stream, decoded) if interlaced else decoded:
             number += 1
             last = frame.time or last
             yield _upright(frame)
@@ -104,6 +107,28 @@ def _frames(path: Path) -> Iterator[np.ndarray]:
         whole = (stream.container.duration or 0) / 1e6  # seconds, of all streams
         if len(stream.container.streams) == 1 and whole - last > max(1.0, whole / 10):
             raise DataError(f"{path}: ends after {last:.1f} of {whole:.1f} seconds: copy the file again")
+
+
+def _deinterlaced(stream: Any, frames: Iterator[Any]) -> Iterator[Any]:
+    """Frames without combs at the edges of what moves, as many as there are."""
+    av = pyav()
+    graph = av.filter.Graph()
+    graph.link_nodes(graph.add_buffer(template=stream), graph.add(*DEINTERLACE), graph.add("buffersink"))
+    graph.configure()
+    for frame in frames:
+        graph.vpush(frame)
+        yield from _pulled(graph)
+    graph.vpush(None)
+    yield from _pulled(graph)
+
+
+def _pulled(graph: Any) -> Iterator[Any]:
+    """The frames that a filter has ready."""
+    try:
+        while True:
+            yield graph.vpull()
+    except (BlockingIOError, EOFError):  # it waits for further ones, or has seen the last
+        return
 
 
 def _upright(frame: Any) -> np.ndarray:

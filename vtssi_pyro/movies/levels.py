@@ -103,12 +103,14 @@ class Scan:
         dtype: of all frames.
         where: says of a frame's number which frame that is.
         signed: whether a movie's inspection will find the level of black, so that negative numbers have a meaning.
+        bits: of the camera's numbers, as the file notes them; numbers beyond prove it wrong.
     """
 
     name: str
     dtype: np.dtype
     where: Callable[[int], str] = "frame {}".format
     signed: bool = False
+    bits: int | None = None
     lows: list[float] = field(default_factory=list)
     highs: list[float] = field(default_factory=list)
     missing: list[int] = field(default_factory=list)
@@ -279,6 +281,8 @@ class Scan:
             return black, white, beyond if cut else []
         if kind == "bool":
             return 0.0, 1.0, []
+        if self.bits is not None and self.dtype.kind != "f" and low >= 0 and high <= 2.0**self.bits - 1:
+            return 0.0, 2.0**self.bits - 1, [f"{name}: {kind} of {self.bits} bits, as the file notes"]
         spared = 0.0 if self.dtype.kind != "f" else OVERSHOOT
         white = _white(high, spared, self.dtype)
         usual = float(highs[-1 - self._glitches()])
@@ -327,6 +331,11 @@ def _white(high: float, spared: float, dtype: np.dtype) -> float:
     return high if dtype.kind == "f" and white > 1 and high < DARK * white else white
 
 
+def _bits(dtype: np.dtype) -> int | None:
+    """Bits of a dtype whose largest number is white; None: it has no such number."""
+    return round(math.log2(FULL[dtype.name] + 1)) if dtype.name in FULL else None
+
+
 def _beyond(frame: np.ndarray, high: float) -> int:
     """The number of values of a frame beyond the largest usual white that its largest value, ``high``, exceeds."""
     below = [white * (1 + OVERSHOOT) for white in WHITES if white * (1 + OVERSHOOT) < high]
@@ -371,23 +380,24 @@ def _needed(frames: np.ndarray) -> bool:
     return int(frames[:: step[0], :: step[1]].max()) <= 1
 
 
-def surveyed(name: str, frames: Iterable[np.ndarray], stored: Stored, sure: bool = False) -> Levels:
+def surveyed(name: str, frames: Iterable[np.ndarray], stored: Stored, bits: int | None = None) -> Levels:
     """The levels of a movie's frames, (H, W) or (H, W, C), which are read if their range is not that of their dtype.
 
     Args:
         name: the movie.
         frames: all of its frames.
         stored: what a user says.
-        sure: whether white is the dtype's largest number, as films have it.
+        bits: of the camera's numbers, as the file notes them.
     """
     scan: Scan | None = None
     for number, frame in enumerate(frames):
         if scan is None:
             given = stored.range is not None and stored.dtype in (None, frame.dtype.name)
             own = given and stored.range == (0.0, FULL.get(frame.dtype.name))  # which no frame can exceed
-            if stored.plain or sure or own or (frame.dtype.name in ("uint8", "bool") and not given):
+            full = stored.range is None and bits is not None and bits == _bits(frame.dtype)  # as of films
+            if stored.plain or full or own or (frame.dtype.name in ("uint8", "bool") and not given):
                 return natural(frame.dtype)
-            scan = Scan(name, frame.dtype, signed=True)
+            scan = Scan(name, frame.dtype, signed=True, bits=bits)
         elif frame.dtype != scan.dtype:
             if frame.dtype.kind != scan.dtype.kind and "f" in (frame.dtype.kind, scan.dtype.kind):
                 raise DataError(

@@ -3,30 +3,24 @@
 Nikon's .nd2 (nd2), Zeiss' .czi (czifile), Leica's .lif (readlif) and .zarr folders, also of OME-NGFF (zarr).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from vtssi_pyro.errors import Argument, DataError, VtssiError
+from vtssi_pyro.errors import Argument, DataError
+from vtssi_pyro.movies.arrays import array_planes
+from vtssi_pyro.movies.axes import axes_of_movie, letters
 from vtssi_pyro.movies.movie import Movie
+from vtssi_pyro.movies.planes import PLANE, Plane, Planes, movie_of_planes, told
 from vtssi_pyro.movies.stored import Stored
 from vtssi_pyro.system.extras import extra
-from vtssi_pyro.tracks.units import FRAME_RATE, NO_UNITS, PIXEL_SIZE, Units
+from vtssi_pyro.tracks.units import FRAME_RATE, PIXEL_SIZE, Units
 
-PLANE = "TZC"  # the axes of planes: times, depths, channels
 MICRONS = ("micrometer", "um", "µm")
 OTHERS = "positions, tiles or series"
-
-
-class Planes(NamedTuple):
-    """The planes of a file."""
-
-    counts: Mapping[str, int]  # along the axes of PLANE; one that is missing has a length of 1
-    size: tuple[int, int]  # (H, W)
-    plane: Callable[[int, int, int], np.ndarray]  # (H, W) of a time, a depth and a channel
-    units: Units = NO_UNITS
 
 
 def microscope(path: Path, stored: Stored = Stored()) -> Movie:
@@ -37,33 +31,14 @@ def microscope(path: Path, stored: Stored = Stored()) -> Movie:
         UsageError: the package that reads it is not installed.
     """
     name = str(path)
-    if stored.axes is not None:
-        raise DataError(f"{name}: holds planes whose axes are known; leave out ", Argument("axes"))
-    try:
+    with told(name):
         planes = READERS[path.suffix.lower()](path, stored)
-        counts = {axis: planes.counts.get(axis, 1) for axis in PLANE}
-        channel = stored.chosen_channel(name, counts["C"])
-        depths = stored.chosen_planes(name, counts["Z"])
-    except VtssiError:
-        raise
-    except Exception as error:  # whatever these packages raise of a file that is none of theirs
-        raise DataError(f"{name}: cannot be read ({type(error).__name__}: {error})") from error
-    channels = range(counts["C"]) if channel is None else [channel]
+    return movie_of_planes(name, planes, stored.without_axes)
 
-    def read() -> Iterator[np.ndarray]:
-        for time in range(counts["T"]):
-            try:
-                shown = np.stack([
-                    np.stack([np.asarray(planes.plane(time, depth, c)) for c in channels], -1) for depth in depths
-                ])  # fmt: skip
-            except Exception as error:  # likewise
-                raise DataError(
-                    f"{name}: time {time} cannot be read ({type(error).__name__}: {error})"
-                ) from error
-            frame = stored.projected(shown)
-            yield frame[..., 0] if len(channels) == 1 else frame
 
-    return Movie(name, planes.size, counts["T"], planes.units.frame_rate, read, stored, noted=planes.units)
+def _refuse_axes(path: Path, stored: Stored) -> None:
+    if stored.axes is not None:
+        raise DataError(f"{path}: holds planes whose axes are known; leave out ", Argument("axes"))
 
 
 def _units(microns: float | None, rate: float | None = None) -> Units:
@@ -80,31 +55,42 @@ def _refuse_several(path: Path, count: int) -> None:
 
 
 def _nd2(path: Path, stored: Stored) -> Planes:
-    file = extra("nd2", "nd2", ".nd2 files need nd2").ND2File(str(path))
-    sizes = dict(file.sizes)
-    loops = [
-        axis for axis in sizes if axis not in ("C", "Y", "X", "S")
-    ]  # of which each has frames of its own
+    _refuse_axes(path, stored)
+    module = extra("nd2", "nd2", ".nd2 files need nd2")
+    with module.ND2File(str(path)) as file:
+        sizes = dict(file.sizes)
+        first = (file.metadata.channels or [None])[0]
+        calibrated = first is not None and all(first.volume.axesCalibrated[:2])
+        units = _units(float(file.voxel_size().x) if calibrated else None)
+        names = [channel.channel.name for channel in file.metadata.channels or []]
+        bits = file.attributes.bitsPerComponentSignificant
+    # those of which each has frames of its own
+    loops = [axis for axis in sizes if axis not in ("C", "Y", "X", "S")]
     for axis in loops:
         if axis not in PLANE:
             _refuse_several(path, sizes[axis])
-    channels = sizes.get("C", 1) * sizes.get("S", 1)  # S: of a colour camera
+    height, width, samples = sizes["Y"], sizes["X"], sizes.get("S", 1)  # S: of a colour camera
 
-    def plane(time: int, depth: int, channel: int) -> np.ndarray:
-        place = {"T": time, "Z": depth}
-        index = [place.get(axis, 0) for axis in loops]
-        number = int(np.ravel_multi_index(index, [sizes[axis] for axis in loops])) if loops else 0
-        frame = np.asarray(file.read_frame(number))
-        height, width = sizes["Y"], sizes["X"]
-        if sizes.get("S", 1) > 1:
-            return frame.reshape(-1, height, width, sizes["S"])[0, ..., channel]
-        return frame.reshape(-1, height, width)[channel]
+    @contextmanager
+    def opened() -> Iterator[Plane]:
+        with module.ND2File(str(path)) as file:
 
-    counts = {"T": sizes.get("T", 1), "Z": sizes.get("Z", 1), "C": channels}
-    return Planes(counts, (sizes["Y"], sizes["X"]), plane, _units(float(file.voxel_size().x)))
+            def plane(time: int, depth: int, channels: Sequence[int]) -> np.ndarray:
+                place = {"T": time, "Z": depth}
+                index = [place.get(axis, 0) for axis in loops]
+                number = int(np.ravel_multi_index(index, [sizes[axis] for axis in loops])) if loops else 0
+                frame = np.asarray(file.read_frame(number)).reshape(-1, height, width, samples)
+                return np.moveaxis(frame, 0, -2).reshape(height, width, -1)[..., list(channels)]
+
+            yield plane
+
+    counts = {"T": sizes.get("T", 1), "Z": sizes.get("Z", 1), "C": sizes.get("C", 1) * samples}
+    named = {"C": names} if samples == 1 and len(names) == counts["C"] else {}
+    return Planes(counts, (height, width), opened, sizes.get("C", 1) == 1, named, units, bits)
 
 
 def _czi(path: Path, stored: Stored) -> Planes:
+    _refuse_axes(path, stored)
     with extra("czifile", "czi", ".czi files need czifile").CziFile(str(path)) as file:
         axes, shape = file.axes, file.shape
         stored.refuse_more(str(path), int(np.prod(shape, dtype=np.int64)) * np.dtype(file.dtype).itemsize)
@@ -122,16 +108,16 @@ def _czi(path: Path, stored: Stored) -> Planes:
         _refuse_several(path, sizes["C"])
     counts = {"T": sizes.get("T", 1), "Z": sizes.get("Z", 1), "C": sizes.get("C", 1) * colours}
 
-    def plane(time: int, depth: int, channel: int) -> np.ndarray:
-        found: np.ndarray = (
-            kept[time, depth, 0, ..., channel] if colours > 1 else kept[time, depth, channel, ..., 0]
-        )
-        return found
+    def plane(time: int, depth: int, channels: Sequence[int]) -> np.ndarray:
+        shown = kept[time, depth]  # (C, H, W, samples)
+        shown = shown[0] if colours > 1 else np.moveaxis(shown[..., 0], 0, -1)
+        return shown[..., list(channels)]
 
-    return Planes(counts, (sizes["Y"], sizes["X"]), plane)
+    return Planes(counts, (sizes["Y"], sizes["X"]), lambda: nullcontext(plane), colours > 1)
 
 
 def _lif(path: Path, stored: Stored) -> Planes:
+    _refuse_axes(path, stored)
     images = list(
         extra("readlif.reader", "lif", ".lif files need readlif").LifFile(str(path)).get_iter_image()
     )
@@ -142,57 +128,52 @@ def _lif(path: Path, stored: Stored) -> Planes:
     scale = image.scale  # pixels a micrometre along x and y, then z, and frames a second
     rate = float(scale[3]) if len(scale) > 3 and scale[3] else None
 
-    def plane(time: int, depth: int, channel: int) -> np.ndarray:
-        return np.asarray(image.get_frame(z=depth, t=time, c=channel))
+    def plane(time: int, depth: int, channels: Sequence[int]) -> np.ndarray:
+        return np.stack([np.asarray(image.get_frame(z=depth, t=time, c=channel)) for channel in channels], -1)
 
-    return Planes(
-        counts, (image.dims.y, image.dims.x), plane, _units(1 / scale[0] if scale[0] else None, rate)
-    )
+    units = _units(1 / scale[0] if scale[0] else None, rate)
+    return Planes(counts, (image.dims.y, image.dims.x), lambda: nullcontext(plane), units=units)
 
 
 def _zarr(path: Path, stored: Stored) -> Planes:
     found: Any = extra("zarr", "zarr", ".zarr folders need zarr").open(str(path), mode="r")
-    axes, units = None, NO_UNITS
-    if not hasattr(found, "shape"):  # a group, as of OME-NGFF
-        attributes = dict(found.attrs)
-        images = attributes.get("ome", attributes).get("multiscales") or []
-        if not images:
-            raise DataError(
-                f"{path}: is a group without an image of OME-NGFF: give the path of an array in it"
-            )
-        _refuse_several(path, len(images))
-        noted = [{"name": axis} if isinstance(axis, str) else axis for axis in images[0].get("axes", [])]
-        whole = images[0]["datasets"][0]  # the finest
-        axes, units = "".join(axis["name"].upper() for axis in noted) or None, _of_ngff(noted, whole)
-        found = found[whole["path"]]
-    axes = axes or {3: "TYX", 4: "TCYX", 5: "TCZYX"}.get(len(found.shape), "")
-    known = len(set(axes)) == len(axes) == len(found.shape)
-    if not known or not {"Y", "X"} <= set(axes) <= {*PLANE, "Y", "X"}:
+    if hasattr(found, "shape"):  # an array, as those of numpy
+        axes, lines = axes_of_movie(str(path), found, stored)
+        return array_planes(found, axes)._replace(lines=lines)
+    attributes = dict(found.attrs)
+    attributes = attributes.get("ome", attributes)
+    images = attributes.get("multiscales") or []
+    if not images:
+        raise DataError(f"{path}: is a group without an image of OME-NGFF: give the path of an array in it")
+    _refuse_axes(path, stored)
+    _refuse_several(path, len(images))
+    image = images[0]
+    finest = image["datasets"][0]
+    whole = found[finest["path"]]
+    # before its version 0.4, axes were letters, and before 0.3 there was one order
+    noted = [{"name": axis} if isinstance(axis, str) else axis for axis in image.get("axes") or "tczyx"]
+    known = letters(axis["name"] for axis in noted)
+    if known is None or len(known) != len(whole.shape):
+        told_of = ", ".join(str(axis["name"]) for axis in noted)
         raise DataError(
-            f"{path}: an array of shape {found.shape}, with axes {axes or 'unknown'}: expected TCZYX, or some of them"
+            f"{path}: an array of shape {tuple(whole.shape)}, with axes {told_of}: expected some of t, c, z, y, x"
         )
-    sizes = dict(zip(axes, found.shape, strict=True))
-
-    def plane(time: int, depth: int, channel: int) -> np.ndarray:
-        place = {"T": time, "Z": depth, "C": channel}
-        shown = np.asarray(found[tuple(place.get(axis, slice(None)) for axis in axes)])
-        return shown if axes.index("Y") < axes.index("X") else shown.T
-
-    return Planes({axis: sizes.get(axis, 1) for axis in PLANE}, (sizes["Y"], sizes["X"]), plane, units)
+    labels = [str(channel.get("label", "")) for channel in attributes.get("omero", {}).get("channels", [])]
+    planes = array_planes(whole, known)
+    names = {"C": labels} if all(labels) and len(labels) == planes.counts.get("C", 1) else {}
+    return planes._replace(colours=False, names=names, units=_of_ngff(noted, image, finest))
 
 
-def _of_ngff(axes: list[dict[str, Any]], whole: Mapping[str, Any]) -> Units:
-    """The units of an image of OME-NGFF, whose transformation scales pixels and times."""
-    scales = [
-        each["scale"] for each in whole.get("coordinateTransformations", []) if each.get("type") == "scale"
-    ]
-    if not scales or len(scales[0]) != len(axes):
-        return NO_UNITS
-    scale = {
-        axis["name"]: (float(value), axis.get("unit")) for axis, value in zip(axes, scales[0], strict=True)
-    }
-    side, step = scale.get("x", (None, None)), scale.get("t", (None, None))
-    square = side == scale.get("y")
+def _of_ngff(axes: list[dict[str, Any]], *noted: Mapping[str, Any]) -> Units:
+    """The units of an image of OME-NGFF, whose transformations, all in turn, scale pixels and times."""
+    scale = np.ones(len(axes))
+    for each in noted:
+        for step in each.get("coordinateTransformations") or []:
+            if step.get("type") == "scale" and len(step["scale"]) == len(axes):
+                scale = scale * np.array(step["scale"], float)
+    known = {axis["name"]: (float(value), axis.get("unit")) for axis, value in zip(axes, scale, strict=True)}
+    side, step = known.get("x", (None, None)), known.get("t", (None, None))
+    square = side == known.get("y")
     rate = 1 / step[0] if step[0] and step[1] in ("second", "s") else None
     return _units(side[0] if square and side[1] in MICRONS else None, rate)
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from itertools import islice
+from typing import ClassVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -19,17 +21,24 @@ LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (Rec. 601)
 
 Reader = Callable[[], Iterator[np.ndarray]]
 
-# Bytes of a movie's decoded frames up to which they are kept: of 200 frames of 500 x 500 in colour 150 MB. Inspection,
-# preparation and pictures each read a movie once.
+# Bytes of decoded frames that a process keeps: of 200 frames of 500 x 500 in colour 150 MB. Inspection, preparation and
+# pictures each read a movie once.
 KEPT = 2**28
 
 
 class Kept:
-    """A reader that keeps the frames of its first whole pass, if they take no more than :data:`KEPT` bytes.
+    """A reader that keeps the frames of its first whole pass.
+
+    Those that a process keeps take at most :data:`KEPT` bytes together. Frames that found room stay until nobody holds
+    their reader, since movies that are read in turn would otherwise push each other out before they are read again.
 
     Args:
         reader: decodes the frames.
     """
+
+    _taken: ClassVar[WeakKeyDictionary["Kept", int]] = (
+        WeakKeyDictionary()
+    )  # bytes of each, also of unfinished ones
 
     def __init__(self, reader: Reader) -> None:
         self.reader, self.frames = reader, list[np.ndarray]()
@@ -39,16 +48,22 @@ class Kept:
         if self.frames:
             yield from self.frames
             return
-        kept, size = list[np.ndarray](), 0
-        for frame in self.reader():
-            size += frame.nbytes
-            if size <= KEPT:
-                kept.append(frame)
-            else:
-                kept.clear()
-            yield frame
-        if size <= KEPT:
-            self.frames = kept
+        kept: list[np.ndarray] | None = (
+            [] if self not in self._taken else None
+        )  # of two passes at once, the first
+        try:
+            for frame in self.reader():
+                if kept is not None and sum(self._taken.values()) + frame.nbytes <= KEPT:
+                    self._taken[self] = self._taken.get(self, 0) + frame.nbytes
+                    kept.append(frame)
+                elif kept is not None:
+                    kept = None
+                    self._taken.pop(self, None)
+                yield frame
+            self.frames = kept or []
+        finally:
+            if kept is not None and not self.frames:
+                self._taken.pop(self, None)
 
 
 @dataclass(frozen=True)
@@ -63,7 +78,7 @@ class Movie:
         reader: opens the movie and gives its frames: (H, W), (H, W, 3) or (H, W, 4) with opacity; of any real dtype.
         stored: how they are stored, as far as a user says it.
         lines: what was assumed of their axes and times, for people.
-        sure: whether white is the dtype's largest number.
+        bits: of the numbers of the camera, as the file notes them; None: it does not.
         times: seconds of each frame, of a film whose frames are not evenly spaced; None: they are, or it is not known.
         numbers: of the pictures of a folder whose numbers have gaps; None: they have none.
         noted: what the file notes of its pixels' size.
@@ -78,7 +93,7 @@ class Movie:
     reader: Reader
     stored: Stored = Stored()
     lines: tuple[str, ...] = ()
-    sure: bool = False
+    bits: int | None = None
     times: tuple[float, ...] | None = None
     numbers: tuple[int, ...] | None = None
     noted: Units = NO_UNITS
@@ -87,12 +102,7 @@ class Movie:
 
     def __post_init__(self) -> None:
         """Refuse frames too large to decode."""
-        height, width = self.size
-        if height * width > MAX_FRAME:
-            raise DataError(
-                f"{self.name}: frames are {height}x{width} pixels (H x W), more than {MAX_FRAME} together: "
-                "crop or shrink them first"
-            )
+        refuse_large(self.name, self.size)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield the frames, as they are stored if they have their dtype's own range, else float32 in [0, 1].
@@ -119,7 +129,7 @@ class Movie:
     @cached_property
     def levels(self) -> Levels:
         """The range and the mask of the frames, which are read for this unless their dtype tells."""
-        return surveyed(self.name, self._checked(), self.stored, self.sure)
+        return surveyed(self.name, self._checked(), self.stored, self.bits)
 
     @property
     def assumed(self) -> tuple[str, ...]:
@@ -170,6 +180,7 @@ class Movie:
             size=(height, width),
             reader=lambda: (cropped(f, *part) for f in self.reader()),
             corner=corner,
+            parts=tuple(part.cropped(left, top, width, height) for part in self.parts),
         )
 
     def _checked(self) -> Iterator[np.ndarray]:
@@ -194,6 +205,20 @@ class Movie:
             raise DataError(f"{self.name}: frames are {frame.dtype}, expected numbers")
         if self.stored.plain and frame.dtype.kind == "f" and not np.isfinite(frame).all():
             raise DataError(f"{self.name}: frame {number} has intensities that are not finite")
+
+
+def refuse_large(name: str, size: tuple[int, int]) -> None:
+    """Refuse frames (H, W) too large to decode.
+
+    Raises:
+        DataError: they are.
+    """
+    height, width = size
+    if height * width > MAX_FRAME:
+        raise DataError(
+            f"{name}: frames are {height}x{width} pixels (H x W), more than {MAX_FRAME} together: "
+            "crop or shrink them first"
+        )
 
 
 def luminance(frame: np.ndarray) -> np.ndarray:

@@ -40,7 +40,7 @@ def in_series(movies: Sequence[Movie]) -> Movie:
         reader=read,
         stored=replace(first.stored, frames=None),  # its parts leave frames out
         lines=tuple(line for movie in movies for line in movie.lines),
-        sure=all(movie.sure for movie in movies),
+        bits=first.bits if all(movie.bits == first.bits for movie in movies) else None,
         times=None,
         numbers=None,
         parts=tuple(movies),

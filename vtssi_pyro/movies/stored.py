@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
@@ -17,6 +18,9 @@ AXES = "STZCHW"
 PROJECTIONS = ("max", "mean")  # of depths
 GREY, COLOUR = "grey", "colour"  # of red, green and blue: their luminance, or all three
 GIB = 2**30
+# Bytes of pixels for one of a file from which pictures count as a bomb if they exceed the memory, too: cameras' own
+# pictures take a tenth of that at most.
+PACKED = 200
 # GiB of unpacked frames that are held without being asked: a laptop has four times as much, and the frames of a part
 # become single-precision floats.
 MEMORY = 2.0
@@ -29,14 +33,14 @@ class Stored(Declared):
     Args:
         axes: a letter for each axis of an array, of S sequences, T times, Z depths, C channels, H rows, W columns.
         range: the values of black and of white.
-        channel: the channel to read, counted from 0; ``grey``: the luminance of red, green and blue; ``colour``: all
-            three. None: of a movie, colours if they tell more than brightness does, see
+        channel: the channel to read, counted from 0, or its name in the file; ``grey``: the luminance of red, green and
+            blue; ``colour``: all three. None: of a movie, colours if they tell more than brightness does, see
             :func:`~vtssi_pyro.movies.inspection.beyond_brightness`; of sequences, all channels.
         frames: the frames of a movie to read, as START:STOP:STEP, such as ``100:2000:2``, ``100:`` or ``::2``; results
             keep the movie's own numbers.
         arena: the part of a movie's frames in which objects are, as ``x1,y1,x2,y2,...``, the corners of a polygon in
             pixels, or the path of a picture whose black pixels are outside; it is kept as its pixels are now.
-        plane: the depth to read, counted from 0, or the projection ``max`` or ``mean`` of all.
+        plane: the depth to read, counted from 0, or its name in the file, or the projection ``max`` or ``mean`` of all.
         memory: GiB that frames may take once they are unpacked.
         dtype: the dtype of the numbers that ``range`` is about; others have a range of their own. None: any.
         plain: whether numbers stay as they are, except 8 and 16 bits, as preparations of former versions expect.
@@ -80,16 +84,17 @@ class Stored(Declared):
         if self.range is not None and not self.range[0] < self.range[1]:
             black, white = self.range
             raise UsageError(Argument("range"), f" {black:g},{white:g}: black must be less than white")
-        if isinstance(self.channel, str) and self.channel not in (GREY, COLOUR):
+        if self.channel == "":
             raise UsageError(
-                Argument("channel"), f" {self.channel}: expected a number from 0, or {GREY} or {COLOUR}"
+                Argument("channel"), f": expected a number from 0, a channel's name, {GREY} or {COLOUR}"
             )
         if self.single is not None and self.single < 0:
             raise UsageError(Argument("channel"), f" {self.channel}: channels count from 0")
         plane = self.plane
-        if not (plane is None or plane in PROJECTIONS or (isinstance(plane, int) and plane >= 0)):
+        if plane == "" or (isinstance(plane, int) and plane < 0):
             raise UsageError(
-                Argument("plane"), f" {plane}: expected a number from 0, or {' or '.join(PROJECTIONS)}"
+                Argument("plane"),
+                f" {plane}: expected a number from 0, a depth's name, {' or '.join(PROJECTIONS)}",
             )
         if self.arena is not None:
             object.__setattr__(self, "arena", arena.settled(self.arena))
@@ -163,9 +168,10 @@ class Stored(Declared):
             raise UsageError(
                 Argument("axes"), f" {self.axes}: {name} holds pictures, whose axes are known; leave it out"
             )
-        self.chosen_planes(name, 1)
-        if self.channel is not None:
-            self.chosen_channel(name, colours)
+        said = self.numbered(name, {})
+        said.chosen_planes(name, 1)
+        if said.channel is not None:
+            said.chosen_channel(name, colours)
 
     @property
     def bytes(self) -> int:
@@ -190,15 +196,53 @@ class Stored(Declared):
                 f" {math.ceil(size / GIB)}{why}",
             )
 
-    def chosen_channel(self, name: str, count: int) -> int | None:
-        """The channel to read of ``count``; None: all of them, grey or colours."""
+    def refuse_bomb(self, name: str, unpacked: int, packed: int) -> None:
+        """Refuse pictures that unpack to far more than they take on the disk, and to more than the memory.
+
+        Args:
+            name: the file or folder.
+            unpacked: bytes of the pictures.
+            packed: bytes of the files.
+        """
+        if unpacked > PACKED * packed:
+            self.refuse_more(name, unpacked)
+
+    @property
+    def without_axes(self) -> "Stored":
+        """The same without the axes, which have been used."""
+        return replace(self, axes=None)
+
+    def numbered(self, name: str, names: Mapping[str, Sequence[str]]) -> "Stored":
+        """The same with numbers in place of the names of a channel and of a depth.
+
+        Args:
+            name: the file in error messages.
+            names: of its channels, C, and of its depths, Z.
+
+        Raises:
+            DataError: none is called so.
+        """
+        channel = _number(name, "channel", self.channel, (GREY, COLOUR), names.get("C", ()))
+        return replace(
+            self, channel=channel, plane=_number(name, "plane", self.plane, PROJECTIONS, names.get("Z", ()))
+        )
+
+    def chosen_channel(self, name: str, count: int, colours: bool = True) -> int | None:
+        """The channel to read of ``count``; None: all of them, grey or colours.
+
+        Args:
+            name: the file in error messages.
+            count: the number of its channels.
+            colours: whether 3 or 4 channels are red, green, blue and opacity, even if nobody says so.
+        """
         if self.single is None:
-            if count in (1, 3, 4):
+            if count == 1 or (count in (3, 4) and (colours or self.channel is not None)):
                 return None
+            others = f", or {COLOUR} if they are red, green and blue" if count in (3, 4) else ""
             raise DataError(
                 f"{name}: has {count} channels: say which to read, ",
                 Argument("channel"),
-                f" 0 to {count - 1}",
+                f" 0 to {count - 1}{others}",
             )
         if self.single >= count:
             raise DataError(
@@ -236,3 +280,18 @@ class Stored(Declared):
         if self.plane == "mean":
             return planes.mean(0, dtype=np.float64).astype(np.float32)
         return planes.max(0)
+
+
+def _number(
+    name: str, argument: str, said: int | str | None, words: tuple[str, ...], names: Sequence[str]
+) -> int | str | None:
+    """The number of a channel or a depth, of which a user says the number, the name, or a word for several."""
+    if not isinstance(said, str) or said in words:
+        return said
+    if said in names:
+        return names.index(said)
+    known = f"are called {', '.join(names)}" if names else "have no names"
+    raise DataError(
+        f"{name}: has no ", Argument(argument), f" {said}: they {known}; or say a number from 0, or "
+        f"{' or '.join(words)}"
+    )  # fmt: skip
