@@ -259,7 +259,7 @@ class Range(click.ParamType):
 
 
 class Numbered(click.ParamType):
-    """A depth or a channel by its number, or a word for several."""
+    """A depth or a channel by its number or its name, or a word for several."""
 
     name = "number"
 
@@ -286,11 +286,12 @@ def stored_options(function: Callable[..., Any]) -> Callable[..., Any]:
         option("--range", type=Range(), metavar="BLACK,WHITE", section="Frames",
                help="Values of black and white.  [default: as the numbers suggest, told]"),
         option("--channel", type=Numbered(), metavar="C", section="Frames",
-               help="Channel to read, counted from 0, or grey, the luminance, or colour, all of red, green and blue.  "
+               help="Channel to read, counted from 0 or by its name in the file, or grey, the luminance, or colour, all of "
+                    "red, green and blue.  "
                     "[default: of a movie, colour if it tells more than grey; of sequences, all channels]"),
         option("--plane", "--project", "plane", type=Numbered(), metavar="Z", section="Frames",
-               help="Depth to read, counted from 0, or the projection of all, max or mean.  [default: the only "
-                    "one]"),
+               help="Depth to read, counted from 0 or by its name in the file, or the projection of all, max or mean.  "
+                    "[default: the only one]"),
         option("--frames", metavar="START:STOP:STEP", section="Frames",
                help="Frames of a movie to read, counted from 0, such as 100:2000:2 or 100:; results keep the movie's "
                     "numbers.  [default: all]"),
