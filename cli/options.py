@@ -286,8 +286,9 @@ def stored_options(function: Callable[..., Any]) -> Callable[..., Any]:
         option("--range", type=Range(), metavar="BLACK,WHITE", section="Frames",
                help="Values of black and white.  [default: as the numbers suggest, told]"),
         option("--channel", type=Numbered(), metavar="C", section="Frames",
-               help="Channel to read, counted from 0 or by its name in the file, or grey, the luminance, or colour, all "
-                    "of red, green and blue.  [default: of a movie, colour if it tells more than grey; of sequences, all channels]"),
+               help="Channel to read, counted from 0 or by its name in the file, or grey, the luminance, or colour, "
+                    "all of red, green and blue.  [default: of a movie, colour if it tells more than grey; of "
+                    "sequences, all channels]"),
         option("--plane", "--project", "plane", type=Numbered(), metavar="Z", section="Frames",
                help="Depth to read, counted from 0 or by its name in the file, or the projection of all, max or mean.  "
                     "[default: the only one]"),
