@@ -34,7 +34,7 @@ from vtssi_pyro.artifacts.figures import (
 from vtssi_pyro.artifacts.fitting import conduct, finished, machine_of, numbered, warn_of_changes
 from vtssi_pyro.artifacts.installation import installation
 from vtssi_pyro.artifacts.loading import UNTRAINED, AnyTracker, Fitted, at_hand, kept_by, run_of
-from vtssi_pyro.artifacts.logs import LogName, logged, writer_of_events
+from vtssi_pyro.artifacts.logs import LOGS, LogName, logged
 from vtssi_pyro.artifacts.planning import Learned, Plan, gathered, planned, recipe_of, replanned
 from vtssi_pyro.artifacts.reading import (
     File,
@@ -106,7 +106,6 @@ from vtssi_pyro.paper.reproducing import Order, refuse_company
 from vtssi_pyro.plots import Panel, Player, contact_sheet, film_of, reliability
 from vtssi_pyro.speed import measure, workload
 from vtssi_pyro.system.atomic import make_parent, refuse_existing, writable_folder, write_bytes
-from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.system.files import identity
 from vtssi_pyro.system.machine import available_device, threaded
 from vtssi_pyro.tracks.export import (
@@ -252,7 +251,7 @@ def fit(
         raise UsageError(Argument("runs"), ": the run's own folder is named already, by ", Argument("run"))
     where = available_device(device)
     if log:
-        writer_of_events()
+        LOGS[log].ready()
     tracker, preset, said = _filed(config, tracker, preset)
     data = said.arguments.get("data") if data is None else data
     known = gathered(changes, said.changes, objects=objects, digits=digits)
@@ -421,9 +420,9 @@ def track(
     warn_if_short(loaded, frames.data.length, report)
     warn_if_beyond(settle, frames.data.length, SETTLED, called(data), report)
     target = _results(data, out, film, report, *((SHEET,) if looked else ())) if out else None
-    weights = None if looked else digest(loaded.tracker.state_dict())
+    own = None if looked else loaded.identity
     options = {"settle": settle, "hints": hints, "stored": stored, "film": film}
-    wanted = request(data, weights, test_time=test_time, formats=formats, **options) if target else None
+    wanted = request(data, own, test_time=test_time, formats=formats, **options) if target else None
     begun = time.monotonic()
     if frames.movie:
         found = read_movie(loaded, frames.movie, bool(rendered), settle, test_time)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, NamedTuple
 from vtssi_pyro.api import File, fit, resume, track
 from vtssi_pyro.artifacts.loading import UNTRAINED, AnyTracker, Fitted, at_hand
 from vtssi_pyro.artifacts.logs import LogName
-from vtssi_pyro.artifacts.requests import answered, request
+from vtssi_pyro.artifacts.requests import answered
 from vtssi_pyro.artifacts.run import RUNS, Run
 from vtssi_pyro.artifacts.sources import refuse_other_files
 from vtssi_pyro.artifacts.trained import Trained
@@ -23,7 +23,6 @@ from vtssi_pyro.errors import Argument, DataError, UsageError
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.movies import Hints, Stored
 from vtssi_pyro.system.atomic import writable_folder
-from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.system.files import is_name
 from vtssi_pyro.system.machine import MOST_THREADS, available_device
 from vtssi_pyro.system.naming import matched, result_names
@@ -32,7 +31,7 @@ from vtssi_pyro.tracks.export import TRACKS, write_summary_csv
 from vtssi_pyro.tracks.formats import FORMAT_NAMES, FORMATS
 from vtssi_pyro.tracks.results import read_results
 from vtssi_pyro.train.jobs import Job, Outcome, Processes, Workers
-from vtssi_pyro.train.reporting import Reporter, Silent
+from vtssi_pyro.train.reporting import Forwarding, Reporter, Silent
 
 TABLE = "summary.csv"  # one row a track, of all movies
 
@@ -113,10 +112,10 @@ def track_all(
     movies = _movies(data)
     for name in formats:
         FORMATS[name].ready()
-    weights = None
+    own = None
     if not (isinstance(tracker, str) and tracker == UNTRAINED):  # a missing run is no movie's fault
         loaded = at_hand(tracker, checkpoint, available_device(device), report)
-        weights = digest(loaded.tracker.state_dict())
+        own = loaded.identity
         tracker = loaded.source.name if isinstance(tracker, Fitted | Trained) and loaded.source else tracker
         tracker = loaded.name if tracker is None else tracker
     folders = [writable_folder(out) / name for name in result_names(movies)]
@@ -125,7 +124,7 @@ def track_all(
     }  # fmt: skip
     where = {"device": device, "checkpoint": checkpoint}
     works = [
-        partial(_tracked, tracker, movie, folder, weights, options, where)
+        partial(_tracked, tracker, movie, folder, own, options, where)
         for movie, folder in zip(movies, folders, strict=True)
     ]
     done = _done(movies, works, Workers(workers, scheduler, threads), report)
@@ -215,11 +214,11 @@ class _Tracked(NamedTuple):
 
 
 def _tracked(
-    tracker: AnyTracker | None, movie: str, folder: Path, weights: str | None, options: dict[str, Any],
+    tracker: AnyTracker | None, movie: str, folder: Path, own: str | None, options: dict[str, Any],
     where: dict[str, Any], report: Reporter,
 ) -> _Tracked:  # fmt: skip
     """Track a movie, unless that is done; its table is read from its files, so that it is the same in both cases."""
-    if answered(folder, request(movie, weights, **options)):
+    if answered(folder, movie, own, **options):
         report.say(f"{movie}: tracked already, in {folder}")
     else:
         track(tracker, movie, out=folder, report=report, **options, **where)
@@ -271,17 +270,15 @@ def _headed(movie: str, heading: str, work: Callable[[Reporter], Any], report: R
     return work(_Of(movie, report))
 
 
-class _Of(Silent):
-    """A reporter of one movie of many, which tells another one all but whose findings they are."""
+class _Of(Forwarding):
+    """A reporter of one movie of many, whose findings it tells under the movie's name."""
 
     def __init__(self, movie: str, whole: Reporter) -> None:
-        self._movie, self._whole = movie, whole
+        super().__init__(whole)
+        self._movie = movie
         self._findings: dict[str, Any] = {}
-        for name in vars(Silent):
-            if not name.startswith("_") and name != "found":
-                setattr(self, name, getattr(whole, name))
 
     def found(self, what: Mapping[str, Any]) -> None:
-        """Tell the findings so far under the movie's name."""
+        """Tell the findings so far."""
         self._findings |= what
-        self._whole.found({self._movie: self._findings})
+        self.whole.found({self._movie: self._findings})

@@ -48,7 +48,7 @@ class Events:
 
 def test_a_log_follows_the_metrics(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Events, "shown", defaultdict(dict), raising=False)
-    monkeypatch.setattr(logs, "writer_of_events", lambda: Events)
+    monkeypatch.setattr(logs, "_writer_of_events", lambda: Events)
     with logged(run.logs, run.folder, "tensorboard"):
         for step in (5, 10, 15):
             run.append(record(step))

@@ -1,11 +1,22 @@
 """What a tracking was asked for is the same if its results are."""
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
+import pytest
+import torch
+from small_model import small
 
-from vtssi_pyro import Stored, TestTime
-from vtssi_pyro.artifacts.requests import request
+from vtssi_pyro import VARIANTS, Stored, TestTime, build, track
+from vtssi_pyro.artifacts import requests
+from vtssi_pyro.artifacts.loading import Loaded, at_hand
+from vtssi_pyro.artifacts.requests import answered, request
+from vtssi_pyro.artifacts.trained import Trained
+from vtssi_pyro.movies import Preparation
+from vtssi_pyro.movies.transforms import Luminance, Polarity
 
 
 def test_two_requests_are_equal_if_their_results_are(tmp_path: Path) -> None:
@@ -23,3 +34,42 @@ def test_two_requests_are_equal_if_their_results_are(tmp_path: Path) -> None:
     assert all(one != other for i, one in enumerate(others) for other in others[:i])
     np.save(movie, np.ones((4, 8, 8), np.uint8))
     assert request(movie, "w") != plain
+
+
+def test_a_tracker_is_its_weights_configuration_and_preparation() -> None:
+    model = VARIANTS["air"](small())
+    tracker = build(model)
+    again = build(model)
+    again.load_state_dict(tracker.state_dict())
+    other = build(replace(model, test_time=replace(model.test_time, settled=3)))
+    other.load_state_dict(tracker.state_dict())  # the same weights, used in another way
+    known = {at_hand(each).identity for each in (tracker, again, other)}
+    assert len(known) == 2
+    with torch.no_grad():
+        next(iter(again.parameters())).add_(1)
+    known.add(at_hand(again).identity)
+    for steps in ((Luminance(),), (Luminance(), Polarity("dark"))):
+        source = cast(Trained, SimpleNamespace(preparation=Preparation(steps)))
+        known.add(Loaded(tracker, "prepared", source).identity)
+    assert len(known) == 5
+
+
+def test_a_movie_is_hashed_only_if_all_else_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    movie, out = tmp_path / "movie.npy", tmp_path / "out"
+    np.save(movie, np.zeros((1, 4, 50, 50), np.uint8))
+    track("moving-mnist", movie, out=out)
+    own = at_hand("moving-mnist").identity
+    read: list[object] = []
+    monkeypatch.setattr(
+        requests, "fingerprint", lambda files, f=requests.fingerprint: read.append(files) or f(files)
+    )
+    assert not answered(out, movie, "another")
+    assert not answered(out, movie, own, settle=3)
+    assert not answered(tmp_path / "none", movie, own)
+    assert not read
+    assert answered(out, movie, own)
+    assert len(read) == 1
+    np.save(movie, np.ones((1, 4, 50, 50), np.uint8))
+    assert not answered(out, movie, own)

@@ -20,6 +20,8 @@ from vtssi_pyro import play
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.inference.estimate import Estimate
 from vtssi_pyro.plots import Panel, player
+from vtssi_pyro.plots.canvas import REGION
+from vtssi_pyro.plots.overlay import TRAIL
 from vtssi_pyro.plots.player import Film, Player, film_of
 from vtssi_pyro.plots.style import IDENTITIES
 from vtssi_pyro.tracks.columns import HIDDEN
@@ -171,9 +173,11 @@ def test_play_takes_tracks_estimates_and_files(tmp_path: Path) -> None:
 
 
 def test_the_script_has_the_colours_and_numbers_of_pictures() -> None:
-    (named,) = re.findall(r"const COLOURS = \[(.*?)\]", player.SCRIPT)
-    assert re.findall(r"#\w{6}", named) == ["#%02x%02x%02x" % colour for colour in IDENTITIES]  # noqa: UP031
-    assert f"const HIDDEN = {HIDDEN};" in player.SCRIPT
+    (told,) = re.findall(r"data-style=\"(.*?)\"", player.markup(film().as_dict()))
+    style = json.loads(unescape(told))
+    assert style["colours"] == [f"rgb{colour}" for colour in IDENTITIES]
+    assert (style["hidden"], style["region"], style["trail"]) == (HIDDEN, REGION, TRAIL)
+    assert set(re.findall(r"\bstyle\.(\w+)", player.SCRIPT)) == set(style), "all that is told is used"
 
 
 BROWSER = next(

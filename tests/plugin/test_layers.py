@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.napari.layers import HALF, KEY, LEAST, REGION, USUAL, Shown, layers_of, shown_by, units_of
+from vtssi_pyro.napari.layers import HALF, KEY, LEAST, USUAL, Shown, layers_of, shown_by, units_of
 from vtssi_pyro.napari.writing import write
+from vtssi_pyro.plots.canvas import REGION
 from vtssi_pyro.tracks import editing
 from vtssi_pyro.tracks.formats import read_tracks
 from vtssi_pyro.tracks.tracks import Tracks
@@ -63,7 +64,7 @@ def test_points_are_as_large_as_their_uncertainty() -> None:
     given = tracks()
     _, style = by_kind(Shown(given))["points"]
     scale = given.scale[0].transpose(0, 1)[given.present[0].T].numpy()  # type: ignore[index]
-    expected = np.maximum(REGION * np.sqrt((scale**2).mean(-1)), LEAST)
+    expected = np.maximum(2 * REGION * np.sqrt((scale**2).mean(-1)), LEAST)
     assert np.allclose(style["size"], expected)
     assert style["face_color"] == "confidence"
     _, unknown = by_kind(Shown(given._replace(scale=None, confidence=None)))["points"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from vtssi_pyro.artifacts.recorded import identity_of
 from vtssi_pyro.artifacts.run import RUNS, Run
 from vtssi_pyro.artifacts.shipped import PREFIX, Pretrained, available
 from vtssi_pyro.artifacts.trained import Trained
@@ -18,7 +19,7 @@ from vtssi_pyro.inference.estimate import seeded
 from vtssi_pyro.inference.novelty import Familiar
 from vtssi_pyro.inference.standalone import SomeTracker, WholeModel, build
 from vtssi_pyro.movies import Preparation
-from vtssi_pyro.system.checkpoint import digest
+from vtssi_pyro.system.checkpoint import array_digest, digest
 from vtssi_pyro.system.files import is_name
 from vtssi_pyro.system.machine import available_device
 from vtssi_pyro.train.config import Config, renamed
@@ -222,6 +223,16 @@ class Loaded:
                 f"not {samples} after {seen}: its regions may hold less or more than they say"
             )
         return found
+
+    @property
+    def identity(self) -> str:
+        """What tells its results from those of others: a hash of weights, configuration and preparation."""
+        preparation = self.preparation
+        parts = {
+            "weights": digest(self.tracker.state_dict()),
+            "preparation": preparation and array_digest(preparation.arrays()),
+        }
+        return identity_of(to_dict(self.tracker.config), parts)
 
     @property
     def observe(self) -> int:

@@ -8,12 +8,19 @@ from typing import Annotated, Any, Protocol
 from vtssi_pyro.config import OneOf
 from vtssi_pyro.system.extras import extra
 
-LOGS = OneOf("tensorboard")
-LogName = Annotated[str | None, LOGS]
-
 
 class Log(Protocol):
-    """Receives the records of a training."""
+    """Receives the records of a training.
+
+    Args:
+        folder: the folder of its files.
+    """
+
+    def __init__(self, folder: Path) -> None: ...
+
+    @staticmethod
+    def ready() -> None:
+        """Raise a :class:`~vtssi_pyro.errors.UsageError` if a package for it is missing."""
 
     def append(self, record: dict[str, Any]) -> None:
         """Add a record; see :class:`~vtssi_pyro.train.logbook.Logbook`."""
@@ -34,8 +41,13 @@ class TensorBoard:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._kind = writer_of_events()
+        self._kind = _writer_of_events()
         self._writer: Any = None
+
+    @staticmethod
+    def ready() -> None:
+        """Raise an error that says what to install if TensorBoard is missing."""
+        _writer_of_events()
 
     def append(self, record: dict[str, Any]) -> None:
         """Add the numbers of a record, and make them readable at once."""
@@ -56,11 +68,15 @@ class TensorBoard:
             self._writer = None
 
 
-def writer_of_events() -> Any:
+def _writer_of_events() -> Any:
     """The class that writes TensorBoard's files; the error for a missing package says what to install."""
     return extra(
         "torch.utils.tensorboard", "tensorboard", "logs for TensorBoard need tensorboard"
     ).SummaryWriter
+
+
+LOGS: dict[str, type[Log]] = {"tensorboard": TensorBoard}
+LogName = Annotated[str | None, OneOf(*LOGS)]
 
 
 def numbers(record: dict[str, Any], where: str = "") -> Iterator[tuple[str, float]]:
@@ -79,12 +95,12 @@ def logged(logs: list[Log], folder: Path, name: LogName) -> Iterator[None]:
     Args:
         logs: the logs of the run.
         folder: the run's folder, in which the log has a folder of its name.
-        name: of :data:`LOGS`; None: no further one.
+        name: a key of :data:`LOGS`; None: no further one.
     """
     if name is None:
         yield
         return
-    log = TensorBoard(folder / name)
+    log = LOGS[name](folder / name)
     logs.append(log)
     try:
         yield

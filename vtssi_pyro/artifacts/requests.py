@@ -16,36 +16,48 @@ from vtssi_pyro.tracks.export import FILES
 Request = dict[str, Any]  # ready for JSON
 
 
-def request(
-    source: object, weights: str | None, *, test_time: TestTime | None = None, formats: Iterable[str] = (),
-    **options: Any,
-) -> Request:  # fmt: skip
+def request(source: object, tracker: str | None, **options: Any) -> Request:
     """Describe a tracking by all that its results depend on, but the versions of this and other packages.
 
     Args:
         source: the frames; those of no file are not described.
-        weights: the digest of the tracker's weights; None: they follow from the frames and the options.
-        test_time: the procedure at test time; None: the tracker's own, which the plainest one need not be.
-        formats: further formats, in any order.
-        options: further arguments, of which only those count that say something.
+        tracker: its identity (:class:`~vtssi_pyro.artifacts.loading.Loaded`); None: it follows from the frames and the
+            options.
+        options: further arguments of :func:`vtssi_pyro.track`, of which only those count that say something.
     """
-    files = files_of(source) if isinstance(source, str | os.PathLike) else []
-    about = fingerprint(files) if files else None
-    if about is not None:
-        del about["time"]  # of files that were moved or touched
+    return {**_asked(tracker, **options), "frames": _frames(source)}
+
+
+def answered(folder: Path, source: object, tracker: str | None, **options: Any) -> bool:
+    """Whether a folder holds complete results of a tracking of files that was asked for the same.
+
+    Frames are read, to be hashed, only if all else is the same. See :func:`request` for the arguments.
+    """
+    try:
+        found = parsed(regular(folder / FILES[1]).read_text())["made"]["asked"]
+        alike = found == {**_asked(tracker, **options), "frames": found["frames"]}
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+    if not alike or not (folder / FILES[0]).is_file():
+        return False
+    frames = _frames(source)
+    return frames is not None and found["frames"] == frames
+
+
+def _asked(
+    tracker: str | None, *, test_time: TestTime | None = None, formats: Iterable[str] = (), **options: Any
+) -> Request:
+    """A request without its frames; None as ``test_time`` is the tracker's own, and formats have no order."""
     options |= {"test_time": test_time and asdict(test_time), "formats": sorted(formats)}
     said = {name: _said(value) for name, value in sorted(options.items())}
     kept = {name: value for name, value in said.items() if value not in (None, False, {}, [])}
-    return {"weights": weights, "options": kept, "frames": about}
+    return {"tracker": tracker, "options": kept}
 
 
-def answered(folder: Path, wanted: Request) -> bool:
-    """Whether a folder holds complete results of a tracking of files that was asked for the same."""
-    try:
-        found = parsed(regular(folder / FILES[1]).read_text())["made"]["asked"]
-    except (OSError, ValueError, TypeError, KeyError):
-        return False
-    return wanted["frames"] is not None and found == wanted and (folder / FILES[0]).is_file()
+def _frames(source: object) -> Request | None:
+    """The fingerprint of a source's files, without the time of files that were moved or touched; None without files."""
+    files = files_of(source) if isinstance(source, str | os.PathLike) else []
+    return {name: value for name, value in fingerprint(files).items() if name != "time"} if files else None
 
 
 def _said(value: Any) -> Any:

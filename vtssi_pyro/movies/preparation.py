@@ -97,6 +97,16 @@ class Preparation:
         """Write the preparation to an ``.npz`` file.
 
         Raises:
+            UsageError: see :meth:`arrays`.
+        """
+        arrays = self.arrays()
+        with atomic_write(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Describe the preparation by arrays alone, by name.
+
+        Raises:
             UsageError: a transform is not in ``TRANSFORMS``, or is no dataclass of plain values and arrays.
         """
         described: list[dict[str, Any]] = []
@@ -114,12 +124,9 @@ class Preparation:
         try:
             arrays["steps"] = np.frombuffer(json.dumps(described).encode(), np.uint8)
         except TypeError as error:
-            raise UsageError(
-                f"{path}: transforms hold what is neither plain nor an array ({error})"
-            ) from error
+            raise UsageError(f"transforms hold what is neither plain nor an array ({error})") from error
         arrays["stored"] = np.frombuffer(json.dumps(self.stored.as_dict()).encode(), np.uint8)
-        with atomic_write(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+        return arrays
 
     @classmethod
     def load(cls, path: Path | str) -> "Preparation":

@@ -11,6 +11,7 @@ from typing import Any, Optional
 import numpy as np
 
 from vtssi_pyro.errors import DataError
+from vtssi_pyro.plots.canvas import REGION
 from vtssi_pyro.plots.style import IDENTITIES
 from vtssi_pyro.tracks.columns import FIRST_PIXEL, HIDDEN, table
 from vtssi_pyro.tracks.export import write_results
@@ -23,7 +24,6 @@ LayerData = tuple[Any, dict[str, Any], str]  # data, keyword arguments, and kind
 
 KEY = "vtssi_pyro"  # under which a layer's metadata hold what it shows
 HALF = FIRST_PIXEL["corner"] - FIRST_PIXEL["centre"]
-REGION = 2 * 1.645  # standard deviations across the central 90 % of a normal distribution
 LEAST = 1.0  # px, diameter of points: smaller ones are hard to see and to click
 USUAL = 3.0  # px, that of points whose uncertainty is not known
 TAIL = 30  # frames of a path behind an object, napari's own number
@@ -117,7 +117,7 @@ def layers_of(shown: Shown) -> list[LayerData]:
 
 
 def _diameters(uncertainty: np.ndarray) -> np.ndarray:
-    return np.where(np.isfinite(uncertainty), np.maximum(REGION * uncertainty, LEAST), USUAL)
+    return np.where(np.isfinite(uncertainty), np.maximum(2 * REGION * uncertainty, LEAST), USUAL)
 
 
 def _boxes(

@@ -19,13 +19,13 @@ from vtssi_pyro.inference.estimate import Estimate
 from vtssi_pyro.movies import Hints, Movie, Stored, array_movie
 from vtssi_pyro.movies.prepared import PreparedMovie
 from vtssi_pyro.napari.layers import Shown, units_of
+from vtssi_pyro.plots.player import FUTURES
 from vtssi_pyro.system.memory import refuse_beyond_memory
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.reporting import Silent
 
 PART = 64  # frames whose peaks are searched at a time: small enough for memory, and full batches
-FUTURES = 20  # sampled futures, as many as a picture of paths can show
 
 
 class Relay(Silent):

@@ -36,6 +36,7 @@ from vtssi_pyro.movies.inspection import POLARITIES
 from vtssi_pyro.movies.prepared import PreparedMovie
 from vtssi_pyro.napari import tasks
 from vtssi_pyro.napari.layers import KEY, Shown, coloured, layers_of, shown_by
+from vtssi_pyro.plots.player import FUTURES
 from vtssi_pyro.tracks import editing
 from vtssi_pyro.tracks.formats import FORMATS
 from vtssi_pyro.train.presets import ROUTES
@@ -161,7 +162,7 @@ class TrackingWidget(QWidget):
         self.observe = _number(0, 10**6, 0, "number of frames that are observed before the rest is predicted")
         self.observe.setSpecialValueText("all frames")
         self.horizon = _number(1, 10_000, 30, "number of frames to predict")
-        self.futures = _number(0, 1000, tasks.FUTURES, "number of sampled futures")
+        self.futures = _number(0, 1000, FUTURES, "number of sampled futures")
         self.follow = _button("Track", self.track, "all objects in all frames")
         self.ahead = _button("Forecast", self.forecast, "expected paths, and sampled futures")
         return [

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from vtssi_pyro.plots.style import DIM, OWN, PAGE, SHADES, UNDER, font, identity_base, palette
+from vtssi_pyro.tracks.columns import HIDDEN
 from vtssi_pyro.tracks.tracks import Tracks
 
 SMOOTHING = 3  # factor by which trails and dots are drawn larger and shrunk: at 1 their edges are jagged
@@ -21,7 +22,6 @@ RIM = 5  # pixels before smoothing: an ellipse's line; a thinner one has holes a
 REGION = 2.146  # standard deviations: half axes of the ellipse that holds 90 % of a normal density
 MARGIN = 4  # px around points that their lines and dots may take
 SMALLEST = 3.0  # px: least half axis of an ellipse; a smaller one would be a dot
-HIDDEN = 0.5  # confidence below which an object is drawn as hidden, the same as in the evaluation
 
 
 class Canvas:

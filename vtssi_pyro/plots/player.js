@@ -1,11 +1,7 @@
 "use strict";
 // Plays the films of a page. A film is data that somebody else may have written: nothing of it becomes markup.
 (() => {
-  const COLOURS = ["#e69f00", "#56b4e9", "#00be8c", "#e08cbe", "#f0e442", "#eb6928", "#4682d2", "#b4b4b4"];
   const SHARP = 840;  // px, least width of the canvas: twice that of a phone's page
-  const TRAIL = 12;  // frames of a path behind an object
-  const REGION = 2.146;  // standard deviations to the edge of the region that holds 90 % of a normal distribution
-  const HIDDEN = 0.5;  // confidence below which a frame hardly shows an object
   const SPEEDS = [1, 2, 5, 10, 25];  // frames a second
 
   function element(name, properties, ...children) {
@@ -14,7 +10,7 @@
     return made;
   }
 
-  function play(root, film) {
+  function play(root, film, style) {
     const scale = Math.max(1, Math.ceil(SHARP / film.width));
     const line = Math.max(2, (film.width * scale) / 300);
     const canvas = element("canvas", {width: film.width * scale, height: film.height * scale});
@@ -104,7 +100,7 @@
       if (picture && picture.complete && picture.naturalWidth) pen.drawImage(picture, 0, 0, canvas.width, canvas.height);
       let there = 0;
       for (const object of scene.objects) {
-        const colour = COLOURS[object.id % COLOURS.length];
+        const colour = style.colours[object.id % style.colours.length];
         pen.strokeStyle = pen.fillStyle = colour;
         pen.lineWidth = line;
         pen.setLineDash([]);
@@ -124,13 +120,13 @@
       const [wide, high] = ["x_std", "y_std"].map((name) => scaled(at(object, name, now)));
       const sure = at(object, "confidence", now);
       if (shown.boxes && width !== null && height !== null) {
-        pen.setLineDash(predicted() || (sure !== null && sure < HIDDEN) ? [4 * line, 3 * line] : []);
+        pen.setLineDash(predicted() || (sure !== null && sure < style.hidden) ? [4 * line, 3 * line] : []);
         pen.strokeRect(x - width / 2, y - height / 2, width, height);
         pen.setLineDash([]);
       }
       if (shown.regions && wide !== null && high !== null) {
         pen.beginPath();
-        pen.ellipse(x, y, Math.max(REGION * wide, line), Math.max(REGION * high, line), 0, 0, 2 * Math.PI);
+        pen.ellipse(x, y, Math.max(style.region * wide, line), Math.max(style.region * high, line), 0, 0, 2 * Math.PI);
         pen.stroke();
       }
       pen.font = `bold ${11 * line}px sans-serif`;
@@ -147,7 +143,7 @@
     function drawPath(object) {
       pen.beginPath();
       let joined = false;
-      for (let frame = Math.max(0, now - TRAIL); frame <= now; frame += 1) {
+      for (let frame = Math.max(0, now - style.trail); frame <= now; frame += 1) {
         const x = scaled(at(object, "x", frame)), y = scaled(at(object, "y", frame));
         if (x !== null) joined ? pen.lineTo(x, y) : pen.moveTo(x, y);
         joined = x !== null;
@@ -169,5 +165,7 @@
     }
   }
 
-  for (const root of document.querySelectorAll("[data-film]")) play(root, JSON.parse(root.dataset.film));
+  for (const root of document.querySelectorAll("[data-film]")) {
+    play(root, JSON.parse(root.dataset.film), JSON.parse(root.dataset.style));
+  }
 })();

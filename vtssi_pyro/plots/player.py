@@ -21,9 +21,11 @@ from torch import Tensor
 from vtssi_pyro.config import Complete, Range, refuse_unlike
 from vtssi_pyro.config.ranges import FRAMES, OBJECTS, SEQUENCES, STORED_SIDE
 from vtssi_pyro.errors import DataError, UsageError
-from vtssi_pyro.plots.overlay import Panel
-from vtssi_pyro.plots.style import GREYS, Frames, to_shown
+from vtssi_pyro.plots.canvas import REGION
+from vtssi_pyro.plots.overlay import TRAIL, Panel
+from vtssi_pyro.plots.style import GREYS, IDENTITIES, Frames, to_shown
 from vtssi_pyro.system.markup import policy
+from vtssi_pyro.tracks.columns import HIDDEN
 from vtssi_pyro.tracks.tracks import Tracks
 
 SCRIPT, STYLE = (Path(__file__).with_name(f"player.{suffix}").read_text("utf-8") for suffix in ("js", "css"))
@@ -31,6 +33,10 @@ BYTES = 2**21  # of all pictures, as base64: a page that opens at once, also on 
 QUALITY = 90  # of JPEGs, whose errors then hide in noise; pictures without noise are smaller as PNG
 DECIMALS = 2  # of a pixel
 FUTURES = 20  # sampled futures of each object, as many as can be told apart
+# How the script draws: as pictures of tracks do.
+STYLED = {
+    "colours": [f"rgb{colour}" for colour in IDENTITIES], "trail": TRAIL, "region": REGION, "hidden": HIDDEN,
+}  # fmt: skip
 PICTURE = re.compile(r"data:image/(?:png|jpeg);base64,[A-Za-z0-9+/]+=*")
 WIDTH = 480  # px, of the player in a notebook
 ABOVE_AND_BELOW = 270  # px, of its controls, as the style has them
@@ -132,7 +138,8 @@ class Player:
 def markup(film: dict[str, Any]) -> str:
     """The piece of a page that the script brings to life."""
     data = escape(json.dumps(film, separators=(",", ":"), allow_nan=False))
-    return f'<div class="player" data-film="{data}"><p>The player needs JavaScript.</p></div>'
+    style = escape(json.dumps(STYLED))
+    return f'<div class="player" data-film="{data}" data-style="{style}"><p>The player needs JavaScript.</p></div>'
 
 
 def film_of(panels: Sequence[Panel], total: int | None = None) -> Film:

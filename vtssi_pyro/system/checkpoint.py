@@ -3,11 +3,13 @@
 import hashlib
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from vtssi_pyro.errors import CheckpointError, VtssiError
@@ -80,10 +82,19 @@ def refuse_not_finite(weights: Mapping[str, torch.Tensor], path: Path) -> None:
 
 def digest(weights: Mapping[str, torch.Tensor]) -> str:
     """Compute the SHA-256 of the tensors themselves, independent of their file and device."""
+    return _digest((name, value.dtype, value.detach().cpu().numpy()) for name, value in weights.items())
+
+
+def array_digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """Compute the same of arrays."""
+    return _digest((name, value.dtype, value) for name, value in arrays.items())
+
+
+def _digest(values: Iterable[tuple[str, object, np.ndarray]]) -> str:
     found = hashlib.sha256()
-    for name, tensor in sorted(weights.items()):
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        found.update(tensor.detach().cpu().numpy().tobytes())
+    for name, dtype, array in sorted(values, key=itemgetter(0)):
+        found.update(f"{name} {dtype} {array.shape}".encode())
+        found.update(array.tobytes())
     return found.hexdigest()
 
 

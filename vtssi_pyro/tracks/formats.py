@@ -15,11 +15,11 @@ from vtssi_pyro.system.atomic import make_parent
 from vtssi_pyro.system.files import regular
 from vtssi_pyro.system.manifest import Manifest
 from vtssi_pyro.system.naming import natural
-from vtssi_pyro.system.plain import parsed
 from vtssi_pyro.tracks import cell_tracking, geff_graph, trackmate
 from vtssi_pyro.tracks.about import About
 from vtssi_pyro.tracks.export import TRACKS, write_mot_challenge, write_tracks_csv
 from vtssi_pyro.tracks.importing import mot_folders, read_mot, read_tracks_csv
+from vtssi_pyro.tracks.results import read_about
 from vtssi_pyro.tracks.rows import Row, collected
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.tracks.units import NO_UNITS, Units
@@ -281,13 +281,7 @@ def read_told(path: Path) -> tuple[Tracks, tuple[int, int] | None, Units]:
 def told_beside(path: Path) -> tuple[tuple[int, int] | None, Units]:
     """Size of the frames, and units, as a ``tracks.json`` beside a file of tracks tells them; None if there is none."""
     beside = path.parent / TRACKS
-    if not beside.is_file():
-        return None, NO_UNITS
-    try:
-        told = parsed(regular(beside).read_text())
-        return (int(told["height"]), int(told["width"])), Units.from_dict(told.get("units") or {})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{beside}: damaged, or not what vtssi-pyro track wrote ({error!r})") from error
+    return read_about(beside)[0] if beside.is_file() else (None, NO_UNITS)
 
 
 def _extent(tracks: Tracks) -> tuple[int, int]:

@@ -1,11 +1,14 @@
 """The results that ``track`` and ``predict`` wrote to a folder, read again."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.system.files import regular
 from vtssi_pyro.system.plain import parsed
+from vtssi_pyro.tracks.about import About
 from vtssi_pyro.tracks.export import PREDICTIONS, TRACKS
 from vtssi_pyro.tracks.importing import csv_rows
 from vtssi_pyro.tracks.rows import VALUES, Row, collected
@@ -44,31 +47,50 @@ def read_results(path: Path) -> Results:
         DataError: a file is missing or damaged.
     """
     folder = path if path.is_dir() else path.parent
-    rows, lengths, size, units = _told(folder / TRACKS)
+    about, sequences = read_about(folder / TRACKS)
+    units = about.units
+    rows, lengths = _all_rows(folder / TRACKS, sequences, units)
     observed, ahead = max(lengths, default=0), folder / PREDICTIONS
     if path.name != TRACKS and ahead.exists():
         rows += [_later(row, observed, units) for row in csv_rows(ahead, predicted=True)]
     last = max((row.frame + 1 for row in rows), default=0)
-    return Results(collected(rows, len(lengths), max(observed, last), first=0), observed, size, units)
+    return Results(collected(rows, len(lengths), max(observed, last), first=0), observed, *about)
 
 
-def _told(path: Path) -> tuple[list[Row], list[int], tuple[int, int], Units]:
-    """Rows, lengths of the sequences, size of the frames and units in a ``tracks.json``."""
-    try:
+def read_about(path: Path) -> tuple[About, list[Any]]:
+    """Read what a ``tracks.json`` tells beside tracks, and its sequences, in plain values.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    with _reading(path):
         told = parsed(regular(path).read_text())
         units = Units.from_dict(told.get("units") or {})
-        lengths = [int(each["frames"]) for each in told["sequences"]]
-        rows = [
-            row
-            for b, each in enumerate(told["sequences"])
-            for known in each["objects"]
-            for row in _rows(path, b, known, lengths[b], units)
-        ]
-        return rows, lengths, (int(told["height"]), int(told["width"])), units
+        return About((int(told["height"]), int(told["width"])), units), list(told["sequences"])
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn errors of a damaged file into a :class:`~vtssi_pyro.errors.DataError`."""
+    try:
+        yield
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: damaged, or not what vtssi-pyro track wrote ({error!r})") from error
+
+
+def _all_rows(path: Path, sequences: list[Any], units: Units) -> tuple[list[Row], list[int]]:
+    """The rows of all sequences, and the sequences' lengths."""
+    with _reading(path):
+        lengths = [int(each["frames"]) for each in sequences]
+        rows = [
+            row
+            for b, each in enumerate(sequences)
+            for known in each["objects"]
+            for row in _rows(path, b, known, lengths[b], units)
+        ]
+        return rows, lengths
 
 
 def _later(row: Row, observed: int, units: Units) -> Row:

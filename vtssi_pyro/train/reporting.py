@@ -93,3 +93,54 @@ class Silent:
 
     def end(self) -> None:
         """Nothing."""
+
+
+class Forwarding:
+    """A reporter that passes everything on to another one; a subclass changes what it says.
+
+    Args:
+        whole: the other reporter.
+    """
+
+    def __init__(self, whole: Reporter) -> None:
+        self.whole = whole
+
+    def say(self, message: str) -> None:
+        """Pass a message on."""
+        self.whole.say(message)
+
+    def warn(self, message: str) -> None:
+        """Pass a warning on."""
+        self.whole.warn(message)
+
+    def wrote(self, path: Path) -> None:
+        """Pass a path on."""
+        self.whole.wrote(path)
+
+    def found(self, what: Mapping[str, Any]) -> None:
+        """Pass findings on."""
+        self.whole.found(what)
+
+    def watched(self, dataset: Dataset, doing: str, times: int = 1) -> AbstractContextManager[Dataset]:
+        """Let the other one watch."""
+        return self.whole.watched(dataset, doing, times)
+
+    def begin(self, config: Config, step: int) -> None:
+        """Pass the begin of a training on."""
+        self.whole.begin(config, step)
+
+    def advance(self, step: int, stage: str) -> None:
+        """Pass a step on."""
+        self.whole.advance(step, stage)
+
+    def stopping(self) -> bool:
+        """Ask the other one."""
+        return self.whole.stopping()
+
+    def record(self, record: dict[str, Any]) -> None:
+        """Pass a record on."""
+        self.whole.record(record)
+
+    def end(self) -> None:
+        """Pass the end of a training on."""
+        self.whole.end()
