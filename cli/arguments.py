@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.system.naming import is_pattern, matched, result_names
+from vtssi_pyro.system.naming import is_pattern
 
 from .options import say
 
@@ -52,11 +52,3 @@ def run_and_data(
 def several(data: tuple[str, ...]) -> bool:
     """Whether DATA are several movies, or a pattern, which may stand for several."""
     return len(data) > 1 or any(map(is_pattern, data))
-
-
-def places(out: str, data: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Pair each of the data with the folder of its results: ``out`` for one, OUT/NAME-OF-DATA for several."""
-    if not several(data):
-        return [(data[0], out)]
-    found = matched(data)
-    return [(each, str(Path(out) / name)) for each, name in zip(found, result_names(found), strict=True)]

@@ -1,10 +1,12 @@
 """``vtssi-pyro evaluate``."""
 
+from typing import Any
+
 import click
 
 from vtssi_pyro.config.ranges import FRAMES
 
-from .options import command, json_option, machine_options, option, whole_number
+from .options import command, json_option, machine_options, option, stored_options, whole_number
 
 
 @command(
@@ -24,10 +26,11 @@ from .options import command, json_option, machine_options, option, whole_number
 @option("--mot", is_flag=True, section="Metrics",
         help="Also HOTA, MOTA, IDF1 and identity switches, of boxes; needs the extra named mot.")  # fmt: skip
 @json_option
+@stored_options
 @machine_options
 def evaluate(
-    tracker: str, data: str, observe: int | None, settle: int | None, mot: bool, as_json: bool, device: str,
-    threads: int | None,
+    tracker: str, data: str, observe: int | None, settle: int | None, mot: bool, as_json: bool,
+    stored: dict[str, Any], device: str, threads: int | None,
 ) -> None:  # fmt: skip
     """Evaluate a tracker, or tracks of any program, on sequences with known positions.
 
@@ -38,7 +41,8 @@ def evaluate(
 
     The output holds the share of sequences with the right count, with the number of frames that it rests on and, beside
     it, the share by the frames of --observe alone; and the mean distance in pixels between objects and
-    tracks in observed and in predicted frames, overall and frame by frame. --mot adds metrics of the boxes in all
+    tracks in observed and in predicted frames, overall and frame by frame, also in the units of DATA that options, or
+    results beside the tracks, tell. --mot adds metrics of the boxes in all
     frames; an object of which a frame shows less than half, as far as the truth tells, is not judged there.
 
     If objects come and go, hide or turn, objects and tracks are also paired frame by frame: the output then holds the
@@ -46,6 +50,7 @@ def evaluate(
     object has another track, and the error of angles, if the tracks have any.
     """
     from vtssi_pyro import api
+    from vtssi_pyro.movies import Stored
     from vtssi_pyro.system.machine import prepare
 
     from .arguments import weights
@@ -55,10 +60,11 @@ def evaluate(
     tracker, checkpoint = weights(tracker)
     prepare(threads)
     with results(as_json) as report:
-        metrics, seen, _, made = api.evaluate(
-            tracker, data, observe=observe, settle=settle, mot=mot, device=device, checkpoint=checkpoint,
-            report=report,
+        found = api.evaluate(
+            tracker, data, observe=observe, settle=settle, stored=Stored(**stored), mot=mot, device=device,
+            checkpoint=checkpoint, report=report,
         )  # fmt: skip
+        metrics, seen, units = found.metrics, found.observe, found.units
         boxes = of_boxes(metrics["mot"]) if mot else []
-        lines = [*overall(metrics, seen), *boxes, "", *by_frame(metrics, seen)]
-        report.show({**metrics, "made": made}, lines)
+        lines = [*overall(metrics, seen, units), *boxes, "", *by_frame(metrics, seen, units)]
+        report.show({**metrics, "units": units.as_dict(), "made": found.made}, lines)

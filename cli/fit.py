@@ -156,14 +156,13 @@ def fit(
             raise UsageError("--resume: say which run to go on with: --out RUN")
         if prepared is not None:
             raise UsageError("--prepared: the run keeps how its movie is prepared; leave it out")
-        if config is not None:
-            raise UsageError("--config: the run keeps its configuration; leave it out")
         if stored:
             raise UsageError(f"--{next(iter(stored))}: the run keeps how its frames are stored; leave it out")
         run, checkpoint = weights(run)
         fitted = api.resume(
             run, frames, tracker=tracker, start=source, preset=preset, device=device, threads=threads,
-            report=report, objects=objects, digits=digits, changes=changes, checkpoint=checkpoint, log=log,
+            report=report, objects=objects, digits=digits, config=config, changes=changes, checkpoint=checkpoint,
+            log=log,
         )  # fmt: skip
     else:
         whole = source is not None and tracker in (None, source.config.variant)

@@ -130,8 +130,8 @@ force_option = click.option(
 )  # fmt: skip
 json_option = click.option(
     "--json", "as_json", is_flag=True, cls=Option, section="Output",
-    help="Print one JSON object, with the names of the files, in place of lines; of several DATA one each, or one with "
-         "an entry each.",
+    help="Print one JSON object, with the names of the files, in place of lines; of several DATA one with an "
+         "entry each.",
 )  # fmt: skip
 
 

@@ -4,30 +4,33 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from vtssi_pyro.tracks.units import NO_UNITS, Units
+
 if TYPE_CHECKING:
     from vtssi_pyro.artifacts.run import Run
     from vtssi_pyro.config import Key
     from vtssi_pyro.train.config import Config
 
 
-def overall(metrics: Mapping[str, Any], observe: int) -> list[str]:
+def overall(metrics: Mapping[str, Any], observe: int, units: Units = NO_UNITS) -> list[str]:
     """Lines of the metrics over all sequences, and over those whose count is right."""
     first, last = observe + 1, observe + len(metrics["prediction_error_by_frame"])
     lines = [
         f"sequences          {metrics['sequences']}",
         f"count accuracy     {_counted(metrics, observe)}  "
         f"({metrics['counted_right']} sequences right in every frame)",
-        f"inference error    {_row(metrics, 'inference_error')}",
+        f"inference error    {_row(metrics, 'inference_error', units)}",
     ]
     if last >= first:
         span = f"frames {first} to {last} after observing {observe}"
-        lines.append(f"prediction error   {_row(metrics, 'prediction_error')}; {span}")
-    return [*lines, *_events(metrics.get("events") or {})]
+        lines.append(f"prediction error   {_row(metrics, 'prediction_error', units)}; {span}")
+    return [*lines, *_events(metrics.get("events") or {}, units)]
 
 
-def _events(found: Mapping[str, Any]) -> list[str]:
+def _events(found: Mapping[str, Any], units: Units) -> list[str]:
     """Lines of the metrics of objects that come and go, hide or turn; those that are not known are left out."""
-    off = ", {found_error:.2f} px off" if found.get("found_error") is not None else ""  # of none found
+    error = found.get("found_error")
+    off = "" if error is None else f", {units.length(error)} off"  # of none found
     shown = [
         ("count per frame", "count_per_frame", "right"),
         ("objects found", "found", f"of those that a frame shows{off}"),
@@ -41,21 +44,30 @@ def _events(found: Mapping[str, Any]) -> list[str]:
         if found.get(key) is not None
     ]
     if found.get("hidden_error") is not None:
-        text = "{hidden_error:.2f} px off, straight paths {hidden_straight:.2f} px".format_map(found)
+        text = "{} off, straight paths {}".format(
+            *(units.length(found[name]) for name in ("hidden_error", "hidden_straight"))
+        )
         lines.append(f"{'while hidden':<18} {text}; {_percent(found['hidden_found']).strip()} followed")
     if found.get("angle_error") is not None:
         lines.append(f"{'angle error':<18} {found['angle_error']:.1f} degrees")
     return lines
 
 
-def by_frame(metrics: Mapping[str, Any], observe: int) -> list[str]:
-    """Lines of the errors frame by frame, frames counted from 1."""
+def by_frame(metrics: Mapping[str, Any], observe: int, units: Units = NO_UNITS) -> list[str]:
+    """Lines of the errors frame by frame, frames counted from 1; behind them the same in known units."""
     inferred, predicted = metrics["inference_error_by_frame"], metrics["prediction_error_by_frame"]
     expected = [None] * observe + list(predicted)
-    lines = ["frame  inference  prediction error, px"]
+    side, known = units.pixel_size, units.pixel_size is not None
+    lines = [
+        "frame  inference  prediction error, px" + f"  inference  prediction error, {units.unit}" * known
+    ]
     for t, error in enumerate(inferred):
-        ahead = expected[t] if t < len(expected) else None
-        lines.append(f"{t + 1:5}  {_number(error):>9}  {_number(ahead):>10}")
+        both = error, expected[t] if t < len(expected) else None
+        row = f"{t + 1:5}  {_number(both[0]):>9}  {_number(both[1]):>10}"
+        if side is not None:
+            own = ["-" if each is None else f"{each * side:.3g}" for each in both]
+            row += f"{own[0]:>21}  {own[1]:>10}"
+        lines.append(row)
     return lines
 
 
@@ -168,9 +180,12 @@ def _counted(metrics: Mapping[str, Any], observe: int) -> str:
     return f"{share} on {which} {length if frames > observe else frames} frames{beside}"
 
 
-def _row(metrics: Mapping[str, Any], key: str) -> str:
-    right = _number(metrics[f"{key}_counted_right"])
-    return f"{_number(metrics[key])} px  ({right} px where the count is right)"
+def _row(metrics: Mapping[str, Any], key: str, units: Units) -> str:
+    every, right = (
+        "- px" if value is None else units.length(value)
+        for value in (metrics[key], metrics[f"{key}_counted_right"])
+    )
+    return f"{every}  ({right} where the count is right)"
 
 
 def _number(value: float | None) -> str:
@@ -181,7 +196,7 @@ def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
 
 
-def unseen(held_out: dict[str, Any], observe: int) -> list[str]:
+def unseen(held_out: dict[str, Any], observe: int, units: Units = NO_UNITS) -> list[str]:
     """Lines of the metrics of a movie's held-out frames: shares explained and predicted."""
     lines = [
         f"{held_out['frames']} held-out frames: {held_out['objects']:.0f} objects of "
@@ -192,19 +207,22 @@ def unseen(held_out: dict[str, Any], observe: int) -> list[str]:
         drift, straight = held_out["drift"], held_out.get("straight")
         lines.append(
             f"{held_out['ahead']} frames ahead, after {observe}: {held_out['explained_ahead']:.1%} explained, "
-            f"predictions {drift[0]:.2f} px off after 1 frame, {drift[-1]:.2f} px after {len(drift)}"
-            + (f" ({straight[-1]:.2f} px had objects gone straight on)" if straight else "")
+            f"predictions {units.length(drift[0])} off after 1 frame, {units.length(drift[-1])} after {len(drift)}"
+            + (f" ({units.length(straight[-1])} had objects gone straight on)" if straight else "")
         )
     return lines
 
 
 def reached(run: "Run") -> list[str]:
     """Lines of the final metrics of a finished run."""
+    from vtssi_pyro.artifacts.recorded import told_units
+
     summary, observe = run.read_summary(), run.config.observe
+    units = told_units(summary)
     if summary["metrics"]:
-        lines = overall(summary["metrics"], observe)
+        lines = overall(summary["metrics"], observe, units)
     elif summary.get("held_out"):
-        lines = unseen(summary["held_out"], observe)
+        lines = unseen(summary["held_out"], observe, units)
     else:
         lines = ["no metrics: the data have no positions"]
     return [*lines, f"trained in {summary['minutes']:.1f} minutes"]

@@ -44,6 +44,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     api.resume: {"run": "none"},
     api.track: {"tracker": None, "data": "none.npy"},
     many.track_all: {"tracker": None, "data": "none/*.npy", "out": "out"},
+    many.forecast_all: {"tracker": None, "data": "none/*.npy", "out": "out"},
     many.fit_each: {"data": "none/*.npy"},
     api.forecast: {"tracker": None, "data": "none.npy"},
     api.evaluate: {"tracker": None, "data": "none.npy"},

@@ -14,8 +14,8 @@ CONSTANTS = {"__version__", "PRESETS", "VARIANTS", "PUBLISHED"}  # the reference
 NAMES = [name for name in vtssi_pyro.__all__ if name not in CONSTANTS]
 # A training, a run of one, live frames, a measurement of minutes, or a name for all of this process.
 SKIPPED = {
-    "Fitted", "Run", "benchmark", "calibrate", "fit", "fit_each", "page", "register", "reproduce", "resume",
-    "track_all", "track_live",
+    "Fitted", "Run", "benchmark", "calibrate", "fit", "fit_each", "forecast_all", "page", "register", "reproduce",
+    "resume", "track_all", "track_live",
 }  # fmt: skip
 
 

@@ -64,6 +64,7 @@ _HOMES = {
     "sample_movie": "api",
     "scene": "data.scenes",
     "track": "api",
+    "forecast_all": "many",
     "track_all": "many",
     "track_live": "api",
     "write_tracks": "tracks.formats",
@@ -101,6 +102,7 @@ if (
     from vtssi_pyro.data.scenes import scene as scene
     from vtssi_pyro.inference.filter import Stream as Stream
     from vtssi_pyro.many import fit_each as fit_each
+    from vtssi_pyro.many import forecast_all as forecast_all
     from vtssi_pyro.many import track_all as track_all
     from vtssi_pyro.model.blocks import AIR as AIR
     from vtssi_pyro.model.blocks import FIND as FIND

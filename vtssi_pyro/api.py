@@ -72,6 +72,7 @@ from vtssi_pyro.config.ranges import (
     FRAMES,
     OBJECTS,
     PATIENCE,
+    SAMPLED,
     SEED,
     SEQUENCES,
     SIDE,
@@ -124,10 +125,12 @@ from vtssi_pyro.tracks.formats import (
     holds_tracks,
     read_told,
     read_tracks,
+    told_beside,
     write_formats,
     write_tracks,
 )
 from vtssi_pyro.tracks.tracks import Tracks
+from vtssi_pyro.tracks.units import Units
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.group import Group, joined
 from vtssi_pyro.train.jobs import Processes, Workers
@@ -303,6 +306,7 @@ def resume(
     report: Reporter | None = None,
     objects: Annotated[int | None, OBJECTS] = None,
     digits: str | None = None,
+    config: File | None = None,
     changes: Iterable[str] = (),
     held_out: Dataset | None = None,
     checkpoint: str = "last",
@@ -322,6 +326,7 @@ def resume(
         report: receives messages and progress.
         objects: its largest number of objects.
         digits: its digits.
+        config: the file with which it was made, see :func:`fit`.
         changes: changes with which it was made.
         held_out: see :func:`fit`; for ``data`` in memory.
         checkpoint: ``last``, or ``best`` if the last one is lost; the optimiser then starts afresh.
@@ -337,19 +342,22 @@ def resume(
     """
     where, run = available_device(device), run if isinstance(run, Run) else Run(run)
     begun = kept_by(start) if start is not None else None
+    named, preset, said = _filed(config, tracker, preset)
+    data = said.arguments.get("data") if data is None else data
     known = gathered(
-        changes, tracker=tracker, start=begun and begun.name, preset=preset, objects=objects, digits=digits
-    )
+        changes, said.changes, tracker=None if said.whole else named, start=begun and begun.name, preset=preset,
+        objects=objects, digits=digits,
+    )  # fmt: skip
     with threaded(threads or run.machine.get("threads")), joined(where) as group:
         report = _spokesman(report, group)
-        config, splits = group.first(lambda: replanned(run, data, known, held_out, where, group))
+        recipe, splits = group.first(lambda: replanned(run, data, known, said.whole, held_out, where, group))
         if splits is None:
             report.say(f"{run.folder}: finished already")
             return finished(run, run.tracker(device=where), run.read_summary())
         run.say_filled_in(report)
         warn_of_changes(run, machine_of(where, group), report)
         with _logged(run, log, group):
-            return conduct(run, config, splits, where, report, group, True, checkpoint)
+            return conduct(run, recipe, splits, where, report, group, True, checkpoint)
 
 
 @checked
@@ -527,6 +535,15 @@ def forecast(
     if not (raw or temperature is not None):
         known = loaded.calibration_for(seen, num_samples, checkpoint, report)
     target = _results(data, out, film, report, PREDICTIONS, FUTURES) if out else None
+    options = {
+        "horizon": horizon, "num_samples": num_samples, "observe": observe, "seed": seed, "temperature": temperature,
+        "raw": raw, "settle": settle, "stored": stored, "film": film,
+    }  # fmt: skip
+    wanted = (
+        request(data, loaded.identity_ahead, test_time=test_time, formats=formats, **options)
+        if target
+        else None
+    )
     begun = time.monotonic()
     heat = temperature if temperature is not None else known.temperature if known else 1.0
     asked = costs.Forecast(seen, horizon, num_samples, _wanted(frames, rendered))
@@ -548,11 +565,16 @@ def forecast(
     if target:
         csv = target / PREDICTIONS
         write_predictions_csv(csv, estimate.tracks, seen, frames.units)
-        pictures = predicted_pictures(target, frames, estimate, seen, film)
-        about = described(frames, estimate, loaded)
-        seen_in = write_results(target, observed, frames.frame_size, frames.units, estimate.appearance, about)
-        seen_in += write_formats(target, observed, formats, frames.frame_size, frames.units)
-        for path in (csv, *seen_in, *pictures):
+
+        def more() -> Iterator[Path]:
+            yield from write_formats(target, observed, formats, frames.frame_size, frames.units)
+            yield from predicted_pictures(target, frames, estimate, seen, film)
+
+        about = described(frames, estimate, loaded, wanted)
+        paths = write_results(
+            target, observed, frames.frame_size, frames.units, estimate.appearance, about, more
+        )
+        for path in (csv, *paths):
             report.wrote(path)
     return _returned(estimate, frames, rendered)
 
@@ -566,6 +588,7 @@ class Judged(NamedTuple):
     observe: int  # number of frames on which objects were matched, before the rest was predicted
     evaluation: Evaluation  # the metrics but those of the boxes, as attributes
     made: dict[str, Any]  # the tracker, the hash of its weights, the command, versions; ready for JSON
+    units: Units  # what pixels and frames stand for, as far as it is known
 
 
 @checked
@@ -662,7 +685,10 @@ def evaluate(
         metrics["mot"] = mot_metrics(truth, found.tracks)
     if target:
         write_mot_challenge(target, found.tracks, dataset.frame_size, truth=truth)
-    return Judged(metrics, observe, evaluation, made_by(loaded.name if loaded else name, loaded))
+    units = Opened(dataset, said=stored.units).units
+    if file and not units.known:
+        units = told_beside(Path(file))[1]
+    return Judged(metrics, observe, evaluation, made_by(loaded.name if loaded else name, loaded), units)
 
 
 @checked
@@ -993,7 +1019,7 @@ def calibrate(
     test: Source | None = None,
     count: Annotated[int, SEQUENCES] = 1000,
     observe: Annotated[int | None, FRAMES] = None,
-    samples: Annotated[int, Range(2, DRAWN.high)] = 50,
+    samples: Annotated[int, Range(2, DRAWN.high)] = SAMPLED,
     seed: Annotated[int, SEED] = 0,
     device: str = "auto",
     checkpoint: str = "last",
@@ -1010,7 +1036,7 @@ def calibrate(
         count: number of sequences of moving digits, for the fit and for the assessment each; 1,000 leave a share of
             90 % with a standard error of 1 %.
         observe: number of frames observed before the rest is predicted; None: the run's own number.
-        samples: number of sampled futures of each sequence; of 50, two or three are beyond each end of a 90 % interval.
+        samples: number of sampled futures of each sequence.
         seed: seed of the draws.
         device: the device of a loaded tracker.
         checkpoint: the checkpoint of a run.

@@ -1,4 +1,4 @@
-"""Many movies, each by itself: tracked with one tracker, or learned from by a tracker of its own.
+"""Many movies, each by itself: tracked or predicted with one tracker, or learned from by a tracker of its own.
 
 One that fails stops no other, what is finished is not done again, and Dask may share them among processes and machines.
 """
@@ -10,15 +10,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
 
-from vtssi_pyro.api import File, fit, resume, track
+from vtssi_pyro.api import HORIZON, File, fit, forecast, resume, track
 from vtssi_pyro.artifacts.loading import UNTRAINED, AnyTracker, Fitted, at_hand
 from vtssi_pyro.artifacts.logs import LogName
-from vtssi_pyro.artifacts.requests import answered
+from vtssi_pyro.artifacts.requests import answered, said
 from vtssi_pyro.artifacts.run import RUNS, Run
 from vtssi_pyro.artifacts.sources import refuse_other_files
 from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.config import Range, checked
-from vtssi_pyro.config.ranges import FRAMES, OBJECTS
+from vtssi_pyro.config.ranges import AHEAD, DRAWN, FRAMES, OBJECTS, SAMPLED
 from vtssi_pyro.errors import Argument, DataError, UsageError
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.movies import Hints, Stored
@@ -27,7 +27,7 @@ from vtssi_pyro.system.files import is_name
 from vtssi_pyro.system.machine import MOST_THREADS, available_device
 from vtssi_pyro.system.naming import matched, result_names
 from vtssi_pyro.tracks.columns import summary_table
-from vtssi_pyro.tracks.export import TRACKS, write_summary_csv
+from vtssi_pyro.tracks.export import PREDICTIONS, TRACKS, write_summary_csv
 from vtssi_pyro.tracks.formats import FORMAT_NAMES, FORMATS
 from vtssi_pyro.tracks.results import read_results
 from vtssi_pyro.train.jobs import Job, Outcome, Processes, Workers
@@ -108,25 +108,13 @@ def track_all(
         >>> track_all("untrained", movies, "tracks").failed  # doctest: +SKIP
         []
     """
-    report, formats = report or Silent(), tuple(formats)
-    movies = _movies(data)
-    for name in formats:
-        FORMATS[name].ready()
-    own = None
-    if not (isinstance(tracker, str) and tracker == UNTRAINED):  # a missing run is no movie's fault
-        loaded = at_hand(tracker, checkpoint, available_device(device), report)
-        own = loaded.identity
-        tracker = loaded.source.name if isinstance(tracker, Fitted | Trained) and loaded.source else tracker
-        tracker = loaded.name if tracker is None else tracker
-    folders = [writable_folder(out) / name for name in result_names(movies)]
+    report, movies = report or Silent(), _movies(data)
     options = {
-        "settle": settle, "test_time": test_time, "hints": hints, "stored": stored, "formats": formats, "film": film,
+        "settle": settle, "test_time": test_time, "hints": hints, "stored": stored, "formats": tuple(formats),
+        "film": film,
     }  # fmt: skip
-    where = {"device": device, "checkpoint": checkpoint}
-    works = [
-        partial(_tracked, tracker, movie, folder, own, options, where)
-        for movie, folder in zip(movies, folders, strict=True)
-    ]
+    asked = _asked(tracker, options, device, checkpoint, report)
+    works = _works(partial(_tracked, asked), movies, out)
     done = _done(movies, works, Workers(workers, scheduler, threads), report)
     tables = {o.value.folder.name: o.value.tracks for o in done if o.error is None}
     table = Path(out) / TABLE
@@ -134,6 +122,70 @@ def track_all(
     report.wrote(table)
     frames = {o.name: o.value.frames for o in done if o.error is None}
     return Many([o if o.error else o._replace(value=o.value.folder) for o in done], table, frames)
+
+
+@checked
+def forecast_all(
+    tracker: AnyTracker | None,
+    data: Movies,
+    out: File,
+    horizon: Annotated[int, AHEAD] = HORIZON,
+    num_samples: Annotated[int, DRAWN] = SAMPLED,
+    *,
+    observe: Annotated[int | None, FRAMES] = None,
+    stored: Stored = Stored(),
+    device: str = "auto",
+    checkpoint: str = "last",
+    formats: Annotated[Iterable[str], FORMAT_NAMES] = (),
+    film: bool = False,
+    workers: Processes = None,
+    scheduler: str | None = None,
+    threads: Threads = None,
+    report: Reporter | None = None,
+) -> Many:
+    """Predict many movies; ``forecast_all(run, "movies/*.tif", "ahead")`` is ``vtssi-pyro predict RUN 'movies/*.tif'``.
+
+    Each movie is predicted as by :func:`forecast`, into a folder of its name. One that cannot be predicted stops no
+    other, and what is done is not done again, as with :func:`track_all`.
+
+    Args:
+        tracker: see :func:`forecast`, also for the arguments that are not described here.
+        data: files and folders, or patterns such as ``"movies/*.tif"``.
+        out: folder for the movies' folders.
+        horizon: number of frames to predict.
+        num_samples: number of sampled futures.
+        observe: number of observed frames.
+        stored: how the frames are stored.
+        device: the device of a loaded tracker.
+        checkpoint: the checkpoint of a run.
+        formats: further formats of the tracks of the observed frames.
+        film: whether to write ``overlay.mp4``, too.
+        workers: see :func:`track_all`, also for the arguments that follow.
+        scheduler: address of the scheduler of a running Dask cluster.
+        threads: CPU threads of each worker.
+        report: receives messages.
+
+    Returns:
+        the outcomes, movie by movie, whose value is the folder of the results.
+
+    Raises:
+        UsageError: two movies have the same name.
+        CheckpointError: there is no such tracker.
+        DataError: a pattern matches nothing.
+
+    Example:
+        >>> from vtssi_pyro import forecast_all
+        >>> forecast_all("runs/ours-beads-0001", "movies/*.tif", "ahead").failed  # doctest: +SKIP
+        []
+    """
+    report, movies = report or Silent(), _movies(data)
+    options = {
+        "horizon": horizon, "num_samples": num_samples, "observe": observe, "stored": stored,
+        "formats": tuple(formats), "film": film,
+    }  # fmt: skip
+    asked = _asked(tracker, options, device, checkpoint, report, ahead=True)
+    works = _works(partial(_predicted, asked), movies, out)
+    return Many(_done(movies, works, Workers(workers, scheduler, threads), report))
 
 
 @checked
@@ -159,7 +211,7 @@ def fit_each(
     """Train a tracker of its own on each of many movies; ``vtssi-pyro fit 'movies/*.tif' --each`` is the same.
 
     The run of a movie is a folder of its name. One that cannot be learned from stops no other. A finished run is not
-    made again, and an interrupted one goes on.
+    made again, and an interrupted one goes on, if it was made with the same options; others are refused.
 
     Args:
         data: files and folders, or patterns such as ``"movies/*.tif"``.
@@ -196,14 +248,10 @@ def fit_each(
     begun = start.run if isinstance(start, Fitted) else start
     start = begun.name if isinstance(begun, Trained) else begun
     options = {
-        "tracker": tracker, "start": start, "preset": preset, "objects": objects, "changes": tuple(changes),
-        "device": device, "log": log,
+        "tracker": tracker, "start": start, "preset": preset, "objects": objects, "config": config,
+        "changes": tuple(changes), "device": device, "log": log,
     }  # fmt: skip
-    folders = [writable_folder(runs, "runs") / name for name in result_names(movies)]
-    works = [
-        partial(_fitted, movie, folder, options, {"hints": hints, "stored": stored, "config": config})
-        for movie, folder in zip(movies, folders, strict=True)
-    ]
+    works = _works(partial(_fitted, options, hints, stored), movies, runs, "runs")
     return Many(_done(movies, works, Workers(workers, scheduler, threads), report))
 
 
@@ -213,28 +261,91 @@ class _Tracked(NamedTuple):
     frames: int = 0  # of the movie
 
 
-def _tracked(
-    tracker: AnyTracker | None, movie: str, folder: Path, own: str | None, options: dict[str, Any],
-    where: dict[str, Any], report: Reporter,
-) -> _Tracked:  # fmt: skip
+class _Asked(NamedTuple):
+    """What is asked of each movie alike."""
+
+    tracker: AnyTracker | None
+    identity: str | None  # of the tracker; None: it is made of each movie
+    options: dict[str, Any]
+    where: dict[str, Any]  # that results do not depend on
+
+
+def _asked(
+    tracker: AnyTracker | None, options: dict[str, Any], device: str, checkpoint: str, report: Reporter,
+    ahead: bool = False,
+) -> _Asked:  # fmt: skip
+    """Look at tracker and formats before all movies: what is missing there is no movie's fault."""
+    for name in options["formats"]:
+        FORMATS[name].ready()
+    where: dict[str, Any] = {"device": device, "checkpoint": checkpoint}
+    if isinstance(tracker, str) and tracker == UNTRAINED and not ahead:
+        return _Asked(tracker, None, options, where)
+    loaded = at_hand(tracker, checkpoint, available_device(device), report)
+    named: AnyTracker | None = tracker
+    if isinstance(tracker, Fitted | Trained) and loaded.source:
+        named = loaded.source.name  # which another process can read
+    own = loaded.identity_ahead if ahead else loaded.identity
+    return _Asked(loaded.name if named is None else named, own, options, where)
+
+
+def _works(
+    work: Callable[..., Any], movies: list[str], out: File, argument: str = "out"
+) -> list[Callable[[Reporter], Any]]:
+    """A work on each movie and its folder."""
+    folders = [writable_folder(out, argument) / name for name in result_names(movies)]
+    return [partial(work, movie, folder) for movie, folder in zip(movies, folders, strict=True)]
+
+
+def _predicted(asked: _Asked, movie: str, folder: Path, report: Reporter) -> Path:
+    """Predict a movie, unless that is done."""
+    done = (folder / PREDICTIONS).is_file() and answered(folder, movie, asked.identity, **asked.options)
+    if done:
+        report.say(f"{movie}: predicted already, in {folder}")
+    else:
+        forecast(asked.tracker, movie, out=folder, report=report, **asked.options, **asked.where)
+    return folder
+
+
+def _tracked(asked: _Asked, movie: str, folder: Path, report: Reporter) -> _Tracked:
     """Track a movie, unless that is done; its table is read from its files, so that it is the same in both cases."""
-    if answered(folder, movie, own, **options):
+    if answered(folder, movie, asked.identity, **asked.options):
         report.say(f"{movie}: tracked already, in {folder}")
     else:
-        track(tracker, movie, out=folder, report=report, **options, **where)
+        track(asked.tracker, movie, out=folder, report=report, **asked.options, **asked.where)
     results = read_results(folder / TRACKS)
     return _Tracked(folder, summary_table(results.tracks, results.units), results.observed)
 
 
-def _fitted(movie: str, folder: Path, options: dict[str, Any], told: dict[str, Any], report: Reporter) -> Run:
-    """Train on a movie, go on with its training, or leave a finished run as it is."""
+def _fitted(
+    options: dict[str, Any], hints: Hints, stored: Stored, movie: str, folder: Path, report: Reporter
+) -> Run:
+    """Train on a movie, go on with its training, or leave a finished run as it is.
+
+    Raises:
+        UsageError: the run that is there was made with other options.
+    """
     run = Run(folder)
-    if (folder / "config.json").exists():
-        refuse_other_files([movie], run.sources.get("data"))
-        resume(run, movie, report=report, **options)
-    else:
-        fit(movie, run=folder, report=report, **options, **told)
+    if not (folder / "config.json").exists():
+        fit(movie, run=folder, hints=hints, stored=stored, report=report, **options)
+        return run
+    known = run.sources.get("data") or {}
+    refuse_other_files([movie], known)
+    before = Stored.from_dict(known["stored"]) if "stored" in known else Stored()
+    for what, then, now in (
+        ("what is known of the movie", known.get("hints", {}), said(hints)),
+        ("how its frames are stored", said(before), said(stored)),
+    ):
+        if then != now:
+            raise UsageError(
+                f"{folder}: was made with {_listed(then)} said of {what}, not {_listed(now)}: say the same, or "
+                "choose another folder for the runs"
+            )
+    resume(run, movie, report=report, **options)
     return run
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items()) or "nothing"
 
 
 def _movies(data: Movies) -> list[str]:

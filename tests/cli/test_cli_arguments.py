@@ -78,7 +78,7 @@ def test_an_argument_in_an_error_is_one() -> None:
     """Of a public function; ``resume`` is such a function itself."""
     public = (
         api.fit, api.resume, api.forecast, api.evaluate, api.generate, api.calibrate, api.track_live, api.page,
-        api.convert, api.sample_movie, many.track_all, Hints, Stored, *METHODS,
+        api.convert, api.sample_movie, many.track_all, many.forecast_all, Hints, Stored, *METHODS,
     )  # fmt: skip
     known = {name for function in public for name in inspect.signature(function).parameters}
     assert {"device", "data", "changes"} <= arguments() <= known | {"resume"}
@@ -103,8 +103,8 @@ CALLS: dict[str, tuple[Callable[..., Any], ...]] = {
     "fit": (api.fit, api.resume, many.fit_each, Stored),
     "track": (api.track, many.track_all, Hints, Stored),
     "live": (api.track_live,),
-    "predict": (api.forecast, Stored),
-    "evaluate": (api.evaluate,),
+    "predict": (api.forecast, many.forecast_all, Stored),
+    "evaluate": (api.evaluate, Stored),
     "overlay": (api.overlay, Stored),
     "convert": (api.convert,),
     "calibrate": (api.calibrate,),

@@ -1,6 +1,7 @@
 """Many movies: one that is bad stops none, what is finished is not done again, and workers may die."""
 
 import csv
+import json
 import os
 import signal
 from functools import partial
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from tiny_run import call
 
-from vtssi_pyro import Run, api, many, track_all
+from vtssi_pyro import Hints, Run, api, load_digits, many, moving_digits, track_all
 from vtssi_pyro.data.scenes import scene
 from vtssi_pyro.errors import CheckpointError, DataError, UsageError
 from vtssi_pyro.many import Many
@@ -101,6 +102,28 @@ def test_results_that_were_interrupted_are_made_again(place: Path, monkeypatch: 
     said = track(code=0)
     assert "m2.npy: tracked already" not in said
     assert "m10.npy: tracked already" in said
+
+
+def test_predictions_of_several_go_on_where_they_ended(place: Path) -> None:
+    data = moving_digits("linear", load_digits("embedded", "test"), sequences=2, length=6)
+    for name, frames in zip("ac", data.frames(slice(0, 2)), strict=True):
+        np.save(f"{name}.npy", (255 * frames[None, :, 0]).byte().numpy())
+    Path("b.npy").write_bytes(b"no array")
+    ahead = "predict", "pretrained:moving-mnist", "?.npy", "--observe", 5, "--horizon", 2, "--out", "out"
+    said = call(*ahead, code=3).stderr.splitlines()
+    assert "b.npy" in said[-2]
+    assert said[-1] == "error: 1 of 3 failed, as listed; the others are done"
+    assert not [line for line in said if "was calibrated on" in line]
+    made = contents(place / "out")
+    assert {path.parent.name for path in made if path.name == "predictions.csv"} == {"a", "c"}
+    said_again = call(*ahead, code=3).stderr
+    assert "a.npy: predicted already, in out/a" in said_again
+    assert contents(place / "out") == made
+    Path("out/a/predictions.csv").unlink()
+    said_again = call(*ahead, code=3).stderr
+    assert "a.npy: predicted already" not in said_again
+    assert "c.npy: predicted already" in said_again
+    assert "predicted already" not in call(*ahead, "--samples", 30, code=3).stderr
 
 
 @pytest.mark.parametrize(
@@ -212,6 +235,22 @@ def test_a_tracker_learns_from_each_and_only_once(longer: Path) -> None:
     assert "runs/m10: finished already" not in said
     assert contents(longer / "runs" / "m2") == before
     assert Run("runs/m10").read_summary()
+    said = call(*each, "--frame-rate", 5, code=3).stderr
+    assert "m10: was made with nothing said of how its frames are stored, not frame_rate 5.0" in said
+    Path("recipe.toml").write_text("seed = 3\n")
+    assert (
+        "another configuration than --config seed=3" in call(*each, "--config", "recipe.toml", code=3).stderr
+    )
+    plain = ("fit", "movies/*", "--each", "--out", "runs", "--config", "runs/m10/config.json")
+    assert "runs/m10: finished already" in call(*plain, code=3).stderr
+    other = json.loads(Path("runs/m10/config.json").read_text())
+    Path("other.json").write_text(json.dumps(other | {"config": other["config"] | {"observe": 2}}))
+    said = call(*plain[:-1], "other.json", code=3).stderr
+    assert "runs/m10: was made with another configuration than --config" in said
+    (failed,) = many.fit_each(
+        "movies/m10.npy", "runs", hints=Hints(polarity="dark"), changes=HARDLY[1::2]
+    ).failed
+    assert "nothing said of what is known of the movie, not polarity dark" in str(failed.error)
     np.save("movies/m2.npy", np.load("movies/m2.npy")[::-1])
     assert "m2.npy: is not what the run began with" in call(*each, code=3).stderr
     assert "another configuration" in call(*each, "--objects", 7, code=3).stderr

@@ -4,16 +4,20 @@ import csv
 import json
 import shlex
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tiny_run import call, refused
 
-from vtssi_pyro import __version__, load, load_digits, moving_digits
+from vtssi_pyro import Units, __version__, load, load_digits, moving_digits
+from vtssi_pyro.data import write
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.system.provenance import command
+from vtssi_pyro.tracks.export import write_results
 
 RUN = "pretrained:moving-mnist"
 
@@ -83,6 +87,25 @@ def test_what_is_told_wins(film: Path, tmp_path: Path) -> None:
     table = rows(tmp_path / "p" / "predictions.csv")
     np.testing.assert_allclose(table["time"], table["frame"] / 50)
     np.testing.assert_allclose(table["x_90_low_um"], 0.106 * table["x_90_low"], atol=1e-4)
+
+
+def test_errors_are_told_in_units_too(tmp_path: Path) -> None:
+    """As options say, else as the results beside the tracks do."""
+    data = moving_digits("linear", load_digits("embedded", "test"), sequences=2, length=3, seed=1)
+    assert data.truth is not None
+    write(tmp_path / "data.npz", data)
+    moved = data.truth._replace(position=data.truth.position + torch.tensor([1.0, 0.0]))
+    out, um = tmp_path / "kept", Units(0.5, "um")
+    out.mkdir()
+    write_results(out, moved, (50, 50), um)
+    judged = "evaluate", out / "tracks.csv", tmp_path / "data.npz"
+    for options, side, unit in (((), 0.5, "um"), (("--pixel-size", 3, "--unit", "mm"), 3, "mm")):
+        said = call(*judged, *options).stdout
+        assert f"inference error    1.00 px ({side} {unit})  (1.00 px ({side} {unit}) where the count" in said
+        header, first = next(pair for pair in pairwise(said.splitlines()) if pair[0].startswith("frame"))
+        assert header.endswith(f"prediction error, px  inference  prediction error, {unit}")
+        assert first.split() == ["1", "1.00", "-", str(side), "-"]
+    assert json.loads(call(*judged, "--json").stdout)["units"] == um.as_dict()
 
 
 def test_units_that_mean_nothing_are_refused(film: Path) -> None:

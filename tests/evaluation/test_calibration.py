@@ -191,5 +191,6 @@ def test_it_fits_forecasts_like_those_it_was_fitted_on() -> None:
     assert calibration.fits(5, 50)
     assert calibration.fits(5, 25)
     assert calibration.fits(5, 100)
-    assert not calibration.fits(6, 50)
+    assert calibration.fits(60, 50)
+    assert not calibration.fits(4, 50)
     assert not calibration.fits(5, 10)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vtssi_pyro.plots import Panel, error_curves, film_strip, learning_curves, overlay_gif
+from vtssi_pyro.plots import Panel, curves, error_curves, film_strip, learning_curves, overlay_gif
 from vtssi_pyro.plots.canvas import REGION, SMALLEST, Canvas
 from vtssi_pyro.plots.curves import _smooth
 from vtssi_pyro.plots.overlay import FOOTER, GAP, HEADER, MARGIN
@@ -25,6 +25,7 @@ from vtssi_pyro.plots.style import (
     to_shown,
 )
 from vtssi_pyro.tracks.tracks import Tracks
+from vtssi_pyro.tracks.units import NO_UNITS, Units
 
 B, T, N, H, W, SCALE = 2, 6, 2, 40, 50, 4
 WIDTH, HEIGHT = W * SCALE, H * SCALE
@@ -254,6 +255,22 @@ def test_learning_curves_show_what_the_records_hold(tmp_path: Path) -> None:
     assert image_size(tmp_path / "elbo.png") == (width // 2, height // 2)
     assert image_size(tmp_path / "two.png") == (width // 2, height // 2)  # terms alone
     assert (tmp_path / "none.png").exists()
+
+
+def test_errors_have_an_axis_in_the_unit_if_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(curves, "save", lambda figure, path: drawn.append(figure))
+    numbers = {"inference_error_by_frame": [1.0, 2.0], "prediction_error_by_frame": []}
+    for units in (NO_UNITS, Units(0.5, "um")):
+        error_curves("errors.png", numbers, 2, 3, units)
+        learning_curves("learning.png", some_records(), units)
+    for figure in drawn:
+        figure.draw_without_rendering()
+    beside = [[own for axes in figure.axes for own in axes.child_axes] for figure in drawn]
+    assert [len(found) for found in beside] == [0, 0, 1, 1]
+    for (right,) in beside[2:]:
+        assert right.get_ylabel() == "um"
+        assert right.get_ylim() == pytest.approx(0.5 * np.array(right._parent.get_ylim()))
 
 
 def test_error_curves_take_gaps_and_missing_predictions(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ with warnings.catch_warnings():
     from vtssi_pyro.napari.widget import TrackingWidget
 
 from vtssi_pyro.data.scenes import scene
-from vtssi_pyro.errors import DataError
+from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.napari import tasks
 from vtssi_pyro.napari.layers import Shown, coloured, layers_of
 from vtssi_pyro.plots.style import IDENTITIES
@@ -97,6 +97,11 @@ def test_inspection_and_first_tracks(application: Any, widget: TrackingWidget) -
     apart = np.linalg.norm(vertices[:, None, :1:-1] + 0.5 - DRAWN.path[vertices[:, 1].astype(int)], axis=-1)
     assert np.median(apart.min(1)) < 0.5
     assert widget.tracks.currentText() == "beads first tracks: paths"
+    widget.own.setChecked(True)
+    assert widget._prepared_one(widget.clip()) is not None
+    widget.viewer.layers["beads"].data = DRAWN.frames[::-1].copy()
+    with pytest.raises(UsageError, match="beads: inspect it first"):
+        widget._prepared_one(widget.clip())
 
 
 def test_a_training_moves_the_bar_stops_and_goes_on(

@@ -7,13 +7,21 @@ import resource
 import stat
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from vtssi_pyro.errors import OutOfResources, UsageError
 from vtssi_pyro.system import atomic
-from vtssi_pyro.system.atomic import append, atomic_write, writable_folder, write_bytes, write_json
+from vtssi_pyro.system.atomic import (
+    append,
+    atomic_folder,
+    atomic_write,
+    writable_folder,
+    write_bytes,
+    write_json,
+)
 from vtssi_pyro.system.files import (
     belongs,
     held,
@@ -197,6 +205,21 @@ def test_leftovers_are_swept_by_the_name_of_what_was_to_be_written(tmp_path: Pat
     sweep(tmp_path, "overlay.gif", "sequence-*.txt", "noext")
     assert before - set(tmp_path.iterdir()) == set(left)
     sweep(tmp_path / "none", "*")
+
+
+def test_a_folder_is_replaced_as_a_whole_or_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.geff"
+    for content in ("old", "new"):
+        with atomic_folder(path) as made:
+            made.mkdir()
+            (made / content).touch()
+            assert [file.name for file in path.rglob("*")] == (["old"] if content == "new" else [])
+        assert [file.name for file in path.rglob("*")] == [content]
+    with suppress(ValueError), atomic_folder(path) as made:
+        made.mkdir()
+        (made / "half").touch()
+        raise ValueError("midway")
+    assert [file.name for file in tmp_path.rglob("*")] == ["a.geff", "new"]
 
 
 def test_what_another_process_is_writing_is_not_swept(tmp_path: Path) -> None:

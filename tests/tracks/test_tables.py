@@ -219,6 +219,7 @@ def test_a_missing_extra_says_what_to_install(
     [({"pixel_size": 0.1}, "pixel_size: means nothing alone; say unit, too"), ({"unit": "um"}, "unit: means nothing"),
      ({"pixel_size": 0.1, "unit": "pixel"}, "expected a word of letters"),
      ({"pixel_size": 0.1, "unit": "u m"}, "expected a word of letters"),
+     ({"pixel_size": 0.1, "unit": "m" * 300}, "expected a word of letters"),
      ({"pixel_size": -1.0, "unit": "um"}, "expected a number from"), ({"frame_rate": 0.0}, "expected a number from")],
 )  # fmt: skip
 def test_units_that_mean_nothing_are_refused(said: dict[str, Any], message: str) -> None:

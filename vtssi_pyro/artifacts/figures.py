@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.artifacts.reading import Bare, Opened, worth_showing
+from vtssi_pyro.artifacts.recorded import told_units
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import Dataset
 from vtssi_pyro.inference.filter import Estimate, forecast, track
@@ -43,12 +44,13 @@ def curves(run: Run, folder: Path | None = None) -> list[Path]:
     folder = folder or run.figures
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / "learning_curves.png"]
-    learning_curves(paths[0], run.records())
-    metrics = run.read_summary().get("metrics")
+    summary = run.read_summary()
+    metrics, units = summary.get("metrics"), told_units(summary)
+    learning_curves(paths[0], run.records(), units)
     if metrics:
         config = run.config
         paths.append(folder / "error_curves.png")
-        error_curves(paths[1], metrics, config.observe, config.data.length)
+        error_curves(paths[1], metrics, config.observe, config.data.length, units)
     return paths
 
 

@@ -15,7 +15,7 @@ from vtssi_pyro.artifacts.figures import curves, pictures
 from vtssi_pyro.artifacts.loading import Fitted
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import Dataset
-from vtssi_pyro.data.dataset import Part
+from vtssi_pyro.data.dataset import Part, units_of
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation.futures import calibrate_tracker
 from vtssi_pyro.evaluation.held_out import familiar, reconstruct
@@ -148,7 +148,7 @@ def summarise(config: Config, run: Run, tracker: SomeTracker, test: Any) -> dict
         "metrics": judged,
         "held_out": reconstruct(tracker, test, config.observe) if config.data.movie else None,
         "familiar": familiar(tracker, test).as_dict(),
-        "units": test.units.as_dict() if config.data.movie else None,
+        "units": units_of(test).as_dict() if units_of(test).known else None,
         "machine": run.machine,
         "versions": versions(),
     }

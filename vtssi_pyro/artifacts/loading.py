@@ -226,13 +226,19 @@ class Loaded:
 
     @property
     def identity(self) -> str:
-        """What tells its results from those of others: a hash of weights, configuration and preparation."""
+        """What tells its tracks from those of others: a hash of weights, configuration and preparation."""
         preparation = self.preparation
         parts = {
             "weights": digest(self.tracker.state_dict()),
             "preparation": preparation and array_digest(preparation.arrays()),
         }
         return identity_of(to_dict(self.tracker.config), parts)
+
+    @property
+    def identity_ahead(self) -> str:
+        """What tells its predictions from those of others: the same, and its calibration."""
+        calibration = self.calibration
+        return identity_of({"tracker": self.identity}, {"calibration": calibration and calibration.as_dict()})
 
     @property
     def observe(self) -> int:

@@ -25,6 +25,7 @@ from vtssi_pyro.artifacts.reading import (
     tell_of,
     warn_if_even,
 )
+from vtssi_pyro.artifacts.requests import said
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.artifacts.sources import identity, refuse_other_files, refuse_other_frames
 from vtssi_pyro.artifacts.trained import Trained
@@ -121,8 +122,7 @@ def planned(
     config = configured(begun, source, changes, fixed)
     if idle := training.idle_stages(config):
         report.say(f"left out, for there is nothing to learn in them: stages {', '.join(idle)}")
-        stages = tuple(stage for stage in config.train.stages if stage.name not in idle)
-        config = replace(config, train=replace(config.train, stages=stages))
+        config = _busy(config)
     built = training.check(config, group)
     training.check_frames(config, built)
     splits = open_splits(config, where, None if isinstance(source, str) else source)
@@ -149,8 +149,9 @@ def planned(
         config = replace(config, start=other.name)
     prepared = source if isinstance(source, PreparedMovie) else None
     data_of = identity(config, splits, prepared.movie if prepared else None)
-    if data_of is not None and stored != Stored():
-        data_of["stored"] = stored.as_dict()
+    if data_of is not None:
+        data_of |= {"stored": stored.as_dict()} if stored != Stored() else {}
+        data_of |= {"hints": said(hints)} if hints.said else {}
     return Plan(config, splits, prepared.preparation if prepared else None, weights, data_of)
 
 
@@ -161,10 +162,18 @@ def recipe_of(tracker: AnyTracker | None, preset: str | None, changes: Changes) 
     return renamed(changed(begun, changes))
 
 
+def _busy(config: Config) -> Config:
+    """A configuration without the stages in which there is nothing to learn."""
+    idle = training.idle_stages(config)
+    stages = tuple(stage for stage in config.train.stages if stage.name not in idle)
+    return replace(config, train=replace(config.train, stages=stages))
+
+
 def replanned(
     run: Run,
     data: Learned | None,
     changes: Changes,
+    whole: Config | None,
     held_out: Dataset | None,
     where: torch.device,
     group: Group,
@@ -175,13 +184,14 @@ def replanned(
         run: a run whose training has begun.
         data: the training data, in place of those that it began with.
         changes: the changes with which the run was made; others are refused.
+        whole: the whole configuration with which it was made, but for its data; None: changes tell.
         held_out: the held-out sequences, for training data in memory.
         where: the device to train on.
         group: the processes that will train.
     """
     config = run.config
     path = os.fspath(data) if isinstance(data, str | os.PathLike) else None
-    check_same(run, config, path, changes)
+    check_same(run, config, path, changes, whole)
     if run.read_summary():
         return config, None
     known = run.sources.get("data")
@@ -367,9 +377,13 @@ def blocks_alike(other: SomeTracker, model: WholeModel) -> dict[str, Tensor]:
     return {name: value for name, value in theirs.items() if name.partition(".")[0] in alike}
 
 
-def check_same(run: Run, config: Config, data: str | None, changes: Changes) -> None:
+def check_same(
+    run: Run, config: Config, data: str | None, changes: Changes, whole: Config | None = None
+) -> None:
     """Refuse arguments that contradict the configuration of a run to resume."""
     differing = [change.name for change in changes if changed(config, [change]) != config]
+    if whole is not None and replace(_busy(whole), data=config.data, start=config.start) != config:
+        differing.append((Argument("config"),))
     moved = config.data.movie and data is not None and Path(data).exists()  # its frames are compared later
     if data is not None and not moved and config.data.source not in (data, str(Path(data).resolve())):
         differing.insert(0, (Argument("data"), f" {data}"))

@@ -12,7 +12,7 @@ from torch import Tensor
 from vtssi_pyro.artifacts.loading import Loaded
 from vtssi_pyro.artifacts.shipped import PREFIX
 from vtssi_pyro.data import ArrayDataset, Dataset, open_frames
-from vtssi_pyro.data.dataset import channels_of, spread
+from vtssi_pyro.data.dataset import channels_of, spread, units_of
 from vtssi_pyro.data.frames import as_array
 from vtssi_pyro.errors import Argument, DataError, UsageError
 from vtssi_pyro.inference.estimate import floats, joined
@@ -79,7 +79,7 @@ class Opened(NamedTuple):
         """What pixels and times stand for, as far as it is known."""
         if self.movie:
             return self.movie.movie.units.told(self.said)
-        return self.data.units.told(self.said) if isinstance(self.data, ArrayDataset) else self.said
+        return units_of(self.data).told(self.said)
 
     def _of_units(self, name: str) -> tuple[str, ...]:
         """The line that tells the units and where they are from; none if nothing is known."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from vtssi_pyro.errors import CheckpointError, UsageError, VtssiError
 from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.evaluation.metrics import Evaluation
 from vtssi_pyro.inference.novelty import Familiar
-from vtssi_pyro.movies import Stored
+from vtssi_pyro.movies import Hints, Stored
 from vtssi_pyro.system.machine import MOST_THREADS
 from vtssi_pyro.system.plain import parsed
 from vtssi_pyro.tracks.units import Units
@@ -43,6 +44,7 @@ class Data:
     files: Fingerprint
     frames: Fingerprint
     stored: Stored
+    hints: Hints
     movies: list[str]  # the paths of several movies
 
 
@@ -133,6 +135,11 @@ def calibration_of(path: Path, content: str) -> Calibration:
         return Calibration.from_dict(record(path, content, Calibration))
     except (ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{path}: damaged ({error!r}); remove it") from error
+
+
+def told_units(summary: Mapping[str, Any]) -> Units:
+    """What pixels and frames of the training data stand for, as a ``summary.json`` tells."""
+    return Units.from_dict(summary.get("units") or {})
 
 
 def identity_of(config: dict[str, Any], sources: dict[str, Any]) -> str:

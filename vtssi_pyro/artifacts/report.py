@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vtssi_pyro.artifacts.figures import PLAYED
+from vtssi_pyro.artifacts.recorded import told_units
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import to_dict
 from vtssi_pyro.errors import Argument, CheckpointError, DataError, UsageError
@@ -21,7 +22,7 @@ from vtssi_pyro.system.atomic import write_bytes
 from vtssi_pyro.system.files import belongs, regular
 from vtssi_pyro.system.markup import policy
 from vtssi_pyro.system.plain import parsed
-from vtssi_pyro.tracks.units import NO_UNITS, Units
+from vtssi_pyro.tracks.units import Units
 
 # File, heading and caption, in the order of the page; files that a run lacks are left out.
 PICTURES = (
@@ -122,12 +123,12 @@ def _content(run: Run, drawn: Path | None) -> dict[str, Any]:
         else f" It is at step {reached} of {config.train.steps}: a look at an unfinished training."
     )
     metrics, held_out = summary.get("metrics") or {}, summary.get("held_out") or {}
-    figures, judged_on = _metrics(metrics, config.observe), f"{metrics.get('sequences')} held-out sequences"
+    units = told_units(summary)
+    figures = _metrics(metrics, config.observe, units)
+    judged_on = f"{metrics.get('sequences')} held-out sequences"
     if not figures and held_out:
-        figures, judged_on = (
-            _unseen(held_out, config.observe, Units.from_dict(summary.get("units") or {})),
-            f"{held_out['frames']} held-out frames",
-        )
+        figures = _unseen(held_out, config.observe, units)
+        judged_on = f"{held_out['frames']} held-out frames"
     return {
         "name": run.folder.resolve().name,
         "intro": f"{config.variant}, preset {config.preset}, trained on {config.data.source} "
@@ -136,7 +137,7 @@ def _content(run: Run, drawn: Path | None) -> dict[str, Any]:
         "judged_on": judged_on,
         "film": _film(run),
         "pictures": list(_pictures(run, drawn)),
-        "tables": [*_by_objects(metrics), *_recalibration(run)],
+        "tables": [*_by_objects(metrics, units), *_recalibration(run)],
         "folded": [
             ("Configuration", json.dumps(to_dict(config), indent=1)),
             (
@@ -151,7 +152,7 @@ def _known(shown: Shown) -> list[tuple[str, str]]:
     return [(term, value) for term, value in shown if value is not None]
 
 
-def _metrics(metrics: Mapping[str, Any], observe: int) -> list[tuple[str, str]]:
+def _metrics(metrics: Mapping[str, Any], observe: int, units: Units) -> list[tuple[str, str]]:
     """The numbers that matter most."""
     frames = metrics.get("count_frames")
     on = f", on {frames} frames" if frames else ""
@@ -162,8 +163,8 @@ def _metrics(metrics: Mapping[str, Any], observe: int) -> list[tuple[str, str]]:
                 f"count accuracy, on the first {observe} alone",
                 _percent(metrics.get("count_accuracy_observed")),
             ),
-            ("inference error", _pixels(metrics.get("inference_error"))),
-            (f"prediction error after {observe} frames", _pixels(metrics.get("prediction_error"))),
+            ("inference error", _pixels(metrics.get("inference_error"), units)),
+            (f"prediction error after {observe} frames", _pixels(metrics.get("prediction_error"), units)),
             ("sequences with a switch of identities", _percent(metrics.get("identity_switches"))),
         ]
     )
@@ -208,10 +209,10 @@ def _film(run: Run) -> str | None:
         raise CheckpointError(f"{path}: damaged ({error}); remove it") from error
 
 
-def _by_objects(metrics: Mapping[str, Any]) -> Iterator[_Table]:
+def _by_objects(metrics: Mapping[str, Any], units: Units) -> Iterator[_Table]:
     rows = [
         (number, f"{share['sequences']}", _percent(share["count_accuracy"]) or "-",
-         _pixels(share["inference_error"]) or "-", _pixels(share["prediction_error"]) or "-")
+         _pixels(share["inference_error"], units) or "-", _pixels(share["prediction_error"], units) or "-")
         for number, share in (metrics.get("by_objects") or {}).items()
     ]  # fmt: skip
     if rows:
@@ -236,11 +237,8 @@ def _percent(value: Any) -> str | None:
     return f"{100 * value:.1f} %" if isinstance(value, int | float) else _as_it_is(value)
 
 
-def _pixels(value: Any, units: Units = NO_UNITS) -> str | None:
-    if not isinstance(value, int | float):
-        return _as_it_is(value)
-    known = f" ({value * units.pixel_size:.3g} {units.unit})" if units.pixel_size is not None else ""
-    return f"{value:.2f} px{known}"
+def _pixels(value: Any, units: Units) -> str | None:
+    return units.length(value) if isinstance(value, int | float) else _as_it_is(value)
 
 
 def _as_it_is(value: Any) -> str | None:

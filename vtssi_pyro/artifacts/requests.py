@@ -49,8 +49,8 @@ def _asked(
 ) -> Request:
     """A request without its frames; None as ``test_time`` is the tracker's own, and formats have no order."""
     options |= {"test_time": test_time and asdict(test_time), "formats": sorted(formats)}
-    said = {name: _said(value) for name, value in sorted(options.items())}
-    kept = {name: value for name, value in said.items() if value not in (None, False, {}, [])}
+    told = {name: said(value) for name, value in sorted(options.items())}
+    kept = {name: value for name, value in told.items() if value not in (None, False, {}, [])}
     return {"tracker": tracker, "options": kept}
 
 
@@ -60,11 +60,11 @@ def _frames(source: object) -> Request | None:
     return {name: value for name, value in fingerprint(files).items() if name != "time"} if files else None
 
 
-def _said(value: Any) -> Any:
+def said(value: Any) -> Any:
     """A value for JSON; of a dataclass the fields that differ from their defaults."""
     if is_dataclass(value) and not isinstance(value, type):
         usual = asdict(type(value)())
-        return {name: _said(own) for name, own in asdict(value).items() if own != usual[name]}
+        return {name: said(own) for name, own in asdict(value).items() if own != usual[name]}
     if isinstance(value, Mapping):
-        return {name: _said(own) for name, own in value.items()}
-    return [_said(each) for each in value] if isinstance(value, tuple | list | frozenset | set) else value
+        return {name: said(own) for name, own in value.items()}
+    return [said(each) for each in value] if isinstance(value, tuple | list | frozenset | set) else value

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from vtssi_pyro.config.ranges import SAMPLED
 from vtssi_pyro.errors import VtssiError
 from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.inference.novelty import Familiar
@@ -27,6 +28,7 @@ class Usual(NamedTuple):
 
     observe: int  # observed frames
     horizon: int  # predicted frames
+    samples: int  # sampled futures
     why: str  # for people
 
 
@@ -108,10 +110,9 @@ class Trained(ABC):
         """How it predicts by default: as it is calibrated, else as its held-out sequences were judged."""
         if found := self.calibration:
             ahead = len(found.factors)
-            return Usual(
-                found.observed, ahead, f"{self.name} is calibrated on {ahead} frames after {found.observed}"
-            )
-        return Usual(self.config.observe, HORIZON, f"{self.name} is not calibrated")
+            why = f"{self.name} is calibrated on {ahead} frames after {found.observed}"
+            return Usual(found.observed, ahead, found.samples, why)
+        return Usual(self.config.observe, HORIZON, SAMPLED, f"{self.name} is not calibrated")
 
     @property
     def familiar(self) -> Familiar | None:

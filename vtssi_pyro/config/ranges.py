@@ -16,6 +16,8 @@ FRAMES = Range(1, 100_000)  # frames of a sequence: an hour of film
 WINDOW = Range(1, 1000)  # frames that are looked at together, as first ones
 SEQUENCES = Range(1, 100_000_000)  # DDPAE's published training, the largest known, sees 12.8 million
 AHEAD = Range(1, 100_000)  # frames ahead, as long as a sequence
+# Futures of a calibration and, so that it fits, of a prediction: two of 40 lie beyond each end of a 90 % interval.
+SAMPLED = 40
 DRAWN = Range(0, 100_000)  # sampled futures: the quantiles of as many are known to a thousandth
 # Factor on the scales of draws: 0 draws modes; of 100, nothing of the model is left.
 TEMPERATURE = Range(0, 100)

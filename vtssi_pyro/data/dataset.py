@@ -7,6 +7,7 @@ from torch import Tensor
 
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.tracks.tracks import Tracks
+from vtssi_pyro.tracks.units import NO_UNITS, Units
 
 Index = Tensor | slice
 
@@ -80,6 +81,11 @@ class Part:
         return self.whole.frame_size
 
     @property
+    def units(self) -> Units:
+        """What pixels and frames stand for."""
+        return units_of(self.whole)
+
+    @property
     def truth(self) -> Tracks | None:
         """True tracks of this part's objects."""
         truth = self.whole.truth
@@ -98,6 +104,11 @@ class Part:
     def frames(self, index: Index, length: int | None = None, start: int = 0) -> Tensor:
         """Read frames of some sequences of this part, (b, t, C, H, W) in [0, 1]."""
         return self.whole.frames(rows(index, len(self)) + self._rows.start, length, start)
+
+
+def units_of(dataset: Dataset) -> Units:
+    """What pixels and frames of a data set stand for, as far as it tells."""
+    return getattr(dataset, "units", NO_UNITS)
 
 
 def channels_of(dataset: Dataset) -> int:

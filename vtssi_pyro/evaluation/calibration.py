@@ -63,8 +63,11 @@ class Calibration:
         return self.weights in (None, weights)
 
     def fits(self, observed: int, samples: int) -> bool:
-        """Tell whether it suits forecasts of as many observed frames and about as many samples."""
-        return observed == self.observed and self.samples / 2 <= samples <= 2 * self.samples
+        """Tell whether it suits forecasts of as many observed frames, or more, and about as many samples.
+
+        Frames beyond those that tell number, looks and motion change little: docs/evaluation.md has the shares.
+        """
+        return observed >= self.observed and self.samples / 2 <= samples <= 2 * self.samples
 
     def __call__(self, tracks: Tracks, observed: int) -> Tracks:
         """Move the samples of the frames after the ``observed`` ones, and their scales with them.

@@ -84,12 +84,14 @@ class Clip:
         frames: (T, H, W), or (T, H, W, C) in colour.
         stored: what the layer tells of its pixels.
         place: ``scale``, ``translate`` and ``units`` of the layer, for layers of its tracks.
+        source: the layer's own array, which tells its movie from others, whatever their layers are called.
     """
 
     name: str
     frames: np.ndarray
     stored: Stored
     place: Mapping[str, Any]
+    source: Any = None
 
     @classmethod
     def of(cls, name: str, data: Any, rgb: bool, place: Mapping[str, Any]) -> "Clip":
@@ -117,7 +119,7 @@ class Clip:
                 size, f"{name}, read whole,", "crop it, or track its file from the command line"
             )
         units = units_of(place)
-        return cls(name, np.asarray(data), Stored(pixel_size=units.pixel_size, unit=units.unit), place)
+        return cls(name, np.asarray(data), Stored(pixel_size=units.pixel_size, unit=units.unit), place, data)
 
     @property
     def movie(self) -> Movie:

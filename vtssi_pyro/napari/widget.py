@@ -65,7 +65,7 @@ class TrackingWidget(QWidget):
         self.viewer = napari_viewer
         self._report = tasks.Relay()
         self._worker: Any = None
-        self._prepared: tuple[str, PreparedMovie] | None = None  # the last inspection, and its layer's name
+        self._prepared: tuple[Any, PreparedMovie] | None = None  # the last inspection, and its layer's array
         self._training = False  # whether the present work is a training, which can be stopped
         self._stopped: Path | None = None  # the run of a training that was stopped
         self._build()
@@ -226,7 +226,7 @@ class TrackingWidget(QWidget):
     def _prepared_one(self, clip: tasks.Clip) -> PreparedMovie | None:
         if not self.own.isChecked():
             return None
-        if self._prepared is None or self._prepared[0] != clip.name:
+        if self._prepared is None or self._prepared[0] is not clip.source:
             raise UsageError(f"{clip.name}: inspect it first, or let the tracker prepare it")
         return self._prepared[1]
 
@@ -239,7 +239,7 @@ class TrackingWidget(QWidget):
             self._start(tasks.inspect, partial(self._inspected, clip), clip, self._tried(self.hints))
 
     def _inspected(self, clip: tasks.Clip, result: tuple[PreparedMovie, Shown]) -> None:
-        self._prepared = clip.name, result[0]
+        self._prepared = clip.source, result[0]
         for data, style, kind in layers_of(result[1]):
             if kind == "shapes":  # without identities there are no paths
                 self._put(data, {**style, "edge_color": "yellow"}, kind)

@@ -9,6 +9,7 @@ import numpy as np
 
 from vtssi_pyro.plots.style import FAINT_INK, FONT_FAMILY, GRID, INFERENCE, INK, PREDICTION, TERMS
 from vtssi_pyro.system.atomic import atomic_write
+from vtssi_pyro.tracks.units import NO_UNITS, Units
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,12 +21,13 @@ FEW = 60  # values up to which a curve has a dot for each; more dots would touch
 # Width of the running mean as a share of all records: half of it is noisy, twice as much hides a stage's beginning.
 WINDOW = 1 / 40
 
+PIXELS = "px"
 LABELS = {"x": "likelihood"}  # the frames' site is called x
 
 Records = Sequence[Mapping[str, Any]]
 
 
-def learning_curves(path: str | Path, records: Records) -> None:
+def learning_curves(path: str | Path, records: Records, units: Units = NO_UNITS) -> None:
     """Draw the course of training from the lines of ``metrics.jsonl``, without curves that no record holds.
 
     Args:
@@ -33,6 +35,7 @@ def learning_curves(path: str | Path, records: Records) -> None:
         records: each with a ``step`` and any of ``elbo`` (nats per sequence), ``terms`` (name to nats per
             sequence), ``count_accuracy``, ``inference_error`` and ``prediction_error`` (px); a ``stage``, its
             name, marks where stages begin.
+        units: known units, in which errors have an axis at the right.
     """
     records = sorted(records, key=lambda record: record["step"])
     parts = [part for part in PARTS if any(_holds(record, part[0]) for record in records)]
@@ -44,12 +47,20 @@ def learning_curves(path: str | Path, records: Records) -> None:
         draw(axes, records)
         axes.set_xlim(0, max(record["step"] for record in records) or 1)
         dress(axes, title, "training step", unit)
+        if unit == PIXELS:
+            _beside(axes, units)
         for step, name in _stages(records):
             _mark(axes, step, name if index == 0 else "", 0.03, upright=True)
     save(figure, path)
 
 
-def error_curves(path: str | Path, evaluation: Mapping[str, Any], observe: int, trained_length: int) -> None:
+def error_curves(
+    path: str | Path,
+    evaluation: Mapping[str, Any],
+    observe: int,
+    trained_length: int,
+    units: Units = NO_UNITS,
+) -> None:
     """Draw the errors frame by frame, with the observation horizon and the training length (Figs. 5 to 7).
 
     Args:
@@ -57,6 +68,7 @@ def error_curves(path: str | Path, evaluation: Mapping[str, Any], observe: int, 
         evaluation: an evaluation as a mapping, px; predictions begin at frame ``observe + 1``.
         observe: number of observed frames.
         trained_length: number of frames in a training sequence.
+        units: known units, in which errors have an axis at the right.
     """
     inference = _numbers(evaluation["inference_error_by_frame"])
     prediction = _numbers(evaluation["prediction_error_by_frame"])
@@ -67,7 +79,8 @@ def error_curves(path: str | Path, evaluation: Mapping[str, Any], observe: int, 
     line(axes, observe + np.arange(1, len(prediction) + 1), prediction, PREDICTION, "predicted")
     axes.set_xlim(0.5, last + 0.5)
     axes.set_ylim(0, 1.15 * np.nanmax([1e-3, *inference, *prediction]))
-    dress(axes, "Position error", "frame", "px")
+    dress(axes, "Position error", "frame", PIXELS)
+    _beside(axes, units)
     _count_on(axes)
     for frame, words, height in ((observe, "observed", 1.0), (trained_length, "training length", 0.93)):
         if frame < last:
@@ -206,8 +219,20 @@ PARTS: tuple[tuple[str, str, str, Callable[["Axes", Records], None]], ...] = (
     ("elbo", "ELBO", "nats per sequence", _draw_elbo),
     ("terms", "Terms", "nats per sequence", _draw_terms),
     ("count_accuracy", "Count accuracy", "% right", _draw_accuracy),
-    ("inference_error", "Position error", "px", _draw_errors),
+    ("inference_error", "Position error", PIXELS, _draw_errors),
 )
+
+
+def _beside(axes: "Axes", units: Units) -> None:
+    """Tell lengths in the unit, too, along an axis at the right; nothing if the size of a pixel is not known."""
+    if (side := units.pixel_size) is None:
+        return
+    right = axes.secondary_yaxis(
+        "right", functions=(lambda y: np.multiply(y, side), lambda y: np.divide(y, side))
+    )
+    right.set_ylabel(units.unit or "", fontsize=LETTERS, color=FAINT_INK, family=FONT_FAMILY)
+    right.tick_params(length=0, labelsize=LETTERS, labelcolor=FAINT_INK, labelfontfamily=FONT_FAMILY)
+    right.spines["right"].set_visible(False)
 
 
 def _stages(records: Records) -> list[tuple[int, str]]:

@@ -59,6 +59,30 @@ def atomic_write(path: str | os.PathLike[str], size: int | None = None) -> Itera
         _flush(target.parent)
 
 
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield the path of a folder to make beside ``path``, which replaces the folder ``path`` once the block ended well.
+
+    Until then, and if the block raises, an older folder stays as it was. A folder cannot replace another in one step:
+    for an instant neither is there. What a killed process leaves has a hidden name, and stays.
+
+    Raises:
+        UsageError: nothing can be written there.
+        OutOfResources: the disk is full.
+    """
+    target = Path(path)
+    new, old = unfinished(target), unfinished(target)
+    with _explained(path, new, None):
+        try:
+            yield new
+            if target.exists():
+                os.replace(target, old)
+            os.replace(new, target)
+        finally:
+            for left in (new, old):
+                shutil.rmtree(left, ignore_errors=True)
+
+
 def write_bytes(path: str | os.PathLike[str], content: bytes | memoryview) -> None:
     """Write a whole file, atomically."""
     with atomic_write(path, len(content)) as temporary:

@@ -6,7 +6,6 @@ tell the factor to lengths and seconds.
 Reference: https://liveimagetrackingtools.org/geff, read and written by its own package.
 """
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.system.atomic import atomic_folder
 from vtssi_pyro.system.extras import extra
 from vtssi_pyro.tracks.about import About
 from vtssi_pyro.tracks.columns import FIRST_PIXEL, table
@@ -70,12 +70,11 @@ def write(path: Path, tracks: Tracks, about: About) -> Iterator[Path]:
         directed=True, axes=axes, node_props_metadata={}, edge_props_metadata={},
         track_node_props={"tracklet": "particle"}, extra={"vtssi_pyro": __version__},
     )  # fmt: skip
-    if path.exists():
-        shutil.rmtree(path)
     ids = np.arange(len(columns["frame"]), dtype=np.uint64)
     edges = edges_of(tracks).astype(np.uint64)
     properties = {name: {"values": values, "missing": missing} for name, (values, missing) in nodes.items()}
-    geff.core_io.write_arrays(path, ids, properties, edges, None, metadata)
+    with atomic_folder(path) as graph:
+        geff.core_io.write_arrays(graph, ids, properties, edges, None, metadata)
     yield from sorted(file for file in path.rglob("*") if file.is_file())
 
 

@@ -26,6 +26,7 @@ ALIASES = {
     "angstrom": ("Å", "angstroms"),
 }
 NO_LENGTHS = ("px", "pixel", "pixels", "s", "sec", "frame", "frames", "per")  # that columns use otherwise
+LETTERS = 32  # of a unit's name, which is a part of columns' names: no unit has as many
 _NAMES = {alias: name for name, aliases in ALIASES.items() for alias in aliases}
 
 
@@ -38,7 +39,7 @@ def unit_name(text: str) -> str:
 def known_length(text: str) -> bool:
     """Whether a text can name a unit of length; ``pixel`` cannot."""
     name = unit_name(text)
-    return re.fullmatch("[A-Za-z]+", name) is not None and name.lower() not in NO_LENGTHS
+    return re.fullmatch(f"[A-Za-z]{{1,{LETTERS}}}", name) is not None and name.lower() not in NO_LENGTHS
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,11 @@ class Units(Declared):
     def changes(self, length: int, time: int) -> bool:
         """Whether pixels**length frames**time has another name in these units."""
         return bool((length and self.unit is not None) or (time and self.frame_rate is not None))
+
+    def length(self, pixels: float) -> str:
+        """A length for people: in pixels and, if their size is known, in the unit, too."""
+        known = "" if self.pixel_size is None else f" ({pixels * self.pixel_size:.3g} {self.unit})"
+        return f"{pixels:.2f} px{known}"
 
     def as_dict(self) -> dict[str, Any]:
         """What is known but the times, ready for JSON."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import vtssi_pyro.baselines  # noqa: F401  (it registers its models, so that files can name them)
 from vtssi_pyro.config import Declared, OneOf, Text
-from vtssi_pyro.config.ranges import DRAWN, FRAMES, SEED, SEQUENCES
+from vtssi_pyro.config.ranges import DRAWN, FRAMES, SAMPLED, SEED, SEQUENCES
 from vtssi_pyro.data.moving_mnist import BLENDS
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.inference.standalone import WholeModel, variant_of
@@ -63,7 +63,7 @@ class Config(Declared):
     ] = None
     calibration: Annotated[
         int, DRAWN, "Futures of each held-out sequence for the calibration at the end; 0: no calibration."
-    ] = 40
+    ] = SAMPLED
 
     def relate(self, where: str) -> None:
         """Refuse a single future, which has no spread."""
