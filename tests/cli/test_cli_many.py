@@ -4,6 +4,10 @@ import csv
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -187,6 +191,25 @@ def test_a_killed_workers_movie_is_done_again_and_no_finished_one(
     assert alone.table
     assert found.table
     assert found.table.read_text() == alone.table.read_text()
+
+
+@pytest.mark.slow
+def test_the_workers_of_a_cluster_that_runs_are_taken(place: Path) -> None:
+    """With the commands of docs/cluster.md: a scheduler and a worker, processes of their own."""
+    pytest.importorskip("distributed", reason="needs Dask, the extra named dask")
+    file, end = place / "scheduler.json", time.monotonic() + 120
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with ExitStack() as both:
+        for part in (("scheduler", "--port", "0"), ("worker", "--nthreads", "1")):
+            command = [sys.executable, "-m", "dask", *part, "--scheduler-file", str(file), "--no-dashboard"]
+            process = both.enter_context(subprocess.Popen(command, **silent))
+            both.callback(process.terminate)
+        while not (file.exists() and file.stat().st_size):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        said = track("--scheduler", json.loads(file.read_text())["address"])
+    assert said.splitlines()[-1] == "error: 1 of 3 failed, as listed; the others are done"
+    assert {path.parent.name for path in Path("out").glob("*/tracks.json")} == {"m2", "m10"}
 
 
 @pytest.fixture

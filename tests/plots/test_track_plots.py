@@ -57,6 +57,8 @@ def test_trajectories_lie_on_their_frame(ax: Axes) -> None:
     assert len(lines(ax)) == 2, "an empty slot has no path"
     assert ax.get_images()[0].get_extent() == [0, 20.0, 15.0, 0]
     assert (ax.get_xlim(), ax.get_ylim(), ax.get_xlabel()) == ((0, 20), (15, 0), "x, um")
+    flat = plot_trajectories(tracks, frame[0], units=UNITS, ax=Figure().add_subplot())
+    assert (flat.get_images()[0].get_array() == ax.get_images()[0].get_array()).all()
     bare = plot_trajectories(tracks, ax=Figure().add_subplot())
     assert bare.yaxis_inverted()
     assert plot_trajectories(tracks, ax=bare).yaxis_inverted()

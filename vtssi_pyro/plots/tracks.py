@@ -55,12 +55,12 @@ def of_sequence(tracks: Tracks, sequence: int) -> Tracks:
 
 
 def on_frame(ax: "Axes", frame: Frames | None, units: Units, name: str) -> None:
-    """Draw a frame, (C, H, W), faintly beneath, and set the axes like an image's: y down, squares square."""
+    """Draw a frame, (C, H, W) or (H, W), faintly beneath, and set the axes like an image's: y down, squares square."""
     ax.set_aspect("equal")
     unit = spelled_unit(units.name(1, 0))
     dress(ax, name, f"x, {unit}", f"y, {unit}")
     if frame is not None:
-        shown = to_shown(frame)
+        shown = to_shown(frame if frame.ndim > 2 else frame[None])
         height, width = (side * (units.pixel_size or 1.0) for side in shown.shape[:2])
         ax.imshow(shown, cmap="gray_r", extent=(0, width, height, 0), vmin=0, alpha=0.35)
         ax.set_xlim(0, width)
@@ -81,7 +81,7 @@ def plot_trajectories(
 
     Args:
         tracks: (B, T, N, 2), px.
-        frame: (C, H, W) beneath them, uint8 or in [0, 1]; None: none.
+        frame: (C, H, W) or (H, W) beneath them, uint8 or in [0, 1]; None: none.
         sequence: the sequence.
         units: of the axes; None: pixels.
         ax: axes to draw on; None: those of a new figure.
