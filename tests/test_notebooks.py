@@ -30,12 +30,22 @@ def pictures(content: dict[str, Any]) -> list[str]:
 
 
 def words(content: dict[str, Any]) -> str:
-    """Sources and all outputs but pictures."""
+    """Sources and all outputs but pictures, also those within a player."""
     texts = ["".join(cell["source"]) for cell in content["cells"]]
     for output in outputs(content):
         texts.append("".join(output.get("text", "")))
         texts += ["".join(text) for kind, text in output.get("data", {}).items() if kind.startswith("text/")]
-    return "\n".join(texts)
+    return re.sub("base64,[A-Za-z0-9+/=]+", "", "\n".join(texts))
+
+
+def test_a_notebook_plays_its_forecasts() -> None:
+    players = {
+        path.stem
+        for path in NOTEBOOKS
+        for output in outputs(json.loads(path.read_text(encoding="utf-8")))
+        if "srcdoc" in "".join(output.get("data", {}).get("text/html", ""))
+    }
+    assert "02_own_movie" in players
 
 
 def test_there_are_notebooks() -> None:
