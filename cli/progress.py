@@ -34,7 +34,7 @@ class Lines:
 
     def __init__(self, speak: Callable[[str], None] = say, as_json: bool = False) -> None:
         self.train = TrainConfig()
-        self.step = self.last = 0
+        self.step = self.last = self.made = 0
         self.since = time.monotonic()
         self._speak = speak
         self._whole: dict[str, Any] | None = {} if as_json else None
@@ -90,7 +90,7 @@ class Lines:
 
     def advance(self, step: int, stage: str) -> None:
         """Count a step."""
-        self.step = step
+        self.step, self.made = step, self.made + 1
 
     def record(self, record: dict[str, Any]) -> None:
         """Print a line."""
@@ -108,12 +108,12 @@ class Lines:
 
     def _pace(self) -> tuple[str, str]:
         """Compute the sequences per second since the last call, and the time left at that pace."""
-        now, steps = time.monotonic(), max(self.step - self.last, 1)
-        seconds = max(now - self.since, 1e-9) / steps
+        now = time.monotonic()
+        seconds = max(now - self.since, 1e-9) / max(self.made, 1)
         begun = self.train.locate(max(self.last - 1, 0))[0] != (
             stage := self.train.locate(max(self.step - 1, 0))[0]
         )
-        self.since, self.last = now, self.step
+        self.since, self.last, self.made = now, self.step, 0
         pace = f"{stage.batch / seconds:.0f} sequences/s"
         if begun:  # a stage's first steps also prepare it
             return pace, "?"
@@ -138,7 +138,7 @@ class Bar(Lines):
         super().advance(step, stage)
         if self.bar.desc != f"{stage} ":
             self.bar.set_description_str(f"{stage} ", refresh=False)
-        self.bar.update()
+        self.bar.update(step - self.bar.n)  # a stage that ends early leaves steps out
 
     def record(self, record: dict[str, Any]) -> None:
         """Renew the line below the bar, or write one above it."""

@@ -29,9 +29,9 @@ def changing(**fields: object) -> ResidualMOTConfig:
     return ResidualMOTConfig(M=3, motion=3, units=8, heads=(8,), transition=(8, 8), **{**plain, **fields})
 
 
-def inert(config: ModelConfig) -> ModelConfig:
+def inert(config: ModelConfig, **fields: object) -> ModelConfig:
     """Velocities that are kept."""
-    return replace(config, motion=changing(differences=2, inertia=True))
+    return replace(config, motion=changing(differences=2, inertia=True, **fields))
 
 
 def like(kind: type, config: object) -> object:
@@ -58,6 +58,7 @@ def options(config: ModelConfig) -> dict[str, ModelConfig]:
         "tight boxes": replace(config, motion=changing(extents=True)),
         "residual": replace(config, motion=changing()),
         "inertia": inert(config),
+        "filters": inert(config, fading=(0.0, 0.9)),
         "one weight for all objects": replace(config, motion=replace(motion, weight_shared="objects")),
         "one weight for all sequences": replace(config, motion=replace(motion, weight_shared="sequences")),
         "means for proposals": replace(config, sample_intermediate=False),
@@ -71,8 +72,8 @@ def options(config: ModelConfig) -> dict[str, ModelConfig]:
 
 NAMES = (
     "strides", "same padding", "exponential scales", "count gain", "velocities", "accelerations", "tight boxes",
-    "residual", "inertia", "one weight for all objects", "one weight for all sequences", "means for proposals",
-    "frame by frame", "fast",
+    "residual", "inertia", "filters", "one weight for all objects", "one weight for all sequences",
+    "means for proposals", "frame by frame", "fast",
 )  # fmt: skip
 
 
@@ -212,10 +213,31 @@ def test_what_has_not_learned_to_turn_goes_straight_on(tiny, config: ModelConfig
     assert (rolled_out(motion, start, 4)["position"] - path[:, 5:])[:, -1, :, 0].max() < -0.1
 
 
+def test_walls_turn_back_what_is_inert(tiny, config: ModelConfig) -> None:
+    """Untrained at the edges of the frame; gradients of what comes after a turn tell where the walls are."""
+    motion = tiny(config=inert(config, fading=(0.0, 0.9), walls=True, step=0.1)).motion
+    step = torch.tensor([0.15, -0.02], dtype=torch.float64)
+    free = torch.tensor([0.3, -0.5], dtype=torch.float64) + torch.arange(12).unsqueeze(-1) * step
+    path = (1 - (1 - free).abs()).view(1, 12, 1, 2)  # folded at 1
+    static = torch.zeros(1, 1, motion.lstm.body.input_size - 6, dtype=torch.float64)
+    m = motion.infer(static, path[:, :4])[0].mean[:, -1]
+    torch.testing.assert_close(m[..., :2], (step / 0.1).view(1, 1, 2), atol=0.05, rtol=0)
+    start = {"position": path[:, 3], "motion": m}
+    found = rolled_out(motion, start, 8)["position"]
+    torch.testing.assert_close(found, path[:, 4:], atol=0.08, rtol=0)
+    # the wall at high x, which alone is reached, draws the path inwards with it
+    found[0, -1, 0, 0].backward()
+    gradient = motion.inertia.walls.grad
+    assert gradient[1, 0] > 0
+    assert gradient.count_nonzero() == 1
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"inertia": True}, "inertia: needs model.motion.differences"),
+        ({"fading": (0.5,)}, "fading: needs model.motion.inertia"),
+        ({"inertia": True, "differences": 2, "walls": True}, "walls: needs model.motion.fading"),
         ({"differences": 3}, "differences: expected a whole number from 0 to 2, found 3"),
         ({"activation": "relu"}, "activation: expected silu or tanh, found 'relu'"),
     ],
@@ -225,11 +247,13 @@ def test_motions_that_cannot_be_are_refused(fields: dict, message: str, config: 
         build("vtssi", replace(config, motion=changing(**fields)))
 
 
-@pytest.mark.parametrize("inertia", [False, True])
+@pytest.mark.parametrize(
+    "inertia", [{}, {"inertia": True}, {"inertia": True, "fading": (0.0, 0.9), "walls": True}], ids=len
+)
 @pytest.mark.parametrize("cut", [1, 3, 5])
-def test_motion_goes_on_where_it_stopped(cut: int, inertia: bool, tiny, config: ModelConfig) -> None:
-    """In two parts as in one: the LSTM and what the differences need are remembered."""
-    tracker = tiny(config=inert(config) if inertia else replace(config, motion=changing(differences=2)))
+def test_motion_goes_on_where_it_stopped(cut: int, inertia: dict, tiny, config: ModelConfig) -> None:
+    """In two parts as in one: the LSTM and what the differences and filters need are remembered."""
+    tracker = tiny(config=replace(config, motion=changing(differences=2, **inertia)))
     static, position = moving(tracker)
     whole = tracker.motion.infer(static, position)[0].mean
     early, memory = tracker.motion.infer(static, position[:, :cut])

@@ -332,6 +332,45 @@ def test_out_of_memory_costs_the_steps_since_the_last_checkpoint(whole: Run, tmp
     assert same(outcome(run), outcome(whole))
 
 
+LEARNS = replace(
+    STAGES[0], name="looks", steps=6, patience=2, learning_rate=Constant(0.02), bell=Constant(1.0)
+)
+# two stages that learn nothing, one that learns, and one without patience
+PATIENT = configuration(
+    stages=(
+        replace(STAGES[0], steps=30, patience=8, learning_rate=Constant(0.0)),
+        LEARNS,
+        replace(STAGES[2], steps=12, patience=4, learning_rate=Constant(0.0)),
+        STAGES[3],
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    torch.set_num_threads(1)
+    run = Run.create(tmp_path_factory.mktemp("patient") / "run", PATIENT)
+    train(PATIENT, run, At())
+    return run
+
+
+def test_a_stage_that_gains_nothing_ends_early(patient: Run) -> None:
+    """After the first check and its patience; its other steps count as made, and the next stage has all of its own."""
+    steps = [r["step"] for r in patient.records() if r["kind"] == "train"]
+    assert steps == [3, 6, 9, 30, 33, 36, 39, 48, 51, 52]
+    assert [r["step"] for r in patient.records() if r["kind"] == "validation"][-1] == 52
+
+
+@pytest.mark.parametrize("step", [9, 30, 34, 40])
+def test_where_a_stage_ends_early_does_not_depend_on_stops(step: int, patient: Run, tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", PATIENT)
+    with pytest.raises(Killed):
+        train(PATIENT, run, At(step, kill))
+    torch.manual_seed(99)
+    train(PATIENT, run, At(), resume=True)
+    assert same(outcome(run), outcome(patient))
+
+
 def test_another_number_of_threads_is_close(whole: Run, tmp_path: Path) -> None:
     """Sums in another order differ in their last bits, which the steps of a short training hardly enlarge.
 

@@ -10,7 +10,7 @@ from vtssi_pyro.artifacts.recorded import told_units
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import Dataset
 from vtssi_pyro.inference.filter import Estimate, forecast, track
-from vtssi_pyro.inference.standalone import SomeTracker
+from vtssi_pyro.inference.standalone import SomeTracker, build
 from vtssi_pyro.plots import (
     Panel,
     error_curves,
@@ -25,7 +25,9 @@ from vtssi_pyro.system.atomic import write_json
 from vtssi_pyro.tracks.matching import in_order
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.config import Config
+from vtssi_pyro.train.movies import at_first
 
+BEFORE = "first_tracks.png"  # of a movie
 PLAYED = "held_out.json"  # what the page of a run plays
 OVERLAY, FILM, FUTURES = "overlay.gif", "overlay.mp4", "futures.png"  # files of a tracking
 LOOKED_AT = 32  # sequences among which the shown ones are chosen: some sequences of digits hold no object
@@ -66,10 +68,25 @@ def pictures(run: Run, config: Config, tracker: SomeTracker, test: Dataset) -> l
         for panel in panels
     ]
     paths = [run.figures / name for name in ("film_strip.png", "held_out.gif", PLAYED)]
+    first = at_first(config.model, test.length) if config.data.movie else None
+    if first is not None:
+        paths.append(run.figures / BEFORE)
+        _before_and_after(paths[-1], build(first).to(device), tracker, frames[chosen[:1]])
     film_strip(paths[0], rows, panels[-1].observed)
     overlay_gif(paths[1], panels)
     write_json(paths[2], film_of(_sampled(tracker, frames[chosen], panels)).as_dict(), indent=None)
     return paths
+
+
+def _before_and_after(path: Path, first: SomeTracker, tracker: SomeTracker, frames: Tensor) -> None:
+    """Draw the tracks of one sequence before any training, and below them those after it."""
+    after = track(tracker, frames).tracks
+    before = track(first, frames).tracks
+    if (
+        before.position.shape == after.position.shape
+    ):  # else some objects have come or gone in one of them alone
+        before = in_order(before, after, frames.shape[1])
+    film_strip(path, [("untrained", frames[0], before), ("trained", frames[0], after)])
 
 
 def _sampled(tracker: SomeTracker, frames: Tensor, panels: list[Panel]) -> list[Panel]:

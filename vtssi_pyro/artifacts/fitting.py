@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -89,6 +90,7 @@ def conduct(
     )
 
     def finish() -> dict[str, Any]:
+        since = time.monotonic()
         with _told_how_to_go_on(run, group, report):
             with report.watched(splits.calibration, "calibrating") as held_out:
                 why_not = calibrate_run(config, run, tracker, held_out)
@@ -98,6 +100,9 @@ def conduct(
                 summary = summarise(config, run, tracker, test)
             curves(run)
             pictures(run, config, tracker, splits.test)
+            # what the user has waited for, and not the steps alone
+            summary["minutes"] = round(run.minutes + (time.monotonic() - since) / 60, 2)
+            run.write_summary(summary)
         return summary
 
     return finished(run, tracker, group.once(finish))

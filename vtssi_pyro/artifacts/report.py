@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vtssi_pyro.artifacts.figures import PLAYED
+from vtssi_pyro.artifacts.figures import BEFORE, PLAYED
 from vtssi_pyro.artifacts.recorded import told_units
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.config import to_dict
@@ -29,6 +29,7 @@ PICTURES = (
     ("held_out.gif", "Tracks and forecasts",
      "Held-out sequences: the frames, their reconstructions, the inferred boxes, and the predictions."),
     ("film_strip.png", "Film strips", "The same sequences, frame by frame."),
+    (BEFORE, "First tracks", "Held-out frames of the movie, tracked before any training, and after it."),
     ("learning_curves.png", "Learning curves", "The course of the training; dashed lines mark where stages begin."),
     ("error_curves.png", "Errors by frame", "Mean distance of tracks and of predictions from the objects."),
     ("reliability.png", "Calibration",

@@ -14,12 +14,14 @@ from vtssi_pyro.movies.prepared import PreparedMovie
 from vtssi_pyro.tracks.units import NO_UNITS, Units
 
 SYMMETRIES = 8  # of a square: four quarter turns, each mirrored or not
+OBLONG = (0, 2, 4, 6)  # those of other rectangles
 
 
 class Clips:
-    """Every clip of a movie, in every symmetry of a square; a :class:`~vtssi_pyro.data.dataset.Dataset`.
+    """Every clip of a movie, in every symmetry of its frames; a :class:`~vtssi_pyro.data.dataset.Dataset`.
 
-    Clip ``i`` begins at place ``i mod C`` of the C possible ones, and is turned and mirrored by symmetry ``i div C``.
+    Clip ``i`` begins at place ``i mod C`` of the C possible ones, and is turned and mirrored by symmetry number ``i div
+    C`` of those.
 
     Args:
         name: the movie's name in error messages.
@@ -29,6 +31,7 @@ class Clips:
         pixel: width of a pixel in pixels of the stored movie.
         units: what pixels and frames of the stored movie stand for.
         cuts: frames at which another movie begins, across which no clip reaches.
+        oblong: whether the stored frames are no squares: a quarter turn would move their edges, where objects turn.
     """
 
     truth = None
@@ -43,9 +46,11 @@ class Clips:
         pixel: float = 1.0,
         units: Units = NO_UNITS,
         cuts: Sequence[int] = (),
+        oblong: bool = False,
     ) -> None:
         self.name, self.length, self.pixel, self.units = name, length, pixel, units
-        self._movie, self._turned, self._cuts = movie, turned, tuple(cuts)
+        self._movie, self._cuts = movie, tuple(cuts)
+        self._symmetries = torch.tensor((OBLONG if oblong else range(SYMMETRIES)) if turned else (0,))
         begins = torch.arange(len(movie) - length + 1, device=movie.device)
         for cut in self._cuts:
             begins = begins[(begins >= cut) | (begins + length <= cut)]
@@ -57,7 +62,7 @@ class Clips:
 
     def __len__(self) -> int:
         """Number of clips in all symmetries."""
-        return len(self._begins) * (SYMMETRIES if self._turned else 1)
+        return len(self._begins) * len(self._symmetries)
 
     def cut(self, length: int, places: int) -> Self:
         """Cut clips of at most ``length`` frames from ``places`` evenly spread places, in every symmetry."""
@@ -103,7 +108,9 @@ class Clips:
     def place(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """The first frames (b,) of some clips in the movie, and their symmetries (b,)."""
         chosen = index.to(self._begins.device)
-        return self._begins[chosen % len(self._begins)], chosen // len(self._begins)
+        return self._begins[chosen % len(self._begins)], self._symmetries.to(chosen.device)[
+            chosen // len(self._begins)
+        ]
 
     def frames(self, index: Index, length: int | None = None, start: int = 0) -> Tensor:
         """Frames (b, t, C, H, W) in [0, 1] of some clips; see :meth:`Dataset.frames`."""
@@ -135,7 +142,15 @@ def movie_clips(movie: PreparedMovie, length: int, held_out: int) -> tuple[Clips
     cuts = list(accumulate(movie.lengths))[:-1]
     late = [cut - begin for cut in cuts if cut > begin]
     return (
-        Clips(movie.name, movie.frames[:begin], length, pixel=pixel, units=units, cuts=cuts),
+        Clips(
+            movie.name,
+            movie.frames[:begin],
+            length,
+            pixel=pixel,
+            units=units,
+            cuts=cuts,
+            oblong=movie.preparation.oblong,
+        ),
         Clips(movie.name, movie.frames[begin:], min(length, held_out), False, pixel, units, late),
     )
 

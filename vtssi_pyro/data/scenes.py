@@ -53,7 +53,7 @@ def scene(
     if kind == "digits":
         return _digits(length, side, objects, seed)
     rng = np.random.default_rng(seed)
-    path = _bounced(rng, length, side, objects, size)
+    path = bounced(rng, length, side, objects, size)
     y, x = np.mgrid[0.5:side, 0.5:side]
     if kind == "hues":
         return Drawn(_hues(rng, path, side, size, noise), path, size)
@@ -93,7 +93,7 @@ def _ring(distance: np.ndarray, size: float) -> np.ndarray:
     return 0.35 * bright - 0.35 * dark
 
 
-def _bounced(rng: np.random.Generator, length: int, side: int, objects: int, size: float) -> np.ndarray:
+def bounced(rng: np.random.Generator, length: int, side: int, objects: int, size: float) -> np.ndarray:
     """Draw paths (T, N, 2) from separate starts at a seventh of the objects' size a frame."""
     low, high = 0.6 * size, side - 0.6 * size
     place = rng.uniform(low, high, (objects, 2))

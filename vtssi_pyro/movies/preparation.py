@@ -89,6 +89,11 @@ class Preparation:
                 return GREY if isinstance(transform, Luminance) else COLOUR
         return None
 
+    @property
+    def oblong(self) -> bool:
+        """Whether the frames that it fits into a square are none."""
+        return any(t.height != t.width for t in self.transforms if isinstance(t, Resize))
+
     def lines(self) -> list[str]:
         """Describe the transforms, line by line, for people."""
         return [" ".join([_registered(t) or type(t).__name__, *_settings(t)]) for t in self.transforms]

@@ -88,17 +88,31 @@ def path_batches(
             seen = cut(tracker, program_of(tracker, stage), dataset, chosen, device)
     else:
         seen = Paths(*_once(tracker, dataset, stage, seed, device, paths)[1])
+    return batches_of_paths(tracker, seen, dataset.length, stage, seed, budget, device, group)
+
+
+def batches_of_paths(
+    tracker: Tracker,
+    seen: Paths,
+    frames: int,
+    stage: Stage,
+    seed: int,
+    budget: float,
+    device: torch.device,
+    group: Group = ALONE,
+) -> Batches:
+    """Parts of some paths of ``frames`` frames by step; see :func:`path_batches`."""
     cached = predictive(tracker.motion).examples(seen)
 
     def batch(step: int) -> PathBatch:
         generator = torch.Generator().manual_seed(mixed(seed, stage.name, step))
         index = torch.randint(len(cached.position), (stage.batch,), generator=generator)
         index = group.share(index).to(device)
-        spare = max(0, dataset.length - round(stage.length(step / budget))) if stage.random_start else 0
+        spare = max(0, frames - round(stage.length(step / budget))) if stage.random_start else 0
         # half of the range is cut to 0: about every second batch begins at the first frame, for the longest roll-outs
         start = max(0, int(torch.randint(-spare, spare + 1, (), generator=generator)))
         some = Paths(*(values[index] for values in cached))
-        observed, longest = tracker.motion.M, dataset.length - start - 1
+        observed, longest = tracker.motion.M, frames - start - 1
         if stage.later and longest > observed:  # likewise, about every second roll-out is the longest
             observed = max(
                 observed, int(torch.randint(2 * observed - longest, longest + 1, (), generator=generator))

@@ -5,12 +5,14 @@ from dataclasses import replace
 from vtssi_pyro.config.schedules import Constant, Cosine, Linear
 from vtssi_pyro.config.variants import OURS, Ablation
 from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.inference.standalone import WholeModel
 from vtssi_pyro.model import kinds
 from vtssi_pyro.model.blocks.air import SceneConfig
 from vtssi_pyro.model.blocks.blobs import BlobsAttentionConfig, BlobsConfig
 from vtssi_pyro.model.blocks.clearest import ClearestFrameConfig
 from vtssi_pyro.model.blocks.following import FollowingConfig
 from vtssi_pyro.model.blocks.gated import GatedConfig
+from vtssi_pyro.model.blocks.presence import PresenceConfig
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
 from vtssi_pyro.model.blocks.solid import SolidConfig
 from vtssi_pyro.model.blocks.spots import SpotsConfig
@@ -35,9 +37,15 @@ SLOWEST = 0.005  # least unit of motion, frame coordinates a frame: a sixth of a
 # Objects times pixels of a frame that the recipes' batches suit: two objects in frames of 64 pixels a side.
 BUDGET = 2 * 64**2
 # Share of the steps for looks, which are many for thousands of sequences: a movie has one scene. Held-out blobs
-# are explained by 99.4 % after 300 steps. Motions need all theirs: after a third, blobs were predicted 2.8 px off after
-# 15 frames, and straight paths 1.0 px.
+# are explained by 99.4 % after 300 steps.
 LOOKS = 0.2
+# Motions of our own begin with inertia and walls. After 100 steps of 32 paths, and after 200, forecasts of drawn blobs
+# (432 paths of other movies of the kind) are 0.9 px off after 15 frames. Without filters and walls they are 2.4 px off
+# after 1,200 steps of 128 paths, and 11 px after 300 of 32. With a rate of 3e-3 straight paths are spoilt: 1.1 px, not
+# 0.8 px.
+MOTION, FUTURES = 1 / 4, 1 / 3
+PATHS_AT_ONCE, RATE = 32, 4e-4
+PATIENCE = 1 / 4  # share of a stage's steps after which it ends if held-out frames gain nothing: a guess
 PATHS = 2000  # paths of objects that MOT learns from; clips of one movie overlap, so more paths teach little
 VISITS = 40  # steps for where objects leave and for the scales of places: few numbers, as the search's
 VISITED = "objects", "visits"  # the stages that have steps where objects come and go
@@ -110,7 +118,8 @@ def suited(config: Config, movie: PreparedMovie) -> Config:
     visited = found.changes and ablated(base) is Ablation.WHOLE
     if visited:
         model, stages = _visited(model, speed), (*stages, visits(VISITS))
-    stages = tuple(_suited(stage, objects, side) for stage in stages)
+    inert = isinstance(model.motion, ResidualMOTConfig)
+    stages = tuple(_suited(stage, objects, side, inert) for stage in stages)
     if visited:  # paths teach motions of objects that are there in all frames
         stages = tuple(s if s.name in VISITED else replace(s, steps=0) for s in stages)
     return renamed(replace(config, model=model, train=replace(config.train, stages=stages)))
@@ -131,19 +140,32 @@ def unlearned(movie: PreparedMovie) -> Config:
     """
     found = movie.inspected
     config = suited(quick(OURS.name(Ablation.CONSENSUS)), movie)
-    model = config.model
-    assert isinstance(model, ModelConfig)
-    model = replace(
+    model = at_first(config.model, len(movie.frames))
+    assert model is not None
+    return renamed(replace(config, model=_visited(model, speed_of(movie)) if found.changes else model))
+
+
+def at_first(model: WholeModel, frames: int) -> ModelConfig | None:
+    """The model of a movie without what must be learned: looks are round bumps, and velocities constant.
+
+    Args:
+        model: a model of :func:`suited`; of one with an attention of another kind there is none.
+        frames: number of frames that it is to track.
+    """
+    if not (isinstance(model, ModelConfig) and isinstance(model.attention, SpotsConfig)):
+        return None
+    seen = replace(
         model,
         description=model.channels,  # a brightness of each
-        attention=BlobsAttentionConfig(extent=1 / WINDOW, level=movie.level),
+        attention=BlobsAttentionConfig(extent=model.attention.extent, level=model.attention.level),
         picture=BlobsConfig(noise=UNLEARNED_NOISE),
-        # a first frame may be black, or show fewer objects than others
-        consensus=ClearestFrameConfig(K=min(len(movie.frames), EARLY)),
         # of five drawn beads the inspection's number was right with one hypothesis; four take twice the time
         test_time=replace(model.test_time, hypotheses=1),
     )
-    return renamed(replace(config, model=_visited(model, speed_of(movie)) if found.changes else model))
+    if isinstance(model.scene, PresenceConfig):  # its motion is known, and each frame tells who is there
+        return seen
+    # a first frame may be black, or show fewer objects than others
+    return replace(ABLATIONS[Ablation.CONSENSUS](seen), consensus=ClearestFrameConfig(K=min(frames, EARLY)))
 
 
 def _visited(model: ModelConfig, speed: float) -> ModelConfig:
@@ -151,19 +173,22 @@ def _visited(model: ModelConfig, speed: float) -> ModelConfig:
     assert isinstance(model.finder, TemplateConfig)
     # who enters is partly beyond the edge: of six drawn movies, 12 of 1,432 objects and frames are missed so, 24 with
     # places within the frame
-    reaching = ResidualMOTConfig(M=KNOWN, inertia=True, position_scale=1.5)
+    reaching = ResidualMOTConfig(
+        M=KNOWN, inertia=True, position_scale=1.5, step=min(speed, ResidualMOTConfig.step)
+    )
     return replace(
         coming_and_going(model, SETTLED),
         finder=GatedConfig(kernel_side=model.finder.kernel_side),
-        motion=kinds.suited(reaching, speed),
+        motion=reaching,  # without walls, since objects leave
     )
 
 
-def _suited(stage: Stage, objects: int, side: int) -> Stage:
-    """A stage for a movie of ``objects`` objects in frames with a ``side`` in pixels."""
+def _suited(stage: Stage, objects: int, side: int, inert: bool) -> Stage:
+    """A stage for a movie of ``objects`` objects in frames with a ``side`` in pixels, whose motion may have inertia."""
     stage = replace(stage, count_shift=Constant(0.0))
     if stage.objective in ("rollout", "futures"):
-        return replace(stage, cache=max(PATHS // objects, 1))
+        kept = replace(stage, cache=max(PATHS // objects, 1))
+        return moving(kept) if inert else kept
     share = min(1.0, BUDGET / (objects * side**2))
     # fewer than 4 sequences would make gradients noisy: a guess
     stage = replace(stage, batch=max(4, round(stage.batch * share)))
@@ -171,7 +196,8 @@ def _suited(stage: Stage, objects: int, side: int) -> Stage:
         stage.name == "objects"
     ):  # spots are found without learning, so that looks are learned from the first step
         looks = boxed_objects(max(1, round(LOOKS * stage.steps)))
-        return replace(looks, blocks=stage.blocks, batch=stage.batch)
+        patience = max(1, round(PATIENCE * looks.steps))
+        return replace(looks, blocks=stage.blocks, batch=stage.batch, patience=patience)
     # its five numbers need fewer steps and a higher rate than the digits' recipe, whose lengths these are; rates and
     # warm-up are guesses
     if stage.name == "search":
@@ -179,3 +205,15 @@ def _suited(stage: Stage, objects: int, side: int) -> Stage:
             stage, steps=SEARCH, learning_rate=Cosine(5e-3, 5e-4, 5, SEARCH), length=Linear(6, 10, 0, SEARCH)
         )
     return stage
+
+
+def moving(stage: Stage) -> Stage:
+    """A stage of paths for a motion that begins with inertia."""
+    if stage.objective == "futures":
+        steps = max(1, round(FUTURES * stage.steps))
+        return replace(stage, steps=steps, learning_rate=Cosine(1e-2, 1e-4, steps // 15, steps))
+    steps = max(1, round(MOTION * stage.steps))
+    return replace(
+        stage, steps=steps, batch=PATHS_AT_ONCE, optimizer="adam", patience=max(1, round(PATIENCE * steps)),
+        learning_rate=Cosine(RATE, RATE / 30, steps // 10, steps),
+    )  # fmt: skip

@@ -88,6 +88,11 @@ class Stage(Declared):
     ] = False
     cache: Annotated[int, SEQUENCES, "Sequences whose objects a stage that trains motion alone keeps."] = 4096
     optimizer: Annotated[str, OneOf("adam", "muon", "rmsprop"), "Optimiser."] = "adam"
+    patience: Annotated[
+        int,
+        STEP,
+        "Steps without a gain of a nat on held-out sequences after which the stage ends early; 0: it never does.",
+    ] = 0
 
     def relate(self, where: str) -> None:
         """Refuse bounds of the fusion weight that cross during the stage."""

@@ -18,6 +18,7 @@ from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.objective import OBJECTIVES
 from vtssi_pyro.train.recipe import Stage
 from vtssi_pyro.train.step import Step
+from vtssi_pyro.train.stopping import EarlyStop
 
 
 class Trainer:
@@ -29,6 +30,7 @@ class Trainer:
         dataset: training sequences.
         device: the tracker's device.
         group: the processes that train together.
+        held_out: held-out sequences, by which stages with patience may end early; None: they do not.
     """
 
     def __init__(
@@ -38,9 +40,10 @@ class Trainer:
         dataset: Dataset,
         device: torch.device,
         group: Group = ALONE,
+        held_out: Dataset | None = None,
     ) -> None:
         self.tracker, self.config, self.dataset, self.device = tracker, config, dataset, device
-        self.group = group
+        self.group, self.held_out = group, held_out
         # the exchange of gradients is not captured, since NCCL would not notice a process that hangs; nor are Pyro's
         # own ELBOs, which fetch values
         graphs = config.train.capture and isinstance(make_elbo(config.train.elbo), DifferentiableELBO)
@@ -49,9 +52,13 @@ class Trainer:
         # the tracker to evaluate and keep: with averaged weights if the recipe averages
         self.trained: SomeTracker = compacted(deepcopy(tracker)) if config.train.average else tracker
         self.stage: Stage | None = None
+        self.early: EarlyStop | None = None
 
     def advance(self) -> dict[str, Tensor]:
-        """Make one step; returns the objective's terms, nats per sequence."""
+        """Make one step; returns the objective's terms, nats per sequence.
+
+        After the last step of a stage that ends early, the steps that it has left count as made.
+        """
         stage, within = self.config.train.locate(self.step)
         if stage is not self.stage:
             self._enter(stage)
@@ -60,6 +67,8 @@ class Trainer:
         now = self.config.train.scheduled(stage, within, self.step)
         terms, _ = self.make(self.batches(within), now)
         self.step += 1
+        if self.early and self.early.ends(within + 1):
+            self.step += self.config.train.steps_of(stage) - (within + 1)
         return terms
 
     def is_finite(self) -> bool:
@@ -83,6 +92,11 @@ class Trainer:
         self.batches: Batches = make(
             self.tracker, self.dataset, stage, self.config.seed, train.budget, self.device, self.group
         )
+        self.early = None
+        if stage.patience and self.held_out is not None:
+            self.early = EarlyStop(
+                self.tracker, self.trained, self.held_out, train, stage, self.config.seed, self.device
+            )
 
     def state(self) -> dict[str, Any]:
         """The whole state on which the next step depends."""
@@ -91,6 +105,7 @@ class Trainer:
             "tracker": self.tracker.state_dict(),
             "trained": self.trained.state_dict(),
             "optimizer": self.optimize.optim.get_state() if self.stage else None,
+            "early": self.early.state() if self.early else None,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -103,3 +118,5 @@ class Trainer:
             self._enter(stage)
             if within and state["optimizer"] is not None:
                 self.optimize.optim.set_state(state["optimizer"])
+            if self.early and within and state.get("early"):
+                self.early.restore(state["early"])

@@ -106,7 +106,7 @@ def train(
         torch.manual_seed(config.seed)
         resident = learned if device.type == "cpu" else learned.to(device)
         tracker = _untrained(config, resident, store, device)
-        trainer = Trainer(tracker, config, resident, device, group)
+        trainer = Trainer(tracker, config, resident, device, group, validation)
         history = Logbook(store, trainer, validation, judge)
         if resume:
             for number in group.once(store.damaged):
