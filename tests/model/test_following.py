@@ -306,6 +306,14 @@ def test_clips_overlap_and_turn() -> None:
     ways = {tuple(turned(movie[0], k).flatten().tolist()) for k in range(SYMMETRIES)}
     assert len(ways) == SYMMETRIES
     assert len(Clips("movie", movie, 5, turned=False)) == 8
+    frames = Clips("movie", movie, 5, oblong=True).frames(slice(None))
+    assert len(frames) == 8 * 4
+    marked = torch.zeros(12, 1, 6, 6, dtype=torch.uint8)
+    marked[..., 1:3, :] = 255  # wider than high: it stays so
+    oblong = Clips("movie", marked, 5, oblong=True)
+    lying = oblong.frames(slice(None)).mean(-1).amax(-1).eq(1)
+    assert lying.all()
+    assert len(oblong.cut(4, 3)) == 3 * 4
     short = clips.cut(4, 3)  # from three places, the first, the middle and the last
     assert (len(short), short.length) == (3 * SYMMETRIES, 4)
     torch.testing.assert_close(short.frames(slice(0, 3))[:, 0], movie[[0, 4, 8]].float() / 255)

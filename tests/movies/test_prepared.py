@@ -31,7 +31,7 @@ from vtssi_pyro.movies import (
 )
 from vtssi_pyro.movies.prepared import PreparedMovie, model_side, to_source
 from vtssi_pyro.tracks.tracks import Tracks
-from vtssi_pyro.train.movies import anticipated, clip_length, held, suited, unlearned
+from vtssi_pyro.train.movies import anticipated, at_first, clip_length, held, suited, unlearned
 from vtssi_pyro.train.presets import PRESETS, quick
 from vtssi_pyro.train.training import check
 
@@ -67,6 +67,8 @@ def test_the_model_suits_the_movie(movie: PreparedMovie) -> None:
     assert movie.found.object_size < window < 2 * movie.found.object_size
     assert config.model.finder.kernel_side % 2 == 1
     assert config.model.motion.inertia, "one movie is too little to learn from that objects go on"
+    assert config.model.motion.fading, "and has noise, which the last difference keeps"
+    assert config.model.motion.walls, "and few turns"
     tracker = build(config.model)
     assert not any("locator" in name for name, _ in tracker.named_parameters()), "spots need no networks"
     more = suited(quick("ours"), replace(movie, found=replace(movie.found, objects=8, fewest=8)))
@@ -75,9 +77,14 @@ def test_the_model_suits_the_movie(movie: PreparedMovie) -> None:
         assert after.cache <= before.cache, "and no more paths to find"
     steps = {stage.name: stage.steps for stage in config.train.stages}
     whole = {stage.name: stage.steps for stage in quick("ours").train.stages}
-    assert all(steps[name] <= whole[name] / 3 for name in ("objects", "search")), (
+    assert all(steps[name] <= whole[name] / 3 for name in ("objects", "search", "motion", "futures")), (
         "one scene is learned sooner"
     )
+    patient = {stage.name for stage in config.train.stages if stage.patience}
+    assert patient == {"objects", "motion"}
+    kept = suited(PRESETS["paper-fast"]("vtssi"), movie).train.stages
+    motion = next(stage for stage in kept if stage.name == "motion")
+    assert motion.optimizer == "muon", "it has no inertia"
 
 
 def test_objects_that_come_and_go_have_a_scene_in_which_they_can(movie: PreparedMovie) -> None:
@@ -92,6 +99,13 @@ def test_objects_that_come_and_go_have_a_scene_in_which_they_can(movie: Prepared
     for slot in ("scene", "consensus", "finder", "motion"):
         assert getattr(config.model, slot) == getattr(untrained, slot)
     assert config.model.attention != untrained.attention, "looks are learned"
+    assert not config.model.motion.walls, "objects leave"
+    for whole in (
+        config.model,
+        suited(quick("ours"), movie).model,
+    ):  # what is drawn before a training is untrained
+        first = at_first(whole, len(movie.frames))
+        assert first == unlearned(visited if whole is config.model else movie).model
     assert not isinstance(suited(quick("ours"), movie).model.scene, PresenceConfig)
     assert not isinstance(suited(quick("template-search-residual-mot"), visited).model.scene, PresenceConfig)
     named = {stage.name for stage in anticipated(quick("ours")).train.stages}

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.ops.correlate import correlate_template
-from vtssi_pyro.ops.explaining import Placed, crosstalk, matching_pursuit
+from vtssi_pyro.ops.explaining import FAINT, ROUNDS, Placed, _around, _at, crosstalk, matching_pursuit
+from vtssi_pyro.ops.peaks import summit
 
 SIDE = 32
 
@@ -102,3 +103,42 @@ def test_empty_slots_explain_nothing() -> None:
         _, others, placed = explained(places, torch.ones(2), before, active)
         assert others[0, 0].abs().max() == 0
         assert placed.visible[0, 1] == 0
+
+
+@pytest.mark.parametrize("expecting", [False, True])
+def test_each_is_placed_in_what_the_others_leave(expecting: bool) -> None:
+    """The pursuit step by step, with all that is explained summed anew for every object of every scene."""
+    generator = torch.Generator().manual_seed(1)
+    B, N, side = 3, 4, 24
+
+    def drawn(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator, dtype=torch.float64)
+
+    share, prior, mixed = drawn(B, N, side, side), -drawn(B, N, side, side), 0.4 * drawn(B, N, N, 9, 9)
+    energy, active = 0.3 + drawn(B, N), torch.tensor([[True] * 4, [True, False, True, True], [False] * 4])
+    expected = Placed(side * drawn(B, N, 2), drawn(B, N)) if expecting else None
+    others, placed = matching_pursuit(share, prior, mixed, energy, active, expected)
+    for b in range(B):
+        cells = expected.cell[b].clone() if expected else torch.zeros(N, 2, dtype=torch.float64)
+        shown = expected.visible[b] * active[b] if expected else torch.zeros(N, dtype=torch.float64)
+        least = energy[b].masked_fill(~active[b], torch.inf).amin()
+        along = prior[b] * (least / energy[b]).clamp(max=1)[:, None, None]
+
+        def explains(one: int, cells: Tensor = cells, shown: Tensor = shown, b: int = b) -> Tensor:
+            return shown[one] * _around(mixed[b, one], cells[one], (side, side))  # (N, h, w)
+
+        for _ in range(1 if expected else ROUNDS):
+            waiting = active[b].tolist()
+            while any(waiting):
+                left = share[b].clone()
+                for one in range(N):
+                    heeds = (energy[b, one] > FAINT * energy[b]) | (not waiting[one])
+                    left -= explains(one) * heeds[:, None, None]
+                height, cell = summit(left + along)
+                gain = [energy[b, n] * (2 * height[n] - 1) if waiting[n] else -torch.inf for n in range(N)]
+                chosen = max(range(N), key=lambda n: float(gain[n]))
+                cells[chosen], shown[chosen] = cell[chosen], _at(left[chosen], cell[chosen]).clamp(0, 1)
+                waiting[chosen] = False
+        torch.testing.assert_close(placed.cell[b], cells)
+        torch.testing.assert_close(placed.visible[b], shown)
+        torch.testing.assert_close(others[b], sum(explains(one) for one in range(N)))

@@ -49,7 +49,7 @@ class Clips:
         oblong: bool = False,
     ) -> None:
         self.name, self.length, self.pixel, self.units = name, length, pixel, units
-        self._movie, self._cuts = movie, tuple(cuts)
+        self._movie, self._cuts, self._oblong = movie, tuple(cuts), oblong
         self._symmetries = torch.tensor((OBLONG if oblong else range(SYMMETRIES)) if turned else (0,))
         begins = torch.arange(len(movie) - length + 1, device=movie.device)
         for cut in self._cuts:
@@ -68,7 +68,7 @@ class Clips:
         """Cut clips of at most ``length`` frames from ``places`` evenly spread places, in every symmetry."""
         made = type(self)(
             self.name, self._movie, min(length, len(self._movie)), pixel=self.pixel, units=self.units,
-            cuts=self._cuts,
+            cuts=self._cuts, oblong=self._oblong,
         )  # fmt: skip
         made._begins = made._begins[spread(len(made._begins), places).to(made._begins.device)]
         return made
@@ -139,6 +139,7 @@ def movie_clips(movie: PreparedMovie, length: int, held_out: int) -> tuple[Clips
         The training clips and the held-out ones.
     """
     begin, pixel, units = len(movie.frames) - held_out, 1 / movie.ratio, movie.movie.units
+    oblong = movie.preparation.oblong
     cuts = list(accumulate(movie.lengths))[:-1]
     late = [cut - begin for cut in cuts if cut > begin]
     return (
@@ -149,9 +150,9 @@ def movie_clips(movie: PreparedMovie, length: int, held_out: int) -> tuple[Clips
             pixel=pixel,
             units=units,
             cuts=cuts,
-            oblong=movie.preparation.oblong,
+            oblong=oblong,
         ),
-        Clips(movie.name, movie.frames[begin:], min(length, held_out), False, pixel, units, late),
+        Clips(movie.name, movie.frames[begin:], min(length, held_out), False, pixel, units, late, oblong),
     )
 
 

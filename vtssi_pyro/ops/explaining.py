@@ -77,19 +77,27 @@ def matching_pursuit(
     by = placed.visible[..., None, None, None] * _around(mixed, placed.cell, size)  # (..., N, N, h, w)
     for _ in range(1 if expected else ROUNDS):
         waiting = active
+        counts = heeded | ~waiting.unsqueeze(-1)
+        left = share - (by * counts[..., None, None]).sum(-4)
         for _ in range(num_objects):
-            counts = heeded | ~waiting.unsqueeze(-1)
-            left = share - (by * counts[..., None, None]).sum(-4)
             height, cell = summit(left + prior)  # (..., N), (..., N, 2)
             gain = (energy * (2 * height - 1)).masked_fill(~waiting, -torch.inf)
             chosen = gain.argmax(-1, keepdim=True)  # (..., 1)
             cell = cell.take_along_dim(chosen.unsqueeze(-1), -2).squeeze(-2)  # (..., 2)
             visible = _at(left.take_along_dim(chosen[..., None, None], -3).squeeze(-3), cell).clamp(0, 1)
-            responses = mixed.take_along_dim(chosen[..., None, None, None], -4).squeeze(-4)
+            which = chosen[..., None, None, None]  # (..., 1, 1, 1, 1)
+            responses = mixed.take_along_dim(which, -4).squeeze(-4)
             now = visible[..., None, None, None] * _around(responses, cell, size)
 
             mine = (slots == chosen) & waiting
-            by = torch.where(mine[..., None, None, None], now.unsqueeze(-4), by)
+            # The chosen row alone changes, and from now on all objects heed it. A sum over all rows would make the time
+            # grow with the cube of their number.
+            before = by.take_along_dim(which, -4).squeeze(-4)  # (..., N, h, w)
+            heed = heeded.take_along_dim(chosen.unsqueeze(-1), -2).squeeze(-2)[..., None, None]
+            waits = mine.any(-1)[..., None, None, None]
+            now = torch.where(waits, now, before)
+            left = left + waits * (heed * before - now)
+            by.scatter_(-4, which.expand_as(by[..., :1, :, :, :]), now.unsqueeze(-4))
             placed = Placed(
                 torch.where(mine.unsqueeze(-1), cell.unsqueeze(-2), placed.cell),
                 torch.where(mine, visible.unsqueeze(-1), placed.visible),

@@ -3,6 +3,7 @@
 Frames in colour lie beneath: where nothing is drawn, the pixel is ``UNDER``, and the frame shows.
 """
 
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -22,6 +23,18 @@ RIM = 5  # pixels before smoothing: an ellipse's line; a thinner one has holes a
 REGION = 2.146  # standard deviations: half axes of the ellipse that holds 90 % of a normal density
 MARGIN = 4  # px around points that their lines and dots may take
 SMALLEST = 3.0  # px: least half axis of an ellipse; a smaller one would be a dot
+
+
+@lru_cache(maxsize=1024)  # an animation has the same few words and numbers on every page
+def _written(words: str, size: int, bold: bool, anchor: str) -> tuple[int, int, np.ndarray]:
+    """Left and top of some words from their anchor, and their levels (h, w) uint8."""
+    face = font(size, bold)
+    left, top, right, bottom = (round(edge) for edge in face.getbbox(words, anchor=anchor))
+    mask = Image.new("L", (max(right - left, 1), max(bottom - top, 1)))
+    ImageDraw.Draw(mask).text((-left, -top), words, fill=255, font=face, anchor=anchor)
+    level = np.array(mask)
+    level.setflags(write=False)
+    return left, top, level
 
 
 class Canvas:
@@ -67,11 +80,8 @@ class Canvas:
         self, x: int, y: int, words: str, size: int, grey: int = DIM, anchor: str = "la", bold: bool = False
     ) -> None:
         """Write on the page, in Pillow's anchors."""
-        face = font(size, bold)
-        left, top, right, bottom = (round(edge) for edge in face.getbbox(words, anchor=anchor))
-        mask = Image.new("L", (max(right - left, 1), max(bottom - top, 1)))
-        ImageDraw.Draw(mask).text((-left, -top), words, fill=255, font=face, anchor=anchor)
-        level, area = self._within(np.asarray(mask), x + left, y + top)
+        left, top, mask = _written(words, size, bold, anchor)
+        level, area = self._within(mask, x + left, y + top)
         weight = level / 255
         on = weight > 0
         below = np.where(area[on] == UNDER, PAGE, area[on].astype(float))

@@ -1,6 +1,7 @@
 """Colours and letters, the same in every picture."""
 
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -83,8 +84,9 @@ def _array(frames: Frames) -> np.ndarray:
 
 @cache
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """Load the font of all pictures, ``size`` px; it comes with matplotlib."""
-    import matplotlib
-
+    """Load the font of all pictures, ``size`` px; it comes with matplotlib, which takes long to import for a path."""
+    found = find_spec("matplotlib")
+    assert found is not None
+    assert found.origin is not None
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
+    return ImageFont.truetype(str(Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / name), size)
