@@ -129,6 +129,7 @@ OURS = {
     "count_rect": {"rect"},
     "following": {"find"},
     "gated": {"find"},
+    "inertia": {"mot"},
     "interaction": {"mot"},
     "layered": {"air"},
     "presence": {"air"},

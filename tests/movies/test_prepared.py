@@ -81,7 +81,7 @@ def test_the_model_suits_the_movie(movie: PreparedMovie) -> None:
         "one scene is learned sooner"
     )
     patient = {stage.name for stage in config.train.stages if stage.patience}
-    assert patient == {"objects", "motion"}
+    assert patient == {"objects"}
     kept = suited(PRESETS["paper-fast"]("vtssi"), movie).train.stages
     motion = next(stage for stage in kept if stage.name == "motion")
     assert motion.optimizer == "muon", "it has no inertia"

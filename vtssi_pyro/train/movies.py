@@ -45,7 +45,7 @@ LOOKS = 0.2
 # 0.8 px.
 MOTION, FUTURES = 1 / 4, 1 / 3
 PATHS_AT_ONCE, RATE = 32, 4e-4
-PATIENCE = 1 / 4  # share of a stage's steps after which it ends if held-out frames gain nothing: a guess
+PATIENCE = 1 / 4  # share of the steps for looks after which they end if held-out frames gain nothing: a guess
 PATHS = 2000  # paths of objects that MOT learns from; clips of one movie overlap, so more paths teach little
 VISITS = 40  # steps for where objects leave and for the scales of places: few numbers, as the search's
 VISITED = "objects", "visits"  # the stages that have steps where objects come and go
@@ -118,7 +118,7 @@ def suited(config: Config, movie: PreparedMovie) -> Config:
     visited = found.changes and ablated(base) is Ablation.WHOLE
     if visited:
         model, stages = _visited(model, speed), (*stages, visits(VISITS))
-    inert = isinstance(model.motion, ResidualMOTConfig)
+    inert = type(model.motion) is ResidualMOTConfig  # objects that act on each other have more to learn
     stages = tuple(_suited(stage, objects, side, inert) for stage in stages)
     if visited:  # paths teach motions of objects that are there in all frames
         stages = tuple(s if s.name in VISITED else replace(s, steps=0) for s in stages)
@@ -213,7 +213,8 @@ def moving(stage: Stage) -> Stage:
         steps = max(1, round(FUTURES * stage.steps))
         return replace(stage, steps=steps, learning_rate=Cosine(1e-2, 1e-4, steps // 15, steps))
     steps = max(1, round(MOTION * stage.steps))
+    # no patience: the few held-out paths may show no turn, and the rate must fall for the networks to be quiet
     return replace(
-        stage, steps=steps, batch=PATHS_AT_ONCE, optimizer="adam", patience=max(1, round(PATIENCE * steps)),
+        stage, steps=steps, batch=PATHS_AT_ONCE, optimizer="adam",
         learning_rate=Cosine(RATE, RATE / 30, steps // 10, steps),
     )  # fmt: skip

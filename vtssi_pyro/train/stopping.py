@@ -66,7 +66,7 @@ class EarlyStop:
             for batch in self.batches:
                 terms: Terms = {}
                 if objective.program:
-                    program = objective.program(self.trained, stage)  # type: ignore[arg-type]
+                    program = objective.program(self.trained, stage)
                     elbo = held_out_elbo(config.elbo, config.particles)
                     terms = elbo.terms(program.model, program.guide, batch, now.anneal)
                 terms |= objective.extras(self.trained, batch, stage, now)
