@@ -85,6 +85,7 @@ def test_the_run_tells_all_that_it_is_of(place: Path) -> None:
     assert held_out["explained"] > 0.8
     assert held_out["visible"] > 0.9
     assert len(held_out["drift"]) == len(held_out["straight"]) == held_out["ahead"] == 5
+    assert (run.figures / "first_tracks.png").exists()
     assert run.calibration is not None  # of held-out clips, without labels
     assert (run.calibration.observed, len(run.calibration.factors)) == (5, 3)
     told = call("info", place / "run").stdout

@@ -91,7 +91,8 @@ class Stage(Declared):
     patience: Annotated[
         int,
         STEP,
-        "Steps without a gain of a nat on held-out sequences after which the stage ends early; 0: it never does.",
+        "Steps, whatever the budget, without a gain of a nat on held-out sequences after which the stage ends "
+        "early; 0: it never does.",
     ] = 0
 
     def relate(self, where: str) -> None:

@@ -16,9 +16,8 @@ from vtssi_pyro.train.recipe import Stage, TrainConfig
 
 BATCHES = 4  # of the stage's size: held-out frames of a movie are few, and a check costs as much as two steps
 CHECKS = 4  # within the patience
-GAIN = (
-    1.0  # nats per sequence: less evidence is "not worth more than a bare mention" (Kass and Raftery, 1995)
-)
+# Nats per sequence: less evidence is "not worth more than a bare mention" (Kass and Raftery, 1995).
+GAIN = 1.0
 
 
 class EarlyStop:
@@ -42,8 +41,7 @@ class EarlyStop:
         seed: int, device: torch.device,
     ) -> None:  # fmt: skip
         self.trained, self.config, self.stage, self.seed = trained, config, stage, seed
-        self.patience = max(1, round(stage.patience * config.budget))
-        self.every = max(1, self.patience // CHECKS)
+        self.every = max(1, stage.patience // CHECKS)
         batch = OBJECTIVES[stage.objective].batches(tracker, held_out, stage, seed, config.budget, device)
         self.batches = [batch(step) for step in range(BATCHES)]
         self.best, self.since = -float("inf"), 0
@@ -54,7 +52,7 @@ class EarlyStop:
             return False
         if (now := self.objective()) > self.best + GAIN:
             self.best, self.since = now, steps
-        return steps - self.since >= self.patience
+        return steps - self.since >= self.stage.patience
 
     def objective(self) -> float:
         """The stage's objective of the held-out sequences, nats per sequence."""
