@@ -100,9 +100,10 @@ def conduct(
                 summary = summarise(config, run, tracker, test)
             curves(run)
             pictures(run, config, tracker, splits.test)
-            # what the user has waited for, and not the steps alone
-            summary["minutes"] = round(run.minutes + (time.monotonic() - since) / 60, 2)
-            run.write_summary(summary)
+            after = (time.monotonic() - since) / 60
+            report.say(
+                f"{run.minutes + after:.1f} minutes in all, of which calibration, judging and figures took {after:.1f}"
+            )
         return summary
 
     return finished(run, tracker, group.once(finish))
