@@ -18,6 +18,10 @@ def between_walls(place: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
     return reflected(place, step, LOW, HIGH)
 
 
+def factors(*each: float) -> Tensor:
+    return torch.tensor(each, dtype=torch.float64)
+
+
 def walk(T: int = 9, N: int = 3) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randn(2, T, N, 2, generator=generator, dtype=torch.float64).cumsum(1)
@@ -25,7 +29,7 @@ def walk(T: int = 9, N: int = 3) -> Tensor:
 
 def test_without_fading_it_is_the_regression_over_all_frames() -> None:
     path = walk()
-    told, _ = paces(path, [1.0], straight_on)
+    told, _ = paces(path, factors(1.0), straight_on)
     for t in range(1, path.shape[1]):
         one = path[0, : t + 1, 1]  # (t + 1, 2)
         slope, start = np.polyfit(np.arange(t + 1), one.numpy(), 1)
@@ -36,7 +40,7 @@ def test_without_fading_it_is_the_regression_over_all_frames() -> None:
 @pytest.mark.parametrize("fading", [0.3, 0.8])
 def test_a_long_memory_weighs_frames_by_their_age(fading: float) -> None:
     path = walk(T=120)
-    told, _ = paces(path, [fading], straight_on)
+    told, _ = paces(path, factors(fading), straight_on)
     weights = fading ** (np.arange(120)[::-1] / 2)  # polyfit squares them
     slope, start = np.polyfit(np.arange(120), path[1, :, 0].numpy(), 1, w=weights)
     torch.testing.assert_close(told.velocity[1, -1, 0, 0], torch.tensor(slope), rtol=1e-4, atol=1e-4)
@@ -47,7 +51,7 @@ def test_a_long_memory_weighs_frames_by_their_age(fading: float) -> None:
 
 def test_without_memory_it_is_the_last_difference() -> None:
     path = walk()
-    told, _ = paces(path, [0.0, 0.9], straight_on)
+    told, _ = paces(path, factors(0.0, 0.9), straight_on)
     torch.testing.assert_close(told.velocity[:, 1:, :, 0], path.diff(dim=1))
     assert told.velocity[:, 0].eq(0).all()
     change = path.diff(n=2, dim=1).square().sum(-1)
@@ -56,7 +60,7 @@ def test_without_memory_it_is_the_last_difference() -> None:
 
 @pytest.mark.parametrize("cut", [1, 2, 8])
 def test_windows_change_nothing(cut: int) -> None:
-    path, fading = walk(), [0.0, 0.6, 0.9]
+    path, fading = walk(), factors(0.0, 0.6, 0.9)
     whole, end = paces(path, fading, between_walls)
     first, before = paces(path[:, :cut], fading, between_walls)
     second, last = paces(path[:, cut:], fading, between_walls, before)
@@ -66,7 +70,7 @@ def test_windows_change_nothing(cut: int) -> None:
 
 
 def test_who_is_new_begins_anew() -> None:
-    path, fading = walk(), [0.0, 0.9]
+    path, fading = walk(), factors(0.0, 0.9)
     _, before = paces(path[:, :4], fading, straight_on)
     new = torch.tensor([[True, False, False], [False, True, False]])
     told, _ = paces(path[:, 4:], fading, straight_on, before.anew(new, path[:, 4]))
@@ -89,9 +93,9 @@ def bounced(T: int) -> Tensor:
 def test_predictions_between_walls_are_right_after_each_turn() -> None:
     path = bounced(60)
     assert (path.diff(dim=1).sign().diff(dim=1) != 0).sum() > 6
-    told, _ = paces(path, [0.9], between_walls)
+    told, _ = paces(path, factors(0.9).float(), between_walls)
     assert told.surprise[:, 2:].max() < 1e-8
-    wrong, _ = paces(path, [0.9], straight_on)
+    wrong, _ = paces(path, factors(0.9).float(), straight_on)
     assert wrong.surprise[:, 2:].max() > 1e-3
 
 

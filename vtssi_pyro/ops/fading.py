@@ -1,6 +1,6 @@
 """Filters with fading memory, which estimate velocities, and the reflection of paths at walls."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -31,9 +31,7 @@ class Pace(NamedTuple):
         )
 
 
-def paces(
-    position: Tensor, fading: Sequence[float], turn: Turn, before: Pace | None = None
-) -> tuple[Pace, Pace]:
+def paces(position: Tensor, fading: Tensor, turn: Turn, before: Pace | None = None) -> tuple[Pace, Pace]:
     """Estimate velocities by filters for objects that go straight on between turns.
 
     Each filter is a regression that weighs frames by ``fading ** age``: with 0 the velocity is the last difference,
@@ -41,7 +39,7 @@ def paces(
 
     Args:
         position: (..., T, N, 2).
-        fading: A factors in [0, 1].
+        fading: factors in [0, 1], (A,).
         turn: turns predicted places and steps.
         before: the estimates in the frame before these; None: these are the first.
 
@@ -50,7 +48,7 @@ def paces(
 
     Reference: N. Morrison, Introduction to Sequential Smoothing and Prediction (1969), chapters 9 and 13.
     """
-    kept = position.new_tensor(fading).unsqueeze(-1)  # (A, 1)
+    kept = fading.unsqueeze(-1)  # (A, 1)
     if before is None:
         start = position[..., 0, :, :]
         rest = start.new_zeros(*start.shape[:-1], len(fading), 2)

@@ -33,7 +33,10 @@ class Inertia(PyroModule):
 
     def __init__(self, fading: Sequence[float], walls: bool, step: float, reach: float) -> None:
         super().__init__()
-        self.fading, self.step, self.reach = tuple(fading), step, reach
+        self.step, self.reach = step, reach
+        self.fading: Tensor
+        # on the device from the first: a captured step sends it nothing
+        self.register_buffer("fading", torch.tensor(fading), persistent=False)
         trust = [-TRUST, *[0.0] * (len(fading) - 1), TRUST]
         self.trust = nn.Parameter(torch.tensor(trust) / UNIT)  # in rest, and in each filter
         self.doubt = nn.Parameter(torch.full((len(fading),), DOUBT / UNIT))
