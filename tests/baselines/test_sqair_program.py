@@ -23,6 +23,7 @@ from vtssi_pyro.baselines.sqair.networks import cut, window
 from vtssi_pyro.baselines.sqair.state import Slots, merge
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.ops.spatial import covered, extract_glimpses, paste
+from vtssi_pyro.types import Anneal
 
 Traces = tuple[poutine.Trace, poutine.Trace]
 
@@ -108,6 +109,25 @@ def test_the_count_stops_where_a_step_stops() -> None:
     p = torch.sigmoid(logits)
     expected = [1 - p[0], p[0] * (1 - p[1]), p[0] * p[1] * (1 - p[2]), p.prod()]
     torch.testing.assert_close(count_logits(logits).exp(), torch.stack(expected))
+
+
+def test_the_shift_makes_each_object_that_a_later_frame_discovers_so_much_dearer() -> None:
+    """In nats, against none, and not in the first frame; the program takes it from what is annealed."""
+    sqair, x = tiny(), frames()
+    trace = poutine.trace(sqair.guide).get_trace(x)
+
+    def logits(shift: float) -> list[torch.Tensor]:
+        model = poutine.trace(poutine.replay(sqair.model, trace=trace)).get_trace(
+            x, Anneal(count_shift=shift)
+        )
+        found = [model.nodes[f"disc_count_{t}"]["fn"].logits for t in range(1, x.shape[1] + 1)]
+        return [of - of[..., :1] for of in found]
+
+    (first, *later), (first_shifted, *later_shifted) = logits(0.0), logits(-3.0)
+    torch.testing.assert_close(first_shifted, first)
+    assert later
+    for plain, shifted in zip(later, later_shifted, strict=True):
+        torch.testing.assert_close(shifted, plain - 3.0 * torch.arange(plain.shape[-1]))
 
 
 def test_propagated_objects_are_exchangeable_in_the_prior_and_in_the_picture() -> None:

@@ -1,7 +1,7 @@
 """SQAIR's recipes, and their steps by hand."""
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -24,12 +24,21 @@ def test_the_published_recipe_is_the_official_programs() -> None:
     assert train.per_frame
 
 
-def test_the_fast_recipe_is_the_published_one_in_short() -> None:
-    published, fast = (recipe("sqair", name).train.stages[0] for name in ("published", "fast"))
-    for step in range(0, 96_000, 4000):
-        assert fast.length(step) == published.length(12.5 * step)
-    assert fast.length(fast.steps) == 10
-    assert fast.steps < published.steps / 20
+def test_the_fast_recipe_begins_with_single_frames_and_ends_with_the_published_program() -> None:
+    """Batches, objective and the last lengths are the published ones, and nothing is dear in the end."""
+    (published,), (frames, sequences, prior) = (
+        recipe("sqair", name).train.stages for name in ("published", "fast")
+    )
+    assert {frames.length(step) for step in range(frames.steps)} == {1}
+    lengths = [sequences.length(step) for step in range(sequences.steps)]
+    assert lengths == sorted(lengths)
+    assert set(lengths) == set(range(2, 11))
+    assert lengths[-1] == prior.length(0) == published.length(published.steps)
+    assert sequences.count_shift(sequences.steps) == published.count_shift(0) == 0
+    own = {"name", "steps", "learning_rate", "length", "optimizer", "count_shift", "blocks"}
+    for stage in (frames, sequences, prior):
+        for field in fields(stage):
+            assert field.name in own or getattr(stage, field.name) == getattr(published, field.name)
 
 
 def test_rmsprop_is_tensorflows() -> None:

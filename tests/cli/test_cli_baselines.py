@@ -22,20 +22,23 @@ from vtssi_pyro.train.training import check
 pytestmark = pytest.mark.usefixtures("undrawn")
 
 COMMON = {
-    "train.stages.fast.batch": 4, "train.stages.fast.steps": 10, "data.length": 6, "data.sequences": 20,
-    "data.validation_sequences": 6, "data.test_sequences": 8, "observe": 3, "calibration": 4, "train.log_every": 5,
-    "train.evaluate_every": 5, "train.save_every": 4,
+    "data.length": 6, "data.sequences": 20, "data.validation_sequences": 6, "data.test_sequences": 8, "observe": 3,
+    "calibration": 4, "train.log_every": 5, "train.evaluate_every": 5, "train.save_every": 4,
 }  # fmt: skip
 # By model: its class, a flavour of its data, the side of its frames, and keys that make it tiny.
 MODELS: dict[str, tuple[type, str, int, dict[str, object]]] = {
     "ddpae": (DDPAE, "ddpae", 32, {
         "model.frame_size": 32, "model.inputs": 3, "model.features": 8, "model.content": 6, "model.hidden": 8,
-        "model.filters": 2,
+        "model.filters": 2, "train.stages.fast.batch": 4, "train.stages.fast.steps": 10,
     }),
     "sqair": (SQAIR, "sqair-original", 40, {
         "model.frame_size": 40, "model.glimpse": 5, "model.what": 3, "model.units": 8, "train.particles": 2,
+        "train.stages.frames.batch": 4, "train.stages.frames.steps": 4,
+        "train.stages.sequences.batch": 4, "train.stages.sequences.steps": 4,
+        "train.stages.prior.batch": 4, "train.stages.prior.steps": 2, "train.stages.prior.length": 4,
     }),
 }  # fmt: skip
+STAGES = ("frames", "sequences", "prior")  # of SQAIR's fast recipe
 ON_ONE_CORE = ["--threads", "1", "--device", "cpu"]
 every_model = pytest.mark.parametrize("model", MODELS)
 
@@ -113,9 +116,10 @@ def test_it_goes_through_all_doors(model: str, tmp_path: Path) -> None:
     assert "blocks" not in told
     again = call("fit", "--out", run, "--resume", "--model", model)
     assert "finished already" in again.stderr
+    stages = {key: value for key, value in MODELS[model][3].items() if key.startswith("train.stages.")}
     more = call("fit", flavour, "--from", run, "--out", tmp_path / "more", *ON_ONE_CORE, *sets(
-        train__stages__fast__batch=2, train__stages__fast__steps=2, data__length=6, data__sequences=8,
-        data__validation_sequences=6, data__test_sequences=8, observe=3, calibration=0, train__evaluate_every=1,
+        data__length=6, data__sequences=8, data__validation_sequences=6, data__test_sequences=8, observe=3,
+        calibration=0, train__evaluate_every=1, **stages,
     ))  # fmt: skip
     assert "ELBO" in more.stderr
 
@@ -149,10 +153,14 @@ def test_sqairs_background_begins_at_the_mean_of_what_it_learns_from(tmp_path: P
     """In frames that are all alike but for the first and the last, which are learned from and held out."""
     frames = torch.full((30, 3, 1, 32, 32), 0.25)
     frames[0], frames[-3:] = 0.5, 1.0
-    changes = [part for part in tiny("sqair", **{"train.stages.fast.steps": 1}) if "=" in part]
+    changes = [
+        part
+        for part in tiny("sqair", **{f"train.stages.{stage}.steps": 1 for stage in STAGES})
+        if "=" in part
+    ]
     changes = [
         change for change in changes if not change.startswith("data.") and "frame_size" not in change
-    ] + ["train.stages.fast.learning_rate=0", "observe=2"]
+    ] + [*(f"train.stages.{stage}.learning_rate=0" for stage in STAGES), "observe=2"]
     fitted = fit(frames, "sqair", run=tmp_path / "run", changes=changes, device="cpu")
     expected = torch.full((1, 32, 32), 0.25 + 0.25 / 27)
     torch.testing.assert_close(fitted.tracker.picture.body.background.detach(), expected, atol=2e-3, rtol=0)

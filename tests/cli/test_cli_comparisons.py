@@ -65,7 +65,13 @@ def tiny_ddpae() -> Config:
 def tiny_sqair() -> Config:
     sizes = {"glimpse": 5, "what": 3, "units": 8}
     keys = {f"model.{key}": value for key, value in sizes.items()} | {"train.particles": 2}
-    return changed(sqair_fast(), {**keys, **DATA, "train.stages.fast.steps": 4, "train.stages.fast.batch": 3})
+    short = {"steps": 2, "batch": 3}
+    stages = {
+        f"train.stages.{stage}.{key}": value
+        for stage in ("frames", "sequences", "prior")
+        for key, value in short.items()
+    }
+    return changed(sqair_fast(), {**keys, **DATA, **stages})
 
 
 @pytest.fixture(autouse=True)

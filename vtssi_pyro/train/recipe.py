@@ -58,8 +58,11 @@ class Stage(Declared):
     random_start: Annotated[bool, "Whether sequences are cut anywhere instead of at their first frame."] = (
         False
     )
+    # upwards as far as that mean's own range; downwards, since an object of a frame is worth some hundred nats
     count_shift: Annotated[
-        Schedule, Range(-20, 20), "Addition to the count's prior mean."  # as wide as that mean's own range
+        Schedule,
+        Range(-1000, 20),
+        "Addition to the count's prior mean; of SQAIR, to the count's logits after the first frame, per new object.",
     ] = Constant(0.0)
     bell: Annotated[Schedule, SHARE, "Flatness of the bell-curve mask; 1: no mask."] = Constant(1.0)
     fuse_low: Annotated[Schedule, SHARE, "Least fusion weight w; at most fuse_high."] = Constant(0.01)

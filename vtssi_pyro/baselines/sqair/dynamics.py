@@ -12,7 +12,7 @@ from vtssi_pyro.baselines.sqair.networks import InferenceNetworks, PriorNetworks
 from vtssi_pyro.baselines.sqair.state import WHERE, Discovered, Propagated, Slots, joined
 from vtssi_pyro.model.handlers import propose
 from vtssi_pyro.model.nn import Network, dense
-from vtssi_pyro.types import Plates, Site
+from vtssi_pyro.types import Plates, Scalar, Site
 
 STAYS = 10.0  # the prior's logit that an object stays, before training
 
@@ -46,10 +46,26 @@ class Summary(Network):
 
 
 class PriorDynamics:
-    """p(z_t | z_<t): each object moves by itself, and new ones appear beside those that stay."""
+    """p(z_t | z_<t): each object moves by itself, and new ones appear beside those that stay.
 
-    def __init__(self, networks: PriorNetworks, summary: Summary, config: SQAIRConfig, like: Tensor) -> None:
+    Args:
+        networks: the prior's.
+        summary: of the propagated objects.
+        config: the sizes.
+        like: a tensor of the dtype and on the device of the run.
+        shift: what is added to the logits of the count after the first frame, per new object, nats.
+    """
+
+    def __init__(
+        self,
+        networks: PriorNetworks,
+        summary: Summary,
+        config: SQAIRConfig,
+        like: Tensor,
+        shift: Scalar = 0.0,
+    ) -> None:
         self.networks, self.summary, self.config, self.like = networks, summary, config, like
+        self.shift = shift
         self.start = networks.transition.start
 
     def propagate(self, t: int, before: Slots) -> Propagated:
@@ -72,6 +88,8 @@ class PriorDynamics:
         expected = ((staying - 0.5) / slots).sum(-1)[..., None, None]  # (..., B, 1, 1)
         bias = networks.count if t == 1 else networks.count + networks.later
         logits = nn.functional.elu(bias + networks.count_by_others(expected))
+        if t > 1:
+            logits = logits + self.shift * torch.arange(slots + 1, dtype=logits.dtype, device=logits.device)
         scene = networks.scene(joined(networks.scene_start, self.summary(moved, self.like), expected))
 
         def where(k: int, previous: Tensor | None) -> Independent:

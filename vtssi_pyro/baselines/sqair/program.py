@@ -34,7 +34,7 @@ from vtssi_pyro.model.program import TRAINED
 from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.ops.pixels import PixelNormal
 from vtssi_pyro.tracks.tracks import Tracks
-from vtssi_pyro.types import Anneal, Plates
+from vtssi_pyro.types import Anneal, Plates, Scalar
 
 # Pixels of frames that are read together: some 300 MiB, since no slot holds pictures of a frame's size.
 PIXELS = 2**24
@@ -127,7 +127,7 @@ class SQAIR(StandaloneTracker):
 
         Args:
             frames: (B, T, C, H, W), or (B, T, H, W) in grey; intensities in [0, 1].
-            anneal: ignored, since nothing is annealed.
+            anneal: ``count_shift`` is added to the logits of the count after the first frame, per new object.
             horizon: frames to predict beyond these.
 
         Returns:
@@ -135,7 +135,8 @@ class SQAIR(StandaloneTracker):
         """
         frames = self._checked(frames)
         plates, observed = self._plates(frames), frames.shape[1]
-        slots = list(self.chain(self.prior_dynamics(frames), plates, range(1, observed + horizon + 1)))
+        dynamics = self.prior_dynamics(frames, anneal.count_shift)
+        slots = list(self.chain(dynamics, plates, range(1, observed + horizon + 1)))
         mean = self.render(slots[:observed])  # (..., B, T, C, H, W)
         with plates.sequences, pyro.plate("frames", observed, dim=-1):
             pyro.sample("x", PixelNormal(mean, self.config.noise), obs=frames)
@@ -187,11 +188,11 @@ class SQAIR(StandaloneTracker):
         """
         return self.chain(self.prior_dynamics(frames), self._plates(frames), times, before)
 
-    def prior_dynamics(self, like: Tensor) -> PriorDynamics:
-        """The prior's densities, in the dtype and on the device of ``like``."""
+    def prior_dynamics(self, like: Tensor, shift: Scalar = 0.0) -> PriorDynamics:
+        """The prior's densities, in the dtype and on the device of ``like``; see :class:`PriorDynamics`."""
         networks = self.prior.layers
         assert isinstance(networks, PriorNetworks)
-        return PriorDynamics(networks, self.summary, self.config, like)
+        return PriorDynamics(networks, self.summary, self.config, like, shift)
 
     def chain(
         self, dynamics: Dynamics, plates: Plates, times: range, before: Slots | None = None
