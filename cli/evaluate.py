@@ -46,8 +46,9 @@ def evaluate(
     frames; an object of which a frame shows less than half, as far as the truth tells, is not judged there.
 
     If objects come and go, hide or turn, objects and tracks are also paired frame by frame: the output then holds the
-    share of frames with the right count, of entrances that are found within one frame, of occlusions after which an
-    object has another track, and the error of angles, if the tracks have any.
+    share of frames with the right count, where an object of which the frame shows less than a tenth may count or not;
+    of entrances that are found within one frame; of occlusions after which an object has another track; and the error
+    of angles, if the tracks have any.
     """
     from vtssi_pyro import api
     from vtssi_pyro.movies import Stored

@@ -32,7 +32,7 @@ def _events(found: Mapping[str, Any], units: Units) -> list[str]:
     error = found.get("found_error")
     off = "" if error is None else f", {units.length(error)} off"  # of none found
     shown = [
-        ("count per frame", "count_per_frame", "right"),
+        ("count per frame", "count_per_frame", "right, with or without those less than a tenth visible"),
         ("objects found", "found", f"of those that a frame shows{off}"),
         ("entrances found", "entrances_found", "of {entrances}, within 1 frame"),
         ("occlusions found", "occlusions_found", "of {occlusions}, before and after"),
@@ -86,7 +86,20 @@ def honesty(before: Mapping[str, Any], after: Mapping[str, Any] | None) -> list[
     regions = [("in 50 % region", "coverage", 0.5), ("in 90 % region", "coverage", 0.9)]
     scores = [("CRPS, px", "crps", None), ("NLL, nats", "nll", None)]
     intervals = [(f"{axis} in {100 * p:.0f} %", f"coverage_{axis}", p) for axis in "xy" for p in (0.5, 0.9)]
-    return [*_compared(before, after, [*regions, *scores]), "", *_compared(before, after, intervals)]
+    tables = [*_compared(before, after, [*regions, *scores]), "", *_compared(before, after, intervals)]
+    return [*tables, *_reliable("that an object is there", before.get("presence"))]
+
+
+def _reliable(what: str, found: Mapping[str, Any] | None) -> list[str]:
+    """Lines of the probabilities of something; none if there are none."""
+    if not found:
+        return []
+    text = (
+        "probabilities {what}: {gap:.1f} points off in ten equally filled bins of {forecasts:,}, {share} true"
+    )
+    return ["", text.format(
+        what=what, gap=100 * found["gap"], forecasts=found["forecasts"], share=_percent(found["happened"]).strip(),
+    )]  # fmt: skip
 
 
 def _compared(

@@ -54,6 +54,18 @@ def test_an_entrance_is_found_within_one_frame(late: int, share: float) -> None:
     assert found.found == pytest.approx(1 - late / 17)
 
 
+@pytest.mark.parametrize(("visible", "share"), [(0.05, 1.0), (0.15, 0.8)])
+def test_an_object_of_which_hardly_anything_is_visible_may_count_or_not(visible: float, share: float) -> None:
+    """It enters through two frames, in which a track is optional; one too many is wrong all the same."""
+    truth = tracks(["x" * T, "...xxxxxxx"], visible=[[1.0] * T, [0.0] * 3 + [visible] * 2 + [1.0] * 5])
+    late, prompt = tracks(["x" * T, ".....xxxxx"]), tracks(["x" * T, "...xxxxxxx"])
+    assert events(truth, late).count_per_frame == pytest.approx(share)
+    assert events(truth._replace(visible=None), late).count_per_frame == pytest.approx(0.8)
+    assert events(truth, prompt).count_per_frame == 1
+    assert events(truth, tracks(["x" * T, "..xxxxxxxx"])).count_per_frame == pytest.approx(0.9)
+    assert evaluate(truth, late, None, 3, per_frame_count=True).count_accuracy == pytest.approx(0.8)
+
+
 def test_a_track_of_another_object_finds_nothing() -> None:
     truth = tracks(["xxxxxxxxxx", "...xxxxxxx"])
     found = events(truth, tracks(["xxxxxxxxxx"]))

@@ -345,6 +345,35 @@ def test_what_is_left_near_a_drawn_object_is_no_newcomer() -> None:
     assert near < 0 < apart
 
 
+@pytest.mark.parametrize(("where", "enters"), [(2, False), (12, True)])
+def test_what_a_newcomer_leaves_near_itself_is_no_second_one(where: int, enters: bool) -> None:
+    tracker = made(scene())
+    layers = torch.zeros(1, 1, 4, 1, 20, 20).double()  # no known object, two newcomers
+    layers[:, :, 2, :, 2:8, 2:8] = 0.6
+    layers[:, :, 3, :, where : where + 6, where : where + 6] = 0.3
+    view = _View(tracker.picture, tracker.motion, layers.sum(2), None)
+    faint = view.evidence(layers, torch.ones(1, 4).double()) - view.evidence(
+        layers, torch.tensor([[1.0, 1.0, 1.0, 0.0]]).double()
+    )
+    cost = (faint / 2 + math.log(0.3)).expand(1, 2)
+    gain = tracker.scene._newcomers(view, layers, torch.zeros(1, 2).double(), cost)
+    assert (gain > 0).tolist() == [[True, enters]]
+
+
+def test_only_young_objects_that_are_near_each_other_may_be_one() -> None:
+    """And each sequence is reviewed as if it were alone, whoever is young in the others."""
+    tracker = made(scene())
+    here, size = tracker.scene, torch.tensor([0.4, 0.4]).double()
+    known = Objects(
+        None, size.expand(2, 3, 2), torch.zeros(2, 3, 4).double(), present=torch.ones(2, 3).bool()
+    )
+    place = torch.tensor(
+        [[[0.0, 0.0], [0.5, 0.3], [-0.9, 0.0]], [[0.0, 0.0], [0.9, 0.0], [0.1, 0.0]]]
+    ).double()
+    young = torch.tensor([[True, True, True], [True, True, False]])
+    assert here._close(known, place, young).tolist() == [[True, True, False], [False, False, False]]
+
+
 def test_the_brightest_neighbour() -> None:
     frame = torch.rand(2, 1, 3, 7, 9)
     found = brightest(frame, 2)

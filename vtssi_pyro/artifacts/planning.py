@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -68,6 +68,7 @@ KEYS = {
     "objects": "model.num_objects",
     "digits": "data.digits",
 }
+LOOKS = ("attention", "picture")  # the slots of the networks that see and draw single objects
 CHOSEN_ELSEWHERE = {KEYS[argument]: argument for argument in ("tracker", "preset", "data", "start")}
 
 
@@ -109,10 +110,17 @@ def planned(
 ) -> Plan:  # fmt: skip
     """Plan a training; see :func:`vtssi_pyro.fit` for the arguments."""
     begun, start = _recipe(tracker, preset)
-    fixed = start is not None or isinstance(tracker, Config | WholeModel)
     source_name = begun.data.source if data is None else data
-    if not fixed and isinstance(source_name, str) and source_name in FLAVOURS:
-        begun = suited_to(source_name, begun)
+    if (
+        not isinstance(tracker, Config | WholeModel)
+        and isinstance(source_name, str)
+        and source_name in FLAVOURS
+    ):
+        own = suited_to(source_name, begun)
+        if start is not None and start_from is None and own is not begun:
+            start, start_from = None, tracker  # its other blocks begin with what is alike
+        begun = own
+    fixed = start is not None or isinstance(tracker, Config | WholeModel)
     refuse_misplaced(changes)
     changed(anticipated(begun), changes)  # typos, before a movie is read
     side = begun.model.frame_size if fixed else None
@@ -367,14 +375,27 @@ def check_start(start: Trained, config: Config, changes: Changes) -> None:
 
 
 def blocks_alike(other: SomeTracker, model: WholeModel) -> dict[str, Tensor]:
-    """The weights of the blocks of a tracker that a fresh one has alike, by their names and shapes."""
-    theirs, own = other.state_dict(), build(model).state_dict()
+    """The weights that a fresh tracker takes from another one.
 
-    def shapes(weights: dict[str, Tensor], slot: str) -> dict[str, torch.Size]:
-        return {name: value.shape for name, value in weights.items() if name.startswith(f"{slot}.")}
+    A block is taken as a whole if both trackers have it in the same configuration and sizes. Of another attention or
+    picture its networks are taken that are alike, such as the encoder of an attention that finds objects in another
+    way: looks are looks, while a search or a motion is learned for its own procedure.
+    """
+    theirs, own = (tracker.state_dict() for tracker in (other, build(model)))
 
-    alike = [slot for slot in SLOTS if shapes(theirs, slot) == shapes(own, slot)]
-    return {name: value for name, value in theirs.items() if name.partition(".")[0] in alike}
+    def shapes(weights: Mapping[str, Tensor], part: str) -> dict[str, torch.Size]:
+        return {name: value.shape for name, value in weights.items() if name.startswith(f"{part}.")}
+
+    def alike(part: str) -> bool:
+        return bool(shapes(own, part)) and shapes(own, part) == shapes(theirs, part)
+
+    def taken(name: str) -> bool:
+        slot, _, rest = name.partition(".")
+        if getattr(other.config, slot, None) == getattr(model, slot, None) and alike(slot):
+            return True
+        return slot in LOOKS and alike(f"{slot}.{rest.partition('.')[0]}")
+
+    return {name: value for name, value in theirs.items() if taken(name)}
 
 
 def check_same(

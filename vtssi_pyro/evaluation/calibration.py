@@ -22,7 +22,9 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.tracks.matching import assign, cut
+from vtssi_pyro.evaluation.events import reach
+from vtssi_pyro.evaluation.reliability import Reliability, reliability
+from vtssi_pyro.tracks.matching import assign, cut, pairs
 from vtssi_pyro.tracks.tracks import Tracks
 
 LEVELS = tuple(
@@ -123,6 +125,9 @@ class Assessment:
     coverage_y: list[list[float] | None]
     crps: list[float | None]  # continuous ranked probability score, px, mean of x and y
     nll: list[float | None]  # of the normal density with the samples' mean and covariance, nats per object
+    presence: Reliability | None = (
+        None  # of the probabilities that an object is there; None if nobody may leave
+    )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields, ready for JSON."""
@@ -153,7 +158,34 @@ def assess(truth: Tracks, tracks: Tracks, observed: int) -> Assessment:
         [None if share is None else share[:, 1].tolist() for share in intervals],
         [row and _crps(row.samples, row.truth) for row in forecast],
         [row and _nll(row.samples, row.truth) for row in forecast],
+        presences(truth, tracks, observed),
     )
+
+
+def presences(truth: Tracks, tracks: Tracks, observed: int) -> Reliability | None:
+    """Judge the probabilities that an object is there: ``confidence`` of the tracks of the last observed frame, later.
+
+    A track that is of no object there, such as a second one of the same object, is of none later.
+
+    Args:
+        truth: (B, T, N, 2), px.
+        tracks: (B, T, M, 2), px, over the same frames.
+        observed: number of frames that the tracker saw.
+
+    Returns:
+        of all later frames together; None without such probabilities, as of trackers whose objects never leave.
+    """
+    last = slice(observed - 1, observed)
+    true, found = (each.cpu().part(frames=last) for each in (truth, tracks))
+    if tracks.confidence is None or not found.present.shape[2]:
+        return None
+    known = found.present & ~tracks.confidence[:, observed:].isnan().any(1).cpu().unsqueeze(1)  # (B, 1, M)
+    slots = pairs(true, found, reach(true)).squeeze(1)  # (B, N)
+    later = truth.present[:, observed:].cpu()  # (B, T', N)
+    own = slots.unsqueeze(-1) == torch.arange(known.shape[-1])  # (B, N, M)
+    there = (later.unsqueeze(-1) & own.unsqueeze(1)).any(2)  # (B, T', M)
+    judged = reliability(tracks.confidence[:, observed:].cpu().where(known, torch.nan), there)
+    return judged if judged.forecasts else None
 
 
 def calibrate(

@@ -14,6 +14,9 @@ from vtssi_pyro.tracks.matching import pairs
 from vtssi_pyro.tracks.tracks import Tracks
 
 SEEN = 0.5  # share of an object above which a frame shows it; below, it is hidden
+FAINT = (
+    0.1  # share of an object below which a tracker may count it or not: a frame shows hardly anything of it
+)
 WITHIN = 1  # frames after an entrance in which the object must be found
 REACH = 10.0  # px: half of a large digit, within which a track finds an object without a box
 
@@ -22,7 +25,7 @@ REACH = 10.0  # px: half of a large digit, within which a track finds an object 
 class Events:
     """The numbers of one evaluation; None if no value is known."""
 
-    count_per_frame: float | None  # share of frames with the right number of tracks
+    count_per_frame: float | None  # share of frames with the right number of tracks; see judged_counts
     count_per_frame_sem: float | None
     found: float | None  # share of objects and frames, of objects that are seen, with a track
     found_error: float | None  # mean distance of these tracks, px
@@ -68,8 +71,8 @@ def events(truth: Tracks, found: Tracks) -> Events:
         The numbers.
     """
     truth, found = truth.cpu(), found.cpu()
-    slots = pairs(truth, found, _reach(truth))
-    right = right_counts(truth, found).double()
+    slots = pairs(truth, found, reach(truth))
+    right = judged_counts(truth, found).double()
     sight = seen(truth)
     come, early = entrances(truth), prompt(slots)
     before, after, occluded = occlusions(truth, slots)
@@ -96,6 +99,16 @@ def events(truth: Tracks, found: Tracks) -> Events:
 def right_counts(truth: Tracks, found: Tracks) -> Tensor:
     """Tell in which frames there are as many tracks as objects, (B, T) bool."""
     return truth.present.cpu().sum(-1) == found.present.cpu().sum(-1)
+
+
+def judged_counts(truth: Tracks, found: Tracks) -> Tensor:
+    """Tell in which frames there are as many tracks as objects, (B, T) bool; those that are :data:`FAINT` are optional.
+
+    Without a truth about visibility, these are :func:`right_counts`.
+    """
+    present, number = truth.present.cpu(), found.present.cpu().sum(-1)
+    clear = present if truth.visible is None else present & (truth.visible.cpu() >= FAINT)
+    return (clear.sum(-1) <= number) & (number <= present.sum(-1))
 
 
 def seen(truth: Tracks) -> Tensor:
@@ -208,7 +221,7 @@ def _distance(truth: Tracks, found: Tracks, slots: Tensor) -> Tensor:
     return distance.where(there, torch.nan)
 
 
-def _reach(truth: Tracks) -> Tensor:
+def reach(truth: Tracks) -> Tensor:
     """Largest distance at which a track finds an object, px, (B, T, N)."""
     if truth.box is None:
         return torch.full(truth.present.shape, REACH)

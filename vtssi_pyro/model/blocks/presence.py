@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, NamedTuple
 
 import torch
@@ -230,9 +230,7 @@ class PresenceScene(CountedScene):
         place = found.mean.detach()
         with torch.no_grad():
             young = was & (before["age"].squeeze(-1) + 1 < self.config.settle)
-            if _some(young):
-                place, looks = self._settled(view, attention, known, place, young)
-                known, place = self._single(view, attention, known._replace(description=looks), place, young)
+            known, place = self._reviewed(view, attention, known, place, young)
             layers = view.layers(known, place)
             likely, drawn = self._weighed(view, layers, known.present, above_zero(expected).squeeze(-1))
             rest = (view.frame - view.compose(layers, likely)).clamp(0, 1).squeeze(-4)
@@ -342,10 +340,40 @@ class PresenceScene(CountedScene):
             position = place[..., 0, 0, :].movedim(0, -2)
         return position
 
+    def _reviewed(
+        self, view: "_View", attention: Attention, known: Objects, place: Tensor, young: Tensor
+    ) -> tuple[Objects, Tensor]:
+        """Known objects and their places after a review of the young ones: :meth:`_settled`, then :meth:`_single`."""
+        for review in (self._settled, self._single):
+            which = young if review == self._settled else self._close(known, place, young)
+            rows = which.any(-1)
+            if not _some(rows):
+                continue
+            if rows.is_cuda or rows.dim() > 1 or rows.all():  # shapes stay as they are
+                known, place = review(view, attention, known, place, which)
+                continue
+            index = rows.nonzero().squeeze(-1)
+            some = Objects._make(value if value is None else value[index] for value in known)
+            found, at = review(view.rows(index), attention, some, place[index], which[index])
+            place = place.index_copy(0, index, at)
+            known = known._replace(
+                present=known.present.index_copy(0, index, found.present),
+                description=known.description.index_copy(0, index, found.description),
+            )
+        return known, place
+
+    def _close(self, known: Objects, place: Tensor, young: Tensor) -> Tensor:
+        """Which young objects (..., N) are so near another one that it may explain both: it moves by half a size."""
+        apart = (place.unsqueeze(-2) - place.unsqueeze(-3)).abs() / known.size.clamp(*SIZE_LIMITS).unsqueeze(
+            -2
+        )
+        near = young.unsqueeze(-1) & young.unsqueeze(-2) & (apart.amax(-1) < 2)
+        return near.sum(-1) > 1  # each is near itself
+
     def _settled(
         self, view: "_View", attention: Attention, known: Objects, place: Tensor, young: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Places and looks of known objects; the attention sees young ones anew, in what the others leave of the frame.
+    ) -> tuple[Objects, Tensor]:
+        """Known objects and their places; the attention sees young ones anew, in what the others leave of the frame.
 
         What it sees is kept if it lies within an object's size, and explains the frame better.
         """
@@ -373,7 +401,8 @@ class PresenceScene(CountedScene):
             best = torch.where(better[..., None, :, None, None, None], other, best)
             before, kept = torch.where(better.any(-1), after, before), kept | better
         where = kept.unsqueeze(-1)
-        return torch.where(where, new, place), torch.where(where, looks, known.description)
+        described = torch.where(where, looks, known.description)
+        return known._replace(description=described), torch.where(where, new, place)
 
     def _single(
         self, view: "_View", attention: Attention, known: Objects, place: Tensor, young: Tensor
@@ -385,15 +414,14 @@ class PresenceScene(CountedScene):
         for i in reversed(range(young.shape[-1])):
             present = known.present.clone()
             present[..., i] = False
-            where, looks = self._settled(view, attention, known._replace(present=present), place, young)
-            both = view.evidence(view.layers(known, place), known.present.to(place))
-            alone = view.evidence(view.layers(known._replace(description=looks), where), present.to(place))
+            rest, where = self._settled(view, attention, known._replace(present=present), place, young)
+            layers, alone = view.layers(known, place), view.layers(rest, where)
             moved = ((where != place).any(-1) & present).any(-1)
-            one = (
-                young[..., i] & known.present[..., i] & moved & (alone > both - self.config.doubt)
-            ).unsqueeze(-1)
+            lost = self._gain(view, alone, present.to(place), layers, known.present.to(place))
+            gone = young[..., i] & known.present[..., i] & moved & (lost < self.config.doubt)
+            one = gone.unsqueeze(-1)
             place = torch.where(one.unsqueeze(-1), where, place)
-            looks = torch.where(one.unsqueeze(-1), looks, known.description)
+            looks = torch.where(one.unsqueeze(-1), rest.description, known.description)
             known = known._replace(present=torch.where(one, present, known.present), description=looks)
         return known, place
 
@@ -425,19 +453,22 @@ class PresenceScene(CountedScene):
         """
         num_objects, gains = drawn.shape[-1], []
         drawn = torch.cat([drawn, torch.zeros_like(drawn)], -1)
-        reach = round(UNSURE * sum(self.sizes.size_loc) / 2 * self.sizes.frame_size)
-        unsure = brightest(view.compose(layers, drawn), reach)
-        before = view.evidence(layers, drawn, unsure)
         for i in range(num_objects):
             tried = drawn.clone()
             tried[..., num_objects + i] = 1
-            after = view.evidence(layers, tried, unsure)
-            gain = after - before - cost[..., i] + self._entrance
-            enters = gain > 0
-            drawn = torch.where(enters.unsqueeze(-1), tried, drawn)
-            before = torch.where(enters, after, before)
+            gain = self._gain(view, layers, drawn, layers, tried) - cost[..., i] + self._entrance
+            drawn = torch.where((gain > 0).unsqueeze(-1), tried, drawn)
             gains.append(gain)
         return torch.stack(gains, -1)
+
+    def _gain(self, view: "_View", layers: Tensor, drawn: Tensor, more: Tensor, tried: Tensor) -> Tensor:
+        """Evidence (...,) of a further object in the layers ``more``, beside the objects drawn already.
+
+        What these leave near themselves may be an error of their drawing: a pixel there says little.
+        """
+        reach = round(UNSURE * sum(self.sizes.size_loc) / 2 * self.sizes.frame_size)
+        unsure = brightest(view.compose(layers, drawn), reach)
+        return view.evidence(more, tried, unsure) - view.evidence(layers, drawn, unsure)
 
 
 def _state(before: State, turn: _Turn, presence: Tensor, size: Tensor, description: Tensor) -> State:
@@ -461,6 +492,12 @@ class _View:
     motion: Motion
     frame: Tensor
     depth: Tensor | None  # (..., B, N, 1), None if there is none yet, or objects have none
+
+    def rows(self, index: Tensor) -> "_View":
+        """The frames of some sequences (b,)."""
+        return replace(
+            self, frame=self.frame[index], depth=None if self.depth is None else self.depth[..., index, :, :]
+        )
 
     def layers(self, objects: Objects, position: Tensor) -> Tensor:
         """Layers (..., B, 1, N, C, H, W) of objects at positions (..., B, N, 2), each wholly present."""
