@@ -14,6 +14,7 @@ from vtssi_pyro.artifacts import shipped as pretrained
 from vtssi_pyro.artifacts.packing import pack
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import open_frames
+from vtssi_pyro.model.blocks.presence import PresenceConfig
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.train.trainer import Trainer
 
@@ -131,18 +132,36 @@ def test_another_variant_starts_from_the_blocks_that_are_alike(place: Path, tmp_
     call("fit", "--out", run.folder, "--resume", "--from", place / "source", "--variant", "template-search")
 
 
-def test_blocks_of_other_sizes_start_afresh(place: Path, tmp_path: Path) -> None:
+def test_parts_of_other_sizes_start_afresh(place: Path, tmp_path: Path) -> None:
+    """The rest of their block, an attention, is taken over."""
     source = load(place / "source").state_dict()
     args = ("--from", place / "source", *FIND, *HERE)
     with pytest.MonkeyPatch.context() as patch:
         first = kill_at(0, patch)
         smaller = sets(model__attention__counter_dense=[12, 8])
         told = call("fit", place / "data.npz", *args, *smaller, "--out", tmp_path / "run", code=1)
-    assert "scene, picture, finder; the other blocks start afresh" in told.output
+    assert "attention.encoder, picture, finder; the other blocks start afresh" in told.output
     assert set(checkpoint.load(Run(tmp_path / "run").checkpoint("start"))["trained"]) == {
-        name for name in source if name.startswith(("scene.", "picture.", "finder."))
+        name
+        for name in source
+        if name.startswith(("scene.", "attention.", "picture.", "finder.")) and ".counter." not in name
     }
     assert first[0]["attention.counter.body.trunk.0.weight"].shape[0] == 12
+
+
+def test_visitors_begin_with_looks_that_ship(tmp_path: Path) -> None:
+    """Their blocks are the flavour's own: encoder and decoder are those of weights for objects that stay."""
+    run, few = Run(tmp_path / "run"), {"data.sequences": 8, "data.validation_sequences": 4, "data.length": 8}
+    with pytest.MonkeyPatch.context() as patch:
+        kill_at(0, patch)
+        args = ("--from", "pretrained:moving-mnist", *sets(**few), *HERE, "--out", run.folder)
+        told = call("fit", "visitors", *args, code=1)
+    assert "attention.encoder, picture.decoder; the other blocks start afresh" in told.output
+    assert (run.config.model.num_objects, run.config.start) == (3, "pretrained:moving-mnist")
+    assert run.config.model.scene == PresenceConfig()
+    shipped, kept = load("moving-mnist").state_dict(), checkpoint.load(run.checkpoint("start"))["trained"]
+    assert {".".join(name.split(".")[:2]) for name in kept} == {"attention.encoder", "picture.decoder"}
+    assert same(kept, {name: shipped[name] for name in kept})
 
 
 @pytest.mark.parametrize(

@@ -360,18 +360,23 @@ def test_what_a_newcomer_leaves_near_itself_is_no_second_one(where: int, enters:
     assert (gain > 0).tolist() == [[True, enters]]
 
 
-def test_only_young_objects_that_are_near_each_other_may_be_one() -> None:
-    """And each sequence is reviewed as if it were alone, whoever is young in the others."""
-    tracker = made(scene())
-    here, size = tracker.scene, torch.tensor([0.4, 0.4]).double()
-    known = Objects(
-        None, size.expand(2, 3, 2), torch.zeros(2, 3, 4).double(), present=torch.ones(2, 3).bool()
-    )
-    place = torch.tensor(
-        [[[0.0, 0.0], [0.5, 0.3], [-0.9, 0.0]], [[0.0, 0.0], [0.9, 0.0], [0.1, 0.0]]]
-    ).double()
-    young = torch.tensor([[True, True, True], [True, True, False]])
-    assert here._close(known, place, young).tolist() == [[True, True, False], [False, False, False]]
+def test_parts_of_one_object_are_young_near_and_move_alike() -> None:
+    """The three objects of each sequence: the third is far, old, or goes another way, which is known of old ones."""
+    here = made(scene()).scene
+    size = torch.full((4, 3, 2), 0.4).double()
+    known = Objects(None, size, torch.zeros(4, 3, 4).double(), present=torch.ones(4, 3).bool())
+    place = torch.tensor([[0.0, 0.0], [0.5, 0.3], [0.1, 0.0]]).double().repeat(4, 1, 1)
+    place[0, 2, 0] = -0.9
+    young = torch.tensor([[True, True, index != 1] for index in range(4)])
+    before = {"age": torch.ones(4, 3, 1), "position": place - 0.1, "size": size}
+    before["age"][3, 2] = 0
+    goes = place.clone()
+    goes[2:, 2, 0] += 0.1
+    alike = here._alike(before, lambda: Normal(goes, 1.0).to_event(1))
+    third = [row[2] for row in here._close(known, place, young, alike).tolist()]
+    assert third == [False, False, False, True]
+    assert here._close(known, place, young, alike)[:, :2].all()
+    assert here._close(known, place, young, here._alike(before | {"age": torch.zeros(4, 3, 1)}, None))[2, 2]
 
 
 def test_the_brightest_neighbour() -> None:

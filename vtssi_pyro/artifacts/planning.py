@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -152,7 +152,7 @@ def planned(
             raise UsageError(
                 f"{other.name}: has no block in common with this model, whose weights it could start from"
             )
-        taken = ", ".join(slot for slot in SLOTS if any(name.startswith(f"{slot}.") for name in weights))
+        taken = ", ".join(_blocks(weights, build(config.model).state_dict()))
         report.say(f"weights of {other.name}: {taken}; the other blocks start afresh")
         config = replace(config, start=other.name)
     prepared = source if isinstance(source, PreparedMovie) else None
@@ -396,6 +396,16 @@ def blocks_alike(other: SomeTracker, model: WholeModel) -> dict[str, Tensor]:
         return slot in LOOKS and alike(f"{slot}.{rest.partition('.')[0]}")
 
     return {name: value for name, value in theirs.items() if taken(name)}
+
+
+def _blocks(weights: Mapping[str, Tensor], whole: Mapping[str, Tensor]) -> Iterator[str]:
+    """The names of the blocks that have weights; of blocks that have some, the names of their parts."""
+    for slot in SLOTS:
+        some, own = ([name for name in names if name.startswith(f"{slot}.")] for names in (weights, whole))
+        if some and len(some) == len(own):
+            yield slot
+        else:
+            yield from dict.fromkeys(".".join(name.split(".")[:2]) for name in some)
 
 
 def check_same(

@@ -16,6 +16,9 @@ from vtssi_pyro.train.recipe import Stage
 
 # Who enters has moved once after two frames, so that its velocity is known; in the third it may be hidden.
 KNOWN = 2
+# Bound of positions, of 1 at the frame's edges: an object as large as the frame has left it at 2. Of places that end at
+# the edges, no motion would ever predict that an object leaves.
+BEYOND = 2.0
 WALK = 0.15  # frame coordinates: with a deviation of 4 px of 50, most first moves of up to 5 px are usual
 # Of digits of 0.4 of the frame's side, in width up to that and of any less: windows that enclose also those that are
 # off their middles, as who enters is. The paper's digits get such windows from AIR, which learns them.
@@ -42,7 +45,14 @@ def coming_and_going(model: ModelConfig, settle: int = PresenceConfig.settle) ->
         model: the model.
         settle: frames after its entrance in which an object's looks are settled.
     """
-    return replace(followed(model), scene=PresenceConfig(settle=settle), consensus=FirstFrameConfig())
+    model = followed(model)
+    assert isinstance(model.motion, ResidualMOTConfig)
+    return replace(
+        model,
+        scene=PresenceConfig(settle=settle),
+        consensus=FirstFrameConfig(),
+        motion=replace(model.motion, position_scale=BEYOND),
+    )
 
 
 def visiting(config: Config) -> Config:
