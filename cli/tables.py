@@ -87,18 +87,19 @@ def honesty(before: Mapping[str, Any], after: Mapping[str, Any] | None) -> list[
     scores = [("CRPS, px", "crps", None), ("NLL, nats", "nll", None)]
     intervals = [(f"{axis} in {100 * p:.0f} %", f"coverage_{axis}", p) for axis in "xy" for p in (0.5, 0.9)]
     tables = [*_compared(before, after, [*regions, *scores]), "", *_compared(before, after, intervals)]
-    return [*tables, *_reliable("that an object is there", before.get("presence"))]
+    there = (each["presence"] for each in (before, after) if each)
+    return [*tables, *_reliable("that an object is there", *there)]
 
 
-def _reliable(what: str, found: Mapping[str, Any] | None) -> list[str]:
-    """Lines of the probabilities of something; none if there are none."""
-    if not found:
+def _reliable(what: str, *found: Mapping[str, Any] | None) -> list[str]:
+    """Lines of the probabilities of something, before and after calibration; none if there are none."""
+    known = [each for each in found if each and each["forecasts"]]
+    if not known:
         return []
-    text = (
-        "probabilities {what}: {gap:.1f} points off in ten equally filled bins of {forecasts:,}, {share} true"
-    )
+    gaps = " -> ".join(f"{100 * each['gap']:.1f}" for each in known)
+    text = "probabilities {what}: {gaps} points off in ten equally filled bins of {number:,}, {share} true"
     return ["", text.format(
-        what=what, gap=100 * found["gap"], forecasts=found["forecasts"], share=_percent(found["happened"]).strip(),
+        what=what, gaps=gaps, number=known[0]["forecasts"], share=_percent(known[0]["happened"]).strip(),
     )]  # fmt: skip
 
 

@@ -57,7 +57,7 @@ def test_texts_are_finished_and_their_links_lead_somewhere() -> None:
 
 def test_the_readme_is_two_screens() -> None:
     assert len(README.splitlines()) <= SCREENS
-    assert README.count("![") == 1
+    assert README.count("![") == 2
     (code,) = blocks(README, "python")
     assert len(code.splitlines()) <= 12
     compile(code, "README.md", "exec")

@@ -101,6 +101,10 @@ def _size(tracks: Tracks) -> np.ndarray | None:
     return None if tracks.box is None else np.sqrt(np.square(_numbers(tracks.box)).sum(-1)) / 4
 
 
+CONFIDENCE = Quantity(
+    "confidence", "share of the frame around the object that it explains, from 0 to 1; in predicted frames the "
+    "probability that it is there, if that is known", _field("confidence"),
+)  # fmt: skip
 QUANTITIES = (
     Quantity("x", "centre of the box, from left to right", _field("position", 0), 1, placed=True),
     Quantity("y", "centre of the box, from top to bottom", _field("position", 1), 1, placed=True),
@@ -108,10 +112,7 @@ QUANTITIES = (
     Quantity("height", "height of the box", _field("box", 1), 1),
     Quantity("x_std", "standard deviation of x", _field("scale", 0), 1),
     Quantity("y_std", "standard deviation of y", _field("scale", 1), 1),
-    Quantity(
-        "confidence", "share of the frame around the object that it explains, from 0 to 1; in predicted frames the "
-        "probability that it is there, if that is known", _field("confidence"),
-    ),
+    CONFIDENCE,
     Quantity("xy_cov", "covariance of x and y", covariance, 2),
     Quantity("size", "radius of gyration of an evenly bright ellipse that fills the box", _size, 1),
     Quantity("vx", "displacement in x from the frame before", lambda t: displacement(t)[..., 0], 1, -1),

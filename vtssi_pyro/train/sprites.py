@@ -8,16 +8,13 @@ from vtssi_pyro.model.blocks.presence import PresenceConfig
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.train.boxed import boxed_objects
 from vtssi_pyro.train.config import Config, renamed
-from vtssi_pyro.train.visits import visiting, visits
+from vtssi_pyro.train.visits import SIMPLER, visiting, visits
 
 SIDE = 0.17  # usual side of a sprite, fractions of the frame: 11 px of 64
 WINDOW = 1.3  # side of the attention window in these: the largest sprite, 13 px wide, and a margin of a pixel
 # Mean intensity in a box that counts as one half: a triangle fills half of its own, and a sprite appears as a whole.
 SEEN = 0.2
 SETTLED = 2  # frames after its entrance in which a sprite's looks are settled: the first shows it as a whole
-# Of the steps on sequences: a sprite goes straight ahead. Each takes seconds, and ten times as many would take most of
-# an hour of a core.
-SIMPLER = 10
 
 
 def sprites(config: Config) -> Config:

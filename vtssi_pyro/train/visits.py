@@ -24,6 +24,9 @@ WALK = 0.15  # frame coordinates: with a deviation of 4 px of 50, most first mov
 # off their middles, as who enters is. The paper's digits get such windows from AIR, which learns them.
 WINDOW = (0.45, 0.6)  # fractions of the frame
 EXTENT = 0.65  # of these, the size of a usual digit
+# Of the steps on sequences: visitors and sprites go straight ahead, as the motion expects without learning. Each takes
+# seconds, and ten times as many would take most of an hour of a core.
+SIMPLER = 10
 LENGTH = 8  # frames of a training sequence: an object enters and settles in them
 
 
@@ -71,7 +74,7 @@ def visiting(config: Config) -> Config:
         walk_scale=WALK,
     )
     steps = {stage.name: stage.steps for stage in config.train.stages}
-    stages = boxed_objects(steps["objects"]), visits(steps["futures"])
+    stages = boxed_objects(steps["objects"]), visits(steps["futures"] // SIMPLER)
     return renamed(replace(config, model=model, train=replace(config.train, stages=stages)))
 
 
