@@ -16,6 +16,7 @@ from vtssi_pyro.system.atomic import append, atomic_write
 from vtssi_pyro.system.manifest import FILE
 from vtssi_pyro.tracks.columns import HEADER
 from vtssi_pyro.tracks.export import (
+    PREDICTIONS_HEADER,
     TracksWriter,
     write_mot,
     write_mot_challenge,
@@ -68,7 +69,16 @@ def test_unknown_values_are_empty_cells(tmp_path: Path) -> None:
     write_tracks_csv(tmp_path / "tracks.csv", partly)
     assert read(tmp_path / "tracks.csv")[1] == [["0", "0", "0", "1.5", "-2.0", "", "", "0.25", *7 * [""]]]
     write_predictions_csv(tmp_path / "predictions.csv", bare, observed=0)
-    assert read(tmp_path / "predictions.csv")[1] == [["0", "0", "0", "1.5", "-2.0"] + 14 * [""]]
+    empty = (len(PREDICTIONS_HEADER) - 5) * [""]
+    assert read(tmp_path / "predictions.csv")[1] == [["0", "0", "0", "1.5", "-2.0", *empty]]
+
+
+def test_predictions_tell_with_what_probability_an_object_is_there(tmp_path: Path) -> None:
+    place, there = torch.ones(1, 3, 1, 2), torch.ones(1, 3, 1, dtype=torch.bool)
+    tracks = Tracks(place, there, confidence=torch.tensor([[[1.0], [0.75], [0.25]]]))
+    write_predictions_csv(tmp_path / "predictions.csv", tracks, observed=1)
+    header, rows = read(tmp_path / "predictions.csv")
+    assert [row[header.index("confidence")] for row in rows] == ["0.75", "0.25"]
 
 
 def test_mot_counts_from_one(tmp_path: Path) -> None:
