@@ -269,3 +269,20 @@ def test_peers_are_judged_by_the_same_rule(script: ModuleType) -> None:
     found = script.judged(setting, script._tracks(setting, swapped))
     assert (found["recall"], found["switches"]) == (pytest.approx(23 / 24), 2)
     assert found["objects"] == 24
+
+
+@pytest.mark.parametrize("script", ["eyes"], indirect=True)
+def test_movies_for_eyes_are_judged_by_their_truth(script: ModuleType) -> None:
+    cases = list(script.cases(0))
+    assert len({case.name for case in cases}) == len(cases) == 60
+    assert {case.form for case in cases} == set(script.FORMATS)
+    assert (min(case.scene.length for case in cases), max(case.scene.length for case in cases)) == (20, 2000)
+    case = next(case for case in cases if case.name == "odd3")
+    one, again = case.drawn(), case.drawn()
+    np.testing.assert_array_equal(one.frames, again.frames)
+    assert not one.frames[0].any()
+    ((number, size),) = one.kinds
+    wrong = [(number + 2, size), (number, 1.3 * size), (number, 0.7 * size)]
+    assert script.Verdict(one.kinds, [(number + 1, 1.2 * size)], [], 0.0).right
+    assert not any(script.Verdict(one.kinds, [found], [], 0.0).right for found in wrong)
+    assert not script.Verdict(one.kinds, [*one.kinds, (1, 3 * size)], [], 0.0).right

@@ -11,6 +11,8 @@ KINDS = ("static", "smooth", "rolling", "none")
 NEIGHBOURS = 11
 # A background that follows the light must lower the residual to this share, since it costs resting objects.
 STEADIER = 0.7
+FITS = 3  # of the light of a frame, each without what the one before does not explain
+LEAST_GAIN = 0.2  # of a frame's light, of the usual light; less is no change of the light
 # Squares along the longer side, and the width in squares of the median filter: details narrower than about a
 # fifth of the frame vanish from a smooth background.
 GRAINS, SPAN = 48, 15
@@ -34,6 +36,32 @@ def suited(frames: np.ndarray) -> str:
 def level(frame: np.ndarray) -> np.ndarray:
     """Subtract a frame's median: a change of the light of the whole frame is no object's."""
     return frame - np.median(frame, (0, 1))
+
+
+def unsteady(frames: np.ndarray, behind: np.ndarray) -> bool:
+    """Whether the medians of neighbours are a better background of frames (n, H, W, C) than one for all of them."""
+    changing = float(np.median(np.abs(frames - np.stack(around(frames)))))
+    return changing < STEADIER * float(np.median(np.abs(frames - behind)))
+
+
+def relit(frame: np.ndarray, usual: np.ndarray) -> np.ndarray:
+    """Give a frame (H, W, C) the light of the usual one: a lamp makes it brighter, a haze adds to it.
+
+    Both are fitted to the pixels that nothing moves over: those that a first fit explains best.
+    """
+    made = np.empty_like(frame)
+    for channel in range(frame.shape[-1]):
+        one, two = frame[..., channel].ravel(), usual[..., channel].ravel()
+        which = np.ones(len(one), bool)
+        for _ in range(FITS):
+            x, y = two[which] - two[which].mean(), one[which]
+            gain = float(x @ y) / max(float(x @ x), 1e-12)
+            gain = gain if float(x @ x) > 1e-6 * len(x) and gain > LEAST_GAIN else 1.0
+            haze = float(np.median(y - gain * two[which]))
+            away = np.abs(one - gain * two - haze)
+            which = away <= 3 * 1.4826 * np.median(away)  # standard deviations of noise
+        made[..., channel] = (frame[..., channel] - haze) / gain
+    return made
 
 
 def around(frames: np.ndarray) -> list[np.ndarray]:
@@ -77,9 +105,12 @@ def without_objects(image: np.ndarray, frames: np.ndarray, least: float) -> np.n
     gone = (np.abs(frames - light) < np.abs(structure) / 2).mean(0) > SELDOM
     objects = np.zeros(image.shape, bool)
     for side in (structure, -structure):
-        labels, number = ndimage.label(side > least)
+        labels, number = ndimage.label(ndimage.binary_closing(side > least), np.ones((3, 3)))
         index = np.arange(1, number + 1)
-        absent, area = ndimage.mean(gone, labels, index), ndimage.sum(labels > 0, labels, index)
+        # an object that moves by less than its size uncovers its outline alone: half of the time each part of it
+        outline = np.where(ndimage.binary_erosion(labels > 0), 0, labels)
+        absent = np.fmax(ndimage.mean(gone, labels, index), ndimage.mean(gone, outline, index))
+        area = ndimage.sum(labels > 0, labels, index)
         objects |= np.isin(labels, index[(absent > LEFT) & (area >= SPECK)])
     if not objects.any():
         return image

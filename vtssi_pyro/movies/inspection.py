@@ -6,44 +6,53 @@ from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from vtssi_pyro.config import Declared, OneOf, Range
 from vtssi_pyro.config.ranges import OBJECT_SIZE, OBJECTS, STORED_SIDE
 from vtssi_pyro.errors import Argument, DataError, UsageError
-from vtssi_pyro.movies import arena, background, oddity
+from vtssi_pyro.movies import arena, background, kinds, margins, oddity, steadiness
 from vtssi_pyro.movies.background import KINDS
-from vtssi_pyro.movies.movie import Movie, brightness, colours, each_channel, luminance, shrink, tinted
+from vtssi_pyro.movies.kinds import MOST, Kind, Told
+from vtssi_pyro.movies.movie import (
+    Movie,
+    brightness,
+    colours,
+    cropped,
+    each_channel,
+    luminance,
+    shrink,
+    tinted,
+)
+from vtssi_pyro.movies.regions import (
+    CHANCE,
+    MIDDLE,
+    SIGMAS,
+    Regions,
+    Sight,
+    deviation,
+    regions,
+    sight,
+    spread,
+    unblurred,
+)
 from vtssi_pyro.movies.stored import COLOUR, GREY
 
 # Of neighbouring frames, spread over the movie: the median of half as many is noisier, of twice as many slower.
 PAIRS = 32
 FEWEST = 5  # frames: the median of fewer shows, as a ghost, an object that covers a pixel in two of them
 WIDEST = 512  # px: larger frames are averaged down for the inspection, which bounds its memory and time
-# Noise's standard deviations to the threshold: at half, a frame of 512 x 512 pixels exceeds it in over
-# 1,000 pixels by chance.
-SIGMAS = 5.0
 FAINTEST = 0.04  # threshold without noise, share of the range of intensities: ten grey levels of 8 bits
 ONE_SIDED = 0.2  # share of all contrast: so little of the other sign may be noise and shadows
 # Quantile of the residual above the threshold that counts as the objects' brightness; edges are below.
 FULL_CONTRAST = 0.9
 FEW = 10  # objects: a fit of more takes longer than minutes, since its time grows with their number
-# Share of pixels that differ from the background above which the others count as cut off at black.
-NOISY = 0.25
 # The numbers from here on are rules of thumb, of which no measurement is on record.
 # Quantiles of intensity that count as the darkest and the brightest: objects may be a ten-thousandth of the pixels.
 DARKEST, BRIGHTEST = 0.01, 0.9999
 PART = 3  # a region so many times smaller than the usual one is a speck, or an edge of a larger object
-SPECK = 3.0  # px: smaller regions are noise, and not worth a word
-# Quantile of the frames' numbers of regions from which on frames tell the objects' size: objects that touch are one
-# region, larger than any of them, and fewer then.
-APART = 0.75
-MOST = 0.95  # quantile of the frames' numbers of objects that counts as the largest: a frame in 20 may show specks, too
-LEAST = 0.1  # quantile that counts as the least number: in a tenth of the frames, one object may hide another
 # Share of the objects that a crowd's frames may lack because some cover others: of 20 drawn beads one, at times.
 CROWDED = 0.1
-GAP = 2  # dilations, and erosions, that close a region: an object with gaps of up to four pixels is one
 
 # Share of the moving contrast beyond brightness from which on colours are used: objects of one hue leave 5 % in drawn
 # movies, compressed ones, too, red and orange ones 12 %, red and green ones 35 % and more.
@@ -130,6 +139,16 @@ class Inspection:
     )
     # of each channel, if colours are used: red, green and blue, or what is more of each and what is less
     contrasts: tuple[float, ...] = ()
+    # number at once and size of each kind of objects, the smallest first; (): told by a former version, which knew one
+    kinds: tuple[tuple[int, float], ...] = ()
+    doubts: tuple[str, ...] = ()  # why number or size may be wrong, for people
+    repeated: tuple[int, ...] = ()  # frames that are the ones before them
+    stamps: tuple[
+        tuple[int, int, int, int], ...
+    ] = ()  # left, top, width, height of what is written in, in the inspected part
+    shaken: float = 0.0  # by which the camera shakes or drifts at most
+    barred: bool = False  # whether ``crop`` leaves out bars along the border
+    company: Annotated[int, COUNT] = 0  # shadows and reflections at once, which are no objects
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields except the background image, ready for JSON."""
@@ -174,17 +193,46 @@ class Inspection:
             f"{self.smaller} more of about {self.smaller_size:.0f} pixels are left out; to follow those instead, say "
             f"--object-size {self.smaller_size:.0f}"
         )
+        sizes = ", ".join(f"{number} of about {size:.0f} pixels" for number, size in self.kinds)
         return [
             f"{self.name}: {self.length} frames of {width}x{height} pixels{rate}",
             f"intensities from {self.low:.3g} to {self.high:.3g}, noise {self.noise:.2g}{scale}; "
             f"background: {self.background}",
             f"moving objects: {self._numbers} at once, {self.polarity} before the background, about "
             f"{self.object_size:.0f} pixels large, {self.speed:.2g} pixels a frame",
+            *([f"of different sizes: {sizes}"] if len(self.kinds) > 1 else []),
             *self._colours,
             *([many] if self.objects > FEW else []),
             *([smaller] if self.smaller else []),
             *([f"{_numbered(odd)} unlike the rest, and left out"] if self.odd else []),
+            *self._surroundings,
+            *(f"in doubt: {doubt}" for doubt in self.doubts),
         ]
+
+    @property
+    def _surroundings(self) -> list[str]:
+        lines = []
+        if self.barred and self.crop:
+            left, top, width, height = self.crop
+            lines.append(f"bars along the border are left out: --crop {left},{top},{width},{height}")
+        for left, top, width, height in self.stamps:
+            corner = self.crop[:2] if self.crop else (0, 0)
+            lines.append(
+                f"something is written anew at {left + corner[0]},{top + corner[1]}, {width}x{height} pixels, as the "
+                "time of a frame; it is no object"
+            )
+        if self.shaken:
+            lines.append(
+                f"the camera shakes or drifts by up to {self.shaken:.1f} pixels, by which frames are shifted back"
+            )
+        if self.company:
+            lines.append(
+                f"{self.company} shadows or reflections at once move along with objects, and are left out"
+            )
+        if self.repeated:
+            again = tuple(self.first + self.step * k for k in self.repeated)
+            lines.append(f"{_numbered(again)} the same as before")
+        return lines
 
 
 class _Pair(NamedTuple):
@@ -192,6 +240,7 @@ class _Pair(NamedTuple):
     times: tuple[int, int]  # neighbours, unless frames between them are missing
     frame: np.ndarray  # (H, W) or (H, W, C) as they are stored, then (H, W, 1) in grey or (H, W, 3) in colour
     following: np.ndarray
+    shifts: np.ndarray = np.zeros((2, 2))  # x and y, px, by which a camera's shake shifted both
 
     def made(self, change: Callable[[np.ndarray], np.ndarray]) -> "_Pair":
         """The pair with both frames changed."""
@@ -218,15 +267,16 @@ def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
     crop = hints.crop or (arena.extent(movie.within) if movie.within is not None else None)
     if crop:
         movie = movie.cropped(*crop)
-    pairs, odd, length, shrunk = _sampled(movie)
+    sample = _sampled(movie)
+    pairs, shrunk = sample.pairs, sample.shrunk
     if not pairs:
         raise DataError(
-            f"{movie.name}: holds {length} frame, and nothing can be seen to move in fewer than 2"
+            f"{movie.name}: holds {sample.length} frame, and nothing can be seen to move in fewer than 2"
         )
-    if length < FEWEST and hints.background is None:
+    if sample.length < FEWEST and hints.background is None:
         raise DataError(
-            f"{movie.name}: holds {length} frames, too few to tell objects from the background behind them, for which "
-            f"{FEWEST} are needed; or say ",
+            f"{movie.name}: holds {sample.length} frames, too few to tell objects from the background behind them, for "
+            f"which {FEWEST} are needed; or say ",
             Argument("background"),
             " smooth or none",
         )
@@ -236,45 +286,166 @@ def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
     low, high = (float(value) for value in np.quantile(frames, (DARKEST, BRIGHTEST)))
     if high - low <= 0 and frames.min() == frames.max():
         raise DataError(f"{movie.name}: every pixel is {frames.min():g} in every frame: nothing to see")
+    barred = None if crop else margins.bars(frames.mean(-1), low, high)
+    if barred:
+        left, top, width, height = barred
+        pairs = [pair.made(lambda frame: cropped(frame, *barred)) for pair in pairs]
+        crop = (left * shrunk, top * shrunk, width * shrunk, height * shrunk)
+        movie = movie.cropped(*crop)
+    pairs, shaken = _steadied(pairs)
+    frames = np.stack([pair.frame for pair in pairs])
     kind = hints.background or background.suited(frames)
     if kind == "rolling":  # the light of the whole frame is no object's
-        pairs = [pair.made(background.level) for pair in pairs]
+        usual = np.median(np.stack([background.level(frame) for frame in frames]), 0)
+        pairs = [pair.made(lambda frame: background.relit(frame, usual)) for pair in pairs]
         frames = np.stack([pair.frame for pair in pairs])
-    behind = _behind(frames, kind, FAINTEST * (high - low))
-    around = background.around(frames) if kind == "rolling" else [behind] * len(pairs)
+    behind = _behind(frames, "static" if kind == "rolling" else kind, FAINTEST * (high - low))
+    around = [behind] * len(pairs)
+    if kind == "rolling" and background.unsteady(frames, behind):
+        around = background.around(frames)
     residual = [(pair.frame - b, pair.following - b) for pair, b in zip(pairs, around, strict=True)]
-    noise = float(np.median([_noise(first) for first, _ in residual]))
+    noise = float(np.median([deviation(first) for first, _ in residual]))
     threshold = max(SIGMAS * noise, FAINTEST * (high - low))
-    polarity = hints.polarity or _polarity(np.stack([first for first, _ in residual]), threshold)
-    standing = np.concatenate([signed(first, polarity).max(-1).ravel() for first, _ in residual])
+    stamps = margins.stamps(frames.mean(-1), np.stack([first.mean(-1) for first, _ in residual]), threshold)
+    hidden = margins.covered(behind.shape[:2], stamps)
+    residual = [
+        tuple(
+            np.where(hidden[..., None], 0, steadiness.within(frame, -by))
+            for frame, by in zip(both, pair.shifts, strict=True)
+        )
+        for both, pair in zip(residual, pairs, strict=True)
+    ]
+    seen = _seen(residual, FAINTEST * (high - low), threshold, hints.polarity)
+    standing = np.concatenate([signed(first, seen.polarity).max(-1).ravel() for first, _ in residual])
     standing = standing[standing > threshold]
     contrast = float(np.quantile(standing, FULL_CONTRAST)) if len(standing) else high - low
-    regions = [[_regions(frame, threshold, polarity) for frame in pair] for pair in residual]
-    usual = _usual([first.size for first, _ in regions])
+    told = seen.told
+    usual = max(told.kinds, key=lambda kind: kind.number * kind.size**2).size if told.kinds else 0.0
     if hints.object_size is not None:
         usual = hints.object_size / shrunk
-    left = [first.size[(first.size >= SPECK) & (first.size < usual / PART)] for first, _ in regions]
-    numbers = [len(sizes) for sizes in left]
-    # what half of the frames lack is noise
-    smaller = round(float(np.quantile(numbers, MOST))) if np.median(numbers) else 0
-    regions = [[found.above(usual / PART) for found in pair] for pair in regions]
-    objects = round(float(np.quantile([len(first.size) for first, _ in regions], MOST)))
-    fewest = round(float(np.quantile([_shown(first.size, usual) for first, _ in regions], LEAST)))
+    followed = [kind for kind in told.kinds if kind.size >= usual / PART]
+    smaller = [kind for kind in told.kinds if kind.size < usual / PART]
+    regions = [[found.chosen(found.size >= usual / PART) for found in both] for both in seen.regions]
     steps = [
         _step(*(each.centre for each in found)) / pair.apart
         for found, pair in zip(regions, pairs, strict=True)
     ]
     moved = np.concatenate(steps)
     found = Inspection(
-        movie.name, movie.size, length, movie.rate, low, high, noise, kind, polarity,
-        objects, usual * shrunk,
+        movie.name, movie.size, sample.length, movie.rate, low, high, noise, kind, seen.polarity,
+        sum(kind.number for kind in followed), usual * shrunk,
         float(np.median(moved)) * shrunk if len(moved) else 0.0,
         contrast, behind if in_colour else behind[..., 0], shrunk,
-        crop, odd, smaller, float(np.median(np.concatenate(left))) * shrunk if smaller else 0.0,
-        fewest, movie.stored.span.start, movie.stored.span.step, hue,
-        _contrasts([first for first, _ in residual], polarity, threshold, contrast) if in_colour else (),
+        crop, sample.odd,
+        sum(kind.number for kind in smaller), max((kind.size for kind in smaller), default=0.0) * shrunk,
+        sum(kind.fewest for kind in followed), movie.stored.span.start, movie.stored.span.step, hue,
+        _contrasts([first for first, _ in residual], seen.polarity, threshold, contrast) if in_colour else (),
+        tuple((kind.number, kind.size * shrunk) for kind in told.kinds),
+        (*seen.doubts, *told.doubts), sample.repeated,
+        tuple((a * shrunk, b * shrunk, c * shrunk, d * shrunk) for a, b, c, d in stamps),
+        shaken * shrunk, barred is not None, seen.company,
     )  # fmt: skip
     return found if hints.objects is None else found.of_number(hints.objects)
+
+
+class _Seen(NamedTuple):
+    polarity: str
+    regions: list[tuple[Regions, Regions]]  # of each pair of frames
+    told: Told
+    company: int  # shadows and reflections at once
+    doubts: tuple[str, ...]
+
+
+def _seen(
+    residual: list[tuple[np.ndarray, np.ndarray]], faintest: float, threshold: float, said: str | None
+) -> _Seen:
+    """Find the regions that are objects, and tell their kinds."""
+    view = sight([first for first, _ in residual], faintest)
+    smoothed = [tuple(view.smoothed(frame) for frame in both) for both in residual]
+    firsts = np.stack([first for first, _ in smoothed])
+    polarity = said or _polarity(firsts, view.least)
+
+    def found(middle: bool) -> list[tuple[Regions, Regions]]:
+        return [
+            tuple(regions(signed(frame, polarity).max(-1), view.least, middle) for frame in both)
+            for both in smoothed
+        ]
+
+    seen, doubts, company = found(False), [], 0
+    fringed = kinds.fringed([first for first, _ in seen])
+    if fringed:
+        if polarity == "both" and said is None:
+            polarity = _polarity(firsts, MIDDLE * kinds.heights(seen))
+        seen = found(True)
+    followers = kinds.followers([first for first, _ in seen])
+    if followers is not None:
+        company = round(float(np.quantile([which.sum() for which in followers], MOST)))
+        seen = [
+            (first.chosen(~which), second) for (first, second), which in zip(seen, followers, strict=True)
+        ]
+    told = kinds.told([first for first, _ in seen], view.least)
+    if not told.kinds:
+        doubts.append("nothing stands out from noise for long")
+    strong = [signed(first, polarity).max(-1) for first, _ in residual]
+    if view.scale and told.kinds:
+        doubts.append(
+            "objects are hardly brighter than noise: number and size are estimated from frames that are smoothed by "
+            f"{view.scale:g} px"
+        )
+        if not all(kind.edged for kind in told.kinds):
+            false = np.mean([len(regions(-signed(first, polarity).min(-1), view.least)) for first in firsts])
+            told = _faint(seen, view, told, float(false) if polarity != "both" else CHANCE, strong[0].size)
+    if polarity != "both":  # the noise of a contrast without sign is no zero around a spot
+        own = [first for first, _ in seen]
+        told = told._replace(kinds=tuple(_sized(kind, own, strong, view) for kind in told.kinds))
+    return _Seen(
+        polarity,
+        seen,
+        told,
+        company or (told.kinds[-1].number if fringed and told.kinds else 0),
+        tuple(doubts),
+    )
+
+
+def _sized(kind: Kind, seen: list[Regions], strong: list[np.ndarray], view: Sight) -> Kind:
+    """Correct the size of objects that frames were smoothed for, or whose edges noise hides.
+
+    Args:
+        kind: the objects.
+        seen: regions of smoothed frames.
+        strong: (H, W), contrast to the background in the frames as they are.
+        view: how the regions were found.
+    """
+    if kind.edged:
+        return kind._replace(size=unblurred(kind.size, view.scale)) if view.scale else kind
+    reach = round(max(1.5 * kind.size, 6 * view.scale))
+    return kind._replace(size=spread(strong, [kind.of(found) for found in seen], reach))
+
+
+def _faint(seen: list[tuple[Regions, Regions]], view: Sight, told: Told, false: float, pixels: int) -> Told:
+    """Correct the number of objects that noise hides now and then; ``false`` regions of a frame are noise."""
+    firsts, seconds = (list(side) for side in zip(*seen, strict=True))
+    usual = max(told.kinds, key=lambda kind: kind.number)
+    most = max(round(kinds.recaptured(firsts, seconds, 3 * view.scale + 1, pixels, false)), 1)
+    fewest = min(most, max(usual.fewest + most - usual.number, 0))
+    return told._replace(kinds=(usual._replace(number=most, fewest=fewest),))
+
+
+def _steadied(pairs: list[_Pair]) -> tuple[list[_Pair], float]:
+    """Shift frames back by what a camera shakes and drifts, and tell by how many pixels it does at most."""
+    grey = [frame.mean(-1) for pair in pairs for frame in (pair.frame, pair.following)]
+    shifts = steadiness.shifts(np.stack(grey))
+    if shifts is None:
+        return pairs, 0.0
+    steady = [
+        pair._replace(
+            frame=steadiness.moved(pair.frame, -by[0]),
+            following=steadiness.moved(pair.following, -by[1]),
+            shifts=by,
+        )
+        for pair, by in zip(pairs, shifts.reshape(-1, 2, 2), strict=True)
+    ]
+    return steady, float(np.abs(shifts).max())
 
 
 def _contrasts(
@@ -331,7 +502,7 @@ def beyond_brightness(frames: np.ndarray) -> float:
 
 def _threshold(residual: np.ndarray, frames: np.ndarray) -> tuple[float, float]:
     """The noise of frames, given their residuals (n, H, W, C), and the least contrast that exceeds it."""
-    noise = float(np.median([_noise(frame) for frame in residual]))
+    noise = float(np.median([deviation(frame) for frame in residual]))
     low, high = np.quantile(frames, (DARKEST, BRIGHTEST))
     return noise, max(SIGMAS * noise, FAINTEST * float(high - low))
 
@@ -349,28 +520,31 @@ def _behind(frames: np.ndarray, kind: str, faintest: float) -> np.ndarray:
     if kind == "smooth":
         return background.smooth(image)
     if kind == "static":
-        noise = float(np.median([_noise(frame - image) for frame in frames]))
+        noise = float(np.median([deviation(frame - image) for frame in frames]))
         mended = partial(background.without_objects, least=max(SIGMAS * noise, faintest))
         return each_channel(mended, image, frames)
     return image
 
 
-def _sampled(movie: Movie) -> tuple[list[_Pair], tuple[int, ...], int, int]:
-    """Sample pairs of neighbouring frames evenly, none of them odd or missing.
+class _Sample(NamedTuple):
+    pairs: list[_Pair]
+    odd: tuple[int, ...]  # numbers of frames unlike the rest
+    repeated: tuple[int, ...]  # numbers of frames that are the ones before them
+    length: int  # frames
+    shrunk: int  # factor of the frames' reduction
 
-    Returns:
-        the pairs, the numbers of odd frames, the number of frames, and the factor of their reduction.
-    """
+
+def _sampled(movie: Movie) -> _Sample:
+    """Sample pairs of neighbouring frames evenly, none of them odd or missing."""
     shrunk = max(1, -(-max(movie.size) // WIDEST))
     pairs: list[_Pair] = []
-    seen: dict[int, np.ndarray] = {}
-    stride, before, last, number = 1, None, 0, 0
+    watch = oddity.Watch()
+    stride, before, last, number, order = 1, None, 0, 0, 0
     for time, frame in enumerate(movie):
         number = time + 1
         if time in movie.levels.missing:  # its neighbours become neighbours of each other
             continue
-        order = len(seen)
-        seen[time] = oddity.grains(luminance(oddity.sparse(frame)))
+        watch.add(time, luminance(oddity.sparse(frame)))
         small = np.array(shrink(frame, shrunk)) if before is not None or order % stride == 0 else None
         if before is not None and small is not None:
             pairs.append(_Pair(order - 1, (last, time), before, small))
@@ -378,45 +552,10 @@ def _sampled(movie: Movie) -> tuple[list[_Pair], tuple[int, ...], int, int]:
             stride *= 2
             pairs = [pair for pair in pairs if pair.order % stride == 0]
         before, last = small if order % stride == 0 else None, time
-    odd = oddity.odd(seen)
+        order += 1
+    odd, repeated = watch.odd(), watch.repeated()
     fine = [pair for pair in pairs if not set(pair.times) & set(odd)]
-    return (fine or pairs), odd if fine else (), number, shrunk
-
-
-def _noise(residual: np.ndarray) -> float:
-    """Estimate the background's standard deviation by the median absolute deviation (Hampel 1974).
-
-    Black may be cut off at 0, which hides half of the noise, so that pixels of no residual do not count then.
-    """
-    away = np.abs(residual)
-    moving = away[away > 0]
-    # 1.4826: a normal's standard deviation is that many median absolute deviations
-    return float(1.4826 * np.median(moving if len(moving) > NOISY * away.size else away))
-
-
-def _usual(sizes: list[np.ndarray]) -> float:
-    """Estimate the size of objects from the sizes of the regions of each frame.
-
-    Of each frame it is the median of regions that are no specks; specks are much smaller than the median weighted by
-    area. Of the frames it is the median of those that show the most such regions, since objects may touch.
-    """
-    large = [found[found >= _weighted(found) / PART] for found in sizes if len(found)]
-    if not large:
-        return 0.0
-    apart = np.quantile([len(found) for found in large], APART)
-    return float(np.median([np.median(found) for found in large if len(found) >= apart]))
-
-
-def _shown(sizes: np.ndarray, usual: float) -> int:
-    """Estimate the number of objects in regions of a frame, of which one may be of several objects that touch."""
-    return int(((sizes / usual) ** 2).round().clip(1).sum()) if len(sizes) else 0
-
-
-def _weighted(sizes: np.ndarray) -> float:
-    """Return the median size weighted by area, in which many specks count little."""
-    ordered = np.sort(sizes)
-    area = np.cumsum(ordered**2)
-    return float(ordered[np.searchsorted(area, area[-1] / 2)])
+    return _Sample(fine or pairs, odd if fine else (), repeated, number, shrunk)
 
 
 def _numbered(frames: tuple[int, ...]) -> str:
@@ -447,29 +586,6 @@ def parted(residual: np.ndarray, polarity: str) -> np.ndarray:
     if polarity == "both" and residual.ndim == 3:
         return np.concatenate([residual, -residual], -1).clip(0)
     return signed(residual, polarity)
-
-
-class _Regions(NamedTuple):
-    """Connected regions of one frame that differ from the background."""
-
-    centre: np.ndarray  # (n, 2) x, y
-    size: np.ndarray  # (n,) longer side of the box
-
-    def above(self, least: float) -> "_Regions":
-        """Keep the regions of at least that size, px."""
-        large = self.size >= least
-        return _Regions(self.centre[large], self.size[large])
-
-
-def _regions(residual: np.ndarray, threshold: float, polarity: str) -> _Regions:
-    """Find connected regions (H, W, C) above the threshold; a hole within one, as rings have, belongs to it."""
-    outside = (signed(residual, polarity) > threshold).any(-1)
-    out = ndimage.binary_closing(outside, iterations=GAP) | outside
-    labels, number = ndimage.label(ndimage.binary_fill_holes(out), np.ones((3, 3)))
-    boxes = [box for box in ndimage.find_objects(labels, number) if box is not None]
-    spans = np.array([[(s.start, s.stop) for s in box] for box in boxes], float).reshape(-1, 2, 2)
-    size = (spans[..., 1] - spans[..., 0]).max(-1) if len(spans) else np.zeros(0)
-    return _Regions(spans.mean(-1)[:, ::-1], size).above(2)  # a single pixel is noise
 
 
 def _step(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Frames unlike the rest of a movie: black ones, flashes, fades, dead ones. No single frame may decide anything."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -38,9 +39,66 @@ def odd(seen: Mapping[int, np.ndarray]) -> tuple[int, ...]:
     numbers, stack = list(seen), np.stack(list(seen.values())) if seen else np.zeros((0, 1, 1))
     if len(stack) <= REACH:
         return ()
-    # at both ends fewer neighbours, not farther ones
-    usual = np.stack([np.median(stack[max(0, t - REACH) : t + REACH + 1], 0) for t in range(len(stack))])
-    away = np.abs(stack - usual)
+    usual, trend = (
+        np.stack(each) for each in zip(*(_usual(stack, t) for t in range(len(stack))), strict=True)
+    )
+    away = np.minimum(np.abs(stack - usual), np.abs(stack - trend))
     least = max(SIGMAS * float(np.median(away)), LEAST * float(np.ptp(usual)), 1e-9)
     share = (away > least).mean((1, 2))
     return tuple(number for number, much in zip(numbers, share, strict=True) if much > MOST)
+
+
+def _usual(stack: np.ndarray, t: int) -> tuple[np.ndarray, np.ndarray]:
+    """The median of a frame's neighbours, and the same moved by their slope: at both ends all are to one side."""
+    first, last = max(0, t - REACH), min(len(stack), t + REACH + 1)
+    middle = (first + last) // 2
+    usual = np.median(stack[first:last], 0)
+    slope = (np.median(stack[middle:last], 0) - np.median(stack[first:middle], 0)) * 2 / (last - first)
+    return usual, usual + slope * (t - (first + last - 1) / 2)
+
+
+# A frame is bumped if it differs from both neighbours by that many times the usual difference, which these do not.
+BUMPED, ALIKE = 2.0, 1.5
+AGAIN = 0.05  # share of the usual difference from the frame before up to which a frame is that one again
+OFTEN = 0.2  # share of frames that repeat others from which on that is the movie's rate, and nothing is odd
+
+
+@dataclass
+class Watch:
+    """Watch all frames of a movie pass by, and remember little of each."""
+
+    seen: dict[int, np.ndarray] = field(default_factory=dict)  # grains, by the frames' numbers
+    changes: list[tuple[float, float]] = field(
+        default_factory=list
+    )  # from the frame before, and from that before it
+    last: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, number: int, frame: np.ndarray) -> None:
+        """Take the next frame, (h, w) of few pixels."""
+        self.seen[number] = grains(frame)
+        away = [float(np.abs(frame - other).mean()) for other in self.last]
+        self.changes.append((away[-1] if away else np.nan, away[0] if len(away) > 1 else np.nan))
+        self.last = [*self.last[-1:], frame]
+
+    def odd(self) -> tuple[int, ...]:
+        """The numbers of frames unlike the rest: by their light, or since the camera was bumped for their time."""
+        return tuple(sorted({*odd(self.seen), *self._bumped()}))
+
+    def repeated(self) -> tuple[int, ...]:
+        """The numbers of frames that are the ones before them."""
+        before = np.array([change for change, _ in self.changes])
+        usual = np.nanmedian(before) if len(before) > REACH else 0.0
+        again = before <= AGAIN * usual
+        return self._numbers(again) if usual > 0 and again.mean() < OFTEN else ()
+
+    def _bumped(self) -> tuple[int, ...]:
+        if len(self.changes) <= REACH:
+            return ()
+        before, second = np.array(self.changes).T
+        usual, beyond = np.nanmedian(before), np.nanmedian(second)
+        after, across = np.append(before[1:], np.nan), np.append(second[1:], np.nan)
+        bumped = (np.minimum(before, after) > BUMPED * max(usual, 1e-9)) & (across < ALIKE * beyond)
+        return self._numbers(bumped)
+
+    def _numbers(self, which: np.ndarray) -> tuple[int, ...]:
+        return tuple(number for number, chosen in zip(self.seen, which, strict=True) if chosen)

@@ -18,6 +18,7 @@ from vtssi_pyro.movies.stored import COLOUR, GREY, Stored
 from vtssi_pyro.movies.transforms import (
     TRANSFORMS,
     Background,
+    Blank,
     Colours,
     Contrast,
     Crop,
@@ -180,7 +181,10 @@ def suggested_preparation(found: Inspection, side: int) -> Preparation:
     transforms.append(Colours() if found.in_colour else Luminance())
     if found.background_image.any():  # a black background needs no subtraction
         rate = LEARNING_RATE * found.contrast if found.background == "rolling" else 0.0
-        transforms.append(Background(found.background, found.background_image, rate))
+        shaken = found.shaken / found.shrunk
+        transforms.append(Background(found.background, found.background_image, rate, shaken))
+    if found.stamps:
+        transforms.append(Blank([tuple(length // found.shrunk for length in box) for box in found.stamps]))
     black = QUIET * found.noise
     transforms += [
         Polarity(found.polarity),

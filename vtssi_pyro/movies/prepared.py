@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -142,11 +143,7 @@ class PreparedMovie:
             refuse_unlike(frames, str | None, "frames")
             refuse_unlike(place, str | None, "movie")
             refuse_unlike(kept, Inspection)
-            sizes = {
-                key: tuple(kept[key])
-                for key in ("size", "crop", "odd", "contrasts")
-                if kept.get(key) is not None
-            }
+            sizes = {key: _tuples(value) for key, value in kept.items() if isinstance(value, list)}
             height, width = (side // kept["shrunk"] for side in kept["size"])
             found = Inspection(**(kept | sizes), background_image=_background(preparation, (height, width)))
         except (OSError, ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
@@ -309,6 +306,11 @@ def model_side(found: Inspection) -> int:
     wanted = WANTED * max(found.size) / max(found.object_size, 1.0)
     largest = min(LARGEST, max(found.size, default=LARGEST) + ENLARGED)
     return int(min(max(wanted, SMALLEST), largest)) // MULTIPLE * MULTIPLE
+
+
+def _tuples(value: Any) -> Any:
+    """Lists, as JSON has them, as tuples, also within others."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _background(preparation: Preparation, shape: tuple[int, int]) -> np.ndarray:

@@ -7,7 +7,9 @@ from typing import Protocol
 import numpy as np
 
 from vtssi_pyro.errors import DataError
+from vtssi_pyro.movies import steadiness
 from vtssi_pyro.movies.inspection import parted
+from vtssi_pyro.movies.margins import covered
 from vtssi_pyro.movies.movie import colours, cropped, each_channel, luminance, shrink
 
 Frames = Iterator[np.ndarray]
@@ -102,23 +104,47 @@ class Background(_InPlace):
     objects at rest stay, too. ``rolling``: the median of frames less their own medians, moved by ``learning_rate``, in
     units of intensity, towards every frame, so that it follows the median of the last frames (McFarlane and Schofield
     1995). ``none``: the level of nearly all pixels. Frames of another size than ``image`` raise a :class:`DataError`.
+
+    Where a camera shakes or drifts, the background is shifted to where each frame has it, by phase correlation, so that
+    frames keep their places, and points with them; what the background does not reach is black.
     """
 
     kind: str
     image: np.ndarray  # (H, W), or (H, W, 3) of colours
     learning_rate: float = 0.0
+    shaken: float = 0.0  # px, by which the camera shakes at most; 0: it stands still
 
     def __call__(self, frames: Frames) -> Frames:
         """Return the differences, which may be negative."""
-        frames = _of_size("background", frames, self.image.shape[:2])
-        if self.kind != "rolling":
-            yield from (frame - self.image for frame in frames)
-            return
         background = self.image.copy()
+        for frame in _of_size("background", frames, self.image.shape[:2]):
+            shown = frame - np.median(frame, (0, 1)) if self.kind == "rolling" else frame
+            by = self._shift(shown, background)
+            there = steadiness.moved(background, by) if by.any() else background
+            if self.kind == "rolling":
+                change = self.learning_rate * np.sign(shown - there)
+                background += steadiness.moved(change, -by) if by.any() else change
+                there = steadiness.moved(background, by) if by.any() else background
+            yield steadiness.within(shown - there, by)
+
+    def _shift(self, frame: np.ndarray, background: np.ndarray) -> np.ndarray:
+        if not self.shaken:
+            return np.zeros(2)
+        grey = (image if image.ndim == 2 else image.mean(-1) for image in (frame, background))
+        return steadiness.offset(*grey)
+
+
+@dataclass(frozen=True)
+class Blank(_InPlace):
+    """Blacken boxes, (left, top, width, height) each, in which something is written that is no object."""
+
+    boxes: Sequence[Sequence[int]]
+
+    def __call__(self, frames: Frames) -> Frames:
+        """Return the frames without what is near the boxes, too."""
         for frame in frames:
-            level = frame - np.median(frame, (0, 1))
-            background += self.learning_rate * np.sign(level - background)
-            yield level - background
+            mask = covered(frame.shape[:2], self.boxes)
+            yield np.where(mask if frame.ndim == 2 else mask[..., None], np.zeros_like(frame), frame)
 
 
 @dataclass(frozen=True)
@@ -241,6 +267,7 @@ TRANSFORMS: dict[str, type] = {
     "colours": Colours,
     "shrink": Shrink,
     "background": Background,
+    "blank": Blank,
     "polarity": Polarity,
     "contrast": Contrast,
     "crop": Crop,
