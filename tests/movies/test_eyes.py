@@ -13,7 +13,7 @@ from vtssi_pyro.movies.kinds import recaptured
 from vtssi_pyro.movies.regions import Regions, regions
 from vtssi_pyro.movies.steadiness import moved, offset
 
-TEXTURE = ndimage.gaussian_filter(np.random.default_rng(9).standard_normal((H, W)), 3)
+TEXTURE = ndimage.gaussian_filter(np.random.default_rng(9).standard_normal((H, W)), 1.5)
 TEXTURE /= TEXTURE.std()
 
 
