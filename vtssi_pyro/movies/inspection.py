@@ -308,12 +308,13 @@ def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
     threshold = max(SIGMAS * noise, FAINTEST * (high - low))
     stamps = margins.stamps(frames.mean(-1), np.stack([first.mean(-1) for first, _ in residual]), threshold)
     hidden = margins.covered(behind.shape[:2], stamps)
+
+    def scene(frame: np.ndarray, by: np.ndarray) -> np.ndarray:
+        return np.where(hidden[..., None], 0, steadiness.within(frame, -by))
+
     residual = [
-        tuple(
-            np.where(hidden[..., None], 0, steadiness.within(frame, -by))
-            for frame, by in zip(both, pair.shifts, strict=True)
-        )
-        for both, pair in zip(residual, pairs, strict=True)
+        (scene(first, pair.shifts[0]), scene(second, pair.shifts[1]))
+        for (first, second), pair in zip(residual, pairs, strict=True)
     ]
     seen = _seen(residual, FAINTEST * (high - low), threshold, hints.polarity)
     standing = np.concatenate([signed(first, seen.polarity).max(-1).ravel() for first, _ in residual])
@@ -361,15 +362,15 @@ def _seen(
 ) -> _Seen:
     """Find the regions that are objects, and tell their kinds."""
     view = sight([first for first, _ in residual], faintest)
-    smoothed = [tuple(view.smoothed(frame) for frame in both) for both in residual]
+    smoothed = [(view.smoothed(first), view.smoothed(second)) for first, second in residual]
     firsts = np.stack([first for first, _ in smoothed])
     polarity = said or _polarity(firsts, view.least)
 
     def found(middle: bool) -> list[tuple[Regions, Regions]]:
-        return [
-            tuple(regions(signed(frame, polarity).max(-1), view.least, middle) for frame in both)
-            for both in smoothed
-        ]
+        def each(frame: np.ndarray) -> Regions:
+            return regions(signed(frame, polarity).max(-1), view.least, middle)
+
+        return [(each(first), each(second)) for first, second in smoothed]
 
     seen, doubts, company = found(False), [], 0
     fringed = kinds.fringed([first for first, _ in seen])

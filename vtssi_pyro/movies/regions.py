@@ -165,7 +165,7 @@ def _measured(strength: np.ndarray, labels: np.ndarray, number: int) -> Regions:
         np.minimum.at(low[:, k], which, values)
         np.maximum.at(high[:, k], which, values + 1)
     border = np.array(strength.shape[::-1])
-    cut = np.logical_or(low <= 0, high >= border).any(-1)
+    cut = np.asarray(np.logical_or(low <= 0, high >= border).any(-1))
     middles = np.stack([mean(place[:, k], value) for k in (0, 1)], -1)
     flat = mean(value, ones) / np.maximum(height, 1e-12)
     slender = np.sqrt((half + away) / np.maximum(half - away, 1e-12))
