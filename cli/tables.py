@@ -86,7 +86,19 @@ def honesty(before: Mapping[str, Any], after: Mapping[str, Any] | None) -> list[
     regions = [("in 50 % region", "coverage", 0.5), ("in 90 % region", "coverage", 0.9)]
     scores = [("CRPS, px", "crps", None), ("NLL, nats", "nll", None)]
     intervals = [(f"{axis} in {100 * p:.0f} %", f"coverage_{axis}", p) for axis in "xy" for p in (0.5, 0.9)]
-    return [*_compared(before, after, [*regions, *scores]), "", *_compared(before, after, intervals)]
+    tables = [*_compared(before, after, [*regions, *scores]), "", *_compared(before, after, intervals)]
+    return [*tables, *_meetings(before, after)]
+
+
+def _meetings(before: Mapping[str, Any], after: Mapping[str, Any] | None) -> list[str]:
+    """Lines of the forecasts of meetings before and after calibration; none if there were none to forecast."""
+    found = [each["meetings"] for each in (before, after) if each]
+    if not found[0] or not found[0]["forecasts"]:
+        return []
+    gaps = " -> ".join(f"{100 * each['gap']:.1f} points" for each in found)
+    return ["", "{forecasts} pairs, of which {met} meet within 15 frames; probabilities are {gaps} off".format(
+        forecasts=found[0]["forecasts"], met=_percent(found[0]["happened"]), gaps=gaps,
+    )]  # fmt: skip
 
 
 def _compared(

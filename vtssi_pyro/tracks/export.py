@@ -13,16 +13,16 @@ from vtssi_pyro.errors import DataError
 from vtssi_pyro.system.atomic import atomic_write, growing, write_bytes, write_json
 from vtssi_pyro.system.files import replaceable, sweep
 from vtssi_pyro.system.manifest import Manifest
-from vtssi_pyro.tracks.columns import INDEX, Column, Quantity, Rows, in_all_units, rows_of, table
+from vtssi_pyro.tracks.columns import INDEX, MEETING, Column, Quantity, Rows, in_all_units, rows_of, table
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
 from vtssi_pyro.tracks.units import NO_UNITS, Units
 
-PREDICTIONS_HEADER = [
-    *INDEX,
+LENGTHS = [
     *"x y x_std y_std".split(),
     *"x_50_low x_50_high x_90_low x_90_high y_50_low y_50_high y_90_low y_90_high".split(),
     *"x_median y_median x_mean y_mean".split(),
 ]
+PREDICTIONS_HEADER = [*INDEX, *LENGTHS, MEETING.name]
 TRACKS, PREDICTIONS = "tracks.json", "predictions.csv"  # all that is known of tracks, and what follows them
 FILES, MOT = ("tracks.csv", TRACKS), "mot"  # that write_results makes: files, and a folder
 QUANTILES = (0.25, 0.75, 0.05, 0.95, 0.5)  # ends of the 50 % and of the 90 % interval, and the median
@@ -68,6 +68,8 @@ def write_summary_csv(path: str | Path, movies: Mapping[str, Mapping[str, Sequen
 def write_predictions_csv(path: str | Path, tracks: Tracks, observed: int, units: Units = NO_UNITS) -> None:
     """Write the predicted frames with the central 50 % and 90 % intervals, median and mean of the sampled positions.
 
+    The last column is the probability that an object soon meets another one.
+
     Args:
         path: the file to write.
         tracks: (B, T, N, 2), px; samples (S, B, T, N, 2).
@@ -78,8 +80,10 @@ def write_predictions_csv(path: str | Path, tracks: Tracks, observed: int, units
     values = [*_pair(tracks.position, rows), *_pair(tracks.scale, rows), *_intervals(tracks.samples, rows)]
     known = [
         (Quantity(name, "", lambda tracks: None, 1), column)
-        for name, column in zip(PREDICTIONS_HEADER[len(INDEX) :], values, strict=True)
+        for name, column in zip(LENGTHS, values, strict=True)
     ]
+    meeting = MEETING.values(tracks)
+    known.append((MEETING, _column(None, rows) if meeting is None else meeting[rows]))
     sequence, frame, particle = rows
     numbers = units.numbered(frame)
     index = [Column(name, column) for name, column in zip(INDEX, (sequence, numbers, particle), strict=True)]

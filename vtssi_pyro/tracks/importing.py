@@ -11,14 +11,14 @@ from vtssi_pyro.errors import DataError
 from vtssi_pyro.system.files import regular
 from vtssi_pyro.system.naming import natural
 from vtssi_pyro.tracks.columns import HEADER
-from vtssi_pyro.tracks.export import PREDICTIONS_HEADER
+from vtssi_pyro.tracks.export import LENGTHS
 from vtssi_pyro.tracks.rows import COUNTED, VALUES, Identity, Row, collected
 from vtssi_pyro.tracks.tracks import Tracks
 
 # Names of the column; the first present counts. Before it had trackpy's name, it was "object".
 IDENTITIES = ("particle", "object", "track", "track_id", "id")
 SHOWN = 60  # characters of a header in messages
-PREDICTED = set(PREDICTIONS_HEADER) - set(HEADER)  # columns of a file of predictions alone
+PREDICTED = set(LENGTHS) - set(HEADER)  # columns of a file of predictions alone
 
 
 def read_tracks_csv(path: str | Path, sequences: int | None = None, length: int | None = None) -> Tracks:
