@@ -68,7 +68,7 @@ def test_unknown_values_are_empty_cells(tmp_path: Path) -> None:
     write_tracks_csv(tmp_path / "tracks.csv", partly)
     assert read(tmp_path / "tracks.csv")[1] == [["0", "0", "0", "1.5", "-2.0", "", "", "0.25", *7 * [""]]]
     write_predictions_csv(tmp_path / "predictions.csv", bare, observed=0)
-    assert read(tmp_path / "predictions.csv")[1] == [["0", "0", "0", "1.5", "-2.0"] + 14 * [""]]
+    assert read(tmp_path / "predictions.csv")[1] == [["0", "0", "0", "1.5", "-2.0"] + 15 * [""]]
 
 
 def test_mot_counts_from_one(tmp_path: Path) -> None:

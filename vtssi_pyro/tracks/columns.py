@@ -6,7 +6,6 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from vtssi_pyro.tracks.meetings import WITHIN, meeting
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.tracks.units import NO_UNITS, Units
 
@@ -98,18 +97,10 @@ def covariance(tracks: Tracks) -> np.ndarray | None:
     return np.where(count > 1, product / np.maximum(count - 1, 1), rest)
 
 
-def _meeting(tracks: Tracks) -> np.ndarray | None:
-    return None if tracks.samples is None or tracks.box is None else meeting(tracks).numpy()
-
-
 def _size(tracks: Tracks) -> np.ndarray | None:
     return None if tracks.box is None else np.sqrt(np.square(_numbers(tracks.box)).sum(-1)) / 4
 
 
-MEETING = Quantity(
-    "meeting", f"share of sampled futures in which its centre comes nearer to another one's than the mean of their "
-    f"sizes, in this frame or the {WITHIN - 1} after it", _meeting, always=False,
-)  # fmt: skip
 QUANTITIES = (
     Quantity("x", "centre of the box, from left to right", _field("position", 0), 1, placed=True),
     Quantity("y", "centre of the box, from top to bottom", _field("position", 1), 1, placed=True),
@@ -129,7 +120,6 @@ QUANTITIES = (
     Quantity("visible", "share of the object that the frame shows, from 0 to 1", _field("visible"), always=False),
     Quantity("depth", "order in depth: the smaller, the nearer", _field("depth"), always=False),
     Quantity("angle", "radians, from x towards y", _field("angle"), always=False),
-    MEETING,
 )  # fmt: skip
 # Columns that every table of tracks has; those of unknown values are empty.
 HEADER = [*INDEX, *(quantity.name for quantity in QUANTITIES if quantity.always)]

@@ -13,7 +13,8 @@ from vtssi_pyro.errors import DataError
 from vtssi_pyro.system.atomic import atomic_write, growing, write_bytes, write_json
 from vtssi_pyro.system.files import replaceable, sweep
 from vtssi_pyro.system.manifest import Manifest
-from vtssi_pyro.tracks.columns import INDEX, MEETING, Column, Quantity, Rows, in_all_units, rows_of, table
+from vtssi_pyro.tracks.columns import INDEX, Column, Quantity, Rows, in_all_units, rows_of, table
+from vtssi_pyro.tracks.meetings import meeting
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
 from vtssi_pyro.tracks.units import NO_UNITS, Units
 
@@ -22,6 +23,10 @@ LENGTHS = [
     *"x_50_low x_50_high x_90_low x_90_high y_50_low y_50_high y_90_low y_90_high".split(),
     *"x_median y_median x_mean y_mean".split(),
 ]
+MEETING = Quantity(
+    "meeting", "share of futures in which it soon meets another object",
+    lambda tracks: None if tracks.samples is None or tracks.box is None else meeting(tracks).numpy(),
+)  # fmt: skip
 PREDICTIONS_HEADER = [*INDEX, *LENGTHS, MEETING.name]
 TRACKS, PREDICTIONS = "tracks.json", "predictions.csv"  # all that is known of tracks, and what follows them
 FILES, MOT = ("tracks.csv", TRACKS), "mot"  # that write_results makes: files, and a folder
@@ -82,8 +87,8 @@ def write_predictions_csv(path: str | Path, tracks: Tracks, observed: int, units
         (Quantity(name, "", lambda tracks: None, 1), column)
         for name, column in zip(LENGTHS, values, strict=True)
     ]
-    meeting = MEETING.values(tracks)
-    known.append((MEETING, _column(None, rows) if meeting is None else meeting[rows]))
+    soon = MEETING.values(tracks)
+    known.append((MEETING, _column(None, rows) if soon is None else soon[rows]))
     sequence, frame, particle = rows
     numbers = units.numbered(frame)
     index = [Column(name, column) for name, column in zip(INDEX, (sequence, numbers, particle), strict=True)]
