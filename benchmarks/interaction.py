@@ -5,10 +5,14 @@ recipe's stages of motion; no frames are read. So the figures tell what a motion
 found. Errors are means over balls and held-out scenes, in pixels of 128; straight paths stand beside. Velocities are
 displacements from frame to frame, whose truth is in whole pixels, too: a perfect forecast has a cosine below 1.
 
+A whole step, of the ELBO of some sequences of frames with its gradients, is timed in seconds of the processor with and
+without messages in turns, the median of some repetitions.
+
     python benchmarks/interaction.py --threads 1
 """
 
 import json
+import statistics
 import time
 from copy import deepcopy
 from dataclasses import replace
@@ -18,12 +22,14 @@ import torch
 from options import parser
 from torch import Tensor
 
+from vtssi_pyro.data import load_digits, moving_digits
 from vtssi_pyro.data.billiard import billiard
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.program import Tracker, build, evolve, stacked
 from vtssi_pyro.train.batches import PathBatch, drawn
 from vtssi_pyro.train.config import Config
+from vtssi_pyro.train.elbo import Elbo
 from vtssi_pyro.train.flavours import suited_to
 from vtssi_pyro.train.objective import belief
 from vtssi_pyro.train.presets import PRESETS
@@ -33,6 +39,7 @@ from vtssi_pyro.types import Paths
 
 SIDE, BALLS = 128, 4
 OBSERVED, AHEAD, LONG = 10, 10, 60
+TIMED = 4  # sequences of a timed step
 ERROR = (
     0.15 * 2 / SIDE
 )  # frame coordinates: the deviation of found places from the pixels on which balls are drawn
@@ -116,13 +123,31 @@ def energy(found: Tensor, place: Tensor) -> float:
     return float((after / before).median())
 
 
+def whole_steps(repeats: int) -> dict[str, float]:
+    """Seconds of a step of the whole ELBO on sequences of frames, by kind."""
+    data = moving_digits("balls", load_digits("embedded", "test"), sequences=TIMED, length=OBSERVED)
+    frames = data.frames(torch.arange(TIMED))
+    trackers = {kind: build(recipe(reach, "standard").model).train() for kind, reach in KINDS.items()}
+    seconds: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    for _ in range(repeats + 1):  # the first is a warm-up
+        for kind, tracker in trackers.items():
+            since = time.process_time()
+            loss = Elbo().differentiable_loss(tracker.model, tracker.guide, frames)
+            torch.autograd.grad(loss, list(tracker.parameters()), allow_unused=True)
+            seconds[kind].append(time.process_time() - since)
+    return {kind: statistics.median(found[1:]) for kind, found in seconds.items()}
+
+
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--preset", choices=sorted(PRESETS), default="standard", help="of the recipe")
     arguments.add_argument("--budget", type=float, default=1.0, help="factor on its steps")
+    arguments.add_argument("--repeats", type=int, default=5, help="of the timed steps")
+    arguments.add_argument("--threads", type=int, default=1)
     arguments.add_argument("--scenes", type=int, default=800, help="to learn from")
     arguments.add_argument("--test", type=int, default=500, help="held-out scenes")
     options = arguments.parse_args()
+    torch.set_num_threads(options.threads)
     learned, held_out = places(options.scenes, LONG, 0), places(options.test, OBSERVED + LONG, 1)
     speed = (held_out[:, OBSERVED - 1] - held_out[:, 0]) / (OBSERVED - 1)
     straight = held_out[:, OBSERVED - 1 : OBSERVED] + speed.unsqueeze(1) * torch.arange(1, LONG + 1).view(
@@ -136,6 +161,7 @@ def main() -> None:
         found = predicted(trained(config, learned, seconds), held_out, LONG)
         told[kind] = figures(found, held_out) | seconds
     told["ratio"] = told["interacting"]["error_px"] / told["alone"]["error_px"]
+    told["whole_step_seconds"] = whole_steps(options.repeats)
     print(json.dumps(told, indent=1))
 
 

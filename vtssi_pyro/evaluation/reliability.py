@@ -43,6 +43,6 @@ def reliability(probability: Tensor, happened: Tensor, bins: int = BINS) -> Reli
     often = torch.zeros_like(values).index_add(0, which, outcome) / number
     order = forecast.argsort()
     parts = zip(forecast[order].tensor_split(bins), often[which[order]].tensor_split(bins), strict=True)
-    means = [(float(p.mean()), float(f.mean())) for p, f in parts if len(p)]
-    gap = sum(abs(p - f) for p, f in means) / len(means)
-    return Reliability(len(forecast), float(outcome.mean()), *map(list, zip(*means, strict=True)), gap)
+    said, seen = zip(*((float(p.mean()), float(f.mean())) for p, f in parts if len(p)), strict=True)
+    gap = sum(abs(p - f) for p, f in zip(said, seen, strict=True)) / len(said)
+    return Reliability(len(forecast), float(outcome.mean()), list(said), list(seen), gap)

@@ -19,6 +19,9 @@ DIAMETER = 19 / 128  # of a ball, fractions of the frame: DDPAE's
 STEP = 0.05  # frame coordinates: 3.2 px of 128, the largest speed along an axis
 LENGTH = 20  # frames of a path in training
 AHEAD = 8  # frames of its roll-outs in the end: most collide once in them, few twice
+SCENES = (
+    16  # of a step: from every frame of each, balls collide some forty times within reach of the roll-outs
+)
 LOOKS = 300  # steps for looks, of which there is one
 # Sequences whose paths are learned from, each of which takes half a second. A ball meets another one every 40 frames,
 # so that these have 1,500 collisions, of which one network learns, wherever they are and whatever their direction.
@@ -74,7 +77,7 @@ def _moving(stage: Stage) -> Stage:
     """The stage of roll-outs, which grow."""
     return replace(
         stage,
-        batch=64,
+        batch=SCENES,
         learning_rate=Cosine(5e-3, 5e-5, 50, stage.steps),
         length=Constant(LENGTH),
         ahead=Linear(1, AHEAD, 0, 0.6 * stage.steps),

@@ -27,7 +27,6 @@ UNIT = 0.2  # frame coordinates: the step in which the networks' scales of chang
 # For one movie: the last difference, and memories of some 4 and 20 frames. Forecasts of drawn blobs that go straight
 # on are 0.76 px off after 15 frames, those by a regression 0.75 px, by the last two steps 1.6 px.
 FADING = (0.0, 0.6, 0.9)
-SPREAD = 2.0  # steps for which a nearness counts one: as far as an object may move in a frame, and a bit
 NEARLY = (
     0.01  # factor on the initial weights of an inert motion's networks: straight paths, but with a gradient
 )
@@ -223,8 +222,8 @@ class ResidualMOT(StateSpace):
 
 
 def nearness(steps: Tensor, reach: float) -> Tensor:
-    """What networks see of distances in steps: none beyond ``reach``, and so much within it that a step matters."""
-    return (reach - steps.clamp(max=reach)) / SPREAD
+    """What networks see of distances in steps, as velocities are: nothing beyond ``reach``, a step as one within it."""
+    return reach - steps.clamp(max=reach)
 
 
 def _within(value: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
