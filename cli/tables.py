@@ -87,17 +87,19 @@ def honesty(before: Mapping[str, Any], after: Mapping[str, Any] | None) -> list[
     scores = [("CRPS, px", "crps", None), ("NLL, nats", "nll", None)]
     intervals = [(f"{axis} in {100 * p:.0f} %", f"coverage_{axis}", p) for axis in "xy" for p in (0.5, 0.9)]
     tables = [*_compared(before, after, [*regions, *scores]), "", *_compared(before, after, intervals)]
-    return [*tables, *_meetings(before, after)]
+    met = (each["meetings"] for each in (before, after) if each)
+    return [*tables, *_reliable("that two objects meet within 15 frames", *met)]
 
 
-def _meetings(before: Mapping[str, Any], after: Mapping[str, Any] | None) -> list[str]:
-    """Lines of the forecasts of meetings before and after calibration; none if there were none to forecast."""
-    found = [each["meetings"] for each in (before, after) if each]
-    if not found[0] or not found[0]["forecasts"]:
+def _reliable(what: str, *found: Mapping[str, Any] | None) -> list[str]:
+    """Lines of the probabilities of something, before and after calibration; none if there are none."""
+    known = [each for each in found if each and each["forecasts"]]
+    if not known:
         return []
-    gaps = " -> ".join(f"{100 * each['gap']:.1f} points" for each in found)
-    return ["", "{forecasts} pairs, of which {met} meet within 15 frames; probabilities are {gaps} off".format(
-        forecasts=found[0]["forecasts"], met=_percent(found[0]["happened"]), gaps=gaps,
+    gaps = " -> ".join(f"{100 * each['gap']:.1f}" for each in known)
+    text = "probabilities {what}: {gaps} points off in ten equally filled bins of {number:,}, {share} true"
+    return ["", text.format(
+        what=what, gaps=gaps, number=known[0]["forecasts"], share=_percent(known[0]["happened"]).strip(),
     )]  # fmt: skip
 
 
