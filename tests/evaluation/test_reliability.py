@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from vtssi_pyro.cli.tables import honesty
 from vtssi_pyro.evaluation.calibration import assess
 from vtssi_pyro.evaluation.reliability import reliability
 from vtssi_pyro.tracks.tracks import Tracks
@@ -58,4 +59,6 @@ def test_pairs_are_judged_once_whatever_the_slots() -> None:
     assert (found.forecasts, found.happened) == (3, pytest.approx(1 / 3))
     assert sorted(found.probability) == [0, 0, 0.5]
     assert found.gap == pytest.approx(0.5 / 3)
+    told = {"objects": [], "levels": [0.5, 0.9], "meetings": found.as_dict()}
+    assert "16.7 -> 16.7 points off in ten equally filled bins of 3, 33.3 % true" in honesty(told, told)[-1]
     assert assess(truth._replace(box=None), Tracks(place, there, box, samples=samples), 2).meetings is None
