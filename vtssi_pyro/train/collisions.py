@@ -7,6 +7,7 @@ from vtssi_pyro.model.blocks.air import SceneConfig
 from vtssi_pyro.model.blocks.clearest import ClearestFrameConfig
 from vtssi_pyro.model.blocks.following import FollowingConfig
 from vtssi_pyro.model.blocks.interaction import InteractingMOTConfig
+from vtssi_pyro.model.blocks.residual_mot import FADING
 from vtssi_pyro.model.blocks.solid import SolidConfig
 from vtssi_pyro.model.blocks.spots import SpotsConfig
 from vtssi_pyro.model.config import ModelConfig, TestTime
@@ -49,7 +50,7 @@ def colliding(config: Config) -> Config:
         consensus=ClearestFrameConfig(),
         finder=FollowingConfig(kernel_side=15, sharpness=SURE, strength=SURE, floor=0.004, gate=2 * STEP),
         motion=InteractingMOTConfig(motion=2, units=32, heads=(32,), transition=(64, 64), step=STEP,
-                                    extents=False, edges=10.0),
+                                    extents=False, fading=FADING, walls=True),
         test_time=TestTime(tight=True),
     )  # fmt: skip
     stages = {stage.name: stage for stage in config.train.stages}

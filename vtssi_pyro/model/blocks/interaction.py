@@ -9,17 +9,11 @@ import torch
 from pyro.distributions import Normal
 from torch import Tensor, nn
 
+from vtssi_pyro.config import Range
 from vtssi_pyro.config.ranges import UNITS
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.model.blocks.mot import scale_heads
-from vtssi_pyro.model.blocks.residual_mot import (
-    ACTIVATIONS,
-    NEARLY,
-    REACHED,
-    ResidualMOT,
-    ResidualMOTConfig,
-    nearness,
-)
+from vtssi_pyro.model.blocks.residual_mot import ACTIVATIONS, NEARLY, ResidualMOT, ResidualMOTConfig
 from vtssi_pyro.model.kinds import MOTIONS
 from vtssi_pyro.model.nn import GaussianMLP
 from vtssi_pyro.model.sizes import Sizes
@@ -45,7 +39,9 @@ class InteractingMOTConfig(ResidualMOTConfig):
     )
     # ten steps of the default are half of the frame
     reach: Annotated[
-        float, REACHED, "Distance from which on objects do not act on each other, steps; 0: they never do."
+        float,
+        Range(0, 1000),
+        "Distance from which on objects do not act on each other, steps; 0: they never do.",
     ] = 10.0
 
     def build(self, sizes: Sizes) -> "InteractingMOT":
@@ -113,7 +109,7 @@ class InteractingMOT(ResidualMOT):
         axes = _axes(apart / distance)
         reach, steps = self.config.reach, distance / self.config.step
         known = [
-            nearness(steps, reach),
+            reach - steps.clamp(max=reach),
             _turned(axes.mT, sender[..., :2] - receiver[..., :2]),
             receiver[..., 2:],
             sender[..., 2:],

@@ -22,7 +22,6 @@ from vtssi_pyro.types import Detections, Objects, State
 
 ACTIVATIONS = {"silu": nn.SiLU, "tanh": nn.Tanh}
 FASTEST = 10.0  # steps a frame: the largest velocity that inertia keeps, with the default step the width of the frame
-REACHED = Range(0, 1000)  # steps; the frame's width is ten of the default
 UNIT = 0.2  # frame coordinates: the step in which the networks' scales of changes hold unscaled; the default step
 # For one movie: the last difference, and memories of some 4 and 20 frames. Forecasts of drawn blobs that go straight
 # on are 0.76 px off after 15 frames, those by a regression 0.75 px, by the last two steps 1.6 px.
@@ -65,11 +64,6 @@ class ResidualMOTConfig(Declared):
     walls: Annotated[
         bool, "Whether inertia turns objects back at four walls, which are learned; it needs fading."
     ] = False
-    edges: Annotated[
-        float,
-        REACHED,
-        "Distance from which on the transitions also see each edge of the frame, steps; 0: they do not.",
-    ] = 0.0
 
     def build(self, sizes: Sizes) -> "ResidualMOT":
         """See :class:`ResidualMOT`."""
@@ -118,7 +112,7 @@ class ResidualMOT(StateSpace):
         dims, scale, positive = config.motion, config.scale_init, sizes.scale_transform
         inputs = 2 + sizes.description + 4 * config.extents + 2 + 2 * config.differences
         self.lstm = LSTM(inputs, config.units)
-        state = [2 + 4 * bool(config.edges) + dims, *config.transition]
+        state = [2 + dims, *config.transition]
         self.readout = GaussianMLP([config.units], config.heads, dims, nn.Tanh, None, 0.0, scale, positive)
         self.position = GaussianMLP(state, config.heads, 2, activation, None, 0.0, scale, positive)
         self.motion = GaussianMLP(state, config.heads, dims, activation, None, 0.0, scale, positive)
@@ -153,12 +147,7 @@ class ResidualMOT(StateSpace):
 
     def changes(self, previous: State) -> tuple[Normal, Normal]:
         """Changes of positions, in steps, and of motions, before they are bounded: (..., N, 2) and (..., N, dims)."""
-        place = previous["position"]
-        known = [place, previous["motion"]]
-        if self.config.edges:
-            steps = torch.cat([1 - place, 1 + place], -1) / self.config.step
-            known.append(nearness(steps, self.config.edges))
-        state = torch.cat(known, -1)
+        state = torch.cat([previous["position"], previous["motion"]], -1)  # (..., 2 + dims)
         return self.position(state).base_dist, self.motion(state).base_dist
 
     def scales(self) -> Iterator[nn.Parameter]:
@@ -219,11 +208,6 @@ class ResidualMOT(StateSpace):
             if self.config.inertia:
                 reach[:2] += FASTEST
             return final.bias - reach, final.bias + reach
-
-
-def nearness(steps: Tensor, reach: float) -> Tensor:
-    """What networks see of distances in steps, as velocities are: nothing beyond ``reach``, a step as one within it."""
-    return reach - steps.clamp(max=reach)
 
 
 def _within(value: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
