@@ -87,8 +87,10 @@ def honesty(before: Mapping[str, Any], after: Mapping[str, Any] | None) -> list[
     scores = [("CRPS, px", "crps", None), ("NLL, nats", "nll", None)]
     intervals = [(f"{axis} in {100 * p:.0f} %", f"coverage_{axis}", p) for axis in "xy" for p in (0.5, 0.9)]
     tables = [*_compared(before, after, [*regions, *scores]), "", *_compared(before, after, intervals)]
-    there = (each["presence"] for each in (before, after) if each)
-    return [*tables, *_reliable("that an object is there", *there)]
+    each = [found for found in (before, after) if found]
+    there = _reliable("that an object is there", *(found["presence"] for found in each))
+    met = _reliable("that two objects meet within 15 frames", *(found["meetings"] for found in each))
+    return [*tables, *there, *met]
 
 
 def _reliable(what: str, *found: Mapping[str, Any] | None) -> list[str]:

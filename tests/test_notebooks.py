@@ -51,7 +51,7 @@ def test_a_notebook_plays_its_forecasts() -> None:
 def test_there_are_notebooks() -> None:
     names = {path.stem[3:] for path in NOTEBOOKS}
     wanted = "fit_and_track swap_a_prior swap_a_guide_block sample_predictions own_movie constant_velocity calibration"
-    assert names >= {*wanted.split(), "occlusion", "presence"}
+    assert names >= {*wanted.split(), "occlusion", "presence", "interaction"}
 
 
 @notebook

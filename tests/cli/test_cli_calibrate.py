@@ -91,8 +91,8 @@ def test_its_numbers_are_those_of_the_library(place: Path, monkeypatch: pytest.M
         json.dumps({"before": before.as_dict(), "after": after.as_dict()})
     )
     assert run.calibration == calibration
-    table = call("calibrate", run.folder, data, "--fit-on", fit_on, *TO).stdout.splitlines()
-    regions, intervals = table[: table.index("")], table[table.index("") + 1 :]
+    tables = call("calibrate", run.folder, data, "--fit-on", fit_on, *TO).stdout.split("\n\n")
+    regions, intervals = (table.splitlines() for table in tables[:2])
     assert regions[0].split()[:2] == intervals[0].split()[:2] == ["horizon", "objects"]
     half, most = before.levels.index(0.5), before.levels.index(0.9)
     for h, (first, second) in enumerate(zip(regions[1:], intervals[1:], strict=True)):
@@ -113,6 +113,7 @@ def test_its_numbers_are_those_of_the_library(place: Path, monkeypatch: pytest.M
         assert shown == pytest.approx(expected, abs=0.051)
     assert h + 1 == 8 - OBSERVE
     assert before != after
+    assert len(tables) == 2  # without boxes nobody is known to meet
 
 
 def test_it_is_fitted_kept_and_used(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

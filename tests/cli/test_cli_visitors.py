@@ -9,6 +9,7 @@ from tiny_run import KEYS, ON_FILE, call, sets
 
 from vtssi_pyro import Run
 from vtssi_pyro.data import FLAVOURS, read
+from vtssi_pyro.model.blocks.interaction import InteractingMOTConfig
 from vtssi_pyro.model.blocks.layered import LayeredConfig
 from vtssi_pyro.model.blocks.presence import PresenceConfig
 from vtssi_pyro.model.blocks.turning import TurningConfig
@@ -28,6 +29,10 @@ OWN = {
     "discs-behind": {
         **TINY, "train.stages.places.steps": 2, "train.stages.places.batch": 2, "train.stages.motion.steps": 2,
         "train.stages.motion.batch": 2, "train.stages.motion.cache": 4, "calibration": 0,
+    },
+    "balls": {
+        **TINY, "train.stages.search.steps": 1, "train.stages.motion.steps": 2, "train.stages.motion.cache": 4,
+        "train.stages.futures.steps": 1, "train.stages.futures.cache": 4, "calibration": 0,
     },
     # the stages of all objects that stay
     "rods": {
@@ -67,17 +72,18 @@ def test_tracks_of_visitors_are_judged_frame_by_frame(tmp_path: Path) -> None:
     assert LINES[0] not in call("evaluate", table, tmp_path / "linear.npz").stdout
 
 
-@pytest.mark.parametrize("flavour", ["visitors", "discs-behind", "rods", "sprites"])
+@pytest.mark.parametrize("flavour", ["visitors", "discs-behind", "rods", "sprites", "balls"])
 def test_a_model_is_fitted_to_each(flavour: str, tmp_path: Path) -> None:
     sizes = {"data.sequences": 8, "data.validation_sequences": 4, "data.test_sequences": 4, "data.length": 8}
     tiny = [*sets(**OWN[flavour]), "--threads", "1", "--device", "cpu"] if flavour in OWN else ON_FILE
     shown = call("fit", flavour, *tiny, *sets(**sizes), "--out", tmp_path / "run").stdout
-    assert "count per frame" in shown
+    assert ("count per frame" in shown) == (flavour != "balls")  # of which none comes or goes
     assert ("angle error" in shown) == (flavour == "rods")
     config = Run(tmp_path / "run").config
     assert isinstance(config.model.scene, PresenceConfig) == (flavour in ("visitors", "sprites"))
     assert isinstance(config.model.picture, LayeredConfig) == (flavour in ("discs-behind", "sprites"))
     assert isinstance(config.model.motion, TurningConfig) == (flavour == "rods")
+    assert isinstance(config.model.motion, InteractingMOTConfig) == (flavour == "balls")
     kind = FLAVOURS[flavour]
     assert (config.model.channels, config.data.blend) == (kind.channels or 1, kind.blend)
     assert config.model.num_objects == (kind.objects or config.model.num_objects)

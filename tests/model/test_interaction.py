@@ -11,6 +11,7 @@ from pyro.optim import Adam
 from pyro.poutine.util import prune_subsample_sites
 from torch import Tensor
 
+from vtssi_pyro.errors import UsageError
 from vtssi_pyro.inference.filter import forecast
 from vtssi_pyro.model.blocks.interaction import InteractingMOT, InteractingMOTConfig
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOT, ResidualMOTConfig
@@ -18,7 +19,7 @@ from vtssi_pyro.model.program import build
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.types import Paths, State
 
-SMALL = {"M": 3, "motion": 3, "units": 8, "heads": (8,), "transition": (8, 8)}
+SMALL = {"M": 3, "motion": 3, "units": 8, "heads": (8,), "transition": (8, 8), "inertia": True}
 
 
 def interacting(config: InteractingMOTConfig | None = None) -> InteractingMOT:
@@ -39,7 +40,8 @@ def state(number: int, batch: tuple[int, ...] = (2,)) -> State:
 
 
 def moments(motion: ResidualMOT, previous: State) -> list[Tensor]:
-    found = motion.transition(previous)
+    with torch.no_grad():
+        found = motion.transition(previous)
     return [value for q in found.values() for value in (q.mean, q.stddev)]
 
 
@@ -74,6 +76,63 @@ def test_an_object_alone_moves_by_its_own_changes() -> None:
     before = state(1)
     for found, expected in zip(moments(motion, before), moments(alone, before), strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def test_a_far_object_changes_no_density_and_a_near_one_does_smoothly() -> None:
+    """Within reach the message of an object that comes nearer begins at nothing."""
+    motion = interacting(InteractingMOTConfig(**SMALL, messages=(8,), reach=2.0))
+    alone, before = moments(motion, state(1, (1,))), state(2, (1,))
+    edge = 2.0 * motion.config.step
+
+    def shifts(distance: float) -> float:
+        """The change of all densities of the first object by one at a distance."""
+        before["position"][:, 1] = before["position"][:, 0] + torch.tensor([0.6, 0.8]) * distance
+        pairs = zip(moments(motion, before), alone, strict=True)
+        return max(float((found[:, :1] - expected).abs().max()) for found, expected in pairs)
+
+    before["motion"][:, 0] = state(1, (1,))["motion"][:, 0]
+    before["position"][:, 0] = state(1, (1,))["position"][:, 0]
+    rounding = 1e-12  # of matrix products of other shapes
+    assert shifts(1.01 * edge) < rounding
+    assert rounding < shifts(0.99 * edge) < 0.01 * shifts(0.5 * edge)
+
+
+def test_without_reach_nobody_acts_on_anybody() -> None:
+    motion, before = interacting(InteractingMOTConfig(**SMALL, messages=(8,), reach=0.0)), state(3)
+    alone = ResidualMOT(ResidualMOTConfig(**SMALL), Sizes()).double()
+    alone.load_state_dict(motion.state_dict(), strict=False)
+    for found, expected in zip(moments(motion, before), moments(alone, before), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_messages_know_neither_place_nor_direction_nor_a_common_velocity(mirrored: bool) -> None:
+    """A scene that is moved, moves on and is turned by a quarter has turned messages; a mirror has to be learned."""
+    motion, before = interacting(), state(3)
+    matrix = torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float64)
+    if mirrored:
+        matrix = matrix @ torch.diag(torch.tensor([1.0, -1.0], dtype=torch.float64))
+
+    def turned(vectors: Tensor) -> Tensor:
+        """Vectors of two or more numbers, the first two of which are of the plane."""
+        return torch.cat([vectors[..., :2] @ matrix.mT, vectors[..., 2:]], -1)
+
+    def received(places: Tensor, motions: Tensor) -> tuple[Tensor, Tensor]:
+        loc, variance, weight = motion._messages(places, motions)
+        return (loc * weight).sum(-2), (variance * weight).sum(-2)
+
+    loc, variance = received(before["position"], before["motion"])
+    drift = torch.tensor([0.7, -0.2, 0.0], dtype=torch.float64)
+    found, spread = received(turned(before["position"]) + 0.3, turned(before["motion"]) + drift)
+    expected = torch.cat([loc[..., :2] @ matrix.mT, turned(loc[..., 2:])], -1)
+    swapped = variance[..., [1, 0, 3, 2, 4]]
+    alike = [torch.allclose(a, b) for a, b in ((found, expected), (spread, swapped))]
+    assert alike == [not mirrored] * 2
+
+
+def test_messages_need_velocities() -> None:
+    with pytest.raises(UsageError, match="inertia"):
+        InteractingMOTConfig(inertia=False).build(Sizes())
 
 
 def test_it_learns_from_whole_scenes() -> None:

@@ -25,6 +25,7 @@ from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation.events import reach
 from vtssi_pyro.evaluation.reliability import Reliability, reliability
 from vtssi_pyro.tracks.matching import assign, cut, pairs
+from vtssi_pyro.tracks.meetings import WITHIN, meetings
 from vtssi_pyro.tracks.tracks import Tracks
 
 LEVELS = tuple(
@@ -125,9 +126,9 @@ class Assessment:
     coverage_y: list[list[float] | None]
     crps: list[float | None]  # continuous ranked probability score, px, mean of x and y
     nll: list[float | None]  # of the normal density with the samples' mean and covariance, nats per object
-    presence: Reliability | None = (
-        None  # of the probabilities that an object is there; None if nobody may leave
-    )
+    # of the probabilities that an object is there; None if nobody may leave
+    presence: Reliability | None = None
+    meetings: Reliability | None = None  # of the pairs' probabilities to meet soon; None without boxes
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields, ready for JSON."""
@@ -159,6 +160,7 @@ def assess(truth: Tracks, tracks: Tracks, observed: int) -> Assessment:
         [row and _crps(row.samples, row.truth) for row in forecast],
         [row and _nll(row.samples, row.truth) for row in forecast],
         presences(truth, tracks, observed),
+        _meetings(truth, tracks, observed),
     )
 
 
@@ -186,6 +188,20 @@ def presences(truth: Tracks, tracks: Tracks, observed: int) -> Reliability | Non
     there = (later.unsqueeze(-1) & own.unsqueeze(1)).any(2)  # (B, T', M)
     judged = reliability(tracks.confidence[:, observed:].cpu().where(known, torch.nan), there)
     return judged if judged.forecasts else None
+
+
+def _meetings(truth: Tracks, tracks: Tracks, observed: int) -> Reliability | None:
+    """Whether two found objects meet within some frames after the observed ones, as forecast and in truth."""
+    if truth.box is None or tracks.box is None:
+        return None
+    frames = slice(observed, observed + WITHIN)
+    forecast, true = (meetings(each.part(frames=frames).cpu())[:, 0] for each in (tracks, truth))  # (B, N, N)
+    slots = assign(truth, tracks, observed)
+    found = (slots >= 0).unsqueeze(-1) & (slots >= 0).unsqueeze(-2)
+    which = slots.clamp_min(0)
+    forecast = forecast.take_along_dim(which.unsqueeze(-1), 1).take_along_dim(which.unsqueeze(-2), 2)
+    judged = (found & true.isfinite()).triu(1)  # each pair once
+    return reliability(forecast.where(judged, torch.nan), true > 0.5)
 
 
 def calibrate(

@@ -14,6 +14,7 @@ from vtssi_pyro.system.atomic import atomic_write, growing, write_bytes, write_j
 from vtssi_pyro.system.files import replaceable, sweep
 from vtssi_pyro.system.manifest import Manifest
 from vtssi_pyro.tracks.columns import CONFIDENCE, INDEX, Column, Quantity, Rows, in_all_units, rows_of, table
+from vtssi_pyro.tracks.meetings import meeting
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
 from vtssi_pyro.tracks.units import NO_UNITS, Units
 
@@ -22,7 +23,11 @@ LENGTHS = [
     *"x_50_low x_50_high x_90_low x_90_high y_50_low y_50_high y_90_low y_90_high".split(),
     *"x_median y_median x_mean y_mean".split(),
 ]
-PREDICTIONS_HEADER = [*INDEX, *LENGTHS, CONFIDENCE.name]
+MEETING = Quantity(
+    "meeting", "share of futures in which it soon meets another object",
+    lambda tracks: None if tracks.samples is None or tracks.box is None else meeting(tracks).numpy(),
+)  # fmt: skip
+PREDICTIONS_HEADER = [*INDEX, *LENGTHS, CONFIDENCE.name, MEETING.name]
 TRACKS, PREDICTIONS = "tracks.json", "predictions.csv"  # all that is known of tracks, and what follows them
 FILES, MOT = ("tracks.csv", TRACKS), "mot"  # that write_results makes: files, and a folder
 QUANTILES = (0.25, 0.75, 0.05, 0.95, 0.5)  # ends of the 50 % and of the 90 % interval, and the median
@@ -68,7 +73,8 @@ def write_summary_csv(path: str | Path, movies: Mapping[str, Mapping[str, Sequen
 def write_predictions_csv(path: str | Path, tracks: Tracks, observed: int, units: Units = NO_UNITS) -> None:
     """Write the predicted frames with the central 50 % and 90 % intervals, median and mean of the sampled positions.
 
-    The last column is the probability that the object is there, empty where objects never leave.
+    The last columns are the probabilities that the object is there, empty where objects never leave, and that it soon
+    meets another one.
 
     Args:
         path: the file to write.
@@ -83,6 +89,8 @@ def write_predictions_csv(path: str | Path, tracks: Tracks, observed: int, units
         for name, column in zip(LENGTHS, values, strict=True)
     ]
     known.append((CONFIDENCE, _column(tracks.confidence, rows)))
+    soon = MEETING.values(tracks)
+    known.append((MEETING, _column(None, rows) if soon is None else soon[rows]))
     sequence, frame, particle = rows
     numbers = units.numbered(frame)
     index = [Column(name, column) for name, column in zip(INDEX, (sequence, numbers, particle), strict=True)]

@@ -29,6 +29,7 @@ class PathBatch(NamedTuple):
     visible: Tensor  # (B, T, N), bool
     scale: Tensor  # (B, T, N, 2)
     observed: int  # frames before a roll-out
+    ahead: int = 0  # frames of roll-outs from each frame from M on; 0: one roll-out, after the observed ones
 
 
 class Lesson(NamedTuple):
@@ -80,7 +81,8 @@ def path_batches(
     """Paths of objects by step, found once in some sequences by the other blocks, which this stage does not train.
 
     Those in a movie's clips are cut from the paths in the whole movie. The motion makes its training examples of them.
-    With ``random_start`` a batch begins at a random frame, such that at least ``length`` frames remain.
+    With ``random_start`` a batch begins at a random frame, such that at least ``length`` frames remain; it has all
+    that remain, or, in a stage that predicts so many frames ``ahead``, ``length`` of them.
     """
     if isinstance(dataset, Clips):
         chosen = _chosen(dataset, stage, seed)
@@ -88,39 +90,46 @@ def path_batches(
             seen = cut(tracker, program_of(tracker, stage), dataset, chosen, device)
     else:
         seen = Paths(*_once(tracker, dataset, stage, seed, device, paths)[1])
-    return batches_of_paths(tracker, seen, dataset.length, stage, seed, budget, device, group)
-
-
-def batches_of_paths(
-    tracker: Tracker,
-    seen: Paths,
-    frames: int,
-    stage: Stage,
-    seed: int,
-    budget: float,
-    device: torch.device,
-    group: Group = ALONE,
-) -> Batches:
-    """Parts of some paths of ``frames`` frames by step; see :func:`path_batches`."""
     cached = predictive(tracker.motion).examples(seen)
 
     def batch(step: int) -> PathBatch:
-        generator = torch.Generator().manual_seed(mixed(seed, stage.name, step))
-        index = torch.randint(len(cached.position), (stage.batch,), generator=generator)
-        index = group.share(index).to(device)
-        spare = max(0, frames - round(stage.length(step / budget))) if stage.random_start else 0
-        # half of the range is cut to 0: about every second batch begins at the first frame, for the longest roll-outs
-        start = max(0, int(torch.randint(-spare, spare + 1, (), generator=generator)))
-        some = Paths(*(values[index] for values in cached))
-        observed, longest = tracker.motion.M, frames - start - 1
-        if stage.later and longest > observed:  # likewise, about every second roll-out is the longest
-            observed = max(
-                observed, int(torch.randint(2 * observed - longest, longest + 1, (), generator=generator))
-            )
-        position, visible, scale = (path[:, start:] for path in (some.position, some.visible, some.scale))
-        return PathBatch(some.present, some.static, position, visible, scale, observed)
+        return drawn(cached, stage, step, seed, budget, tracker.motion.M, group)
 
     return batch
+
+
+def drawn(
+    paths: Paths, stage: Stage, step: int, seed: int, budget: float, warmup: int, group: Group = ALONE
+) -> PathBatch:
+    """Draw paths for a step of a stage; see :func:`path_batches`.
+
+    Args:
+        paths: the motion's examples.
+        stage: a stage of roll-outs or futures.
+        step: the stage's own step.
+        seed: the training's.
+        budget: see :class:`~vtssi_pyro.train.recipe.TrainConfig`.
+        warmup: frames M from which a motion is inferred.
+        group: the processes that share the batch.
+    """
+    generator = torch.Generator().manual_seed(mixed(seed, stage.name, step))
+    index = torch.randint(len(paths.position), (stage.batch,), generator=generator)
+    some = Paths(*(values[group.share(index).to(values.device)] for values in paths))
+    length, ahead = (round(schedule(step / budget)) for schedule in (stage.length, stage.ahead))
+    spare = max(0, paths.position.shape[1] - length) if stage.random_start else 0
+    # half of the range is cut to 0: about every second batch begins at the first frame, for the longest roll-outs
+    start = max(0, int(torch.randint(0 if ahead else -spare, spare + 1, (), generator=generator)))
+    frames = slice(start, start + length if ahead else None)
+    position, visible, scale = (path[:, frames] for path in (some.position, some.visible, some.scale))
+    observed, longest = warmup, position.shape[1] - 1
+    if ahead:
+        ahead = min(ahead, longest)
+        observed = longest + 1 - ahead
+    elif stage.later and longest > observed:  # likewise, about every second roll-out is the longest
+        observed = max(
+            observed, int(torch.randint(2 * observed - longest, longest + 1, (), generator=generator))
+        )
+    return PathBatch(some.present, some.static, position, visible, scale, observed, ahead)
 
 
 def lesson_batches(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from vtssi_pyro.config.variants import OURS, Ablation
 from vtssi_pyro.model.config import ModelConfig, variant_of
+from vtssi_pyro.train.collisions import colliding
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.occlusion import occluding
 from vtssi_pyro.train.sprites import sprites
@@ -15,6 +16,7 @@ CHANGES: dict[str, Callable[[Config], Config]] = {
     "discs-behind": occluding,
     "rods": turning,
     "sprites": sprites,
+    "balls": colliding,
 }
 
 

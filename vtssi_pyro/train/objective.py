@@ -83,6 +83,8 @@ def rollout(tracker: Tracker, batch: PathBatch, stage: Stage, now: Scheduled) ->
     continue. Predictions then stay sensible far beyond the frames of training. The error of a position is its distance,
     smoothed below 0.01 frame coordinates, a quarter of a pixel of 50, to have a gradient at 0.
     """
+    if batch.ahead:
+        return everywhere(tracker, batch)
     motion, position = predictive(tracker.motion), batch.position
     last, start = position.shape[-3], _observed(batch)
     if not start:
@@ -97,13 +99,40 @@ def rollout(tracker: Tracker, batch: PathBatch, stage: Stage, now: Scheduled) ->
     with mode():
         times = range(1, last - start + 1)
         later = stacked(evolve(motion, times, known, known[place], frame=_there(batch)))
-    error = later[place] - position[..., start:, :, :]
-    distance = (error.square().sum(-1) + 1e-4).sqrt()  # (..., B, T - start, N)
+    distance = _smooth_distance(later[place], position[..., start:, :, :])  # (..., B, T - start, N)
     terms = {"rollout": -(distance * counts).sum() / ROLLOUT_SCALE}
     if stage.overshooting:
         stray = (later[moves] - inferred.mean[..., start:, :, :].detach()).square().sum(-1)
         terms["overshooting"] = -stage.overshooting * (stray * counts).sum()
     return terms
+
+
+def everywhere(tracker: Tracker, batch: PathBatch) -> Terms:
+    """Roll-outs of a few frames from each frame from M on, all at once; no bound.
+
+    They begin at inferred positions and motions, not at the filter's belief, for which frames would have to be gone
+    through one by one. What changes a path within few frames, as a collision does, is seen from all frames before it;
+    long roll-outs see it once, and behind it nothing that could be predicted. The term is the mean over all roll-outs,
+    as large as that of one.
+    """
+    motion, position, ahead = predictive(tracker.motion), batch.position, batch.ahead
+    first, last = min(motion.M, batch.observed), batch.observed  # 1-based, in which roll-outs begin
+    inferred = motion.infer(batch.static, position[..., :last, :, :])[0]
+    place, moves = (site.name for site in motion.sites[:2])
+    starts = {place: position[..., first - 1 : last, :, :], moves: inferred.mean[..., first - 1 :, :, :]}
+    known = {name: value.transpose(0, 1) for name, value in starts.items()}  # (starts, B, N, dims)
+    known["steps"] = _steps(batch).expand(len(known[place]), -1, -1, -1)
+    with mode():
+        later = stacked(evolve(motion, range(1, ahead + 1), known, known[place], frame=_there(batch)))
+
+    def after(path: Tensor) -> Tensor:
+        """What the roll-outs predict of a path (B, T, ...): (starts, B, ahead, ...)."""
+        return path[:, first:].unfold(1, ahead, 1).movedim(-1, 2).transpose(0, 1)
+
+    begun = batch.visible[:, first - 1 : last].transpose(0, 1).unsqueeze(2)
+    counts = batch.present.unsqueeze(-2) & begun & after(batch.visible)
+    distance = _smooth_distance(later[place], after(position))
+    return {"rollout": -(distance * counts).sum() / len(distance) / ROLLOUT_SCALE}
 
 
 def futures(tracker: Tracker, batch: PathBatch, stage: Stage, now: Scheduled) -> Terms:
@@ -157,6 +186,11 @@ def belief(
     with mode(), fuse(sites, motion.weight(now.anneal, warmup), tracker.rule) as final:
         evolve(motion, range(1, observed + 1), None, seen[0][..., 0, :, :], warmup, frame=_there(batch))
     return {site.name: final.densities[site.at(observed)] for site in motion.sites}
+
+
+def _smooth_distance(one: Tensor, other: Tensor) -> Tensor:
+    """Distance of positions (..., 2), smoothed below 0.01 frame coordinates, to have a gradient at 0."""
+    return ((one - other).square().sum(-1) + 1e-4).sqrt()
 
 
 def _steps(batch: PathBatch) -> Tensor:

@@ -75,6 +75,12 @@ class Stage(Declared):
     overshooting: Annotated[
         float, NATS, "Weight of the squared distance between predicted and inferred motions, nats."
     ] = 0.0
+    ahead: Annotated[
+        Schedule,
+        Range(0, FRAMES.high),
+        "Predicted frames: roll-outs then begin at each of a sequence's frames from M on, futures so many before its "
+        "end; 0: one roll-out, or future, to the end of the data.",
+    ] = Constant(0)
     later: Annotated[bool, "Whether roll-outs begin after any frame from M on instead of after M."] = False
     # the score compares pairs of futures
     samples: Annotated[int, Range(2, 1000), "Futures that an energy score compares."] = 4
