@@ -117,7 +117,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert result.stdout.split() == [str(out / "figures" / "quick" / name) for name in written]
     assert "figure5: to be trained\nddpae-ddpae-0, DDPAE by preset fast: 4 steps, about " in result.stderr
     assert "ours-ddpae-0, ours by preset quick-ddpae: 15 steps, about " in result.stderr
-    assert "figure6: to be trained\nsqair-sqair-0, SQAIR by preset fast: 4 steps, about " in result.stderr
+    assert "figure6: to be trained\nsqair-sqair-0, SQAIR by preset fast: 6 steps, about " in result.stderr
     return out
 
 

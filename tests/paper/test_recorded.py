@@ -11,6 +11,7 @@ import pytest
 
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.paper.cells import Cells, Key, all_cells
+from vtssi_pyro.paper.curves import label
 from vtssi_pyro.paper.recorded import Cell, CurveFile, read
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -55,6 +56,17 @@ def changed(whole: Any, path: tuple[Any, ...], change: Callable[[Any, Any], None
         within = within[key]
     change(within, path[-1])
     return json.dumps(made)
+
+
+def test_a_label_counts_the_steps_of_all_trainings_that_led_to_a_curve() -> None:
+    first = {"name": "first", "minutes": 1.0, "steps": 8000, "start": None}
+    second = {
+        "name": "second",
+        "minutes": 1.0,
+        "start": first,
+    }  # of a former version, which did not tell steps
+    training = {**CURVE["training"], "steps": 300, "start": second}
+    assert label({**CURVE, "training": training}) == "DDPAE, fast: 8,300 steps, 0.1 core-hours"
 
 
 KINDS = pytest.mark.parametrize(("kind", "whole"), [(Cell, CELL), (CurveFile, CURVE)])

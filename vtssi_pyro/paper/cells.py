@@ -146,12 +146,13 @@ def measure(
 
 
 def start_of(run: Run) -> dict[str, Any] | None:
-    """The name and the minutes of the training that a run starts from, if it is at hand, and where that started."""
+    """The name, minutes and steps of the training that a run starts from, if it is at hand, and where that started."""
     start = run.config.start
     if start is None or not (Path(start) / "config.json").exists():
         return None
     before = Run(start)
-    return {"name": Path(start).name, "minutes": before.minutes, "start": start_of(before)}
+    steps = before.load()["step"]
+    return {"name": Path(start).name, "minutes": before.minutes, "steps": steps, "start": start_of(before)}
 
 
 def command(keys: Sequence[Key], preset: str, sequences: int | None = None, digits: str | None = None) -> str:

@@ -1,6 +1,7 @@
 """Error curves of the models of a comparison: each measured once, in a file of its own, by the same code for all."""
 
 import time
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -131,9 +132,7 @@ def training_of(run: Run) -> dict[str, Any]:
     cuda = machine.get("device") == "cuda"
     factor = machine.get("processes", 1) * (1 if cuda else machine.get("threads", 1))
     start = start_of(run)
-    minutes, before = summary["minutes"], start
-    while before:
-        minutes, before = minutes + before["minutes"], before["start"]
+    minutes = sum(each["minutes"] for each in chain({"minutes": summary["minutes"], "start": start}))
     return {
         "run": run.folder.name,  # whose folder is of this machine alone
         "steps": summary["steps"],
@@ -147,10 +146,19 @@ def training_of(run: Run) -> dict[str, Any]:
 
 
 def label(curve: Curve) -> str:
-    """A curve's line in a legend: its model, its steps and its hours."""
+    """A curve's line in a legend: its model, and the steps and hours of its training and of those it starts from."""
     training = curve["training"]
+    steps = sum(each.get("steps") or 0 for each in chain(training))
     hours = f"{training['hours']:.1f} {training['unit']}"
-    return f"{curve['model']}, {curve['preset']}: {training['steps']:,} steps, {hours}"
+    return f"{curve['model']}, {curve['preset']}: {steps:,} steps, {hours}"
+
+
+def chain(training: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """A recorded training, and those that it starts from, the last first."""
+    each: Mapping[str, Any] | None = training
+    while each:
+        yield each
+        each = each.get("start")
 
 
 def _parameters(tracker: SomeTracker) -> dict[str, int]:

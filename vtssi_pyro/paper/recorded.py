@@ -47,6 +47,7 @@ class Start(Complete):
     name: str
     minutes: float
     start: "Start | None"
+    steps: int | None = None  # of its last weights; former files do not tell
 
 
 @dataclass(frozen=True, kw_only=True)
