@@ -131,10 +131,11 @@ class Anneal(NamedTuple):
         1.0
     """
 
-    # added to the mean of the count's prior: from 1 (-2) to 0 (-3) in App. C; of SQAIR, see its PriorDynamics
-    count_shift: Scalar = 0.0
+    count_shift: Scalar = 0.0  # added to the mean of the count's prior: from 1 (-2) to 0 (-3) in App. C
     bell: Scalar = 1.0  # flatness of the bell-curve mask: 0 bell, 1 flat; p / (1 + p) of App. B.1
     fuse_low: Scalar = 0.5  # bounds of the fusion weight w (App. B.2.3)
     fuse_high: Scalar = 0.5
     # 0: an object counts fully or not at all; 1: its KL is weighted by its step value
     step_weight: Scalar = 0.0
+    # added, per object, to the logits of SQAIR's count of discoveries after the first frame
+    discovery_shift: Scalar = 0.0

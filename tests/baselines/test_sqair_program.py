@@ -118,7 +118,7 @@ def test_the_shift_makes_each_object_that_a_later_frame_discovers_so_much_dearer
 
     def logits(shift: float) -> list[torch.Tensor]:
         model = poutine.trace(poutine.replay(sqair.model, trace=trace)).get_trace(
-            x, Anneal(count_shift=shift)
+            x, Anneal(discovery_shift=shift)
         )
         found = [model.nodes[f"disc_count_{t}"]["fn"].logits for t in range(1, x.shape[1] + 1)]
         return [of - of[..., :1] for of in found]

@@ -34,8 +34,8 @@ def test_the_fast_recipe_begins_with_single_frames_and_ends_with_the_published_p
     assert lengths == sorted(lengths)
     assert set(lengths) == set(range(2, 11))
     assert lengths[-1] == prior.length(0) == published.length(published.steps)
-    assert sequences.count_shift(sequences.steps) == published.count_shift(0) == 0
-    own = {"name", "steps", "learning_rate", "length", "optimizer", "count_shift", "blocks"}
+    assert sequences.discovery_shift(sequences.steps) == published.discovery_shift(0) == 0
+    own = {"name", "steps", "learning_rate", "length", "optimizer", "discovery_shift", "blocks"}
     for stage in (frames, sequences, prior):
         for field in fields(stage):
             assert field.name in own or getattr(stage, field.name) == getattr(published, field.name)

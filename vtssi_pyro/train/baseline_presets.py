@@ -80,7 +80,7 @@ def sqair_fast() -> Config:
         learning_rate=Drops(3e-4, 1 / 3, (600,)),
         length=Staircase(2, 1, 300, 10),
         # a digit that is found again costs as much as one that is left out, some 200 nats
-        count_shift=Linear(-200.0, 0.0, 900, 1_500),
+        discovery_shift=Linear(-200.0, 0.0, 900, 1_500),
     )
     prior = replace(
         adam, name="prior", steps=300, blocks=("prior",), learning_rate=Constant(1e-3), length=Constant(10)

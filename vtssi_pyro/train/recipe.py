@@ -58,11 +58,13 @@ class Stage(Declared):
     random_start: Annotated[bool, "Whether sequences are cut anywhere instead of at their first frame."] = (
         False
     )
-    # upwards as far as that mean's own range; downwards, since an object of a frame is worth some hundred nats
     count_shift: Annotated[
+        Schedule, Range(-20, 20), "Addition to the count's prior mean."  # as wide as that mean's own range
+    ] = Constant(0.0)
+    discovery_shift: Annotated[
         Schedule,
-        Range(-1000, 20),
-        "Addition to the count's prior mean; of SQAIR, to the count's logits after the first frame, per new object.",
+        Range(-1000, 0),  # an object of a frame is worth some hundred nats
+        "Addition to the logits of SQAIR's count of discoveries after the first frame, per object, nats.",
     ] = Constant(0.0)
     bell: Annotated[Schedule, SHARE, "Flatness of the bell-curve mask; 1: no mask."] = Constant(1.0)
     fuse_low: Annotated[Schedule, SHARE, "Least fusion weight w; at most fuse_high."] = Constant(0.01)
@@ -118,6 +120,7 @@ class Stage(Declared):
         """The annealed numbers of the programs at a step of the stage."""
         return Anneal(
             count_shift=self.count_shift(step),
+            discovery_shift=self.discovery_shift(step),
             bell=self.bell(step),
             fuse_low=self.fuse_low(step),
             fuse_high=self.fuse_high(step),

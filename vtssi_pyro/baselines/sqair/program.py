@@ -127,7 +127,7 @@ class SQAIR(StandaloneTracker):
 
         Args:
             frames: (B, T, C, H, W), or (B, T, H, W) in grey; intensities in [0, 1].
-            anneal: ``count_shift`` is added to the logits of the count after the first frame, per new object.
+            anneal: ``discovery_shift`` is added to the logits of the count after the first frame, per object.
             horizon: frames to predict beyond these.
 
         Returns:
@@ -135,7 +135,7 @@ class SQAIR(StandaloneTracker):
         """
         frames = self._checked(frames)
         plates, observed = self._plates(frames), frames.shape[1]
-        dynamics = self.prior_dynamics(frames, anneal.count_shift)
+        dynamics = self.prior_dynamics(frames, anneal.discovery_shift)
         slots = list(self.chain(dynamics, plates, range(1, observed + horizon + 1)))
         mean = self.render(slots[:observed])  # (..., B, T, C, H, W)
         with plates.sequences, pyro.plate("frames", observed, dim=-1):
