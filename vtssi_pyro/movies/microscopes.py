@@ -12,7 +12,7 @@ import numpy as np
 
 from vtssi_pyro.errors import Argument, DataError
 from vtssi_pyro.movies.arrays import array_planes
-from vtssi_pyro.movies.axes import axes_of_movie, letters
+from vtssi_pyro.movies.axes import Axes, axes_of_movie, letters
 from vtssi_pyro.movies.movie import Movie
 from vtssi_pyro.movies.planes import PLANE, Plane, Planes, movie_of_planes, told
 from vtssi_pyro.movies.stored import Stored
@@ -138,8 +138,7 @@ def _lif(path: Path, stored: Stored) -> Planes:
 def _zarr(path: Path, stored: Stored) -> Planes:
     found: Any = extra("zarr", "zarr", ".zarr folders need zarr").open(str(path), mode="r")
     if hasattr(found, "shape"):  # an array, as those of numpy
-        axes, lines = axes_of_movie(str(path), found, stored)
-        return array_planes(found, axes)._replace(lines=lines)
+        return array_planes(found, axes_of_movie(str(path), found, stored))
     attributes = dict(found.attrs)
     attributes = attributes.get("ome", attributes)
     images = attributes.get("multiscales") or []
@@ -159,9 +158,9 @@ def _zarr(path: Path, stored: Stored) -> Planes:
             f"{path}: an array of shape {tuple(whole.shape)}, with axes {told_of}: expected some of t, c, z, y, x"
         )
     labels = [str(channel.get("label", "")) for channel in attributes.get("omero", {}).get("channels", [])]
-    planes = array_planes(whole, known)
+    planes = array_planes(whole, Axes(known, colours=False))
     names = {"C": labels} if all(labels) and len(labels) == planes.counts.get("C", 1) else {}
-    return planes._replace(colours=False, names=names, units=_of_ngff(noted, image, finest))
+    return planes._replace(names=names, units=_of_ngff(noted, image, finest))
 
 
 def _of_ngff(axes: list[dict[str, Any]], *noted: Mapping[str, Any]) -> Units:
