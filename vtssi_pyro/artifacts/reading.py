@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vtssi_pyro.artifacts.loading import Loaded
 from vtssi_pyro.artifacts.shipped import PREFIX
+from vtssi_pyro.artifacts.sources import parts_of_others
 from vtssi_pyro.data import ArrayDataset, Dataset, open_frames
 from vtssi_pyro.data.dataset import channels_of, spread, units_of
 from vtssi_pyro.data.frames import as_array
@@ -183,6 +184,8 @@ def movies_of(sources: Sequence[File], stored: Stored = Stored()) -> Movie:
             raise DataError(
                 f"{source}: is no movie's file or folder, of which several can be learned from together"
             )
+    for part, whole in parts_of_others([os.fspath(source) for source in sources]).items():
+        raise DataError(f"{part}: is a part of the movie {whole}, and no other: leave it out")
     return in_series([open_movie(source, stored) for source in sources])
 
 
