@@ -71,6 +71,9 @@ def test_a_movie_in_several_files_is_all_of_them(tmp_path: Path, monkeypatch: py
     assert said == [f"{second}: is a part of the movie {first}, and no other"]
     with pytest.raises(DataError, match=r"is a part of the movie .*: leave it out"):
         movies_of([first, alone, second])
+    tifffile.imwrite(first, np.zeros((2, 8, 9), np.uint8), metadata=None,
+                     description='<OME UUID="0"><BinaryOnly MetadataFile="b.ome.tif" UUID="1"/></OME>')  # fmt: skip
+    assert parts_of_others([first, second]) == {first: second}, "the master alone names both"
 
 
 def test_a_tracker_is_its_weights_configuration_and_preparation() -> None:
