@@ -15,7 +15,7 @@ from vtssi_pyro.artifacts.loading import UNTRAINED, AnyTracker, Fitted, at_hand
 from vtssi_pyro.artifacts.logs import LogName
 from vtssi_pyro.artifacts.requests import answered, said
 from vtssi_pyro.artifacts.run import RUNS, Run
-from vtssi_pyro.artifacts.sources import refuse_other_files
+from vtssi_pyro.artifacts.sources import parts_of_others, refuse_other_files
 from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.config import Range, checked
 from vtssi_pyro.config.ranges import AHEAD, DRAWN, FRAMES, OBJECTS, SAMPLED
@@ -108,7 +108,8 @@ def track_all(
         >>> track_all("untrained", movies, "tracks").failed  # doctest: +SKIP
         []
     """
-    report, movies = report or Silent(), _movies(data)
+    report = report or Silent()
+    movies = _movies(data, report)
     options = {
         "settle": settle, "test_time": test_time, "hints": hints, "stored": stored, "formats": tuple(formats),
         "film": film,
@@ -178,7 +179,8 @@ def forecast_all(
         >>> forecast_all("runs/ours-beads-0001", "movies/*.tif", "ahead").failed  # doctest: +SKIP
         []
     """
-    report, movies = report or Silent(), _movies(data)
+    report = report or Silent()
+    movies = _movies(data, report)
     options = {
         "horizon": horizon, "num_samples": num_samples, "observe": observe, "stored": stored,
         "formats": tuple(formats), "film": film,
@@ -244,7 +246,7 @@ def fit_each(
         []
     """
     report = report or Silent()
-    movies = _movies(data)
+    movies = _movies(data, report)
     begun = start.run if isinstance(start, Fitted) else start
     start = begun.name if isinstance(begun, Trained) else begun
     options = {
@@ -348,8 +350,8 @@ def _listed(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items()) or "nothing"
 
 
-def _movies(data: Movies) -> list[str]:
-    """The movies that paths and patterns stand for.
+def _movies(data: Movies, report: Reporter) -> list[str]:
+    """The movies that paths and patterns stand for; a file that is a part of another's movie is told of and left out.
 
     Raises:
         UsageError: something among them is no path.
@@ -361,7 +363,11 @@ def _movies(data: Movies) -> list[str]:
             raise UsageError(Argument("data"), f": expected paths of movies, found a {type(path).__name__}")
     if not several:
         raise DataError("no movies: give paths, or a pattern such as 'movies/*.tif'")
-    return matched(several)
+    movies = matched(several)
+    parts = parts_of_others(movies)
+    for part, whole in parts.items():
+        report.say(f"{part}: is a part of the movie {whole}, and no other")
+    return [movie for movie in movies if movie not in parts]
 
 
 def _done(

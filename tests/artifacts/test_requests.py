@@ -7,16 +7,21 @@ from typing import cast
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from small_model import small
 
-from vtssi_pyro import VARIANTS, Stored, TestTime, build, track
+from vtssi_pyro import VARIANTS, Stored, TestTime, build, many, track
 from vtssi_pyro.artifacts import requests
 from vtssi_pyro.artifacts.loading import Loaded, at_hand
+from vtssi_pyro.artifacts.reading import movies_of
 from vtssi_pyro.artifacts.requests import answered, request
+from vtssi_pyro.artifacts.sources import parts_of_others
 from vtssi_pyro.artifacts.trained import Trained
+from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import Preparation
 from vtssi_pyro.movies.transforms import Luminance, Polarity
+from vtssi_pyro.train.reporting import Silent
 
 
 def test_two_requests_are_equal_if_their_results_are(tmp_path: Path) -> None:
@@ -34,6 +39,41 @@ def test_two_requests_are_equal_if_their_results_are(tmp_path: Path) -> None:
     assert all(one != other for i, one in enumerate(others) for other in others[:i])
     np.save(movie, np.ones((4, 8, 8), np.uint8))
     assert request(movie, "w") != plain
+
+
+def in_two_files(folder: Path, brightest: int = 1) -> tuple[str, str]:
+    """A movie of OME-TIFF in two files, each of which names both; the second has a pixel as bright as told."""
+    said = 'DimensionOrder="XYCZT" SizeX="9" SizeY="8" SizeC="1" SizeZ="1" SizeT="4" Type="uint8"'
+    names = "a.ome.tif", "b.ome.tif"
+    parts = "".join(
+        f'<TiffData IFD="0" FirstT="{2 * k}" PlaneCount="2"><UUID FileName="{name}">{k}</UUID></TiffData>'
+        for k, name in enumerate(names)
+    )
+    for k, name in enumerate(names):
+        frames = np.zeros((2, 8, 9), np.uint8)
+        frames[-1, -1, -1] = k * brightest
+        xml = f'<OME UUID="{k}"><Image><Pixels {said}>{parts}</Pixels></Image></OME>'
+        tifffile.imwrite(folder / name, frames, description=xml, metadata=None)
+    return str(folder / names[0]), str(folder / names[1])
+
+
+def test_a_movie_in_several_files_is_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = in_two_files(tmp_path)
+    before = [request(each, "w") for each in (first, second)]
+    in_two_files(tmp_path, brightest=2)
+    assert all(request(each, "w") != then for each, then in zip((first, second), before, strict=True))
+    alone = str(tmp_path / "c.tif")
+    tifffile.imwrite(alone, np.zeros((4, 8, 9), np.uint8), photometric="minisblack")
+    assert parts_of_others([alone, second, first]) == {first: second}
+    said: list[str] = []
+    monkeypatch.setattr(Silent, "say", lambda self, line: said.append(line))
+    assert many._movies(f"{tmp_path}/*.tif", Silent()) == [first, alone]
+    assert said == [f"{second}: is a part of the movie {first}, and no other"]
+    with pytest.raises(DataError, match=r"is a part of the movie .*: leave it out"):
+        movies_of([first, alone, second])
+    tifffile.imwrite(first, np.zeros((2, 8, 9), np.uint8), metadata=None,
+                     description='<OME UUID="0"><BinaryOnly MetadataFile="b.ome.tif" UUID="1"/></OME>')  # fmt: skip
+    assert parts_of_others([first, second]) == {first: second}, "the master alone names both"
 
 
 def test_a_tracker_is_its_weights_configuration_and_preparation() -> None:

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from vtssi_pyro import Stored, inspect, open_frames, scene, track
+from vtssi_pyro.artifacts.reading import as_movie
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.movies import array_movie
 
@@ -37,6 +39,16 @@ class Lazy:
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         raise AssertionError("all of it is asked for")
+
+
+class NamedArray(Lazy):
+    """An array that knows the names of its axes, and is read at once, too."""
+
+    def __init__(self, whole: np.ndarray, dims: tuple[str, ...]) -> None:
+        super().__init__(whole, whole.size, dims=dims)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return self.whole
 
 
 @pytest.mark.parametrize("axes", ["THW", "HWT", "CTHW", "TZCHW", "THWC"])
@@ -94,3 +106,38 @@ def test_real_libraries(library: str) -> None:
     assert open_frames(made).length == len(DRAWN.frames)
     with pytest.raises(DataError, match="unpacks to"):
         open_frames(made, Stored(memory=1e-5))
+
+
+@pytest.mark.parametrize("order", ["TZHW", "HWTZ"])
+def test_named_axes_are_never_learned_from_as_others(order: str) -> None:
+    """Nor are depths or channels, of which a movie has one, taken for times."""
+    words = {"T": "time", "Z": "z", "C": "channel", "H": "y", "W": "x"}
+    drawn = np.random.default_rng(0).integers(0, 256, (6, 2, 40, 50)).astype(np.uint8)  # TZHW
+
+    def given(axes: str, whole: np.ndarray = drawn) -> Any:
+        return NamedArray(whole.transpose(["TZHW".index(a) for a in order]), tuple(words[a] for a in axes))
+
+    data = open_frames(given(order), Stored(plane=1))
+    assert (len(data), data.length, data.frame_size) == (1, 6, (40, 50))
+    assert torch.equal(
+        (data.frames(slice(None))[0, :, 0] * 255).round().byte(), torch.from_numpy(drawn[:, 1])
+    )
+    with pytest.raises(DataError, match="2 depths: say which"):
+        open_frames(given(order))
+    with pytest.raises(DataError, match="2 depths: say which"):
+        as_movie(given(order))
+    with pytest.raises(DataError, match="2 channels: say which"):
+        as_movie(given(order.replace("Z", "C")))
+    assert as_movie(drawn[:, :, None]) is None, "of sequences, (S, T, C, H, W)"
+
+
+@pytest.mark.parametrize(("name", "colours"), [("c", False), ("Channel", False), ("s", True), ("rgb", True)])
+def test_named_channels_are_colours_only_if_they_are_called_so(name: str, colours: bool) -> None:
+    whole = np.random.default_rng(0).integers(0, 256, (5, 3, 8, 6)).astype(np.uint8)
+    given = NamedArray(whole, ("t", name, "y", "x"))
+    if not colours:
+        with pytest.raises(DataError, match=r"3 channels: say which .* or colour if"):
+            array_movie("named", given)
+    said = array_movie("named", given, Stored(channel=None if colours else "colour"))
+    for movie in (said, array_movie("said", given, Stored(axes="TCHW")), array_movie("guessed", whole)):
+        np.testing.assert_array_equal(next(movie.reader()), np.moveaxis(whole[0], 0, -1))

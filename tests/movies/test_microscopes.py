@@ -24,7 +24,7 @@ def module(monkeypatch: pytest.MonkeyPatch, name: str, **members: Any) -> None:
     monkeypatch.setitem(sys.modules, name, made)
 
 
-def nd2(path: Path, monkeypatch: pytest.MonkeyPatch, whole: np.ndarray, **more: int) -> None:
+def nd2(path: Path, monkeypatch: pytest.MonkeyPatch, whole: np.ndarray, **more: float) -> None:
     """Frames are counted along the loops, and hold all channels."""
     volume = SimpleNamespace(axesCalibrated=(True, more.get("calibrated", True), False))
     channels = [
@@ -60,18 +60,18 @@ def nd2(path: Path, monkeypatch: pytest.MonkeyPatch, whole: np.ndarray, **more: 
             return whole.reshape(-1, *whole.shape[2:])[number].squeeze()
 
         def voxel_size(self) -> Any:
-            return SimpleNamespace(x=0.25)
+            return SimpleNamespace(x=0.25, y=more.get("y", 0.25))
 
     path.touch()
     module(monkeypatch, "nd2", ND2File=File)
 
 
-def czi(path: Path, monkeypatch: pytest.MonkeyPatch, whole: np.ndarray, **more: int) -> None:
+def czi(path: Path, monkeypatch: pytest.MonkeyPatch, whole: np.ndarray, **more: float) -> None:
     """All axes are there, the samples of a pixel last."""
 
     class File:
         axes = "BSCTZYX0"
-        shape = (1, more.get("S", 1), *(whole.shape[k] for k in (2, 0, 1)), 6, 5, 1)
+        shape = (1, int(more.get("S", 1)), *(whole.shape[k] for k in (2, 0, 1)), 6, 5, 1)
         dtype = whole.dtype
 
         def __init__(self, name: str) -> None: ...
@@ -88,10 +88,10 @@ def czi(path: Path, monkeypatch: pytest.MonkeyPatch, whole: np.ndarray, **more: 
     module(monkeypatch, "czifile", CziFile=File)
 
 
-def lif(path: Path, monkeypatch: pytest.MonkeyPatch, whole: np.ndarray, **more: int) -> None:
+def lif(path: Path, monkeypatch: pytest.MonkeyPatch, whole: np.ndarray, **more: float) -> None:
     dims = namedtuple("dims", "x y z t m")(5, 6, whole.shape[1], whole.shape[0], more.get("M", 1))
     image = SimpleNamespace(
-        dims=dims, channels=whole.shape[2], scale=(4.0, 4.0, 1.0, 2.0),
+        dims=dims, channels=whole.shape[2], scale=(4.0, 1 / more.get("y", 0.25), 1.0, 2.0),
         get_frame=lambda z, t, c: whole[t, z, c],
     )  # fmt: skip
     path.touch()
@@ -103,17 +103,17 @@ def lif(path: Path, monkeypatch: pytest.MonkeyPatch, whole: np.ndarray, **more: 
     )
 
 
-def ngff(path: Path, monkeypatch: pytest.MonkeyPatch, whole: np.ndarray, **more: int) -> None:
+def ngff(path: Path, monkeypatch: pytest.MonkeyPatch, whole: np.ndarray, **more: float) -> None:
     zarr = pytest.importorskip("zarr", reason="needs zarr, the extra of that name")
     axes = [{"name": "t", "unit": "second"}, {"name": "c"}, {"name": "z"}]
     axes += [{"name": name, "unit": "micrometer"} for name in "yx"]
-    scale = {"type": "scale", "scale": [0.25, 1, 2, 0.5, 0.5]}
+    scale = {"type": "scale", "scale": [0.25, 1, 2, 2 * more.get("y", 0.25), 0.5]}
     outer = {"type": "scale", "scale": [2.0, 1, 1, 0.5, 0.5]}  # of all datasets: it comes on top of their own
     shift = {"type": "translation", "translation": [0, 0, 0, 1, 1]}
     image = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": [scale, shift]}],
              "coordinateTransformations": [outer]}  # fmt: skip
     group = zarr.open_group(str(path), mode="w")
-    group.attrs["multiscales"] = [image] * more.get("images", 1)
+    group.attrs["multiscales"] = [image] * int(more.get("images", 1))
     group.attrs["omero"] = {"channels": [{"label": "DAPI"}, {"label": "GFP"}]}
     group.create_array("0", data=whole.transpose(0, 2, 1, 3, 4))
 
@@ -163,6 +163,17 @@ def test_the_side_of_a_pixel_of_an_uncalibrated_camera_is_not_told(
     assert movie.units.pixel_size is None
     assert movie.levels.white == 4095
     assert movie.levels.lines == (f"{tmp_path / 'm.nd2'}: uint16 of 12 bits, as the file notes",)
+
+
+@pytest.mark.parametrize("name", ["m.nd2", "m.lif", "m.zarr"])
+def test_pixels_that_are_not_square_are_told_of(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    KINDS[name](tmp_path / name, monkeypatch, WHOLE, y=0.5)
+    movie = open_movie(tmp_path / name, Stored(channel=0, plane=0))
+    assert movie.units.pixel_size is None
+    line = f"{tmp_path / name}: notes pixels of 0.25 x 0.5 um, which are not square: lengths stay in pixels"
+    assert line in movie.lines
 
 
 def test_three_wavelengths_are_not_taken_for_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,6 +155,41 @@ def test_a_movie_in_several_files(tmp_path: Path) -> None:
             refused(halves[0], "notes name a file of another folder")
 
 
+SAID = f'DimensionOrder="XYCZT" SizeX="{W}" SizeY="{H}" SizeC="1" SizeZ="1" SizeT="{T}" Type="uint16"'
+
+
+@pytest.mark.parametrize("own", [' UUID="a"', ""])
+def test_a_renamed_file_is_its_own_part(own: str, tmp_path: Path) -> None:
+    """Known by its identifier, or by that which all parts have."""
+    parts = f'<TiffData IFD="0" PlaneCount="{T}"><UUID FileName="orig.ome.tif">a</UUID></TiffData>'
+    xml = f"<OME{own}><Image><Pixels {SAID}>{parts}</Pixels></Image></OME>"
+    np.testing.assert_array_equal(read(described(tmp_path / "beads.tif", GREY, xml)), GREY)
+    other = described(tmp_path / "beads.tif", GREY, xml.replace('UUID="a"', 'UUID="b"'))
+    if own:
+        refused(other, "its other part, orig.ome.tif, cannot be read")
+
+
+def test_a_part_names_its_master(tmp_path: Path) -> None:
+    xml = '<OME UUID="b"><BinaryOnly MetadataFile="a.ome.tif" UUID="a"/></OME>'
+    refused(described(tmp_path / "b.ome.tif", GREY, xml), r"give its master, a\.ome\.tif$")
+
+
+def test_a_movie_is_as_large_as_all_its_files(tmp_path: Path) -> None:
+    """A small first part makes no bomb of it."""
+    frames = np.random.default_rng(0).integers(0, 256, (9, 200, 200)).astype(np.uint8)
+    frames[0] = 0
+    parts = "".join(
+        f'<TiffData IFD="0" FirstT="{first}" PlaneCount="{count}"><UUID FileName="{name}">{name}</UUID></TiffData>'
+        for name, first, count in (("a.tif", 0, 1), ("b.tif", 1, 8))
+    )
+    said = SAID.replace(f'X="{W}"', 'X="200"').replace(f'Y="{H}"', 'Y="200"').replace(f'T="{T}"', 'T="9"')
+    xml = f'<OME UUID="a.tif"><Image><Pixels {said.replace("uint16", "uint8")}>{parts}</Pixels></Image></OME>'
+    first = described(tmp_path / "a.tif", frames[:1], xml, compression="tiff_adobe_deflate")
+    described(tmp_path / "b.tif", frames[1:], xml)
+    assert frames.nbytes > 200 * first.stat().st_size
+    np.testing.assert_array_equal(read(first, memory=1e-5), frames)
+
+
 # Pixels
 
 
@@ -234,6 +269,31 @@ def test_without_imagecodecs_nothing_is_read_worse_than_by_pillow(
             np.testing.assert_allclose(
                 frame.astype(int), np.asarray(opened.convert(wanted)).astype(int), atol=2
             )
+
+
+@pytest.mark.parametrize("bare", [False, True])
+@pytest.mark.parametrize("noted", [None, 12])
+def test_white_is_the_same_whoever_unpacks_it(
+    bare: bool, noted: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of the camera's bits, unless numbers beyond prove these wrong."""
+    tags = [(281, "H", 1, 2**noted - 1, True)] if noted else []  # MaxSampleValue
+    monkeypatch.setattr(tiff_pages, "_packed_otherwise", lambda page: bare)
+    for frames, white in ((GREY, 4095 if noted else 65535), (GREY * 2 + 4096, 65535)):
+        tifffile.imwrite(tmp_path / "a.tif", frames, photometric="miniswhite", compression="zlib", metadata=None,
+                         extratags=tags)  # fmt: skip
+        np.testing.assert_array_equal(read(tmp_path / "a.tif"), white - frames)
+
+
+def test_no_bits_are_lost_without_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow makes 8 bits of colours of 16."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path, WHOLE[:, 0].transpose(0, 2, 3, 1), photometric="rgb", compression="zlib", metadata=None
+    )
+    np.testing.assert_array_equal(read(path), WHOLE[:, 0].transpose(0, 2, 3, 1))
+    monkeypatch.setattr(tiff_pages, "_packed_otherwise", lambda page: True)
+    refused(path, r"need imagecodecs: pip install 'vtssi-pyro\[tiff\]'")
 
 
 def test_what_nothing_installed_unpacks_names_what_does(
@@ -363,6 +423,16 @@ def test_the_times_of_planes(tmp_path: Path) -> None:
         assert movie.rate == rate
         assert movie.times == (None if rate == 0.5 else (0.0, 1.0, 8.0, 9.0, 10.0))
         assert ("1000 to 7000 ms apart" in " ".join(movie.lines)) == (rate == 1.0)
+
+
+@pytest.mark.parametrize(("planned", "told"), [(2.0, False), (2.001, False), (2.5, True)])
+def test_measured_times_count_more_than_planned_ones(planned: float, told: bool, tmp_path: Path) -> None:
+    planes = "".join(f'<Plane TheZ="0" TheC="0" TheT="{t}" DeltaT="{2 * t}"/>' for t in range(T))
+    noted = OME.format(f'TimeIncrement="{planned}"', f"<TiffData/>{planes}")
+    movie = open_movie(described(tmp_path / "a.tif", GREY, noted))
+    assert movie.rate == 0.5
+    line = f"{tmp_path / 'a.tif'}: notes 0.4 frames a second, but times of 0.5 a second, which count"
+    assert movie.lines == ((line,) if told else ())
 
 
 @pytest.mark.parametrize(("noted", "high", "white"), [(12, 2000, 4095), (12, 5000, 16383), (16, 2000, 4095)])

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vtssi_pyro.artifacts.loading import Loaded
 from vtssi_pyro.artifacts.shipped import PREFIX
+from vtssi_pyro.artifacts.sources import parts_of_others
 from vtssi_pyro.data import ArrayDataset, Dataset, open_frames
 from vtssi_pyro.data.dataset import channels_of, spread, units_of
 from vtssi_pyro.data.frames import as_array
@@ -20,6 +21,7 @@ from vtssi_pyro.inference.filter import Estimate, estimates
 from vtssi_pyro.inference.novelty import SOME, late, misfit, new
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.movies import Arraylike, Hints, Movie, Stored, array_movie, is_movie, open_movie, thumbnails
+from vtssi_pyro.movies.axes import NoMovie
 from vtssi_pyro.movies.prepared import PreparedMovie, look, was_kept
 from vtssi_pyro.movies.series import in_series
 from vtssi_pyro.movies.stored import COLOUR, GREY
@@ -151,12 +153,16 @@ def brought(source: Source) -> Source:
 
 
 def as_movie(source: Source, stored: Stored = Stored()) -> Movie | None:
-    """Open a source as one movie: a file or folder, or an array (T, H, W) or (T, H, W, 3); None if it is none."""
+    """Open a source as one movie: a file or folder, or an array (T, H, W) or (T, H, W, 3); None if it is none.
+
+    Raises:
+        DataError: a movie that cannot be read, or of which a depth or a channel is to be chosen.
+    """
     if isinstance(source, str | os.PathLike):
         return open_movie(source, stored) if is_movie(source, stored) else None
     try:
         return movie_of(source, stored)
-    except DataError:
+    except NoMovie:
         return None
 
 
@@ -178,6 +184,8 @@ def movies_of(sources: Sequence[File], stored: Stored = Stored()) -> Movie:
             raise DataError(
                 f"{source}: is no movie's file or folder, of which several can be learned from together"
             )
+    for part, whole in parts_of_others([os.fspath(source) for source in sources]).items():
+        raise DataError(f"{part}: is a part of the movie {whole}, and no other: leave it out")
     return in_series([open_movie(source, stored) for source in sources])
 
 
@@ -189,7 +197,8 @@ def movie_of(source: Source, stored: Stored = Stored()) -> Movie:
         stored: how its frames are stored, as far as it is known; a ``Movie`` has its own.
 
     Raises:
-        DataError: the source is no movie.
+        NoMovie: the source holds sequences.
+        DataError: the source is no movie, or cannot be read.
     """
     source = brought(source)
     if isinstance(source, Movie | PreparedMovie):
@@ -199,7 +208,7 @@ def movie_of(source: Source, stored: Stored = Stored()) -> Movie:
     if isinstance(source, Arraylike):
         in_memory = isinstance(source, np.ndarray | Tensor)
         return array_movie("frames", as_array(source) if in_memory else source, stored)
-    raise DataError("sequences are no movie: expected a file, or an array (T, H, W)")
+    raise NoMovie("sequences are no movie: expected a file, or an array (T, H, W)")
 
 
 def inspected(source: Source, hints: Hints, stored: Stored, report: Reporter) -> PreparedMovie:

@@ -16,6 +16,7 @@ from vtssi_pyro.movies import Movie
 from vtssi_pyro.movies.microscopes import READERS
 from vtssi_pyro.movies.pictures import is_picture
 from vtssi_pyro.movies.prepared import KEPT, inspected_movie, was_kept
+from vtssi_pyro.movies.tiff import is_tiff, tiff_files
 from vtssi_pyro.system.fingerprint import fingerprint, same
 from vtssi_pyro.system.naming import natural
 from vtssi_pyro.train.config import Config
@@ -84,7 +85,7 @@ def refuse_other_frames(known: dict[str, Any] | None, now: dict[str, Any] | None
 
 
 def files_of(source: str | os.PathLike[str]) -> list[Path]:
-    """The file of a source, the pictures of its folder, or an inspection's files and those of its movie.
+    """The files of a source, the pictures of its folder, or an inspection's files and those of its movie.
 
     None if there is no such path.
     """
@@ -96,7 +97,22 @@ def files_of(source: str | os.PathLike[str]) -> list[Path]:
         return sorted(file for file in path.rglob("*") if file.is_file())
     if path.is_dir():
         return sorted((file for file in path.iterdir() if is_picture(file.name)), key=natural)
-    return [path] if path.exists() else []
+    if not path.exists():
+        return []
+    return tiff_files(path) if is_tiff(path) else [path]
+
+
+def parts_of_others(sources: Sequence[str]) -> dict[str, str]:
+    """Those of several sources that are files of another's movie, and that other; of equals the first is the whole."""
+    files = {source: files_of(source) for source in sources if Path(source).is_file()}
+    whole: dict[Path, str] = {}
+    found: dict[str, str] = {}
+    for source in sorted(files, key=lambda source: -len(files[source])):
+        if (own := Path(source).resolve()) in whole:
+            found[source] = whole[own]
+        elif len(files[source]) > 1:
+            whole |= {file.resolve(): source for file in files[source]}
+    return found
 
 
 def _of_sequences(parts: Iterable[Dataset]) -> dict[str, Any]:

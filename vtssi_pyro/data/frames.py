@@ -14,6 +14,7 @@ from vtssi_pyro.data.array import ArrayDataset
 from vtssi_pyro.data.store import read
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import Arraylike, Movie, Stored, luminance, open_movie
+from vtssi_pyro.movies.axes import letters, named
 from vtssi_pyro.movies.movie import colours
 from vtssi_pyro.movies.stored import COLOUR
 from vtssi_pyro.ops.channels import channels_first
@@ -34,7 +35,7 @@ def open_frames(
     Args:
         source: frames in grey, (S, T, H, W) or (T, H, W), or in C channels, (S, T, C, H, W), in an
             array of NumPy, Dask, zarr or the like, or in a tensor; or the path of a file or folder.
-        stored: how the frames are stored, as far as it is known; other axes are named there.
+        stored: how the frames are stored, as far as it is known; axes that an array does not name are named there.
 
     Returns:
         The data set.
@@ -51,6 +52,8 @@ def open_frames(
     if isinstance(source, Arraylike):
         if not isinstance(source, Tensor | np.ndarray):  # which is read now
             stored.refuse_more("frames", math.prod(source.shape) * np.dtype(source.dtype).itemsize)
+        if stored.axes is None and (names := named(source)):
+            stored = replace(stored, axes=letters(names))
         return ArrayDataset("frames", as_array(source), stored=stored)
     if not isinstance(source, str | os.PathLike):
         raise DataError(

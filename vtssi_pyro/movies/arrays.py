@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from vtssi_pyro.config import checked
-from vtssi_pyro.movies.axes import axes_of_movie
+from vtssi_pyro.movies.axes import Axes, axes_of_movie
 from vtssi_pyro.movies.members import npy_array, npz_frames
 from vtssi_pyro.movies.movie import Movie
 from vtssi_pyro.movies.planes import Planes, movie_of_planes
@@ -56,17 +56,17 @@ def array_movie(name: str, frames: np.ndarray | Arraylike, stored: Stored = Stor
     Raises:
         DataError: the shape is another, or has no frames.
     """
-    axes, lines = axes_of_movie(name, frames, stored)
-    return movie_of_planes(name, array_planes(frames, axes)._replace(lines=lines), stored)
+    return movie_of_planes(name, array_planes(frames, axes_of_movie(name, frames, stored)), stored)
 
 
-def array_planes(frames: Arraylike, axes: str) -> Planes:
+def array_planes(frames: Arraylike, known: Axes) -> Planes:
     """The planes of an array whose axes are known.
 
     Args:
         frames: the array.
-        axes: a letter for each of its axes, see :class:`~vtssi_pyro.Stored`; that of sequences has a length of 1.
+        known: its axes; that of sequences has a length of 1.
     """
+    axes = known.letters
     sizes = dict(zip(axes, frames.shape, strict=True))
 
     def plane(time: int, depth: int, channels: Sequence[int]) -> np.ndarray:
@@ -78,4 +78,6 @@ def array_planes(frames: Arraylike, axes: str) -> Planes:
         shown = shown.transpose([rest.index(axis) for axis in PIXELS if axis in rest])
         return shown if "C" in rest else shown[..., None]
 
-    return Planes(sizes, (sizes["H"], sizes["W"]), lambda: nullcontext(plane), colours=True)
+    return Planes(
+        sizes, (sizes["H"], sizes["W"]), lambda: nullcontext(plane), known.colours, lines=known.lines
+    )

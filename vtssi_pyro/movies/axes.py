@@ -24,6 +24,21 @@ MIXED = 0.7  # share by which neighbours on the first axis must be more alike th
 NEAR, GRID = 8, 32  # sequences, frames of each, and pixels along a side of these, that are compared for this
 
 
+WAVELENGTHS = ("c", "channel", "channels")  # names of an axis whose values need not be red, green and blue
+
+
+class NoMovie(DataError):
+    """An array whose shape is not that of one movie."""
+
+
+class Axes(NamedTuple):
+    """The axes of one movie's array."""
+
+    letters: str
+    colours: bool = True  # whether 3 or 4 channels are red, green, blue and opacity, and no wavelengths
+    lines: tuple[str, ...] = ()  # what was assumed
+
+
 class Arranged(NamedTuple):
     """Frames whose axes are known."""
 
@@ -84,7 +99,7 @@ def sequences(name: str, frames: np.ndarray, stored: Stored = Stored()) -> Arran
     return Arranged(brought, axes, lines)
 
 
-def axes_of_movie(name: str, frames: Any, stored: Stored = Stored()) -> tuple[str, tuple[str, ...]]:
+def axes_of_movie(name: str, frames: Any, stored: Stored = Stored()) -> Axes:
     """The axes of one movie's array, as it or a user names them, or else as its shape suggests.
 
     Args:
@@ -92,19 +107,17 @@ def axes_of_movie(name: str, frames: Any, stored: Stored = Stored()) -> tuple[st
         frames: the array, of NumPy or of a library whose arrays have a shape.
         stored: how the frames are stored, as far as it is known.
 
-    Returns:
-        a letter for each axis, and what was assumed, in lines for people.
-
     Raises:
-        DataError: the shape is none of a movie.
+        NoMovie: the shape is none of a movie.
+        DataError: the axes are not those of the shape, or there are no frames.
     """
     shape = tuple(getattr(frames, "shape", ()))
     if not shape:
         _refuse_other(name, frames)
-    named = None if stored.axes else _named(frames)
-    axes = stored.axes or named or _of_movie(shape, stored)
+    names = None if stored.axes else named(frames)
+    axes = stored.axes or (letters(names) if names else _of_movie(shape, stored))
     if axes is None:
-        raise DataError(
+        raise NoMovie(
             f"{name}: frames have shape {shape}, expected one movie: (T, H, W) in grey, (T, H, W, 3) or "
             "(T, 3, H, W); say the order of other axes with ",
             Argument("axes"),
@@ -112,8 +125,9 @@ def axes_of_movie(name: str, frames: Any, stored: Stored = Stored()) -> tuple[st
     _refuse_misnamed(name, shape, axes)
     sequences = dict(zip(axes, shape, strict=True)).get("S", 1)
     if sequences > 1:
-        raise DataError(f"{name}: holds {sequences} sequences, expected one movie")
-    return axes, () if stored.axes or named else _doubts_of_movie(name, shape, axes)
+        raise NoMovie(f"{name}: holds {sequences} sequences, expected one movie")
+    colours = names is None or not set(map(str.lower, names)) & set(WAVELENGTHS)
+    return Axes(axes, colours, () if stored.axes or names else _doubts_of_movie(name, shape, axes))
 
 
 def letters(names: Iterable[Any]) -> str | None:
@@ -122,16 +136,19 @@ def letters(names: Iterable[Any]) -> str | None:
     return found if {"H", "W"} <= set(found) <= set(AXES) and len(set(found)) == len(found) else None
 
 
-def _named(frames: Any) -> str | None:
-    """The axes of an array that knows their names, as those of xarray and, in its metadata, zarr do."""
+def named(frames: Any) -> list[str] | None:
+    """The names of an array's axes, if it knows them, as those of xarray and, in its metadata, zarr do.
+
+    None: it does not, or they are not those of frames; see :func:`letters`.
+    """
     kept: Any = getattr(frames, "attrs", None)
     noted = (
         getattr(frames, "dims", None),
         getattr(getattr(frames, "metadata", None), "dimension_names", None),
         kept.get("_ARRAY_DIMENSIONS") if hasattr(kept, "get") else None,  # xarray's note in a zarr array
     )
-    found = (letters(names) for names in noted if isinstance(names, tuple | list))
-    return next(filter(None, found), None)
+    found = ([str(each) for each in names] for names in noted if isinstance(names, tuple | list))
+    return next(filter(letters, found), None)
 
 
 def _refuse_other(name: str, frames: object) -> None:

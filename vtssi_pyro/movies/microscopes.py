@@ -5,6 +5,7 @@ Nikon's .nd2 (nd2), Zeiss' .czi (czifile), Leica's .lif (readlif) and .zarr fold
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,12 @@ import numpy as np
 
 from vtssi_pyro.errors import Argument, DataError
 from vtssi_pyro.movies.arrays import array_planes
-from vtssi_pyro.movies.axes import axes_of_movie, letters
+from vtssi_pyro.movies.axes import Axes, axes_of_movie, letters
 from vtssi_pyro.movies.movie import Movie
+from vtssi_pyro.movies.notes import known_rate, square
 from vtssi_pyro.movies.planes import PLANE, Plane, Planes, movie_of_planes, told
 from vtssi_pyro.movies.stored import Stored
 from vtssi_pyro.system.extras import extra
-from vtssi_pyro.tracks.units import FRAME_RATE, PIXEL_SIZE, Units
 
 MICRONS = ("micrometer", "um", "µm")
 OTHERS = "positions, tiles or series"
@@ -41,12 +42,10 @@ def _refuse_axes(path: Path, stored: Stored) -> None:
         raise DataError(f"{path}: holds planes whose axes are known; leave out ", Argument("axes"))
 
 
-def _units(microns: float | None, rate: float | None = None) -> Units:
-    """Units of a pixel of so many micrometres, if it is a length."""
-    rate = rate if rate is not None and FRAME_RATE.accepts(rate) else None
-    if microns is None or not PIXEL_SIZE.accepts(microns):
-        return Units(frame_rate=rate)
-    return Units(microns, "um", rate)
+def _units(name: str, microns: tuple[float, float] | None, rate: float | None = None) -> dict[str, Any]:
+    """The units and lines of planes whose pixels have so many micrometres along x and y, if these are lengths."""
+    units, lines = square(name, *(microns or (0.0, 0.0)), "um")
+    return {"units": replace(units, frame_rate=known_rate(rate)), "lines": lines}
 
 
 def _refuse_several(path: Path, count: int) -> None:
@@ -61,7 +60,8 @@ def _nd2(path: Path, stored: Stored) -> Planes:
         sizes = dict(file.sizes)
         first = (file.metadata.channels or [None])[0]
         calibrated = first is not None and all(first.volume.axesCalibrated[:2])
-        units = _units(float(file.voxel_size().x) if calibrated else None)
+        sides = file.voxel_size()
+        units = _units(str(path), (float(sides.x), float(sides.y)) if calibrated else None)
         names = [channel.channel.name for channel in file.metadata.channels or []]
         bits = file.attributes.bitsPerComponentSignificant
     # those of which each has frames of its own
@@ -86,7 +86,7 @@ def _nd2(path: Path, stored: Stored) -> Planes:
 
     counts = {"T": sizes.get("T", 1), "Z": sizes.get("Z", 1), "C": sizes.get("C", 1) * samples}
     named = {"C": names} if samples == 1 and len(names) == counts["C"] else {}
-    return Planes(counts, (height, width), opened, sizes.get("C", 1) == 1, named, units, bits)
+    return Planes(counts, (height, width), opened, sizes.get("C", 1) == 1, named, bits=bits, **units)
 
 
 def _czi(path: Path, stored: Stored) -> Planes:
@@ -131,15 +131,14 @@ def _lif(path: Path, stored: Stored) -> Planes:
     def plane(time: int, depth: int, channels: Sequence[int]) -> np.ndarray:
         return np.stack([np.asarray(image.get_frame(z=depth, t=time, c=channel)) for channel in channels], -1)
 
-    units = _units(1 / scale[0] if scale[0] else None, rate)
-    return Planes(counts, (image.dims.y, image.dims.x), lambda: nullcontext(plane), units=units)
+    units = _units(str(path), (1 / scale[0], 1 / scale[1]) if scale[0] and scale[1] else None, rate)
+    return Planes(counts, (image.dims.y, image.dims.x), lambda: nullcontext(plane), **units)
 
 
 def _zarr(path: Path, stored: Stored) -> Planes:
     found: Any = extra("zarr", "zarr", ".zarr folders need zarr").open(str(path), mode="r")
     if hasattr(found, "shape"):  # an array, as those of numpy
-        axes, lines = axes_of_movie(str(path), found, stored)
-        return array_planes(found, axes)._replace(lines=lines)
+        return array_planes(found, axes_of_movie(str(path), found, stored))
     attributes = dict(found.attrs)
     attributes = attributes.get("ome", attributes)
     images = attributes.get("multiscales") or []
@@ -159,23 +158,22 @@ def _zarr(path: Path, stored: Stored) -> Planes:
             f"{path}: an array of shape {tuple(whole.shape)}, with axes {told_of}: expected some of t, c, z, y, x"
         )
     labels = [str(channel.get("label", "")) for channel in attributes.get("omero", {}).get("channels", [])]
-    planes = array_planes(whole, known)
+    planes = array_planes(whole, Axes(known, colours=False))
     names = {"C": labels} if all(labels) and len(labels) == planes.counts.get("C", 1) else {}
-    return planes._replace(colours=False, names=names, units=_of_ngff(noted, image, finest))
+    return planes._replace(names=names, **_of_ngff(str(path), noted, image, finest))
 
 
-def _of_ngff(axes: list[dict[str, Any]], *noted: Mapping[str, Any]) -> Units:
-    """The units of an image of OME-NGFF, whose transformations, all in turn, scale pixels and times."""
+def _of_ngff(name: str, axes: list[dict[str, Any]], *noted: Mapping[str, Any]) -> dict[str, Any]:
+    """The units and lines of an image of OME-NGFF, whose transformations, all in turn, scale pixels and times."""
     scale = np.ones(len(axes))
     for each in noted:
         for step in each.get("coordinateTransformations") or []:
             if step.get("type") == "scale" and len(step["scale"]) == len(axes):
                 scale = scale * np.array(step["scale"], float)
     known = {axis["name"]: (float(value), axis.get("unit")) for axis, value in zip(axes, scale, strict=True)}
-    side, step = known.get("x", (None, None)), known.get("t", (None, None))
-    square = side == known.get("y")
+    (x, unit), (y, other), step = (known.get(axis, (0.0, None)) for axis in "xyt")
     rate = 1 / step[0] if step[0] and step[1] in ("second", "s") else None
-    return _units(side[0] if square and side[1] in MICRONS else None, rate)
+    return _units(name, (x, y) if unit == other and unit in MICRONS else None, rate)
 
 
 READERS: dict[str, Callable[[Path, Stored], Planes]] = {

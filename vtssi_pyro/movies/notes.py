@@ -15,14 +15,14 @@ from vtssi_pyro.system.files import regular
 from vtssi_pyro.tracks.units import FRAME_RATE, PIXEL_SIZE, Units, known_length
 
 if TYPE_CHECKING:
-    from tifffile import TiffFile, TiffPageSeries
+    from tifffile import TiffFile, TiffPage, TiffPageSeries
 
 # A camera's pixel is at most as large as a dot of the finest printers, 21 um (2.54 cm / 1200); resolutions up to that
 # are those of a page, which programs write without anybody's asking.
 PAGE = 1200 / 2.54  # dots per cm
 CENTIMETRES = {2: 2.54, 3: 1.0, 4: 0.1, 5: 1e-4}  # of the tag's unit: inch, cm, mm, um; 1 is none
 MICRONS = 1e4  # of a cm
-SQUARE = 0.01  # by which width and height of a pixel may differ by rounding
+ROUNDED = 0.01  # by which two notes of the same length or rate may differ by rounding
 # Seconds of the units of time that ImageJ and OME write.
 SECONDS = {
     **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0), **dict.fromkeys(("ms", "msec"), 1e-3),
@@ -42,17 +42,26 @@ class Notes(NamedTuple):
 
 
 def completed(path: Path, file: "TiffFile") -> str | None:
-    """OME's XML with what it leaves out, by the standard's default: that pages are in order; None: it is complete.
+    """OME's XML with what it leaves out: that pages are in order, and which file it is in; None: it is complete.
 
     Raises:
-        DataError: it names files of other folders, or such as are missing.
+        DataError: it names files of other folders, or such as are missing, or leaves all to another file.
     """
     root = _root(file)
     if root is None:
         return None
-    for each in root.iter():
-        other = each.get("FileName")
-        if each.tag.endswith("UUID") and other is not None and other != path.name:
+    for each in _all(root, "BinaryOnly"):
+        master = each.get("MetadataFile")
+        raise DataError(f"{path}: is a part of a movie in several files: give its master, {master}")
+    parts = [each for each in _all(root, "UUID") if each.get("FileName") is not None]
+    known = {(each.get("FileName"), each.text) for each in parts}
+    lacking = root.get("UUID") is None and len(known) == 1 and bool(parts[0].text)
+    if lacking:  # all is in one file, which this is
+        root.set("UUID", str(parts[0].text))
+    for each in parts:
+        other = each.get("FileName", "")
+        renamed = each.text is not None and each.text == root.get("UUID")
+        if other != path.name and not renamed:
             if Path(other).name != other:
                 raise DataError(f"{path}: its notes name a file of another folder, {other}")
             try:
@@ -66,7 +75,7 @@ def completed(path: Path, file: "TiffFile") -> str | None:
     ]
     for pixels in bare:
         ElementTree.SubElement(pixels, pixels.tag.replace("Pixels", "TiffData"))
-    return ElementTree.tostring(root, encoding="unicode") if bare else None
+    return ElementTree.tostring(root, encoding="unicode") if bare or lacking else None
 
 
 def of_tiff(name: str, file: "TiffFile", series: "TiffPageSeries", sizes: Mapping[str, int]) -> Notes:
@@ -78,7 +87,7 @@ def of_tiff(name: str, file: "TiffFile", series: "TiffPageSeries", sizes: Mappin
         series: the pages.
         sizes: lengths along the axes of the pages, that which changes slowest first.
     """
-    bits = _bits(series)
+    bits = bits_of(series.keyframe)
     if series.kind == "ome":
         pixels = next((each for each in _all(_root(file), "Pixels") if _all(each, "TiffData")), None)
         if pixels is not None:
@@ -91,7 +100,7 @@ def of_tiff(name: str, file: "TiffFile", series: "TiffPageSeries", sizes: Mappin
     x, y = page.resolution
     if centimetres is None or not (x and y) or x / centimetres <= PAGE:  # without the tags x and y are 1
         return Notes(bits=bits)
-    units, lines = _square(name, MICRONS * centimetres / x, MICRONS * centimetres / y, "um")
+    units, lines = square(name, MICRONS * centimetres / x, MICRONS * centimetres / y, "um")
     return Notes({}, units, bits, lines)
 
 
@@ -112,16 +121,17 @@ def _all(element: Element | None, kind: str) -> list[Element]:
     return [] if element is None else [each for each in element.iter() if each.tag.endswith(kind)]
 
 
-def _bits(series: "TiffPageSeries") -> int | None:
-    """Bits of the numbers of pixels, if they are fewer than those of the numbers that hold them."""
-    page = series.keyframe
+def bits_of(page: "TiffPage") -> int | None:
+    """Bits of the numbers of a page's pixels, if they are fewer than those of the numbers that hold them."""
     highest = page.tags.valueof(281)  # MaxSampleValue
     said = math.log2(highest + 1) if isinstance(highest, int) and highest > 0 else page.bitspersample
-    return _fewer(int(said) if said == int(said) else None, series.dtype)
+    return _fewer(int(said) if said == int(said) else None, page.dtype)
 
 
-def _fewer(bits: int | None, dtype: np.dtype) -> int | None:
-    return bits if dtype.kind == "u" and bits is not None and 1 < bits < 8 * dtype.itemsize else None
+def _fewer(bits: int | None, dtype: np.dtype | None) -> int | None:
+    if dtype is None or dtype.kind != "u" or bits is None:
+        return None
+    return bits if 1 < bits < 8 * dtype.itemsize else None
 
 
 def _ome(name: str, pixels: Element, sizes: Mapping[str, int]) -> Notes:
@@ -130,14 +140,16 @@ def _ome(name: str, pixels: Element, sizes: Mapping[str, int]) -> Notes:
     rate = known_rate(1 / (interval * seconds) if interval and seconds else None)
     x = _number(pixels.get("PhysicalSizeX")) or 0.0
     y = _number(pixels.get("PhysicalSizeY")) or x
-    units, lines = _square(name, x, y, pixels.get("PhysicalSizeXUnit", "µm"))
+    units, lines = square(name, x, y, pixels.get("PhysicalSizeXUnit", "µm"))
     steady, times, uneven = _times(name, pixels, sizes.get("T", 1))
     channels = [each.get("Name", "") for each in _all(pixels, "Channel")]
     named = {"C": channels} if all(channels) and len(channels) == sizes.get("C", 1) else {}
     bits = _number(pixels.get("SignificantBits"))
     dtype = np.dtype(pixels.get("Type", "")) if pixels.get("Type") in ("uint8", "uint16", "uint32") else None
-    known = _fewer(int(bits), dtype) if bits and bits < MOST_BITS and dtype is not None else None
-    units = Units(units.pixel_size, units.unit, rate or steady, times)
+    known = _fewer(int(bits), dtype) if bits and bits < MOST_BITS else None
+    if rate and steady and abs(rate - steady) > ROUNDED * steady:  # what was planned, and what was measured
+        lines += (f"{name}: notes {rate:g} frames a second, but times of {steady:g} a second, which count",)
+    units = Units(units.pixel_size, units.unit, steady or rate, times)
     return Notes(named, units, known, (*lines, *uneven))
 
 
@@ -167,7 +179,7 @@ def _imagej(name: str, file: "TiffFile", series: "TiffPageSeries", sizes: Mappin
     seconds = SECONDS.get(str(said.get("tunit", "s")))
     rate = known_rate(1 / (interval * seconds) if interval and seconds else rate)
     x, y = series.keyframe.resolution
-    units, lines = _square(name, 1 / x if x else 0.0, 1 / y if y else 0.0, str(said.get("unit", "")))
+    units, lines = square(name, 1 / x if x else 0.0, 1 / y if y else 0.0, str(said.get("unit", "")))
     return Notes(_labels(said.get("Labels"), sizes), Units(units.pixel_size, units.unit, rate), None, lines)
 
 
@@ -186,11 +198,11 @@ def _labels(labels: object, sizes: Mapping[str, int]) -> dict[str, list[str]]:
     return found
 
 
-def _square(name: str, x: float, y: float, unit: str) -> tuple[Units, tuple[str, ...]]:
+def square(name: str, x: float, y: float, unit: str) -> tuple[Units, tuple[str, ...]]:
     """Units of pixels of x by y, unless these or their unit mean no length."""
     if not (known_length(unit) and PIXEL_SIZE.accepts(x) and PIXEL_SIZE.accepts(y)):
         return Units(), ()
-    if abs(x - y) > SQUARE * x:
+    if abs(x - y) > ROUNDED * x:
         told = f"{name}: notes pixels of {x:g} x {y:g} {unit}, which are not square: lengths stay in pixels"
         return Units(), (told,)
     return Units(x, unit), ()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vtssi_pyro.errors import Argument, DataError
+from vtssi_pyro.errors import Argument, DataError, VtssiError
 from vtssi_pyro.movies import notes
 from vtssi_pyro.movies.movie import Movie, refuse_large
 from vtssi_pyro.movies.planes import PLANE, Plane, Planes, movie_of_planes, told
@@ -88,6 +88,21 @@ def tiff(path: Path, stored: Stored = Stored()) -> Movie:
         (*lines, *doubts),
     )
     return movie_of_planes(name, planes, stored.without_axes)
+
+
+def tiff_files(path: Path) -> list[Path]:
+    """The files of the movie that a TIFF holds, itself first; itself alone if it is damaged."""
+    import tifffile
+
+    try:
+        with told(str(path)), _silence():
+            with tifffile.TiffFile(path) as file:
+                if not file.is_ome:  # no others have several files
+                    return [path]
+            with _opened(path, checked=False) as (file, series):
+                return [path, *(Path(part.filehandle.path) for part in _parts(file, series)[1:])]
+    except VtssiError:
+        return [path]
 
 
 def tiff_picture(path: Path) -> tuple[np.ndarray, int]:
@@ -180,6 +195,13 @@ def _one_series(path: Path, file: "TiffFile") -> "TiffPageSeries":
     return series
 
 
+def _parts(file: "TiffFile", series: "TiffPageSeries") -> "list[TiffFile]":
+    """The files of a series of pages, that which was opened first."""
+    if not series.is_multifile:
+        return [file]
+    return list(dict.fromkeys([file, *(page.parent for page in series if page is not None)]))
+
+
 def _check_pages(path: Path, series: "TiffPageSeries") -> None:
     """Refuse a series that lacks pages of which its notes tell, or the end of one."""
     if series.dataoffset is not None:  # one block
@@ -255,6 +277,6 @@ def _first(path: Path, file: "TiffFile", series: "TiffPageSeries", stored: Store
     """The first picture (H, W, C), unless all together are too much."""
     page = series.keyframe
     refuse_large(str(path), (page.imagelength, page.imagewidth))
-    stored.refuse_bomb(str(path), series.nbytes, file.filehandle.size)
+    stored.refuse_bomb(str(path), series.nbytes, sum(part.filehandle.size for part in _parts(file, series)))
     with pictures_of(path, series) as picture:
         return picture(0)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vtssi_pyro.errors import DataError, UsageError
+from vtssi_pyro.movies.notes import bits_of
 from vtssi_pyro.movies.pillow import array_of, decoding, opened_picture
 
 if TYPE_CHECKING:
@@ -59,9 +60,17 @@ def pictures_of(path: Path, series: "TiffPageSeries") -> Iterator[Callable[[int]
                     opened[place] = stack.enter_context(opened_picture(Path(place)))
                 with decoding(Path(place)):
                     opened[place].seek(one.index)
-                    return _with_channels(array_of(opened[place]))
+                    found = _with_channels(array_of(opened[place]))
             except DataError as error:
                 raise _missing(path, page) or error from error
+            if not ours or page.dtype is None:
+                return found
+            # of "I", 32 bits, only numbers become narrower that fit
+            if found.dtype.itemsize < page.dtype.itemsize and opened[place].mode != "I":
+                raise _missing(path, page) or DataError(f"{path}: pixels of {page.dtype} lose bits")
+            if page.photometric == WHITE_IS_0 and page.bitspersample > 8:  # others Pillow inverts
+                return _inverted(page, found.astype(page.dtype))
+            return found
 
         def picture(number: int) -> np.ndarray:
             one = series[number]
@@ -127,13 +136,20 @@ def _shown(page: "TiffPage", pixels: np.ndarray) -> np.ndarray:
         shown = np.moveaxis(page.colormap[:, pixels] >> 8, 0, -1).astype(np.uint8)
     else:
         if page.photometric == WHITE_IS_0 and pixels.dtype.kind in "bu":
-            pixels = ~pixels
+            pixels = _inverted(page, pixels)
         shown = _samples_last(page, pixels)
     if page.photometric == RGB and shown.shape[-1] == 4 and not set(page.extrasamples) & OPACITY:
         shown = shown[..., :3]
     turns, mirrored = TURNS.get(page.tags.valueof(ORIENTATION, 1), (0, False))
     shown = np.rot90(shown, turns)
     return shown[:, ::-1] if mirrored else shown
+
+
+def _inverted(page: "TiffPage", pixels: np.ndarray) -> np.ndarray:
+    """Numbers of which 0 is white, about the white of the camera's bits, unless they prove that wrong."""
+    bits = bits_of(page)
+    white = None if bits is None else pixels.dtype.type(2**bits - 1)
+    return ~pixels if white is None or pixels.max() > white else white - pixels
 
 
 def _samples_last(page: "TiffPage", pixels: np.ndarray) -> np.ndarray:
