@@ -429,8 +429,9 @@ def track(
     warn_if_beyond(settle, frames.data.length, SETTLED, called(data), report)
     target = _results(data, out, film, report, *((SHEET,) if looked else ())) if out else None
     own = None if looked else loaded.identity
+    again = looked or own is not None  # whether the results can be known again
     options = {"settle": settle, "hints": hints, "stored": stored, "film": film}
-    wanted = request(data, own, test_time=test_time, formats=formats, **options) if target else None
+    wanted = request(data, own, test_time=test_time, formats=formats, **options) if target and again else None
     begun = time.monotonic()
     if frames.movie:
         found = read_movie(loaded, frames.movie, bool(rendered), settle, test_time)
@@ -539,11 +540,9 @@ def forecast(
         "horizon": horizon, "num_samples": num_samples, "observe": observe, "seed": seed, "temperature": temperature,
         "raw": raw, "settle": settle, "stored": stored, "film": film,
     }  # fmt: skip
-    wanted = (
-        request(data, loaded.identity_ahead, test_time=test_time, formats=formats, **options)
-        if target
-        else None
-    )
+    own = loaded.identity_ahead
+    known_again = target and own is not None
+    wanted = request(data, own, test_time=test_time, formats=formats, **options) if known_again else None
     begun = time.monotonic()
     heat = temperature if temperature is not None else known.temperature if known else 1.0
     asked = costs.Forecast(seen, horizon, num_samples, _wanted(frames, rendered))
@@ -686,8 +685,8 @@ def evaluate(
     if target:
         write_mot_challenge(target, found.tracks, dataset.frame_size, truth=truth)
     units = Opened(dataset, said=stored.units).units
-    if file and not units.known:
-        units = told_beside(Path(file))[1]
+    if file:
+        units = told_beside(Path(file))[1].told(units)
     return Judged(metrics, observe, evaluation, made_by(loaded.name if loaded else name, loaded), units)
 
 

@@ -33,6 +33,7 @@ from vtssi_pyro.tracks.results import read_results
 from vtssi_pyro.train.jobs import Job, Outcome, Processes, Workers
 from vtssi_pyro.train.reporting import Forwarding, Reporter, Silent
 
+REMEMBERING = 5  # the first format all of whose runs know what was said of their movies
 TABLE = "summary.csv"  # one row a track, of all movies
 
 Movies = File | Iterable[File]
@@ -74,7 +75,8 @@ def track_all(
     """Track many movies; ``track_all(run, "movies/*.tif", "tracks")`` is ``vtssi-pyro track RUN 'movies/*.tif'``.
 
     Each movie is tracked as by :func:`track`, into a folder of its name. One that cannot be tracked stops no other. A
-    movie is not tracked again if its folder holds the results of the same frames, weights and options.
+    movie is not tracked again if its folder holds the results of the same frames, weights and options; results of a
+    tracker in memory, which may have been changed, are always made anew: name its run to go on.
 
     Args:
         tracker: see :func:`track`, also for the arguments that are not described here.
@@ -182,7 +184,7 @@ def forecast_all(
     report = report or Silent()
     movies = _movies(data, report)
     options = {
-        "horizon": horizon, "num_samples": num_samples, "observe": observe, "stored": stored,
+        "horizon": horizon, "num_samples": num_samples, "observe": observe, "seed": 0, "stored": stored,
         "formats": tuple(formats), "film": film,
     }  # fmt: skip
     asked = _asked(tracker, options, device, checkpoint, report, ahead=True)
@@ -267,9 +269,14 @@ class _Asked(NamedTuple):
     """What is asked of each movie alike."""
 
     tracker: AnyTracker | None
-    identity: str | None  # of the tracker; None: it is made of each movie
+    identity: str | None  # of the tracker; None: it is made of each movie, or in memory
     options: dict[str, Any]
     where: dict[str, Any]  # that results do not depend on
+    again: bool = True  # whether its results can be known again
+
+    def answered(self, folder: Path, movie: str) -> bool:
+        """Whether a folder holds the results of a movie."""
+        return self.again and answered(folder, movie, self.identity, **self.options)
 
 
 def _asked(
@@ -283,11 +290,10 @@ def _asked(
     if isinstance(tracker, str) and tracker == UNTRAINED and not ahead:
         return _Asked(tracker, None, options, where)
     loaded = at_hand(tracker, checkpoint, available_device(device), report)
-    named: AnyTracker | None = tracker
-    if isinstance(tracker, Fitted | Trained) and loaded.source:
-        named = loaded.source.name  # which another process can read
+    # a name where there is one, which another process can read; one that was trained just now, as it is in memory
+    named = loaded.name if tracker is None or isinstance(tracker, Trained) else tracker
     own = loaded.identity_ahead if ahead else loaded.identity
-    return _Asked(loaded.name if named is None else named, own, options, where)
+    return _Asked(named, own, options, where, own is not None)
 
 
 def _works(
@@ -300,7 +306,7 @@ def _works(
 
 def _predicted(asked: _Asked, movie: str, folder: Path, report: Reporter) -> Path:
     """Predict a movie, unless that is done."""
-    done = (folder / PREDICTIONS).is_file() and answered(folder, movie, asked.identity, **asked.options)
+    done = (folder / PREDICTIONS).is_file() and asked.answered(folder, movie)
     if done:
         report.say(f"{movie}: predicted already, in {folder}")
     else:
@@ -310,7 +316,7 @@ def _predicted(asked: _Asked, movie: str, folder: Path, report: Reporter) -> Pat
 
 def _tracked(asked: _Asked, movie: str, folder: Path, report: Reporter) -> _Tracked:
     """Track a movie, unless that is done; its table is read from its files, so that it is the same in both cases."""
-    if answered(folder, movie, asked.identity, **asked.options):
+    if asked.answered(folder, movie):
         report.say(f"{movie}: tracked already, in {folder}")
     else:
         track(asked.tracker, movie, out=folder, report=report, **asked.options, **asked.where)
@@ -333,11 +339,12 @@ def _fitted(
     known = run.sources.get("data") or {}
     refuse_other_files([movie], known)
     before = Stored.from_dict(known["stored"]) if "stored" in known else Stored()
-    for what, then, now in (
-        ("what is known of the movie", known.get("hints", {}), said(hints)),
-        ("how its frames are stored", said(before), said(stored)),
+    for key, what, then, now in (
+        ("hints", "what is known of the movie", known.get("hints", {}), said(hints)),
+        ("stored", "how its frames are stored", said(before), said(stored)),
     ):
-        if then != now:
+        recorded = key in known or run.format >= REMEMBERING
+        if recorded and then != now:
             raise UsageError(
                 f"{folder}: was made with {_listed(then)} said of {what}, not {_listed(now)}: say the same, or "
                 "choose another folder for the runs"

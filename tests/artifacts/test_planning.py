@@ -11,7 +11,7 @@ from small_model import small
 from torch import Tensor
 
 from vtssi_pyro import Config, Hints, Run, Silent, api, fit, info, load, resume, track
-from vtssi_pyro.artifacts.planning import Change, Plan, planned
+from vtssi_pyro.artifacts.planning import Change, Changes, Plan, check_same, planned
 from vtssi_pyro.artifacts.shipped import Pretrained
 from vtssi_pyro.config.variants import ablation_of
 from vtssi_pyro.errors import UsageError
@@ -129,6 +129,31 @@ def test_the_newest_run_is_found(learned: Tensor, tmp_path: Path, monkeypatch: p
     fitted = fit(learned, model, runs="runs", changes=changes, device="cpu")
     found, expected = (track(tracker, learned, device="cpu").tracks for tracker in (None, fitted))
     assert torch.equal(found.position.nan_to_num(), expected.position.nan_to_num())
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_what_made_a_run_is_the_same_again(together: bool, learned: Tensor, tmp_path: Path) -> None:
+    """Of changes to a key the last one counts; a whole configuration may observe more than sequences are long."""
+    whole = plan(learned, VARIANTS["air"](replace(small(), frame_size=SIDE))).config
+    whole = replace(whole, observe=10) if together else whole
+    filed, said = Change("train.log_every=7", "config"), Change("train.log_every=9")
+    changes = [filed, said, Change("seed=4")] if together else [filed, said]
+
+    def made(changes: Changes) -> Config:
+        return planned(learned, whole, None, Hints(), None, changes, None, CPU, ALONE, Silent()).config
+
+    run, config = Run(tmp_path), made(changes)
+    assert (config.train.log_every, config.observe) == (9, 6 if together else whole.observe)
+    for file in (whole, None):
+        check_same(run, config, None, changes, file)
+        with pytest.raises(UsageError) as refused:
+            check_same(run, config, None, [*changes, Change("seed=5")], file)
+        assert "seed=5" in str(refused.value)
+        assert "log_every" not in str(refused.value)
+    with pytest.raises(UsageError, match="config"):
+        check_same(run, config, None, changes, replace(whole, train=replace(whole.train, save_every=3)))
+    with pytest.raises(UsageError, match="config"):
+        check_same(run, config, None, changes, replace(whole, observe=2))
 
 
 def test_an_installation_and_weights_describe_themselves() -> None:

@@ -1,5 +1,6 @@
 """What a tracking was asked for is the same if its results are."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,17 +12,18 @@ import tifffile
 import torch
 from small_model import small
 
-from vtssi_pyro import VARIANTS, Stored, TestTime, build, many, track
+from vtssi_pyro import VARIANTS, Fitted, Run, Silent, Stored, TestTime, build, load, many, track, track_all
 from vtssi_pyro.artifacts import requests
-from vtssi_pyro.artifacts.loading import Loaded, at_hand
+from vtssi_pyro.artifacts.loading import Loaded, at_hand, find
 from vtssi_pyro.artifacts.reading import movies_of
 from vtssi_pyro.artifacts.requests import answered, request
 from vtssi_pyro.artifacts.sources import parts_of_others
 from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.errors import DataError
+from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.movies import Preparation
 from vtssi_pyro.movies.transforms import Luminance, Polarity
-from vtssi_pyro.train.reporting import Silent
+from vtssi_pyro.system.checkpoint import digest
 
 
 def test_two_requests_are_equal_if_their_results_are(tmp_path: Path) -> None:
@@ -33,7 +35,7 @@ def test_two_requests_are_equal_if_their_results_are(tmp_path: Path) -> None:
     others = [
         request(movie, "w", test_time=TestTime()), request(movie, "w", settle=3), request(movie, "v"),
         request(movie, "w", stored=Stored(channel=1)), request(movie, "w", formats=("csv",)),
-        request(movie, "w", film=True),
+        request(movie, "w", film=True), request(movie, "w", temperature=0),
     ]  # fmt: skip
     assert all(other != plain for other in others), "the plainest procedure is not the tracker's own"
     assert all(one != other for i, one in enumerate(others) for other in others[:i])
@@ -83,15 +85,49 @@ def test_a_tracker_is_its_weights_configuration_and_preparation() -> None:
     again.load_state_dict(tracker.state_dict())
     other = build(replace(model, test_time=replace(model.test_time, settled=3)))
     other.load_state_dict(tracker.state_dict())  # the same weights, used in another way
-    known = {at_hand(each).identity for each in (tracker, again, other)}
+
+    def kept(tracker: SomeTracker, preparation: Preparation | None = None) -> str | None:
+        source = cast(Trained, SimpleNamespace(preparation=preparation))
+        return Loaded(tracker, "kept", source, as_kept=True).identity
+
+    known = {kept(each) for each in (tracker, again, other)}
     assert len(known) == 2
     with torch.no_grad():
         next(iter(again.parameters())).add_(1)
-    known.add(at_hand(again).identity)
+    known.add(kept(again))
     for steps in ((Luminance(),), (Luminance(), Polarity("dark"))):
-        source = cast(Trained, SimpleNamespace(preparation=Preparation(steps)))
-        known.add(Loaded(tracker, "prepared", source).identity)
+        known.add(kept(tracker, Preparation(steps)))
     assert len(known) == 5
+    assert None not in known
+
+
+def test_results_of_a_tracker_in_memory_are_made_anew(tmp_path: Path) -> None:
+    """It may have been changed in a way that neither weights nor configuration tell, such as by another prior."""
+    movie, name = tmp_path / "movie.npy", "moving-mnist"
+    np.save(movie, np.zeros((1, 4, 50, 50), np.uint8))
+    changed = load(name)
+    with torch.no_grad():
+        next(changed.parameters()).add_(1e-3)
+    fitted = Fitted(changed, {}, None, cast(Run, find(name)))
+    for number, tracker in enumerate((name, find(name), changed, fitted)):
+        out, known = tmp_path / str(number), not isinstance(tracker, SomeTracker | Fitted)
+        for again in (False, True):
+            heard = Heard()
+            assert not track_all(tracker, movie, out, report=heard).failed
+            assert any("tracked already" in each for each in heard.said) == (known and again)
+        made = json.loads((out / "movie" / "tracks.json").read_text())["made"]
+        assert made["weights"] == digest((load(name) if known else changed).state_dict())
+        assert ("asked" in made) == known
+
+
+class Heard(Silent):
+    """A reporter that keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
 
 
 def test_a_movie_is_hashed_only_if_all_else_is_answered(

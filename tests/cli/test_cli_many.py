@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from tiny_run import call
 
-from vtssi_pyro import Hints, Run, api, load_digits, many, moving_digits, track_all
+from vtssi_pyro import Config, Hints, Run, api, load_digits, many, moving_digits, track_all
 from vtssi_pyro.data.scenes import scene
 from vtssi_pyro.errors import CheckpointError, DataError, UsageError
 from vtssi_pyro.many import Many
@@ -244,6 +244,18 @@ def test_one_tracker_learns_from_several_movies(longer: Path) -> None:
     assert "movies/m2.npy: a movie of 15 frames is too short" in said
 
 
+@pytest.mark.parametrize("made", [4, 5])
+def test_what_a_former_run_did_not_record_is_not_held_against_it(
+    made: int, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Run.create("runs/m2", Config()).folder / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"format": made}))
+    resumed: list[Run] = []
+    monkeypatch.setattr(many, "resume", lambda run, *args, **options: resumed.append(run))
+    failed = many.fit_each("movies/m2.npy", "runs", hints=Hints(polarity="dark")).failed
+    assert (len(resumed), len(failed)) == ((1, 0) if made < 5 else (0, 1))
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_a_tracker_learns_from_each_and_only_once(longer: Path) -> None:
@@ -266,6 +278,10 @@ def test_a_tracker_learns_from_each_and_only_once(longer: Path) -> None:
     )
     plain = ("fit", "movies/*", "--each", "--out", "runs", "--config", "runs/m10/config.json")
     assert "runs/m10: finished already" in call(*plain, code=3).stderr
+    more = (*plain, "--set", "train.log_every=9", "--objects", 3)
+    for again in (False, True):
+        said = call(*more[:3], "--out", "more", *more[5:], "--threads", 1, code=3).stderr
+        assert ("more/m10: finished already" in said) == again
     other = json.loads(Path("runs/m10/config.json").read_text())
     Path("other.json").write_text(json.dumps(other | {"config": other["config"] | {"observe": 2}}))
     said = call(*plain[:-1], "other.json", code=3).stderr

@@ -106,6 +106,8 @@ def test_errors_are_told_in_units_too(tmp_path: Path) -> None:
         assert header.endswith(f"prediction error, px  inference  prediction error, {unit}")
         assert first.split() == ["1", "1.00", "-", str(side), "-"]
     assert json.loads(call(*judged, "--json").stdout)["units"] == um.as_dict()
+    paced = json.loads(call(*judged, "--frame-rate", 25, "--json").stdout)["units"]
+    assert paced == Units(0.5, "um", 25.0).as_dict(), "what is said of time leaves lengths as they are"
 
 
 def test_units_that_mean_nothing_are_refused(film: Path) -> None:

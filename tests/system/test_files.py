@@ -222,6 +222,25 @@ def test_a_folder_is_replaced_as_a_whole_or_stays(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.rglob("*")] == ["a.geff", "new"]
 
 
+def test_an_old_folder_is_back_if_the_new_one_does_not_arrive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interrupt between the two renames is the worst moment."""
+    path = folder(tmp_path / "a.geff")
+    (path / "old").touch()
+    steps, rename = iter("ab"), os.replace
+
+    def replace(source: Path, target: Path) -> None:
+        if next(steps, None) == "b":
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(KeyboardInterrupt), atomic_folder(path) as made:
+        made.mkdir()
+    assert [file.name for file in tmp_path.rglob("*")] == ["a.geff", "old"]
+
+
 def test_what_another_process_is_writing_is_not_swept(tmp_path: Path) -> None:
     """Until it ends, in whatever way."""
     code = (

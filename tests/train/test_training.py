@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from vtssi_pyro.train import logbook, training
 from vtssi_pyro.train.batches import path_batches
 from vtssi_pyro.train.config import Config, DataConfig, renamed
 from vtssi_pyro.train.elbo import Elbo
+from vtssi_pyro.train.group import Group
 from vtssi_pyro.train.logbook import validation_elbo
 from vtssi_pyro.train.presets import OBJECTS
 from vtssi_pyro.train.recipe import Stage, TrainConfig
@@ -359,6 +361,34 @@ def test_a_stage_that_gains_nothing_ends_early(patient: Run) -> None:
     steps = [r["step"] for r in patient.records() if r["kind"] == "train"]
     assert steps == [3, 6, 9, 30, 33, 36, 39, 48, 51, 52]
     assert [r["step"] for r in patient.records() if r["kind"] == "validation"][-1] == 52
+
+
+def test_an_early_end_is_recorded_as_of_the_step_made_judged_and_saved(tmp_path: Path) -> None:
+    """Whether or not the steps are among those left out after which a judgement and a checkpoint were due."""
+    slow = replace(
+        STAGES[1], steps=30, patience=4, learning_rate=Constant(0.0), length=Staircase(3, 1, 10, 5)
+    )
+    config = configuration(stages=(slow, STAGES[3]))
+    config = replace(config, train=replace(config.train, evaluate_every=100, save_every=100))
+    run = Run.create(tmp_path / "run", config)
+    with pytest.raises(Killed):
+        train(config, run, At(31, kill))
+    *_, last, judged = run.records()
+    assert (last["kind"], last["step"], last["length"]) == ("train", 30, 3), "the stage ended after 5 steps"
+    assert (judged["kind"], judged["step"]) == ("validation", 30)
+    assert checkpoint.load(run.checkpoint())["step"] == 30
+
+
+def test_the_first_process_decides_where_a_stage_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the others find, whose last bits may differ."""
+    monkeypatch.setattr(Group, "_tell", lambda group, answer: answer.__setitem__(0, 1.0))
+    trainer = Trainer(build(PATIENT.model), PATIENT, DATA, CPU, Group(1, 2), DATA)
+    trainer._enter(PATIENT.train.stages[0])
+    assert trainer.early is not None
+    own = count(0.0, 100.0)  # a gain each time
+    monkeypatch.setattr(trainer.early, "objective", lambda: next(own))
+    ends = [step for step in range(1, 12) if trainer.early.ends(step)]
+    assert ends == [10], "after the first check and 8 steps"
 
 
 @pytest.mark.parametrize("step", [9, 30, 34, 40])

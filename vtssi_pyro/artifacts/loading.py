@@ -181,6 +181,7 @@ class Loaded:
     tracker: SomeTracker
     name: str  # its name in error messages
     source: Trained | None = None  # the run or weights that it was loaded from
+    as_kept: bool = False  # whether it is as its source keeps it; one in memory may have been changed
 
     @property
     def preparation(self) -> Preparation | None:
@@ -225,8 +226,13 @@ class Loaded:
         return found
 
     @property
-    def identity(self) -> str:
-        """What tells its tracks from those of others: a hash of weights, configuration and preparation."""
+    def identity(self) -> str | None:
+        """What tells its tracks from those of others: a hash of weights, configuration and preparation.
+
+        None of a tracker in memory, whose parts may be others than its configuration says.
+        """
+        if not self.as_kept:
+            return None
         preparation = self.preparation
         parts = {
             "weights": digest(self.tracker.state_dict()),
@@ -235,8 +241,10 @@ class Loaded:
         return identity_of(to_dict(self.tracker.config), parts)
 
     @property
-    def identity_ahead(self) -> str:
+    def identity_ahead(self) -> str | None:
         """What tells its predictions from those of others: the same, and its calibration."""
+        if not self.as_kept:
+            return None
         calibration = self.calibration
         return identity_of({"tracker": self.identity}, {"calibration": calibration and calibration.as_dict()})
 
@@ -306,7 +314,8 @@ def at_hand(
     if report is not None:
         trained.say_filled_in(report)
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else trained.name
-    return Loaded(trained.tracker(checkpoint_name, device), name, trained)
+    kept = not isinstance(trained, InMemory)
+    return Loaded(trained.tracker(checkpoint_name, device), name, trained, kept)
 
 
 def kept_by(tracker: AnyTracker) -> Trained | None:

@@ -331,9 +331,7 @@ def configured(
     else:
         halves = open_file(data) if isinstance(data, str) else data
         config, keys = recipe, of_sequences(halves)
-        keys["observe"] = max(
-            1, min(recipe.observe, halves.train.length - 1)
-        )  # of short ones, all but the last
+        keys["observe"] = _observed(recipe, halves.train.length)
     for key, value in keys.items():
         if not (fixed and key.startswith("model.")):
             config = override(config, [f"{key}={json.dumps(value)}"])
@@ -412,8 +410,12 @@ def check_same(
     run: Run, config: Config, data: str | None, changes: Changes, whole: Config | None = None
 ) -> None:
     """Refuse arguments that contradict the configuration of a run to resume."""
-    differing = [change.name for change in changes if changed(config, [change]) != config]
-    if whole is not None and replace(_busy(whole), data=config.data, start=config.start) != config:
+    differing = []
+    if changed(config, changes) != config:  # together, for of several changes to a key the last one counts
+        last = {change.key: change for change in changes}.values()
+        differing = [change.name for change in last if changed(config, [change]) != config]
+        differing = differing or [change.name for change in last]
+    if whole is not None and not differing and _fitted(whole, config, changes) != config:
         differing.append((Argument("config"),))
     moved = config.data.movie and data is not None and Path(data).exists()  # its frames are compared later
     if data is not None and not moved and config.data.source not in (data, str(Path(data).resolve())):
@@ -424,6 +426,19 @@ def check_same(
             *listed(differing),
             "; leave that out, or start a new run in another folder",
         )
+
+
+def _fitted(whole: Config, run: Config, changes: Changes) -> Config:
+    """The configuration that :func:`planned` makes of a whole one for the data and the initial weights of a run."""
+    begun = replace(whole, data=run.data, start=run.start)
+    if not (run.data.movie or is_flavour(run.data.source)):
+        begun = replace(begun, observe=_observed(whole, run.data.length))
+    return _busy(renamed(changed(begun, changes)))
+
+
+def _observed(recipe: Config, length: int) -> int:
+    """The number of frames to observe of sequences: of short ones, all but the last."""
+    return max(1, min(recipe.observe, length - 1))
 
 
 def _first(changes: Changes, keys: tuple[str, ...]) -> Change | None:

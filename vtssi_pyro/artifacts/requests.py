@@ -50,8 +50,15 @@ def _asked(
     """A request without its frames; None as ``test_time`` is the tracker's own, and formats have no order."""
     options |= {"test_time": test_time and asdict(test_time), "formats": sorted(formats)}
     told = {name: said(value) for name, value in sorted(options.items())}
-    kept = {name: value for name, value in told.items() if value not in (None, False, {}, [])}
-    return {"tracker": tracker, "options": kept}
+    return {
+        "tracker": tracker,
+        "options": {name: value for name, value in told.items() if not _silent(value)},
+    }
+
+
+def _silent(value: Any) -> bool:
+    """Whether an option says nothing; 0, which is equal to False, does."""
+    return value is None or value is False or value in ({}, [])
 
 
 def _frames(source: object) -> Request | None:

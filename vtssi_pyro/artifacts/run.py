@@ -182,12 +182,12 @@ class Run(Trained):
     def _restored(self) -> tuple[Config, dict[str, Any]]:
         path = self.folder / "config.json"
         try:
-            return restored(self._made["config"], self._format, path)
+            return restored(self._made["config"], self.format, path)
         except (KeyError, TypeError, AttributeError, IndexError, ValueError, UsageError) as error:
             raise CheckpointError(f"{path}: damaged or of another version ({error})") from error
 
     @property
-    def _format(self) -> int:
+    def format(self) -> int:
         """The format of the configuration, see :mod:`~vtssi_pyro.artifacts.formats`."""
         return known_format(self._made.get("format", 1), self.folder)
 
@@ -301,7 +301,7 @@ class Run(Trained):
             return None
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{self.calibration_file}: damaged ({error}); remove it") from error
-        return found if self._format > 1 else replace(found, weights=self._renamed(found.weights))
+        return found if self.format > 1 else replace(found, weights=self._renamed(found.weights))
 
     def _renamed(self, weights: str | None) -> str | None:
         """Convert the digest of weights under their former names to that under the current names."""

@@ -78,6 +78,10 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             if target.exists():
                 os.replace(target, old)
             os.replace(new, target)
+        except BaseException:  # a signal, too, may fall between the two steps
+            if old.exists() and not target.exists():
+                os.replace(old, target)
+            raise
         finally:
             for left in (new, old):
                 shutil.rmtree(left, ignore_errors=True)

@@ -61,13 +61,14 @@ class Logbook:
         config, step = self.trainer.config.train, self.trainer.step
         stage = self.trainer.stage
         assert stage is not None
-        _, within = config.locate(step - 1)
-        ends = within + 1 == config.steps_of(stage)
+        left_out = self.trainer.left_out  # among them may be steps after which records are due
+        _, within = config.locate(step - 1 - left_out)
+        ends = within + 1 + left_out == config.steps_of(stage)
         if step % config.log_every == 0 or ends:
             self._share()
             yield self.group.once(lambda: self._train_record(step, within))
             self.sums, self.count = {}, 0
-        if step % config.evaluate_every == 0 or step == config.steps:
+        if step % config.evaluate_every == 0 or step == config.steps or left_out:
             yield self.group.once(lambda: self._validation_record(step))
 
     def _share(self) -> None:

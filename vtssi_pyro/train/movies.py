@@ -42,7 +42,7 @@ LOOKS = 0.2
 # Motions of our own begin with inertia and walls. After 100 steps of 32 paths, and after 200, forecasts of drawn blobs
 # (432 paths of other movies of the kind) are 0.9 px off after 15 frames. Without filters and walls they are 2.4 px off
 # after 1,200 steps of 128 paths, and 11 px after 300 of 32. With a rate of 3e-3 straight paths are spoilt: 1.1 px, not
-# 0.8 px.
+# 0.8 px. Futures are a few scales, for which a third of the recipe's steps is a guess.
 MOTION, FUTURES = 1 / 4, 1 / 3
 PATHS_AT_ONCE, RATE = 32, 4e-4
 PATIENCE = 1 / 4  # share of the steps for looks after which they end if held-out frames gain nothing: a guess
@@ -211,8 +211,10 @@ def moving(stage: Stage) -> Stage:
     """A stage of paths for a motion that begins with inertia."""
     if stage.objective == "futures":
         steps = max(1, round(FUTURES * stage.steps))
+        # the rates of the digits' recipe, and its share of warm-up: 20 of 300 steps
         return replace(stage, steps=steps, learning_rate=Cosine(1e-2, 1e-4, steps // 15, steps))
     steps = max(1, round(MOTION * stage.steps))
+    # the rate falls by the factor of the digits' recipe, 3e-3 to 1e-4; of few steps a tenth warms up Adam: a guess
     # no patience: the few held-out paths may show no turn, and the rate must fall for the networks to be quiet
     return replace(
         stage, steps=steps, batch=PATHS_AT_ONCE, optimizer="adam",

@@ -11,6 +11,7 @@ from vtssi_pyro.model.bound import Terms
 from vtssi_pyro.model.program import evaluating
 from vtssi_pyro.train.batches import mixed
 from vtssi_pyro.train.elbo import held_out_elbo
+from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.objective import OBJECTIVES
 from vtssi_pyro.train.recipe import Stage, TrainConfig
 
@@ -24,7 +25,8 @@ class EarlyStop:
     """Tells when a stage ends early: its objective has gained nothing for as many steps as the stage has patience.
 
     All checks are on the same batches, with the same noise and the scheduled numbers of the stage's end, so that they
-    compare weights alone, and a resumed training decides as one that nothing stopped.
+    compare weights alone, and a resumed training decides as one that nothing stopped. Of processes that train together
+    the first decides for all: their objectives may differ in the last bits.
 
     Args:
         tracker: the tracker whose other blocks find what a stage of paths learns from.
@@ -34,13 +36,15 @@ class EarlyStop:
         stage: the stage.
         seed: of the batches.
         device: the tracker's device.
+        group: the processes that train together.
     """
 
     def __init__(
         self, tracker: SomeTracker, trained: SomeTracker, held_out: Dataset, config: TrainConfig, stage: Stage,
-        seed: int, device: torch.device,
+        seed: int, device: torch.device, group: Group = ALONE,
     ) -> None:  # fmt: skip
         self.trained, self.config, self.stage, self.seed = trained, config, stage, seed
+        self.group = group
         self.every = max(1, stage.patience // CHECKS)
         batch = OBJECTIVES[stage.objective].batches(tracker, held_out, stage, seed, config.budget, device)
         self.batches = [batch(step) for step in range(BATCHES)]
@@ -50,7 +54,7 @@ class EarlyStop:
         """Whether the stage ends after so many of its steps."""
         if steps % self.every:
             return False
-        if (now := self.objective()) > self.best + GAIN:
+        if (now := self.group.once(self.objective)) > self.best + GAIN:
             self.best, self.since = now, steps
         return steps - self.since >= self.stage.patience
 

@@ -49,6 +49,7 @@ class Trainer:
         graphs = config.train.capture and isinstance(make_elbo(config.train.elbo), DifferentiableELBO)
         self.capture = graphs and device.type == "cuda" and group.size == 1
         self.step = 0
+        self.left_out = 0  # steps that count as made after the last one, since its stage ended early
         # the tracker to evaluate and keep: with averaged weights if the recipe averages
         self.trained: SomeTracker = compacted(deepcopy(tracker)) if config.train.average else tracker
         self.stage: Stage | None = None
@@ -66,9 +67,9 @@ class Trainer:
         torch.manual_seed(mixed(self.config.seed, stage.name, within, "noise", self.group.rank))
         now = self.config.train.scheduled(stage, within, self.step)
         terms, _ = self.make(self.batches(within), now)
-        self.step += 1
-        if self.early and self.early.ends(within + 1):
-            self.step += self.config.train.steps_of(stage) - (within + 1)
+        ends = self.early is not None and self.early.ends(within + 1)
+        self.left_out = self.config.train.steps_of(stage) - (within + 1) if ends else 0
+        self.step += 1 + self.left_out
         return terms
 
     def is_finite(self) -> bool:
@@ -95,8 +96,8 @@ class Trainer:
         self.early = None
         if stage.patience and self.held_out is not None:
             self.early = EarlyStop(
-                self.tracker, self.trained, self.held_out, train, stage, self.config.seed, self.device
-            )
+                self.tracker, self.trained, self.held_out, train, stage, self.config.seed, self.device, self.group
+            )  # fmt: skip
 
     def state(self) -> dict[str, Any]:
         """The whole state on which the next step depends."""

@@ -129,7 +129,8 @@ def train(
                 report.record(record)
             asked = [signal.SIGINT] if report.stopping() else []
             stop = group.highest(max([*caught, *asked], default=0))  # all processes end after the same step
-            if stop or trainer.step % config.train.save_every == 0 or trainer.step == config.train.steps:
+            due = trainer.step % config.train.save_every == 0 or trainer.step == config.train.steps
+            if stop or due or trainer.left_out:
                 history.save()
             if stop:
                 group.once(partial(_interrupt, stop, trainer.step, again, store.folder))
