@@ -123,6 +123,17 @@ def test_a_camera_that_stands_still_does_not_shake() -> None:
     assert inspect(movie(blob)).shaken == 0
 
 
+def test_objects_before_a_plain_ground_are_no_shake() -> None:
+    """Without noise or texture nothing but the objects could be registered: one goes right, the other left."""
+    plain = np.stack([
+        0.2 + sum(0.6 * np.exp(-((COLUMN - x) ** 2 + (ROW - y) ** 2) / 18) for x, y in ((30 + t, 30), (70 - t, 70)))
+        for t in range(24)
+    ])  # fmt: skip
+    found = inspect(made(plain))
+    assert (found.shaken, found.objects) == (0, 2)
+    assert found.speed == pytest.approx(1, rel=0.1)
+
+
 def test_offsets_are_exact() -> None:
     by = np.array([2.4, -1.7])
     found = offset(moved(TEXTURE, by), TEXTURE)

@@ -4,6 +4,7 @@ import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -263,7 +264,7 @@ def test_ten_thousand_frames_and_those_of_1080p_take_the_memory_of_a_few(
     finally:
         tracemalloc.stop()
     assert prepared.frames.shape == (length, 1, side, side)
-    assert most < 2 * prepared.frames.numel() + 100 * size[0] * size[1]
+    assert most < 2 * prepared.frames.numel() + 130 * size[0] * size[1]  # 16 frames in double precision
 
 
 def test_a_film_is_decoded_once_to_be_prepared(
@@ -274,8 +275,8 @@ def test_a_film_is_decoded_once_to_be_prepared(
     path = encode(tmp_path / "a.mp4", "libx264", scene("rings", 30, 120, 2, 30, seed=1).frames, "yuv420p")
     frames, read = film._frames, [0]
 
-    def counted(path: Path) -> Iterator[np.ndarray]:
-        for frame in frames(path):
+    def counted(*args: Any, **kwargs: Any) -> Iterator[np.ndarray]:
+        for frame in frames(*args, **kwargs):
             read[0] += 1
             yield frame
 

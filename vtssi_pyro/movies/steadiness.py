@@ -7,6 +7,9 @@ from vtssi_pyro.movies.background import STEADIER
 from vtssi_pyro.movies.movie import each_channel
 
 FINEST = 4.0  # px: waves that are shorter are noise mostly
+# Share of the frames' contrast, a level of 8 bits: where the usual pixel changes by less, the ground has no texture
+# that could tell of a shift, and what is registered are the objects.
+PLAIN = 1 / 256
 LEAST = 0.3  # px: less shake changes a background less than interpolation would
 TRIED = 8  # frames that tell whether any shift explains what changes, before all are registered
 MOST = 3.0  # standard deviations of a background's intensities; what is beyond is cut off
@@ -26,6 +29,8 @@ def shifts(frames: np.ndarray) -> np.ndarray | None:
         (n, 2), x and y in px, by which what stands in the frames is farther right and farther down than usual; None
         where shifts explain little of what changes, or nothing.
     """
+    if _restless(frames) < PLAIN * float(np.ptp(frames)):
+        return None
     away = frames - np.median(frames, (1, 2), keepdims=True)  # the light is no shift
     frames = away / np.maximum(np.median(np.abs(away), (1, 2), keepdims=True), 1e-9)
     some = frames[np.linspace(0, len(frames) - 1, min(TRIED, len(frames))).astype(int)]
@@ -74,7 +79,9 @@ def _offset(frame: np.ndarray, reference: np.ndarray) -> np.ndarray:
             np.moveaxis(correlation, axis, 0)[:, peak[1 - axis]], (place - 1, place, place + 1), mode="wrap"
         )
         # the damped waves make the peak a Gaussian, whose logarithm is a parabola
-        line = np.log(np.maximum(line, 1e-3 * line[1]))
+        line = np.log(
+            np.maximum(line, 1e-3 * line[1] + 1e-30)
+        )  # a frame without contrast correlates with nothing
         bend = line[0] - 2 * line[1] + line[2]
         fine = 0.5 * (line[0] - line[2]) / bend if bend < 0 else 0.0
         found.append((place + side // 2) % side - side // 2 + fine)
