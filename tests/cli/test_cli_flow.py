@@ -126,6 +126,7 @@ def test_evaluate(place: Path) -> None:
     result = call("evaluate", place / "run", place / "data.npz", "--json", "--observe", 4)
     metrics = json.loads(result.stdout)
     assert metrics.pop("made")["weights"] == digest(load(place / "run").state_dict())
+    assert metrics.pop("units") == {"pixel_size": None, "unit": None, "frame_rate": None}
     issue = {"count_accuracy", "inference_error", "prediction_error", "inference_error_by_frame",
              "prediction_error_by_frame", "sequences", "counted_right"}  # fmt: skip
     assert issue <= metrics.keys()
@@ -144,7 +145,7 @@ def test_evaluate_settles(place: Path) -> None:
     """The first frames decide the objects; the registration of this run needs five."""
     args = ("evaluate", place / "run", place / "data.npz")
     metrics = json.loads(call(*args, "--json", "--settle", 6).stdout)
-    metrics.pop("made")
+    del metrics["made"], metrics["units"]
     data = open_frames(place / "data.npz")
     assert metrics == judge(load(place / "run"), data, 3, settle=6).as_dict()
     assert metrics["count_frames"] == 6

@@ -56,7 +56,8 @@ def test_a_movies_tracks_are_shown_on_it(tmp_path: Path) -> None:
 def test_one_format_becomes_another_with_its_units(truth: Tracks, tmp_path: Path) -> None:
     write_tracks(truth.part(slice(1)), tmp_path / "tracks.csv")
     (tmp_path / "tracks.json").write_text(json.dumps({
-        "height": 32, "width": 33, "units": {"pixel_size": 0.5, "unit": "um", "frame_rate": 4.0},
+        "height": 32, "width": 33, "sequences": [],
+            "units": {"pixel_size": 0.5, "unit": "um", "frame_rate": 4.0},
     }))  # fmt: skip
     call("convert", tmp_path / "tracks.csv", tmp_path / "a.xml")
     text = (tmp_path / "a.xml").read_text()

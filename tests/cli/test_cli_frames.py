@@ -100,13 +100,20 @@ def test_what_cannot_be_read_is_refused_with_its_place(digits: np.ndarray, tmp_p
     [
         (("--axes", "TXHW"), "--axes TXHW: expected one of the letters"),
         (("--range", "5,1"), "--range 5,1: black must be less than white"),
-        (("--plane", "median"), "--plane median: expected a number"),
     ],
 )
 def test_what_cannot_be_said(said: tuple[str, ...], words: str, tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.zeros((2, 6, 50, 50), np.uint8))
     for command in (("track", WEIGHTS), ("predict", WEIGHTS), ("inspect",), ("fit",)):
         assert words in refused(2, *command, tmp_path / "a.npy", *said)
+
+
+def test_a_plane_that_the_file_does_not_have_is_named(tmp_path: Path) -> None:
+    """A name may be one of the file's: it is known to be wrong when the file is opened."""
+    np.save(tmp_path / "a.npy", np.zeros((2, 6, 50, 50), np.uint8))
+    assert "has no --plane median: they have no names" in refused(
+        3, "track", WEIGHTS, tmp_path / "a.npy", "--plane", "median"
+    )
 
 
 def test_the_limit_of_memory_is_raised_when_told_to(tmp_path: Path) -> None:

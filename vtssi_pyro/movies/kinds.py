@@ -193,12 +193,15 @@ def _kind(frames: list[Regions], group: Group, upper: float, least: float) -> Ki
     area = float(np.median(np.concatenate([found.area for found in whole])))
     # a box of whole pixels is half a pixel larger than what it surrounds
     size = float(trim_mean(np.concatenate([found.size for found in whole]), 0.25)) - 0.5
-    numbers = []
+    numbers, at_most = [], []
     for found in frames:
         joined = found.chosen((found.width >= group[0]) & (found.width < upper))
         # what the border cuts is one at least
         numbers.append((joined.area / area).round().clip(1).sum())
-    most, fewest = (int(np.quantile(numbers, q).round()) for q in (MOST, LEAST))
+        # objects that overlap cover less than their areas, but their box is larger: none of them is away
+        at_most.append(np.maximum(joined.area / area, (joined.size / size) ** 2).round().clip(1).sum())
+    most = int(np.quantile(numbers, MOST).round())
+    fewest = min(most, int(np.quantile(at_most, LEAST).round()))
     flat, height = (
         np.median(np.concatenate([getattr(f, name) for f in whole])) for name in ("flat", "height")
     )
