@@ -4,7 +4,7 @@ By the paper's rule the first K observed frames decide the objects, whose positi
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -153,6 +153,14 @@ def start_of(run: Run) -> dict[str, Any] | None:
     before = Run(start)
     steps = before.load()["step"]
     return {"name": Path(start).name, "minutes": before.minutes, "steps": steps, "start": start_of(before)}
+
+
+def chain(training: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """A recorded training, and those that it starts from, the last first."""
+    each: Mapping[str, Any] | None = training
+    while each:
+        yield each
+        each = each.get("start")
 
 
 def command(keys: Sequence[Key], preset: str, sequences: int | None = None, digits: str | None = None) -> str:

@@ -1,7 +1,6 @@
 """Error curves of the models of a comparison: each measured once, in a file of its own, by the same code for all."""
 
 import time
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from vtssi_pyro.evaluation.judge import compare, find
 from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.model.program import Tracker
-from vtssi_pyro.paper.cells import start_of
+from vtssi_pyro.paper.cells import chain, start_of
 from vtssi_pyro.paper.contenders import Contender, Setting
 from vtssi_pyro.paper.recorded import CurveFile, Judged, only, read
 from vtssi_pyro.paper.reproducing import Order, starts
@@ -151,14 +150,6 @@ def label(curve: Curve) -> str:
     steps = sum(each.get("steps") or 0 for each in chain(training))
     hours = f"{training['hours']:.1f} {training['unit']}"
     return f"{curve['model']}, {curve['preset']}: {steps:,} steps, {hours}"
-
-
-def chain(training: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """A recorded training, and those that it starts from, the last first."""
-    each: Mapping[str, Any] | None = training
-    while each:
-        yield each
-        each = each.get("start")
 
 
 def _parameters(tracker: SomeTracker) -> dict[str, int]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vtssi_pyro.config.variants import PAPER, Ablation
-from vtssi_pyro.paper.cells import OWN, PAPERS, Key, command
+from vtssi_pyro.paper.cells import OWN, PAPERS, Key, chain, command
 from vtssi_pyro.paper.published import FLAVOURS, TITLES
 
 MISSING, UNABLE = "-", "n/a"
@@ -149,7 +149,7 @@ def _origin(cells: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _hours(cell: dict[str, Any], training: dict[str, Any]) -> float | None:
+def _hours(cell: dict[str, Any], training: Mapping[str, Any]) -> float | None:
     """Core-hours of a training; None on a GPU."""
     starts = cell["training"]["starts"] or [cell["evaluation"]]
     hardware = starts[-1]["hardware"]
@@ -158,11 +158,8 @@ def _hours(cell: dict[str, Any], training: dict[str, Any]) -> float | None:
 
 def _shared(cells: Sequence[dict[str, Any]]) -> str:
     """The core-hours of the trainings that the cells start from, one after another."""
-    start, told = cells[0]["training"].get("start"), ""
-    while start:
-        told += f" + {_hours(cells[0], start):.2f} of {start['name']}"
-        start = start.get("start")
-    return told
+    _, *before = chain(cells[0]["training"])
+    return "".join(f" + {_hours(cells[0], start):.2f} of {start['name']}" for start in before)
 
 
 def _procedure(cells: Sequence[dict[str, Any]]) -> str:
