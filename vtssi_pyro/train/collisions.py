@@ -13,7 +13,7 @@ from vtssi_pyro.model.blocks.spots import SpotsConfig
 from vtssi_pyro.model.config import ModelConfig, TestTime
 from vtssi_pyro.train.boxed import boxed_objects
 from vtssi_pyro.train.config import Config, renamed
-from vtssi_pyro.train.movies import SEARCH, SURE, WINDOW
+from vtssi_pyro.train.movies import SURE, WINDOW, searching
 from vtssi_pyro.train.recipe import Stage
 
 DIAMETER = 19 / 128  # of a ball, fractions of the frame: DDPAE's
@@ -55,23 +55,10 @@ def colliding(config: Config) -> Config:
     )  # fmt: skip
     stages = {stage.name: stage for stage in config.train.stages}
     motion, futures = stages["motion"], stages["futures"]
-    looks = replace(boxed_objects(LOOKS), batch=16)
-    train = replace(
-        config.train, stages=(looks, _search(stages["search"]), _moving(motion), _futures(futures))
-    )
+    looks, search = replace(boxed_objects(LOOKS), batch=16), replace(searching(stages["search"]), batch=4)
+    train = replace(config.train, stages=(looks, search, _moving(motion), _futures(futures)))
     data = replace(config.data, test_sequences=JUDGED)
     return renamed(replace(config, model=model, train=train, data=data))
-
-
-def _search(stage: Stage) -> Stage:
-    """The stage of the search, as of a movie."""
-    return replace(
-        stage,
-        steps=SEARCH,
-        batch=4,
-        learning_rate=Cosine(5e-3, 5e-4, 5, SEARCH),
-        length=Linear(6, 10, 0, SEARCH),
-    )
 
 
 def _moving(stage: Stage) -> Stage:

@@ -198,13 +198,16 @@ def _suited(stage: Stage, objects: int, side: int, inert: bool) -> Stage:
         looks = boxed_objects(max(1, round(LOOKS * stage.steps)))
         patience = max(1, round(PATIENCE * looks.steps))
         return replace(looks, blocks=stage.blocks, batch=stage.batch, patience=patience)
+    return searching(stage) if stage.name == "search" else stage
+
+
+def searching(stage: Stage) -> Stage:
+    """The stage of the search for objects that a movie, or one look, is of."""
     # its five numbers need fewer steps and a higher rate than the digits' recipe, whose lengths these are; rates and
     # warm-up are guesses
-    if stage.name == "search":
-        return replace(
-            stage, steps=SEARCH, learning_rate=Cosine(5e-3, 5e-4, 5, SEARCH), length=Linear(6, 10, 0, SEARCH)
-        )
-    return stage
+    return replace(
+        stage, steps=SEARCH, learning_rate=Cosine(5e-3, 5e-4, 5, SEARCH), length=Linear(6, 10, 0, SEARCH)
+    )
 
 
 def moving(stage: Stage) -> Stage:
