@@ -71,16 +71,15 @@ def pictures(run: Run, config: Config, tracker: SomeTracker, test: Dataset) -> l
     first = at_first(config.model, test.length) if config.data.movie else None
     if first is not None:
         paths.append(run.figures / BEFORE)
-        _before_and_after(paths[-1], build(first).to(device), tracker, frames[chosen[:1]])
+        _before_and_after(paths[-1], build(first).to(device), frames[chosen[:1]], _tracked(panels).part([0]))
     film_strip(paths[0], rows, panels[-1].observed)
     overlay_gif(paths[1], panels)
     write_json(paths[2], film_of(_sampled(tracker, frames[chosen], panels)).as_dict(), indent=None)
     return paths
 
 
-def _before_and_after(path: Path, first: SomeTracker, tracker: SomeTracker, frames: Tensor) -> None:
+def _before_and_after(path: Path, first: SomeTracker, frames: Tensor, after: Tracks) -> None:
     """Draw the tracks of one sequence before any training, and below them those after it."""
-    after = track(tracker, frames).tracks
     before = track(first, frames).tracks
     if (
         before.position.shape == after.position.shape
@@ -95,8 +94,12 @@ def _sampled(tracker: SomeTracker, frames: Tensor, panels: list[Panel]) -> list[
     if last.observed is None:
         return panels
     drawn = forecast(tracker, frames[:, : last.observed], frames.shape[1] - last.observed, FUTURES_DRAWN)
-    tracked = next(panel.tracks for panel in rest if panel.tracks)
-    return [*rest, last._replace(tracks=in_order(drawn.tracks, tracked, last.observed))]
+    return [*rest, last._replace(tracks=in_order(drawn.tracks, _tracked(panels), last.observed))]
+
+
+def _tracked(panels: list[Panel]) -> Tracks:
+    """The tracks in all frames, which the first panel that has any shows."""
+    return next(panel.tracks for panel in panels if panel.tracks)
 
 
 def tracked_pictures(folder: Path, opened: Opened, found: Estimate, film: bool) -> list[Path]:

@@ -130,7 +130,7 @@ def planned(
     config = configured(begun, source, changes, fixed)
     if idle := training.idle_stages(config):
         report.say(f"left out, for there is nothing to learn in them: stages {', '.join(idle)}")
-        config = _busy(config)
+        config = _without(config, idle)
     built = training.check(config, group)
     training.check_frames(config, built)
     splits = open_splits(config, where, None if isinstance(source, str) else source)
@@ -170,9 +170,8 @@ def recipe_of(tracker: AnyTracker | None, preset: str | None, changes: Changes) 
     return renamed(changed(begun, changes))
 
 
-def _busy(config: Config) -> Config:
-    """A configuration without the stages in which there is nothing to learn."""
-    idle = training.idle_stages(config)
+def _without(config: Config, idle: list[str]) -> Config:
+    """A configuration without some stages, in which there is nothing to learn."""
     stages = tuple(stage for stage in config.train.stages if stage.name not in idle)
     return replace(config, train=replace(config.train, stages=stages))
 
@@ -433,7 +432,8 @@ def _fitted(whole: Config, run: Config, changes: Changes) -> Config:
     begun = replace(whole, data=run.data, start=run.start)
     if not (run.data.movie or is_flavour(run.data.source)):
         begun = replace(begun, observe=_observed(whole, run.data.length))
-    return _busy(renamed(changed(begun, changes)))
+    made = renamed(changed(begun, changes))
+    return _without(made, training.idle_stages(made))
 
 
 def _observed(recipe: Config, length: int) -> int:
