@@ -27,7 +27,7 @@ from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.program import Tracker, build, evaluating, evolve, stacked
 from vtssi_pyro.train.batches import PathBatch, batches_of_paths, mixed
 from vtssi_pyro.train.movies import moving
-from vtssi_pyro.train.objective import _there, belief
+from vtssi_pyro.train.objective import belief, there
 from vtssi_pyro.train.presets import quick
 from vtssi_pyro.train.recipe import TrainConfig
 from vtssi_pyro.train.step import Step
@@ -123,7 +123,7 @@ def predicted(tracker: Tracker, seen: Tensor, ahead: int, noise: float) -> Tenso
         now = train.scheduled(stage, 0, 0)
         known = {name: q.mean for name, q in belief(tracker, batch, inferred, seen.shape[1], now).items()}
         known["steps"] = torch.ones(*seen.shape[:1], OBJECTS, 1)
-        later = evolve(motion, range(1, ahead + 1), known, known["position"], frame=_there(batch))
+        later = evolve(motion, range(1, ahead + 1), known, known["position"], frame=there(batch))
     return stacked(later)["position"]
 
 

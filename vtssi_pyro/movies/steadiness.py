@@ -97,6 +97,8 @@ def _evened(image: np.ndarray) -> np.ndarray:
 
 def moved(frame: np.ndarray, by: np.ndarray) -> np.ndarray:
     """Shift a frame (H, W) or (H, W, C) by (x, y) px; what comes in from beyond is as the border."""
+    if not by.any():
+        return frame
     if frame.ndim == 3:
         return each_channel(lambda channel: moved(channel, by), frame)
     return ndimage.shift(frame, by[::-1], order=1, mode="nearest")

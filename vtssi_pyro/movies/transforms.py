@@ -120,11 +120,10 @@ class Background(_InPlace):
         for frame in _of_size("background", frames, self.image.shape[:2]):
             shown = frame - np.median(frame, (0, 1)) if self.kind == "rolling" else frame
             by = self._shift(shown, background)
-            there = steadiness.moved(background, by) if by.any() else background
+            there = steadiness.moved(background, by)
             if self.kind == "rolling":
-                change = self.learning_rate * np.sign(shown - there)
-                background += steadiness.moved(change, -by) if by.any() else change
-                there = steadiness.moved(background, by) if by.any() else background
+                background += steadiness.moved(self.learning_rate * np.sign(shown - there), -by)
+                there = steadiness.moved(background, by)
             yield steadiness.within(shown - there, by)
 
     def _shift(self, frame: np.ndarray, background: np.ndarray) -> np.ndarray:

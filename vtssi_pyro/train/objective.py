@@ -98,7 +98,7 @@ def rollout(tracker: Tracker, batch: PathBatch, stage: Stage, now: Scheduled) ->
     known["steps"] = _steps(batch)
     with mode():
         times = range(1, last - start + 1)
-        later = stacked(evolve(motion, times, known, known[place], frame=_there(batch)))
+        later = stacked(evolve(motion, times, known, known[place], frame=there(batch)))
     distance = _smooth_distance(later[place], position[..., start:, :, :])  # (..., B, T - start, N)
     terms = {"rollout": -(distance * counts).sum() / ROLLOUT_SCALE}
     if stage.overshooting:
@@ -123,7 +123,7 @@ def everywhere(tracker: Tracker, batch: PathBatch) -> Terms:
     known = {name: value.transpose(0, 1) for name, value in starts.items()}  # (starts, B, N, dims)
     known["steps"] = _steps(batch).expand(len(known[place]), -1, -1, -1)
     with mode():
-        later = stacked(evolve(motion, range(1, ahead + 1), known, known[place], frame=_there(batch)))
+        later = stacked(evolve(motion, range(1, ahead + 1), known, known[place], frame=there(batch)))
 
     def after(path: Tensor) -> Tensor:
         """What the roll-outs predict of a path (B, T, ...): (starts, B, ahead, ...)."""
@@ -154,7 +154,7 @@ def futures(tracker: Tracker, batch: PathBatch, stage: Stage, now: Scheduled) ->
     drawn = {name: q.rsample((stage.samples,)) for name, q in believed.items()} | {"steps": _steps(batch)}
     place = motion.sites[0].name
     times = range(1, position.shape[-3] - observed + 1)
-    later = stacked(evolve(motion, times, drawn, drawn[place], frame=_there(batch)))[
+    later = stacked(evolve(motion, times, drawn, drawn[place], frame=there(batch)))[
         place
     ]  # (S, B, T - observed, N, 2)
     score = energy_score(later, position[..., observed:, :, :])
@@ -184,7 +184,7 @@ def belief(
             q = Normal(*(value[..., t - 1, :, :] for value in values)).to_event(1)
             sites[site.at(t)] = Proposal(q, q.mean)
     with mode(), fuse(sites, motion.weight(now.anneal, warmup), tracker.rule) as final:
-        evolve(motion, range(1, observed + 1), None, seen[0][..., 0, :, :], warmup, frame=_there(batch))
+        evolve(motion, range(1, observed + 1), None, seen[0][..., 0, :, :], warmup, frame=there(batch))
     return {site.name: final.densities[site.at(observed)] for site in motion.sites}
 
 
@@ -198,7 +198,7 @@ def _steps(batch: PathBatch) -> Tensor:
     return batch.present.to(batch.position).unsqueeze(-1)
 
 
-def _there(batch: PathBatch) -> Frame:
+def there(batch: PathBatch) -> Frame:
     """The scene of some paths: the same objects in all frames."""
     return lambda *_, **__: nullcontext({"steps": _steps(batch)})
 
