@@ -76,14 +76,14 @@ def sqair_fast() -> Config:
     sequences = replace(
         adam,
         name="sequences",
-        steps=3_000,
-        learning_rate=Drops(3e-4, 1 / 3, (600,)),
+        steps=4_000,
+        learning_rate=Drops(3e-4, 1 / 3, (600, 3_200)),
         length=Staircase(2, 1, 300, 10),
         # a digit that is found again costs as much as one that is left out, some 200 nats
         discovery_shift=Linear(-200.0, 0.0, 900, 1_500),
     )
     prior = replace(
-        adam, name="prior", steps=300, blocks=("prior",), learning_rate=Constant(1e-3), length=Constant(10)
+        adam, name="prior", steps=900, blocks=("prior",), learning_rate=Constant(1e-3), length=Constant(10)
     )
     train = replace(
         published.train,
