@@ -203,6 +203,8 @@ def test_a_movie_is_as_large_as_all_its_files(tmp_path: Path) -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("kind", ["uint8", "uint16", "int16", "float32"])
 def test_however_numbers_lie_and_are_packed(options: dict[str, Any], kind: str, tmp_path: Path) -> None:
+    if "predictor" in options and kind == "float32":
+        pytest.importorskip("imagecodecs", reason="tifffile writes differences of floats by it alone")
     frames = (GREY // 16).astype(kind)
     tifffile.imwrite(tmp_path / "a.tif", frames, metadata=None, **options)
     found = read(tmp_path / "a.tif")
