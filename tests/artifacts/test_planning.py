@@ -10,7 +10,8 @@ import torch
 from small_model import small
 from torch import Tensor
 
-from vtssi_pyro import Config, Hints, Run, Silent, api, fit, info, load, resume, track
+from vtssi_pyro import Config, Hints, Run, Silent, fit, info, load, resume, track
+from vtssi_pyro.api import training
 from vtssi_pyro.artifacts.planning import Change, Changes, Plan, check_same, planned
 from vtssi_pyro.artifacts.shipped import Pretrained
 from vtssi_pyro.config.variants import ablation_of
@@ -112,9 +113,9 @@ def test_other_blocks_have_another_name(blobs: Callable[..., Tensor]) -> None:
 
 def test_a_run_goes_on_with_its_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Run.create(tmp_path / "run", Config(), machine={"threads": 3})
-    monkeypatch.setattr(api, "replanned", lambda run, *others: (run.config, object()))
-    monkeypatch.setattr(api, "warn_of_changes", lambda *arguments: None)
-    monkeypatch.setattr(api, "conduct", lambda *arguments, **named: torch.get_num_threads())
+    monkeypatch.setattr(training, "replanned", lambda run, *others: (run.config, object()))
+    monkeypatch.setattr(training, "warn_of_changes", lambda *arguments: None)
+    monkeypatch.setattr(training, "conduct", lambda *arguments, **named: torch.get_num_threads())
     assert resume(tmp_path / "run", device="cpu") == 3
     assert resume(tmp_path / "run", device="cpu", threads=2) == 2
     assert torch.get_num_threads() == 1

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from tiny_run import call
 
-from vtssi_pyro import Config, Hints, Run, api, load_digits, many, moving_digits, track_all
+from vtssi_pyro import Config, Hints, Run, load_digits, many, moving_digits, track_all
+from vtssi_pyro.api import tracking
 from vtssi_pyro.data.scenes import scene
 from vtssi_pyro.errors import CheckpointError, DataError, UsageError
 from vtssi_pyro.many import Many
@@ -98,7 +99,7 @@ def test_results_that_were_interrupted_are_made_again(place: Path, monkeypatch: 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(api, "tracked_pictures", interrupted)
+        patch.setattr(tracking, "tracked_pictures", interrupted)
         track(code=130)
     assert not Path("out/m10").exists()
     assert "tracked already" not in track(code=0)
