@@ -1,40 +1,33 @@
 """Inference of tracks by one filter, for frames in memory, long movies and live frames."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import pyro
 import torch
-from pyro.distributions import Distribution, Normal
+from pyro.distributions import Normal
 from torch import Tensor
 
 from vtssi_pyro.errors import Argument, UsageError
-from vtssi_pyro.inference.confidence import counted_pose, explained_share
 from vtssi_pyro.inference.estimate import Estimate, floats, joined, quiet, seeded
 from vtssi_pyro.inference.hypotheses import Settled, select_hypothesis
-from vtssi_pyro.inference.identities import by_identity, descriptions_of, share_within
+from vtssi_pyro.inference.readout import readout
 from vtssi_pyro.inference.standalone import SomeTracker, StandaloneTracker
-from vtssi_pyro.model.blocks.presence import PRESENCE, above_zero
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.model.handlers import mode, record, temper
-from vtssi_pyro.model.interfaces import looks, predictive
+from vtssi_pyro.model.interfaces import predictive
 from vtssi_pyro.model.program import (
     ONE_AT_A_TIME,
     Tracker,
     at_once,
     evolve,
-    fold,
     stacked,
 )
-from vtssi_pyro.model.sites import POSITION
 from vtssi_pyro.ops.channels import channelled
-from vtssi_pyro.ops.ink import long_axis
-from vtssi_pyro.ops.spatial import size_to_pixels, to_pixels
-from vtssi_pyro.ops.turning import turned
 from vtssi_pyro.system.machine import tidy
-from vtssi_pyro.tracks.tracks import Tracks
-from vtssi_pyro.types import Appearance, Chain, Latents, Objects, Pose, State
+from vtssi_pyro.types import Chain, State
 
 WINDOW = 64  # largest number of frames that the model sees at a time; more would only take more memory
 TIDIED = 4  # batches after which freed memory is given back, which costs as much as part of a batch
@@ -66,6 +59,7 @@ class Filter:
         self.tracker = tracker
         self.asked = test_time or tracker.test_time
         self.program = tracker.refined(test_time)
+        self.readout = readout(tracker, self.program, self.asked.tight)
 
     @property
     def needed(self) -> int:
@@ -121,7 +115,7 @@ class Filter:
         chain = None if self.tracker.per_frame else belief.chain
         with quiet(self.tracker), mode():
             latents = program.guide(x, chain=chain)
-            estimate = self._estimate(x, latents)
+            estimate = self.readout.seen(x, latents)
         return belief._replace(chain=latents.chain), estimate
 
     def ahead(self, belief: Belief, horizon: int, num_samples: int = 0, temperature: float = 1.0) -> Estimate:
@@ -139,194 +133,32 @@ class Filter:
         predictive(self.tracker.motion)
         chain = belief.chain
         assert chain is not None, "the first frames have not been read"
-        size = (self.tracker.picture.frame_size,) * 2
+        times = range(1, horizon + 1)
         with quiet(self.tracker):
-            picture, motion, objects = self.tracker.picture, self.tracker.motion, chain.objects
-            times = range(1, horizon + 1)
             with mode(), record() as sampled:
-                states = evolve(motion, times, chain.state, objects.size, frame=self.program.frame(objects))
-            if self.tracker.scene.changes:
-                return self._ahead(belief, states, sampled.densities, num_samples, temperature)
-            appearance = looks(picture, objects, chain.found.appearance)
-            pose = counted_pose(self.tracker, objects, stacked(states), appearance)
-            rendered = picture.draw(pose, objects)
-            unknown = pose.position.new_full(pose.position.shape[:-1], torch.nan)
-            scale = torch.stack([sampled.densities[POSITION.at(t)].stddev for t in times], -3)
-            tracks = self._tracks(objects, pose, scale, appearance, unknown)
-            if num_samples:
-                most = max(1, SAMPLED // objects.size[..., 0].numel())
-                parts = torch.arange(num_samples).split(most)
-                path = torch.cat(
-                    [self._path(belief, times, len(part), temperature)["position"] for part in parts]
-                )
-                samples = to_pixels(path + self._box(pose, appearance)[0], size)
-                # a box is read off once: its error is the same in all frames of a future
-                error = torch.randn_like(samples[..., :1, :, :]) * self._error
-                samples = samples + temperature * error
-                tracks = tracks._replace(
-                    samples=samples, scale=samples.std(0) if num_samples > 1 else tracks.scale
-                )
-        return Estimate(tracks, rendered, chain.objects.description)
+                states = self._evolve(chain, times, chain.state)
+            futures = partial(self._futures, chain, times, num_samples, temperature) if num_samples else None
+            return self.readout.ahead(chain, states, sampled.densities, futures, temperature)
 
-    def _ahead(
-        self,
-        belief: Belief,
-        states: list[State],
-        densities: Mapping[str, Distribution],
-        num_samples: int,
-        temperature: float,
-    ) -> Estimate:
-        """The prediction of a scene in which objects come and go; ``confidence`` is the probability that each is there.
+    def _futures(self, chain: Chain, times: range, num_samples: int, temperature: float) -> State:
+        """Sampled states (S, B, T, N, dims) of the next frames, of those sites that are read."""
+        most = max(1, SAMPLED // chain.state["position"][..., 0].numel())
+        parts = []
+        for part in torch.arange(num_samples).split(most):
+            number = len(part)
+            with temper(temperature):
+                drawn = {
+                    name: pyro.sample(name, q.expand((number, *q.batch_shape))) for name, q in chain.q.items()
+                }
+                here = {k: v.expand(number, *v.shape) for k, v in chain.state.items() if k not in drawn}
+                states = stacked(self._evolve(chain, times, here | drawn))
+            parts.append({name: states[name] for name in self.readout.sites})
+        return {name: torch.cat([part[name] for part in parts]) for name in self.readout.sites}
 
-        Objects that may come are predicted by no track.
-        """
-        chain, times = belief.chain, range(1, len(states) + 1)
-        assert chain is not None
-        now = chain.state
-        there = now["age"].squeeze(-1) >= 0  # (B, N)
-        together = stacked(states)
-        objects, folded = self.program.shown(chain.objects, together)
-        scale = torch.stack([densities[POSITION.at(t)].stddev for t in times], -3)
-        likely = torch.stack([above_zero(densities[PRESENCE.at(t)].mean.squeeze(-1)) for t in times], -2)
-        rendered, tracks = self._folded(objects, folded, scale, likely.cumprod(-2), None)
-        if num_samples:
-            most = max(1, SAMPLED // now["size"][..., 0].numel())
-            parts = [
-                self._path(belief, times, len(part), temperature)
-                for part in torch.arange(num_samples).split(most)
-            ]
-            path, identity, age = (
-                torch.cat([part[name] for part in parts]) for name in ("position", "identity", "age")
-            )
-            stays = ((identity == now["identity"].unsqueeze(-3)) & (age >= 0)).squeeze(-1) & there.unsqueeze(
-                -2
-            )
-            size = (self.tracker.picture.frame_size,) * 2
-            appearance = looks(self.tracker.picture, objects, None)
-            pose = counted_pose(self.tracker, objects, folded, appearance)
-            samples = to_pixels(path + self._box(pose, appearance)[0].squeeze(-3), size)
-            samples = samples + temperature * torch.randn_like(samples[..., :1, :, :]) * self._error
-            samples = samples.masked_fill(~stays.unsqueeze(-1), torch.nan)
-            tracks = tracks._replace(samples=samples, confidence=stays.to(scale).mean(0))
-        present = tracks.present & there.unsqueeze(-2)
-        known = tracks._replace(present=present)
-        identity = now["identity"].squeeze(-1).unsqueeze(-2).expand(present.shape)
-        # a slot is spread by whom it holds now, whether that object is predicted to stay or not
-        told = by_identity(known._replace(present=there.unsqueeze(-2).expand(present.shape)), identity)
-        told = told._replace(present=by_identity(known, identity).present)
-        told = told._replace(position=told.position.where(told.present.unsqueeze(-1), torch.nan))
-        descriptions = descriptions_of(now["description"].unsqueeze(1), identity[:, :1], there.unsqueeze(1))
-        return Estimate(told, rendered, descriptions)
-
-    def _folded(
-        self, objects: Objects, states: State, scale: Tensor, confidence: Tensor | None, x: Tensor | None
-    ) -> tuple[Tensor, Tracks]:
-        """Frames (B, T, C, H, W), and tracks (B, T, N, ...) by slots, of objects that come and go.
-
-        Args:
-            objects: of frames (B, T).
-            states: of frames, (B, T, 1, N, dims).
-            scale: of the positions, (B, T, N, 2), frame coordinates.
-            confidence: (B, T, N); None: the share of the observed frames that each object explains.
-            x: the observed frames (B, T, C, H, W); None: there are none.
-        """
-        picture = self.tracker.picture
-        appearance = looks(picture, objects, None)
-        pose = counted_pose(self.tracker, objects, states, appearance)
-        if x is None:
-            rendered = picture.draw(pose, objects)
-        else:
-            rendered, explained = explained_share(x.unsqueeze(2), picture, pose, objects)
-            confidence = explained.squeeze(2)
-        assert confidence is not None
-        tracks = self._tracks(objects, pose, scale.unsqueeze(-3), appearance, confidence.unsqueeze(-2))
-        visible = share_within(pose, picture.frame_size)
-        tracks = tracks._replace(visible=visible.where(tracks.present, torch.nan))
-        flat = Tracks._make(None if value is None else value.squeeze(2) for value in tracks)
-        return rendered.squeeze(2), flat
-
-    def _path(self, belief: Belief, times: range, num_samples: int, temperature: float) -> State:
-        """Sampled states (S, B, T, N, dims) of the next frames."""
-        chain = belief.chain
-        assert chain is not None
-        with temper(temperature):
-            drawn = {
-                name: pyro.sample(name, q.expand((num_samples, *q.batch_shape)))
-                for name, q in chain.q.items()
-            }
-            here = {k: v.expand(num_samples, *v.shape) for k, v in chain.state.items() if k not in drawn}
-            states = evolve(
-                self.tracker.motion,
-                times,
-                here | drawn,
-                chain.objects.size,
-                frame=self.program.frame(chain.objects),
-            )
-        return stacked(states)
-
-    def _estimate(self, x: Tensor, latents: Latents) -> Estimate:
-        objects = latents.objects
-        picture = self.tracker.picture
-        if self.tracker.scene.changes:
-            together = stacked(latents.states)
-            now, folded = self.program.shown(objects, together)
-            densities = (latents.densities[POSITION.at(t + 1)] for t in range(x.shape[1]))
-            scale = torch.stack([q.stddev for q in densities], -3)
-            rendered, tracks = self._folded(now, folded, scale, None, x)
-            identity = together["identity"].squeeze(-1)
-            descriptions = descriptions_of(together["description"], identity, tracks.present)
-            return Estimate(by_identity(tracks, identity), rendered, descriptions)
-        appearance = looks(picture, objects, latents.chain.found.appearance)
-        pose = counted_pose(self.tracker, objects, stacked(latents.states), appearance)
-        observed = fold(x) if self.tracker.per_frame else x
-        rendered, confidence = explained_share(observed, picture, pose, objects)
-        densities = (latents.densities[POSITION.at(t + 1)] for t in range(pose.position.shape[-3]))
-        scale = torch.stack([q.stddev for q in densities], -3)
-        tracks = self._tracks(objects, pose, scale, appearance, confidence)
-        if self.tracker.per_frame:  # every frame was a sequence of its own
-            tracks = Tracks._make(
-                value if value is None else value.reshape(*x.shape[:2], *value.shape[2:]) for value in tracks
-            )
-        # Where every frame stands by itself, the looks are those of a sequence's first frame.
-        descriptions = objects.description.unflatten(0, (len(x), -1))[:, 0]
-        return Estimate(tracks, rendered.reshape(x.shape), descriptions)
-
-    def _tracks(
-        self, objects: Objects, pose: Pose, scale: Tensor, appearance: Appearance, confidence: Tensor
-    ) -> Tracks:
-        """Tracks (b, T, N, ...) in pixels of a pose in frame coordinates; who is present by more than half is."""
-        size = (self.tracker.picture.frame_size,) * 2
-        offset, box = self._box(pose, appearance)
-        present = pose.presence.expand(pose.position.shape[:-1]) > 0.5
-        centre = to_pixels(pose.position + offset, size)
-        return Tracks(
-            position=centre.where(present.unsqueeze(-1), torch.nan),
-            present=present,
-            box=size_to_pixels(box, size).expand_as(centre),
-            scale=size_to_pixels(scale / 2, size).square().add(self._error**2).sqrt(),
-            confidence=confidence,
-            angle=None if pose.angle is None else self._angle(pose, appearance).where(present, torch.nan),
-        )
-
-    @property
-    def _error(self) -> float:
-        """Standard deviation of the centre of what tracks are read off, px."""
-        return self.tracker.picture.box_error if self.asked.tight else 0.0
-
-    def _box(self, pose: Pose, appearance: Appearance) -> tuple[Tensor, Tensor]:
-        """Offset and size (..., T or 1, N, 2) of what tracks are read off: tight boxes, or attention windows."""
-        size = pose.size.unsqueeze(-3)
-        if not self.asked.tight:
-            return torch.zeros_like(size), size
-        if pose.angle is None:
-            offset, box = appearance.box
-            return offset.unsqueeze(-3), box.unsqueeze(-3)
-        return self.tracker.picture.box(*turned(appearance.glimpses.unsqueeze(-5), size, pose.angle))
-
-    def _angle(self, pose: Pose, appearance: Appearance) -> Tensor:
-        """Angles (..., T, N) of the objects' longer axes, which go on beyond a whole turn."""
-        assert pose.angle is not None
-        return pose.angle + long_axis(appearance.glimpses, pose.size).unsqueeze(-2)
+    def _evolve(self, chain: Chain, times: range, start: State) -> list[State]:
+        """States of the next frames by the prior, under the handlers at hand."""
+        objects = chain.objects
+        return evolve(self.tracker.motion, times, start, objects.size, frame=self.program.frame(objects))
 
 
 def track(
