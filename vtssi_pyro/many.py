@@ -13,7 +13,7 @@ from typing import Annotated, Any, NamedTuple
 from vtssi_pyro.api import HORIZON, fit, forecast, resume, track
 from vtssi_pyro.artifacts.loading import UNTRAINED, AnyTracker, Fitted, at_hand
 from vtssi_pyro.artifacts.logs import LogName
-from vtssi_pyro.artifacts.reading import File
+from vtssi_pyro.artifacts.opening import File
 from vtssi_pyro.artifacts.requests import answered, said
 from vtssi_pyro.artifacts.run import RUNS, Run
 from vtssi_pyro.artifacts.sources import parts_of_others, refuse_other_files

@@ -8,7 +8,7 @@ import torch
 
 from vtssi_pyro import forecast, track
 from vtssi_pyro.artifacts import figures
-from vtssi_pyro.artifacts.reading import SHOWN, worth_showing
+from vtssi_pyro.artifacts.opening import SHOWN, worth_showing
 from vtssi_pyro.data import load_digits, moving_digits
 from vtssi_pyro.plots import Panel
 from vtssi_pyro.tracks.tracks import Tracks

@@ -9,7 +9,8 @@ from small_model import small
 
 from vtssi_pyro.artifacts import reading
 from vtssi_pyro.artifacts.loading import Loaded
-from vtssi_pyro.artifacts.reading import Opened, read_all
+from vtssi_pyro.artifacts.opening import Opened
+from vtssi_pyro.artifacts.reading import read_all
 from vtssi_pyro.data import open_frames
 from vtssi_pyro.inference.estimate import Estimate
 from vtssi_pyro.model.program import build

@@ -15,7 +15,7 @@ from small_model import small
 from vtssi_pyro import VARIANTS, Fitted, Run, Silent, Stored, TestTime, build, load, many, track, track_all
 from vtssi_pyro.artifacts import requests
 from vtssi_pyro.artifacts.loading import Loaded, at_hand, find
-from vtssi_pyro.artifacts.reading import movies_of
+from vtssi_pyro.artifacts.opening import movies_of
 from vtssi_pyro.artifacts.requests import answered, request
 from vtssi_pyro.artifacts.sources import parts_of_others
 from vtssi_pyro.artifacts.trained import Trained

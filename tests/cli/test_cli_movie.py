@@ -14,7 +14,7 @@ from tiny_run import call, refused
 from vtssi_pyro.cli.main import main
 
 from vtssi_pyro import Silent, fit
-from vtssi_pyro.artifacts import reading
+from vtssi_pyro.artifacts import opening
 from vtssi_pyro.artifacts.planning import Plan, gathered, planned
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data.scenes import Drawn, scene
@@ -138,7 +138,7 @@ def test_predictions_are_too(place: Path) -> None:
 def test_of_a_long_movie_what_leads_to_the_futures_is_shown(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "LONGEST", 8)
+    monkeypatch.setattr(opening, "LONGEST", 8)
     what = ("predict", place / "run", place / "movie", "--observe", 20, "--horizon", 3, "--samples", 4)
     call(*what, "--out", tmp_path / "p")
     with Image.open(tmp_path / "p" / "overlay.gif") as overlay:

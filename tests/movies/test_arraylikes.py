@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from vtssi_pyro import Stored, inspect, open_frames, scene, track
-from vtssi_pyro.artifacts.reading import as_movie
+from vtssi_pyro.artifacts.opening import as_movie
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.movies import array_movie
 

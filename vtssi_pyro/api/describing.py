@@ -7,7 +7,7 @@ from typing import Any
 from vtssi_pyro.artifacts.figures import curves
 from vtssi_pyro.artifacts.installation import installation
 from vtssi_pyro.artifacts.loading import Fitted, kept_by, run_of
-from vtssi_pyro.artifacts.reading import File
+from vtssi_pyro.artifacts.opening import File
 from vtssi_pyro.artifacts.report import is_report, understood, write_report
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.artifacts.trained import Trained

@@ -3,7 +3,7 @@
 import numpy as np
 
 from vtssi_pyro.api.places import apart
-from vtssi_pyro.artifacts.reading import File, movie_of
+from vtssi_pyro.artifacts.opening import File, movie_of
 from vtssi_pyro.config import checked
 from vtssi_pyro.movies import Arraylike, Hints, Movie, Stored
 from vtssi_pyro.movies.prepared import KEPT, PreparedMovie, look

@@ -7,20 +7,9 @@ from typing import Annotated, Any, NamedTuple
 
 from vtssi_pyro.api.tracking import OBSERVED, SETTLED
 from vtssi_pyro.artifacts.loading import AnyTracker, at_hand, kept_by
-from vtssi_pyro.artifacts.reading import (
-    File,
-    Opened,
-    Source,
-    called,
-    dataset_of,
-    known_sequences,
-    made_by,
-    sequences,
-    tell_of,
-    warn_if_beyond,
-    warn_if_short,
-)
+from vtssi_pyro.artifacts.opening import File, Opened, Source, called, dataset_of, known_sequences, sequences
 from vtssi_pyro.artifacts.run import Run
+from vtssi_pyro.artifacts.telling import made_by, tell_of, warn_if_beyond, warn_if_short
 from vtssi_pyro.config import Range, checked
 from vtssi_pyro.config.ranges import DRAWN, FRAMES, SAMPLED, SEED, SEQUENCES
 from vtssi_pyro.data import Dataset

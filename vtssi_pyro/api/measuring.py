@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from vtssi_pyro.artifacts.reading import File
+from vtssi_pyro.artifacts.opening import File
 from vtssi_pyro.config import checked, override
 from vtssi_pyro.config.ranges import SEQUENCES
 from vtssi_pyro.paper import comparisons, table1

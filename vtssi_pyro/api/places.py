@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from vtssi_pyro.artifacts.reading import File
+from vtssi_pyro.artifacts.opening import File
 from vtssi_pyro.errors import Argument, UsageError
 from vtssi_pyro.movies.prepared import was_kept
 from vtssi_pyro.system.atomic import writable_folder

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from vtssi_pyro.api.places import apart
 from vtssi_pyro.artifacts.figures import FILM, OVERLAY, overlaid_pictures
-from vtssi_pyro.artifacts.reading import File, Source, bare
+from vtssi_pyro.artifacts.opening import File, Source, bare
 from vtssi_pyro.config import checked
 from vtssi_pyro.config.ranges import FRAMES
 from vtssi_pyro.inference.filter import Estimate

@@ -12,17 +12,11 @@ from vtssi_pyro.api.places import apart
 from vtssi_pyro.artifacts import costs
 from vtssi_pyro.artifacts.figures import FILM, FUTURES, OVERLAY, predicted_pictures, tracked_pictures
 from vtssi_pyro.artifacts.loading import UNTRAINED, AnyTracker, at_hand
-from vtssi_pyro.artifacts.reading import (
-    File,
-    Opened,
-    Source,
-    called,
+from vtssi_pyro.artifacts.opening import File, Opened, Source, called, inspected, opened
+from vtssi_pyro.artifacts.reading import live_frame, read_all, read_movie
+from vtssi_pyro.artifacts.requests import request
+from vtssi_pyro.artifacts.telling import (
     described,
-    inspected,
-    live_frame,
-    opened,
-    read_all,
-    read_movie,
     tell_found,
     tell_of,
     warn_if_beyond,
@@ -30,7 +24,6 @@ from vtssi_pyro.artifacts.reading import (
     warn_if_new,
     warn_if_short,
 )
-from vtssi_pyro.artifacts.requests import request
 from vtssi_pyro.config import checked
 from vtssi_pyro.config.ranges import AHEAD, DRAWN, FRAMES, PATIENCE, SEED, STORED_SIDE, TEMPERATURE
 from vtssi_pyro.errors import Argument, UsageError

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from vtssi_pyro.artifacts.fitting import conduct, finished, machine_of, numbered, warn_of_changes
 from vtssi_pyro.artifacts.loading import AnyTracker, Fitted, kept_by
 from vtssi_pyro.artifacts.logs import LOGS, LogName, logged
+from vtssi_pyro.artifacts.opening import File
 from vtssi_pyro.artifacts.planning import Learned, Plan, gathered, planned, recipe_of, replanned
-from vtssi_pyro.artifacts.reading import File
 from vtssi_pyro.artifacts.recipe_file import RecipeFile, read_recipe
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.artifacts.trained import Trained

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from vtssi_pyro.artifacts.reading import File
+from vtssi_pyro.artifacts.opening import File
 from vtssi_pyro.config import checked
 from vtssi_pyro.config.ranges import FRAMES, OBJECTS, SEED, SEQUENCES, SIDE, STORED_SIDE
 from vtssi_pyro.data import MovingDigits, load_digits, moving_digits, samples, write

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 
 from vtssi_pyro.artifacts.loading import Loaded
-from vtssi_pyro.artifacts.reading import PART, Opened
+from vtssi_pyro.artifacts.opening import PART, Opened
 from vtssi_pyro.data.dataset import channels_of
 from vtssi_pyro.errors import Argument
 from vtssi_pyro.evaluation.futures import COPIES

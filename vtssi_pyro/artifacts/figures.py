@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vtssi_pyro.artifacts.reading import Bare, Opened, worth_showing
+from vtssi_pyro.artifacts.opening import Bare, Opened, worth_showing
 from vtssi_pyro.artifacts.recorded import told_units
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import Dataset

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.artifacts.loading import AnyTracker, InMemory, at_hand, kept_by, rebuildable
-from vtssi_pyro.artifacts.reading import (
+from vtssi_pyro.artifacts.opening import (
     File,
     Opened,
     Source,
@@ -22,12 +22,11 @@ from vtssi_pyro.artifacts.reading import (
     movie_of,
     movies_of,
     refuse_unheard,
-    tell_of,
-    warn_if_even,
 )
 from vtssi_pyro.artifacts.requests import said
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.artifacts.sources import identity, refuse_other_files, refuse_other_frames
+from vtssi_pyro.artifacts.telling import tell_of, warn_if_even
 from vtssi_pyro.artifacts.trained import Trained
 from vtssi_pyro.config import override
 from vtssi_pyro.data import FLAVOURS, Dataset
