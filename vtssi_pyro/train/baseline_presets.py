@@ -79,7 +79,7 @@ def sqair_fast() -> Config:
         steps=3_600,
         learning_rate=Drops(3e-4, 1 / 3, (600, 2_900)),
         length=Staircase(2, 1, 300, 10),
-        # more than any object is worth, some 400 nats: at 200 finding all anew stayed a local optimum in one of two runs
+        # more than an object is worth, some 400 nats: of two runs at 200 one went on to find all anew in each frame
         discovery_shift=Linear(-1000.0, 0.0, 900, 1_500),
     )
     prior = replace(
