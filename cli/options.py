@@ -157,13 +157,22 @@ def machine_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def workers_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--workers`` and ``--scheduler``."""
-    workers = option("--workers", type=POSITIVE, metavar="N", section="Machine",
+    workers = option("--workers", type=POSITIVE, metavar="N", section="Machine", callback=_forked,
                      help="Share the work among N processes of this machine, of one thread each; needs the extra named "
                           "dask.  [default: one after another]")  # fmt: skip
     scheduler = option("--scheduler", metavar="ADDRESS", section="Machine",
                        help="Share the work among the workers of the Dask cluster whose scheduler has this "
                             "address.")  # fmt: skip
     return workers(scheduler(function))
+
+
+def _forked(ctx: click.Context, parameter: click.Parameter, number: int | None) -> int | None:
+    """Begin to import what workers need while this process imports it, too."""
+    if number is not None:
+        from vtssi_pyro.system.forks import ready
+
+        ready(["distributed", "vtssi_pyro.many"])
+    return number
 
 
 def option(*names: str, section: str, **settings: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial import cKDTree
-from scipy.stats import trim_mean
 
 from vtssi_pyro.movies.regions import EDGE, Regions
 
@@ -183,6 +182,12 @@ def _beside(small: Regions, large: Regions) -> np.ndarray:
     return (away < 0.15 * large.size).any(1)
 
 
+def _midmean(values: np.ndarray) -> float:
+    """The mean of the middle half; scipy.stats, which has it, takes half a second to import."""
+    cut = len(values) // 4
+    return float(np.sort(values)[cut : len(values) - cut].mean())
+
+
 def _kind(frames: list[Regions], group: Group, upper: float, least: float) -> Kind:
     """Measure a group; what is larger, up to the next kind, is of some of its objects that touch."""
     own = [found.chosen(_of(found, group)) for found in frames]
@@ -192,7 +197,7 @@ def _kind(frames: list[Regions], group: Group, upper: float, least: float) -> Ki
         whole = own
     area = float(np.median(np.concatenate([found.area for found in whole])))
     # a box of whole pixels is half a pixel larger than what it surrounds
-    size = float(trim_mean(np.concatenate([found.size for found in whole]), 0.25)) - 0.5
+    size = _midmean(np.concatenate([found.size for found in whole])) - 0.5
     numbers, at_most = [], []
     for found in frames:
         joined = found.chosen((found.width >= group[0]) & (found.width < upper))

@@ -6,17 +6,20 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from vtssi_pyro.config import Declared, Range
 from vtssi_pyro.errors import Argument, OutOfResources, UsageError, VtssiError
+from vtssi_pyro.system import forks
 from vtssi_pyro.system.extras import extra
 from vtssi_pyro.system.machine import MOST_THREADS, prepare
 from vtssi_pyro.train.reporting import Reporter, Silent
 
 MOST_WORKERS = 1024  # processes: no machine has as many cores
 Processes = Annotated[int | None, Range(1, MOST_WORKERS)]
+NEEDED = "jobs on several workers need Dask"
 SIGNALLED = 128  # exit codes above it are of processes that a signal ended
 # A worker may have several threads, but Pyro's handlers, the random state and the working folder are the process's.
 _ALONE = threading.Lock()
@@ -88,7 +91,7 @@ class Workers(Declared):
             for number, job in enumerate(jobs):
                 yield _attempted(number, job, report)
             return
-        with self._client(len(jobs)) as (distributed, client):
+        with self._client(jobs) as (distributed, client):
             futures = {
                 client.submit(_in_a_worker, number, job, self.each, os.getcwd(), pure=False): number
                 for number, job in enumerate(jobs)
@@ -100,9 +103,9 @@ class Workers(Declared):
                 yield outcome
 
     @contextmanager
-    def _client(self, jobs: int) -> Iterator[tuple[Any, Any]]:
+    def _client(self, jobs: Sequence[Job]) -> Iterator[tuple[Any, Any]]:
         """Dask's module, and a client of the cluster."""
-        distributed = extra("distributed", "dask", "jobs on several workers need Dask")
+        distributed = extra("distributed", "dask", NEEDED)
         if self.scheduler is not None:
             try:
                 client = distributed.Client(self.scheduler, set_as_default=False)
@@ -113,11 +116,21 @@ class Workers(Declared):
             with client, client.as_current():
                 yield distributed, client
             return
-        number = min(self.number or 1, max(jobs, 1))
-        # no dashboard: its port may be another program's
+        forks.ready(["distributed", *sorted({_module(job.work) for job in jobs})])
+        number = min(self.number or 1, max(len(jobs), 1))
+        settings = {
+            "distributed.worker.multiprocessing-method": forks.METHOD,
+            "distributed.worker.profile.enabled": False,  # it takes some percent of the time, and nobody looks at it
+        }
+        # No dashboard: its port may be another program's. A fork has the variables of its server's beginning.
         with (
+            extra("dask.config", "dask", NEEDED).set(settings),
             distributed.LocalCluster(
-                number, threads_per_worker=1, dashboard_address=None, silence_logs="CRITICAL"
+                number,
+                threads_per_worker=1,
+                dashboard_address=None,
+                silence_logs="CRITICAL",
+                env=dict(os.environ),
             ) as cluster,
             distributed.Client(cluster, set_as_default=False) as client,
             client.as_current(),
@@ -154,6 +167,11 @@ class Messages(Silent):
         """Tell all that was kept, in its order."""
         for kind, told in self._told:
             getattr(report, kind)(told)
+
+
+def _module(work: Callable[..., Any]) -> str:
+    """The module of a function, or of that which is given some arguments."""
+    return _module(work.func) if isinstance(work, partial) else work.__module__
 
 
 def _attempted(number: int, job: Job, report: Reporter) -> Outcome:
