@@ -154,6 +154,28 @@ def test_an_animation_stays_small(tmp_path: Path) -> None:
     assert len(read_gif(tmp_path / "a.gif")) == 20
 
 
+@pytest.mark.parametrize("width", [48, 128, 144, 199, 200, 201, 640])
+def test_a_frame_of_an_animation_is_shown_as_large_as_eyes_need(width: int, tmp_path: Path) -> None:
+    """A movie no wider than 200 pixels is shown at least as wide, and no pixel is shown wider than it need be."""
+    overlay_gif(tmp_path / "a.gif", [Panel("movie", torch.zeros(1, 2, 1, 8, width))])
+    shown = read_gif(tmp_path / "a.gif")[0].shape[1] - 2 * MARGIN
+    assert shown % width == 0
+    assert shown >= 200 or shown == width >= 200
+    assert shown - width < 200
+
+
+def test_windows_without_identities_are_alike(tmp_path: Path) -> None:
+    frames, tracks = squares()
+    boxed = Tracks(tracks.position[:1], tracks.present[:1], torch.full((1, T, N, 2), 10.0))
+    other = boxed._replace(position=boxed.position.flip(2), present=boxed.present.flip(2))
+    for identities in (True, False):
+        for name, which in (("a", boxed), ("b", other)):
+            rows = [("", 0 * frames[0], which)]
+            film_strip(tmp_path / f"{name}.png", rows, scale=SCALE, identities=identities)
+        same = (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+        assert same != identities
+
+
 def test_a_film_strip_shows_evenly_spaced_frames(tmp_path: Path) -> None:
     frames, tracks = squares()
     one = Tracks(tracks.position[:1], tracks.present[:1], torch.full((1, T, N, 2), 10.0))

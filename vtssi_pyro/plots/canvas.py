@@ -97,7 +97,10 @@ class Canvas:
         letters: int = 10,
         hidden: bool = False,
     ) -> None:
-        """Outline an area by the pixels just around it, within the canvas, and number it; dashed if ``hidden``."""
+        """Outline an area by the pixels just around it, within the canvas, and number it; dashed if ``hidden``.
+
+        Letters of no size are not written.
+        """
         height, width = self.pixels.shape
         if right <= 0 or bottom <= 0 or left >= width or top >= height:
             return
@@ -109,7 +112,8 @@ class Canvas:
                 self.dashes(*edge, colour)
             else:
                 self.fill(*edge, colour)
-        self._tab(l, t, b, identity, letters)
+        if letters:
+            self._tab(l, t, b, identity, letters)
 
     def ring(self, x: float, y: float, across: float, down: float, identity: int) -> None:
         """Outline an ellipse with half axes ``across`` and ``down``, at least :data:`SMALLEST`."""
@@ -218,7 +222,10 @@ class Scene(NamedTuple):
         return cls(position, tracks.present[sequence].cpu().numpy(), box, numbers(drawn), scale, sure)
 
     def draw(self, canvas: Canvas, frame: int, scale: int, trail: int = 0, letters: int = 10) -> None:
-        """Draw sampled positions, trails of ``trail`` frames and boxes onto a frame's picture."""
+        """Draw sampled positions, trails of ``trail`` frames and boxes onto a frame's picture.
+
+        Boxes without letters are of one colour, too, as those of objects that nobody has told apart are.
+        """
         if frame >= len(self.present):
             return
         visible = self.present[frame] & np.isfinite(self.position[frame]).all(-1)
@@ -235,7 +242,7 @@ class Scene(NamedTuple):
                 canvas.cross(x, y, n)
             else:
                 w, h = self.box[frame, n] * scale / 2
-                canvas.box(x - w, y - h, x + w, y + h, n, letters, self._hidden(frame, n))
+                canvas.box(x - w, y - h, x + w, y + h, n if letters else 0, letters, self._hidden(frame, n))
             if trail and self.scale is not None and np.isfinite(self.scale[frame, n]).all():
                 across, down = REGION * self.scale[frame, n] * scale
                 canvas.ring(x, y, across, down, n)

@@ -16,6 +16,8 @@ SHOWN = 8  # frames of a contact sheet, as many as fit a page's width
 def contact_sheet(path: str | Path, movie: PreparedMovie) -> None:
     """Draw evenly spread frames of a movie, as they are and prepared, with a window around each visible object.
 
+    Nobody has told these objects apart yet: their windows are alike.
+
     Args:
         path: the file to write.
         movie: a prepared movie that was inspected.
@@ -32,4 +34,4 @@ def contact_sheet(path: str | Path, movie: PreparedMovie) -> None:
         ("movie", seen, None),
         ("prepared", movie.frames[times].numpy(), movie.standing_out(times)),
     ]
-    film_strip(path, rows, columns=SHOWN, numbers=[time + 1 for time in times])
+    film_strip(path, rows, columns=SHOWN, numbers=[time + 1 for time in times], identities=False)

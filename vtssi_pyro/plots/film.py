@@ -25,6 +25,7 @@ def film_strip(
     columns: int = 10,
     scale: int | None = None,
     numbers: Sequence[int] | None = None,
+    identities: bool = True,
 ) -> None:
     """Write rows of frames such as truth, reconstruction, boxes and prediction as a PNG.
 
@@ -35,6 +36,7 @@ def film_strip(
         columns: largest number of frames, evenly spaced from the first to the last.
         scale: pixels of the picture per pixel of the frame, None for a pleasant size.
         numbers: the number of each frame, None to count them from 1.
+        identities: whether colours and numbers tell objects apart from frame to frame.
     """
     frames = [to_shown(row[1]) for row in rows]
     length, H, W = max(len(f) for f in frames), *frames[0].shape[1:3]
@@ -59,7 +61,7 @@ def film_strip(
         for t, left in zip(shown, lefts, strict=True):
             tile = Canvas.of(film[t] if t < len(film) else np.zeros_like(film[0]), scale)
             if scene is not None:
-                scene.draw(tile, t, scale, letters=min(TAB, 5 * scale))
+                scene.draw(tile, t, scale, letters=min(TAB, 5 * scale) if identities else 0)
             page.put(tile, left, top)
     before = [left for t, left in zip(shown, lefts, strict=True) if observed is not None and t < observed]
     if before and len(before) < len(shown):

@@ -1,5 +1,6 @@
 """An animation of sequences and their tracks."""
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from vtssi_pyro.plots.style import BRIGHT, DIM, PAGE, Frames, to_shown
 from vtssi_pyro.system.atomic import atomic_write
 from vtssi_pyro.tracks.tracks import Tracks
 
-TILE = 200  # px, about the width of a frame's picture
+TILE = 200  # px: a frame's picture is at least as wide, if the frame is no wider; its pixels are whole ones
 MARGIN, GAP, HEADER, FOOTER = 12, 8, 24, 26  # px
 LETTERS = 12  # px
 TRAIL = 8  # frames of a path that are drawn behind an object: long enough for a turn, too short for knots
@@ -64,7 +65,7 @@ def _pages(panels: Sequence[Panel], scale: int | None) -> Iterator[Image.Image]:
     """Yield the animation picture by picture."""
     frames = [to_shown(panel.frames) for panel in panels]
     B, _, H, W = frames[0].shape[:4]
-    scale = scale or max(1, TILE // W)
+    scale = scale or math.ceil(TILE / W)
     scenes = [[Scene.of(p.tracks, b) if p.tracks else None for b in range(B)] for p in panels]
     last = _length(panels)
     observed = min((p.observed for p in panels if p.observed is not None), default=last)
