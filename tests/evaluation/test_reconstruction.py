@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from vtssi_pyro import load, load_digits, moving_digits
 from vtssi_pyro.data.clips import Clips
 from vtssi_pyro.data.dataset import spread
 from vtssi_pyro.evaluation import held_out as reconstruction
-from vtssi_pyro.evaluation.held_out import reconstruct, straight_on
-from vtssi_pyro.inference.filter import forecast, track
+from vtssi_pyro.evaluation.held_out import familiar, familiar_end, reconstruct, straight_on
+from vtssi_pyro.inference.filter import estimates, forecast, track
+from vtssi_pyro.inference.novelty import new, with_misfits
 from vtssi_pyro.model import program as tracker
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.program import at_once, build
@@ -79,3 +81,17 @@ def test_straight_on_is_at_the_last_pace() -> None:
 def test_some_of_many_are_evenly_spread() -> None:
     assert spread(100_001, 3).tolist() == [0, 50_000, 100_000]
     assert spread(3, 10).tolist() == [0, 1, 2]
+
+
+def test_a_movie_whose_light_fades_is_not_unlike_itself() -> None:
+    """Looks are decided upon once, so that later frames fit less than clips that are looked at by themselves."""
+    tracker = load("moving-mnist")
+    drawn = moving_digits("linear", load_digits("embedded", "test"), sequences=6, length=60, seed=3)
+    one = (drawn.counts == 1).nonzero()[:1, 0]
+    fading = drawn.frames(one) * torch.linspace(1, 0.7, 60).view(1, -1, 1, 1, 1)
+    misfits = torch.cat([its for _, its in with_misfits(fading, estimates(tracker, fading))], 1)[:, -20:]
+    apart = familiar(tracker, Clips("movie", fading[0, -10:], 10, turned=False))
+    assert new(apart.novelty(misfits)).all()
+    followed = familiar_end(tracker, fading[0], 10)
+    assert not new(followed.novelty(misfits)).any()
+    assert followed.frames == 10

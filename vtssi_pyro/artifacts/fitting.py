@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from vtssi_pyro.artifacts.figures import curves, pictures
 from vtssi_pyro.artifacts.loading import Fitted
@@ -19,7 +20,7 @@ from vtssi_pyro.data import Dataset
 from vtssi_pyro.data.dataset import Part, units_of
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation.futures import calibrate_tracker
-from vtssi_pyro.evaluation.held_out import familiar, reconstruct
+from vtssi_pyro.evaluation.held_out import familiar, familiar_end, reconstruct
 from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.inference.standalone import SomeTracker
@@ -97,7 +98,7 @@ def conduct(
             if why_not:
                 report.say(f"predictions stay uncalibrated: {why_not}")
             with report.watched(splits.test, "judging") as test:
-                summary = summarise(config, run, tracker, test)
+                summary = summarise(config, run, tracker, test, splits.movie)
             curves(run)
             pictures(run, config, tracker, splits.test)
             after = (time.monotonic() - since) / 60
@@ -140,8 +141,18 @@ def calibrate_run(config: Config, run: Run, tracker: SomeTracker, held_out: Data
     return None
 
 
-def summarise(config: Config, run: Run, tracker: SomeTracker, test: Any) -> dict[str, Any]:
-    """Judge a trained tracker on held-out sequences; write, and return, the run's ``summary.json``."""
+def summarise(
+    config: Config, run: Run, tracker: SomeTracker, test: Any, movie: tuple[Tensor, int] | None = None
+) -> dict[str, Any]:
+    """Judge a trained tracker on held-out sequences; write, and return, the run's ``summary.json``.
+
+    Args:
+        config: the run's configuration.
+        run: the run.
+        tracker: trained.
+        test: the held-out sequences.
+        movie: the movie at whose end they are, and how many frames these are.
+    """
     judged = judge(ModelTracker(tracker), test, config.observe).as_dict() if test.truth is not None else None
     summary = {
         "variant": config.variant,
@@ -153,7 +164,7 @@ def summarise(config: Config, run: Run, tracker: SomeTracker, test: Any) -> dict
         "predicts": tracker.predicts,
         "metrics": judged,
         "held_out": reconstruct(tracker, test, config.observe) if config.data.movie else None,
-        "familiar": familiar(tracker, test).as_dict(),
+        "familiar": (familiar_end(tracker, *movie) if movie else familiar(tracker, test)).as_dict(),
         "units": units_of(test).as_dict() if units_of(test).known else None,
         "machine": run.machine,
         "versions": versions(),

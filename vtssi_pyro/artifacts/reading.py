@@ -9,9 +9,9 @@ from torch import Tensor
 from vtssi_pyro.artifacts.loading import Loaded
 from vtssi_pyro.artifacts.opening import PART, Opened, worth_showing
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.inference.estimate import floats, joined
+from vtssi_pyro.inference.estimate import joined
 from vtssi_pyro.inference.filter import Estimate, estimates
-from vtssi_pyro.inference.novelty import misfit
+from vtssi_pyro.inference.novelty import misfit, with_misfits
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.movies.prepared import PreparedMovie
 from vtssi_pyro.ops.channels import channels_first
@@ -35,11 +35,9 @@ def read_movie(
         test_time: the procedure at test time; None: the tracker's own.
     """
     parts: list[Estimate] = []
-    x, misfits, first = movie.frames[None].to(loaded.device), [], 0
-    for estimate in estimates(loaded.tracker, x, settle, test_time):
-        seen = x[:, first : first + estimate.frames.shape[1]]
-        misfits.append(misfit(floats(seen), estimate.frames).cpu())
-        first += seen.shape[1]
+    x, misfits = movie.frames[None].to(loaded.device), []
+    for estimate, its in with_misfits(x, estimates(loaded.tracker, x, settle, test_time)):
+        misfits.append(its)
         kept = estimate.frames[: int(rendered)].cpu()
         parts.append(Estimate(estimate.tracks.cpu(), kept, estimate.appearance.cpu()))
     whole, novelty = joined(parts, 1), _novelty(loaded, torch.cat(misfits, 1))

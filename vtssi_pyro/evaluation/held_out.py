@@ -7,8 +7,8 @@ from torch import Tensor
 
 from vtssi_pyro.data.clips import Clips
 from vtssi_pyro.data.dataset import Dataset, spread
-from vtssi_pyro.inference.filter import forecast, track
-from vtssi_pyro.inference.novelty import Familiar, misfit
+from vtssi_pyro.inference.filter import estimates, forecast, track
+from vtssi_pyro.inference.novelty import Familiar, misfit, with_misfits
 from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.model.program import at_once
 from vtssi_pyro.tracks.matching import in_order
@@ -18,6 +18,9 @@ from vtssi_pyro.tracks.tracks import concatenated
 VISIBLE = 0.5
 # Clips, spread evenly over the held-out frames: the time then grows with their number, not with the movie's length.
 MOST = 64
+# Frames through which objects are followed to the end of a movie: light and focus change meanwhile, and looks, decided
+# upon once, fit less. More would take minutes of a core.
+FOLLOWED = 300
 
 
 def reconstruct(tracker: SomeTracker, clips: Clips, observe: int = 5) -> dict[str, Any]:
@@ -92,6 +95,19 @@ def familiar(tracker: SomeTracker, data: Dataset, most: int = MOST) -> Familiar:
         x = data.frames(index).to(weights)
         misfits.append(misfit(x, track(tracker, x).frames).cpu())
     return Familiar.of(torch.cat(misfits))
+
+
+def familiar_end(tracker: SomeTracker, movie: Tensor, held_out: int) -> Familiar:
+    """Measure how well a movie's held-out frames fit the objects when these are followed there, as :func:`track` does.
+
+    Args:
+        tracker: trained.
+        movie: frames (T, C, S, S), uint8 or floats in [0, 1], of which the last :data:`FOLLOWED` are tracked.
+        held_out: the number of held-out frames at its end.
+    """
+    x = movie[None, -max(FOLLOWED, held_out) :].to(next(tracker.parameters()).device)
+    misfits = torch.cat([its for _, its in with_misfits(x, estimates(tracker, x))], 1)
+    return Familiar.of(misfits[:, -held_out:])
 
 
 def straight_on(position: Tensor, ahead: int) -> Tensor:

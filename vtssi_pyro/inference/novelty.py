@@ -1,10 +1,13 @@
 """Novelty: how much worse frames fit the objects that are found in them than held-out frames of the training do."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from vtssi_pyro.inference.estimate import Estimate, floats
 
 # Share of the held-out frames that fit better than what counts as new: of a sequence of the usual 20 frames, one in
 # five has a frame beyond it by chance, hardly any has half of them there.
@@ -30,6 +33,20 @@ def misfit(frames: Tensor, rendered: Tensor) -> Tensor:
     pixels = (-3, -2, -1)
     error = (frames - rendered).square().mean(pixels)
     return torch.stack([error, error / (frames.square().mean(pixels) + LEAST)], -1)
+
+
+def with_misfits(frames: Tensor, estimates: Iterable[Estimate]) -> Iterator[tuple[Estimate, Tensor]]:
+    """Yield the estimates of a long movie part by part, each with the misfit (B, t, 2) of its frames, on the CPU.
+
+    Args:
+        frames: (B, T, C, H, W) in [0, 1] or uint8.
+        estimates: its parts, one after another.
+    """
+    first = 0
+    for estimate in estimates:
+        seen = frames[:, first : first + estimate.frames.shape[1]]
+        first += seen.shape[1]
+        yield estimate, misfit(floats(seen), estimate.frames).cpu()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from vtssi_pyro.data import (
     FLAVOURS,
@@ -15,7 +16,7 @@ from vtssi_pyro.data import (
     open_frames,
     split_tail,
 )
-from vtssi_pyro.data.clips import movie_clips
+from vtssi_pyro.data.clips import Clips, movie_clips
 from vtssi_pyro.data.dataset import Part, channels_of
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.movies.prepared import PreparedMovie
@@ -40,6 +41,17 @@ class Splits(NamedTuple):
     validation: Dataset  # evaluated during the training
     test: Dataset  # evaluated at the end
     calibration: Dataset  # calibrates predictions; of a movie, shorter clips of the few test frames
+
+    @property
+    def movie(self) -> tuple[Tensor, int] | None:
+        """The frames (T, C, S, S) of the movie whose end is held out, and how many of them are.
+
+        None for sequences, and if the end is of several movies.
+        """
+        if not (isinstance(self.train, Clips) and isinstance(self.test, Clips)) or len(self.test.pieces) > 1:
+            return None
+        before = self.train.movie[self.train.pieces[-1]]
+        return torch.cat([before, self.test.movie]), len(self.test.movie)
 
 
 class Halves(NamedTuple):
