@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from tiny_run import blobs, call, refused
 
-from vtssi_pyro import Hints, forecast, inspect, track
+from vtssi_pyro import Hints, evaluate, forecast, inspect, sample_movie, track
 from vtssi_pyro.data.scenes import Drawn, scene
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.movies import array_movie
@@ -190,3 +191,22 @@ def test_objects_that_touch_are_not_taken_for_some_that_go() -> None:
     looked = inspect(array_movie("movie", crossing()[0])).inspected
     assert looked.changes
     assert f"{looked.fewest} to {looked.objects} at once" in "\n".join(looked.lines())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["README.md", "docs/movies.md"])
+def test_the_sample_is_tracked_as_well_as_the_pages_say(page: str, tracked_sample: float) -> None:
+    text = (Path(__file__).parents[2] / page).read_text()
+    (told,) = re.findall(r"(?:of the sample alone:|Untrained ones are) (\d\.\d+) px off", text)
+    assert float(told) == pytest.approx(tracked_sample, abs=0.011)  # rounded, and on another machine
+
+
+@pytest.fixture(scope="module")
+def tracked_sample(tmp_path_factory: pytest.TempPathFactory) -> float:
+    """The mean error of untrained tracks of the sample movie, px."""
+    folder = tmp_path_factory.mktemp("sample")
+    movie = sample_movie("beads", folder / "beads.npz")
+    track("untrained", movie, out=folder / "tracks")
+    found = evaluate(folder / "tracks" / "tracks.csv", movie).evaluation.inference_error
+    assert found is not None
+    return found
