@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 import pytest
+from vtssi_pyro.cli.main import main
 
 import vtssi_pyro
-from vtssi_pyro.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -1,5 +1,6 @@
-"""Files of microscopes, plane by plane: zarr as it is, the others by stand-ins of their libraries' interfaces."""
+"""Files of microscopes, plane by plane: zarr, czi and lif as they are, and all by stand-ins of their libraries."""
 
+import struct
 import sys
 from collections import namedtuple
 from pathlib import Path
@@ -66,6 +67,17 @@ def nd2(path: Path, monkeypatch: pytest.MonkeyPatch, whole: np.ndarray, **more: 
     module(monkeypatch, "nd2", ND2File=File)
 
 
+# As ZEN and Zeiss' own library write it, but for what is not read here.
+CZI = """<ImageDocument><Metadata><Information><Image><SizeC>2</SizeC><ComponentBitCount>12</ComponentBitCount>
+<Dimensions>
+<Channels><Channel Id="Channel:0" Name="DAPI"/><Channel Id="Channel:1" Name="GFP"/></Channels>
+<T><Positions><Interval><Start>0</Start><Increment>0.5</Increment></Interval></Positions></T>
+<Z><Positions><Interval><Start>0</Start><Increment>3</Increment></Interval></Positions></Z>
+</Dimensions></Image></Information><Scaling><Items><Distance Id="X"><Value>2.5e-07</Value></Distance>
+<Distance Id="Y"><Value>{y}e-06</Value></Distance><Distance Id="Z"><Value>1e-06</Value></Distance></Items></Scaling>
+</Metadata></ImageDocument>"""
+
+
 def czi(path: Path, monkeypatch: pytest.MonkeyPatch, whole: np.ndarray, **more: float) -> None:
     """All axes are there, the samples of a pixel last."""
 
@@ -83,6 +95,9 @@ def czi(path: Path, monkeypatch: pytest.MonkeyPatch, whole: np.ndarray, **more: 
 
         def asarray(self) -> np.ndarray:
             return np.broadcast_to(whole.transpose(2, 0, 1, 3, 4)[None, None, ..., None], self.shape)
+
+        def metadata(self) -> str | None:
+            return None if more.get("bare") else CZI.format(y=more.get("y", 0.25))
 
     path.touch()
     module(monkeypatch, "czifile", CziFile=File)
@@ -136,9 +151,8 @@ def test_planes_are_those_of_their_time_depth_and_channel(
     np.testing.assert_allclose(np.stack(list(highest)), WHOLE[:, :, 0].max(1) / np.float32(4095), rtol=1e-5)
     some = open_movie(path, Stored(channel=0, plane=0, range=(0, 4095), frames="1::2"))
     np.testing.assert_allclose(np.stack(list(some)), WHOLE[1::2, 0, 0] / np.float32(4095), rtol=1e-5)
-    if name != "m.czi":
-        assert (movie.units.pixel_size, movie.units.unit) == (0.25, "um")
-    if name in ("m.lif", "m.zarr"):
+    assert (movie.units.pixel_size, movie.units.unit) == (0.25, "um")
+    if name in ("m.czi", "m.lif", "m.zarr"):
         assert movie.units.frame_rate == 2.0
     with pytest.raises(DataError, match="has 2 channels: say which to read"):
         open_movie(path, Stored(plane=0))
@@ -147,7 +161,7 @@ def test_planes_are_those_of_their_time_depth_and_channel(
     assert files_of(path)
     if name == "m.nd2":
         assert sys.modules["nd2"].ND2File.held == 0, "none stays open"
-    if name in ("m.nd2", "m.zarr"):
+    if name != "m.lif":
         named = open_movie(path, Stored(channel="GFP", plane=2, range=(0, 4095)))
         np.testing.assert_allclose(np.stack(list(named)), expected, rtol=1e-5)
         assert named.stored.channel == 1
@@ -165,7 +179,16 @@ def test_the_side_of_a_pixel_of_an_uncalibrated_camera_is_not_told(
     assert movie.levels.lines == (f"{tmp_path / 'm.nd2'}: uint16 of 12 bits, as the file notes",)
 
 
-@pytest.mark.parametrize("name", ["m.nd2", "m.lif", "m.zarr"])
+def test_what_a_czi_notes_is_used_if_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    czi(tmp_path / "m.czi", monkeypatch, WHOLE)
+    movie = open_movie(tmp_path / "m.czi", Stored(channel="GFP", plane=0))
+    assert movie.levels.lines == (f"{tmp_path / 'm.czi'}: uint16 of 12 bits, as the file notes",)
+    czi(tmp_path / "m.czi", monkeypatch, WHOLE, bare=1)
+    movie = open_movie(tmp_path / "m.czi", Stored(channel=1, plane=0))
+    assert not movie.units.known
+
+
+@pytest.mark.parametrize("name", ["m.nd2", "m.czi", "m.lif", "m.zarr"])
 def test_pixels_that_are_not_square_are_told_of(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,3 +263,72 @@ def test_the_axes_of_a_plain_array_of_zarr_are_asked_for_or_named(tmp_path: Path
         made[:] = frames.swapaxes(0, 1)
         movie = open_movie(tmp_path / f"{note}.zarr", Stored(plane=1))
         np.testing.assert_array_equal(np.stack(list(movie.reader())), frames[:, 1])
+
+
+def test_a_czi_of_zeiss_own_library_is_read(tmp_path: Path) -> None:
+    writer = pytest.importorskip("pylibCZIrw.czi", reason="needs pylibCZIrw, which no extra installs")
+    pytest.importorskip("czifile", reason="needs czifile, the extra named czi")
+    path = tmp_path / "m.czi"
+    with writer.create_czi(str(path)) as file:
+        for t, c in np.ndindex(4, 2):
+            plane = np.ascontiguousarray(WHOLE[t, 0, c, ..., None])
+            file.write(data=plane, plane={"T": int(t), "C": int(c), "Z": 0})
+        names = {0: "DAPI", 1: "GFP"}
+        file.write_metadata("m", channel_names=names, scale_x=0.25e-6, scale_y=0.25e-6)
+    movie = open_movie(path, Stored(channel="GFP", range=(0, 4095)))
+    np.testing.assert_allclose(np.stack(list(movie)), WHOLE[:, 0, 1] / np.float32(4095), rtol=1e-5)
+    assert (movie.units.pixel_size, movie.units.unit) == (0.25, "um")
+
+
+def leica(path: Path, whole: np.ndarray) -> None:
+    """Write a .lif: a block with the description as XML, and one with the pixels (T, Z, C, H, W), uint16.
+
+    Reference: Leica Microsystems, Image File Format (LIF 2.0).
+    """
+    T, Z, C, H, W = whole.shape
+    pixel, row, plane = 2, 2 * W, 2 * W * H
+    channels = "".join(
+        f'<ChannelDescription DataType="0" ChannelTag="0" Resolution="12" NameOfMeasuredQuantity="" Min="0" Max="1" '
+        f'Unit="" LUTName="Gray" BytesInc="{c * plane}"/>' for c in range(C)
+    )  # fmt: skip
+    sides = {1: (W, 0.25e-6 * (W - 1), "m", pixel), 2: (H, 0.25e-6 * (H - 1), "m", row),
+             3: (Z, 1e-6 * (Z - 1), "m", C * plane), 4: (T, 0.5 * (T - 1), "s", Z * C * plane)}  # fmt: skip
+    dimensions = "".join(
+        f'<DimensionDescription DimID="{n}" NumberOfElements="{count}" Origin="0" Length="{length}" Unit="{unit}" '
+        f'BitInc="0" BytesInc="{step}"/>' for n, (count, length, unit, step) in sides.items()
+    )  # fmt: skip
+    image = (
+        f"<Image><ImageDescription><Channels>{channels}</Channels><Dimensions>{dimensions}</Dimensions>"
+        "</ImageDescription></Image>"
+    )
+    memory = f'<Memory Size="{whole.nbytes}" MemoryBlockID="MemBlock_1"/>'
+    text = (
+        '<LMSDataContainerHeader Version="2"><Element Name="m" Visibility="1"><Data></Data>'
+        '<Memory Size="0" MemoryBlockID="MemBlock_0"/><Children><Element Name="Series" Visibility="1">'
+        f"<Data>{image}</Data>{memory}<Children/></Element></Children></Element></LMSDataContainerHeader>"
+    )
+
+    def block(inside: bytes) -> bytes:
+        return struct.pack("<II", 0x70, len(inside)) + inside
+
+    name = "MemBlock_1"
+    described = (
+        struct.pack("<BQ", 0x2A, whole.nbytes)
+        + struct.pack("<BI", 0x2A, len(name))
+        + name.encode("utf-16-le")
+    )
+    path.write_bytes(
+        block(struct.pack("<BI", 0x2A, len(text)) + text.encode("utf-16-le"))
+        + block(described)
+        + whole.astype("<u2").tobytes()
+    )
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # readlif leaves closing to the garbage collector
+def test_a_lif_is_read_as_leica_describes_it(tmp_path: Path) -> None:
+    pytest.importorskip("readlif", reason="needs readlif, the extra named lif")
+    leica(tmp_path / "m.lif", WHOLE)
+    movie = open_movie(tmp_path / "m.lif", Stored(channel=1, plane=2, range=(0, 4095)))
+    np.testing.assert_allclose(np.stack(list(movie)), WHOLE[:, 2, 1] / np.float32(4095), rtol=1e-5)
+    assert (movie.units.pixel_size, movie.units.unit) == (pytest.approx(0.25), "um")
+    assert movie.units.frame_rate == pytest.approx(2.0)

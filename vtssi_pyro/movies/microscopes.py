@@ -15,7 +15,7 @@ from vtssi_pyro.errors import Argument, DataError
 from vtssi_pyro.movies.arrays import array_planes
 from vtssi_pyro.movies.axes import Axes, axes_of_movie, letters
 from vtssi_pyro.movies.movie import Movie
-from vtssi_pyro.movies.notes import known_rate, square
+from vtssi_pyro.movies.notes import known_rate, of_czi, square
 from vtssi_pyro.movies.planes import PLANE, Plane, Planes, movie_of_planes, told
 from vtssi_pyro.movies.stored import Stored
 from vtssi_pyro.system.extras import extra
@@ -94,7 +94,7 @@ def _czi(path: Path, stored: Stored) -> Planes:
     with extra("czifile", "czi", ".czi files need czifile").CziFile(str(path)) as file:
         axes, shape = file.axes, file.shape
         stored.refuse_more(str(path), int(np.prod(shape, dtype=np.int64)) * np.dtype(file.dtype).itemsize)
-        whole = file.asarray()
+        whole, text = file.asarray(), file.metadata()
     sizes = dict(zip(axes, shape, strict=True))
     for axis, count in sizes.items():
         if axis not in "TZCYX0":
@@ -113,7 +113,10 @@ def _czi(path: Path, stored: Stored) -> Planes:
         shown = shown[0] if colours > 1 else np.moveaxis(shown[..., 0], 0, -1)
         return shown[..., list(channels)]
 
-    return Planes(counts, (sizes["Y"], sizes["X"]), lambda: nullcontext(plane), colours > 1)
+    noted = of_czi(str(path), text, counts["C"], whole.dtype)
+    return Planes(
+        counts, (sizes["Y"], sizes["X"]), lambda: nullcontext(plane), colours > 1, **noted._asdict()
+    )
 
 
 def _lif(path: Path, stored: Stored) -> Planes:

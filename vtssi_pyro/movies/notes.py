@@ -1,4 +1,4 @@
-"""What programs note in a TIFF of its pixels, times, channels and depths: OME's XML, ImageJ's notes, the tags."""
+"""What files note of pixels, times, channels and depths: TIFF (OME's XML, ImageJ's notes, the tags) and .czi."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 PAGE = 1200 / 2.54  # dots per cm
 CENTIMETRES = {2: 2.54, 3: 1.0, 4: 0.1, 5: 1e-4}  # of the tag's unit: inch, cm, mm, um; 1 is none
 MICRONS = 1e4  # of a cm
+METRES_OF_UM = 1e-6
+DECIMALS = 9  # of a length in um that was noted in metres: what comes after them is rounding
 ROUNDED = 0.01  # by which two notes of the same length or rate may differ by rounding
 # Seconds of the units of time that ImageJ and OME write.
 SECONDS = {
@@ -102,6 +104,37 @@ def of_tiff(name: str, file: "TiffFile", series: "TiffPageSeries", sizes: Mappin
         return Notes(bits=bits)
     units, lines = square(name, MICRONS * centimetres / x, MICRONS * centimetres / y, "um")
     return Notes({}, units, bits, lines)
+
+
+def of_czi(name: str, text: str | None, channels: int, dtype: np.dtype | None) -> Notes:
+    """What the XML of a .czi notes; lengths are in metres there, times in seconds.
+
+    Args:
+        name: the file, for lines about notes that are not used.
+        text: the XML; None: there is none.
+        channels: number of channels.
+        dtype: of the pixels' numbers.
+
+    Reference: Zeiss, ZISRAW file format (https://zeiss-microscopy.github.io/libczi).
+    """
+    try:
+        root = ElementTree.fromstring(text or "")
+    except ElementTree.ParseError:  # the pixels are whole all the same
+        return Notes()
+    sides = {each.get("Id"): _number(each.findtext("Value")) for each in _all(root, "Distance")}
+    x, y = (round((sides.get(axis) or 0.0) / METRES_OF_UM, DECIMALS) for axis in "XY")
+    units, lines = square(name, x, y, "um")
+    image = root.find(".//Information/Image")
+    step, bits, called = None, None, []
+    if image is not None:
+        step = _number(image.findtext("Dimensions/T/Positions/Interval/Increment"))
+        bits = _number(image.findtext("ComponentBitCount"))
+        called = [each.get("Name", "") for each in image.findall("Dimensions/Channels/Channel")]
+    named = {"C": called} if all(called) and len(called) == channels else {}
+    known = _fewer(int(bits), dtype) if bits and bits < MOST_BITS else None
+    return Notes(
+        named, Units(units.pixel_size, units.unit, known_rate(1 / step if step else None)), known, lines
+    )
 
 
 def known_rate(rate: float | None) -> float | None:
