@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.ops.correlate import correlate_template
-from vtssi_pyro.ops.explaining import FAINT, ROUNDS, Placed, _around, _at, crosstalk, matching_pursuit
+from vtssi_pyro.ops.explaining import FAINT, ROUNDS, Placed, crosstalk, cubic, matching_pursuit
 from vtssi_pyro.ops.peaks import summit
 
 SIDE = 32
@@ -25,6 +25,19 @@ def looked_for(places: Tensor, bright: Tensor) -> tuple[Tensor, ...]:
     templates = pictures / energy[..., None, None, None]
     frame = blobs(places, bright).sum(0)[None, None]
     return correlate_template(frame, templates)[:, 0], crosstalk(pictures, templates), energy
+
+
+def around(responses: Tensor, cell: Tensor, side: int) -> Tensor:
+    """Responses (..., h', w') by displacement as maps (..., side, side) around a cell (2,)."""
+    grids = (torch.arange(length) - length // 2 for length in responses.shape[-2:])
+    down, across = (cubic(torch.arange(side) - at, grid) for at, grid in zip(cell, grids, strict=True))
+    return down @ responses @ across.mT
+
+
+def at(field: Tensor, cell: Tensor) -> Tensor:
+    """The value of a map (h, w) at a cell (2,)."""
+    down, across = (cubic(place, torch.arange(side)) for place, side in zip(cell, field.shape, strict=True))
+    return down @ field @ across
 
 
 def explained(places: Tensor, bright: Tensor, before: Placed | None = None, active: Tensor | None = None):
@@ -125,7 +138,7 @@ def test_each_is_placed_in_what_the_others_leave(expecting: bool) -> None:
         along = prior[b] * (least / energy[b]).clamp(max=1)[:, None, None]
 
         def explains(one: int, cells: Tensor = cells, shown: Tensor = shown, b: int = b) -> Tensor:
-            return shown[one] * _around(mixed[b, one], cells[one], (side, side))  # (N, h, w)
+            return shown[one] * around(mixed[b, one], cells[one], side)  # (N, h, w)
 
         for _ in range(1 if expected else ROUNDS):
             waiting = active[b].tolist()
@@ -137,7 +150,7 @@ def test_each_is_placed_in_what_the_others_leave(expecting: bool) -> None:
                 height, cell = summit(left + along)
                 gain = [energy[b, n] * (2 * height[n] - 1) if waiting[n] else -torch.inf for n in range(N)]
                 chosen = max(range(N), key=lambda n: float(gain[n]))
-                cells[chosen], shown[chosen] = cell[chosen], _at(left[chosen], cell[chosen]).clamp(0, 1)
+                cells[chosen], shown[chosen] = cell[chosen], at(left[chosen], cell[chosen]).clamp(0, 1)
                 waiting[chosen] = False
         torch.testing.assert_close(placed.cell[b], cells)
         torch.testing.assert_close(placed.visible[b], shown)
