@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from vtssi_pyro.ops.correlate import correlate_template
-from vtssi_pyro.ops.peaks import vertex
+from vtssi_pyro.ops.peaks import summit
 
 # Placements of every object without an expectation: the second corrects those that the first made too early.
 ROUNDS = 2
@@ -50,6 +50,7 @@ def matching_pursuit(
 
     The objects are placed one by one while all others stay at their places so far; the object that explains most of the
     residual frame comes first. Each takes the share of its picture that the residual shows, and at most all of it.
+    Objects that are too far apart to change what the other finds at its place are placed at once.
 
     Args:
         share: share of each object's picture that the frame shows, by place, 1 for all of it, (..., N, h, w).
@@ -77,49 +78,51 @@ def matching_pursuit(
         x.expand(*lead, *x.shape[x.dim() - own :]).reshape(-1, *x.shape[x.dim() - own :])
         for x, own in ((energy, 1), (active, 1), (heeded, 2), (placed.cell, 2), (placed.visible, 1))
     )
-    placed, left = Placed(*known), _Left(share, prior, mixed)
+    placed, left = Placed(*known), _Left(share, mixed)
+    prior = prior.expand_as(share).reshape(left.share.shape)
+    waits = share.device.type != "cpu"  # another device would wait for the processor's decisions
     for _ in range(1 if expected else ROUNDS):
         waiting = active
-        counts = heeded | ~waiting.unsqueeze(-1)
-        left.begin(placed, placed.visible.unsqueeze(-1) * counts)
+        left.begin(placed, placed.visible.unsqueeze(-1) * (heeded | ~waiting.unsqueeze(-1)))
         for _ in slots:
-            height, cell = left.summits()  # (L, N), (L, N, 2)
+            if not waits and not waiting.any():
+                break
+            height, cell = summit(left.maps + prior)  # (L, N), (L, N, 2)
             gain = (energy * (2 * height - 1)).masked_fill(~waiting, -torch.inf)
-            chosen = gain.argmax(-1, keepdim=True)  # (L, 1)
-            mine = (slots == chosen) & waiting
-            moves = mine.any(-1, keepdim=True)  # (L, 1), none of a scene whose objects are all placed
-            cell = cell.take_along_dim(chosen.unsqueeze(-1), 1)  # (L, 1, 2)
-            visible = left.at(chosen, cell).clamp(0, 1)  # (L, 1)
-            # the chosen object alone moves, and from now on all others heed it
-            before = placed.visible.take_along_dim(chosen, 1) * moves
-            heed = heeded.take_along_dim(chosen.unsqueeze(-1), 1)  # (L, 1, N)
-            left.explain(
-                chosen.expand(-1, 2),
-                torch.cat([placed.cell.take_along_dim(chosen.unsqueeze(-1), 1), cell], 1),
-                torch.cat([-before.unsqueeze(-1) * heed, (visible * moves).unsqueeze(-1).expand_as(heed)], 1),
+            first = waiting & ~left.disturbed(gain, cell, placed)  # (L, N)
+            number = len(slots) if waits else int(first.sum(-1).max())
+            which = first.int().topk(number).indices  # (L, P)
+            moves = first.take_along_dim(which, 1)
+            before, after = (
+                Placed(at.take_along_dim(which.unsqueeze(-1), 1), moves) for at in (placed.cell, cell)
             )
+            before = before._replace(visible=placed.visible.take_along_dim(which, 1) * moves)
+            after = after._replace(visible=left.at(which, after.cell).clamp(0, 1) * moves)
+            # from now on all others heed the placed ones
+            heed = heeded.take_along_dim(which.unsqueeze(-1), 1)  # (L, P, N)
+            left.explain(which, before.cell, -before.visible.unsqueeze(-1) * heed)
+            left.explain(which, after.cell, after.visible.unsqueeze(-1).expand_as(heed))
+            shown = placed.visible.scatter(1, which, after.visible)
             placed = Placed(
-                torch.where(mine.unsqueeze(-1), cell, placed.cell), torch.where(mine, visible, placed.visible)
+                torch.where(first.unsqueeze(-1), cell, placed.cell), torch.where(first, shown, placed.visible)
             )
-            waiting = waiting & ~mine
-    return share - left.maps.view_as(share), Placed(
+            waiting = waiting & ~first
+    return (left.share - left.maps).view_as(share), Placed(
         placed.cell.view(*lead, -1, 2), placed.visible.view(*lead, -1)
     )
 
 
 class _Left:
-    """What is left to explain of all objects' shares, and the highest place of each at any time.
+    """What is left to explain of all objects' shares.
 
-    An object changes the maps of others within the reach of its picture alone. The time of a change therefore does not
-    depend on the maps' size, but for the rows within that reach, whose maxima are kept.
+    An object changes the maps of others within the reach of its picture alone, whatever the maps' size.
 
     Args:
-        share: (..., N, h, w).
-        prior: log prior of the places, (..., N, h, w).
+        share: (..., N, h, w); of L scenes.
         mixed: responses by picture, template and displacement, (..., N, N, k, k).
     """
 
-    def __init__(self, share: Tensor, prior: Tensor, mixed: Tensor) -> None:
+    def __init__(self, share: Tensor, mixed: Tensor) -> None:
         *_, number, height, width = share.shape
         side, device = mixed.shape[-1], share.device
         # Cubic interpolation spreads a response by a cell and a half to each side. A margin of as many cells as a
@@ -131,47 +134,44 @@ class _Left:
         # (L, N, k, N k): a response of rows and columns is then two large matrix products
         mixed = mixed.expand(*share.shape[:-2], *mixed.shape[-3:]).reshape(-1, *mixed.shape[-4:])
         self.mixed = mixed.movedim(-3, -2).flatten(-2)
-        # rows are the first axis, so that some of them are one piece of memory: (L, h + 2 reach, N, w + 2 reach)
-        share, prior = (x.expand_as(share).reshape(-1, number, height, width) for x in (share, prior))
-        self.share, self.along = (
-            pad(x, (self.reach,) * 4, value=value).transpose(1, 2).contiguous()
-            for x, value in ((share, 0.0), (prior, -torch.inf))
-        )
-        self.scenes = torch.arange(len(share), device=device).unsqueeze(-1)  # (L, 1)
+        self.share = share.reshape(-1, number, height, width)
+        self.scenes = torch.arange(len(self.share), device=device).unsqueeze(-1)  # (L, 1)
         self.slots = torch.arange(number, device=device)
-        self.left = self.highest = self.share  # until the pursuit begins
+        self.wide = pad(self.share, (self.reach,) * 4)
 
     @property
     def maps(self) -> Tensor:
         """(L, N, h, w)."""
-        rows, columns = (slice(self.reach, self.reach + int(side)) for side in self.size)
-        return self.left[:, rows, :, columns].transpose(1, 2).contiguous()
+        inner = slice(self.reach, -self.reach)
+        return self.wide[..., inner, inner]
 
     def begin(self, placed: Placed, weight: Tensor) -> None:
         """Begin with all shares, less what objects (L, N) at their places explain, by weight (L, N, N)."""
-        self.left = self.share.clone()
-        self._subtract(self.mixed, placed.cell, weight)
-        self.highest = (self.left + self.along).amax(-1)  # (L, rows, N)
+        self.wide = pad(self.share, (self.reach,) * 4)
+        self.explain(self.slots.expand(len(self.share), -1), placed.cell, weight)
 
-    def explain(self, which: Tensor, cell: Tensor, weight: Tensor) -> None:
-        """Subtract what some objects (L, P) at cells (L, P, 2) explain of each, by weight (L, P, N)."""
-        rows = self._subtract(self.mixed[self.scenes, which], cell, weight).flatten(1)
-        lines = self.left[self.scenes, rows] + self.along[self.scenes, rows]  # (L, P K, N, w)
-        self.highest[self.scenes, rows] = lines.amax(-1)
+    def disturbed(self, gain: Tensor, cell: Tensor, placed: Placed) -> Tensor:
+        """Whether an object (L, N) would be placed elsewhere if another one that gains more were placed before it.
 
-    def summits(self) -> tuple[Tensor, Tensor]:
-        """The heights (L, N) of all maps with their priors, and their cells (L, N, 2), as :func:`~.peaks.summit`."""
-        top, row = self.highest.max(1)
-        line = self.left[self.scenes, row, self.slots] + self.along[self.scenes, row, self.slots]  # (L, N, w)
-        cell = torch.stack([row, line.argmax(-1)], -1)  # (L, N, 2)
-        before, after = (cell - 1).clamp_min(self.reach), (cell + 1).minimum(self.size + self.reach - 1)
-        beside = torch.stack([before, after])  # (2, L, N, 2)
-        rows = torch.cat([beside[..., :1], cell[..., :1].expand_as(beside[..., :1])], -1)
-        columns = torch.cat([cell[..., 1:].expand_as(beside[..., 1:]), beside[..., 1:]], -1)
-        where = self.scenes.unsqueeze(-1), rows, self.slots.unsqueeze(-1), columns
-        before, after = self.left[where] + self.along[where]  # (L, N, 2), above and to the left; the others
-        rise, shift = vertex(before, top.unsqueeze(-1), after)
-        return top + rise.sum(-1), cell - self.reach + shift
+        Args:
+            gain: of the objects, (L, N); -inf of those that are placed.
+            cell: their next places, (L, N, 2).
+            placed: their places so far.
+        """
+        # a peak is read off with the cells beside it, its value with two to each side
+        far = self.reach / 2 + 2
+        near = [
+            (cell.unsqueeze(-2) - place.unsqueeze(-3)).abs().amax(-1)
+            < far  # (L, N, N), the disturbing one last
+            for place in (cell, placed.cell)
+        ]
+        before, rank = (
+            near[1] & (placed.visible > 0).unsqueeze(-2),
+            gain.argsort(-1, descending=True).argsort(-1),
+        )
+        return (
+            (near[0] | before) & (rank.unsqueeze(-2) < rank.unsqueeze(-1)) & (gain > -torch.inf).unsqueeze(-2)
+        ).any(-1)
 
     def at(self, which: Tensor, cell: Tensor) -> Tensor:
         """What is left at cells (L, P, 2) of objects (L, P), by cubic interpolation."""
@@ -180,26 +180,26 @@ class _Left:
         down, across = cubic(cell - first, near).unbind(-2)  # (L, P, 4)
         rows, columns = (first.long().unsqueeze(-1) + near + self.reach).unbind(-2)  # (L, P, 4)
         scenes, which = self.scenes[..., None, None], which[..., None, None]
-        values = self.left[scenes, rows.unsqueeze(-1), which, columns.unsqueeze(-2)]  # (L, P, 4, 4)
+        values = self.wide[scenes, which, rows.unsqueeze(-1), columns.unsqueeze(-2)]  # (L, P, 4, 4)
         return (down.unsqueeze(-2) @ values @ across.unsqueeze(-1))[..., 0, 0]
 
-    def _subtract(self, mixed: Tensor, cell: Tensor, weight: Tensor) -> Tensor:
-        """Subtract responses (L, P, k, N k) around cells (L, P, 2) by weight; returns the rows (L, P, K) changed."""
+    def explain(self, which: Tensor, cell: Tensor, weight: Tensor) -> None:
+        """Subtract what objects (L, P) at cells (L, P, 2) explain of each, by weight (L, P, N)."""
         first = cell.floor()
         at = first.long().unsqueeze(-1) + self.window  # (L, P, 2, K)
         inside = (at >= 0) & (at < self.size.unsqueeze(-1))
         spread = cubic(self.window - (cell - first).unsqueeze(-1), self.grid) * inside.unsqueeze(-1)
         down, across = spread.unbind(-3)  # (L, P, K, k)
-        tall = (down @ mixed).unflatten(-1, (len(self.slots), -1))  # (L, P, K, N, k)
+        tall = (down @ self.mixed[self.scenes, which]).unflatten(-1, (len(self.slots), -1))  # (L, P, K, N, k)
         drawn = tall.flatten(2, 3) @ across.mT  # (L, P, K N, K)
         drawn = drawn.unflatten(2, (-1, len(self.slots))) * weight[..., None, :, None]
         # what is far beyond the edges stays within the margin
         begin = (at[..., 0] + self.reach).clamp_min(0).minimum(self.size + self.reach)
         rows, columns = (begin.unsqueeze(-1) + (self.window - self.window[0])).unbind(-2)  # (L, P, K)
-        _, _, number, width = self.left.shape
-        cells = (rows.unsqueeze(-1) * number + self.slots).unsqueeze(-1) * width + columns[..., None, None, :]
-        self.left.view(len(cells), -1).scatter_add_(1, cells.flatten(1), -drawn.flatten(1))
-        return rows
+        height, width = self.wide.shape[-2:]
+        lines = (self.slots * height + rows.unsqueeze(-1)) * width  # (L, P, K, N)
+        cells = lines.unsqueeze(-1) + columns[..., None, None, :]
+        self.wide.view(len(cells), -1).scatter_add_(1, cells.flatten(1), -drawn.flatten(1))
 
 
 def cubic(place: Tensor, grid: Tensor) -> Tensor:

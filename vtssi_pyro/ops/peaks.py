@@ -61,21 +61,11 @@ def summit(maps: Tensor) -> tuple[Tensor, Tensor]:
             values.gather(-1, (cell + stride * step).unsqueeze(-1)).squeeze(-1)
             for step in (-(index > 0).long(), (index < last).long())
         )
-        rise, shift = vertex(before, highest, after)
-        top = top + rise
+        bend = (2 * highest - before - after).clamp_min(1e-9)
+        shift = ((after - before) / (2 * bend)).clamp(-0.5, 0.5)
+        top = top + bend * shift.square() / 2
         places.append(index + shift)
     return top, torch.stack(places, -1)
-
-
-def vertex(before: Tensor, highest: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
-    """Find the vertex of a parabola through three neighbours, of which the middle one is the highest.
-
-    Returns:
-        how much higher the vertex is, and how far from the middle, in [-0.5, 0.5].
-    """
-    bend = (2 * highest - before - after).clamp_min(1e-9)
-    shift = ((after - before) / (2 * bend)).clamp(-0.5, 0.5)
-    return bend * shift.square() / 2, shift
 
 
 def bump(centre: Tensor, grid: Tensor, width: Tensor) -> Tensor:

@@ -6,9 +6,13 @@ they equal ``torch.nn.functional.grid_sample(..., align_corners=False, padding_m
 
 import torch
 from torch import Tensor
+from torch.nn.functional import grid_sample
 
 from vtssi_pyro.ops.compiled import compilable
 
+# Pixels of a frame above which its glimpses are sampled point by point: the time of the matrix products grows with the
+# frame. Of 25 x 25 pixels each, in frames of 50 x 50 both take as long.
+SAMPLED = 64**2
 SIZE_LIMITS = (0.02, 1.5)  # a drawn size may be negative or huge; the transform divides by it (reading D13)
 
 
@@ -55,6 +59,9 @@ def extract_glimpses(frames: Tensor, position: Tensor, size: Tensor, glimpse: in
     height, width = frames.shape[-2:]
     size = size.clamp(*SIZE_LIMITS)
     grid = centres(glimpse, frames)
+    shared = (*position.shape[:-2], 1), position.shape[:-1]
+    if height * width > SAMPLED and frames.shape[:-3] in shared:
+        return _sampled(frames, position, size, grid)
     rows = _weights(position[..., 1:] + size[..., 1:] * grid, height)  # (..., G, H)
     columns = _weights(position[..., :1] + size[..., :1] * grid, width)  # (..., G, W)
     return rows.unsqueeze(-3) @ frames @ columns.mT.unsqueeze(-3)
@@ -127,6 +134,17 @@ def covered(
         sides.append(torch.minimum(index + 1, glimpse - index).clamp(0, 1))  # the sum of an axis's weights
     rows, columns = sides  # (..., N, H) and (..., N, W)
     return (rows * weight.unsqueeze(-1)).mT @ columns
+
+
+def _sampled(frames: Tensor, position: Tensor, size: Tensor, grid: Tensor) -> Tensor:
+    """The same glimpses (..., N, C, G, G) of frames (..., 1 or N, C, H, W), point by point."""
+    lead, side = position.shape[:-1], len(grid)
+    number = lead[-1] // frames.shape[-4]  # of objects that share a frame
+    x, y = (position.unsqueeze(-1) + size.unsqueeze(-1) * grid).unbind(-2)  # (..., N, G)
+    points = torch.stack(torch.broadcast_tensors(x.unsqueeze(-2), y.unsqueeze(-1)), -1)  # (..., N, G, G, 2)
+    points = points.reshape(-1, number * side, side, 2)
+    found = grid_sample(frames.reshape(-1, *frames.shape[-3:]), points, align_corners=False)  # (M, C, n G, G)
+    return found.unflatten(-2, (-1, side)).movedim(-3, -4).reshape(*lead, -1, side, side)
 
 
 def _weights(coordinate: Tensor, pixels: int) -> Tensor:
