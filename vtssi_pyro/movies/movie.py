@@ -253,7 +253,11 @@ def brightness(colours: np.ndarray) -> np.ndarray:
 
 def tinted(frame: np.ndarray) -> bool:
     """Whether a frame (H, W) or (H, W, C) holds any colour: red, green and blue that differ."""
-    return frame.ndim == 3 and bool((frame[..., :1] != frame[..., 1:3]).any())
+    if frame.ndim == 2:
+        return False
+    values = frame.reshape(-1)  # one comparison along the memory is several times faster than of short axes
+    unlike, channels = values[1:] != values[:-1], frame.shape[-1]
+    return any(bool(unlike[k::channels].any()) for k in range(min(channels, 3) - 1))
 
 
 def each_channel(function: Callable[..., np.ndarray], *images: np.ndarray) -> np.ndarray:

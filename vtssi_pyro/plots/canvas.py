@@ -37,6 +37,18 @@ def _written(words: str, size: int, bold: bool, anchor: str) -> tuple[int, int, 
     return left, top, level
 
 
+@lru_cache(maxsize=1024)
+def _tabbed(name: str, size: int) -> np.ndarray:
+    """The levels (h, w) uint8 of a name in the middle of a tab."""
+    face = font(size, bold=True)
+    width, height = 4 + round(face.getlength(name)), size + 2
+    mask = Image.new("L", (width, height))
+    ImageDraw.Draw(mask).text((width / 2, height / 2), name, fill=255, font=face, anchor="mm")
+    level = np.array(mask)
+    level.setflags(write=False)
+    return level
+
+
 class Canvas:
     """A drawing in pixels from the top left, cut off at its edges."""
 
@@ -160,16 +172,12 @@ class Canvas:
 
     def _tab(self, left: int, top: int, bottom: int, identity: int, size: int) -> None:
         """Write an identity's number on its colour, above the box or, at the upper edge, below it."""
-        name = str(identity + 1)
-        width, height = 4 + round(font(size, bold=True).getlength(name)), size + 2
+        mask = _tabbed(str(identity + 1), size)
+        height, width = mask.shape
         left = min(left, self.pixels.shape[1] - width)
         top = top - height if top >= height else min(bottom, self.pixels.shape[0] - height)
-        mask = Image.new("L", (width, height))
-        ImageDraw.Draw(mask).text(
-            (width / 2, height / 2), name, fill=255, font=font(size, bold=True), anchor="mm"
-        )
         area = self.pixels[top : top + height, left : left + width]
-        shade = (SHADES - 1) * (1 - np.asarray(mask) / 255)
+        shade = (SHADES - 1) * (1 - mask / 255)
         area[:] = (identity_base(identity) + shade.round())[: area.shape[0], : area.shape[1]]
 
     def _smooth(self, points: np.ndarray) -> tuple[int, int, Image.Image]:

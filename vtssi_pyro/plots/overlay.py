@@ -127,9 +127,9 @@ def _timeline(page: Canvas, t: int, last: int, observed: int, first: int) -> Non
     middle = height - FOOTER // 2
     page.text(MARGIN, middle, f"frame {first + t + 1} of {first + last}", LETTERS, DIM, "lm")
     left, right = MARGIN + 110, width - MARGIN
-    ends = np.linspace(left, right, last + 1).round().astype(int).tolist()
-    for step in range(last):
-        grey = PAGE + 8 if step > t else DIM if step < observed else BRIGHT
-        page.fill(ends[step], middle - 2, ends[step + 1] - 1, middle + 2, grey)
+    ends, steps = np.linspace(left, right, last + 1).round().astype(int), np.arange(last)
+    line = np.where(steps > t, PAGE + 8, np.where(steps < observed, DIM, BRIGHT)).repeat(np.diff(ends))
+    line[ends[1:] - left - 1] = PAGE  # a gap between frames
+    page.pixels[middle - 2 : middle + 2, left:right] = line
     if observed < last:
         page.fill(ends[observed] - 1, middle - 6, ends[observed], middle + 6, BRIGHT)
