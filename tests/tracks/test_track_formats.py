@@ -3,6 +3,7 @@
 import warnings
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -147,6 +148,38 @@ def test_readers_of_trackmates_files_find_the_spots(tmp_path: Path) -> None:
     ):
         np.testing.assert_allclose(found[theirs], expected[ours], rtol=1e-6)
     assert found.groupby("label").size().tolist() == expected.groupby("particle").size().tolist()
+
+
+def test_trackmate_finds_all_elements_that_it_looks_for(tmp_path: Path) -> None:
+    """Its reader (TmXmlReader of version 7) reports an error for each one that is missing."""
+    write_tracks(drawn(), tmp_path / "a.xml", frame_size=SIZE, units=SCALED)
+    root = ElementTree.parse(tmp_path / "a.xml").getroot()
+    needed = {
+        "Log": (), "Model": ("spatialunits", "timeunits"), "Model/FeatureDeclarations/SpotFeatures": (),
+        "Model/FeatureDeclarations/EdgeFeatures": (), "Model/FeatureDeclarations/TrackFeatures": (),
+        "Model/AllSpots": ("nspots",), "Model/AllTracks/Track": ("name", "TRACK_ID"),
+        "Model/FilteredTracks/TrackID": ("TRACK_ID",), "Settings/InitialSpotFilter": ("feature", "value", "isabove"),
+        "Settings/ImageData": ("filename", "folder", "width", "height", "nslices", "nframes", "pixelwidth",
+                               "pixelheight", "voxeldepth", "timeinterval"),
+        "Settings/SpotFilterCollection": (), "Settings/TrackFilterCollection": (),
+        "Settings/DetectorSettings": ("DETECTOR_NAME", "RADIUS"), "Settings/TrackerSettings": ("TRACKER_NAME",),
+        "Settings/AnalyzerCollection/SpotAnalyzers": (), "Settings/AnalyzerCollection/EdgeAnalyzers": (),
+        "Settings/AnalyzerCollection/TrackAnalyzers": (), "GUIState": ("state",),
+    }  # fmt: skip
+    for path, attributes in needed.items():
+        element = root.find(path)
+        assert element is not None, path
+        assert set(attributes) <= set(element.attrib), path
+    spots = {spot.attrib["ID"] for spot in root.iter("Spot")}
+    assert root.find("Model/AllSpots").get("nspots") == str(len(spots))  # type: ignore[union-attr]
+    assert {
+        edge.attrib[f"SPOT_{end}_ID"] for edge in root.iter("Edge") for end in ("SOURCE", "TARGET")
+    } <= spots
+    assert {each.attrib["TRACK_ID"] for each in root.iter("TrackID")} == {
+        track.attrib["TRACK_ID"] for track in root.iter("Track")
+    }
+    declared = {each.attrib["feature"] for each in root.iter("Feature")}
+    assert {name for spot in root.iter("Spot") for name in spot.attrib} - {"ID", "name"} <= declared
 
 
 def test_geff_converts_what_is_written_for_others(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from vtssi_pyro.tracks.units import Units, known_length
 from vtssi_pyro.version import __version__
 
 VERSION = "7.11.1"  # of the files that these are like
+BRUSH = 5.0  # px: the radius of spots that a person adds, TrackMate's own default
 HEAD = 2**10  # bytes in which a file has named its kind
 # Features by the element that has them: name, dimension, whether a whole number. BOX_ and CONFIDENCE are ours.
 FEATURES: dict[str, tuple[tuple[str, str, bool], ...]] = {
@@ -139,6 +140,13 @@ def _add_settings(root: Element, length: int, about: About, side: float, step: f
     )  # takes all spots
     for name in ("SpotFilterCollection", "TrackFilterCollection"):
         SubElement(settings, name)
+    # TrackMate complains of a file without these. Nothing of its own has found spots or tracks, as if a person had.
+    SubElement(settings, "DetectorSettings", DETECTOR_NAME="MANUAL_DETECTOR", RADIUS=_text(BRUSH * side))
+    SubElement(settings, "TrackerSettings", TRACKER_NAME="MANUAL_TRACKER")
+    analyzers = SubElement(settings, "AnalyzerCollection")
+    for name in ("SpotAnalyzers", "EdgeAnalyzers", "TrackAnalyzers"):
+        SubElement(analyzers, name)
+    SubElement(root, "GUIState", state="ConfigureViews")  # the page on which it opens: all is found
 
 
 def _text(number: float) -> str:
