@@ -37,6 +37,31 @@ def drawn(samples: bool = True) -> Tracks:
     return Tracks(position, present, box, scale, torch.rand(B, T, N), draws, torch.rand(B, T, N))
 
 
+@pytest.mark.parametrize("origin", ["corner", "centre"])
+def test_tables_are_taken_back(origin: Any) -> None:
+    """Whatever their origin, which they tell; of others, as trackpy's, one says it. Identities count anew."""
+    state = ["frame", "particle", "x", "y", "width", "height"]
+    tracks = drawn(samples=False)
+    table = tracks.to_dataframe(origin=origin)
+    mixed = table[["sequence", *state]].sample(frac=1, random_state=0)
+    for back in (Tracks.from_dataframe(table), Tracks.from_dataframe(mixed, origin)):
+        found, expected = (
+            each.to_dataframe()[["sequence", *state]].sort_values(["sequence", "frame", "x"])
+            for each in (back, tracks)
+        )
+        same = found.drop(columns="particle").to_numpy(), expected.drop(columns="particle").to_numpy()
+        np.testing.assert_allclose(*same, rtol=0, atol=1e-5)
+        names = set(zip(found["sequence"], found["particle"], expected["particle"], strict=True))
+        assert len(names) == len(expected.groupby(["sequence", "particle"]))
+
+
+def test_a_table_that_is_none_of_tracks_is_refused() -> None:
+    with pytest.raises(DataError, match="the DataFrame, line 1: no column particle"):
+        Tracks.from_dataframe(pandas.DataFrame({"frame": [0], "x": [1.0], "y": [2.0]}))
+    with pytest.raises(UsageError, match="expected corner or centre"):
+        Tracks.from_dataframe(pandas.DataFrame(), origin="middle")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("units", [Units(), SCALED, Units(frame_rate=4.0), Units(pixel_size=3e-7, unit="m")])
 def test_the_file_and_the_table_are_the_same(units: Units, tmp_path: Path) -> None:
     tracks, path = drawn(), tmp_path / "tracks.csv"

@@ -1,5 +1,6 @@
 """Tracks as data of other libraries: pandas, xarray and ArviZ, each an extra that is imported here alone."""
 
+import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -7,6 +8,8 @@ import numpy as np
 from vtssi_pyro.errors import Argument, DataError, UsageError
 from vtssi_pyro.system.extras import extra
 from vtssi_pyro.tracks.columns import FIRST_PIXEL, INDEX, Origin, dense, summary_table, table
+from vtssi_pyro.tracks.importing import table_rows
+from vtssi_pyro.tracks.rows import collected
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.tracks.units import NO_UNITS, Units
 from vtssi_pyro.version import __version__
@@ -27,6 +30,17 @@ def to_dataframe(tracks: Tracks, units: Units | None = None, origin: Origin = "c
     made = pandas.DataFrame({column.name: column.values for column in columns})
     made.attrs = _about(units, origin) | {"units": {c.name: c.unit for c in columns if c.unit}}
     return made
+
+
+def from_dataframe(made: "pandas.DataFrame", origin: Origin | None = None) -> Tracks:
+    """See :meth:`vtssi_pyro.Tracks.from_dataframe`."""
+    if origin is not None:
+        _refuse_other(origin)
+    text = io.StringIO(made.to_csv(index=False))
+    tracks = collected(table_rows("the DataFrame", text), None, None, first=0)
+    here = FIRST_PIXEL["corner"]
+    there = FIRST_PIXEL[origin] if origin else float(made.attrs.get("first_pixel", here))
+    return tracks._replace(position=tracks.position + (here - there))
 
 
 def to_summary(tracks: Tracks, units: Units | None = None) -> "pandas.DataFrame":

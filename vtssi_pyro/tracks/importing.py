@@ -47,16 +47,23 @@ def csv_rows(
 ) -> list[Row]:
     """The rows of a table of tracks, see :func:`read_tracks_csv`; or of one of predictions, their means alone."""
     with _opened(path) as file:
-        reader = csv.reader(file)
-        header = [name.strip().lower() for name in next(reader, [])]
-        if not any(header):
-            raise DataError(f"{path}: empty, expected a first line such as {','.join(HEADER[:5])}")
-        columns = _columns(f"{path}, line 1", header, sequences, predicted)
-        return [
-            _csv_row(f"{path}, line {reader.line_num}", columns, cells, sequences, length)
-            for cells in reader
-            if any(cells)
-        ]
+        return table_rows(str(path), file, sequences, length, predicted)
+
+
+def table_rows(
+    name: str, file: IO[str], sequences: int | None = None, length: int | None = None, predicted: bool = False
+) -> list[Row]:
+    """The rows of a table of a name in an open file; see :func:`csv_rows`."""
+    reader = csv.reader(file)
+    header = [cell.strip().lower() for cell in next(reader, [])]
+    if not any(header):
+        raise DataError(f"{name}: empty, expected a first line such as {','.join(HEADER[:5])}")
+    columns = _columns(f"{name}, line 1", header, sequences, predicted)
+    return [
+        _csv_row(f"{name}, line {reader.line_num}", columns, cells, sequences, length)
+        for cells in reader
+        if any(cells)
+    ]
 
 
 def read_mot(path: str | Path, sequences: int | None = None, length: int | None = None) -> Tracks:

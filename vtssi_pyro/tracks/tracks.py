@@ -117,6 +117,36 @@ class Tracks(NamedTuple):
 
         return to_dataframe(self, units, origin)
 
+    @classmethod
+    def from_dataframe(cls, table: "pandas.DataFrame", origin: "Origin | None" = None) -> "Tracks":
+        """Take tracks out of a table of this or another program, such as trackpy's.
+
+        Columns are those of ``tracks.csv``: ``frame``, ``particle`` (or ``object``, ``track``, ``track_id``, ``id``),
+        ``x`` and ``y`` are needed, px; others that :meth:`to_dataframe` makes of a track's state are read, the rest is
+        passed over.
+
+        Args:
+            table: one row for each object and frame.
+            origin: where its (0, 0) is, see :meth:`to_dataframe`: of trackpy's tables and napari's ``centre``. None: as
+                a table of :meth:`to_dataframe` tells, else ``corner``.
+
+        Returns:
+            Tracks (B, T, N, 2), px from the frame's corner.
+
+        Raises:
+            DataError: a column is missing, or a value is none.
+
+        Example:
+            >>> import pandas
+            >>> from vtssi_pyro import Tracks
+            >>> linked = pandas.DataFrame({"frame": [0, 1], "particle": [7, 7], "x": [3.0, 4.0], "y": [5.0, 5.0]})
+            >>> Tracks.from_dataframe(linked, origin="centre").position[0, :, 0].tolist()
+            [[3.5, 5.5], [4.5, 5.5]]
+        """
+        from vtssi_pyro.tracks.dataframe import from_dataframe
+
+        return from_dataframe(table, origin)
+
     def to_xarray(self, units: "Units | None" = None, origin: "Origin" = "corner") -> "xarray.Dataset":
         """Make a data set with the dimensions ``sequence``, ``frame`` and ``particle``; NaN where an object is absent.
 
