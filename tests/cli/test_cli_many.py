@@ -167,6 +167,22 @@ def test_what_is_no_movies_fault_is_said_once(place: Path) -> None:
         track_all("untrained", "movies/*.npy", "no", workers=2, scheduler="tcp://127.0.0.1:1")
 
 
+@pytest.mark.parametrize("address", ["nonsense", "tcp://here", "foo://here:1"])
+def test_what_is_no_address_of_a_scheduler_is_refused_at_once(address: str, place: Path) -> None:
+    pytest.importorskip("distributed", reason="needs Dask, the extra named dask")
+    begun = time.monotonic()
+    with pytest.raises(UsageError, match=r"scheduler .*: no Dask cluster answers there"):
+        track_all("untrained", "movies/*.npy", place / "out", scheduler=address)
+    assert time.monotonic() - begun < 20  # a client of it would take a minute to close
+
+
+def test_a_folder_of_movies_is_answered_with_their_pattern(place: Path) -> None:
+    (place / "movies/m3.tif").unlink()
+    said = call("track", "untrained", "movies", code=3).stderr
+    assert "no pictures in movies: expected .png" in said
+    assert "give these: 'movies/*.npy'" in said
+
+
 def _dies_once(log: Path, tracker: Any, movie: str, folder: Path, *rest: Any) -> many._Tracked:
     """Track a movie, but the worker of the last one dies when the first one is finished."""
     finished = folder.parent / "m2" / "tracks.json"

@@ -65,11 +65,14 @@ def folder(path: Path, stored: Stored = Stored()) -> Movie:
         DataError: there are none, they are of several series, or, while they are read, one is itself a movie.
     """
     try:
-        files = sorted((file for file in path.iterdir() if is_picture(file.name)), key=natural)
+        inside = sorted(path.iterdir(), key=natural)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
+    files = [file for file in inside if is_picture(file.name)]
     if not files:
-        raise DataError(f"no pictures in {path}: expected {', '.join(PICTURES)}")
+        movies = next((file.suffix for file in inside if file.is_file() and file.suffix), None)
+        several = f"; if it holds movies, give these: '{path / f'*{movies}'}'" if movies else ""
+        raise DataError(f"no pictures in {path}: expected {', '.join(PICTURES)}{several}")
     _refuse_series(path, files)
     first = picture(files[0])
     stored.refuse_for_pictures(str(path), 1 if first.ndim == 2 else first.shape[-1])

@@ -108,6 +108,8 @@ class Workers(Declared):
         distributed = extra("distributed", "dask", NEEDED)
         if self.scheduler is not None:
             try:
+                # first, since a client of no address takes a minute to close
+                distributed.comm.get_address_host_port(self.scheduler)
                 client = distributed.Client(self.scheduler, set_as_default=False)
             except (OSError, ValueError) as error:
                 raise UsageError(
