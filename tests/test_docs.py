@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import click
@@ -127,6 +128,13 @@ def test_tests_are_installed_and_run_as_the_readme_says(name: str) -> None:
     text = text.replace(" --quiet ", " ")
     assert install in text
     assert command in text
+
+
+def test_every_extra_is_described() -> None:
+    first = [line.split("|")[1] for line in table((DOCS / "start.md").read_text(), "extra")]
+    told = {name for names in first for name in re.findall(r"`(\w+)`", names)}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert told == set(project["optional-dependencies"])
 
 
 def test_every_public_name_has_its_place_in_the_reference() -> None:
