@@ -57,7 +57,8 @@ def test_pages_are_those_of_their_time_depth_and_channel(order: str, kind: str, 
     np.testing.assert_allclose(read(path, channel=0, plane="mean"), WHOLE[:, :, 0].mean(1))
     np.testing.assert_array_equal(read(path, channel="colour", plane=0), np.moveaxis(WHOLE[:, 0], 1, -1))
     refused(path, "2 depths")
-    refused(path, "3 channels: say which to read, channel 0 to 2, or colour if", plane=0)
+    names = r" \(DAPI, GFP, RFP\)" if kind == "ome" else ""
+    refused(path, f"3 channels: say which to read, channel 0 to 2{names}, or colour if", plane=0)
     refused(path, "no channel 3", plane=0, channel=3)
     if kind == "ome":
         np.testing.assert_array_equal(read(path, channel="GFP", plane=1), WHOLE[:, 1, 1])

@@ -54,8 +54,8 @@ def movie_of_planes(name: str, planes: Planes, stored: Stored = Stored()) -> Mov
     """
     times, count_z, count_c = (planes.counts.get(axis, 1) for axis in PLANE)
     stored = stored.numbered(name, planes.names)
-    depths = stored.chosen_planes(name, count_z)
-    channel = stored.chosen_channel(name, count_c, planes.colours)
+    depths = stored.chosen_planes(name, count_z, planes.names.get("Z", ()))
+    channel = stored.chosen_channel(name, count_c, planes.colours, planes.names.get("C", ()))
     channels = range(count_c) if channel is None else [channel]
 
     def read() -> Iterator[np.ndarray]:

@@ -227,13 +227,16 @@ class Stored(Declared):
             self, channel=channel, plane=_number(name, "plane", self.plane, PROJECTIONS, names.get("Z", ()))
         )
 
-    def chosen_channel(self, name: str, count: int, colours: bool = True) -> int | None:
+    def chosen_channel(
+        self, name: str, count: int, colours: bool = True, names: Sequence[str] = ()
+    ) -> int | None:
         """The channel to read of ``count``; None: all of them, grey or colours.
 
         Args:
             name: the file in error messages.
             count: the number of its channels.
             colours: whether 3 or 4 channels are red, green, blue and opacity, even if nobody says so.
+            names: their names, if they have some.
         """
         if self.single is None:
             if count == 1 or (count in (3, 4) and (colours or self.channel is not None)):
@@ -242,7 +245,7 @@ class Stored(Declared):
             raise DataError(
                 f"{name}: has {count} channels: say which to read, ",
                 Argument("channel"),
-                f" 0 to {count - 1}{others}",
+                f" 0 to {count - 1}{_listed(names)}{others}",
             )
         if self.single >= count:
             raise DataError(
@@ -256,8 +259,8 @@ class Stored(Declared):
         """The chosen channel of a frame (H, W, C), or all of them; a frame (H, W) stays as it is."""
         return frame if frame.ndim == 2 or self.single is None else frame[..., self.single]
 
-    def chosen_planes(self, name: str, count: int) -> list[int]:
-        """The depths to read of ``count``: one, or all to project."""
+    def chosen_planes(self, name: str, count: int, names: Sequence[str] = ()) -> list[int]:
+        """The depths to read of ``count``, which may have names: one, or all to project."""
         if isinstance(self.plane, int):
             if self.plane >= count:
                 raise DataError(
@@ -269,7 +272,7 @@ class Stored(Declared):
         if count > 1 and self.plane is None:
             raise DataError(
                 f"{name}: has {count} depths: say which to read, ", Argument("plane"),
-                f" 0 to {count - 1}, or a projection, max or mean"
+                f" 0 to {count - 1}{_listed(names)}, or a projection, max or mean"
             )  # fmt: skip
         return list(range(count))
 
@@ -280,6 +283,11 @@ class Stored(Declared):
         if self.plane == "mean":
             return planes.mean(0, dtype=np.float64).astype(np.float32)
         return planes.max(0)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names in brackets, behind numbers that stand for the same."""
+    return f" ({', '.join(names)})" if names else ""
 
 
 def _number(
