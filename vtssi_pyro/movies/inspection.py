@@ -420,7 +420,9 @@ def _sized(kind: Kind, seen: list[Regions], strong: list[np.ndarray], view: Sigh
     if kind.edged:
         return kind._replace(size=unblurred(kind.size, view.scale)) if view.scale else kind
     reach = round(max(1.5 * kind.size, 6 * view.scale))
-    return kind._replace(size=spread(strong, [kind.of(found) for found in seen], reach))
+    fitted = spread(strong, [kind.of(found) for found in seen], reach)
+    # what stands out from noise is the object's, whatever its shape; smoothed frames show more than that
+    return kind._replace(size=fitted if view.scale else max(fitted, kind.size))
 
 
 def _faint(seen: list[tuple[Regions, Regions]], view: Sight, told: Told, false: float, pixels: int) -> Told:

@@ -78,11 +78,24 @@ def stamps(frames: np.ndarray, residual: np.ndarray, least: float) -> tuple[Box,
             continue
         part = frames[:, rows, columns]
         if (
-            np.mean([_rewritten(one, two, least) for one, two in zip(part[1:], part[:-1], strict=True)])
+            _inked(part, least)
+            and np.mean([_rewritten(one, two, least) for one, two in zip(part[1:], part[:-1], strict=True)])
             > WRITTEN
         ):
             found.append((columns.start, rows.start, wide, tall))
     return tuple(found)
+
+
+def _inked(part: np.ndarray, least: float) -> bool:
+    """Whether pixels of a part of frames (n, h, w) that change are ink or ground, and hardly ever between.
+
+    What passes by, as a crowd of soft spots, is between for longer than it is at its brightest.
+    """
+    ground, span = part.min(0), np.ptp(part, axis=0)
+    changing = span > max(2 * least, span.max() / 2)
+    share = (part[:, changing] - ground[changing]) / np.maximum(span[changing], 1e-9)
+    between, high = ((share > 0.25) & (share < 0.75)).mean(), (share > 0.75).mean()
+    return bool(changing.any() and between < high)
 
 
 def _rewritten(one: np.ndarray, two: np.ndarray, least: float) -> bool:

@@ -43,9 +43,24 @@ def _registered(frames: np.ndarray) -> np.ndarray | None:
     for _ in range(ROUNDS):
         found = np.stack([offset(frame, reference) for frame in frames])
         found -= np.median(found, 0)
-        steady = np.stack([moved(frame, -by) for frame, by in zip(frames, found, strict=True)])
+        steady = _shifted_back(frames, found)
         reference = np.median(steady, 0)
+    # what moves by itself is known now, and draws no frame along any more
+    still = np.stack([_without_movers(frame, reference) for frame in steady])
+    found += np.stack([offset(frame, reference) for frame in still])
+    steady = _shifted_back(frames, found)
     return found if np.abs(found).max() > LEAST and _restless(steady) < STEADIER * _restless(frames) else None
+
+
+def _shifted_back(frames: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+    return np.stack([moved(frame, -by) for frame, by in zip(frames, shifts, strict=True)])
+
+
+def _without_movers(frame: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """A frame (H, W) that is as the reference wherever it differs from that by more than usual."""
+    away = np.abs(frame - reference)
+    usual = 1.4826 * float(np.median(away))  # a normal's standard deviation
+    return np.where(ndimage.binary_dilation(away > MOST * usual, iterations=2), reference, frame)
 
 
 def _restless(frames: np.ndarray) -> float:
