@@ -50,5 +50,9 @@ def run_and_data(
 
 
 def several(data: tuple[str, ...]) -> bool:
-    """Whether DATA are several movies, or a pattern, which may stand for several."""
-    return len(data) > 1 or any(map(is_pattern, data))
+    """Whether DATA are several movies, or a pattern, which may stand for several; one of pictures is one movie."""
+    if len(data) > 1 or not any(map(is_pattern, data)):
+        return len(data) > 1
+    from vtssi_pyro.movies import is_movie
+
+    return not is_movie(data[0])

@@ -119,10 +119,9 @@ def fit(
     from vtssi_pyro.artifacts.loading import find
     from vtssi_pyro.artifacts.run import RUNS
     from vtssi_pyro.errors import UsageError
-    from vtssi_pyro.movies import Stored
+    from vtssi_pyro.movies import Stored, movies_matched
     from vtssi_pyro.movies.prepared import PreparedMovie, was_kept
     from vtssi_pyro.system.machine import prepare
-    from vtssi_pyro.system.naming import matched
 
     from .arguments import weights
     from .conclusion import conclude
@@ -149,7 +148,7 @@ def fit(
         report.show({"runs": made}, made)
         conclude(fitted_each, report)
         return
-    paths = matched(data)
+    paths = movies_matched(data)
     frames = paths if len(paths) > 1 else next(iter(paths), None)
     if resume and not help_keys:
         if run is None:

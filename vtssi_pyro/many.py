@@ -22,11 +22,11 @@ from vtssi_pyro.config import Range, checked
 from vtssi_pyro.config.ranges import AHEAD, DRAWN, FRAMES, OBJECTS, SAMPLED
 from vtssi_pyro.errors import Argument, DataError, UsageError
 from vtssi_pyro.model.config import TestTime
-from vtssi_pyro.movies import Hints, Stored
+from vtssi_pyro.movies import Hints, Stored, movies_matched
 from vtssi_pyro.system.atomic import writable_folder
 from vtssi_pyro.system.files import is_name
 from vtssi_pyro.system.machine import MOST_THREADS, available_device
-from vtssi_pyro.system.naming import matched, result_names
+from vtssi_pyro.system.naming import result_names
 from vtssi_pyro.tracks.columns import summary_table
 from vtssi_pyro.tracks.export import PREDICTIONS, TRACKS, write_summary_csv
 from vtssi_pyro.tracks.formats import FORMAT_NAMES, FORMATS
@@ -371,7 +371,7 @@ def _movies(data: Movies, report: Reporter) -> list[str]:
             raise UsageError(Argument("data"), f": expected paths of movies, found a {type(path).__name__}")
     if not several:
         raise DataError("no movies: give paths, or a pattern such as 'movies/*.tif'")
-    movies = matched(several)
+    movies = movies_matched(several)
     parts = parts_of_others(movies)
     for part, whole in parts.items():
         report.say(f"{part}: is a part of the movie {whole}, and no other")

@@ -14,7 +14,7 @@ from vtssi_pyro.data.dataset import Dataset, spread
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import Movie
 from vtssi_pyro.movies.microscopes import READERS
-from vtssi_pyro.movies.pictures import is_picture
+from vtssi_pyro.movies.pictures import is_picture, pattern
 from vtssi_pyro.movies.prepared import KEPT, inspected_movie, was_kept
 from vtssi_pyro.movies.tiff import is_tiff, tiff_files
 from vtssi_pyro.system.fingerprint import fingerprint, same
@@ -41,7 +41,7 @@ def identity(config: Config, splits: Splits, movie: Movie | None) -> dict[str, A
     if is_flavour(config.data.source):
         return None
     names = [config.data.source] if movie is None else [part.name for part in movie.whole]
-    places = [str(Path(name).resolve()) for name in names if Path(name).exists()]
+    places = [str(Path(name).resolve()) for name in names if files_of(name)]
     files = [file for place in places for file in files_of(place)] if len(places) == len(names) else []
     found: dict[str, Any] = {"files": fingerprint(files)} if files else {}
     if files and len(places) > 1:
@@ -85,7 +85,7 @@ def refuse_other_frames(known: dict[str, Any] | None, now: dict[str, Any] | None
 
 
 def files_of(source: str | os.PathLike[str]) -> list[Path]:
-    """The files of a source, the pictures of its folder, or an inspection's files and those of its movie.
+    """The files of a source, the pictures of its folder or pattern, or an inspection's files and those of its movie.
 
     None if there is no such path.
     """
@@ -98,7 +98,7 @@ def files_of(source: str | os.PathLike[str]) -> list[Path]:
     if path.is_dir():
         return sorted((file for file in path.iterdir() if is_picture(file.name)), key=natural)
     if not path.exists():
-        return []
+        return pattern(path)
     return tiff_files(path) if is_tiff(path) else [path]
 
 

@@ -1,6 +1,9 @@
 """Users' movies of any file format, as streams of frames."""
 
+import os
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from vtssi_pyro.config import checked
@@ -14,6 +17,7 @@ from vtssi_pyro.movies.movie import Kept, Movie, luminance
 from vtssi_pyro.movies.preparation import Preparation, suggested_preparation
 from vtssi_pyro.movies.stored import Stored
 from vtssi_pyro.movies.thumbnails import Thumbnails, thumbnails
+from vtssi_pyro.system.naming import matched
 
 __all__ = [
     "SUFFIXES",
@@ -29,6 +33,7 @@ __all__ = [
     "inspect",
     "is_movie",
     "luminance",
+    "movies_matched",
     "open_movie",
     "suggested_preparation",
     "thumbnails",
@@ -40,12 +45,12 @@ SUFFIXES = (*film.SUFFIXES, *pictures.ANIMATIONS, *tiff.SUFFIXES, *microscopes.R
 
 @checked
 def open_movie(path: Path | str, stored: Stored = Stored()) -> Movie:
-    """Open a movie file, an animation, a TIFF stack, a microscope's file, an array or a folder of pictures.
+    """Open a movie file, an animation, a TIFF stack, a microscope's file, an array, or a folder or pattern of pictures.
 
     The decoded frames of small ones are kept.
 
     Args:
-        path: the file or folder.
+        path: the file or folder, or a pattern of pictures, such as ``frames/*.png``.
         stored: how its frames are stored, as far as it is known.
 
     Returns:
@@ -57,6 +62,9 @@ def open_movie(path: Path | str, stored: Stored = Stored()) -> Movie:
     """
     path = Path(path)
     suffix = path.suffix.lower()
+    if files := pictures.pattern(path):
+        movie = pictures.stills(path, files, stored)
+        return replace(movie, reader=Kept(movie.reader))
     if not path.exists():
         raise DataError(f"no file or folder {path}: check the path")
     if suffix in (".npy", ".npz") and not path.is_dir():
@@ -76,11 +84,21 @@ def open_movie(path: Path | str, stored: Stored = Stored()) -> Movie:
     return replace(movie, reader=Kept(movie.reader))
 
 
+def movies_matched(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """Paths, in which patterns are replaced by all that they match, but for those of pictures, which are one movie.
+
+    Raises:
+        DataError: a pattern matches nothing.
+    """
+    each = ([os.fspath(path)] if pictures.pattern(path) else matched([path]) for path in paths)
+    return list(dict.fromkeys(chain.from_iterable(each)))
+
+
 def is_movie(path: Path | str, stored: Stored = Stored()) -> bool:
     """Tell whether a path holds one movie; a file of several sequences does not, nor does a missing path."""
     path = Path(path)
     if not path.exists():
-        return False
+        return bool(pictures.pattern(path))
     if path.suffix.lower() not in (".npy", ".npz"):
         return True
     try:

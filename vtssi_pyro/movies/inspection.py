@@ -399,6 +399,7 @@ def _seen(
     if polarity != "both":  # the noise of a contrast without sign is no zero around a spot
         own = [first for first, _ in seen]
         told = told._replace(kinds=tuple(_sized(kind, own, strong, view) for kind in told.kinds))
+    doubts += kinds.too_fine(told.kinds)
     return _Seen(
         polarity,
         seen,

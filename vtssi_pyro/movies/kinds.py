@@ -1,5 +1,6 @@
 """Kinds of objects: how many of which size a movie's frames show at once, from the regions of each."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,9 +30,12 @@ WEAKER = 0.7  # contrast, to that of others, of companions: shadows and reflecti
 FOUND = 0.3  # least share of the objects that a frame may show for their number to be known
 DISC = 0.93  # mean contrast of a disc's region, to that of its brightest third
 ALMOST = 0.85  # the same of a spot, from which on it differs too little from a disc's to tell
-UNLIKE = 0.5  # of the usual width: four of five regions of one kind differ less
-FINE = 5.5  # px: a quarter of smaller sizes is about a pixel, by which outlines are off
-FLICKER = 0.4  # share of the objects that may be away at times without a doubt
+UNLIKE = 0.5  # of the usual width: seven of ten regions of one kind differ less, those that touch left out
+FINE = 3.5  # px: a quarter of smaller sizes is less than a pixel, by which outlines of faint objects are off
+FLICKER = 0.4  # share of the objects that may be away in half of the frames without a doubt
+LEAVING = (
+    0.03  # share of a kind's regions that the border cuts, from which on objects are away since they leave
+)
 FOLLOWS = 0.7  # share of the regions that must be where their company tells
 
 
@@ -88,21 +92,28 @@ def _doubts(frames: list[Regions], made: list[Kind], left: list[Group]) -> list[
         for low, _ in left
     ]
     for kind in made:
-        own = np.concatenate([kind.of(found).width for found in frames])
-        low, middle, high = np.quantile(own, (0.1, 0.5, 0.9))
+        own = [kind.of(found) for found in frames]
+        low, middle, high = np.quantile(np.concatenate([found.width for found in own]), (0.1, 0.5, 0.8))
         if high - low > UNLIKE * middle:
             lines.append(
                 f"objects of about {kind.size:.0f} pixels differ much in size, as parts of larger ones would"
             )
-        if kind.size < FINE:
+        usual = float(np.median([len(found) for found in own]))
+        whole = np.concatenate([found.cut for found in own]).mean() < LEAVING
+        if whole and kind.number - usual > max(FLICKER * kind.number, 1):
             lines.append(
-                f"objects of about {kind.size:.0f} pixels are hardly larger than a pixel, which size is off by"
-            )
-        if kind.number - kind.fewest > max(FLICKER * kind.number, 1):
-            lines.append(
-                f"at times {kind.fewest} of {kind.number} objects of about {kind.size:.0f} pixels are seen, not all"
+                f"mostly {usual:.0f} of {kind.number} objects of about {kind.size:.0f} pixels are seen, not all"
             )
     return lines
+
+
+def too_fine(made: Sequence[Kind]) -> list[str]:
+    """Tell of which kinds the size is uncertain since a pixel is a large part of it."""
+    return [
+        f"objects of about {kind.size:.0f} pixels are hardly larger than a pixel, which size is off by"
+        for kind in made
+        if kind.size < FINE
+    ]
 
 
 def _grouped(frames: list[Regions]) -> list[Group]:

@@ -15,7 +15,7 @@ from vtssi_pyro.movies.movie import Movie
 from vtssi_pyro.movies.pillow import array_of, decoding, opened_picture
 from vtssi_pyro.movies.stored import Stored
 from vtssi_pyro.movies.tiff import is_tiff, tiff, tiff_picture
-from vtssi_pyro.system.naming import natural
+from vtssi_pyro.system.naming import is_pattern, matched, natural
 from vtssi_pyro.tracks.units import NO_UNITS
 
 if TYPE_CHECKING:
@@ -73,6 +73,41 @@ def folder(path: Path, stored: Stored = Stored()) -> Movie:
         movies = next((file.suffix for file in inside if file.is_file() and file.suffix), None)
         several = f"; if it holds movies, give these: '{path / f'*{movies}'}'" if movies else ""
         raise DataError(f"no pictures in {path}: expected {', '.join(PICTURES)}{several}")
+    return stills(path, files, stored)
+
+
+def pattern(path: Path | str) -> list[Path]:
+    """The pictures that a pattern such as ``frames/*.png`` stands for as one movie, in natural order.
+
+    There are none if it is no pattern, or if it matches files of another kind, or movies.
+    """
+    if not is_pattern(path):
+        return []
+    files = [Path(file) for file in matched([path], missing=True)]
+    if not all(file.is_file() and is_picture(file.name) for file in files):
+        return []
+    return files if files and _count(files[0]) == 1 else []
+
+
+def _count(path: Path) -> int:
+    """Number of pictures in a file; 0 of one that cannot be read."""
+    try:
+        if is_tiff(path):
+            return tiff_picture(path)[1]
+        with opened_picture(path) as opened, decoding(path):
+            return int(getattr(opened, "n_frames", 1)) if opened.format in MULTIPLE else 1
+    except DataError:
+        return 0
+
+
+def stills(path: Path, files: list[Path], stored: Stored = Stored()) -> Movie:
+    """Open pictures as a movie.
+
+    Args:
+        path: what stands for all of them.
+        files: the pictures, in order.
+        stored: see :func:`~vtssi_pyro.movies.open_movie`.
+    """
     _refuse_series(path, files)
     first = picture(files[0])
     stored.refuse_for_pictures(str(path), 1 if first.ndim == 2 else first.shape[-1])
@@ -95,8 +130,8 @@ def _refuse_series(path: Path, files: list[Path]) -> None:
     named = ", ".join(f"{name} ({count})" for name, count in list(series.items())[:SHOWN])
     more = f" and {len(series) - SHOWN} more" if len(series) > SHOWN else ""
     raise DataError(
-        f"{path}: holds {len(series)} series of pictures, {named}{more}, and a folder stands for one movie: move each "
-        "into a folder of its own"
+        f"{path}: holds {len(series)} series of pictures, {named}{more}, and each is a movie: name one by a pattern "
+        "such as 'a_*.png', or move each into a folder of its own"
     )
 
 

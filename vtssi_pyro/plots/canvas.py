@@ -3,6 +3,7 @@
 Frames in colour lie beneath: where nothing is drawn, the pixel is ``UNDER``, and the frame shows.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -23,6 +24,9 @@ RIM = 5  # pixels before smoothing: an ellipse's line; a thinner one has holes a
 REGION = 2.146  # standard deviations: half axes of the ellipse that holds 90 % of a normal density
 MARGIN = 4  # px around points that their lines and dots may take
 SMALLEST = 3.0  # px: least half axis of an ellipse; a smaller one would be a dot
+
+
+Corners = tuple[int, int, int, int]  # left, top, right and bottom, px
 
 
 @lru_cache(maxsize=1024)  # an animation has the same few words and numbers on every page
@@ -47,6 +51,12 @@ def _tabbed(name: str, size: int) -> np.ndarray:
     level = np.array(mask)
     level.setflags(write=False)
     return level
+
+
+def _shared(one: Corners, other: Corners) -> int:
+    """The pixels that two rectangles share."""
+    (a, b, c, d), (left, top, right, bottom) = one, other
+    return max(min(c, right) - max(a, left), 0) * max(min(d, bottom) - max(b, top), 0)
 
 
 class Canvas:
@@ -100,22 +110,16 @@ class Canvas:
         area[on] = (below + weight[on] * (grey - below)).round().astype(np.uint8)
 
     def box(
-        self,
-        left: float,
-        top: float,
-        right: float,
-        bottom: float,
-        identity: int,
-        letters: int = 10,
-        hidden: bool = False,
-    ) -> None:
-        """Outline an area by the pixels just around it, within the canvas, and number it; dashed if ``hidden``.
+        self, left: float, top: float, right: float, bottom: float, identity: int, hidden: bool = False
+    ) -> Corners | None:
+        """Outline an area by the pixels just around it, within the canvas; dashed if ``hidden``.
 
-        Letters of no size are not written.
+        Returns:
+            the outline's own edges; None of an area beyond the canvas.
         """
         height, width = self.pixels.shape
         if right <= 0 or bottom <= 0 or left >= width or top >= height:
-            return
+            return None
         l, t = max(round(left) - LINE, 0), max(round(top) - LINE, 0)  # noqa: E741
         r, b = min(round(right) + LINE, width), min(round(bottom) + LINE, height)
         colour = identity_base(identity) + SHADES - 1
@@ -124,8 +128,7 @@ class Canvas:
                 self.dashes(*edge, colour)
             else:
                 self.fill(*edge, colour)
-        if letters:
-            self._tab(l, t, b, identity, letters)
+        return l, t, r, b
 
     def ring(self, x: float, y: float, across: float, down: float, identity: int) -> None:
         """Outline an ellipse with half axes ``across`` and ``down``, at least :data:`SMALLEST`."""
@@ -170,15 +173,24 @@ class Canvas:
         image.putpalette(colours)
         return image
 
-    def _tab(self, left: int, top: int, bottom: int, identity: int, size: int) -> None:
-        """Write an identity's number on its colour, above the box or, at the upper edge, below it."""
-        mask = _tabbed(str(identity + 1), size)
-        height, width = mask.shape
-        left = min(left, self.pixels.shape[1] - width)
-        top = top - height if top >= height else min(bottom, self.pixels.shape[0] - height)
-        area = self.pixels[top : top + height, left : left + width]
-        shade = (SHADES - 1) * (1 - mask / 255)
-        area[:] = (identity_base(identity) + shade.round())[: area.shape[0], : area.shape[1]]
+    def tabs(self, boxes: Mapping[int, Corners], letters: int = 10) -> None:
+        """Write the number of each box on its colour, beside the box where it hides no other one, if there is room.
+
+        Above a box is the usual place, then below it, to the right, and to the left.
+        """
+        taken = list(boxes.values())
+        for identity, (left, top, right, bottom) in boxes.items():
+            level = _tabbed(str(identity + 1), letters)
+            tall, wide = level.shape
+            places = [(left, top - tall), (left, bottom), (right, top), (left - wide, top)]
+            height, width = self.pixels.shape
+            within = [(min(max(x, 0), width - wide), min(max(y, 0), height - tall)) for x, y in places]
+            corners = [(x, y, x + wide, y + tall) for x, y in within]
+            tab = min(corners, key=lambda tab: sum(_shared(tab, other) for other in taken))
+            taken.append(tab)
+            area = self.pixels[tab[1] : tab[3], tab[0] : tab[2]]
+            shade = (SHADES - 1) * (1 - level / 255)
+            area[:] = (identity_base(identity) + shade.round())[: area.shape[0], : area.shape[1]]
 
     def _smooth(self, points: np.ndarray) -> tuple[int, int, Image.Image]:
         """Left and top of the canvas around points (L, 2), and its mask, :data:`SMOOTHING` times as large."""
@@ -241,20 +253,29 @@ class Scene(NamedTuple):
         if self.samples is not None:
             for n in identities:
                 canvas.dots(self.samples[:, frame, n] * scale, n)
-        path = np.where(self.present[..., None], self.position, np.nan)[max(frame - trail, 0) : frame + 1]
+        # where the frame hardly shows an object, its place is a guess: no path leads there, and no region is drawn
+        hidden = self._hidden[frame]
+        known = self.present & ~self._hidden
+        path = np.where(known[..., None], self.position, np.nan)[max(frame - trail, 0) : frame + 1]
         for n in identities if trail else ():
             canvas.trail(path[:, n] * scale, n)
+        boxes: dict[int, Corners] = {}
         for n in identities:
             x, y = self.position[frame, n] * scale
             if self.box is None or not np.isfinite(self.box[frame, n]).all():
                 canvas.cross(x, y, n)
             else:
                 w, h = self.box[frame, n] * scale / 2
-                canvas.box(x - w, y - h, x + w, y + h, n if letters else 0, letters, self._hidden(frame, n))
-            if trail and self.scale is not None and np.isfinite(self.scale[frame, n]).all():
+                outline = canvas.box(x - w, y - h, x + w, y + h, n if letters else 0, bool(hidden[n]))
+                if outline:
+                    boxes[n] = outline
+            if trail and self.scale is not None and np.isfinite(self.scale[frame, n]).all() and not hidden[n]:
                 across, down = REGION * self.scale[frame, n] * scale
                 canvas.ring(x, y, across, down, n)
+        if letters:  # of no size are not written
+            canvas.tabs(boxes, letters)
 
-    def _hidden(self, frame: int, n: int) -> bool:
-        """Tell whether the frame hardly shows the object."""
-        return self.confidence is not None and bool(self.confidence[frame, n] < HIDDEN)
+    @property
+    def _hidden(self) -> np.ndarray:
+        """Whether frames hardly show the objects, (T, N)."""
+        return np.zeros_like(self.present) if self.confidence is None else self.confidence < HIDDEN

@@ -21,11 +21,15 @@ def is_pattern(path: str | os.PathLike[str]) -> bool:
     return has_magic(os.fspath(path)) and not os.path.lexists(path)
 
 
-def matched(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
+def matched(paths: Iterable[str | os.PathLike[str]], missing: bool = False) -> list[str]:
     """Paths, in which patterns are replaced by all that they match, in natural order; each path once.
 
+    Args:
+        paths: the paths.
+        missing: whether a pattern may match nothing.
+
     Raises:
-        DataError: a pattern matches nothing.
+        DataError: a pattern matches nothing, and may not.
     """
     found: dict[str, None] = {}
     for path in [os.fspath(path) for path in paths]:
@@ -35,19 +39,20 @@ def matched(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
         files = sorted(
             map(Path, glob(path, recursive=True)), key=lambda file: (str(file.parent), natural(file))
         )
-        if not files:
+        if not (files or missing):
             raise DataError(f"{path}: no file or folder matches; check the pattern")
         found |= dict.fromkeys(map(str, files))
     return list(found)
 
 
 def result_names(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
-    """The names of the folders of results: those of the files, without their suffixes.
+    """The names of the folders of results: those of the files, without their suffixes; of patterns, of their folders.
 
     Raises:
         UsageError: two have the same name.
     """
-    names = [path.name if path.is_dir() else path.stem for path in map(Path, paths)]
+    places = [Path(path).absolute().parent if is_pattern(path) else Path(path) for path in paths]
+    names = [path.name if path.is_dir() else path.stem for path in places]
     for name, count in Counter(names).items():
         if count > 1:
             raise UsageError(f"{count} of DATA are called {name}: their results would be in one folder")
