@@ -10,6 +10,7 @@ from pyro.infer import Trace_ELBO
 from small_model import small
 from torch import Tensor
 
+from vtssi_pyro.inference import confidence
 from vtssi_pyro.inference.confidence import explained_share
 from vtssi_pyro.inference.filter import Stream, forecast, joined, track
 from vtssi_pyro.model.blocks.air import AdditiveConfig, AdditivePicture
@@ -169,6 +170,18 @@ def test_confidence_is_sure_of_frames_as_they_are_drawn(channels: int, looks: st
         told = explained_share(gone, picture, pose, objects)[1]
     assert told[:, 1, 2].max() < 0.05
     torch.testing.assert_close(told[:, 2:], sure[:, 2:])
+
+
+@pytest.mark.parametrize("looks", ["static", "per frame"])
+def test_confidences_are_computed_in_parts(looks: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = made(channels=3)
+    objects, pose = some("per frame", looks, False, 3)
+    with torch.no_grad():
+        frames = picture.draw(pose, objects) + 0.1
+        whole = explained_share(frames, picture, pose, objects)
+        monkeypatch.setattr(confidence, "AT_ONCE", 1)
+        for together, apart in zip(whole, explained_share(frames, picture, pose, objects), strict=True):
+            torch.testing.assert_close(together, apart)
 
 
 COLOUR = torch.tensor([1.0, 0.3, 0.6], dtype=F64).view(3, 1, 1)

@@ -11,7 +11,7 @@ from staged import COLUMN, ROW, H, T, W, blob, movie, paths
 from vtssi_pyro.movies import Inspection, Movie, inspect, suggested_preparation
 from vtssi_pyro.movies.kinds import recaptured
 from vtssi_pyro.movies.regions import Regions, regions
-from vtssi_pyro.movies.steadiness import moved, offset
+from vtssi_pyro.movies.steadiness import _without_movers, moved, offset
 
 TEXTURE = ndimage.gaussian_filter(np.random.default_rng(9).standard_normal((H, W)), 1.5)
 TEXTURE /= TEXTURE.std()
@@ -134,6 +134,16 @@ def test_objects_before_a_plain_ground_are_no_shake() -> None:
     assert found.speed == pytest.approx(1, rel=0.1)
 
 
+def test_objects_draw_no_frame_along() -> None:
+    """What moves by itself is replaced by what stands behind it before a frame is registered for the last time."""
+    ground, at = 0.05 * TEXTURE, paths(3)[7]
+    frame = ground + discs(6, at[None])[0]
+    left = _without_movers(frame + 0.01, ground)
+    near = np.min([np.hypot(COLUMN - x, ROW - y) for x, y in at], 0)
+    np.testing.assert_array_equal(left[near < 6], ground[near < 6])
+    np.testing.assert_array_equal(left[near > 10], frame[near > 10] + 0.01)
+
+
 def test_offsets_are_exact() -> None:
     by = np.array([2.4, -1.7])
     found = offset(moved(TEXTURE, by), TEXTURE)
@@ -158,6 +168,36 @@ def test_a_counter_is_no_object() -> None:
     assert "written anew" in "\n".join(found.lines())
     preparation = suggested_preparation(found, 120)
     assert all(frame[15:105][79:86, 9:14].max() == 0 for frame in preparation(made(noisy(plain))))
+
+
+def test_a_crowd_of_soft_spots_is_no_counter() -> None:
+    rng = np.random.default_rng(4)
+    places = rng.uniform(0, [W, H], (30, 2)) + 1.5 * rng.standard_normal((T, 30, 2)).cumsum(0)
+    spots = np.stack([
+        0.4 * np.exp(-0.5 * ((COLUMN - x[:, None, None]) ** 2 + (ROW - y[:, None, None]) ** 2) / 1.75**2).max(0)
+        for x, y in places.transpose(0, 2, 1)
+    ])  # fmt: skip
+    found = inspect(made(noisy(0.3 + spots)))
+    assert found.stamps == ()
+
+
+def test_what_stands_out_from_noise_is_the_objects() -> None:
+    """No spot is fitted into an object of another shape: a bar is as long as it is seen to be."""
+    bar = [
+        0.4 * ((np.abs(COLUMN - x) < 10) & (np.abs(ROW - y) < 1.5)) * (0.2 + 0.8 * (np.abs(COLUMN - x) < 3))
+        for ((x, y),) in paths(1)
+    ]
+    found = inspect(made(noisy(0.3 + np.stack(bar), 0.01)))
+    assert found.object_size == pytest.approx(20, abs=1.5)
+
+
+def test_objects_that_leave_are_no_doubt() -> None:
+    across = np.stack([np.linspace(-40, W + 40, T), np.full(T, H / 2)], -1)
+    lower, upper = np.array([0, 25]), np.array([0, -25])
+    centres = np.stack([across, across[::-1] + lower, np.roll(across, 11, 0) + upper], 1)
+    found = inspect(made(noisy(0.3 + discs(7, centres))))
+    assert found.changes
+    assert found.doubts == ()
 
 
 def test_reflections_are_no_objects() -> None:

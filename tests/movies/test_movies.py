@@ -11,7 +11,7 @@ from PIL import Image
 from staged import encode
 
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.movies import SUFFIXES, film, luminance, microscopes, open_movie
+from vtssi_pyro.movies import SUFFIXES, film, is_movie, luminance, microscopes, movies_matched, open_movie
 from vtssi_pyro.movies import movie as movie_module
 from vtssi_pyro.movies.movie import Kept, shrink
 
@@ -249,3 +249,25 @@ def test_what_a_process_keeps_of_all_movies_is_bounded(monkeypatch: pytest.Monke
     del movies[0]
     assert [len(list(reader())) for reader in movies] == [2, 2, 2]
     assert [len(reader.frames) for reader in movies] == [2, 2, 0]
+
+
+def test_a_pattern_of_pictures_is_one_movie_and_one_of_movies_is_not(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (12, 8, 9), np.uint8)
+    for number, frame in enumerate(frames):
+        for series in "ab":
+            Image.fromarray(frame if series == "a" else 255 - frame).save(tmp_path / f"{series}_{number}.png")
+    with pytest.raises(DataError, match="name one by a pattern"):
+        open_movie(tmp_path)
+    some = open_movie(tmp_path / "a_*.png")
+    assert some.length == 12
+    np.testing.assert_array_equal(np.stack(list(some)), frames)  # 2 before 10
+    assert is_movie(tmp_path / "b_*.png")
+    first, *rest = (Image.fromarray(frame) for frame in frames)
+    for name in ("c.gif", "d.gif"):
+        first.save(tmp_path / name, save_all=True, append_images=rest)
+    assert not is_movie(tmp_path / "*.gif")
+    assert not is_movie(tmp_path / "nothing*.png")
+    asked = [str(tmp_path / name) for name in ("a_*.png", "*.gif", "a_*.png")]
+    assert movies_matched(asked) == [asked[0], str(tmp_path / "c.gif"), str(tmp_path / "d.gif")]
+    with pytest.raises(DataError, match="no file or folder matches"):
+        movies_matched([tmp_path / "nothing*.png"])

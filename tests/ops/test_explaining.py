@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.ops.correlate import correlate_template
-from vtssi_pyro.ops.explaining import FAINT, ROUNDS, Placed, crosstalk, cubic, matching_pursuit
+from vtssi_pyro.ops.explaining import FAINT, ROUNDS, Placed, _Left, crosstalk, cubic, matching_pursuit
 from vtssi_pyro.ops.peaks import summit
 
 SIDE = 32
@@ -118,11 +118,12 @@ def test_empty_slots_explain_nothing() -> None:
         assert placed.visible[0, 1] == 0
 
 
+@pytest.mark.parametrize("side", [24, 90])  # in the larger frames most objects are too far apart to meet
 @pytest.mark.parametrize("expecting", [False, True])
-def test_each_is_placed_in_what_the_others_leave(expecting: bool) -> None:
+def test_each_is_placed_in_what_the_others_leave(expecting: bool, side: int) -> None:
     """The pursuit step by step, with all that is explained summed anew for every object of every scene."""
     generator = torch.Generator().manual_seed(1)
-    B, N, side = 3, 4, 24
+    B, N = 3, 4
 
     def drawn(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator, dtype=torch.float64)
@@ -155,3 +156,34 @@ def test_each_is_placed_in_what_the_others_leave(expecting: bool) -> None:
         torch.testing.assert_close(placed.cell[b], cells)
         torch.testing.assert_close(placed.visible[b], shown)
         torch.testing.assert_close(others[b], sum(explains(one) for one in range(N)))
+
+
+def test_objects_beyond_the_edges_are_cut_there() -> None:
+    places = torch.tensor([[16.0, 16.0], [-4.0, 31.5], [90.0, -70.0]])
+    share, mixed, _ = looked_for(places, torch.ones(3))
+    left = _Left(share, mixed)
+    left.begin(Placed(places[None], torch.ones(1, 3)), torch.ones(1, 3, 3))
+    told = share - sum(around(mixed[0, one], places[one], SIDE) for one in range(3))
+    torch.testing.assert_close(left.maps, told, atol=1e-5, rtol=0)
+
+
+def test_only_objects_that_meet_wait_for_each_other() -> None:
+    """Of three in a row the middle one meets both others, and of two that meet the one that gains less waits."""
+    places = torch.tensor([[16.0, 9.0], [16.0, 16.0], [16.0, 23.0]])
+    share, mixed, _ = looked_for(places, torch.ones(3))
+    left = _Left(share, mixed[..., 8:-8, 8:-8])
+    nowhere = Placed(torch.full((1, 3, 2), -99.0), torch.ones(1, 3))
+    for gain, waits in (
+        ([3.0, 2.0, 1.0], [0, 1, 1]),
+        ([2.0, 3.0, 1.0], [1, 0, 1]),
+        ([2.0, 1.0, 3.0], [0, 1, 0]),
+    ):
+        assert left.disturbed(torch.tensor([gain]), places[None], nowhere)[0].tolist() == [
+            bool(w) for w in waits
+        ]
+    # one that is placed already disturbs nobody; one that was expected there does
+    placed = torch.tensor([[-torch.inf, 2.0, 1.0]])
+    assert left.disturbed(placed, places[None], nowhere)[0, 1:].tolist() == [False, True]
+    there = Placed(torch.tensor([[[-99.0, 0.0], [-99.0, 0.0], [16.0, 16.0]]]), torch.ones(1, 3))
+    apart = torch.tensor([[[16.0, 9.0], [16.0, 16.0], [90.0, 90.0]]])
+    assert left.disturbed(torch.tensor([[1.0, 2.0, 3.0]]), apart, there)[0, 1]

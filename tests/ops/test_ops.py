@@ -8,7 +8,7 @@ from torch.autograd import gradcheck
 from torch.nn.functional import affine_grid, conv2d, grid_sample
 
 from vtssi_pyro.model.nn import RepeatedInputLSTM
-from vtssi_pyro.ops import counting
+from vtssi_pyro.ops import counting, spatial
 from vtssi_pyro.ops.bell import bell_mask
 from vtssi_pyro.ops.correlate import correlate, correlate_template
 from vtssi_pyro.ops.gaussian import average, product, weighted_average
@@ -92,6 +92,19 @@ def test_gradients_of_the_transforms() -> None:
     frames = torch.rand(2, 3, 6, 7, dtype=F64, requires_grad=True)
     assert gradcheck(lambda g, p, s: paste(g, p, s, (6, 7)), (glimpses, position, size))
     assert gradcheck(lambda f, p, s: extract_glimpses(f, p[0], s, 4), (frames, position, size))
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_glimpses_of_large_frames_are_the_same(shared: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are sampled point by point, of objects that share a frame and of others, within the frame and beyond it."""
+    generator = torch.Generator().manual_seed(3)
+    frames = torch.rand(2, 3, 1 if shared else 4, 2, 21, 30, generator=generator, dtype=torch.float64)
+    position = 2.4 * torch.rand(2, 3, 4, 2, generator=generator, dtype=torch.float64) - 1.2
+    size = 0.1 + torch.rand(2, 1, 4, 2, generator=generator, dtype=torch.float64)
+    products = extract_glimpses(frames, position, size, 9)
+    assert products.shape == (2, 3, 4, 2, 9, 9)
+    monkeypatch.setattr(spatial, "SAMPLED", 0)
+    torch.testing.assert_close(extract_glimpses(frames, position, size, 9), products)
 
 
 def test_cropping_what_was_pasted_gives_it_back() -> None:

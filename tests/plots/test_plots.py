@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from vtssi_pyro.plots import Panel, curves, error_curves, film_strip, learning_curves, overlay_gif
-from vtssi_pyro.plots.canvas import REGION, SMALLEST, Canvas
+from vtssi_pyro.plots.canvas import REGION, SMALLEST, Canvas, Scene
 from vtssi_pyro.plots.curves import _smooth
 from vtssi_pyro.plots.overlay import FOOTER, GAP, HEADER, MARGIN
 from vtssi_pyro.plots.style import (
@@ -191,6 +191,32 @@ def test_a_film_strip_shows_evenly_spaced_frames(tmp_path: Path) -> None:
     assert sizes[2, 3][0] - sizes[1, 3][0] > HEIGHT
     assert sizes[2, 6][1] - sizes[2, 3][1] >= 3 * WIDTH
     assert sizes[2, 99] == sizes[2, 6]  # no frame is shown twice
+
+
+@pytest.mark.parametrize("apart", [(0, 14), (14, 0), (0, -14), (12, 12)])
+def test_a_number_hides_no_other_object(apart: tuple[int, int]) -> None:
+    canvas, at = Canvas(120, 120), np.array([[54, 54], np.add((54, 54), apart)])
+    boxes = {n: canvas.box(*place, *(place + 10), n) for n, place in enumerate(at)}
+    before = canvas.pixels.copy()
+    canvas.tabs({n: box for n, box in boxes.items() if box})
+    assert (canvas.pixels != before).any()
+    for x, y in at:
+        np.testing.assert_array_equal(canvas.pixels[y : y + 10, x : x + 10], before[y : y + 10, x : x + 10])
+
+
+def test_where_a_frame_shows_no_object_its_path_breaks() -> None:
+    position = np.array([[[10.0, 30.0]], [[50.0, 5.0]], [[20.0, 30.0]]])
+    shown = {}
+    for seen in (1.0, 0.0):
+        sure = np.array([[1.0], [seen], [1.0]])
+        scene = Scene(position, np.ones((3, 1), bool), None, None, np.full((3, 1, 2), 6.0), sure)
+        canvases = [Canvas(60, 40) for _ in range(3)]
+        for frame, canvas in enumerate(canvases):
+            scene.draw(canvas, frame, 1, 8)
+        shown[seen] = [int((canvas.pixels != canvas.pixels[0, 59]).sum()) for canvas in canvases]
+    assert shown[0.0][0] == shown[1.0][0]
+    assert shown[0.0][1] < shown[1.0][1] / 2  # neither a path nor a region
+    assert shown[0.0][2] < shown[1.0][2]
 
 
 def test_what_leaves_the_frame_is_cut() -> None:
