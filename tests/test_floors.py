@@ -135,6 +135,7 @@ OURS = {
     "presence": {"air"},
     "registered": {"find"},
     "residual_mot": {"mot"},
+    "saturated": {"air"},
     "solid": {"air"},
     "spots": {"air"},
     "strided": {"air", "find"},

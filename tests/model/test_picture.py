@@ -16,6 +16,7 @@ from vtssi_pyro.inference.filter import Stream, forecast, joined, track
 from vtssi_pyro.model.blocks.air import AdditiveConfig, AdditivePicture
 from vtssi_pyro.model.blocks.clearest import ClearestFrameConfig
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
+from vtssi_pyro.model.blocks.saturated import SaturatedConfig
 from vtssi_pyro.model.blocks.solid import SolidConfig
 from vtssi_pyro.model.blocks.spots import SpotsConfig
 from vtssi_pyro.model.config import ModelConfig, TestTime
@@ -28,7 +29,8 @@ from vtssi_pyro.types import Anneal, Objects, Pose
 
 F64 = torch.float64
 B, T, N, G, SIDE = 2, 4, 3, 9, 20
-PICTURES = pytest.mark.parametrize("kind", [AdditiveConfig, SolidConfig])
+PICTURES = pytest.mark.parametrize("kind", [AdditiveConfig, SolidConfig, SaturatedConfig])
+DIM = 0.3  # of three objects no pixel is white
 CHANNELS = pytest.mark.parametrize("channels", [1, 3])
 
 
@@ -93,12 +95,34 @@ def test_others_are_what_is_drawn_without_an_object(
 ) -> None:
     picture = made(kind)
     objects, pose = some(presence, looks, angle)
+    pose = pose._replace(presence=DIM * pose.presence)
     with torch.no_grad():
         others = picture.others(picture.layers(pose, objects), pose)
         for i in range(N):
             away = pose.presence.clone()
             away[..., i] = 0
             torch.testing.assert_close(others[:, :, i], picture.draw(pose._replace(presence=away), objects))
+
+
+@pytest.mark.parametrize(("presence", "looks", "angle"), ALL)
+def test_no_pixel_is_brighter_than_white(presence: str, looks: str, angle: bool) -> None:
+    """Where the sum is darker, nothing changes; what is left to each object of an expected frame is what it shows."""
+    cut, additive = made(SaturatedConfig), made()
+    cut.load_state_dict(additive.state_dict())
+    objects, pose = some(presence, looks, angle)
+    pose = pose._replace(position=0.2 * pose.position, presence=0.5 + pose.presence / 2)  # many cross
+    with torch.no_grad():
+        whole = additive.draw(pose, objects)
+        assert (whole > 1).any()
+        frames = cut.draw(pose, objects)
+        assert frames.equal(whole.clamp_max(1))
+        layers = cut.layers(pose, objects)
+        assert layers.equal(additive.layers(pose, objects))
+        left = frames.unsqueeze(-4) - cut.others(layers, pose)
+        torch.testing.assert_close(left, cut.shown(layers, pose))
+        worse = (frames - whole).square().sum((-3, -2, -1)) > 0
+        told = cut.likelihood(frames).log_prob(frames) > additive.likelihood(whole).log_prob(frames)
+        assert told.equal(worse)
 
 
 @pytest.mark.parametrize(("presence", "looks", "angle"), ALL)

@@ -67,6 +67,13 @@ def x() -> Tensor:
     return frames
 
 
+def viewed(tracker: Tracker, frame: Tensor) -> _View:
+    """A view of frames (B, 1, C, H, W), of two known objects with plain looks in the middle."""
+    looks = Normal(torch.zeros(len(frame), 2, tracker.config.description).double(), 0.5)
+    way = Normal(torch.zeros(len(frame), 2, 2).double(), 0.1)
+    return _View(tracker.picture, tracker.motion, frame, None, looks, way)
+
+
 def latents(trace: poutine.Trace) -> dict[str, dict]:
     return {
         name: site for name, site in trace.nodes.items()
@@ -285,7 +292,7 @@ def test_futures_tell_the_probability_that_an_object_is_there(x: Tensor) -> None
 def test_an_object_does_not_go_where_rather_another_has_come(x: Tensor) -> None:
     """The way there is paid for as a departure and an entrance are: the less probable of both gives way."""
     tracker = made(scene())
-    here, view = tracker.scene, _View(tracker.picture, tracker.motion, x[:, :1], None)
+    here, view = tracker.scene, viewed(tracker, x[:, :1])
     looks = torch.zeros(3, 2, tracker.config.description).double()
     size, present = torch.full((3, 2, 2), 0.3).double(), torch.tensor([True, False]).expand(3, 2)
     known = Objects(None, size, looks, present.double(), present)
@@ -333,7 +340,7 @@ def test_what_is_left_near_a_drawn_object_is_no_newcomer() -> None:
     layers[:, :, 3, :, 12:18, 12:18] = 0.3
     drawn = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
     frame = layers.sum(2)
-    view = _View(tracker.picture, tracker.motion, frame, None)
+    view = viewed(tracker, frame)
     none = view.evidence(layers, torch.tensor([[1.0, 0.0, 0.0, 0.0]], dtype=torch.float64))
     each = [
         view.evidence(layers, torch.eye(4, dtype=torch.float64)[[0, i]].sum(0, keepdim=True)) - none
@@ -351,7 +358,7 @@ def test_what_a_newcomer_leaves_near_itself_is_no_second_one(where: int, enters:
     layers = torch.zeros(1, 1, 4, 1, 20, 20).double()  # no known object, two newcomers
     layers[:, :, 2, :, 2:8, 2:8] = 0.6
     layers[:, :, 3, :, where : where + 6, where : where + 6] = 0.3
-    view = _View(tracker.picture, tracker.motion, layers.sum(2), None)
+    view = viewed(tracker, layers.sum(2))
     faint = view.evidence(layers, torch.ones(1, 4).double()) - view.evidence(
         layers, torch.tensor([[1.0, 1.0, 1.0, 0.0]]).double()
     )
@@ -360,23 +367,117 @@ def test_what_a_newcomer_leaves_near_itself_is_no_second_one(where: int, enters:
     assert (gain > 0).tolist() == [[True, enters]]
 
 
-def test_parts_of_one_object_are_young_near_and_move_alike() -> None:
-    """The three objects of each sequence: the third is far, old, or goes another way, which is known of old ones."""
+def test_parts_of_one_object_are_near_and_move_alike() -> None:
+    """The third object of a sequence is far, old, goes another way, which is known or not, or is where the first is."""
     here = made(scene()).scene
-    size = torch.full((4, 3, 2), 0.4).double()
-    known = Objects(None, size, torch.zeros(4, 3, 4).double(), present=torch.ones(4, 3).bool())
-    place = torch.tensor([[0.0, 0.0], [0.5, 0.3], [0.1, 0.0]]).double().repeat(4, 1, 1)
-    place[0, 2, 0] = -0.9
-    young = torch.tensor([[True, True, index != 1] for index in range(4)])
-    before = {"age": torch.ones(4, 3, 1), "position": place - 0.1, "size": size}
+    size = torch.full((5, 3, 2), 0.4).double()
+    known = Objects(None, size, torch.zeros(5, 3, 4).double(), present=torch.ones(5, 3).bool())
+    place = torch.tensor([[0.0, 0.0], [0.5, 0.3], [0.1, 0.0]]).double().repeat(5, 1, 1)
+    place[0, 2, 0], place[1, 2, 0] = -0.9, -0.3
+    young = torch.tensor([[True, True, index not in (1, 4)] for index in range(5)])
+    before = {"age": torch.ones(5, 3, 1), "position": place - 0.1, "size": size}
     before["age"][3, 2] = 0
     goes = place.clone()
-    goes[2:, 2, 0] += 0.1
+    goes[2:4, 2, 0] += 0.1
     alike = here._alike(before, lambda: Normal(goes, 1.0).to_event(1))
-    third = [row[2] for row in here._close(known, place, young, alike).tolist()]
-    assert third == [False, False, False, True]
-    assert here._close(known, place, young, alike)[:, :2].all()
-    assert here._close(known, place, young, here._alike(before | {"age": torch.zeros(4, 3, 1)}, None))[2, 2]
+    close = here._close(known, place, young, alike)
+    assert close[:, 2, 0].tolist() == [False, False, False, True, True]
+    assert close[:, 0, 1].all()
+    assert close.equal(close.mT)
+    assert not close.diagonal(dim1=-2, dim2=-1).any()
+    assert here._close(known, place, young, here._alike(before | {"age": torch.zeros(5, 3, 1)}, None))[
+        2, 2, 0
+    ]
+    absent = known._replace(present=torch.tensor([True, True, False]).expand(5, 3))
+    assert not here._close(absent, place, young, alike)[:, 2].any()
+
+
+class Stamp(AdditivePicture):
+    """An object is a bright square at its place, as bright as the first number of its description."""
+
+    def layers(self, pose: Pose, objects: Objects) -> Tensor:
+        axis = (torch.arange(self.frame_size).double() + 0.5) / self.frame_size * 2 - 1
+        near = ((pose.position.unsqueeze(-1) - axis).abs() < 0.3).double()  # (..., T, N, 2, side)
+        square = near[..., 1, :, None] * near[..., 0, None, :]
+        return (objects.description[..., None, :, 0, None, None] * square).unsqueeze(-3)
+
+
+def stamped(brightness: float) -> tuple[Tracker, Objects, Tensor]:
+    """A tracker of stamps, and two of them, (1, 2), at the same place."""
+    tracker = made(scene())
+    tracker.picture = Stamp(tracker.picture.config, tracker.config).double()
+    looks = torch.zeros(1, 2, tracker.config.description).double()
+    looks[..., 0] = brightness
+    known = Objects(
+        None, torch.full((1, 2, 2), 0.4).double(), looks, torch.ones(1, 2).double(), torch.ones(1, 2).bool()
+    )
+    return tracker, known, torch.zeros(1, 2, 2).double()
+
+
+def test_other_looks_and_places_have_to_be_worth_their_change() -> None:
+    """The evidence that a change wins is weighed against the densities of looks and places, given the frame before."""
+    tracker, known, place = stamped(0.4)
+    place[0, 1, 0] = 0.7
+    there, all_ = torch.ones(1, 2).double(), torch.ones(1, 2).bool()
+    draws = viewed(tracker, torch.zeros(1, 1, 1, 20, 20).double())
+    looks = known.description.clone()
+    looks[0, 0, 0] = 0.7
+
+    def better(brightness: float, where: Tensor = place, drift: float = 0.5) -> list[bool]:
+        shown = known._replace(description=known.description.clone())
+        shown.description[0, 0, 0] = brightness
+        frame = draws.compose(draws.layers(shown, place), there)
+        change = Normal(known.description, torch.full_like(known.description, drift))
+        view = replace(draws, frame=frame, looks=change, way=Normal(place, torch.full_like(place, 0.1)))
+        layers = view.layers(known, place)
+        return tracker.scene._better(view, known, place, layers, there, all_, looks, where)[0].tolist()
+
+    assert better(0.7) == [True, False]  # the other object's looks are as they were: they win nothing
+    assert better(0.4) == [False, False]
+    assert better(0.7, drift=0.01) == [False, False], (
+        "so large a change is less likely than so large an error"
+    )
+    away = place.clone()
+    away[0, 0, 1] = 0.02  # less than a pixel: the same square
+    assert better(0.7, away) == [True, False]
+    away[0, 0, 1], away[0, 1, 1] = 0.0, 0.02
+    assert better(0.4, away) == [False, False], "no place is left for nothing"
+
+
+def test_a_second_track_of_one_object_goes_whatever_its_age() -> None:
+    tracker, known, place = stamped(2.0)
+    draws = viewed(tracker, torch.zeros(1, 1, 1, 20, 20).double())
+    old, close = torch.zeros(1, 2).bool(), ~torch.eye(2).bool().expand(1, 2, 2)
+    one = draws.compose(draws.layers(known, place), torch.tensor([[1.0, 0.0]]).double())
+
+    def left(frame: Tensor, where: Tensor = place) -> list[bool]:
+        view = replace(draws, frame=frame)
+        kept, there = tracker.scene._single(view, tracker.attention, known, where, close, old)
+        assert there.equal(where)
+        assert kept.description.equal(known.description), "looks that are settled stay"
+        return kept.present[0].tolist()
+
+    assert left(one) == [True, False]
+    apart = place.clone()
+    apart[0, 1, 0] = 0.7
+    both = draws.compose(draws.layers(known, apart), torch.ones(1, 2).double())
+    assert left(both, apart) == [True, True]
+
+
+def test_the_motion_is_asked_once_a_frame(x: Tensor) -> None:
+    tracker = made(scene())
+    predict, asked = tracker.motion.predict, []
+
+    def counted(t: int, *given: object) -> Independent:
+        asked.append(t)
+        return predict(t, *given)
+
+    tracker.motion.predict = counted
+    with torch.no_grad():
+        tracker.guide(x)
+    proposing = len(asked)
+    assert set(asked) == set(range(2, 7))
+    assert proposing == 2 * 5, "once for the proposals, once for the prior that is run under them"
 
 
 def test_the_brightest_neighbour() -> None:

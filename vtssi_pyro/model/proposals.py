@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -162,15 +162,18 @@ class Arrivals(Proposals):
 
 
 def expectation(motion: Motion, t: int, state: State | None, like: Tensor) -> Predict | None:
-    """Makes the density of the positions in frame t, given the state of the frame before; None of the first frame."""
+    """Makes the density of the positions in frame t, given the state of the frame before; None of the first frame.
+
+    It is computed when it is first asked for, and once.
+    """
     if state is None:
         return None
     if "age" not in state:
-        return partial(motion.predict, t, state, like, 0)
+        return cache(partial(motion.predict, t, state, like, 0))
     present = state["age"].squeeze(-1) >= 0
     # an empty slot, of age -1, has age 0 only if an object comes, whose place nobody predicts
     age = torch.where(present, state["age"].squeeze(-1) + 1, state["age"].squeeze(-1))
-    return partial(motion.predict, t, state, state["size"], 0, age)
+    return cache(partial(motion.predict, t, state, state["size"], 0, age))
 
 
 ORDERS: dict[str, type[Proposals]] = {"proposals-first": ProposalsFirst, "frame-by-frame": FrameByFrame}

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 from vtssi_pyro.config.schedules import Constant, Cosine
-from vtssi_pyro.model.blocks.air import AdditiveConfig
 from vtssi_pyro.model.blocks.boxed import BoxedConfig
 from vtssi_pyro.model.blocks.gated import GatedConfig
 from vtssi_pyro.model.blocks.presence import PresenceConfig
 from vtssi_pyro.model.blocks.rect import FirstFrameConfig
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
+from vtssi_pyro.model.blocks.saturated import SaturatedConfig
 from vtssi_pyro.model.config import ModelConfig, TestTime
 from vtssi_pyro.train.boxed import boxed_objects
 from vtssi_pyro.train.config import Config, renamed
@@ -24,6 +24,7 @@ WALK = 0.15  # frame coordinates: with a deviation of 4 px of 50, most first mov
 # off their middles, as who enters is. The paper's digits get such windows from AIR, which learns them.
 WINDOW = (0.45, 0.6)  # fractions of the frame
 EXTENT = 0.65  # of these, the size of a usual digit
+CUT = 0.7  # of these, more than a half of a digit that fills its window
 # Of the steps on sequences: visitors and sprites go straight ahead, as the motion expects without learning. Each takes
 # seconds, and ten times as many would take most of an hour of a core.
 SIMPLER = 10
@@ -68,9 +69,9 @@ def visiting(config: Config) -> Config:
     assert isinstance(base, ModelConfig)
     model = replace(
         coming_and_going(base),
-        attention=BoxedConfig(extent=EXTENT),
+        attention=BoxedConfig(extent=EXTENT, cut=CUT),
         size_loc=WINDOW,
-        picture=AdditiveConfig(noise="learned"),
+        picture=SaturatedConfig(noise="learned"),
         walk_scale=WALK,
     )
     steps = {stage.name: stage.steps for stage in config.train.stages}

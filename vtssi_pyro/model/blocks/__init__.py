@@ -14,6 +14,7 @@ from vtssi_pyro.model.blocks.mot import MOT, RandomWalk, StateSpace
 from vtssi_pyro.model.blocks.presence import PresenceScene
 from vtssi_pyro.model.blocks.rect import RECT, FirstFrame
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOT
+from vtssi_pyro.model.blocks.saturated import SaturatedPicture
 from vtssi_pyro.model.blocks.solid import SolidPicture
 from vtssi_pyro.model.blocks.spots import Spots
 from vtssi_pyro.model.blocks.strided import StridedAIR, StridedFIND
@@ -43,6 +44,7 @@ __all__ = [
     "PresenceScene",
     "RandomWalk",
     "ResidualMOT",
+    "SaturatedPicture",
     "SolidPicture",
     "Spots",
     "StateSpace",

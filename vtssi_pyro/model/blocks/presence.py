@@ -26,12 +26,14 @@ from vtssi_pyro.ops.spatial import SIZE_LIMITS
 from vtssi_pyro.types import Anneal, Objects, Plates, Pose, Site, State
 
 STEPS = 2  # of a registration, see ops.registration; its next round goes on
-# Sizes of an attention window within which a drawing may be wrong by its brightness. Of 60 drawn sequences of visitors,
-# 91 % of the frames have the right count with 0.17, a quarter of a digit, and 89 % with 0.25.
-UNSURE = 0.17
+# Sizes of an attention window within which a drawing may be wrong by its brightness.
+UNSURE = 0.1
 # Half sizes of a window by which the ways of two parts of one object may differ from a frame to the next: of a digit in
 # 50 px some 2 px, the least speed of a visitor.
 ALIKE = 0.15
+# Half sizes of a window within which two objects may be parts of one: of young ones, which show parts, two windows that
+# touch; of others, which show the whole, a quarter of a window, with which two tracks of one object begin.
+NEAR, SAME = 2.0, 0.5
 PRESENCE, SIZE = Site("presence", 1), Site("size", 2)
 
 
@@ -54,12 +56,12 @@ class PresenceConfig(SceneConfig):
     rounds: Annotated[
         int, Range(0, 10), "Rounds in which newcomers are registered on the frame and described in turn."
     ] = 1
-    # what a newcomer of usual looks pays for these, by their KL terms
+    # half of what a newcomer of usual looks pays for these, by their KL terms
     doubt: Annotated[
         float,
         NATS,
         "Evidence that may be lost, nats, where one object takes the place of two that have just come.",
-    ] = 90.0
+    ] = 45.0
 
     def build(self, sizes: Sizes) -> "PresenceScene":
         """See :class:`PresenceScene`."""
@@ -116,7 +118,7 @@ class PresenceScene(CountedScene):
         self._looks = Site("description", sizes.description)
         # Where objects leave, in half sizes beyond the edge, of which 1 shows nothing any more; and how sharply.
         self.border, self.log_slope = (
-            nn.Parameter(torch.tensor(0.65)),
+            nn.Parameter(torch.tensor(0.55)),
             nn.Parameter(torch.tensor(math.log(10.0))),
         )
         self.log_scale = nn.Parameter(torch.tensor(math.log(0.5)))  # of proposed presences; a first guess
@@ -161,10 +163,12 @@ class PresenceScene(CountedScene):
         turn = self._turn(before, presence)
         with poutine.mask(mask=turn.entering):
             size = draw(SIZE, t, self.size().expand(turn.on.shape))
-        prior, looks = self.description().expand(turn.on.shape).base_dist, before["description"]
-        walk = Normal(looks, torch.full_like(looks, self.config.drift))
+        prior, change = (
+            self.description().expand(turn.on.shape).base_dist,
+            self._change(before["description"]),
+        )
         with poutine.mask(mask=turn.settling):
-            description = draw(self._looks, t, chosen(turn.entering, prior, walk).to_event(1))
+            description = draw(self._looks, t, chosen(turn.entering, prior, change).to_event(1))
         with poutine.mask(mask=turn.on):
             yield _state(before, turn, presence, size, description)
 
@@ -189,6 +193,10 @@ class PresenceScene(CountedScene):
         beyond = (predict().mean.detach().abs() - 1) / state["size"].detach().clamp(*SIZE_LIMITS)
         gone = torch.sigmoid(self.log_slope.exp() * (beyond.amax(-1, keepdim=True) - self.border))
         return torch.where(present, stay + (enter - stay) * gone, empty)
+
+    def _change(self, looks: Tensor) -> Normal:
+        """The density of descriptions that settle, given those of the frame before."""
+        return Normal(looks, torch.full_like(looks, self.config.drift))
 
     def _turn(self, before: State, presence: Tensor) -> _Turn:
         was, on = (values.squeeze(-1) > 0 for values in (before["presence"], presence))
@@ -226,7 +234,9 @@ class PresenceScene(CountedScene):
         expected = self.outlook(before, predict)
         known = self.seen(before)
         was = known.present
-        view = _View(picture, motion, frame.unsqueeze(1), before.get("depth"))
+        way = found if predict is None else predict()  # nobody is known in the first frame
+        change = self._change(before["description"])
+        view = _View(picture, motion, frame.unsqueeze(1), before.get("depth"), change, way.base_dist)
         if predict is not None:
             found = self._followed(view, attention, known, found, predict(), expected)
         place = found.mean.detach()
@@ -283,6 +293,9 @@ class PresenceScene(CountedScene):
         q_place = Drawn(loc, scale, drawn_at, empty).to_event(1)
         apart = (view.frame.unsqueeze(-4) - view.others(layers, likely)).clamp(0, 1).squeeze(-5)
         again = attention.describe(apart, place, known.size).base_dist
+        with torch.no_grad():
+            better = self._better(view, known, place, layers, drawn, young, again.loc, place)
+        again = Normal(torch.where(better.unsqueeze(-1), again.loc, known.description), again.scale)
         looks = chosen(was, again, Normal(*placed(q_looks, q_looks.loc)[:2])).to_event(1)
         presence = draw(PRESENCE, t, self.law(presence, self.log_scale.exp()))
         size = draw(SIZE, t, Drawn(*placed(q_size, size), empty).to_event(1))
@@ -346,9 +359,10 @@ class PresenceScene(CountedScene):
     def _reviewed(
         self, view: "_View", attention: Attention, known: Objects, place: Tensor, young: Tensor, alike: Tensor
     ) -> tuple[Objects, Tensor]:
-        """Known objects and their places after a review of the young ones: :meth:`_settled`, then :meth:`_single`."""
-        known, place = _for_some(self._settled, view, attention, known, place, young)
-        return _for_some(self._single, view, attention, known, place, self._close(known, place, young, alike))
+        """Known objects and their places after a review of the young and of the close ones."""
+        known, place = _for_some(young.any(-1), self._settled, view, attention, known, place, young)
+        close = self._close(known, place, young, alike)
+        return _for_some(close.flatten(-2).any(-1), self._single, view, attention, known, place, close, young)
 
     def _alike(self, before: State, predict: Predict | None) -> Tensor:
         """Which objects move alike, (..., N, N), as parts of one do, as far as the motion of both is known."""
@@ -360,18 +374,20 @@ class PresenceScene(CountedScene):
         return unknown | ((way.unsqueeze(-2) - way.unsqueeze(-3)).abs().amax(-1) < ALIKE)
 
     def _close(self, known: Objects, place: Tensor, young: Tensor, alike: Tensor) -> Tensor:
-        """Which young objects (..., N) may be parts of one: they move alike, within twice as far as one is moved."""
+        """Which two objects (..., N, N) may be parts of one: they move alike, and are as near as their ages ask for."""
         size = known.size.clamp(*SIZE_LIMITS).unsqueeze(-2)
-        apart = (place.unsqueeze(-2) - place.unsqueeze(-3)).abs() / size
-        near = young.unsqueeze(-1) & young.unsqueeze(-2) & (apart.amax(-1) < 2) & alike
-        return near.sum(-1) > 1  # each is near itself
+        apart = ((place.unsqueeze(-2) - place.unsqueeze(-3)).abs() / size).amax(-1)
+        there, fresh = (mask.unsqueeze(-1) & mask.unsqueeze(-2) for mask in (known.present, young))
+        reach = torch.where(fresh, NEAR, torch.full_like(apart, SAME))
+        itself = torch.eye(place.shape[-2], dtype=torch.bool, device=place.device)
+        return there & (apart < reach) & alike & ~itself
 
     def _settled(
         self, view: "_View", attention: Attention, known: Objects, place: Tensor, young: Tensor
     ) -> tuple[Objects, Tensor]:
         """Known objects and their places; the attention sees young ones anew, in what the others leave of the frame.
 
-        What it sees is kept if it lies within an object's size, and explains the frame better.
+        What it sees is kept if it lies within an object's size, and is better: see :meth:`_better`.
         """
         layers = view.layers(known, place)
         there = known.present.to(place)
@@ -384,42 +400,65 @@ class PresenceScene(CountedScene):
         near = far.amax(-1).gather(-1, nearest).squeeze(-1) < 1
         new = seen.gather(-2, nearest.unsqueeze(-1).expand(*nearest.shape, 2)).squeeze(-2)
         looks = attention.describe(apart, new, known.size).mean
-        other = view.layers(known._replace(description=looks), new)
-        tried = young & near
-        best, before = layers, view.evidence(layers, there)
-        kept = torch.zeros_like(young)
-        for i in range(young.shape[-1]):
-            mine = torch.zeros_like(young)
-            mine[..., i] = tried[..., i]
-            changed = torch.where(mine[..., None, :, None, None, None], other, best)
-            after = view.evidence(changed, there)
-            better = mine & (after > before).unsqueeze(-1)
-            best = torch.where(better[..., None, :, None, None, None], other, best)
-            before, kept = torch.where(better.any(-1), after, before), kept | better
+        kept = self._better(view, known, place, layers, there, young & near, looks, new)
         where = kept.unsqueeze(-1)
         described = torch.where(where, looks, known.description)
         return known._replace(description=described), torch.where(where, new, place)
 
     def _single(
-        self, view: "_View", attention: Attention, known: Objects, place: Tensor, young: Tensor
+        self, view: "_View", attention: Attention, known: Objects, place: Tensor, close: Tensor, young: Tensor
     ) -> tuple[Objects, Tensor]:
-        """Known objects without those young ones of which another, seen anew, explains as much of the frame.
+        """Known objects without those close ones without which the others explain as much of the frame.
 
-        Two halves of an object that has just come are thus one again; the evidence lost may be as much as ``doubt``.
+        Young ones are seen anew for that. Two halves of an object that has just come are thus one again, and so are two
+        tracks of one object, whatever their age; the evidence lost may be as much as ``doubt``.
         """
+        renewed = close.any(-1) & young
         for i in reversed(range(young.shape[-1])):
             present = known.present.clone()
             present[..., i] = False
-            rest, where = self._settled(view, attention, known._replace(present=present), place, young)
+            rest, where = self._settled(view, attention, known._replace(present=present), place, renewed)
             layers, alone = view.layers(known, place), view.layers(rest, where)
             moved = ((where != place).any(-1) & present).any(-1)
             lost = self._gain(view, alone, present.to(place), layers, known.present.to(place))
-            gone = young[..., i] & known.present[..., i] & moved & (lost < self.config.doubt)
+            beside = known.present[..., i] & (close[..., i, :] & present).any(-1)
+            gone = beside & (moved | ~young[..., i]) & (lost < self.config.doubt)
             one = gone.unsqueeze(-1)
             place = torch.where(one.unsqueeze(-1), where, place)
             looks = torch.where(one.unsqueeze(-1), rest.description, known.description)
             known = known._replace(present=torch.where(one, present, known.present), description=looks)
         return known, place
+
+    def _better(
+        self, view: "_View", known: Objects, place: Tensor, layers: Tensor, there: Tensor, tried: Tensor, looks: Tensor,
+        where: Tensor,
+    ) -> Tensor:  # fmt: skip
+        """Which objects (..., N) are likelier with other looks at other places, each beside those changed before it.
+
+        The joint density decides, of the frame and of looks and places given the frame before: a look that fits the
+        part of an object which the frame shows does not replace one that fits the whole as well.
+
+        Args:
+            view: the frame.
+            known: the objects as they are.
+            place: their places, (..., N, 2).
+            layers: the objects as they are, drawn.
+            there: their shares, (..., N).
+            tried: which of them may change, (..., N).
+            looks: the other descriptions, (..., N, D).
+            where: the other places, (..., N, 2).
+        """
+        other = view.layers(known._replace(description=looks), where)
+        gain = view.expected(looks, where) - view.expected(known.description, place)
+        before, kept = view.evidence(layers, there), torch.zeros_like(tried)
+        for i in range(tried.shape[-1]):
+            mine = torch.zeros_like(tried)
+            mine[..., i] = tried[..., i]
+            after = view.evidence(torch.where(mine[..., None, :, None, None, None], other, layers), there)
+            better = mine & (after + gain[..., i] > before).unsqueeze(-1)
+            layers = torch.where(better[..., None, :, None, None, None], other, layers)
+            before, kept = torch.where(better.any(-1), after, before), kept | better
+        return kept
 
     def _weighed(self, view: "_View", layers: Tensor, was: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior probabilities (..., N) of the known objects, each given those decided before; and the decisions."""
@@ -482,18 +521,26 @@ def _state(before: State, turn: _Turn, presence: Tensor, size: Tensor, descripti
 
 @dataclass(frozen=True)
 class _View:
-    """One frame, (B, 1, C, H, W), and how objects are drawn in it: at the depths that they had before."""
+    """One frame, (B, 1, C, H, W), how objects are drawn in it, and what is expected of them."""
 
     picture: Picture
     motion: Motion
     frame: Tensor
-    depth: Tensor | None  # (..., B, N, 1), None if there is none yet, or objects have none
+    depth: (
+        Tensor | None
+    )  # as in the frame before, (..., B, N, 1), None if there is none yet, or objects have none
+    looks: Normal  # the density of known objects' descriptions, given the frame before, (..., B, N, D)
+    way: Normal  # that of their places, (..., B, N, 2)
 
     def rows(self, index: Tensor) -> "_View":
         """The frames of some sequences (b,)."""
-        return replace(
-            self, frame=self.frame[index], depth=None if self.depth is None else self.depth[..., index, :, :]
-        )
+        looks, way = (Normal(q.loc[index], q.scale[index]) for q in (self.looks, self.way))
+        depth = None if self.depth is None else self.depth[..., index, :, :]
+        return replace(self, frame=self.frame[index], depth=depth, looks=looks, way=way)
+
+    def expected(self, looks: Tensor, place: Tensor) -> Tensor:
+        """Log density (..., N) of descriptions and places, given the frame before."""
+        return self.looks.log_prob(looks).sum(-1) + self.way.log_prob(place).sum(-1)
 
     def layers(self, objects: Objects, position: Tensor) -> Tensor:
         """Layers (..., B, 1, N, C, H, W) of objects at positions (..., B, N, 2), each wholly present."""
@@ -542,21 +589,24 @@ def brightest(frames: Tensor, reach: int) -> Tensor:
     return nn.functional.max_pool2d(flat, 2 * reach + 1, 1, reach).view_as(frames)
 
 
-Review = Callable[["_View", Attention, Objects, Tensor, Tensor], tuple[Objects, Tensor]]
+Review = Callable[..., tuple[Objects, Tensor]]  # of a view, an attention, objects, places, and masks (..., N)
 
 
 def _for_some(
-    review: Review, view: "_View", attention: Attention, known: Objects, place: Tensor, which: Tensor
-) -> tuple[Objects, Tensor]:
-    """Review some objects, (..., N) bool; of sequences without any nothing is computed, where shapes may vary."""
-    rows = which.any(-1)
+    rows: Tensor, review: Review, view: "_View", attention: Attention, known: Objects, place: Tensor, *masks: Tensor
+) -> tuple[Objects, Tensor]:  # fmt: skip
+    """Review the objects of some sequences, (...,) bool; of the others nothing is computed, where shapes may vary.
+
+    The masks, (..., N) or (..., N, N) bool, are those that the review takes.
+    """
     if not _some(rows):
         return known, place
     if rows.is_cuda or rows.dim() > 1 or rows.all():
-        return review(view, attention, known, place, which)
+        return review(view, attention, known, place, *masks)
     index = rows.nonzero().squeeze(-1)
     few = Objects._make(value if value is None else value[index] for value in known)
-    found, at = review(view.rows(index), attention, few, place[index], which[index])
+    some = (mask[index] for mask in masks)
+    found, at = review(view.rows(index), attention, few, place[index], *some)
     whole = known._replace(
         present=known.present.index_copy(0, index, found.present),
         description=known.description.index_copy(0, index, found.description),
