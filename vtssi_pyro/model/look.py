@@ -22,9 +22,11 @@ class Look:
             glimpses = picture.decode(objects.description) if settled is None else settled.glimpses
             self.glimpses = glimpses * objects.steps[..., None, None, None]  # (..., N, C, G, G)
 
-    def layers(self, position: Tensor, angle: Tensor) -> Tensor:
-        """Each object by itself, (..., N, C, H, W), at positions (..., N, 2) and angles (..., N)."""
-        return self.picture.layers(self._pose(position, angle), self.objects).squeeze(-5)
+    def others(self, position: Tensor, angle: Tensor, there: Tensor) -> Tensor:
+        """The frame without each object, (..., N, C, H, W), of those that are there, (..., N) bool."""
+        pose = self._pose(position, angle)
+        layers = self.picture.layers(pose, self.objects) * there.unsqueeze(-2)[..., None, None, None]
+        return self.picture.others(layers, pose).squeeze(-5)
 
     def draw(self, position: Tensor, angle: Tensor) -> Tensor:
         """The frame with all objects, (..., C, H, W)."""

@@ -323,8 +323,7 @@ class Turning(RandomWalk):
         around, prior = around_expected(*expected, number, -self.config.clutter * sharpness)
         angle, drawn = expected[0], known
         for _ in range(1 if known.all() else 2):  # the second round knows how all the others are turned
-            layers = look.layers(position, angle) * drawn[..., None, None, None]
-            left = frame.unsqueeze(-4) - (layers.sum(-4, keepdim=True) - layers)
+            left = frame.unsqueeze(-4) - look.others(position, angle, drawn)
             share = match_angles(left, look.glimpses, position, size, around)
             best = (sharpness * share + prior * known.unsqueeze(-1)).argmax(-1, keepdim=True)
             angle, drawn = around.gather(-1, best).squeeze(-1), torch.ones_like(known)
