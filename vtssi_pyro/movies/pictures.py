@@ -76,7 +76,7 @@ def folder(path: Path, stored: Stored = Stored()) -> Movie:
     return stills(path, files, stored)
 
 
-def pattern(path: Path | str) -> list[Path]:
+def pattern(path: str | os.PathLike[str]) -> list[Path]:
     """The pictures that a pattern such as ``frames/*.png`` stands for as one movie, in natural order.
 
     There are none if it is no pattern, or if it matches files of another kind, or movies.
