@@ -100,7 +100,8 @@ class Lines:
         else:
             pace, left = self._pace()
             self.say(
-                f"step {record['step']} of {self.train.steps}, {training_line(record)}; {pace}, {left} left"
+                f"step {record['step']} of {self.train.steps}, {training_line(record)}; {pace}, {left} left of the "
+                "training"
             )
 
     def end(self) -> None:
@@ -129,7 +130,7 @@ class Bar(Lines):
         # smoothing: the pace of about the last 20 updates, so that a new stage's pace shows soon
         self.bar = tqdm(
             total=config.train.steps, initial=step, dynamic_ncols=True, smoothing=0.05,
-            bar_format="{desc:<8}|{bar}| step {n_fmt} of {total_fmt}, {remaining} left",
+            bar_format="{desc:<8}|{bar}| step {n_fmt} of {total_fmt}, {remaining} left of the training",
         )  # fmt: skip
         self.detail = tqdm(total=0, dynamic_ncols=True, position=1, bar_format="{desc}")
 

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import time
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -89,6 +90,7 @@ def fit(
         >>> fitted = fit("beads.mp4", objects=5)  # doctest: +SKIP
         >>> track(fitted, "beads.mp4").tracks.position  # doctest: +SKIP
     """
+    since = time.monotonic()
     if run is not None and runs is not None:
         raise UsageError(Argument("runs"), ": the run's own folder is named already, by ", Argument("run"))
     where = available_device(device)
@@ -107,7 +109,7 @@ def fit(
             )
         )
         with _folder(run, runs, plan, machine_of(where, group), group) as made, _logged(made, log, group):
-            return conduct(made, plan.config, plan.splits, where, report, group)
+            return conduct(made, plan.config, plan.splits, where, report, group, begun=since)
 
 
 @checked
@@ -179,6 +181,7 @@ def resume(
         >>> from vtssi_pyro import resume
         >>> fitted = resume("runs/ours-linear-0001")  # doctest: +SKIP
     """
+    since = time.monotonic()
     where, run = available_device(device), run if isinstance(run, Run) else Run(run)
     begun = kept_by(start) if start is not None else None
     named, preset, said = _filed(config, tracker, preset)
@@ -196,7 +199,7 @@ def resume(
         run.say_filled_in(report)
         warn_of_changes(run, machine_of(where, group), report)
         with _logged(run, log, group):
-            return conduct(run, recipe, splits, where, report, group, True, checkpoint)
+            return conduct(run, recipe, splits, where, report, group, True, checkpoint, since)
 
 
 def _filed(

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,6 +23,7 @@ from vtssi_pyro.evaluation.held_out import familiar, familiar_end, reconstruct
 from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.inference.standalone import SomeTracker
+from vtssi_pyro.system.naming import result_names
 from vtssi_pyro.system.provenance import versions
 from vtssi_pyro.train import training
 from vtssi_pyro.train.config import Config
@@ -57,7 +57,7 @@ def warn_of_changes(run: Run, machine: dict[str, Any], report: Reporter) -> None
 
 def numbered(parent: str | os.PathLike[str], config: Config, **kept: Any) -> Run:
     """Create a run in a folder of runs, named by variant and data and counted up; see :meth:`Run.create`."""
-    data = re.sub("[^A-Za-z0-9_.-]+", "_", Path(config.data.source).stem)
+    data = re.sub("[^A-Za-z0-9_.-]+", "_", result_names([config.data.source])[0])
     return Run.numbered(f"{config.variant}-{data}", config, parent, **kept)
 
 
@@ -70,6 +70,7 @@ def conduct(
     group: Group = ALONE,
     resume: bool = False,
     checkpoint_name: str = "last",
+    begun: float | None = None,
 ) -> Fitted:
     """Train in a run folder, calibrate, judge and draw.
 
@@ -82,7 +83,9 @@ def conduct(
         group: the processes that train together, all of which call this function.
         resume: whether to continue from a checkpoint.
         checkpoint_name: that checkpoint, ``last`` or ``best``.
+        begun: ``time.monotonic()`` when the work for which the user waits began, such as an inspection; None: now.
     """
+    begun = time.monotonic() if begun is None else begun
     each = f"{group.size} processes, each on {device.type}" if group.size > 1 else str(device)
     report.say(f"run folder: {run.folder} ({each}, {torch.get_num_threads()} threads)")
     known = partial(metrics_so_far, observe=config.observe) if splits.validation.truth is not None else None
@@ -101,9 +104,9 @@ def conduct(
                 summary = summarise(config, run, tracker, test, splits.movie)
             curves(run)
             pictures(run, config, tracker, splits.test)
-            after = (time.monotonic() - since) / 60
+            waited, after = ((time.monotonic() - then) / 60 for then in (begun, since))
             report.say(
-                f"{run.minutes + after:.1f} minutes in all, of which calibration, judging and figures took {after:.1f}"
+                f"{waited:.1f} minutes in all, of which calibration, judging and figures took {after:.1f}"
             )
         return summary
 
