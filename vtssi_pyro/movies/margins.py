@@ -93,9 +93,11 @@ def _inked(part: np.ndarray, least: float) -> bool:
     """
     ground, span = part.min(0), np.ptp(part, axis=0)
     changing = span > max(2 * least, span.max() / 2)
+    if not changing.any():
+        return False
     share = (part[:, changing] - ground[changing]) / np.maximum(span[changing], 1e-9)
     between, high = ((share > 0.25) & (share < 0.75)).mean(), (share > 0.75).mean()
-    return bool(changing.any() and between < high)
+    return bool(between < high)
 
 
 def _rewritten(one: np.ndarray, two: np.ndarray, least: float) -> bool:
