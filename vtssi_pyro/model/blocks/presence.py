@@ -118,7 +118,7 @@ class PresenceScene(CountedScene):
         self._looks = Site("description", sizes.description)
         # Where objects leave, in half sizes beyond the edge, of which 1 shows nothing any more; and how sharply.
         self.border, self.log_slope = (
-            nn.Parameter(torch.tensor(0.55)),
+            nn.Parameter(torch.tensor(0.62)),
             nn.Parameter(torch.tensor(math.log(10.0))),
         )
         self.log_scale = nn.Parameter(torch.tensor(math.log(0.5)))  # of proposed presences; a first guess
@@ -415,6 +415,8 @@ class PresenceScene(CountedScene):
         """
         renewed = close.any(-1) & young
         for i in reversed(range(young.shape[-1])):
+            if not _some(close[..., i, :]):
+                continue
             present = known.present.clone()
             present[..., i] = False
             rest, where = self._settled(view, attention, known._replace(present=present), place, renewed)
