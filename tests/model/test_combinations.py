@@ -81,3 +81,5 @@ def test_what_the_others_leave_to_a_turned_object(kind: type) -> None:
             rest = there * (torch.arange(2) != i)
             pose = Pose(position.unsqueeze(-3), objects.size, rest.unsqueeze(-2), angle=angle.unsqueeze(-2))
             torch.testing.assert_close(others[:, i], tracker.picture.draw(pose, objects).squeeze(-4))
+        none = Look(tracker.picture, objects).others(position, angle, there.bool() & False)
+        assert not none.any(), "of objects that are not there nothing is drawn"
