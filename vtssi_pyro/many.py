@@ -107,8 +107,8 @@ def track_all(
 
     Example:
         >>> from vtssi_pyro import sample_movie, track_all
-        >>> movies = [sample_movie("beads", f"{day}.npz") for day in ("monday", "tuesday")]  # doctest: +SKIP
-        >>> track_all("untrained", movies, "tracks").failed  # doctest: +SKIP
+        >>> movies = [sample_movie("beads", f"{day}.npz") for day in ("monday", "tuesday")]
+        >>> track_all("untrained", movies, "tracked").failed
         []
     """
     report = report or Silent()

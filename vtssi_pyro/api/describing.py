@@ -30,7 +30,8 @@ def page(run: File | Run, out: File | None = None, *, force: bool = False) -> li
 
     Example:
         >>> from vtssi_pyro import page
-        >>> page("runs/ours-linear-0001", "page.html")  # doctest: +SKIP
+        >>> [path.name for path in page("runs/ours-linear-0001", "page.html")]
+        ['page.html']
     """
     run = run if isinstance(run, Run) else run_of(run)
     begun = bool(run.config.train.steps and run.records())

@@ -229,7 +229,9 @@ def calibrate(
 
     Example:
         >>> from vtssi_pyro import calibrate
-        >>> calibrate("runs/ours-linear-0001").calibration  # doctest: +SKIP
+        >>> found = calibrate("runs/ours-linear-0001", count=20, samples=10)
+        >>> found.calibration.temperature > 0
+        True
     """
     report, where = report or Silent(), available_device(device)
     kept = kept_by(tracker)

@@ -179,7 +179,8 @@ def resume(
 
     Example:
         >>> from vtssi_pyro import resume
-        >>> fitted = resume("runs/ours-linear-0001")  # doctest: +SKIP
+        >>> resume("runs/ours-linear-0001").tracker.predicts  # which is finished, and stays as it is
+        True
     """
     since = time.monotonic()
     where, run = available_device(device), run if isinstance(run, Run) else Run(run)

@@ -65,8 +65,9 @@ class Run(Trained):
 
     Example:
         >>> from vtssi_pyro import Run
-        >>> run = Run("runs/ours-linear-0001")  # doctest: +SKIP
-        >>> run.config.seed, run.read_summary()["minutes"]  # doctest: +SKIP
+        >>> run = Run("runs/ours-linear-0001")
+        >>> run.config.data.source, run.read_summary()["predicts"]
+        ('linear', True)
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:

@@ -29,7 +29,7 @@ HOURS: Mapping[str, float] = {
     "standard-ddpae": 1.6,
     "paper-fast-ddpae": 4.1,
     "paper-ddpae": 700.0,
-    "sqair fast": 1.2,
+    "sqair fast": 1.6,
     "sqair published": 970.0,
     "quick-sqair": 0.1,
     "standard-sqair": 0.5,

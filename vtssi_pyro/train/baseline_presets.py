@@ -65,7 +65,7 @@ def sqair_published() -> Config:
 
 
 def sqair_fast() -> Config:
-    """Single frames first, then sequences of 2 to 10 frames, then the prior's motion: some 1.2 hours of one core.
+    """Single frames first, then sequences of 2 to 10 frames, then the prior's motion: some 1.6 hours of one core.
 
     A single frame costs a thirtieth of ten, and shows as well as these what an object is. Discovery that works would
     go on in every frame, and spare the guide to learn propagation: hence later discoveries are dear at first.
