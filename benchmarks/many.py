@@ -1,6 +1,6 @@
 """How much faster several workers track many movies than one process does, from a command's begin to its end.
 
-python benchmarks/many.py [--movies 8] [--workers 2] [--frames 200] [--out many]
+python benchmarks/many.py [--movies 8] [--workers 2] [--frames 400] [--out many]
 
 Needs the extra named dask, and as many idle cores as there are workers: the load before each run is printed beside its
 time.
@@ -53,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--movies", type=int, default=8)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--frames", type=int, default=200)
+    parser.add_argument("--frames", type=int, default=400)
     parser.add_argument("--out", type=Path, default=Path("many"))
     given = parser.parse_args()
     movies = drawn(given.out / "movies", given.movies, given.frames)

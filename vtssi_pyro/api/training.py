@@ -89,6 +89,9 @@ def fit(
         >>> from vtssi_pyro import fit, track
         >>> fitted = fit("beads.mp4", objects=5)  # doctest: +SKIP
         >>> track(fitted, "beads.mp4").tracks.position  # doctest: +SKIP
+        >>> trial = ["train.budget=0.001", "data.sequences=16", "data.length=8", "data.test_sequences=8"]
+        >>> fit("linear", changes=trial).tracker.predicts  # a thousandth of a training, to see that all goes well
+        True
     """
     since = time.monotonic()
     if run is not None and runs is not None:

@@ -159,9 +159,10 @@ class Fitted:
         run: the run's folder.
 
     Example:
-        >>> from vtssi_pyro import Fitted, fit
-        >>> fitted: Fitted = fit("linear")  # doctest: +SKIP
-        >>> fitted.metrics["count_accuracy"], fitted.run.folder  # doctest: +SKIP
+        >>> from vtssi_pyro import Fitted, resume
+        >>> fitted: Fitted = resume("runs/ours-linear-0001")  # of a finished run, as fit has returned it
+        >>> fitted.run.folder.name, "count_accuracy" in fitted.metrics
+        ('ours-linear-0001', True)
     """
 
     tracker: SomeTracker
