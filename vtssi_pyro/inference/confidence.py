@@ -49,9 +49,10 @@ def explained_share(x: Tensor, picture: Picture, pose: Pose, objects: Objects) -
     """
     *_, length, channels, height, width = x.shape
     pixels = pose.presence[..., :1, :].numel() * channels * height * width  # of all objects in a frame
+    number = max(1, AT_ONCE // pixels)
     parts = [
-        _explained(x[..., part, :, :, :], picture, _frames(pose, part), objects)
-        for part in torch.arange(length, device=x.device).split(max(1, AT_ONCE // pixels))
+        _explained(x[..., first : first + number, :, :, :], picture, _frames(pose, first, number), objects)
+        for first in range(0, length, number)
     ]
     rendered, explained = zip(*parts, strict=True)
     return torch.cat(rendered, -4), torch.cat(explained, -2)
@@ -72,11 +73,13 @@ def _explained(x: Tensor, picture: Picture, pose: Pose, objects: Objects) -> tup
     return rendered, explained.where(whole > NOTHING, torch.zeros_like(explained))
 
 
-def _frames(pose: Pose, part: Tensor) -> Pose:
-    """The pose in some frames."""
+def _frames(pose: Pose, first: int, number: int) -> Pose:
+    """The pose in ``number`` frames from the ``first`` on, or in as many as there are."""
 
     def cut(values: Tensor | None, axis: int) -> Tensor | None:
-        return values if values is None or values.shape[axis] == 1 else values.index_select(axis, part)
+        if values is None or values.shape[axis] == 1:
+            return values
+        return values.narrow(axis, first, min(number, values.shape[axis] - first))
 
     presence, position = cut(pose.presence, -2), cut(pose.position, -3)
     assert presence is not None

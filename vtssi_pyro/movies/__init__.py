@@ -62,14 +62,14 @@ def open_movie(path: Path | str, stored: Stored = Stored()) -> Movie:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if files := pictures.pattern(path):
-        movie = pictures.stills(path, files, stored)
-        return replace(movie, reader=Kept(movie.reader))
-    if not path.exists():
+    files = pictures.pattern(path)
+    if not (files or path.exists()):
         raise DataError(f"no file or folder {path}: check the path")
     if suffix in (".npy", ".npz") and not path.is_dir():
         return array(path, stored)  # nothing has to be decoded
-    if suffix in microscopes.READERS:
+    if files:
+        movie = pictures.stills(path, files, stored)
+    elif suffix in microscopes.READERS:
         movie = microscopes.microscope(path, stored)
     elif path.is_dir():
         movie = pictures.folder(path, stored)
