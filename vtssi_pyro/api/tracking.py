@@ -2,10 +2,10 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 from vtssi_pyro.api.inspecting import SHEET
 from vtssi_pyro.api.places import apart
@@ -49,6 +49,7 @@ from vtssi_pyro.tracks.export import (
     write_results,
 )
 from vtssi_pyro.tracks.formats import FORMAT_NAMES, FORMATS, write_formats
+from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.movies import unlearned
 from vtssi_pyro.train.reporting import Reporter, Silent
 
@@ -110,10 +111,7 @@ def track(
         torch.Size([1, 5, 2, 2])
     """
     report = report or Silent()
-    if film:
-        writer()
-    for name in formats:
-        FORMATS[name].ready()
+    _ready(formats, film)
     looked = None
     if isinstance(tracker, str) and tracker == UNTRAINED:
         looked = inspected(data, hints, stored, report)
@@ -144,18 +142,14 @@ def track(
     warn_if_new(found.novelty, called(data), loaded, report)
     if target:
 
-        def more() -> Iterator[Path]:
-            yield from write_formats(target, found.tracks, formats, frames.frame_size, frames.units)
+        def pictures() -> Iterator[Path]:
             if looked:
                 contact_sheet(target / SHEET, looked)
                 yield target / SHEET
             yield from tracked_pictures(target, frames, found, film)
 
         about = described(frames, found, loaded, wanted)
-        paths = write_results(
-            target, found.tracks, frames.frame_size, frames.units, found.appearance, about, more
-        )
-        for path in paths:
+        for path in _written(target, frames, found, found.tracks, about, formats, pictures):
             report.wrote(path)
     return _returned(found, frames, rendered)
 
@@ -219,10 +213,7 @@ def forecast(
         torch.Size([4, 1, 7, 2, 2])
     """
     report = report or Silent()
-    if film:
-        writer()
-    for name in formats:
-        FORMATS[name].ready()
+    _ready(formats, film)
     loaded = at_hand(tracker, checkpoint, available_device(device), report)
     frames = opened(data, loaded, stored)
     tell_of(frames, report)
@@ -262,16 +253,9 @@ def forecast(
     if target:
         csv = target / PREDICTIONS
         write_predictions_csv(csv, estimate.tracks, seen, frames.units)
-
-        def more() -> Iterator[Path]:
-            yield from write_formats(target, observed, formats, frames.frame_size, frames.units)
-            yield from predicted_pictures(target, frames, estimate, seen, film)
-
+        pictures = partial(predicted_pictures, target, frames, estimate, seen, film)
         about = described(frames, estimate, loaded, wanted)
-        paths = write_results(
-            target, observed, frames.frame_size, frames.units, estimate.appearance, about, more
-        )
-        for path in (csv, *paths):
+        for path in (csv, *_written(target, frames, estimate, observed, about, formats, pictures)):
             report.wrote(path)
     return _returned(estimate, frames, rendered)
 
@@ -339,6 +323,32 @@ def track_live(
             report.found(watch.findings())
     report.wrote(path)
     return path
+
+
+def _ready(formats: Iterable[str], film: bool) -> None:
+    """Refuse formats and films whose extras are missing, before anything is computed."""
+    if film:
+        writer()
+    for name in formats:
+        FORMATS[name].ready()
+
+
+def _written(
+    target: Path,
+    frames: Opened,
+    estimate: Estimate,
+    tracks: Tracks,
+    about: dict[str, Any],
+    formats: Iterable[str],
+    pictures: Callable[[], Iterable[Path]],
+) -> list[Path]:
+    """Write the tracks of observed frames, what is told about them, further formats, and at last the pictures."""
+
+    def more() -> Iterator[Path]:
+        yield from write_formats(target, tracks, formats, frames.frame_size, frames.units)
+        yield from pictures()
+
+    return write_results(target, tracks, frames.frame_size, frames.units, estimate.appearance, about, more)
 
 
 def _results(source: object, out: File, film: bool, report: Reporter, *more: str) -> Path:
