@@ -29,7 +29,8 @@ COMMON = {
 MODELS: dict[str, tuple[type, str, int, dict[str, object]]] = {
     "ddpae": (DDPAE, "ddpae", 32, {
         "model.frame_size": 32, "model.inputs": 3, "model.features": 8, "model.content": 6, "model.hidden": 8,
-        "model.filters": 2, "train.stages.fast.batch": 4, "train.stages.fast.steps": 10,
+        "model.filters": 2, "train.stages.frames.batch": 4, "train.stages.frames.steps": 4,
+        "train.stages.sequences.batch": 4, "train.stages.sequences.steps": 6,
     }),
     "sqair": (SQAIR, "sqair-original", 40, {
         "model.frame_size": 40, "model.glimpse": 5, "model.what": 3, "model.units": 8, "train.particles": 2,

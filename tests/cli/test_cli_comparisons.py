@@ -59,19 +59,19 @@ def tiny(model: str) -> presets.Preset:
 def tiny_ddpae() -> Config:
     sizes = {"features": 8, "content": 6, "hidden": 8, "filters": 2}
     keys = {f"model.{key}": value for key, value in sizes.items()}
-    return changed(ddpae_fast(), {**keys, **DATA, "train.stages.fast.steps": 4, "train.stages.fast.batch": 3})
+    return changed(ddpae_fast(), {**keys, **DATA, **shortened("frames", "sequences")})
 
 
 def tiny_sqair() -> Config:
     sizes = {"glimpse": 5, "what": 3, "units": 8}
     keys = {f"model.{key}": value for key, value in sizes.items()} | {"train.particles": 2}
+    return changed(sqair_fast(), {**keys, **DATA, **shortened("frames", "sequences", "prior")})
+
+
+def shortened(*stages: str) -> dict[str, object]:
+    """Keys that leave two steps of three sequences to each stage."""
     short = {"steps": 2, "batch": 3}
-    stages = {
-        f"train.stages.{stage}.{key}": value
-        for stage in ("frames", "sequences", "prior")
-        for key, value in short.items()
-    }
-    return changed(sqair_fast(), {**keys, **DATA, **stages})
+    return {f"train.stages.{stage}.{key}": value for stage in stages for key, value in short.items()}
 
 
 @pytest.fixture(autouse=True)
