@@ -11,9 +11,9 @@ from .options import (
     Rectangle,
     command,
     json_option,
+    learning,
     objects_options,
     option,
-    spelled,
     stored_options,
 )
 
@@ -60,12 +60,9 @@ def inspect(movie: str, out: str | None, as_json: bool, stored: dict[str, Any], 
     tell = say if as_json else click.echo  # the findings for people are the result
     with results(as_json, tell) as report:
         prepared = api.inspect(movie, Hints(**hints), stored=Stored(**stored), out=out, report=report)
-        said, name = spelled({**hints, **stored}), shlex.quote(movie)
         if len(prepared.frames) < FEWEST:
             tell(f"too short to learn from: fit takes {FEWEST} frames or more")
         elif out:
             tell(f"fit with: vtssi-pyro fit --prepared {shlex.quote(out)}")
-        elif said:
-            tell(f"keep this with: vtssi-pyro inspect {name}{said} --out looked")
         else:
-            tell(f"fit with: vtssi-pyro fit {name}")
+            tell(f"fit with: {learning(movie, hints, stored)}")

@@ -1,9 +1,10 @@
 """The names, the options and the sections of help that commands share."""
 
 import os
+import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
@@ -358,15 +359,24 @@ class Rectangle(click.ParamType):
         return left, top, width, height
 
 
-def spelled(said: dict[str, Any]) -> str:
-    """Spell hints about a movie as options of a command line."""
+def spelled(said: Mapping[str, Any]) -> str:
+    """Spell what was said of a movie as options of a command line; None was not said."""
     text = {
         name: ",".join(map(str, value))
         if isinstance(value, tuple)
         else f"{value:g}"
         if isinstance(value, float)
-        else value
+        else str(value)
         for name, value in said.items()
         if value is not None
     }
-    return "".join(f" --{name.replace('_', '-')} {value}" for name, value in text.items())
+    return "".join(f" --{name.replace('_', '-')} {shlex.quote(value)}" for name, value in text.items())
+
+
+def learning(movie: str, hints: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
+    """The commands that learn from a movie by what was said of it: ``inspect`` keeps those hints that ``fit`` lacks."""
+    name, objects = shlex.quote(movie), {"objects": hints["objects"]}
+    if any(value is not None for key, value in hints.items() if key not in objects):
+        keep = f"vtssi-pyro inspect {name}{spelled({**hints, **stored})} --out looked"
+        return f"{keep} && vtssi-pyro fit --prepared looked"
+    return f"vtssi-pyro fit {name}{spelled({**objects, **stored})}"

@@ -9,6 +9,7 @@ from .options import (
     film_option,
     formats_option,
     json_option,
+    learning,
     machine_options,
     objects_options,
     option,
@@ -65,8 +66,6 @@ def track(
     at the end, and the exit code is that of the worst. The same command continues after an interruption: a movie whose
     results are of the same frames, weights and options is not tracked again.
     """
-    import shlex
-
     from vtssi_pyro import api, many
     from vtssi_pyro.artifacts.loading import UNTRAINED
     from vtssi_pyro.movies import Hints, Stored
@@ -88,7 +87,7 @@ def track(
     def tell_of(movie: str, folder: object, frames: int) -> None:
         if run == UNTRAINED:
             learn = (
-                f"learn how they look and move, and what to expect: vtssi-pyro fit {shlex.quote(movie)}"
+                f"learn how they look and move, and what to expect: {learning(movie, hints, stored)}"
                 if frames >= FEWEST
                 else f"these are the tracks: {frames} frames are too few for vtssi-pyro fit, which needs {FEWEST}"
             )

@@ -298,8 +298,11 @@ def test_a_movie_is_looked_at_as_it_is_said_to_be(place: Path, tmp_path: Path) -
     done = call("inspect", place / "movie", *given, "--out", tmp_path)
     assert "prepared: crop left=4 top=8 width=80 height=72; luminance; background kind=smooth" in done.stdout
     said = "--crop 4,8,80,72 --background smooth --polarity both --out looked"
-    assert f"vtssi-pyro inspect {place / 'movie'} {said}" in call("inspect", place / "movie", *given).stdout
+    kept = f"fit with: vtssi-pyro inspect {place / 'movie'} {said} && vtssi-pyro fit --prepared looked\n"
+    assert kept in call("inspect", place / "movie", *given).stdout
     assert f"fit with: vtssi-pyro fit {place / 'movie'}\n" in call("inspect", place / "movie").stdout
+    part = f"fit with: vtssi-pyro fit {place / 'movie'} --objects 2 --frames 0:20\n"
+    assert part in call("inspect", place / "movie", "--frames", "0:20", "--objects", 2).stdout
     assert json.loads((tmp_path / "inspection.json").read_text())["crop"] == [4, 8, 80, 72]
     for bad in ("1,2,3", "a,b,c,d", "0,0,0,5"):
         assert f"'{bad}'" in call("inspect", place / "movie", "--crop", bad, code=2).stderr

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
+from PIL.ImageFont import FreeTypeFont
 from torch import Tensor
 
 from vtssi_pyro.plots.style import DIM, OWN, PAGE, SHADES, UNDER, font, identity_base, palette
@@ -34,11 +35,7 @@ def _written(words: str, size: int, bold: bool, anchor: str) -> tuple[int, int, 
     """Left and top of some words from their anchor, and their levels (h, w) uint8."""
     face = font(size, bold)
     left, top, right, bottom = (round(edge) for edge in face.getbbox(words, anchor=anchor))
-    mask = Image.new("L", (max(right - left, 1), max(bottom - top, 1)))
-    ImageDraw.Draw(mask).text((-left, -top), words, fill=255, font=face, anchor=anchor)
-    level = np.array(mask)
-    level.setflags(write=False)
-    return left, top, level
+    return left, top, _levels(words, face, max(right - left, 1), max(bottom - top, 1), (-left, -top), anchor)
 
 
 @lru_cache(maxsize=1024)
@@ -46,11 +43,18 @@ def _tabbed(name: str, size: int) -> np.ndarray:
     """The levels (h, w) uint8 of a name in the middle of a tab."""
     face = font(size, bold=True)
     width, height = 4 + round(face.getlength(name)), size + 2
+    return _levels(name, face, width, height, (width / 2, height / 2), "mm")
+
+
+def _levels(
+    words: str, face: FreeTypeFont, width: int, height: int, at: tuple[float, float], anchor: str
+) -> np.ndarray:
+    """The levels (height, width) uint8 of words whose anchor is ``at`` a place, px; read-only, for they are shared."""
     mask = Image.new("L", (width, height))
-    ImageDraw.Draw(mask).text((width / 2, height / 2), name, fill=255, font=face, anchor="mm")
-    level = np.array(mask)
-    level.setflags(write=False)
-    return level
+    ImageDraw.Draw(mask).text(at, words, fill=255, font=face, anchor=anchor)
+    levels = np.array(mask)
+    levels.setflags(write=False)
+    return levels
 
 
 def _shared(one: Corners, other: Corners) -> int:
