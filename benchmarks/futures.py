@@ -12,7 +12,8 @@ import torch
 
 from vtssi_pyro import load, load_digits, moving_digits
 from vtssi_pyro.data import MovingDigits
-from vtssi_pyro.evaluation.calibration import Calibration, assess
+from vtssi_pyro.evaluation.assessment import assess
+from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.evaluation.futures import calibrate_tracker, futures
 from vtssi_pyro.inference.filter import forecast
 from vtssi_pyro.model.program import Tracker

@@ -15,7 +15,8 @@ from tiny_run import FRAME, ON_DIGITS, ON_FILE, blobs, call, refused
 from vtssi_pyro import Silent, api
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import open_frames
-from vtssi_pyro.evaluation.calibration import assess, calibrate
+from vtssi_pyro.evaluation.assessment import assess
+from vtssi_pyro.evaluation.calibration import calibrate
 from vtssi_pyro.evaluation.futures import TEMPERATURES
 from vtssi_pyro.inference import filter as predict
 from vtssi_pyro.inference.filter import forecast

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.evaluation.calibration import Calibration, assess, calibrate
+from vtssi_pyro.evaluation.assessment import assess
+from vtssi_pyro.evaluation.calibration import Calibration, calibrate
 from vtssi_pyro.tracks.export import write_predictions_csv
 from vtssi_pyro.tracks.tracks import Tracks
 

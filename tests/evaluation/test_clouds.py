@@ -8,16 +8,10 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.evaluation.calibration import (
-    FLOOR,
-    LEVELS,
-    Calibration,
-    _spread,
-    assess,
-    calibrate,
-    mahalanobis,
-    moments,
-)
+from vtssi_pyro.evaluation.assessment import assess
+from vtssi_pyro.evaluation.calibration import Calibration, calibrate
+from vtssi_pyro.evaluation.clouds import FLOOR, mahalanobis, moments, standard_deviation
+from vtssi_pyro.evaluation.regions import LEVELS
 from vtssi_pyro.tracks.tracks import Tracks
 
 CLOUDS = 300  # of each kind: rounding spoils some, not all
@@ -112,7 +106,7 @@ def test_every_kind_can_be_calibrated(kind: str, dtype: torch.dtype) -> None:
 def test_single_precision_is_no_worse_than_what_it_holds(kind: str) -> None:
     """The statistics of single-precision samples are those of the same numbers in double precision."""
     samples = (KINDS[kind] + 1234.5).float()
-    one, other = ((moments(x), mahalanobis(x, x), _spread(x)) for x in (samples, samples.double()))
+    one, other = ((moments(x), mahalanobis(x, x), standard_deviation(x)) for x in (samples, samples.double()))
     torch.testing.assert_close(one, other, rtol=0, atol=0)
     calibration = Calibration((0.1, 0.9), ((0.5, 1.5),), 1, len(samples))
     one, other = (calibration(judged(x, x[0])[1], 1) for x in (samples, samples.double()))

@@ -9,7 +9,7 @@ from torch import Tensor
 from vtssi_pyro.data import ArrayDataset
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation import futures as module
-from vtssi_pyro.evaluation.calibration import assess
+from vtssi_pyro.evaluation.assessment import assess
 from vtssi_pyro.evaluation.futures import calibrate_tracker, futures, futures_at
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.tracks.tracks import Tracks

@@ -4,7 +4,7 @@ import pytest
 import torch
 from vtssi_pyro.cli.tables import honesty
 
-from vtssi_pyro.evaluation.calibration import assess
+from vtssi_pyro.evaluation.assessment import assess
 from vtssi_pyro.evaluation.reliability import reliability
 from vtssi_pyro.tracks.tracks import Tracks
 

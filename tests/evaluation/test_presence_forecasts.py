@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vtssi_pyro.evaluation.calibration import assess, presences
+from vtssi_pyro.evaluation.assessment import assess, presences
 from vtssi_pyro.evaluation.reliability import Reliability
 from vtssi_pyro.tracks.tracks import Tracks
 

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from PIL import Image
 
-from vtssi_pyro.evaluation.calibration import assess, mahalanobis
+from vtssi_pyro.evaluation.assessment import assess
+from vtssi_pyro.evaluation.clouds import mahalanobis
 from vtssi_pyro.plots import calibration as honesty
 from vtssi_pyro.plots import futures, reliability
 from vtssi_pyro.plots.fan import LEVELS, _regions

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from vtssi_pyro import Tracks, Units
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.evaluation.calibration import assess
+from vtssi_pyro.evaluation.assessment import assess
 from vtssi_pyro.plots import (
     plot_confidence,
     plot_coverage,

@@ -10,7 +10,8 @@ import torch
 
 from vtssi_pyro.data import Dataset
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.evaluation.calibration import FEWEST, TOO_FEW, Calibration, assess, calibrate
+from vtssi_pyro.evaluation.assessment import assess
+from vtssi_pyro.evaluation.calibration import FEWEST, TOO_FEW, Calibration, calibrate
 from vtssi_pyro.inference.filter import forecasts, track
 from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.system.checkpoint import digest

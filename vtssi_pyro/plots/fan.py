@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.evaluation.calibration import mahalanobis, moments
+from vtssi_pyro.evaluation.clouds import mahalanobis, moments
 from vtssi_pyro.plots.curves import blank_figure, dress, save
 from vtssi_pyro.plots.style import Frames
 from vtssi_pyro.plots.tracks import axes_of, identity_colour, in_lengths, of_sequence, on_frame
