@@ -9,10 +9,11 @@ from vtssi_pyro.types import Appearance, Objects, Pose, State
 
 # Factors on an object's brightness in a frame: light changes and dyes bleach, by up to a half.
 DIMMEST, BRIGHTEST = 0.5, 2.0
-# Pixels of objects' pictures that are computed together: some MiB, which a processor's cache holds. Parts that it does
-# not hold take up to four times as long.
+# Pixels of objects' pictures that are computed together: some MiB, which fit a processor's cache. Parts that do not fit
+# take up to four times as long.
 AT_ONCE = 2**19
-NOTHING = 1e-6  # squared error, of full scale, that is too little to be explained: a pixel in a thousandth
+# Squared error, of full scale, below which there is nothing to explain: one pixel is wrong by a thousandth.
+NOTHING = 1e-6
 
 
 def counted_pose(tracker: Tracker, objects: Objects, states: State, appearance: Appearance) -> Pose:
@@ -75,15 +76,11 @@ def _explained(x: Tensor, picture: Picture, pose: Pose, objects: Objects) -> tup
 
 def _frames(pose: Pose, first: int, number: int) -> Pose:
     """The pose in ``number`` frames from the ``first`` on, or in as many as there are."""
-
-    def cut(values: Tensor | None, axis: int) -> Tensor | None:
-        if values is None or values.shape[axis] == 1:
-            return values
-        return values.narrow(axis, first, min(number, values.shape[axis] - first))
-
-    presence, position = cut(pose.presence, -2), cut(pose.position, -3)
-    assert presence is not None
-    assert position is not None
-    return Pose(
-        position, pose.size, presence, cut(pose.depth, -2), cut(pose.angle, -2), cut(pose.appearance, -5)
-    )
+    axes = {"position": -3, "presence": -2, "depth": -2, "angle": -2, "appearance": -5}  # of frames
+    fields: dict[str, Tensor | None] = {name: getattr(pose, name) for name in axes}
+    parts = {
+        name: values.narrow(axes[name], first, min(number, values.shape[axes[name]] - first))
+        for name, values in fields.items()
+        if values is not None and values.shape[axes[name]] > 1
+    }
+    return pose._replace(**parts)

@@ -18,13 +18,7 @@ from vtssi_pyro.inference.standalone import SomeTracker, StandaloneTracker
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.model.handlers import mode, record, temper
 from vtssi_pyro.model.interfaces import predictive
-from vtssi_pyro.model.program import (
-    ONE_AT_A_TIME,
-    Tracker,
-    at_once,
-    evolve,
-    stacked,
-)
+from vtssi_pyro.model.program import ONE_AT_A_TIME, Tracker, at_once, evolve, stacked
 from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.types import Chain, State
@@ -33,7 +27,7 @@ WINDOW = 64  # largest number of frames that the model sees at a time; more woul
 TIDIED = 4  # batches after which freed memory is given back, which costs as much as part of a batch
 SAMPLED = (
     2**16
-)  # objects whose futures are sampled together, of all samples: some 200 MiB in the transitions' layers
+)  # objects, of all samples, whose futures are drawn together: 200 MiB in the transitions' layers
 RUNS = 8  # places of a longer sequence whose frames decide the objects together
 
 
@@ -64,18 +58,18 @@ class Filter:
     @property
     def needed(self) -> int:
         """The least number of frames for the first step, unless the sequence is shorter."""
-        if counts_frames(self.tracker):
+        if counts_each_frame(self.tracker):
             return 1
         return max(self.tracker.consensus.K, self.program.finder.K, self.tracker.motion.M)
 
     def count_frames(self, length: int, settle: int | None = None) -> int:
-        """Number of frames of a sequence of ``length`` frames that decide its count; 1 if each frame has its own.
+        """Number of frames that decide a sequence's count; 1 if each frame has a count of its own.
 
         Args:
             length: number of frames of the sequence.
             settle: see :meth:`init`.
         """
-        if counts_frames(self.tracker):
+        if counts_each_frame(self.tracker):
             return 1
         if self.asked.hypotheses == 1:
             return min(length, self.tracker.consensus.K)
@@ -91,7 +85,7 @@ class Filter:
             settle: number of first frames used, at least ``needed``; None: all. It matters for several hypotheses
                 only; a single consensus uses the first K frames.
         """
-        if counts_frames(self.tracker):
+        if counts_each_frame(self.tracker):
             return Belief(None)
         x = channelled(frames)[:, : settle and max(settle, self.needed)]
         number = self.asked.hypotheses
@@ -237,11 +231,8 @@ def forecasts(
         for x in frames.split(batch or at_once(tracker, min(frames.shape[1], WINDOW))):
             if len(batches) % TIDIED == TIDIED - 1:
                 tidy()
-            belief, pieces = filter_.init(x, settle), []
-            for window in windows(filter_, x):
-                belief, estimate = filter_.step(belief, window)
-                pieces.append(estimate)
-            seen, noise, futures = joined(pieces, 1), int(torch.randint(2**62, ())), list[Estimate]()
+            belief, seen = _read(filter_, x, settle)
+            futures, noise = list[Estimate](), int(torch.randint(2**62, ()))
             for temperature in temperatures:
                 with seeded(noise):  # the same at every temperature
                     known = _with_samples(seen, num_samples, temperature) if num_samples else seen
@@ -249,6 +240,15 @@ def forecasts(
                 futures.append(joined([known, *ahead], 1))
             batches.append(futures)
     return [joined(parts, 0) for parts in zip(*batches, strict=True)]
+
+
+def _read(filter_: Filter, x: Tensor, settle: int | None) -> tuple[Belief, Estimate]:
+    """The belief after some frames (B, T, C, H, W), and the estimate of all of them."""
+    belief, pieces = filter_.init(x, settle), []
+    for window in windows(filter_, x):
+        belief, estimate = filter_.step(belief, window)
+        pieces.append(estimate)
+    return belief, joined(pieces, 1)
 
 
 def estimates(
@@ -336,13 +336,13 @@ class Stream:
 def count_frames(
     tracker: SomeTracker, length: int, settle: int | None = None, test_time: TestTime | None = None
 ) -> int:
-    """Number of frames of a sequence of ``length`` frames that decide its count; see :meth:`Filter.count_frames`."""
+    """Number of frames that decide the count of a sequence of ``length`` frames; see :meth:`Filter.count_frames`."""
     if isinstance(tracker, StandaloneTracker):
         return min(length, tracker.K)
     return Filter(tracker, test_time).count_frames(length, settle)
 
 
-def counts_frames(tracker: SomeTracker) -> bool:
+def counts_each_frame(tracker: SomeTracker) -> bool:
     """Whether each frame has a count of its own: it is a scene by itself, or objects come and go."""
     return tracker.per_frame or (isinstance(tracker, Tracker) and tracker.scene.changes)
 

@@ -1,13 +1,17 @@
 """Selection among several hypotheses about a scene's objects, by their evidence on all frames.
 
 The consensus reads K frames. It may count too few objects if they cover each other in these frames, and too many if one
-object is easier to draw as two halves. Therefore the consensus of other frames is tried, too, and each of them with two
-objects as one; that of the first frames also with one object more, and with each object described without the others.
-Where objects can be hidden, the best one is tried with each object described in the frames that show most of it.
-The hypothesis with the most evidence under the model is kept.
+object is easier to draw as two halves. The hypotheses are therefore:
+
+- the consensus of the first K frames, and those of other frames;
+- each of these with two of its objects merged into one;
+- that of the first K frames with one more object, and with each object described without the others;
+- where objects can be hidden, the best one with each object described in the frames that show most of it.
+
+The one with the most evidence under the model is kept.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, Self
@@ -21,13 +25,13 @@ from torch.distributions import kl_divergence
 
 from vtssi_pyro.inference.confidence import counted_pose
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.interfaces import Attention, looks
+from vtssi_pyro.model.interfaces import Attention, Scene, looks
 from vtssi_pyro.model.program import Program, Tracker, stacked
 from vtssi_pyro.model.sites import POSITION, draw
 from vtssi_pyro.ops import counting
-from vtssi_pyro.types import Appearance, Detections, Objects, Plates
+from vtssi_pyro.types import Appearance, Detections, Latents, Objects, Plates, Pose
 
-# Share of the most that any frame shows of an object, from which on a frame describes it; a guess
+# A frame describes an object if it shows at least this share of the most that any frame shows of it; a guess.
 IN_SIGHT = 0.95
 
 
@@ -183,8 +187,8 @@ def log_evidence(
 ) -> tuple[Detections, Tensor]:
     """Compute the objects' places and the evidence (B,) of a hypothesis, nats: likelihood less the objects' KL terms.
 
-    The evidence is the ELBO at the modes of the program with this hypothesis as its consensus and
-    a random walk as its motion. In the first frame of a run, and after it was hidden, an object may appear anywhere.
+    The evidence is the ELBO, at the modes, of the program with this hypothesis as its consensus and a random walk as
+    its motion. In the first frame of a run, and after it was hidden, an object may appear anywhere.
 
     Args:
         tracker: a trained tracker.
@@ -193,32 +197,41 @@ def log_evidence(
         hypothesis: the hypothesis about these sequences.
         run: number of frames in a run of neighbours; None: all frames are one run.
     """
-    run = run or frames.shape[1]
-    picture, walk, scene = program.picture, tracker.walk(), program.scene
-    alone = replace(program, consensus=Settled(hypothesis), motion=walk)
+    picture = program.picture
+    alone = replace(program, consensus=Settled(hypothesis), motion=tracker.walk())
     with mode():
         latents = alone.guide(frames)
-    objects, states = latents.objects, stacked(latents.states)
-    q = [latents.densities[POSITION.at(t + 1)] for t in range(frames.shape[1])]
-    position = latents.position
+    objects, states, position = latents.objects, stacked(latents.states), latents.position
     appearance = looks(picture, objects, latents.chain.found.appearance)
-    present = objects.present
     visible = program.finder.visible(frames, appearance.glimpses, position, objects) > 0  # (B, T, N)
-    pose = program.motion.pose(objects, states, present.to(position))
-    shown = (visible & present.unsqueeze(-2)).to(position)
+    pose = program.motion.pose(objects, states, objects.present.to(position))
+    shown = (visible & objects.present.unsqueeze(-2)).to(position)
     pose = pose._replace(presence=shown, appearance=appearance.glimpses.unsqueeze(-5))
     if picture.sites:
         pose = picture.ordered(frames, picture.layers(pose, objects), pose)
     fit = picture.likelihood(picture.draw(pose, objects)).log_prob(frames).sum(-1)
+    walks = _costs_of_walks(tracker, latents, visible, run or frames.shape[1])
+    cost = sum(walks, _cost_of_objects(hypothesis, program.scene, objects))
+    return Detections(position, appearance), fit - cost
+
+
+def _cost_of_objects(hypothesis: Hypothesis, scene: Scene, objects: Objects) -> Tensor:
+    """KL (B,), nats, of a hypothesis' count, and of sizes and descriptions of the objects that it counts."""
     cost = _divergence(hypothesis.count, scene.count(0.0)).squeeze(-1)
     for density, prior in ((hypothesis.size, scene.size()), (hypothesis.description, scene.description())):
-        cost = cost + (_divergence(density, prior) * present).sum(-1)
+        cost = cost + (_divergence(density, prior) * objects.present).sum(-1)
+    return cost
+
+
+def _costs_of_walks(tracker: Tracker, latents: Latents, visible: Tensor, run: int) -> Iterator[Tensor]:
+    """KL (B,) of the visible (B, T, N) objects' positions, nats, frame by frame; the random walk restarts in each run."""
+    walk, size, position = tracker.walk(), latents.objects.size, latents.position
     place, before = None, torch.zeros_like(visible[..., 0, :])
-    for t, density in enumerate(q):
-        on, anew = (_divergence(density, walk.walk(p, objects.size)) for p in (place, None))
-        cost = cost + (on.where(before & (t % run > 0), anew) * visible[..., t, :]).sum(-1)
-        place, before = position[..., t, :, :], visible[..., t, :]
-    return Detections(position, appearance), fit - cost
+    for t in range(visible.shape[-2]):
+        q, now = latents.densities[POSITION.at(t + 1)], visible[..., t, :]
+        on, anew = (_divergence(q, walk.walk(p, size)) for p in (place, None))
+        yield (on.where(before & (t % run > 0), anew) * now).sum(-1)
+        place, before = position[..., t, :, :], now
 
 
 def _divergence(q: Distribution, p: Distribution) -> Tensor:
@@ -251,15 +264,11 @@ def _described_apart(
     tracker: Tracker, frames: Tensor, hypothesis: Hypothesis, found: Detections
 ) -> Hypothesis:
     """Describe each object by what the others leave of the first K frames, at the places where they were found."""
-    objects, picture, K = tracker.scene.counted(hypothesis.objects), tracker.picture, tracker.consensus.K
-    position = found.position[:, :K]
-    pose = counted_pose(
-        tracker, objects, {POSITION.name: position}, looks(picture, objects, found.appearance)
-    )
-    layers = picture.layers(pose, objects)
-    pose = picture.ordered(frames[:, :K], layers, pose)
-    left = (frames[:, :K].unsqueeze(-4) - picture.others(layers, pose)).clamp(0, 1)  # (B, K, N, C, H, W)
-    q = tracker.attention.describe(left, position, objects.size.unsqueeze(-3)).base_dist
+    first = slice(tracker.consensus.K)
+    frames, found = frames[:, first], found._replace(position=found.position[:, first])
+    objects, layers, pose = _rendered(tracker, frames, hypothesis, found)
+    left = (frames.unsqueeze(-4) - tracker.picture.others(layers, pose)).clamp(0, 1)  # (B, K, N, C, H, W)
+    q = tracker.attention.describe(left, found.position, objects.size.unsqueeze(-3)).base_dist
     return replace(hypothesis, description=Normal(q.loc.mean(-3), q.scale.mean(-3)).to_event(1))
 
 
@@ -267,11 +276,8 @@ def _described_in_sight(
     tracker: Tracker, frames: Tensor, hypothesis: Hypothesis, found: Detections
 ) -> Hypothesis:
     """Describe each object by the mean of the frames that hide least of it, as far as they show it."""
-    objects, picture = tracker.scene.counted(hypothesis.objects), tracker.picture
-    states = {POSITION.name: found.position}
-    pose = counted_pose(tracker, objects, states, looks(picture, objects, found.appearance))
-    layers = picture.layers(pose, objects)
-    pose = picture.ordered(frames, layers, pose)
+    picture = tracker.picture
+    objects, layers, pose = _rendered(tracker, frames, hypothesis, found)
     clear, own = picture.clear(layers, pose), layers[..., : picture.channels, :, :]
     seen = own if clear is None else own * clear
     left = ((frames - picture.compose(layers, pose)).unsqueeze(-4) + seen).clamp(0, 1)  # (B, T, N, C, H, W)
@@ -280,6 +286,17 @@ def _described_in_sight(
     q = tracker.attention.describe(left, found.position, objects.size.unsqueeze(-3)).base_dist
     loc, scale = ((value * weight).sum(-3) / weight.sum(-3) for value in (q.loc, q.scale))
     return replace(hypothesis, description=Normal(loc, scale).to_event(1))
+
+
+def _rendered(
+    tracker: Tracker, frames: Tensor, hypothesis: Hypothesis, found: Detections
+) -> tuple[Objects, Tensor, Pose]:
+    """The counted objects, their layers where they were found, and their pose, in the order that suits the frames."""
+    objects, picture = tracker.scene.counted(hypothesis.objects), tracker.picture
+    states = {POSITION.name: found.position}
+    pose = counted_pose(tracker, objects, states, looks(picture, objects, found.appearance))
+    layers = picture.layers(pose, objects)
+    return objects, layers, picture.ordered(frames, layers, pose)
 
 
 def _merged(tracker: Tracker, frames: Tensor, hypothesis: Hypothesis, found: Detections) -> Hypothesis:

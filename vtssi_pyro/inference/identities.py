@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.ops.spatial import extract_glimpses
-from vtssi_pyro.tracks.tracks import Tracks
+from vtssi_pyro.tracks.tracks import Tracks, unknown
 from vtssi_pyro.types import Pose
 
 
@@ -21,16 +21,13 @@ def by_identity(tracks: Tracks, identity: Tensor) -> Tracks:
     number = max(1, int(identity.max()) + 1)
     slot = torch.where(tracks.present, identity, torch.full_like(identity, number)).long()
 
-    def spread(values: Tensor | None, axis: int = 2) -> Tensor | None:
-        if values is None:
-            return None
-        fill = False if values.dtype == torch.bool else torch.nan
+    def spread(values: Tensor, axis: int) -> Tensor:
+        axis += 2  # that of slots
         shape = [*values.shape[:axis], number + 1, *values.shape[axis + 1 :]]
         index = slot.reshape(*slot.shape, *(1,) * (values.dim() - axis - 1)).expand(values.shape)
-        return values.new_full(shape, fill).scatter(axis, index, values).narrow(axis, 0, number)
+        return values.new_full(shape, unknown(values)).scatter(axis, index, values).narrow(axis, 0, number)
 
-    columns = {name: spread(value, 2 + (name == "samples")) for name, value in tracks._asdict().items()}
-    return Tracks(**columns)  # type: ignore[arg-type]
+    return tracks.mapped(spread)
 
 
 def descriptions_of(description: Tensor, identity: Tensor, present: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from vtssi_pyro.inference.filter import count_frames, counts_frames, forecast, track
+from vtssi_pyro.inference.filter import count_frames, counts_each_frame, forecast, track
 from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.tracks.tracks import Tracks
@@ -28,7 +28,7 @@ class ModelTracker:
     @property
     def per_frame_count(self) -> bool:
         """Whether each frame is a scene of its own, with its own count."""
-        return counts_frames(self.tracker)
+        return counts_each_frame(self.tracker)
 
     def count_frames(self, length: int) -> int:
         """Number of frames of a sequence of ``length`` frames that decide its count; 1 if each frame has its own."""

@@ -12,12 +12,12 @@ from vtssi_pyro.inference.estimate import Estimate, floats
 # Share of the held-out frames that fit better than what counts as new: of a sequence of the usual 20 frames, one in
 # five has a frame beyond it by chance, hardly any has half of them there.
 SHARE = 0.99
-LEAST = 1e-6  # squared error, of full scale, that is too little to be unusual: a pixel in a thousandth
-# Novelty above which frames are called unlike those learned from: another movie of the camera, of which nothing was
-# learned, may have 1 (measured of a run of one movie); uniform grey has 2 with the weights that ship.
+LEAST = 1e-6  # mean squared error of a pixel that is never unusual: a thousandth of full scale, squared
+# Novelty above which frames are called unlike those learned from. Another movie of the same camera may have 1 (measured
+# with a run of one movie); uniform grey has 2 with the weights that ship.
 CLEAR = 1.5
 LASTING = 3  # frames: what is new for fewer is a passing occlusion
-SOME = 0.05  # share of sequences that are new above which this is no accident of familiar data
+SOME = 0.05  # share of new sequences that familiar data do not have by chance
 
 
 def misfit(frames: Tensor, rendered: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class Familiar:
         return cls(error, share, len(known))
 
     def novelty(self, misfits: Tensor) -> Tensor:
-        """The novelty of frames, (B, T), from their misfits: above 1 in one or two of a hundred familiar ones."""
+        """The novelty of frames, (B, T), from their misfits: above 1 for one or two of a hundred familiar frames."""
         return (misfits / misfits.new_tensor([self.error, self.share])).amax(-1)
 
     def as_dict(self) -> dict[str, Any]:

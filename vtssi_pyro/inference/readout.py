@@ -49,9 +49,7 @@ class Readout:
         scale = scales(latents.densities, pose.position.shape[-3])
         tracks = self.tracks(objects, pose, scale, appearance, confidence)
         if self.tracker.per_frame:  # every frame was a sequence of its own
-            tracks = Tracks._make(
-                value if value is None else value.reshape(*x.shape[:2], *value.shape[2:]) for value in tracks
-            )
+            tracks = tracks.mapped(lambda values, _: values.reshape(*x.shape[:2], *values.shape[2:]))
         # Where every frame stands by itself, the looks are those of a sequence's first frame.
         descriptions = objects.description.unflatten(0, (len(x), -1))[:, 0]
         return Estimate(tracks, rendered.reshape(x.shape), descriptions)
@@ -197,7 +195,7 @@ class ChangingReadout(Readout):
         single = self.tracks(objects, pose, scale.unsqueeze(-3), appearance, confidence.unsqueeze(-2))
         visible = share_within(pose, self.picture.frame_size)
         single = single._replace(visible=visible.where(single.present, torch.nan))
-        return Tracks._make(None if value is None else value.squeeze(2) for value in single)
+        return single.mapped(lambda values, _: values.squeeze(2))
 
 
 def readout(tracker: Tracker, program: Program, tight: bool) -> Readout:

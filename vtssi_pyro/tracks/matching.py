@@ -84,14 +84,11 @@ def in_order(tracks: Tracks, reference: Tracks, prefix: int) -> Tracks:
         slots[b, slots[b] < 0] = torch.tensor([n for n in range(slots.shape[1]) if n not in used])
     flat = slots.to(tracks.position.device).unsqueeze(1)  # (B, 1, N)
 
-    def put(values: Tensor | None) -> Tensor | None:
-        if values is None:
-            return None
-        order = flat if values.dim() == 3 else flat.unsqueeze(-1)  # (B, T, N) or (..., B, T, N, D)
-        order = order.reshape((1,) * (values.dim() - order.dim()) + order.shape)
-        return values.take_along_dim(order, -1 if values.dim() == 3 else -2)
+    def put(values: Tensor, axis: int) -> Tensor:
+        order = flat.reshape(*(1,) * axis, *flat.shape, *(1,) * (values.dim() - axis - 3))
+        return values.take_along_dim(order, axis + 2)
 
-    return Tracks(*map(put, tracks))  # type: ignore[arg-type]
+    return tracks.mapped(put)
 
 
 def cut(tracks: Tracks, first: int, last: int | None = None) -> Tracks:

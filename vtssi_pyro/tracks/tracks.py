@@ -42,17 +42,25 @@ class Tracks(NamedTuple):
     depth: Tensor | None = None  # (B, T, N) the smaller, the nearer
     angle: Tensor | None = None  # (B, T, N) radians, from x towards y
 
+    def mapped(self, change: Callable[[Tensor, int], Tensor]) -> "Tracks":
+        """Change every known field.
+
+        Args:
+            change: makes a field of a field's values and the axis of their sequences, 0, or 1 behind that of samples;
+                the axes of frames and slots follow it.
+        """
+        return Tracks._make(
+            None if values is None else change(values, int(name == "samples"))
+            for name, values in self._asdict().items()
+        )
+
     def cpu(self) -> "Tracks":
         """Copy the tracks to the memory of the CPU."""
-        return Tracks._make(None if field is None else field.cpu() for field in self)
+        return self.mapped(lambda values, _: values.cpu())
 
     def part(self, sequences: slice | list[int] = EVERY, frames: slice = EVERY) -> "Tracks":
         """Cut out the tracks of some sequences in some frames; both axes stay."""
-        samples = None if self.samples is None else self.samples[:, sequences, frames]
-        fields = (
-            None if field is None else field[sequences, frames] for field in self._replace(samples=None)
-        )
-        return Tracks._make(fields)._replace(samples=samples)
+        return self.mapped(lambda values, axis: values[(*(EVERY,) * axis, sequences, frames)])
 
     def widened(self, number: int) -> "Tracks":
         """Add empty slots, up to a number."""
@@ -60,14 +68,11 @@ class Tracks(NamedTuple):
         if not more:
             return self
 
-        def wide(values: Tensor | None, axis: int) -> Tensor | None:
-            if values is None:
-                return None
-            shape = [*values.shape[:axis], more, *values.shape[axis + 1 :]]
-            fill = False if values.dtype == torch.bool else torch.nan
-            return torch.cat([values, values.new_full(shape, fill)], axis)
+        def wide(values: Tensor, axis: int) -> Tensor:
+            shape = [*values.shape[: axis + 2], more, *values.shape[axis + 3 :]]
+            return torch.cat([values, values.new_full(shape, unknown(values))], axis + 2)
 
-        return Tracks(*(wide(value, 2 + (name == "samples")) for name, value in self._asdict().items()))  # type: ignore[arg-type]
+        return self.mapped(wide)
 
     def moved(self, points: Callable[[np.ndarray], np.ndarray], ratio: np.ndarray) -> "Tracks":
         """Convert the tracks to other pixels, on the CPU.
@@ -205,6 +210,11 @@ class Tracks(NamedTuple):
         from vtssi_pyro.tracks.dataframe import to_arviz
 
         return to_arviz(self, observed, chains, origin)
+
+
+def unknown(values: Tensor) -> float:
+    """The value of a field of tracks where there is no object: false or NaN."""
+    return False if values.dtype == torch.bool else torch.nan
 
 
 def concatenated(parts: Sequence[Tracks], axis: int = 0) -> Tracks:
