@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.evaluation.statistics import mean, standard_error
-from vtssi_pyro.tracks.matching import pairs
+from vtssi_pyro.tracks.matching import pairs, slot_distances
 from vtssi_pyro.tracks.tracks import Tracks
 
 SEEN = 0.5  # share of an object above which a frame shows it; below, it is hidden
-FAINT = (
-    0.1  # share of an object below which a tracker may count it or not: a frame shows hardly anything of it
-)
+# Share of an object below which a tracker may count it or not: a frame shows hardly anything of it.
+FAINT = 0.1
 WITHIN = 1  # frames after an entrance in which the object must be found
 REACH = 10.0  # px: half of a large digit, within which a track finds an object without a box
 
@@ -32,17 +31,11 @@ class Events:
     entrances: int  # after the first frame
     entrances_found: float | None  # share that has a track in the frame of the entrance or in the next
     occlusions: int  # objects that are seen, then not seen, hidden or outside the frame, and then seen again
-    occlusions_found: (
-        float | None
-    )  # share whose object has a track in the frame before and in the frame after
+    occlusions_found: float | None  # share whose object has a track in the frame before and in that after
     switches_per_occlusion: float | None  # of these, the share whose track is another one after than before
-    hidden_error: (
-        float | None
-    )  # mean distance of the track of an object while it is hidden, px; see hidden_errors
+    hidden_error: float | None  # mean distance of the track of a hidden object, px; see hidden_errors
     hidden_straight: float | None  # that of a straight path of constant velocity in these frames, px
-    hidden_found: (
-        float | None
-    )  # share of objects and frames, of hidden objects that were seen before, with that track
+    hidden_found: float | None  # share of objects and frames, of hidden objects seen before, with that track
     angle_error: float | None  # mean difference of axes, degrees, from 0 to 90
 
 
@@ -83,7 +76,7 @@ def events(truth: Tracks, found: Tracks) -> Events:
         mean(right),
         standard_error(right),
         mean((slots >= 0)[sight].double()),
-        mean(_distance(truth, found, slots)[sight]),
+        mean(slot_distances(truth, found, slots)[sight]),
         int(come.sum()),
         mean(early[come].double()),
         int(occluded.sum()),
@@ -183,7 +176,7 @@ def hidden_errors(truth: Tracks, found: Tracks, slots: Tensor) -> tuple[Tensor, 
     straight = place + (place - before) * (time - begun).unsqueeze(-1)
     errors = (straight - truth.position).double().norm(dim=-1).where(hidden, torch.nan)
     own = at(slots, begun).where(hidden, -1)
-    return _distance(truth, found, own), errors
+    return slot_distances(truth, found, own), errors
 
 
 def axis_errors(truth: Tracks, found: Tracks, slots: Tensor) -> Tensor:
@@ -209,16 +202,6 @@ def _last_seen(sight: Tensor) -> tuple[Tensor, Tensor]:
     last = torch.where(sight, time, -1).cummax(1).values.roll(1, 1)
     last[:, :1] = -1
     return last, time
-
-
-def _distance(truth: Tracks, found: Tracks, slots: Tensor) -> Tensor:
-    """Distances of objects to their slots, px, (B, T, N); NaN without a slot."""
-    if not found.present.shape[2]:
-        return torch.full(slots.shape, torch.nan)
-    index = slots.clamp_min(0).unsqueeze(-1).expand(-1, -1, -1, 2)
-    distance = (found.position.gather(2, index) - truth.position).double().norm(dim=-1)
-    there = (slots >= 0) & found.present.gather(2, slots.clamp_min(0))
-    return distance.where(there, torch.nan)
 
 
 def reach(truth: Tracks) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vtssi_pyro.evaluation.events import Events, eventful, events, right_counts
 from vtssi_pyro.evaluation.statistics import mean, standard_error
-from vtssi_pyro.tracks.matching import assign, cut
+from vtssi_pyro.tracks.matching import assign, cut, slot_distances
 from vtssi_pyro.tracks.tracks import Tracks
 
 # Lower edges of the bins of the smallest distance between objects, px; digits are up to 20 px wide.
@@ -127,14 +127,8 @@ def distances(truth: Tracks, found: Tracks, observe: int, first: int) -> Tensor:
     """Distance of each object to its slot from frame ``first`` on, px, (B, T - first, N); NaN without a slot."""
     slots = assign(truth, found, observe)
     truth, found = cut(truth, first), cut(found, first)
-    B, T, N = truth.present.shape
-    # An unmatched object is compared with one more slot, which is absent.
-    position = torch.cat([found.position, found.position.new_full((B, T, 1, 2), torch.nan)], -2)
-    present = torch.cat([found.present, found.present.new_zeros(B, T, 1)], -1)
-    slots = slots.where(slots >= 0, torch.full_like(slots, present.shape[-1] - 1))
-    slots = slots[:, None].expand(B, T, N)
-    distance = (position.gather(2, slots[..., None].expand(B, T, N, 2)) - truth.position).norm(dim=-1)
-    return distance.where(truth.present & present.gather(2, slots), torch.full_like(distance, torch.nan))
+    distance = slot_distances(truth, found, slots.unsqueeze(1).expand(truth.present.shape))
+    return distance.where(truth.present, torch.nan)
 
 
 def _counts_agree(truth: Tracks, found: Tracks, per_frame: bool) -> Tensor:

@@ -224,7 +224,7 @@ def _cost_of_objects(hypothesis: Hypothesis, scene: Scene, objects: Objects) -> 
 
 
 def _costs_of_walks(tracker: Tracker, latents: Latents, visible: Tensor, run: int) -> Iterator[Tensor]:
-    """KL (B,) of the visible (B, T, N) objects' positions, nats, frame by frame; the random walk restarts in each run."""
+    """KL (B,) of the visible (B, T, N) objects' positions, nats, frame by frame; the walk starts anew in each run."""
     walk, size, position = tracker.walk(), latents.objects.size, latents.position
     place, before = None, torch.zeros_like(visible[..., 0, :])
     for t in range(visible.shape[-2]):

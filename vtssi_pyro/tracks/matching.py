@@ -64,6 +64,21 @@ def pairs(truth: Tracks, found: Tracks, reach: Tensor) -> Tensor:
     return slots.unflatten(0, truth.present.shape[:2])
 
 
+def slot_distances(truth: Tracks, found: Tracks, slots: Tensor) -> Tensor:
+    """Distances of objects from their slots, px, float64, (B, T, N); NaN where there is no slot, or it is absent.
+
+    Args:
+        truth: N objects, (B, T, N, 2), px, on the CPU.
+        found: M slots, (B, T, M, 2), px, on the CPU.
+        slots: the slot of each object in each frame, -1 without one, (B, T, N).
+    """
+    if not found.present.shape[2]:
+        return torch.full(slots.shape, torch.nan, dtype=torch.float64)
+    index = slots.clamp_min(0)
+    distance = (found.position.take_along_dim(index.unsqueeze(-1), 2) - truth.position).double().norm(dim=-1)
+    return distance.where((slots >= 0) & found.present.gather(2, index), torch.nan)
+
+
 def in_order(tracks: Tracks, reference: Tracks, prefix: int) -> Tracks:
     """Reorder the slots of tracks as in a reference.
 
