@@ -16,9 +16,9 @@ from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.inference import filter as predict
 from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.model.program import Tracker, build
+from vtssi_pyro.train.checks import check, check_data
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.presets import PRESETS
-from vtssi_pyro.train.training import check, check_data
 
 CPU = torch.device("cpu")
 FRAME = 32  # pixels: embedded digits need more than the small trackers' 20

@@ -21,11 +21,11 @@ from vtssi_pyro.errors import Argument, UsageError
 from vtssi_pyro.inference import filter as predict
 from vtssi_pyro.inference.standalone import build
 from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.train.checks import check, check_data
 from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.presets import PRESETS
 from vtssi_pyro.train.recipe import Stage
 from vtssi_pyro.train.trainer import Trainer
-from vtssi_pyro.train.training import check, check_data
 
 WARM_UP = 5  # calls before the clock runs: allocations, thread pools, the capture of CUDA graphs
 # Sequences and frames that are tracked in one call: the batch that judges use, the paper's length.

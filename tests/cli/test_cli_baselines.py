@@ -16,8 +16,8 @@ from vtssi_pyro.baselines import DDPAE, SQAIR
 from vtssi_pyro.data import FLAVOURS, read
 from vtssi_pyro.data.scenes import scene
 from vtssi_pyro.train.baseline_presets import BASELINES, recipe
+from vtssi_pyro.train.checks import check
 from vtssi_pyro.train.presets import PRESETS
-from vtssi_pyro.train.training import check
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

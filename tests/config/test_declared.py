@@ -20,12 +20,12 @@ from vtssi_pyro.model.config import FUSIONS, PUBLISHED, ModelConfig, TestTime
 from vtssi_pyro.model.kinds import MODELS, SLOTS
 from vtssi_pyro.model.nn import POSITIVE
 from vtssi_pyro.model.program import ORDERS, RULES
+from vtssi_pyro.train.checks import check, check_frames
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.elbo import ELBOS
 from vtssi_pyro.train.objective import OBJECTIVES
 from vtssi_pyro.train.optimizers import OPTIMIZERS
 from vtssi_pyro.train.recipe import Stage, TrainConfig
-from vtssi_pyro.train.training import check, check_frames
 
 
 def name_of(entry: Any) -> str:

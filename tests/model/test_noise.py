@@ -20,10 +20,10 @@ from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.program import Tracker, build, evaluating
 from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.ops.pixels import PixelNormal
+from vtssi_pyro.train.checks import check
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.elbo import Elbo
 from vtssi_pyro.train.presets import PRESETS
-from vtssi_pyro.train.training import check
 
 PARAMETER = "picture.learned_noise.log_excess"
 

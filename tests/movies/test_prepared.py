@@ -32,9 +32,9 @@ from vtssi_pyro.movies import (
 )
 from vtssi_pyro.movies.prepared import PreparedMovie, model_side, to_source
 from vtssi_pyro.tracks.tracks import Tracks
+from vtssi_pyro.train.checks import check
 from vtssi_pyro.train.movies import anticipated, at_first, clip_length, held, suited, unlearned
 from vtssi_pyro.train.presets import PRESETS, quick
-from vtssi_pyro.train.training import check
 
 
 @pytest.fixture(scope="module")

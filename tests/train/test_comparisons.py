@@ -12,9 +12,9 @@ from vtssi_pyro.model.blocks.find import FINDConfig
 from vtssi_pyro.model.blocks.mot import MOTConfig
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
 from vtssi_pyro.model.kinds import SLOTS
+from vtssi_pyro.train.checks import check
 from vtssi_pyro.train.comparisons import COMPARISONS
 from vtssi_pyro.train.presets import PRESETS, ROUTES
-from vtssi_pyro.train.training import check
 
 CROSSED = [(route, model) for route in ROUTES for model in COMPARISONS]
 

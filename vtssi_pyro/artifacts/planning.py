@@ -36,8 +36,8 @@ from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.model.kinds import SLOTS
 from vtssi_pyro.movies import Hints, Preparation, Stored
 from vtssi_pyro.movies.prepared import PreparedMovie, look
-from vtssi_pyro.train import training
 from vtssi_pyro.train.baseline_presets import BASELINES, recipe, recipe_for
+from vtssi_pyro.train.checks import checked_splits, idle_stages
 from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.flavours import suited_to
 from vtssi_pyro.train.group import Group
@@ -52,7 +52,6 @@ from vtssi_pyro.train.splits import (
     of_movie,
     of_sequences,
     open_file,
-    open_splits,
 )
 
 Learned = Source | Sequence[File]  # sequences or a movie, or the paths of several movies of one camera
@@ -127,13 +126,10 @@ def planned(
         begun.data.source if data is None else data, hints, objects, held_out, side, report, stored
     )
     config = configured(begun, source, changes, fixed)
-    if idle := training.idle_stages(config):
+    if idle := idle_stages(config):
         report.say(f"left out, for there is nothing to learn in them: stages {', '.join(idle)}")
         config = _without(config, idle)
-    built = training.check(config, group)
-    training.check_frames(config, built)
-    splits = open_splits(config, where, None if isinstance(source, str) else source)
-    training.check_data(config, splits.train, built)
+    splits = checked_splits(config, where, None if isinstance(source, str) else source, group)
     if not is_flavour(config.data.source):
         warn_if_even(splits.train, config.data.source, report)
     weights = None
@@ -218,10 +214,7 @@ def replanned(
     elif data is not None and path is None:
         frames = cast(Source, data)  # a list of movies is no sequences, which is then said
         given = halves(dataset_of(frames, stored), called(frames), held_out)
-    built = training.check(config, group)
-    training.check_frames(config, built)
-    splits = open_splits(config, where, given)
-    training.check_data(config, splits.train, built)
+    splits = checked_splits(config, where, given, group)
     if data is not None and path is None:
         refuse_other_frames(
             known, identity(config, splits, given.movie if isinstance(given, PreparedMovie) else None)
@@ -432,7 +425,7 @@ def _fitted(whole: Config, run: Config, changes: Changes) -> Config:
     if not (run.data.movie or is_flavour(run.data.source)):
         begun = replace(begun, observe=_observed(whole, run.data.length))
     made = renamed(changed(begun, changes))
-    return _without(made, training.idle_stages(made))
+    return _without(made, idle_stages(made))
 
 
 def _observed(recipe: Config, length: int) -> int:

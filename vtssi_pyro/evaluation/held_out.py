@@ -11,11 +11,10 @@ from vtssi_pyro.inference.filter import estimates, forecast, track
 from vtssi_pyro.inference.novelty import Familiar, misfit, with_misfits
 from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.model.program import at_once
+from vtssi_pyro.tracks.columns import HIDDEN
 from vtssi_pyro.tracks.matching import in_order
 from vtssi_pyro.tracks.tracks import concatenated
 
-# Confidence of a visible object: the object then removes half of the squared error that it covers.
-VISIBLE = 0.5
 # Clips, spread evenly over the held-out frames: the time then grows with their number, not with the movie's length.
 MOST = 64
 # Frames through which objects are followed to the end of a movie: light and focus change meanwhile, and looks, decided
@@ -28,10 +27,10 @@ def reconstruct(tracker: SomeTracker, clips: Clips, observe: int = 5) -> dict[st
 
     The values by name: ``explained`` is the share of the frames' squared intensities that the objects account for; the
     prepared background is black, so an empty scene explains nothing. ``visible`` is the share of objects and frames
-    that show the object (confidence above :data:`VISIBLE`). For a motion that predicts, ``explained_ahead`` is the same
-    share of the ``ahead`` predicted frames after ``observe``, and ``drift`` is the mean distance by frame between
-    predicted positions and those inferred from all frames, in pixels of the movie; ``straight`` is the same distance
-    for objects that go straight on.
+    that show the object (confidence above :data:`~vtssi_pyro.tracks.columns.HIDDEN`). For a motion that predicts,
+    ``explained_ahead`` is the same share of the ``ahead`` predicted frames after ``observe``, and ``drift`` is the mean
+    distance by frame between predicted positions and those inferred from all frames, in pixels of the movie;
+    ``straight`` is the same distance for objects that go straight on.
 
     Args:
         tracker: trained.
@@ -62,7 +61,7 @@ def reconstruct(tracker: SomeTracker, clips: Clips, observe: int = 5) -> dict[st
         "objects": present[:, 0].sum(-1).float().mean().item(),
         "most": present.shape[-1],
         "explained": _share(residual),
-        "visible": (tracks.confidence[present] > VISIBLE).float().mean().item() if present.any() else 0.0,
+        "visible": (tracks.confidence[present] > HIDDEN).float().mean().item() if present.any() else 0.0,
     }
     if predicts:
         forecasts = concatenated(predicted)
@@ -72,10 +71,7 @@ def reconstruct(tracker: SomeTracker, clips: Clips, observe: int = 5) -> dict[st
             "drift": forecasts.position[:, observe:],
             "straight": straight_on(known[:, :observe], ahead),
         }
-        made |= {
-            "ahead": ahead,
-            "explained_ahead": _share(residual_ahead),
-        }
+        made |= {"ahead": ahead, "explained_ahead": _share(residual_ahead)}
         for name, guess in guesses.items():
             distance = (guess - known[:, observe:]).norm(dim=-1)  # (B, ahead, N)
             made[name] = [_mean(d) * clips.pixel for d in distance.unbind(1)]

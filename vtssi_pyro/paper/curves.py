@@ -21,9 +21,9 @@ from vtssi_pyro.paper.statements import PREDICTION, SPANS, TRACKING, Curve
 from vtssi_pyro.system.atomic import write_json
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.system.provenance import provenance
+from vtssi_pyro.train.checks import check_data
 from vtssi_pyro.train.presets import OBJECTS
 from vtssi_pyro.train.splits import COMPARISON_SEED
-from vtssi_pyro.train.training import check_data
 
 LENGTH = 100  # frames of a sequence: as far as the paper's figures 5 and 7 (reading D27)
 

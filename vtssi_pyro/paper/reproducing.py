@@ -24,12 +24,11 @@ from vtssi_pyro.system.files import regular
 from vtssi_pyro.system.machine import prepare
 from vtssi_pyro.system.plain import parsed
 from vtssi_pyro.system.provenance import provenance
-from vtssi_pyro.train import training
 from vtssi_pyro.train.baseline_presets import recipe
+from vtssi_pyro.train.checks import checked_splits
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.presets import PRESETS, SHARED
 from vtssi_pyro.train.reporting import Reporter, Silent
-from vtssi_pyro.train.splits import open_splits
 from vtssi_pyro.train.training import Interrupted
 
 
@@ -162,9 +161,7 @@ def _train(order: Order, run: Run, wanted: Config, weights: dict[str, Tensor] | 
     resume = (run.folder / "config.json").exists()
     config = run.config if resume else wanted
     prepare(order.threads or (run.machine.get("threads") if resume else None))
-    built = training.check(config)
-    splits = open_splits(config, order.device)
-    training.check_data(config, splits.train, built)
+    splits = checked_splits(config, order.device)
     machine = machine_of(order.device)
     if resume:
         warn_of_changes(run, machine, order.report)

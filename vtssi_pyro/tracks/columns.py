@@ -12,7 +12,8 @@ from vtssi_pyro.tracks.units import NO_UNITS, Units
 Origin = Literal["corner", "centre"]
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]  # sequence, frame and particle of each row
 INDEX = ("sequence", "frame", "particle")
-HIDDEN = 0.5  # confidence below which a frame hardly shows an object, the same as in the overlay and in the evaluation
+# Confidence below which a frame hardly shows an object: the object explains less than half of the squared error there.
+HIDDEN = 0.5
 # The centre of the top-left pixel, by the origin: the frame's corner, as everywhere in this package, or that centre, as
 # in trackpy, napari, scikit-image and TrackMate.
 FIRST_PIXEL = {"corner": 0.5, "centre": 0.0}
@@ -84,9 +85,8 @@ def covariance(tracks: Tracks) -> np.ndarray | None:
         return found
     shape = tracks.samples.shape[1:-1]
     count, mean, product = np.zeros(shape), np.zeros((*shape, 2)), np.zeros(shape)
-    for (
-        drawn
-    ) in tracks.samples:  # one at a time, by Welford's update (1962): all at once would double their memory
+    # one sample at a time, by Welford's update (1962): all at once would double their memory
+    for drawn in tracks.samples:
         point = _numbers(drawn)
         known = np.isfinite(point).all(-1)
         count += known

@@ -12,9 +12,8 @@ from vtssi_pyro.inference.filter import Filter, windows
 from vtssi_pyro.model.interfaces import looks, predictive
 from vtssi_pyro.model.program import Program, Tracker, stacked
 from vtssi_pyro.model.sites import POSITION
+from vtssi_pyro.tracks.columns import HIDDEN
 from vtssi_pyro.types import Appearance, Chain, Detections, Latents, Objects, Paths, Pose
-
-VISIBLE = 0.5  # confidence from which on a frame shows an object: the object explains half of the squared error there
 
 
 def found(
@@ -33,7 +32,7 @@ def found(
     objects, states = latents.objects, stacked(latents.states)
     pose = counted_pose(tracker, objects, states, looks(picture, objects, latents.chain.found.appearance))
     _, confidence = explained_share(frames, picture, pose, objects)
-    return latents, states["position"], confidence > VISIBLE
+    return latents, states["position"], confidence > HIDDEN
 
 
 def paths(tracker: Tracker, program: Program, frames: Tensor) -> Paths:
@@ -84,10 +83,8 @@ def _cut(
         latents, *seen = found(tracker, program, floats(window), chain)
         chain = latents.chain
         pieces.append((*seen, _scales(latents)))
-    position, visible, scale = (
-        torch.cat(values, 1)[0] for values in zip(*pieces, strict=True)
-    )  # (T, N, ...)
-
+    # (T, N, ...) each
+    position, visible, scale = (torch.cat(values, 1)[0] for values in zip(*pieces, strict=True))
     when = begins.unsqueeze(-1) + torch.arange(length, device=begins.device)
     position, scale = position[when], scale[when]  # (b, L, N, 2)
     for symmetry in range(1, SYMMETRIES):
