@@ -25,7 +25,7 @@ from vtssi_pyro.evaluation.held_out import straight_on
 from vtssi_pyro.model import kinds
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.program import Tracker, build, evaluating, evolve, stacked
-from vtssi_pyro.train.batches import PathBatch, batches_of_paths, mixed
+from vtssi_pyro.train.batches import PathBatch, drawn, mixed
 from vtssi_pyro.train.movies import moving
 from vtssi_pyro.train.objective import belief, there
 from vtssi_pyro.train.presets import quick
@@ -104,11 +104,11 @@ def learned(tracker: Tracker, path: Tensor, noise: float, budget: float) -> tupl
     train = TrainConfig((stage,), beta1=0.9, average=0.99, budget=budget)
     trained, since = deepcopy(tracker), time.process_time()
     step = Step(tracker, trained, train, stage)
-    seen = batch_of(tracker, clips, noise)
-    batches = batches_of_paths(tracker, seen, CLIP, stage, 0, budget, torch.device("cpu"))
+    seen = tracker.motion.examples(batch_of(tracker, clips, noise))
     for number in range(train.steps_of(stage)):
         torch.manual_seed(mixed(0, number))
-        step(batches(number), train.scheduled(stage, number, number))
+        batch = drawn(seen, stage, number, 0, budget, tracker.motion.M)
+        step(batch, train.scheduled(stage, number, number))
     return trained.eval(), time.process_time() - since
 
 

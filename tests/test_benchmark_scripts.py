@@ -1,5 +1,6 @@
 """The comparisons of benchmarks/ compare what they say."""
 
+import ast
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
@@ -35,6 +36,15 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 def script(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(FOLDER)
     return import_module(request.param)
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_scripts_import_what_there_is(path: Path) -> None:
+    """Most scripts take too long for a test, but none may fail on the first line, because a name has moved."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vtssi_pyro"):
+            for alias in node.names:
+                exec(f"from {node.module} import {alias.name}", {})
 
 
 @pytest.mark.slow

@@ -25,7 +25,6 @@ from vtssi_pyro.model.interfaces import SCALES, Picture, Predict, Sight
 from vtssi_pyro.model.kinds import SLOTS
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops.peaks import peaks
-from vtssi_pyro.train import paths
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.presets import PRESETS
 from vtssi_pyro.train.recipe import Stage
@@ -353,7 +352,6 @@ def test_an_interacting_motion_sees_whole_scenes(
         register("motion", config.__name__)(config)
         fit(frames, recipe(replace(SMALL, motion=config())), run=tmp_path / config.__name__)
         assert {shape[-2] for shape in shapes} == objects, config
-    assert paths.VISIBLE < 1
 
 
 def test_who_has_no_name_is_told_to_register(blobs: Any, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from vtssi_pyro.model.blocks.registered import RegisteredConfig
 from vtssi_pyro.model.blocks.template import TemplateConfig
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.program import Tracker, build, stacked
-from vtssi_pyro.train.batches import Lesson, lesson_batches, path_batches, program_of
+from vtssi_pyro.train.batches import BatchSource, Lesson, lesson_batches, path_batches, program_of
 from vtssi_pyro.train.objective import imitate
 from vtssi_pyro.train.recipe import Scheduled, Stage
 from vtssi_pyro.types import Objects, Paths
@@ -29,9 +29,9 @@ CPU = torch.device("cpu")
 def test_roll_outs_start_anywhere() -> None:
     """With a random start the first frames are left out, never more than leave the length; else none are."""
     tracker = build("vtssi", small("template"))
-    whole = path_batches(tracker, DATA, STAGE, 1, 1.0, torch.device("cpu"))
+    whole = path_batches(BatchSource(tracker, DATA, STAGE, 1, 1.0, torch.device("cpu")))
     stage = replace(STAGE, random_start=True, length=Constant(LENGTH - 2))
-    cut = path_batches(tracker, DATA, stage, 1, 1.0, torch.device("cpu"))
+    cut = path_batches(BatchSource(tracker, DATA, stage, 1, 1.0, torch.device("cpu")))
     lengths = []
     for step in range(30):
         complete, later = whole(step).position, cut(step).position
@@ -51,7 +51,7 @@ def test_a_motion_chooses_its_examples(monkeypatch: pytest.MonkeyPatch) -> None:
         return Paths(*(values[1:2] for values in paths))
 
     monkeypatch.setattr(tracker.motion, "examples", second)
-    batches = path_batches(tracker, DATA, STAGE, 1, 1.0, CPU)
+    batches = path_batches(BatchSource(tracker, DATA, STAGE, 1, 1.0, CPU))
     for step in range(3):
         for values, scenes in zip(batches(step)[: len(Paths._fields)], shown[0], strict=True):
             assert len(scenes) == STAGE.cache
@@ -62,14 +62,14 @@ def test_a_motion_chooses_its_examples(monkeypatch: pytest.MonkeyPatch) -> None:
 def lesson() -> tuple[Tracker, Lesson]:
     torch.manual_seed(0)
     tracker = build("vtssi", small("learned"))
-    return tracker, lesson_batches(tracker, DATA, IMITATION, 1, 1.0, CPU)(0)
+    return tracker, lesson_batches(BatchSource(tracker, DATA, IMITATION, 1, 1.0, CPU))(0)
 
 
 def test_a_lesson_shows_where_the_other_finder_has_found_the_objects() -> None:
     """Its positions are those of the tracker's program with the stage's finder, of frames of the same sequence."""
     tracker, _ = lesson()
     tracker.eval()
-    batches = lesson_batches(tracker, DATA, IMITATION, 1, 1.0, CPU)
+    batches = lesson_batches(BatchSource(tracker, DATA, IMITATION, 1, 1.0, CPU))
     program = replace(program_of(tracker, IMITATION), motion=tracker.walk())
     with torch.no_grad(), mode():
         found = stacked(program.guide(DATA.frames(slice(None))).states)["position"]
@@ -89,7 +89,7 @@ def test_a_lesson_shows_where_the_other_finder_has_found_the_objects() -> None:
 def test_a_lesson_depends_on_seed_and_step_alone() -> None:
     """So that a resumed training is the same training, with draws of descriptions that differ from step to step."""
     tracker, first = lesson()
-    batches = lesson_batches(tracker, DATA, IMITATION, 1, 1.0, CPU)
+    batches = lesson_batches(BatchSource(tracker, DATA, IMITATION, 1, 1.0, CPU))
     later = batches(1)
     assert all(torch.equal(a, b) for a, b in zip(first, batches(0), strict=True))
     assert not torch.equal(first.description, later.description)

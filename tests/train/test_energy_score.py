@@ -16,7 +16,7 @@ from vtssi_pyro.model.blocks.mot import StateSpace
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.program import Tracker, build
-from vtssi_pyro.train.batches import PathBatch, path_batches, program_of
+from vtssi_pyro.train.batches import BatchSource, PathBatch, path_batches, program_of
 from vtssi_pyro.train.config import Config, DataConfig
 from vtssi_pyro.train.objective import belief, energy_score, futures
 from vtssi_pyro.train.paths import paths
@@ -145,7 +145,7 @@ def test_roll_outs_begin_after_any_frame() -> None:
     tracker, stage = build("vtssi", small("template")), replace(STAGE, batch=2, cache=4, length=Constant(8))
     M = tracker.motion.M
     plain, later = (
-        path_batches(tracker, data, replace(stage, later=on), 1, 1.0, torch.device("cpu"))
+        path_batches(BatchSource(tracker, data, replace(stage, later=on), 1, 1.0, torch.device("cpu")))
         for on in (False, True)
     )
     assert {plain(step).observed for step in range(20)} == {M}

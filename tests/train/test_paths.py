@@ -13,7 +13,7 @@ from vtssi_pyro.model.blocks.spots import SpotsConfig
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.program import Program, Tracker, build, evaluating
 from vtssi_pyro.ops.spatial import extract_glimpses
-from vtssi_pyro.train.batches import path_batches, program_of
+from vtssi_pyro.train.batches import BatchSource, path_batches, program_of
 from vtssi_pyro.train.paths import cut, paths
 from vtssi_pyro.train.recipe import Stage
 
@@ -88,12 +88,12 @@ def test_the_movie_is_tracked_once(tracker: Tracker, clips: Clips, monkeypatch: 
         return guide(self, frames, *args, **more)
 
     monkeypatch.setattr(Program, "guide", counted)
-    batches = path_batches(tracker, clips, STAGE, 1, 1.0, CPU)
+    batches = path_batches(BatchSource(tracker, clips, STAGE, 1, 1.0, CPU))
     assert sum(b * t for b, t in seen) == TOTAL
     assert batches(0).position.shape[1] == LENGTH
     seen.clear()
     few = replace(STAGE, cache=1)  # as many frames as the chosen clips have
-    path_batches(tracker, clips, few, 1, 1.0, CPU)
+    path_batches(BatchSource(tracker, clips, few, 1, 1.0, CPU))
     assert sum(b * t for b, t in seen) == LENGTH
 
 

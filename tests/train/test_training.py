@@ -30,7 +30,7 @@ from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.program import build
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.train import logbook, training
-from vtssi_pyro.train.batches import path_batches
+from vtssi_pyro.train.batches import BatchSource, path_batches
 from vtssi_pyro.train.config import Config, DataConfig, renamed
 from vtssi_pyro.train.elbo import Elbo
 from vtssi_pyro.train.group import Group
@@ -259,7 +259,7 @@ def test_looking_draws_no_random_number() -> None:
     """Work that a resumed run repeats, or does earlier, must leave the random state alone."""
     tracker = build("vtssi", MODEL)
     before = torch.get_rng_state()
-    batches = [path_batches(tracker, DATA, STAGES[2], 1, 1.0, CPU) for _ in range(2)]
+    batches = [path_batches(BatchSource(tracker, DATA, STAGES[2], 1, 1.0, CPU)) for _ in range(2)]
     validation_elbo(tracker, DATA, CPU, Elbo())
     judge(tracker, DATA, 3)
     assert torch.equal(torch.get_rng_state(), before)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vtssi_pyro.data.clips import Clips
 from vtssi_pyro.data.dataset import Dataset
+from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.interfaces import predictive
 from vtssi_pyro.model.program import Program, Tracker, at_once, evaluating
@@ -44,52 +45,61 @@ class Lesson(NamedTuple):
     counts: Tensor  # (B, T, N) bool: whether the object is there and seen
 
 
-Batches = Callable[[int], Any]
+Batches = Callable[[int], Any]  # makes the batch of a step
 
 
-def frame_batches(
-    tracker: Tracker,
-    dataset: Dataset,
-    stage: Stage,
-    seed: int,
-    budget: float,
-    device: torch.device,
-    group: Group = ALONE,
-) -> Batches:
+class BatchSource(NamedTuple):
+    """The source of a stage's batches."""
+
+    tracker: SomeTracker
+    dataset: Dataset
+    stage: Stage
+    seed: int
+    budget: float  # see TrainConfig
+    device: torch.device
+    group: Group = ALONE  # the processes that share each batch
+
+    def generator(self, step: int) -> torch.Generator:
+        """The random numbers of a step, the same in all processes."""
+        return torch.Generator().manual_seed(mixed(self.seed, self.stage.name, step))
+
+    def length(self, step: int) -> int:
+        """Number of frames of a step's sequences."""
+        return min(round(self.stage.length(step / self.budget)), self.dataset.length)
+
+    def chosen(self) -> Tensor:
+        """Numbers of the sequences that the stage keeps, (b,)."""
+        return torch.randperm(len(self.dataset), generator=self.generator(-1))[: self.stage.cache]
+
+
+def frame_batches(source: BatchSource) -> Batches:
     """Random sequences by step; each process of a group takes its share of the batch."""
+    dataset, stage = source.dataset, source.stage
 
     def batch(step: int) -> Tensor:
-        generator = torch.Generator().manual_seed(mixed(seed, stage.name, step))
+        generator, length = source.generator(step), source.length(step)
         index = torch.randint(len(dataset), (stage.batch,), generator=generator)
-        length = min(round(stage.length(step / budget)), dataset.length)
         spare = dataset.length - length if stage.random_start else 0
         start = int(torch.randint(spare + 1, (), generator=generator))
-        return dataset.frames(group.share(index), length=length, start=start).to(device)
+        return dataset.frames(source.group.share(index), length=length, start=start).to(source.device)
 
     return batch
 
 
-def path_batches(
-    tracker: Tracker,
-    dataset: Dataset,
-    stage: Stage,
-    seed: int,
-    budget: float,
-    device: torch.device,
-    group: Group = ALONE,
-) -> Batches:
+def path_batches(source: BatchSource) -> Batches:
     """Paths of objects by step, found once in some sequences by the other blocks, which this stage does not train.
 
     Those in a movie's clips are cut from the paths in the whole movie. The motion makes its training examples of them.
     With ``random_start`` a batch begins at a random frame, such that at least ``length`` frames remain; it has all
     that remain, or, in a stage that predicts so many frames ``ahead``, ``length`` of them.
     """
+    tracker, dataset, stage, seed, budget, device, group = source
+    assert isinstance(tracker, Tracker)
     if isinstance(dataset, Clips):
-        chosen = _chosen(dataset, stage, seed)
         with evaluating(tracker), mode():
-            seen = cut(tracker, program_of(tracker, stage), dataset, chosen, device)
+            seen = cut(tracker, program_of(tracker, stage), dataset, source.chosen(), device)
     else:
-        seen = Paths(*_once(tracker, dataset, stage, seed, device, paths)[1])
+        seen = Paths(*_once(source, paths)[1])
     cached = predictive(tracker.motion).examples(seen)
 
     def batch(step: int) -> PathBatch:
@@ -132,24 +142,16 @@ def drawn(
     return PathBatch(some.present, some.static, position, visible, scale, observed, ahead)
 
 
-def lesson_batches(
-    tracker: Tracker,
-    dataset: Dataset,
-    stage: Stage,
-    seed: int,
-    budget: float,
-    device: torch.device,
-    group: Group = ALONE,
-) -> Batches:
+def lesson_batches(source: BatchSource) -> Batches:
     """Parts of some sequences in which the stage's finder has looked for the objects once."""
-    chosen, (*densities, position, counts) = _once(tracker, dataset, stage, seed, device, _lesson)
+    dataset, stage, group = source.dataset, source.stage, source.group
+    chosen, (*densities, position, counts) = _once(source, _lesson)
 
     def batch(step: int) -> Lesson:
-        generator = torch.Generator().manual_seed(mixed(seed, stage.name, step))
+        generator, length = source.generator(step), source.length(step)
         index = group.share(torch.randint(len(chosen), (stage.batch,), generator=generator))
-        length = min(round(stage.length(step / budget)), dataset.length)
         start = int(torch.randint(dataset.length - length + 1, (), generator=generator))
-        frames = dataset.frames(chosen[index], length=length, start=start).to(device)
+        frames = dataset.frames(chosen[index], length=length, start=start).to(source.device)
         where, span = position[index], slice(start, start + length)
         previous = where[:, start - 1] if start else torch.zeros_like(where[:, 0])
         drawn = []
@@ -157,45 +159,28 @@ def lesson_batches(
             noise = torch.randn((stage.batch, *loc.shape[1:]), generator=generator)
             drawn.append(loc + scale * group.share(noise).to(loc))
         count, size, description = drawn
-        return Lesson(
-            frames,
-            count.squeeze(-2),
-            size,
-            description,
-            previous,
-            where[:, span],
-            counts[index, span],
-        )
+        count = count.squeeze(-2)
+        return Lesson(frames, count, size, description, previous, where[:, span], counts[index, span])
 
     return batch
 
 
 def _once(
-    tracker: Tracker,
-    dataset: Dataset,
-    stage: Stage,
-    seed: int,
-    device: torch.device,
-    read: Callable[[Tracker, Program, Tensor], Iterable[Tensor]],
+    source: BatchSource, read: Callable[[Tracker, Program, Tensor], Iterable[Tensor]]
 ) -> tuple[Tensor, list[Tensor]]:
-    """Read some sequences, as many as the stage keeps, with its program at the modes.
+    """Read the sequences that the stage keeps, with its program at the modes.
 
     Returns:
         their indices, and the tensors that ``read`` makes of frames, for all of them.
     """
-    chosen = _chosen(dataset, stage, seed)
-    parts, program = [], program_of(tracker, stage)
+    tracker, dataset, chosen = source.tracker, source.dataset, source.chosen()
+    assert isinstance(tracker, Tracker)
+    parts, program = [], program_of(tracker, source.stage)
     with evaluating(tracker), mode():
         for index in chosen.split(at_once(tracker, dataset.length)):
-            parts.append(read(tracker, program, dataset.frames(index).to(device)))
+            parts.append(read(tracker, program, dataset.frames(index).to(source.device)))
             tidy()
     return chosen, [torch.cat(values) for values in zip(*parts, strict=True)]
-
-
-def _chosen(dataset: Dataset, stage: Stage, seed: int) -> Tensor:
-    """Numbers of the sequences that a stage keeps, (b,)."""
-    generator = torch.Generator().manual_seed(mixed(seed, stage.name, -1))
-    return torch.randperm(len(dataset), generator=generator)[: stage.cache]
 
 
 def program_of(tracker: Tracker, stage: Stage) -> Program:

@@ -20,6 +20,7 @@ from vtssi_pyro.model.program import Frame, Program, Tracker, evolve, stacked
 from vtssi_pyro.model.sites import POSITION, draw
 from vtssi_pyro.train.batches import (
     Batches,
+    BatchSource,
     Lesson,
     PathBatch,
     frame_batches,
@@ -252,7 +253,7 @@ def _given(weight: Scalar) -> bool:
 class Objective(NamedTuple):
     """The source of batches, the program whose ELBO is maximised, and further terms."""
 
-    batches: Callable[..., Batches]
+    batches: Callable[[BatchSource], Batches]
     program: Callable[[Tracker, Stage], Program] | None  # None: no ELBO, the further terms alone
     extras: Callable[..., Terms]  # called with the tracker, a batch, the stage and the scheduled numbers
 

@@ -4,16 +4,15 @@ from typing import Any
 
 import torch
 
-from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.inference.estimate import seeded
 from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.model.bound import Terms
 from vtssi_pyro.model.program import evaluating
-from vtssi_pyro.train.batches import mixed
+from vtssi_pyro.train.batches import BatchSource, mixed
 from vtssi_pyro.train.elbo import held_out_elbo
-from vtssi_pyro.train.group import ALONE, Group
+from vtssi_pyro.train.group import ALONE
 from vtssi_pyro.train.objective import OBJECTIVES
-from vtssi_pyro.train.recipe import Stage, TrainConfig
+from vtssi_pyro.train.recipe import TrainConfig
 
 BATCHES = 4  # of the stage's size: held-out frames of a movie are few, and a check costs as much as two steps
 CHECKS = 4  # within the patience
@@ -29,24 +28,17 @@ class EarlyStop:
     the first decides for all: their objectives may differ in the last bits.
 
     Args:
-        tracker: the tracker whose other blocks find what a stage of paths learns from.
         trained: the tracker that is kept, whose weights are judged.
-        held_out: held-out sequences.
+        source: the stage's source of batches, with held-out sequences; its tracker's other blocks find what a stage of
+            paths learns from, and its processes train together.
         config: the recipe.
-        stage: the stage.
-        seed: of the batches.
-        device: the tracker's device.
-        group: the processes that train together.
     """
 
-    def __init__(
-        self, tracker: SomeTracker, trained: SomeTracker, held_out: Dataset, config: TrainConfig, stage: Stage,
-        seed: int, device: torch.device, group: Group = ALONE,
-    ) -> None:  # fmt: skip
-        self.trained, self.config, self.stage, self.seed = trained, config, stage, seed
-        self.group = group
-        self.every = max(1, stage.patience // CHECKS)
-        batch = OBJECTIVES[stage.objective].batches(tracker, held_out, stage, seed, config.budget, device)
+    def __init__(self, trained: SomeTracker, source: BatchSource, config: TrainConfig) -> None:
+        self.trained, self.config, self.stage, self.seed = trained, config, source.stage, source.seed
+        self.group = source.group
+        self.every = max(1, self.stage.patience // CHECKS)
+        batch = OBJECTIVES[self.stage.objective].batches(source._replace(group=ALONE))
         self.batches = [batch(step) for step in range(BATCHES)]
         self.best, self.since = -float("inf"), 0
 

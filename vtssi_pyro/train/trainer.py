@@ -10,7 +10,7 @@ from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.model.bound import DifferentiableELBO
 from vtssi_pyro.model.nn import compacted
-from vtssi_pyro.train.batches import Batches, mixed
+from vtssi_pyro.train.batches import Batches, BatchSource, mixed
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.elbo import make_elbo
 from vtssi_pyro.train.graph import Captured
@@ -88,16 +88,14 @@ class Trainer:
             block.train(not stage.blocks or name in trained)
         self.optimize = Step(self.tracker, self.trained, self.config.train, stage, self.group)
         self.make = Captured(self.optimize) if self.capture else self.optimize
-        make = OBJECTIVES[stage.objective].batches
         train = self.config.train
-        self.batches: Batches = make(
+        source = BatchSource(
             self.tracker, self.dataset, stage, self.config.seed, train.budget, self.device, self.group
         )
+        self.batches: Batches = OBJECTIVES[stage.objective].batches(source)
         self.early = None
         if stage.patience and self.held_out is not None:
-            self.early = EarlyStop(
-                self.tracker, self.trained, self.held_out, train, stage, self.config.seed, self.device, self.group
-            )  # fmt: skip
+            self.early = EarlyStop(self.trained, source._replace(dataset=self.held_out), train)
 
     def state(self) -> dict[str, Any]:
         """The whole state on which the next step depends."""
