@@ -108,22 +108,18 @@ def planned(
 ) -> Plan:  # fmt: skip
     """Plan a training; see :func:`vtssi_pyro.fit` for the arguments."""
     begun, start = _recipe(tracker, preset)
-    source_name = begun.data.source if data is None else data
-    if (
-        not isinstance(tracker, Config | WholeModel)
-        and isinstance(source_name, str)
-        and source_name in FLAVOURS
-    ):
-        own = suited_to(source_name, begun)
+    data = begun.data.source if data is None else data
+    whole = isinstance(tracker, Config | WholeModel)  # of which nothing follows from the data
+    if not whole and isinstance(data, str) and data in FLAVOURS:
+        own = suited_to(data, begun)
         if start is not None and start_from is None and own is not begun:
             start, start_from = None, tracker  # its other blocks begin with what is alike
         begun = own
-    fixed = start is not None or isinstance(tracker, Config | WholeModel)
+    fixed = start is not None or whole
     refuse_misplaced(changes)
     changed(anticipated(begun), changes)  # typos, before a movie is read
-    side = begun.model.frame_size if fixed else None
     source = _learned(
-        begun.data.source if data is None else data, hints, objects, held_out, side, report, stored
+        data, hints, objects, held_out, begun.model.frame_size if fixed else None, report, stored
     )
     config = configured(begun, source, changes, fixed)
     if idle := idle_stages(config):
@@ -132,30 +128,45 @@ def planned(
     splits = checked_splits(config, where, None if isinstance(source, str) else source, group)
     if not is_flavour(config.data.source):
         warn_if_even(splits.train, config.data.source, report)
-    weights = None
-    if start:
-        check_start(start, config, changes)
-        weights = start.tracker().state_dict()
-    if start_from is not None:
-        if start:
-            raise UsageError(
-                f"{start.name}: a tracker with weights of its own starts from no others; name one"
-            )
-        other = at_hand(start_from)
-        weights = blocks_alike(other.tracker, config.model)
-        if not weights:
-            raise UsageError(
-                f"{other.name}: has no block in common with this model, whose weights it could start from"
-            )
-        taken = ", ".join(_blocks(weights, build(config.model).state_dict()))
-        report.say(f"weights of {other.name}: {taken}; the other blocks start afresh")
-        config = replace(config, start=other.name)
+    config, weights = _initial(config, start, start_from, changes, report)
     prepared = source if isinstance(source, PreparedMovie) else None
     data_of = identity(config, splits, prepared.movie if prepared else None)
     if data_of is not None:
         data_of |= {"stored": stored.as_dict()} if stored != Stored() else {}
         data_of |= {"hints": said(hints)} if hints.said else {}
     return Plan(config, splits, prepared.preparation if prepared else None, weights, data_of)
+
+
+def _initial(
+    config: Config, start: Trained | None, start_from: AnyTracker | None, changes: Changes, report: Reporter
+) -> tuple[Config, dict[str, Tensor] | None]:
+    """The initial weights of a training, None of a fresh one, and its configuration, which names their source.
+
+    Args:
+        config: the configuration.
+        start: a tracker whose weights are all taken; None: there is none.
+        start_from: a tracker of which those of the blocks that are alike are taken; None: there is none.
+        changes: see :func:`check_start`.
+        report: is told of the blocks.
+    """
+    if start is not None:
+        check_start(start, config, changes)
+        if start_from is not None:
+            raise UsageError(
+                f"{start.name}: a tracker with weights of its own starts from no others; name one"
+            )
+        return config, start.tracker().state_dict()
+    if start_from is None:
+        return config, None
+    other = at_hand(start_from)
+    weights = blocks_alike(other.tracker, config.model)
+    if not weights:
+        raise UsageError(
+            f"{other.name}: has no block in common with this model, whose weights it could start from"
+        )
+    taken = ", ".join(_blocks(weights, build(config.model).state_dict()))
+    report.say(f"weights of {other.name}: {taken}; the other blocks start afresh")
+    return replace(config, start=other.name), weights
 
 
 def recipe_of(tracker: AnyTracker | None, preset: str | None, changes: Changes) -> Config:

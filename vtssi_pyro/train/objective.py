@@ -35,6 +35,9 @@ from vtssi_pyro.types import Objects, Scalar
 
 # Scale of the Laplace density that scores a roll-out, frame coordinates: half a step of the random walk's 0.1.
 ROLLOUT_SCALE = 0.05
+# Lengths below which distances are smoothed, frame coordinates: of predicted positions from true ones, a quarter of a
+# pixel of 50; of samples, which may have to be close together, a fortieth.
+CENTRE, SAMPLE = 0.01, 0.001
 
 
 def without_motion(tracker: Tracker, stage: Stage) -> Program:
@@ -81,8 +84,7 @@ def rollout(tracker: Tracker, batch: PathBatch, stage: Stage, now: Scheduled) ->
     transitions have taken part in it: they learn to continue what they have predicted themselves, too.
 
     The second term, latent overshooting, pulls predicted motions towards inferred ones, which the transitions can
-    continue. Predictions then stay sensible far beyond the frames of training. The error of a position is its distance,
-    smoothed below 0.01 frame coordinates, a quarter of a pixel of 50, to have a gradient at 0.
+    continue. Predictions then stay sensible far beyond the frames of training.
     """
     if batch.ahead:
         return everywhere(tracker, batch)
@@ -100,7 +102,7 @@ def rollout(tracker: Tracker, batch: PathBatch, stage: Stage, now: Scheduled) ->
     with mode():
         times = range(1, last - start + 1)
         later = stacked(evolve(motion, times, known, known[place], frame=there(batch)))
-    distance = _smooth_distance(later[place], position[..., start:, :, :])  # (..., B, T - start, N)
+    distance = _distance(later[place], position[..., start:, :, :], CENTRE)  # (..., B, T - start, N)
     terms = {"rollout": -(distance * counts).sum() / ROLLOUT_SCALE}
     if stage.overshooting:
         stray = (later[moves] - inferred.mean[..., start:, :, :].detach()).square().sum(-1)
@@ -111,10 +113,10 @@ def rollout(tracker: Tracker, batch: PathBatch, stage: Stage, now: Scheduled) ->
 def everywhere(tracker: Tracker, batch: PathBatch) -> Terms:
     """Roll-outs of a few frames from each frame from M on, all at once; no bound.
 
-    They begin at inferred positions and motions, not at the filter's belief, for which frames would have to be gone
-    through one by one. What changes a path within few frames, as a collision does, is seen from all frames before it;
-    long roll-outs see it once, and behind it nothing that could be predicted. The term is the mean over all roll-outs,
-    as large as that of one.
+    They begin at inferred positions and motions, not at the filter's belief, which would have to be computed frame by
+    frame. A sudden change of a path, such as a collision, is thus predicted from each of the frames shortly before it;
+    a single long roll-out meets it once, and can predict nothing after it. The term is the mean over all roll-outs, as
+    large as that of one.
     """
     motion, position, ahead = predictive(tracker.motion), batch.position, batch.ahead
     first, last = min(motion.M, batch.observed), batch.observed  # 1-based, in which roll-outs begin
@@ -132,7 +134,7 @@ def everywhere(tracker: Tracker, batch: PathBatch) -> Terms:
 
     begun = batch.visible[:, first - 1 : last].transpose(0, 1).unsqueeze(2)
     counts = batch.present.unsqueeze(-2) & begun & after(batch.visible)
-    distance = _smooth_distance(later[place], after(position))
+    distance = _distance(later[place], after(position), CENTRE)
     return {"rollout": -(distance * counts).sum() / len(distance) / ROLLOUT_SCALE}
 
 
@@ -142,7 +144,7 @@ def futures(tracker: Tracker, batch: PathBatch, stage: Stage, now: Scheduled) ->
     They start from the belief that test time has: the filter has combined the proposals of the observed frames, at
     their modes. The score E|x - y| - E|x - x'| / 2 of samples x, x' and a path y is proper: on average it is least if
     samples are distributed as paths are. Scales then mean what they say, those of the guide and of transitions alike.
-    A frame's score is divided by its horizon, since errors grow about as much, and far frames alone would count else.
+    A frame's score is divided by its horizon, about as which errors grow; else the far frames alone would count.
 
     Reference: Gneiting and Raftery, Strictly proper scoring rules, prediction, and estimation, 2007.
     """
@@ -155,10 +157,8 @@ def futures(tracker: Tracker, batch: PathBatch, stage: Stage, now: Scheduled) ->
     drawn = {name: q.rsample((stage.samples,)) for name, q in believed.items()} | {"steps": _steps(batch)}
     place = motion.sites[0].name
     times = range(1, position.shape[-3] - observed + 1)
-    later = stacked(evolve(motion, times, drawn, drawn[place], frame=there(batch)))[
-        place
-    ]  # (S, B, T - observed, N, 2)
-    score = energy_score(later, position[..., observed:, :, :])
+    later = stacked(evolve(motion, times, drawn, drawn[place], frame=there(batch)))
+    score = energy_score(later[place], position[..., observed:, :, :])  # of (S, B, T - observed, N, 2)
     horizon = torch.arange(1, len(times) + 1, device=position.device).unsqueeze(-1)
     return {"futures": -(score / horizon * _counts(batch, observed)).sum() / ROLLOUT_SCALE}
 
@@ -189,13 +189,13 @@ def belief(
     return {site.name: final.densities[site.at(observed)] for site in motion.sites}
 
 
-def _smooth_distance(one: Tensor, other: Tensor) -> Tensor:
-    """Distance of positions (..., 2), smoothed below 0.01 frame coordinates, to have a gradient at 0."""
-    return ((one - other).square().sum(-1) + 1e-4).sqrt()
+def _distance(one: Tensor, other: Tensor, smoothing: float) -> Tensor:
+    """Distance of points (..., E), smoothed below a length, so that it has a gradient at 0."""
+    return ((one - other).square().sum(-1) + smoothing**2).sqrt()
 
 
 def _steps(batch: PathBatch) -> Tensor:
-    """How far each object of some paths is there, (..., B, N, 1): wholly, or not at all."""
+    """The presence of each object of some paths, (..., B, N, 1), 0 or 1."""
     return batch.present.to(batch.position).unsqueeze(-1)
 
 
@@ -205,28 +205,21 @@ def there(batch: PathBatch) -> Frame:
 
 
 def _observed(batch: PathBatch) -> int:
-    """The number of frames before a roll-out, of which one at least must be left; 0 if there is none to leave."""
+    """The number of frames before a roll-out, which leave at least one to predict; 0 if there is but one frame."""
     return min(batch.observed, batch.position.shape[-3] - 1)
 
 
 def _counts(batch: PathBatch, observed: int) -> Tensor:
-    """Whether a predicted frame counts, (B, T - observed, N): a hidden object has no inferred motion."""
+    """Whether a predicted position counts, (B, T - observed, N): a hidden object has no inferred motion."""
     begun = batch.visible[..., :observed, :].all(-2, keepdim=True)
     return batch.present.unsqueeze(-2) & begun & batch.visible[..., observed:, :]
 
 
 def energy_score(samples: Tensor, truth: Tensor) -> Tensor:
-    """The energy score (...) of samples (S, ..., E) for a truth (..., E), without bias.
-
-    Distances are smoothed below 0.001, a fortieth of a pixel of 50, to have a gradient at 0.
-    """
-    number = len(samples)
-
-    def distance(a: Tensor, b: Tensor) -> Tensor:
-        return ((a - b).square().sum(-1) + 1e-6).sqrt()
-
-    one, other = torch.triu_indices(number, number, 1, device=samples.device)
-    return distance(samples, truth).mean(0) - distance(samples[one], samples[other]).mean(0) / 2
+    """The energy score (...) of samples (S, ..., E) for a truth (..., E), without bias."""
+    one, other = torch.triu_indices(len(samples), len(samples), 1, device=samples.device)
+    apart = _distance(samples[one], samples[other], SAMPLE).mean(0)
+    return _distance(samples, truth, SAMPLE).mean(0) - apart / 2
 
 
 def imitate(tracker: Tracker, batch: Lesson, stage: Stage, now: Scheduled) -> Terms:
