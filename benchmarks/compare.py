@@ -27,9 +27,8 @@ from vtssi_pyro.data.scenes import Drawn, scene
 from vtssi_pyro.evaluation.mot_metrics import mot_metrics
 from vtssi_pyro.movies import array_movie
 
-FOUND = (
-    1 / 3
-)  # of an object's size: two equal boxes as far apart along one axis have half their union in common
+# Share of an object's size: two equal boxes as far apart along one axis have half their union in common.
+FOUND = 1 / 3
 REACH = 0.5  # of an object's size, the farthest that others look for it in the next frame: it moves a seventh
 MEMORY = 10  # frames that others remember a lost object
 

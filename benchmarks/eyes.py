@@ -102,9 +102,8 @@ class Drawn(NamedTuple):
     """A movie and its truth."""
 
     frames: np.ndarray  # (T, H, W), or (T, H, W, 3) in colour, in [0, 1]
-    kinds: list[
-        tuple[int, float]
-    ]  # largest number at once and size of each kind of objects, the smallest first
+    # the largest number at once, and the size, of each kind of objects, the smallest first
+    kinds: list[tuple[int, float]]
 
 
 # ---------------------------------------------------------------------------------------------- paths
@@ -143,10 +142,8 @@ def _leaving(rng: Generator, of: Objects, length: int, low: np.ndarray, high: np
 
 
 MOTIONS = {"straight": _straight, "wandering": _wandering, "resting": _resting, "leaving": _leaving}
-APART = {
-    "straight",
-    "resting",
-}  # motions whose objects begin apart, so that all can be seen at once in some frame
+# Motions whose objects begin apart, so that all can be seen at once in some frame.
+APART = {"straight", "resting"}
 
 
 def paths(rng: Generator, of: Objects, length: int, size: tuple[int, int]) -> np.ndarray:

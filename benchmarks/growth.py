@@ -35,9 +35,8 @@ DRAWN_AT_ONCE = 64  # sequences; all frames together would need gigabytes
 
 def main() -> None:
     parser = options.parser(__doc__, preset="standard", repeats=5, threads=1, out="growth")
-    parser.add_argument(
-        "--point", help=argparse.SUPPRESS
-    )  # the point that a separate process measures, as JSON
+    # the point that a separate process measures, as JSON
+    parser.add_argument("--point", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.point:
         print(json.dumps(measured(**json.loads(chosen.point))))

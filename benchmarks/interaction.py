@@ -40,9 +40,8 @@ from vtssi_pyro.types import Paths
 SIDE, BALLS = 128, 4
 OBSERVED, AHEAD, LONG = 10, 10, 60
 TIMED = 4  # sequences of a timed step
-ERROR = (
-    0.15 * 2 / SIDE
-)  # frame coordinates: the deviation of found places from the pixels on which balls are drawn
+# Deviation of found places from the pixels on which balls are drawn, frame coordinates.
+ERROR = 0.15 * 2 / SIDE
 KINDS = {"alone": 0.0, "interacting": 10.0}  # the reach of messages, steps
 
 

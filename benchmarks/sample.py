@@ -22,10 +22,8 @@ APART = 14.0  # px between beads at least: they pass each other closely, but are
 MARGIN = 10.0  # px from the border at least
 SPEED, MEMORY, SHAKE = 0.8, 0.9, 0.35  # px/frame of the flow, its autocorrelation, px of Brownian steps
 DRIFT = np.array([5.0, -3.0])  # px, of the stage over the whole movie
-READ, SHOT = (
-    0.010,
-    0.035,
-)  # standard deviations of the noise of full scale: of the reading, and at full scale of the light
+# Standard deviations of the noise, of full scale: of the reading, and of the light at full scale.
+READ, SHOT = 0.010, 0.035
 BLEACHED = 0.15  # share of the beads' light that is lost over the movie
 HOT = 12  # pixels that are too bright in all frames
 

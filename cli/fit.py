@@ -173,9 +173,8 @@ def fit(
             return
         if prepared and len(paths) > 1:
             raise UsageError("--prepared: is of one movie, of several none; leave it out")
-        read = prepared and (
-            data or stored or not was_kept(prepared)
-        )  # other data are read after the options have been checked
+        # api.fit reads other data, after it has checked the options
+        read = prepared and (data or stored or not was_kept(prepared))
         movie = PreparedMovie.load(prepared, next(iter(paths), None), Stored(**stored)) if read else prepared
         fitted = api.fit(
             movie or frames, source if whole else tracker, start=None if whole else source,

@@ -66,10 +66,11 @@ def test_the_sample_movies_that_ship_are_those_of_the_script(script: ModuleType)
             drawn = draw()
             assert set(kept) == set(drawn._fields)
         off = np.abs(frames.astype(int) - drawn.frames)
+        # of another processor's rounding
         assert (off.max(), truth.dtype) == (
             pytest.approx(0, abs=1),
             np.float32,
-        )  # of another processor's rounding
+        )
         np.testing.assert_allclose(truth, drawn.positions, atol=1e-3)
         brightest = [frame[int(y), int(x)] for frame, (x, y) in zip(frames, truth[:, 0], strict=True)]
         assert np.mean(brightest) > frames.mean() + 3 * frames.std(), "a bead is where the truth says"

@@ -20,10 +20,11 @@ SOME = (
     "tests/inference/test_stream.py",
     "tests/tracks/test_importing.py",
 )
+# under -O, that asserts elsewhere than in tests are dropped
 QUIET = (
     "-W",
     "ignore::pytest.PytestConfigWarning",
-)  # under -O, that asserts elsewhere than in tests are dropped
+)
 OTHERS = "VTSSI_PYTHONS"  # paths of interpreters with the package and its tests' dependencies
 
 

@@ -29,9 +29,8 @@ class Site(NamedTuple):
         return f"{self.name}_{t}"
 
 
-State = dict[
-    str, Tensor
-]  # values (..., B, N, dims) of one frame of the Markov chain, by the names of their sites
+# Values (..., B, N, dims) of one frame of the Markov chain, by the names of their sites.
+State = dict[str, Tensor]
 
 
 class Objects(NamedTuple):
@@ -54,9 +53,8 @@ class Appearance(NamedTuple):
     """The objects' looks, decoded from their descriptions or settled on frames."""
 
     glimpses: Tensor  # (..., B, N, C, G, G)
-    box: tuple[
-        Tensor, Tensor
-    ]  # tight: offset of its centre, frame coordinates, and size, fractions; (..., B, N, 2)
+    # the tight box: offset of its centre, frame coordinates, and size, fractions of the frame; (..., B, N, 2) each
+    box: tuple[Tensor, Tensor]
 
 
 class Pose(NamedTuple):

@@ -148,9 +148,8 @@ def test_sqair_speeds_and_the_walls_at_which_digits_vanish(sprites: Sprites) -> 
     assert 49.9 < corner.max()
     step = corner.diff(dim=1).abs()
     assert step.max() <= 10 + 1e-4
-    assert step.amax(1).mean() == pytest.approx(
-        5, abs=0.1
-    )  # the largest step of a path is one without a bounce
+    # the largest step of a path is one without a bounce
+    assert step.amax(1).mean() == pytest.approx(5, abs=0.1)
     outside = (corner.round() >= 50).any(-1)  # all corners are equally likely in the long run, on either axis
     assert outside[:, 15:].float().mean() == pytest.approx(1 - 0.99**2, abs=0.003)
     visible = data.frames(slice(None)).flatten(2).amax(-1) > 0  # (S, T)

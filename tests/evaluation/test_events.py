@@ -88,9 +88,8 @@ def test_switches_per_occlusion(hidden: str) -> None:
     kept, switched = events(truth, same), events(truth, swapped(same, 5))
     assert (kept.occlusions, kept.occlusions_found, kept.switches_per_occlusion) == (2, 1, 0)
     assert (switched.occlusions, switched.occlusions_found, switched.switches_per_occlusion) == (2, 1, 1)
-    assert (
-        events(truth, swapped(same, 8)).switches_per_occlusion == 0
-    )  # a switch in sight is none of an occlusion
+    # a switch in sight is none of an occlusion
+    assert events(truth, swapped(same, 8)).switches_per_occlusion == 0
     lost = events(truth, tracks(["x" * T, "xxxxx....."]))
     assert (lost.occlusions, lost.occlusions_found, lost.switches_per_occlusion) == (2, 0.5, 0)
 

@@ -116,9 +116,8 @@ def test_cropping_what_was_pasted_gives_it_back() -> None:
     frame = paste(glimpse, position.unsqueeze(0), size, (100, 120))[0]
     bound = 2 * 1.05 * (1 / 12) ** 2 / 8 / 0.3**2  # 0.020
     torch.testing.assert_close(extract_glimpses(frame, position, size, 25), glimpse, rtol=0, atol=bound)
-    assert (
-        frame.sum() > 0.9 * glimpse.sum() * (100 * 120) * (0.5 * 0.6) / 25**2
-    )  # nothing was lost on the way
+    # nothing was lost on the way
+    assert frame.sum() > 0.9 * glimpse.sum() * (100 * 120) * (0.5 * 0.6) / 25**2
 
 
 def test_frame_edges_are_pixels_zero_and_extent() -> None:

@@ -60,11 +60,12 @@ def changed(whole: Any, path: tuple[Any, ...], change: Callable[[Any, Any], None
 
 def test_a_label_counts_the_steps_of_all_trainings_that_led_to_a_curve() -> None:
     first = {"name": "first", "minutes": 1.0, "steps": 8000, "start": None}
+    # of a former version, which did not tell steps
     second = {
         "name": "second",
         "minutes": 1.0,
         "start": first,
-    }  # of a former version, which did not tell steps
+    }
     training = {**CURVE["training"], "steps": 300, "start": second}
     assert label({**CURVE, "training": training}) == "DDPAE, fast: 8,300 steps, 0.1 core-hours"
 

@@ -59,9 +59,8 @@ def test_seeds_are_averaged_and_their_range_told() -> None:
     ) in text
     assert "| count, first 3 frames | count, all frames |" in text
     assert "seeds 0, 1" in text
-    assert (
-        "| linear | all of ours | quick | 100.0 % | - | - | - | - |" in text
-    )  # all pairs are closer than 5 px
+    # all pairs are closer than 5 px
+    assert "| linear | all of ours | quick | 100.0 % | - | - | - | - |" in text
     assert "| linear | all of ours | quick | 100.0 % | 7.00 | 1.50 |" in text  # the blocks alone
     assert (
         "| linear | all of ours | quick | 1.00 | 2.00 | 5.00 | 10.00 | 20.00 | 50.00 | 100.00 | 25.0 % |"

@@ -24,6 +24,7 @@ from vtssi_pyro.train.svi import StageOptim
 from vtssi_pyro.types import Anneal
 
 NOW = Scheduled(Anneal(0.5, 0.3, 0.2, 0.8, 0.5), 0.7, 0.4, 1e-3, 0.9)
+# from device to host
 ASKS = (
     "_local_scalar_dense",
     "is_nonzero",
@@ -32,7 +33,7 @@ ASKS = (
     "masked_select",
     "unique",
     "multinomial",
-)  # from device to host
+)
 SENDS = ("lift_fresh",)  # torch.tensor(number): from host to device
 
 

@@ -39,9 +39,8 @@ OBSERVE = 5  # default number of frames on which finished tracks are matched, as
 class Judged(NamedTuple):
     """The metrics of tracks."""
 
-    metrics: dict[
-        str, Any
-    ]  # the fields of ``Evaluation.as_dict``, and under ``mot`` the metrics of the boxes, if requested
+    # fields of ``Evaluation.as_dict``, and under ``mot`` the metrics of the boxes, if requested
+    metrics: dict[str, Any]
     observe: int  # number of frames on which objects were matched, before the rest was predicted
     evaluation: Evaluation  # the metrics but those of the boxes, as attributes
     made: dict[str, Any]  # the tracker, the hash of its weights, the command, versions; ready for JSON

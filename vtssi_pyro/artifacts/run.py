@@ -43,21 +43,20 @@ LARGEST = 2**19  # bytes of a picture in a notebook, which keeps it: a tenth of 
 _CHECKPOINTS = ("last", "best", "start")
 _MADE = ("config", "versions", "machine", "sources")  # the keys of a config.json beside its format
 _UNSAVED = "none-yet"  # a file in checkpoints until the first checkpoint is there
+# The files that a run holds.
 FILES = (
-    *(
-        "config.json",
-        "metrics.jsonl",
-        "summary.json",
-        "calibration.json",
-        "report.html",
-        "starts.jsonl",
-        ".lock",
-    ),
+    "config.json",
+    "metrics.jsonl",
+    "summary.json",
+    "calibration.json",
+    "report.html",
+    "starts.jsonl",
+    ".lock",
     PREPARATION,
     *(f"figures/{name}" for name in FIGURES),
     *(f"checkpoints/{name}.pt" for name in _CHECKPOINTS),
     f"checkpoints/{_UNSAVED}",
-)  # that a run holds
+)
 
 
 class Run(Trained):

@@ -18,8 +18,6 @@ from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.reporting import Reporter
 
 SHOWN = 8  # filled-in keys in a message, about two lines of a terminal
-
-
 HORIZON = 15  # frames that a tracker without a calibration predicts by default: those of the paper's sequences of 20
 
 
@@ -91,10 +89,11 @@ class Trained(ABC):
 
     def say_filled_in(self, report: Reporter) -> None:
         """Report which values stand for keys that a configuration of a former format lacks."""
+        # a value that several stages share is told once
         values = {
             re.sub(r"^train\.stages\.[^.]+\.", "train.stages.NAME.", f"{key}={json.dumps(value)}"): None
             for key, value in self.filled_in.items()
-        }  # of many stages alike, one
+        }
         shown, more = list(values)[:SHOWN], len(values) - SHOWN
         if shown:
             rest = f" and {more} more" if more > 0 else ""

@@ -343,9 +343,8 @@ class Declared:
             if asked.kinds:
                 asked.bounded(getattr(self, name), where)
             elif asked.limited or asked.plain:
-                object.__setattr__(
-                    self, name, asked.conforming(getattr(self, name), where)
-                )  # it may be frozen
+                # not self.name = ...: the dataclass may be frozen
+                object.__setattr__(self, name, asked.conforming(getattr(self, name), where))
 
     def relate(self, where: str) -> None:
         """Refuse values that make no sense beside each other, when all changes have been made.

@@ -6,9 +6,8 @@ from typing import Any, get_args, get_origin
 from vtssi_pyro.config.declared import Declaration, Range, declarations
 from vtssi_pyro.errors import UsageError
 
-COUNTABLE = Range(
-    -(2**53), 2**53
-)  # whole numbers without a range of their own: JSON has no others in all programs
+# Whole numbers without a range of their own; beyond it not every program reads JSON's exactly.
+COUNTABLE = Range(-(2**53), 2**53)
 
 
 class Complete:

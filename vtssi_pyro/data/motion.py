@@ -14,18 +14,14 @@ from vtssi_pyro.system.memory import DOUBLE, places, refuse_beyond_memory
 
 Motion = Callable[[Tensor, tuple[int, int], int, torch.Generator], Tensor]
 
-DRAWN, CHOSEN = (
-    8,
-    3,
-)  # copies of paths that are held at the peak: while they are drawn, and while some are chosen
+# Copies of paths that are held at the peak: while they are drawn, and while some are chosen.
+DRAWN, CHOSEN = 8, 3
 SPEED = (1.0, 5.0)  # pixels per frame (reading D22)
 SEMI_AXIS = (0.25, 1.0)  # fractions of the largest that keeps the box in the frame (reading D22)
 ANGULAR_SPEED = (0.10, 0.35)  # radians per frame, of either sign (reading D22)
 STEP = 0.1  # of DDPAE's digits in a frame, of the range of their corners
-MAX_VELOCITY, MAX_ACCELERATION = (
-    10.0,
-    3.0,
-)  # of SQAIR's digits along each axis, pixels per frame, and per frame^2
+# Of SQAIR's digits along each axis: pixels per frame, and pixels per frame^2.
+MAX_VELOCITY, MAX_ACCELERATION = 10.0, 3.0
 
 
 def linear(

@@ -61,9 +61,8 @@ def _draw_planes(images: Tensor, boxes: Tensor, position: Tensor, frame_size: tu
     """
     (height, width), (planes, side) = frame_size, images.shape[1:3]
     corner = position - boxes.unsqueeze(1) / 2  # (B, T, 2)
-    rows, columns = (
-        _weights(corner[..., i], n, side) for i, n in ((1, height), (0, width))
-    )  # (B, T, H or W, G)
+    # (B, T, H or W, G)
+    rows, columns = (_weights(corner[..., i], n, side) for i, n in ((1, height), (0, width)))
     tall = rows.flatten(1, 2) @ images.transpose(1, 2).flatten(2)  # (B, T H, P G)
     tall = tall.view(*rows.shape[:3], planes, side).transpose(2, 3)  # (B, T, P, H, G)
     wide = tall.flatten(2, 3) @ columns.mT  # (B, T, P H, W)

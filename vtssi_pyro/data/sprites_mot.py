@@ -59,9 +59,8 @@ def coloured(sprites: Sprites, frame_size: tuple[int, int]) -> Sprites:
         masks.append(mask)
         sizes.append((width, height))
     each = torch.stack(masks).unflatten(0, (len(SHAPES), 1, -1, 1))  # (shapes, 1, sizes, 1, G, G)
-    planes = torch.cat([COLOURS, torch.ones(len(COLOURS), 1)], 1)[
-        :, None, :, None, None
-    ]  # (colours, 1, 4, 1, 1)
+    # (colours, 1, 4, 1, 1)
+    planes = torch.cat([COLOURS, torch.ones(len(COLOURS), 1)], 1)[:, None, :, None, None]
     images = (255 * each * planes).round().byte().flatten(0, 2)
     size = torch.tensor(sizes).unflatten(0, (len(SHAPES), 1, -1))
     size = size.expand(-1, len(COLOURS), -1, -1).flatten(0, 2)
@@ -91,14 +90,12 @@ def sprite_visits(
     """
     height, width = frame_size
     edge, step = _side(frame_size) // 2, SPEED * min(frame_size) / FRAME
-    last = (
-        torch.tensor([width, height], dtype=torch.float64) - 1 - edge
-    )  # of the middle, as numbers of pixels from 0
+    # the middle's last place, in pixels from 0
+    last = torch.tensor([width, height], dtype=torch.float64) - 1 - edge
     across = last - edge
     shortest = float(across.min()) / step + PAUSE
-    longest = (
-        float(across.norm()) / step + PAUSE + 10
-    )  # of a thousand lanes one waits for more than 10 trials
+    # one lane of a thousand waits for more than 10 trials
+    longest = float(across.norm()) / step + PAUSE + 10
     shape = (sequences, lanes, number_of(shortest, longest, length))
     which = _any_sprite(shape, frame_size, generator)
     near, far = (torch.as_tensor(x, dtype=torch.float64).expand(*shape, 2) for x in (edge, last))

@@ -106,9 +106,8 @@ def opposite_places(
     """
     shape = near.shape[:-1]
     side = torch.randint(4, shape, generator=generator)
-    across = torch.arange(2) == (side // 2).unsqueeze(
-        -1
-    )  # (..., 2), whether the axis leads to the other side
+    # whether the axis leads to the other side, (..., 2)
+    across = torch.arange(2) == (side // 2).unsqueeze(-1)
     back = (side % 2 == 1).unsqueeze(-1)
     places = (
         torch.where(across, at, low + (high - low) * uniform((*shape, 1), (0, 1), generator))

@@ -25,9 +25,8 @@ from vtssi_pyro.types import Chain, State
 
 WINDOW = 64  # largest number of frames that the model sees at a time; more would only take more memory
 TIDIED = 4  # batches after which freed memory is given back, which costs as much as part of a batch
-SAMPLED = (
-    2**16
-)  # objects, of all samples, whose futures are drawn together: 200 MiB in the transitions' layers
+# Objects, of all samples, whose futures are drawn together: some 200 MiB in the transitions' layers.
+SAMPLED = 2**16
 RUNS = 8  # places of a longer sequence whose frames decide the objects together
 
 

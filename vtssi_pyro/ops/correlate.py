@@ -31,12 +31,13 @@ def correlate(
     if frames.device.type == "cpu":
         each = zip(frames, kernels, strict=True)
         return torch.stack([then(conv2d(channels_last(x), k, stride=stride)) for x, k in each])
+    # (T, B K, H', W')
     out = conv2d(
         frames.transpose(0, 1).flatten(1, 2),
         kernels.flatten(0, 1),
         stride=stride,
         groups=batch,
-    )  # (T, B K, H', W')
+    )
     return then(out).unflatten(1, (batch, number)).transpose(0, 1)
 
 

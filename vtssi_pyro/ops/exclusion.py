@@ -34,9 +34,10 @@ def exclude(
         logits (..., N, h, w), whose softmax is each object's approximate marginal.
     """
     height, width = logits.shape[-2:]
+    # (..., N, h, h), (..., N, w, w)
     rows, columns = (
         bump(axis, axis, reach[..., i, None, None]) for axis, i in zip(grid, (1, 0), strict=True)
-    )  # (..., N, h, h), (..., N, w, w)
+    )
     evidence = logits
     for _ in range(rounds):
         with torch.no_grad():

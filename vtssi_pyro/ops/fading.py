@@ -6,9 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-Turn = Callable[
-    [Tensor, Tensor], tuple[Tensor, Tensor]
-]  # a place (..., 2) and the step to it, after any turn
+# a place (..., 2) and the step to it, after any turn
+Turn = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class Pace(NamedTuple):

@@ -72,9 +72,8 @@ def middle(glimpses: Tensor, size: Tensor) -> Tensor:
     ink = (glimpses - INK * glimpses.amax((-2, -1), keepdim=True)).clamp_min(0)
     along = torch.stack([ink.sum(-2), ink.sum(-1)], -2)  # columns, rows: (..., N, 2, G)
     total = along.sum(-1, keepdim=True).clamp_min(1e-9)
-    before = (
-        torch.nn.functional.pad(along.cumsum(-1), (1, 0)) / total
-    )  # the share of the ink left of each pixel's edges
+    # the share of the ink to the left of each edge of a pixel
+    before = torch.nn.functional.pad(along.cumsum(-1), (1, 0)) / total
     lines = torch.tensor([TAIL, 1 - TAIL], dtype=along.dtype, device=along.device)
     beyond = torch.searchsorted(before, lines.expand(*before.shape[:-1], 2).contiguous()).clamp(1, side)
     low, high = before.gather(-1, beyond - 1), before.gather(-1, beyond)

@@ -160,7 +160,6 @@ def sharpen(
         free = free.square() * visible[..., None, None, None]
         residual = (frames - drawn).unsqueeze(-4) * free
         sizes = size.unsqueeze(-3).expand_as(position)
-        change, weight = (
-            extract_glimpses(x, position, sizes, side).sum(-5) for x in (residual, free)
-        )  # (..., N, C, G, G)
+        # (..., N, C, G, G)
+        change, weight = (extract_glimpses(x, position, sizes, side).sum(-5) for x in (residual, free))
         return (glimpses + change / (weight + PRIOR)).clamp(0, 1)

@@ -94,12 +94,10 @@ def paste(
     num_frames = position.shape[-3]
     size = size.clamp(*SIZE_LIMITS).unsqueeze(-2)  # (..., N, 1, 2)
     position = position.transpose(-3, -2)  # (..., N, T, 2)
-    rows = _weights(
-        (centres(height, glimpses) - position[..., 1:]) / size[..., 1:], side
-    )  # (..., N, T, H, G)
-    columns = _weights(
-        (centres(width, glimpses) - position[..., :1]) / size[..., :1], side
-    )  # (..., N, T, W, G)
+    # (..., N, T, H, G)
+    rows = _weights((centres(height, glimpses) - position[..., 1:]) / size[..., 1:], side)
+    # (..., N, T, W, G)
+    columns = _weights((centres(width, glimpses) - position[..., :1]) / size[..., :1], side)
     if weight is not None:
         rows = rows * weight.transpose(-2, -1)[..., None, None]
     tall = rows.flatten(-3, -2).unsqueeze(-3) @ glimpses  # (..., N, C, T H, G)

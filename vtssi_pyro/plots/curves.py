@@ -119,9 +119,8 @@ def compared_curves(path: str | Path, panels: Sequence[CurvePanel]) -> None:
         path: the file to write; its suffix chooses the format.
         panels: at least one.
     """
-    height = sum(
-        3.2 + 0.2 * len(panel.lines) for panel in panels
-    )  # the letters of a legend's line take 0.2 inches
+    # the letters of a legend's line take 0.2 inches
+    height = sum(3.2 + 0.2 * len(panel.lines) for panel in panels)
     figure = blank_figure(7.2, height)
     for index, panel in enumerate(panels):
         axes = figure.add_subplot(len(panels), 1, index + 1)

@@ -267,9 +267,8 @@ class Findings(NamedTuple):
     objects: int  # tracks in all sequences
     fewest: int  # objects of a sequence
     most: int
-    seen: (
-        float | None
-    )  # share of the frames of a track, from its first to its last, that show it; None without objects
+    # share of the frames of a track, from its first to its last, that show it; None without objects
+    seen: float | None
 
     @property
     def line(self) -> str:

@@ -19,11 +19,8 @@ VALUES = ("x", "y", "width", "height", "x_std", "y_std", "confidence", "visible"
 FIELDS: dict[str, slice | int] = {
     "box": slice(2, 4), "scale": slice(4, 6), "confidence": 6, "visible": 7, "depth": 8, "angle": 9,
 }  # fmt: skip
-SHARES = (
-    "confidence",
-    "visible",
-)  # fields that are of another kind, and unknown, where they are beyond [0, 1]
-
+# Fields that are shares: a number beyond [0, 1], as other programs may have there, is none and counts as unknown.
+SHARES = ("confidence", "visible")
 EXTENTS = ("width", "height", "x_std", "y_std")  # values that are no less than 0
 COUNTED = 2**53  # whole numbers below it are exact as floats
 COPIES = 2  # of all values, while tracks are made of them

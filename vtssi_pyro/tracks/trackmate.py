@@ -135,9 +135,8 @@ def _add_settings(root: Element, length: int, about: About, side: float, step: f
         nframes=str(length), pixelwidth=_text(side), pixelheight=_text(side), voxeldepth="1.0",
         timeinterval=_text(step),
     )  # fmt: skip
-    SubElement(
-        settings, "InitialSpotFilter", feature="QUALITY", value="-1.0", isabove="true"
-    )  # takes all spots
+    # a threshold that all spots pass
+    SubElement(settings, "InitialSpotFilter", feature="QUALITY", value="-1.0", isabove="true")
     for name in ("SpotFilterCollection", "TrackFilterCollection"):
         SubElement(settings, name)
     # TrackMate complains of a file without these. Nothing of its own has found spots or tracks, as if a person had.

@@ -300,9 +300,8 @@ def _compared(route: str, model: str) -> Preset:
 
     def recipe(variant: str) -> Config:
         config = comparison.applied(preset.recipe(variant), f"{route}-{model}")
-        return (
-            comparison.published(config) if route == "paper" else config
-        )  # the others have their own schedules
+        # the other routes keep their own schedules
+        return comparison.published(config) if route == "paper" else config
 
     return Preset(recipe, preset.system, comparison.ablation)
 

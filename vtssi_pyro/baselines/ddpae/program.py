@@ -23,10 +23,8 @@ from vtssi_pyro.ops.resample import crop, paste, weights
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.types import Anneal, Plates, Site
 
-READ, PREDICTED = (
-    Site("input_beta", 3),
-    Site("pred_beta", 3),
-)  # changes of a pose, in frames that are read, or not
+# Changes of a pose: in frames that are read, and in frames that are predicted.
+READ, PREDICTED = Site("input_beta", 3), Site("pred_beta", 3)
 
 
 class Latents(NamedTuple):
@@ -181,9 +179,8 @@ class DDPAE(StandaloneTracker):
         present = torch.ones_like(position[..., 0], dtype=torch.bool)
         tracks = Tracks(position, present, box, scale)
         densities = (found.start, found.steps)
-        noise = [
-            torch.randn(num_samples, *q.loc.shape).to(q.loc) for q in densities
-        ]  # the same at all temperatures
+        # the same at all temperatures
+        noise = [torch.randn(num_samples, *q.loc.shape).to(q.loc) for q in densities]
 
         def sampled(temperature: float) -> Tracks:
             start, steps = (

@@ -40,9 +40,8 @@ def cut(frame: Tensor, where: Tensor, glimpse: int) -> Tensor:
     """
     size, shift = where.split(2, -1)
     size, shift = torch.sigmoid(size).unsqueeze(-1), torch.tanh(shift).unsqueeze(-1)
-    x, y = (shift + size * torch.linspace(-1, 1, glimpse, dtype=where.dtype, device=where.device)).unbind(
-        -2
-    )  # (..., B, N, G)
+    # (..., B, N, G)
+    x, y = (shift + size * torch.linspace(-1, 1, glimpse, dtype=where.dtype, device=where.device)).unbind(-2)
     square = (*x.shape, glimpse)
     grid = torch.stack([x.unsqueeze(-2).expand(square), y.unsqueeze(-1).expand(square)], -1)
     images = frame.expand(*where.shape[:-1], *frame.shape[-3:])
@@ -237,9 +236,8 @@ class PriorNetworks(nn.Module):
         self.next = nn.Linear(units, 1 + 2 * (WHERE + what))
         initialise(self.next)
         self.count = nn.Parameter(torch.zeros(slots + 1))
-        self.later = nn.Parameter(
-            10.0 * (torch.arange(slots + 1) == 0)
-        )  # after the first frame: none, mostly
+        # after the first frame mostly nothing is discovered
+        self.later = nn.Parameter(10.0 * (torch.arange(slots + 1) == 0))
         self.count_by_others = mlp(1, (10,), slots + 1)
         # where: a recurrent cell of the last place alone, whose state is the scene
         self.scene_start = nn.Parameter(torch.zeros(WHERE))

@@ -33,9 +33,8 @@ class Discovered(NamedTuple):
     """Densities of the objects that appear in a frame."""
 
     count: Categorical  # of 0 to N, batch (..., B, 1)
-    where: Callable[
-        [int, Tensor | None], Distribution
-    ]  # of discovery k, given the one before: batch (..., B, 1)
+    # of discovery k, given the one before: batch (..., B, 1)
+    where: Callable[[int, Tensor | None], Distribution]
     what: Distribution  # batch (..., B, N), event (W,)
 
 
