@@ -3,20 +3,20 @@
 import json
 import os
 import platform
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 
 from vtssi_pyro.artifacts.formats import FORMAT, known_format, restored, upgraded_weights
 from vtssi_pyro.artifacts.logs import Log
+from vtssi_pyro.artifacts.metrics_file import read_records
 from vtssi_pyro.artifacts.recorded import Made, Summary, calibration_of, identity_of, record
 from vtssi_pyro.artifacts.trained import Trained
-from vtssi_pyro.config import not_finite, to_dict
+from vtssi_pyro.config import to_dict
 from vtssi_pyro.config.declared import shown
 from vtssi_pyro.errors import Argument, CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
@@ -29,8 +29,8 @@ from vtssi_pyro.system.atomic import FULL, append, write_bytes, write_json
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.system.files import belongs, is_name, refuse_outward, regular, sweep
 from vtssi_pyro.system.fingerprint import sha256
+from vtssi_pyro.system.locking import claim
 from vtssi_pyro.system.markup import embedded
-from vtssi_pyro.system.plain import parsed
 from vtssi_pyro.system.provenance import versions
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.reporting import Reporter
@@ -345,28 +345,11 @@ class Run(Trained):
 
     def records(self) -> list[dict[str, Any]]:
         """The metrics so far, one record per line; lines that are no records are left out."""
-        return self._lines()[0]
+        return read_records(self.metrics)[0]
 
     def damaged(self) -> list[int]:
         """The numbers, from 1, of the lines of the metrics that are no records, but for half a last line."""
-        return self._lines()[1]
-
-    def _lines(self) -> tuple[list[dict[str, Any]], list[int]]:
-        """The records, and the numbers of the lines that are none."""
-        try:
-            content = regular(self.metrics).read_bytes()
-        except FileNotFoundError:
-            return [], []
-        except OSError as error:
-            raise CheckpointError(f"{self.metrics}: cannot be read ({error.strerror})") from error
-        records, damaged, lines = [], [], content.split(b"\n")
-        for number, line in enumerate(lines, 1):
-            record = _record(line)
-            if record is not None:
-                records.append(record)
-            elif line.strip() and number < len(lines):  # the last one has no end: the process was killed
-                damaged.append(number)
-        return records, damaged
+        return read_records(self.metrics)[1]
 
     def append(self, record: dict[str, Any]) -> None:
         """Add a record to the metrics."""
@@ -436,7 +419,7 @@ class Run(Trained):
         with file:
             file.seek(0)
             owner = file.read().strip()
-            if not _claim(file):
+            if not claim(file):
                 raise UsageError(
                     f"{self.folder}: in use by another process ({owner}); wait or choose another folder"
                 )
@@ -454,37 +437,3 @@ class Run(Trained):
                 raise
             reason = error.strerror or error
             raise UsageError(f"{self.folder}: cannot be written ({reason}); choose another folder") from error
-
-
-def _record(line: bytes) -> dict[str, Any] | None:
-    """The record in a line, words under ``kind`` and ``stage`` and finite numbers elsewhere; None if it is none."""
-    try:
-        found = parsed(line)
-    except ValueError:
-        return None
-    if not isinstance(found, dict) or not isinstance(found.get("step"), int) or not_finite(found):
-        return None
-    numbers = [value for key, value in found.items() if key not in ("kind", "stage")]
-    numbers += [value for each in numbers if isinstance(each, dict) for value in each.values()]
-    return None if any(isinstance(value, str | list) for value in numbers) else found
-
-
-def _claim(file: IO[str]) -> bool:
-    """Lock an open file; the system releases the lock when the process ends, in whatever way."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    import fcntl
-
-    with suppress(OSError):  # a file system without locks keeps no process out
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True

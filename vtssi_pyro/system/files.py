@@ -5,13 +5,13 @@ import os
 import re
 import secrets
 import stat
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from vtssi_pyro.errors import UsageError
+from vtssi_pyro.system.locking import locked
 
 # The name of unfinished content: that of its file, eight digits that nobody else draws, and the suffix, by which
 # writers choose a format.
@@ -141,7 +141,7 @@ def sweep(folder: str | os.PathLike[str], *patterns: str) -> None:
                 if entry.is_file(follow_symlinks=False) and any(fnmatchcase(name, p) for p in patterns):
                     found.append(entry.path)
     if found:  # listed before the folder is locked: what appears later is of a living process
-        with _locked(folder, alone=True) as alone:
+        with locked(folder, alone=True) as alone:
             for path in found if alone else ():
                 with suppress(OSError):
                     os.unlink(path)
@@ -150,32 +150,8 @@ def sweep(folder: str | os.PathLike[str], *patterns: str) -> None:
 @contextmanager
 def held(folder: str | os.PathLike[str]) -> Iterator[None]:
     """Hold a folder while unfinished content is in it, so that no other process sweeps it."""
-    with _locked(folder, alone=False):
+    with locked(folder, alone=False):
         yield
-
-
-@contextmanager
-def _locked(folder: str | os.PathLike[str], alone: bool) -> Iterator[bool]:
-    """Lock a folder, alone or with others, without waiting; yields whether that went well.
-
-    The system takes the lock off when the process ends, in whatever way. Where there are no such locks, nothing is
-    locked and nothing swept.
-    """
-    if sys.platform == "win32":
-        yield False
-        return
-    import fcntl
-
-    descriptor, locked = None, False
-    try:
-        with suppress(OSError):
-            descriptor = os.open(folder, os.O_RDONLY)
-            fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-            locked = True
-        yield locked
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
 
 
 def _kind(mode: int) -> str:

@@ -46,10 +46,10 @@ def cut(tracker: Tracker, program: Program, clips: Clips, chosen: Tensor, device
     """The paths in some clips of a movie, by the other blocks of a program, which tracks the movie once.
 
     A path is turned and mirrored as the frames of its clip are, and so are the object's looks, of which the motion's
-    constant features are made. Each frame is in as many clips as a clip has frames, in eight symmetries; to track every
-    clip would tell no more. Movies that are joined are tracked each by itself. No more frames are tracked than the
-    chosen clips have together, so that the time does not grow with the movie: of a longer one the beginning, within
-    which clips from behind it find another place.
+    constant features are made. Each frame is in as many clips as a clip has frames, in eight symmetries, so that
+    tracking every clip would add nothing. Movies that are joined are tracked each by itself. No more frames are tracked
+    than the chosen clips have together, so that the time does not grow with the movie: only the beginning of a longer
+    movie is, and clips that lie behind it are moved into it.
 
     Args:
         tracker: the tracker; its procedure at test time decides what the objects are.

@@ -1,4 +1,4 @@
-"""Progress reports of long work: an interface to print, draw or ignore them."""
+"""Progress reports of long work: the interface of what prints, draws or ignores them."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -14,16 +14,16 @@ class Reporter(Protocol):
     """Receives the progress of a training, an inspection or a tracking; subclass :class:`Silent` to make one."""
 
     def say(self, message: str) -> None:
-        """A message for people, of one line or of several."""
+        """Receive a message for people, of one line or several."""
 
     def warn(self, message: str) -> None:
-        """A warning that a result may be worse than it looks."""
+        """Receive a warning that a result may be worse than it looks."""
 
     def wrote(self, path: Path) -> None:
-        """A file or folder is complete."""
+        """Note that a file or folder is complete."""
 
     def found(self, what: Mapping[str, Any]) -> None:
-        """Findings of a tracking, an inspection or the like, by name, ready for JSON; people are told by ``say``."""
+        """Receive the findings of a tracking or an inspection, by name, ready for JSON; ``say`` tells people."""
 
     def watched(self, dataset: Dataset, doing: str, times: int = 1) -> AbstractContextManager[Dataset]:
         """Return the data set, wrapped to report the progress of work that reads all its frames.
@@ -35,19 +35,19 @@ class Reporter(Protocol):
         """
 
     def begin(self, config: Config, step: int) -> None:
-        """A training starts or continues at a step."""
+        """Note that a training starts or continues at a step."""
 
     def advance(self, step: int, stage: str) -> None:
-        """A step of a training was made."""
+        """Note that a step of a training was made."""
 
     def stopping(self) -> bool:
-        """Whether a training is to stop after this step, once it is saved, as Ctrl-C stops it."""
+        """Whether to stop the training after this step, once it is saved, as Ctrl-C does."""
 
     def record(self, record: dict[str, Any]) -> None:
-        """A record was added to a training's metrics; its ``kind`` is ``train`` or ``validation``."""
+        """Receive a record that was added to a training's metrics; its ``kind`` is ``train`` or ``validation``."""
 
     def end(self) -> None:
-        """A training ends, for any reason."""
+        """Note that a training has ended, for any reason."""
 
 
 class Silent:
@@ -85,7 +85,7 @@ class Silent:
         """Nothing."""
 
     def stopping(self) -> bool:
-        """It is not to stop."""
+        """Never stop."""
         return False
 
     def record(self, record: dict[str, Any]) -> None:
@@ -126,7 +126,7 @@ class Forwarding:
         return self.whole.watched(dataset, doing, times)
 
     def begin(self, config: Config, step: int) -> None:
-        """Pass the begin of a training on."""
+        """Pass the start of a training on."""
         self.whole.begin(config, step)
 
     def advance(self, step: int, stage: str) -> None:

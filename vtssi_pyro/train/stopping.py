@@ -23,9 +23,9 @@ GAIN = 1.0
 class EarlyStop:
     """Tells when a stage ends early: its objective has gained nothing for as many steps as the stage has patience.
 
-    All checks are on the same batches, with the same noise and the scheduled numbers of the stage's end, so that they
-    compare weights alone, and a resumed training decides as one that nothing stopped. Of processes that train together
-    the first decides for all: their objectives may differ in the last bits.
+    All checks are on the same batches, with the same noise and the scheduled numbers of the stage's end. They therefore
+    compare weights alone, and a resumed training decides as an uninterrupted one does. Of processes that train together
+    the first decides for all, since their objectives may differ in the last bits.
 
     Args:
         trained: the tracker that is kept, whose weights are judged.
@@ -73,5 +73,5 @@ class EarlyStop:
         return {"best": self.best, "since": self.since}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to a :meth:`state`."""
+        """Restore a :meth:`state`."""
         self.best, self.since = state["best"], state["since"]

@@ -75,8 +75,8 @@ class Trainer:
     def is_finite(self) -> bool:
         """Whether all weights are finite.
 
-        A gradient that is not finite makes weights that stay so. A check now and then therefore suffices, and spares a
-        GPU a halt per step.
+        A gradient that is not finite makes weights that stay not finite. Occasional checks therefore suffice, and a GPU
+        need not wait at every step.
         """
         return all(bool(parameter.isfinite().all()) for parameter in self.tracker.parameters())
 
