@@ -12,7 +12,8 @@ from PIL import Image
 
 from vtssi_pyro import Tracks, Units, read_tracks, write_tracks
 from vtssi_pyro.errors import DataError, OutOfResources, UsageError
-from vtssi_pyro.tracks.formats import FORMATS, beside, holds_tracks
+from vtssi_pyro.tracks.export import write_results
+from vtssi_pyro.tracks.formats import FORMATS, beside, holds_tracks, read_told, write_formats
 from vtssi_pyro.tracks.lineage import identities
 
 SIZE, T = (60, 80), 6
@@ -62,6 +63,18 @@ def test_what_is_written_comes_back(name: str, sequences: int, units: Units, tmp
     if not FORMATS[name].together:  # a table may leave out sequences without objects
         with pytest.raises(DataError, match=f"expected {sequences + 1}"):
             read_tracks(path, sequences + 1, T)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_some_frames_of_a_movie_come_back_as_they_were_read(name: str, tmp_path: Path) -> None:
+    """Whether files have the movie's numbers of the frames or, as masks, count those that were read."""
+    needed(name)
+    tracks, units = drawn(), Units(first=3, step=2)
+    write_results(tmp_path, tracks, SIZE, units)
+    (path,) = write_formats(tmp_path, tracks, [name], SIZE, units)
+    found, size, told = read_told(path)
+    assert (size, told) == (SIZE, units)
+    assert torch.equal(found.present, tracks.present[..., [0, 2, 1]])
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "csv"])

@@ -235,13 +235,8 @@ def calibrate(
     report, where = report or Silent(), available_device(device)
     kept = kept_by(tracker)
     run, ships = kept if isinstance(kept, Run) else None, kept is not None and not isinstance(kept, Run)
-    name = (
-        os.fspath(tracker)
-        if isinstance(tracker, str | os.PathLike)
-        else kept.name
-        if kept
-        else "this tracker"
-    )
+    named = os.fspath(tracker) if isinstance(tracker, str | os.PathLike) else None
+    name = named or (kept.name if kept else "this tracker")
     if data is not None and ships:
         raise UsageError(Argument("data"), f": {name} ships with the calibration it has; leave it out")
     if _same_file(data, test):

@@ -17,7 +17,7 @@ from vtssi_pyro.ops.ink import long_axis
 from vtssi_pyro.ops.spatial import size_to_pixels, to_pixels
 from vtssi_pyro.ops.turning import turned
 from vtssi_pyro.tracks.tracks import Tracks
-from vtssi_pyro.types import Appearance, Chain, Latents, Objects, Pose, State
+from vtssi_pyro.types import Appearance, Chain, Latents, Pose, State
 
 Densities = Mapping[str, Distribution]  # of each site's draw, by the site's full name
 Sampler = Callable[[], State]  # draws states (S, B, T, N, dims) of the next frames, of Readout.sites
@@ -47,7 +47,7 @@ class Readout:
         observed = fold(x) if self.tracker.per_frame else x
         rendered, confidence = explained_share(observed, self.picture, pose, objects)
         scale = scales(latents.densities, pose.position.shape[-3])
-        tracks = self.tracks(objects, pose, scale, appearance, confidence)
+        tracks = self.tracks(pose, scale, appearance, confidence)
         if self.tracker.per_frame:  # every frame was a sequence of its own
             tracks = tracks.mapped(lambda values, _: values.reshape(*x.shape[:2], *values.shape[2:]))
         # Where every frame stands by itself, the looks are those of a sequence's first frame.
@@ -76,17 +76,15 @@ class Readout:
         pose = counted_pose(self.tracker, objects, stacked(states), appearance)
         rendered = self.picture.draw(pose, objects)
         unknown = pose.position.new_full(pose.position.shape[:-1], torch.nan)
-        tracks = self.tracks(objects, pose, scales(densities, len(states)), appearance, unknown)
+        tracks = self.tracks(pose, scales(densities, len(states)), appearance, unknown)
         if futures:
             samples = self.samples(futures()["position"], self.box(pose, appearance)[0], temperature)
             scale = samples.std(0) if len(samples) > 1 else tracks.scale
             tracks = tracks._replace(samples=samples, scale=scale)
         return Estimate(tracks, rendered, objects.description)
 
-    def tracks(
-        self, objects: Objects, pose: Pose, scale: Tensor, appearance: Appearance, confidence: Tensor
-    ) -> Tracks:
-        """Tracks (b, T, N, ...) in pixels of a pose in frame coordinates; who is present by more than half is."""
+    def tracks(self, pose: Pose, scale: Tensor, appearance: Appearance, confidence: Tensor) -> Tracks:
+        """Tracks (b, T, N, ...) in pixels of a pose in frame coordinates; presences above a half count as present."""
         offset, box = self.box(pose, appearance)
         present = pose.presence.expand(pose.position.shape[:-1]) > 0.5
         centre = to_pixels(pose.position + offset, self.size)
@@ -143,7 +141,7 @@ class ChangingReadout(Readout):
         pose = counted_pose(self.tracker, objects, states, appearance)
         rendered, explained = explained_share(x.unsqueeze(2), self.picture, pose, objects)
         scale = scales(latents.densities, x.shape[1])
-        tracks = self._by_slots(objects, pose, scale, appearance, explained.squeeze(2))
+        tracks = self._by_slots(pose, scale, appearance, explained.squeeze(2))
         identity = together["identity"].squeeze(-1)
         descriptions = descriptions_of(together["description"], identity, tracks.present)
         return Estimate(by_identity(tracks, identity), rendered.squeeze(2), descriptions)
@@ -169,7 +167,7 @@ class ChangingReadout(Readout):
         pose = counted_pose(self.tracker, objects, folded, appearance)
         rendered = self.picture.draw(pose, objects)
         scale = scales(densities, len(states))
-        tracks = self._by_slots(objects, pose, scale, appearance, likely.cumprod(-2))
+        tracks = self._by_slots(pose, scale, appearance, likely.cumprod(-2))
         if futures:
             later = futures()
             same = later["identity"] == now["identity"].unsqueeze(-3)
@@ -188,11 +186,9 @@ class ChangingReadout(Readout):
         descriptions = descriptions_of(now["description"].unsqueeze(1), identity[:, :1], there.unsqueeze(1))
         return Estimate(told, rendered.squeeze(2), descriptions)
 
-    def _by_slots(
-        self, objects: Objects, pose: Pose, scale: Tensor, appearance: Appearance, confidence: Tensor
-    ) -> Tracks:
+    def _by_slots(self, pose: Pose, scale: Tensor, appearance: Appearance, confidence: Tensor) -> Tracks:
         """Tracks (B, T, N, ...) by slots of a pose of single frames, (B, T, 1, N, dims); the others (B, T, N, ...)."""
-        single = self.tracks(objects, pose, scale.unsqueeze(-3), appearance, confidence.unsqueeze(-2))
+        single = self.tracks(pose, scale.unsqueeze(-3), appearance, confidence.unsqueeze(-2))
         visible = share_within(pose, self.picture.frame_size)
         single = single._replace(visible=visible.where(single.present, torch.nan))
         return single.mapped(lambda values, _: values.squeeze(2))

@@ -254,10 +254,8 @@ def _overlapping(data: MovingDigits) -> Tensor:
     """Tell in which frames the tight boxes of a sequence's two objects overlap, (S, T) bool."""
     truth = data.truth
     assert truth.box is not None
-    distance = (
-        truth.position[..., 0, :] - truth.position[..., 1, :]
-    ).abs()  # (S, T, 2), NaN with fewer objects
-    return (distance < truth.box.sum(-2) / 2).all(-1)
+    first, second = truth.position.unbind(-2)  # (S, T, 2) each, NaN with fewer objects
+    return ((first - second).abs() < truth.box.sum(-2) / 2).all(-1)
 
 
 def _chosen(number: int, *wishes: Tensor) -> Tensor:

@@ -6,11 +6,10 @@ track, samples among them, go with it.
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from vtssi_pyro.errors import Argument, UsageError
-from vtssi_pyro.tracks.tracks import EVERY, Tracks
+from vtssi_pyro.tracks.tracks import EVERY, Tracks, unknown
 
 
 def delete(tracks: Tracks, sequence: int, particle: int, frames: slice = EVERY) -> Tracks:
@@ -26,7 +25,7 @@ def delete(tracks: Tracks, sequence: int, particle: int, frames: slice = EVERY) 
         UsageError: there is no such track in these frames.
     """
     _refuse_absent(tracks, sequence, particle, frames)
-    return _edited(tracks, lambda field, empty: _put(field, sequence, frames, particle, empty))
+    return _edited(tracks, lambda field: _put(field, sequence, frames, particle, unknown(field)))
 
 
 def split(tracks: Tracks, sequence: int, particle: int, frame: int) -> Tracks:
@@ -72,10 +71,10 @@ def join(tracks: Tracks, sequence: int, particle: int, other: int) -> Tracks:
             "one of them first"
         )
 
-    def moved(field: Tensor, empty: object) -> Tensor:
+    def moved(field: Tensor) -> Tensor:
         taken = present[:, other].nonzero()[:, 0]
         field = _put(field, sequence, taken, particle, field[:, sequence, taken, other])
-        return _put(field, sequence, EVERY, other, empty)
+        return _put(field, sequence, EVERY, other, unknown(field))
 
     return _edited(tracks, moved)
 
@@ -105,22 +104,15 @@ def swap(tracks: Tracks, sequence: int, particle: int, other: int, frame: int = 
 
 
 def _exchanged(tracks: Tracks, sequence: int, one: int, other: int, frames: slice) -> Tracks:
-    def exchanged(field: Tensor, empty: object) -> Tensor:
+    def exchanged(field: Tensor) -> Tensor:
         return _put(field, sequence, frames, [one, other], field[:, sequence, frames][:, :, [other, one]])
 
     return _edited(tracks, exchanged)
 
 
-def _edited(tracks: Tracks, edit: Callable[[Tensor, object], Tensor]) -> Tracks:
-    """Edit every field as (S, B, T, N, ...), with the value that absent objects have there; S is 1 but of samples."""
-    edited = {}
-    for name, field in tracks._asdict().items():
-        if field is not None:
-            empty = False if field.dtype == torch.bool else torch.nan
-            leading = field if name == "samples" else field[None]
-            changed = edit(leading, empty)
-            edited[name] = changed if name == "samples" else changed[0]
-    return tracks._replace(**edited)
+def _edited(tracks: Tracks, edit: Callable[[Tensor], Tensor]) -> Tracks:
+    """Edit every field as (S, B, T, N, ...); S is 1 but of samples."""
+    return tracks.mapped(lambda field, samples: edit(field) if samples else edit(field[None])[0])
 
 
 def _put(

@@ -101,7 +101,10 @@ def of_sequences(
                 for file in write(path / part, tracks.part(slice(b, b + 1)), about):
                     made.wrote(file)
 
-    return Format(what, suffix, lambda path: bool(parts(path)), read_all, write_all, ready=ready)
+    def looks(path: Path) -> bool:
+        return bool(parts(path))
+
+    return Format(what, suffix, looks, read_all, write_all, numbered=numbered, ready=ready)
 
 
 def _holds_mot(path: Path) -> bool:

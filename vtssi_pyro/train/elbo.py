@@ -89,17 +89,17 @@ class Elbo(DifferentiableELBO, Trace_ELBO):
         return p.log_prob(value) - q.log_prob(value)
 
 
-# Objectives of Pyro that are no bound or need more than a name: the first has two losses, the second needs a kernel,
-# the third has no value. The compiled ones rest on a deprecated part of torch.
+# Objectives of Pyro that are not bounds or need more than a name: the first has two losses, the second needs a kernel,
+# the third has no value. The compiled ones use a deprecated part of torch.
 _LEFT_OUT = ("ReweightedWakeSleep", "Trace_MMD", "TraceTailAdaptive_ELBO", "Jit")
 
 
 def _pyros() -> Iterator[tuple[str, type[ELBO]]]:
     for name in sorted(pyro.infer.__all__):
         kind = getattr(pyro.infer, name)
-        if isinstance(kind, type) and issubclass(kind, ELBO) and kind is not ELBO:
-            if not name.startswith(_LEFT_OUT):
-                yield name, kind
+        bound = isinstance(kind, type) and issubclass(kind, ELBO) and kind is not ELBO
+        if bound and not name.startswith(_LEFT_OUT):
+            yield name, kind
 
 
 ELBOS: dict[str, Callable[..., ELBO]] = {
