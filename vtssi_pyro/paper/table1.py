@@ -1,6 +1,6 @@
 """The paper's Table 1: its cells, made one after the other, in a table beside the paper's numbers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -37,11 +37,11 @@ def make(order: Order, keys: Sequence[Key], sequences: int, workers: Workers = H
         The table's files.
 
     Raises:
-        Exception: the first error of a training or a judgement, once those that need it not are done.
+        Exception: the first error of a training or a judgement, after those that do not depend on it are done.
     """
     paths = write(order.out, all_cells(order.out))
     where = {key: f"cell {number} of {len(keys)}, {key.name}" for number, key in enumerate(keys, start=1)}
-    bare = order._replace(report=Silent())  # that of this process stays here
+    bare = order._replace(report=Silent())  # the order goes to other processes, this one's report does not
     for trainings in rounds(order, keys):
         jobs = [
             Job(training.name, partial(_cells, bare, {key: where[key] for key in cells}, training, sequences))
@@ -154,21 +154,24 @@ def rows(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             "flavour": flavour, "variant": name, "preset": None, "learned": "", "measures": published, "cells": [],
         })  # fmt: skip
         for preset, expected in ROWS.items():
-            family = PRESETS[preset].system.family
-            named = [family.name(ablation)]
-            if ablation is Ablation.WHOLE:
-                named.append(family.without_motion.name)
-            for variant, learned in product(named, ("", ALL)):
-                held = [cell for cell in cells if _is_of(cell, flavour, variant, preset, learned)]
-                held.sort(key=lambda cell: cell["seed"])
-                wanted = expected and variant in family.names
-                if learned:
-                    wanted = wanted and preset in SHARED and ablation is Ablation.WHOLE
-                if held or wanted:
-                    row = {"flavour": flavour, "variant": variant, "preset": preset, "learned": learned}
-                    measures = {measure: _over_seeds(measure, held) for measure in MEASURES} if held else None
-                    table.append({**row, "measures": measures, "cells": held})
+            table += _rows_of(preset, expected, flavour, ablation, cells)
     return table
+
+
+def _rows_of(
+    preset: str, expected: bool, flavour: str, ablation: Ablation, cells: Sequence[dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """The rows of a preset for a flavour and a variant; ``expected`` ones are there without cells, too."""
+    family, whole = PRESETS[preset].system.family, ablation is Ablation.WHOLE
+    named = [family.name(ablation), *([family.without_motion.name] if whole else [])]
+    for variant, learned in product(named, ("", ALL)):
+        held = [cell for cell in cells if _is_of(cell, flavour, variant, preset, learned)]
+        held.sort(key=lambda cell: cell["seed"])
+        shared = not learned or (whole and preset in SHARED)
+        if held or (expected and shared and variant in family.names):
+            measures = {measure: _over_seeds(measure, held) for measure in MEASURES} if held else None
+            row = {"flavour": flavour, "variant": variant, "preset": preset, "learned": learned}
+            yield {**row, "measures": measures, "cells": held}
 
 
 def _is_of(cell: dict[str, Any], flavour: str, variant: str, preset: str, learned: str) -> bool:
