@@ -57,6 +57,22 @@ def test_a_median_without_objects_stays_as_it_is() -> None:
     assert without_objects(image, frames, 0.1) is image
 
 
+def test_objects_that_dwell_leave_nothing_in_the_background() -> None:
+    """A pixel that an object brightens in half of the frames is no brighter for it."""
+    random, level, noise = np.random.default_rng(5), 0.3, 0.02
+    x, y = np.array((W / 2, H / 2))[:, None, None, None] + random.uniform(-14, 14, (2, 64, 1, 1))
+    near = np.hypot(COLUMN - x, ROW - y)
+    frames = level + 0.5 * np.exp(-(near**2) / 18) + noise * random.normal(size=near.shape)
+    stack = frames.astype(np.float32)
+    found = inspect(Movie("dwelling", (H, W), 64, None, lambda: iter(stack)))
+    dwelt = (near < 9).mean(0) > 0.3
+    left, before = found.background_image[dwelt] - level, np.median(stack, 0)[dwelt] - level
+    assert len(left) > 50
+    assert before.mean() > noise / 2
+    assert abs(left.mean()) < noise / 20
+    assert left.std() < noise / np.sqrt(64 / 3)  # a third of the frames are left, at the worst
+
+
 def test_before_the_light_alone_what_never_moves_is_a_thing() -> None:
     made, _ = lingering(0.0)
     assert inspect(made).objects == 0

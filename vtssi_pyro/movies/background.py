@@ -1,9 +1,12 @@
 """The background behind the moving objects of a movie, estimated from some of its frames; each channel has its own."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import ndimage
 
 from vtssi_pyro.movies.movie import each_channel
+from vtssi_pyro.movies.regions import Regions
 
 KINDS = ("static", "smooth", "rolling", "none")
 # Sampled frames whose median is the changing background of the middle one: half of them keep a resting object in it,
@@ -21,6 +24,10 @@ SELDOM = 0.1  # share of the frames: less may be noise, or another object that p
 # since an object leaves as a whole.
 LEFT = 0.5
 SPECK = 9  # pixels: a region smaller than 3 x 3 is noise
+# Sizes of a region from its centre to where its object shows nothing any more: a region ends where noise hides the rest
+# of a spot, of which half a percent is left at twice that distance.
+FRINGE = 1.0
+SHOWN = 3  # frames that must show a place without objects: the mean of fewer is hardly better than the median of all
 
 
 def suited(frames: np.ndarray) -> str:
@@ -120,3 +127,30 @@ def without_objects(image: np.ndarray, frames: np.ndarray, least: float) -> np.n
     known = ndimage.gaussian_filter((~objects).astype(float), reach) + 1e-3  # 0 deep inside a large object
     rest = ndimage.gaussian_filter(np.where(objects, 0.0, structure), reach) / known
     return np.where(objects, light + rest, image).astype(image.dtype)
+
+
+def uncovered(image: np.ndarray, frames: Sequence[np.ndarray], found: Sequence[Regions]) -> np.ndarray:
+    """Estimate the background again, by the mean of what objects leave uncovered.
+
+    A median of frames is drawn towards whatever covers a pixel now and then, which later draws objects away from there.
+
+    Args:
+        image: (H, W, C), the background by which objects were found; kept where too few frames show it.
+        frames: (H, W, C) each.
+        found: the objects in each frame.
+
+    Returns:
+        image (H, W, C).
+    """
+    total, number = np.zeros(image.shape), np.zeros((*image.shape[:2], 1))
+    for frame, regions in zip(frames, found, strict=True):
+        free = np.ones(number.shape, bool)
+        for (x, y), size in zip(regions.centre, FRINGE * regions.size, strict=True):
+            rows, columns = (slice(max(0, int(c - size)), int(c + size) + 1) for c in (y, x))
+            part = free[rows, columns]
+            row, column = np.ogrid[: part.shape[0], : part.shape[1]]
+            away = np.hypot(row + 0.5 + rows.start - y, column + 0.5 + columns.start - x)
+            part[away < size] = False
+        total += np.where(free, frame, 0)
+        number += free
+    return np.where(number >= SHOWN, total / np.maximum(number, 1), image).astype(image.dtype)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
+from itertools import chain
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -317,6 +318,9 @@ def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
         for (first, second), pair in zip(residual, pairs, strict=True)
     ]
     seen = _seen(residual, FAINTEST * (high - low), threshold, hints.polarity)
+    if kind == "static":
+        shown = [(pair.frame, pair.following) for pair in pairs]
+        behind = background.uncovered(behind, list(chain(*shown)), list(chain(*seen.regions)))
     standing = np.concatenate([signed(first, seen.polarity).max(-1).ravel() for first, _ in residual])
     standing = standing[standing > threshold]
     contrast = float(np.quantile(standing, FULL_CONTRAST)) if len(standing) else high - low
