@@ -12,7 +12,9 @@ from vtssi_pyro.errors import DataError
 from vtssi_pyro.inference.estimate import joined
 from vtssi_pyro.inference.filter import Estimate, estimates
 from vtssi_pyro.inference.novelty import misfit, with_misfits
+from vtssi_pyro.inference.subpixel import refined
 from vtssi_pyro.model.config import TestTime
+from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.movies.prepared import PreparedMovie
 from vtssi_pyro.ops.channels import channels_first
 from vtssi_pyro.train.reporting import Reporter
@@ -41,7 +43,10 @@ def read_movie(
         kept = estimate.frames[: int(rendered)].cpu()
         parts.append(Estimate(estimate.tracks.cpu(), kept, estimate.appearance.cpu()))
     whole, novelty = joined(parts, 1), _novelty(loaded, torch.cat(misfits, 1))
-    return whole._replace(tracks=movie.to_source(whole.tracks), novelty=novelty)
+    tracks, tracker = movie.to_source(whole.tracks), loaded.tracker
+    if isinstance(tracker, Tracker) and not tracker.per_frame and (test_time or tracker.test_time).tight:
+        tracks = refined(tracks, movie, tracker.picture.box)
+    return whole._replace(tracks=tracks, novelty=novelty)
 
 
 def read_all(

@@ -35,6 +35,7 @@ def film(path: Path, stored: Stored = Stored()) -> Movie:
             bits = 8 * upright.itemsize  # to which a film's own are scaled
         rate = float(stream.average_rate) if stream.average_rate else None
         length = stream.frames or None  # 0: the container does not say
+        lossy = bool(stream.codec_context.codec.lossy)
         times = _times(stream)
     stored.refuse_for_pictures(str(path), colours)
     uneven, lines = paced(str(path), times)
@@ -43,7 +44,9 @@ def film(path: Path, stored: Stored = Stored()) -> Movie:
             *lines,
             f"{path}: is interlaced: the lines between those of the first field are interpolated",
         )
-    return Movie(str(path), size, length, rate, lambda: _frames(path, combed), stored, lines, bits, uneven)
+    return Movie(
+        str(path), size, length, rate, lambda: _frames(path, combed), stored, lines, bits, uneven, lossy=lossy
+    )
 
 
 def _times(stream: Any) -> list[float]:

@@ -83,6 +83,7 @@ class Movie:
         numbers: of the pictures of a folder whose numbers have gaps; None: they have none.
         noted: what the file notes of its pixels' size.
         corner: left and top of its frames in those of the camera, of which they are a part; pixels.
+        lossy: whether frames were compressed with losses, which move what is in them a little.
         parts: the movies that were joined to this one (:mod:`vtssi_pyro.movies.series`); none: it is one by itself.
     """
 
@@ -99,6 +100,7 @@ class Movie:
     noted: Units = NO_UNITS
     parts: tuple["Movie", ...] = ()
     corner: tuple[int, int] = (0, 0)
+    lossy: bool = False
 
     def __post_init__(self) -> None:
         """Refuse frames too large to decode."""

@@ -77,10 +77,36 @@ class Preparation:
             np.asarray(points, float),
         )
 
+    @property
+    def ratios(self) -> np.ndarray:
+        """Pixels of a prepared frame per pixel of the movie, along x and y, (2,)."""
+        zero, one = self.to_model(np.array([[0.0, 0.0], [1.0, 1.0]]))
+        return one - zero
+
+    @property
+    def ratio(self) -> float:
+        """The larger of both."""
+        return float(self.ratios.max())
+
     def sized(self, side: int) -> "Preparation":
         """Return the same preparation for a model whose frames have ``side`` pixels a side."""
         sized = tuple(replace(t, side=side) if isinstance(t, Resize) else t for t in self.transforms)
         return replace(self, transforms=sized)
+
+    def fine(self, factor: int = 1) -> "Preparation | None":
+        """The same preparation without what costs detail: differences from the background, of either sign, as they are.
+
+        Args:
+            factor: side in pixels of squares that are averaged to one.
+
+        Returns:
+            the preparation; None if a transform follows the resizing, which would have other frames before it.
+        """
+        kept = tuple(t for t in self.transforms if not isinstance(t, Polarity | Contrast | Resize))
+        sizes = [k for k, t in enumerate(self.transforms) if isinstance(t, Resize)]
+        if sizes and sizes[-1] < len(self.transforms) - 1:
+            return None
+        return replace(self, transforms=(*kept, *((Shrink(factor),) if factor > 1 else ())))
 
     @property
     def channel(self) -> str | None:

@@ -1,7 +1,8 @@
 """A user's movie, prepared for a model, and tracks in the movie's own pixels."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -201,8 +202,7 @@ class PreparedMovie:
     @property
     def ratio(self) -> float:
         """Pixels of a model's frame per pixel of the movie."""
-        zero, one = self.preparation.to_model(np.array([[0.0, 0.0], [1.0, 1.0]]))
-        return float((one - zero).max())
+        return self.preparation.ratio
 
     @property
     def level(self) -> float:
@@ -223,6 +223,11 @@ class PreparedMovie:
         present = heights.unsqueeze(0) > self.level
         box = torch.full_like(position, self.inspected.object_size * self.ratio)
         return Tracks(position.where(present.unsqueeze(-1), torch.nan), present, box)
+
+    def through(self, preparation: Preparation) -> Iterator[np.ndarray]:
+        """The movie's frames by another preparation, read once more; odd and missing ones are black."""
+        for part in _shown(self.movie, preparation, self.found):
+            yield from part
 
     def to_source(self, tracks: Tracks) -> Tracks:
         """Convert tracks to the movie's own pixels; see :func:`to_source`."""
@@ -297,8 +302,12 @@ def inspected_movie(folder: Path | str) -> str | None:
 
 def to_source(tracks: Tracks, preparation: Preparation) -> Tracks:
     """Convert tracks in the prepared frames to the movie's own pixels."""
-    zero, one = preparation.to_source(np.array([[0.0, 0.0], [1.0, 1.0]]))
-    return tracks.moved(preparation.to_source, one - zero)
+    return tracks.moved(preparation.to_source, 1 / preparation.ratios)
+
+
+def to_prepared(tracks: Tracks, preparation: Preparation) -> Tracks:
+    """Convert tracks in the movie's own pixels to the prepared frames."""
+    return tracks.moved(preparation.to_model, preparation.ratios)
 
 
 def model_side(found: Inspection) -> int:
@@ -319,24 +328,30 @@ def _background(preparation: Preparation, shape: tuple[int, int]) -> np.ndarray:
     return next(taken, np.zeros(shape, np.float32))
 
 
-def _prepared(
+def _shown(
     movie: Movie, preparation: Preparation, found: Inspection | None
-) -> tuple[Tensor, tuple[int, ...]]:
-    """Prepared frames (T, C, S, S), and the number of those of each movie that it consists of.
+) -> Iterator[Iterator[np.ndarray]]:
+    """Frames through a preparation, those of each movie that it consists of; odd and missing ones are black.
 
     Each is prepared by itself, as it will be tracked: a background that follows the light starts anew.
     """
-    unseen = {*movie.levels.missing, *(found.odd if found else ())}
-    # grows in place; a list of frames would need twice the memory
-    pixels, shape, number = bytearray(), (1, 0, 0), 0
-    lengths = []
+    unseen, numbers = {*movie.levels.missing, *(found.odd if found else ())}, count()
     for part in movie.whole:
-        begin = number
-        for frame in preparation(part):
-            shown = np.zeros_like(frame) if number in unseen else frame
-            planes = channels_first(np.round(255 * shown).astype(np.uint8))
+        frames = zip(preparation(part), numbers, strict=False)
+        yield (np.zeros_like(frame) if number in unseen else frame for frame, number in frames)
+
+
+def _prepared(
+    movie: Movie, preparation: Preparation, found: Inspection | None
+) -> tuple[Tensor, tuple[int, ...]]:
+    """Prepared frames (T, C, S, S), and the number of those of each movie that it consists of."""
+    # grows in place; a list of frames would need twice the memory
+    pixels, shape, lengths = bytearray(), (1, 0, 0), []
+    for part in _shown(movie, preparation, found):
+        lengths.append(0)
+        for frame in part:
+            planes = channels_first(np.round(255 * frame).astype(np.uint8))
             pixels += planes.tobytes()
             movie.stored.refuse_more(f"{movie.name}, prepared,", len(pixels))
-            shape, number = planes.shape, number + 1
-        lengths.append(number - begin)
+            shape, lengths[-1] = planes.shape, lengths[-1] + 1
     return torch.frombuffer(pixels, dtype=torch.uint8).view(-1, *shape), tuple(lengths)

@@ -38,6 +38,7 @@ def in_series(movies: Sequence[Movie]) -> Movie:
         name=f"{first.name} and {len(others)} more",
         length=None if None in lengths else sum(length or 0 for length in lengths),
         reader=read,
+        lossy=any(movie.lossy for movie in movies),
         stored=replace(first.stored, frames=None),  # its parts leave frames out
         lines=tuple(line for movie in movies for line in movie.lines),
         bits=first.bits if all(movie.bits == first.bits for movie in movies) else None,
