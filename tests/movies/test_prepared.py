@@ -163,7 +163,7 @@ def test_things_that_stand_out_are_found(movie: PreparedMovie) -> None:
     there = to_source(movie.standing_out([0, 20]), movie.preparation)
     for index, time in enumerate((0, 20)):
         gap = np.linalg.norm(drawn.path[time][:, None] - there.position[0, index].numpy(), axis=-1)
-        assert np.nanmin(gap, 1).max() < 3
+        assert np.nanmin(gap, 1).max() < 2 / movie.ratio, "two pixels of the model's frame"
 
 
 @pytest.mark.parametrize("total", [16, 30, 100, 1000])
