@@ -10,7 +10,7 @@ from staged import COLUMN, ROW, H, T, W, blob, movie, paths
 
 from vtssi_pyro.movies import Inspection, Movie, inspect, suggested_preparation
 from vtssi_pyro.movies.kinds import recaptured
-from vtssi_pyro.movies.regions import Regions, regions
+from vtssi_pyro.movies.regions import GAP, Regions, _labelled, regions
 from vtssi_pyro.movies.steadiness import _without_movers, moved, offset
 
 TEXTURE = ndimage.gaussian_filter(np.random.default_rng(9).standard_normal((H, W)), 1.5)
@@ -231,6 +231,18 @@ def test_those_that_are_seen_again_tell_the_number_of_all() -> None:
             ones = np.ones(len(seen))
             side.append(Regions(seen, ones, ones, ones, ones, ones, seen, ones > 1))
     assert recaptured(first, second, 3.0, 1e6, 0.0) == pytest.approx(truth, rel=0.05)
+
+
+@pytest.mark.parametrize("shape", [(40, 61), (1, 30), (3, 3)])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.4, 1.0])
+def test_gaps_are_closed_and_holes_filled_as_scipy_does(shape: tuple[int, int], share: float) -> None:
+    smooth = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=shape), 1.0)
+    mask = smooth >= np.quantile(smooth, 1 - share) if share else np.zeros(shape, bool)
+    closed = ndimage.binary_closing(mask, iterations=GAP) | mask
+    labels, number = ndimage.label(ndimage.binary_fill_holes(closed), np.ones((3, 3)))
+    found = _labelled(mask)
+    assert found[1] == number
+    np.testing.assert_array_equal(found[0], labels)
 
 
 def test_regions_are_measured() -> None:
