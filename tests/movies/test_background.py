@@ -6,8 +6,9 @@ from staged import COLUMN, ROW, H, T, W, blob, movie
 
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies import Hints, Movie, inspect, suggested_preparation
-from vtssi_pyro.movies.background import KINDS, smooth, without_objects
+from vtssi_pyro.movies.background import KINDS, smooth, uncovered, without_objects
 from vtssi_pyro.movies.inspection import POLARITIES
+from vtssi_pyro.movies.regions import regions
 
 START = np.array([(30.0, 25.0), (60.0, 60.0), (95.0, 30.0)])
 DIRT = (25, 70)  # x, y
@@ -57,20 +58,39 @@ def test_a_median_without_objects_stays_as_it_is() -> None:
     assert without_objects(image, frames, 0.1) is image
 
 
-def test_objects_that_dwell_leave_nothing_in_the_background() -> None:
-    """A pixel that an object brightens in half of the frames is no brighter for it."""
-    random, level, noise = np.random.default_rng(5), 0.3, 0.02
+@pytest.mark.parametrize(("texture", "left"), [(0.0, 0.1), (0.1, 0.25)], ids=["plain", "textured"])
+def test_objects_that_dwell_leave_nothing_in_the_background(texture: float, left: float) -> None:
+    """A pixel that an object brightens in half of the frames is no brighter for it; details of the ground stay."""
+    random, noise = np.random.default_rng(5), 0.02
+    ground = 0.3 + texture * np.sin(COLUMN / 2) * np.cos(ROW / 2)
     x, y = np.array((W / 2, H / 2))[:, None, None, None] + random.uniform(-14, 14, (2, 64, 1, 1))
     near = np.hypot(COLUMN - x, ROW - y)
-    frames = level + 0.5 * np.exp(-(near**2) / 18) + noise * random.normal(size=near.shape)
+    frames = ground + 0.5 * np.exp(-(near**2) / 18) + noise * random.normal(size=near.shape)
     stack = frames.astype(np.float32)
     found = inspect(Movie("dwelling", (H, W), 64, None, lambda: iter(stack)))
     dwelt = (near < 9).mean(0) > 0.3
-    left, before = found.background_image[dwelt] - level, np.median(stack, 0)[dwelt] - level
-    assert len(left) > 50
+    off, before = ((image - ground)[dwelt] for image in (found.background_image, np.median(stack, 0)))
+    assert len(off) > 50
     assert before.mean() > noise / 2
-    assert abs(left.mean()) < noise / 20
-    assert left.std() < noise / np.sqrt(64 / 3)  # a third of the frames are left, at the worst
+    assert abs(off.mean()) < noise / 20
+    assert off.std() < left * noise
+
+
+def test_where_no_frame_shows_the_ground_it_is_that_of_around() -> None:
+    random, noise = np.random.default_rng(6), 0.02
+    light = 0.3 + 0.1 * COLUMN / W
+    near = np.hypot(COLUMN - 60, ROW - 40)
+    hidden = light + 0.5 * (near < 5)
+    frames = [hidden + noise * random.normal(size=near.shape) for _ in range(20)]
+    found = regions(0.5 * (near < 5), 0.1)
+    behind = uncovered(
+        hidden[..., None], [frame[..., None] for frame in frames], [found] * len(frames), noise
+    )
+    assert np.abs(behind[..., 0] - light)[near < 5].max() < noise / 2
+    nobody = found.chosen(found.size < 0)
+    assert uncovered(hidden[..., None], [hidden[..., None]], [nobody], noise) == pytest.approx(
+        hidden[..., None]
+    )
 
 
 def test_before_the_light_alone_what_never_moves_is_a_thing() -> None:

@@ -27,7 +27,9 @@ SPECK = 9  # pixels: a region smaller than 3 x 3 is noise
 # Sizes of a region from its centre to where its object shows nothing any more: a region ends where noise hides the rest
 # of a spot, of which half a percent is left at twice that distance.
 FRINGE = 1.0
-SHOWN = 3  # frames that must show a place without objects: the mean of fewer is hardly better than the median of all
+LEAST_SHOWN = (
+    0.01  # frames that show the ground near a pixel, weighed by their distance; of fewer nothing is told
+)
 
 
 def suited(frames: np.ndarray) -> str:
@@ -129,15 +131,20 @@ def without_objects(image: np.ndarray, frames: np.ndarray, least: float) -> np.n
     return np.where(objects, light + rest, image).astype(image.dtype)
 
 
-def uncovered(image: np.ndarray, frames: Sequence[np.ndarray], found: Sequence[Regions]) -> np.ndarray:
-    """Estimate the background again, by the mean of what objects leave uncovered.
+def uncovered(
+    image: np.ndarray, frames: Sequence[np.ndarray], found: Sequence[Regions], noise: float
+) -> np.ndarray:
+    """Estimate the background again, from what objects leave uncovered.
 
     A median of frames is drawn towards whatever covers a pixel now and then, which later draws objects away from there.
+    A pixel is the mean of the frames that show it, as far as noise leaves that surer than the ground around it: the
+    mean of a normal's posterior, whose prior has the variance of the background's texture.
 
     Args:
-        image: (H, W, C), the background by which objects were found; kept where too few frames show it.
+        image: (H, W, C), the background by which objects were found; kept where nothing near is ever shown.
         frames: (H, W, C) each.
         found: the objects in each frame.
+        noise: standard deviation of a pixel of a frame.
 
     Returns:
         image (H, W, C).
@@ -153,4 +160,14 @@ def uncovered(image: np.ndarray, frames: Sequence[np.ndarray], found: Sequence[R
             part[away < size] = False
         total += np.where(free, frame, 0)
         number += free
-    return np.where(number >= SHOWN, total / np.maximum(number, 1), image).astype(image.dtype)
+    sizes = np.concatenate([regions.size for regions in found])
+    if not len(sizes):
+        return image
+    reach = (float(np.median(sizes)),) * 2 + (0,)  # an object's size: farther away the light is another one
+    near, weight = (ndimage.gaussian_filter(each, reach) for each in (total, number))
+    around = near / np.maximum(weight, LEAST_SHOWN)
+    away, error = total / np.maximum(number, 1) - around, noise**2 / np.maximum(number, 1)
+    often = number[..., 0] >= len(frames) / 2
+    texture = max(float((away**2 - error)[often].mean()), 0.0) if often.any() else 0.0
+    share = np.where(number > 0, texture / np.maximum(texture + error, 1e-12), 0)
+    return np.where(weight > LEAST_SHOWN, around + share * away, image).astype(image.dtype)

@@ -320,7 +320,7 @@ def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
     seen = _seen(residual, FAINTEST * (high - low), threshold, hints.polarity)
     if kind == "static":
         shown = [(pair.frame, pair.following) for pair in pairs]
-        behind = background.uncovered(behind, list(chain(*shown)), list(chain(*seen.regions)))
+        behind = background.uncovered(behind, list(chain(*shown)), list(chain(*seen.regions)), noise)
     standing = np.concatenate([signed(first, seen.polarity).max(-1).ravel() for first, _ in residual])
     standing = standing[standing > threshold]
     contrast = float(np.quantile(standing, FULL_CONTRAST)) if len(standing) else high - low
