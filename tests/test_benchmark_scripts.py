@@ -84,8 +84,10 @@ def test_brownian_beads_are_followed_and_judged_by_their_own_paths(script: Modul
     assert script.squared(path, 4) == pytest.approx(8 * script.STEP**2, rel=0.3)
     found = script.judged(movie[:40], path[:40], "untrained")
     assert (found["tracks"], found["followed"]) == (3, 1)
-    assert found["msd_1"] == pytest.approx(1, abs=0.1)
-    assert found["offset_px"] <= found["error_px"] < 0.3
+    assert found["msd_1"] == pytest.approx(1, abs=0.05)
+    assert found["bound_px"] == pytest.approx(script.NOISE / script.HEIGHT, rel=0.01)
+    assert found["offset_px"] <= found["error_px"] < 1.3 * found["bound_px"]
+    assert found["within_90"] == pytest.approx(0.9, abs=0.1)
 
 
 @pytest.mark.slow
