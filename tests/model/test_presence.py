@@ -22,14 +22,14 @@ from vtssi_pyro.model.blocks.presence import (
     Binary,
     PresenceConfig,
     PresenceScene,
-    _View,
-    brightest,
 )
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
 from vtssi_pyro.model.blocks.wide import WideAIRConfig
 from vtssi_pyro.model.config import ModelConfig, TestTime
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.program import Tracker, build, stacked
+from vtssi_pyro.model.review import Review, better, close, moving_alike
+from vtssi_pyro.model.view import View
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
 from vtssi_pyro.train.elbo import Elbo
 from vtssi_pyro.train.recipe import Scheduled, Stage, TrainConfig
@@ -37,6 +37,7 @@ from vtssi_pyro.train.step import Step
 from vtssi_pyro.types import Anneal, Objects, Pose
 
 M = 2
+REACH = 1  # pixels of 20 within which a drawing may be wrong
 SEARCHES = {**FINDERS, "gated": GatedConfig(kernel_side=5)}
 MOTIONS = {
     "walk": RandomWalkConfig(),
@@ -67,11 +68,11 @@ def x() -> Tensor:
     return frames
 
 
-def viewed(tracker: Tracker, frame: Tensor) -> _View:
+def viewed(tracker: Tracker, frame: Tensor) -> View:
     """A view of frames (B, 1, C, H, W), of two known objects with plain looks in the middle."""
     looks = Normal(torch.zeros(len(frame), 2, tracker.config.description).double(), 0.5)
     way = Normal(torch.zeros(len(frame), 2, 2).double(), 0.1)
-    return _View(tracker.picture, tracker.motion, frame, None, looks, way)
+    return View(tracker.picture, tracker.motion, frame, None, looks, way, REACH)
 
 
 def latents(trace: poutine.Trace) -> dict[str, dict]:
@@ -369,7 +370,6 @@ def test_what_a_newcomer_leaves_near_itself_is_no_second_one(where: int, enters:
 
 def test_parts_of_one_object_are_near_and_move_alike() -> None:
     """The third object of a sequence is far, old, goes another way, which is known or not, or is where the first is."""
-    here = made(scene()).scene
     size = torch.full((5, 3, 2), 0.4).double()
     known = Objects(None, size, torch.zeros(5, 3, 4).double(), present=torch.ones(5, 3).bool())
     place = torch.tensor([[0.0, 0.0], [0.5, 0.3], [0.1, 0.0]]).double().repeat(5, 1, 1)
@@ -379,17 +379,16 @@ def test_parts_of_one_object_are_near_and_move_alike() -> None:
     before["age"][3, 2] = 0
     goes = place.clone()
     goes[2:4, 2, 0] += 0.1
-    alike = here._alike(before, lambda: Normal(goes, 1.0).to_event(1))
-    close = here._close(known, place, young, alike)
-    assert close[:, 2, 0].tolist() == [False, False, False, True, True]
-    assert close[:, 0, 1].all()
-    assert close.equal(close.mT)
-    assert not close.diagonal(dim1=-2, dim2=-1).any()
-    assert here._close(known, place, young, here._alike(before | {"age": torch.zeros(5, 3, 1)}, None))[
-        2, 2, 0
-    ]
+    alike = moving_alike(before, lambda: Normal(goes, 1.0).to_event(1))
+    near = close(known, place, young, alike)
+    assert near[:, 2, 0].tolist() == [False, False, False, True, True]
+    assert near[:, 0, 1].all()
+    assert near.equal(near.mT)
+    assert not near.diagonal(dim1=-2, dim2=-1).any()
+    unknown = moving_alike(before | {"age": torch.zeros(5, 3, 1)}, None)
+    assert close(known, place, young, unknown)[2, 2, 0]
     absent = known._replace(present=torch.tensor([True, True, False]).expand(5, 3))
-    assert not here._close(absent, place, young, alike)[:, 2].any()
+    assert not close(absent, place, young, alike)[:, 2].any()
 
 
 class Stamp(AdditivePicture):
@@ -423,51 +422,76 @@ def test_other_looks_and_places_have_to_be_worth_their_change() -> None:
     looks = known.description.clone()
     looks[0, 0, 0] = 0.7
 
-    def better(brightness: float, where: Tensor = place, drift: float = 0.5) -> list[bool]:
+    def changed(brightness: float, where: Tensor = place, drift: float = 0.5) -> list[bool]:
         shown = known._replace(description=known.description.clone())
         shown.description[0, 0, 0] = brightness
-        frame = draws.compose(draws.layers(shown, place), there)
+        frame = draws.compose(draws.depicted(shown, place).layers, there)
         change = Normal(known.description, torch.full_like(known.description, drift))
         view = replace(draws, frame=frame, looks=change, way=Normal(place, torch.full_like(place, 0.1)))
-        layers = view.layers(known, place)
-        return tracker.scene._better(view, known, place, layers, there, all_, looks, where)[0].tolist()
+        depicted, kept = better(view, view.depicted(known, place), there, all_, looks, where)
+        again = view.depicted(depicted.objects, depicted.place)
+        assert depicted.layers.equal(again.layers), "they are drawn as they have become"
+        return kept[0].tolist()
 
-    assert better(0.7) == [True, False]  # the other object's looks are as they were: they win nothing
-    assert better(0.4) == [False, False]
-    assert better(0.7, drift=0.01) == [False, False], (
+    assert changed(0.7) == [True, False]  # the other object's looks are as they were: they win nothing
+    assert changed(0.4) == [False, False]
+    assert changed(0.7, drift=0.01) == [False, False], (
         "so large a change is less likely than so large an error"
     )
     away = place.clone()
     away[0, 0, 1] = 0.02  # less than a pixel: the same square
-    assert better(0.7, away) == [True, False]
+    assert changed(0.7, away) == [True, False]
     away[0, 0, 1], away[0, 1, 1] = 0.0, 0.02
-    assert better(0.4, away) == [False, False], "no place is left for nothing"
+    assert changed(0.4, away) == [False, False], "no place is left for nothing"
 
 
 def test_a_second_track_of_one_object_goes_whatever_its_age() -> None:
     tracker, known, place = stamped(0.4)  # so faint that what it explains is not worth an object
-    view, close = viewed(tracker, torch.zeros(1, 1, 1, 20, 20).double()), ~torch.eye(2).bool().expand(1, 2, 2)
-    view = replace(view, frame=view.compose(view.layers(known, place), torch.tensor([[1.0, 0.0]]).double()))
-    kept, _ = tracker.scene._single(view, tracker.attention, known, place, close, torch.zeros(1, 2).bool())
+    view, near = viewed(tracker, torch.zeros(1, 1, 1, 20, 20).double()), ~torch.eye(2).bool().expand(1, 2, 2)
+    shown, review = view.depicted(known, place), Review(tracker.attention, tracker.scene.config.doubt)
+    view = replace(view, frame=view.compose(shown.layers, torch.tensor([[1.0, 0.0]]).double()))
+    kept = review.single(view, shown, near, torch.zeros(1, 2).bool()).objects
     assert kept.present[0].tolist() == [True, False], "the last one stays"
 
     tracker, known, place = stamped(2.0)
     draws = viewed(tracker, torch.zeros(1, 1, 1, 20, 20).double())
     old = torch.zeros(1, 2).bool()
-    one = draws.compose(draws.layers(known, place), torch.tensor([[1.0, 0.0]]).double())
+    review = Review(tracker.attention, tracker.scene.config.doubt)
+    one = draws.compose(draws.depicted(known, place).layers, torch.tensor([[1.0, 0.0]]).double())
 
     def left(frame: Tensor, where: Tensor = place) -> list[bool]:
         view = replace(draws, frame=frame)
-        kept, there = tracker.scene._single(view, tracker.attention, known, where, close, old)
-        assert there.equal(where)
-        assert kept.description.equal(known.description), "looks that are settled stay"
-        return kept.present[0].tolist()
+        kept = review.single(view, view.depicted(known, where), near, old)
+        assert kept.place.equal(where)
+        assert kept.objects.description.equal(known.description), "looks that are settled stay"
+        return kept.objects.present[0].tolist()
 
     assert left(one) == [True, False]
     apart = place.clone()
     apart[0, 1, 0] = 0.7
-    both = draws.compose(draws.layers(known, apart), torch.ones(1, 2).double())
+    both = draws.compose(draws.depicted(known, apart).layers, torch.ones(1, 2).double())
     assert left(both, apart) == [True, True]
+
+
+def test_of_three_tracks_of_one_object_two_go_one_after_the_other() -> None:
+    """In one sequence three objects are one, in another one two of them, and in a third one each is another one."""
+    tracker, known, _ = stamped(2.0)
+    known = known._replace(
+        size=torch.full((3, 3, 2), 0.4).double(), present=torch.ones(3, 3).bool(),
+        description=known.description[:, :1].repeat(3, 3, 1),
+    )  # fmt: skip
+    place = torch.zeros(3, 3, 2).double()
+    place[1, 0, 0], place[2, :, 0] = 0.7, torch.tensor([-0.7, 0.0, 0.7])
+    looks = Normal(torch.zeros(3, 3, tracker.config.description).double(), 0.5)
+    frame = torch.zeros(3, 1, 1, 20, 20).double()
+    view = View(tracker.picture, tracker.motion, frame, None, looks, Normal(place, 0.1), REACH)
+    shown, young = view.depicted(known, place), torch.zeros(3, 3).bool()
+    truth = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [1.0, 1.0, 1.0]]).double()
+    view = replace(view, frame=view.compose(shown.layers, truth))
+    near = close(known, place, young, torch.ones(3, 3, 3).bool())
+    kept = Review(tracker.attention, tracker.scene.config.doubt).single(view, shown, near, young)
+    assert kept.objects.present.double().equal(truth)
+    assert kept.layers.equal(shown.layers)
 
 
 def test_the_motion_is_asked_once_a_frame(x: Tensor) -> None:
@@ -484,14 +508,6 @@ def test_the_motion_is_asked_once_a_frame(x: Tensor) -> None:
     proposing = len(asked)
     assert set(asked) == set(range(2, 7))
     assert proposing == 2 * 5, "once for the proposals, once for the prior that is run under them"
-
-
-def test_the_brightest_neighbour() -> None:
-    frame = torch.rand(2, 1, 3, 7, 9)
-    found = brightest(frame, 2)
-    for i, j in ((0, 0), (3, 4), (6, 8)):
-        part = frame[..., max(i - 2, 0) : i + 3, max(j - 2, 0) : j + 3]
-        assert found[..., i, j].equal(part.amax((-2, -1)))
 
 
 def test_attention_reaches_beyond_the_edges(x: Tensor) -> None:

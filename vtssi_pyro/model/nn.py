@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from pyro.distributions import Independent, Normal
@@ -47,7 +47,7 @@ def _setting(variable: ContextVar[bool], value: bool) -> Iterator[None]:
 
 
 def unregistered(on: bool = True) -> AbstractContextManager[None]:
-    """Let networks use their weights without a ``pyro.module`` statement, which takes a tenth of a small step."""
+    """Let blocks use their weights without statements to Pyro, which take a tenth of a small step."""
     return _setting(_UNREGISTERED, on)
 
 
@@ -56,13 +56,25 @@ def bfloat16_convolutions(on: bool = True) -> AbstractContextManager[None]:
     return _setting(_BFLOAT16, on)
 
 
-class Network(PyroModule):
-    """A PyroModule around plain layers, its ``body``."""
+class Block(PyroModule):
+    """A PyroModule whose weights are registered with Pyro's store as they are read, unless :func:`unregistered`."""
+
+    def __getattr__(self, name: str) -> Any:
+        """A weight or a part of the module."""
+        if _UNREGISTERED.get():
+            for own in (self.__dict__.get("_parameters", {}), self.__dict__.get("_modules", {})):
+                if name in own and not isinstance(own[name], PyroModule):
+                    return own[name]
+        return super().__getattr__(name)
+
+
+class Network(Block):
+    """A block around plain layers, its ``body``."""
 
     @property
     def layers(self) -> nn.Module:
-        """The body; reading it registers its parameters with Pyro's store."""
-        body = self._modules["body"] if _UNREGISTERED.get() else self.body
+        """The body."""
+        body = self.body
         assert isinstance(body, nn.Module)
         return body
 

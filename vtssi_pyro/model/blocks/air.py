@@ -14,7 +14,6 @@ import pyro
 import torch
 from pyro import poutine
 from pyro.distributions import Independent
-from pyro.nn import PyroModule
 from torch import Tensor, nn
 
 from vtssi_pyro.config import Declared, OneOf, Range
@@ -22,7 +21,7 @@ from vtssi_pyro.config.ranges import DROPOUT, SCALE, UNITS
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.model.interfaces import Predict, Scene
 from vtssi_pyro.model.kinds import ATTENTIONS, PICTURES, SCENES
-from vtssi_pyro.model.nn import MLP, ConvStack, GaussianMLP, Network, RepeatedInputLSTM
+from vtssi_pyro.model.nn import MLP, Block, ConvStack, GaussianMLP, Network, RepeatedInputLSTM
 from vtssi_pyro.model.priors import DiagNormal
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops import counting
@@ -53,7 +52,7 @@ class SceneConfig(Declared):
         return CountedScene(self, sizes)
 
 
-class CountedScene(PyroModule):
+class CountedScene(Block):
     """Continuous counting: n = ceil(N sigmoid(c)) objects, each with a size and a description.
 
     All objects are there in all frames. The priors ``count``, ``size`` and ``description`` are modules that return a
@@ -153,7 +152,7 @@ class AIRConfig(Declared):
         return AIR(self, sizes)
 
 
-class AIR(PyroModule):
+class AIR(Block):
     """Attend, Infer, Repeat: inference of the objects' number, sizes, positions and descriptions from one frame.
 
     Reference: App. B.1, Alg. 1.
@@ -269,7 +268,7 @@ class AdditiveConfig(Declared):
         return AdditivePicture(self, sizes)
 
 
-class LearnedNoise(PyroModule):
+class LearnedNoise(Block):
     """A learned scale of the likelihood, above a floor; it starts at the paper's."""
 
     def __init__(self, floor: float) -> None:
@@ -282,7 +281,7 @@ class LearnedNoise(PyroModule):
         return self.floor + self.log_excess.exp()
 
 
-class AdditivePicture(PyroModule):
+class AdditivePicture(Block):
     """The sum of all objects' decoded glimpses, pasted at their positions.
 
     Reference: App. B.1, Alg. 2.

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import torch
 from pyro.distributions import Independent, Normal
-from pyro.nn import PyroModule
 from torch import Tensor
 
 from vtssi_pyro.config import Range
@@ -13,6 +12,7 @@ from vtssi_pyro.errors import UsageError
 from vtssi_pyro.model.blocks.solid import SolidConfig, SolidPicture
 from vtssi_pyro.model.blocks.spots import Spots, SpotsConfig
 from vtssi_pyro.model.kinds import ATTENTIONS, PICTURES
+from vtssi_pyro.model.nn import Block
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops.peaks import bump
 
@@ -70,7 +70,7 @@ class BlobsAttention(Spots):
         self.encoder = Fit(config.width, sizes)
 
 
-class _Round(PyroModule):
+class _Round(Block):
     """A network's stand-in that knows the bump of brightness 1; one number describes each of the C channels."""
 
     shape: Tensor

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import pyro
 import torch
-from pyro.nn import PyroModule
 from torch import Tensor
 
 from vtssi_pyro.config import Declared
@@ -13,6 +12,7 @@ from vtssi_pyro.config.ranges import WINDOW
 from vtssi_pyro.model.blocks.rect import per_sequence
 from vtssi_pyro.model.interfaces import Attention
 from vtssi_pyro.model.kinds import CONSENSUSES
+from vtssi_pyro.model.nn import Block
 from vtssi_pyro.model.sites import draw_intermediate
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.types import Objects, Plates
@@ -31,7 +31,7 @@ class ClearestFrameConfig(Declared):
         return ClearestFrame(self)
 
 
-class ClearestFrame(PyroModule):
+class ClearestFrame(Block):
     """No consensus: AIR's inference from that of the first K frames with the highest count. Not in the paper."""
 
     def __init__(self, config: ClearestFrameConfig) -> None:

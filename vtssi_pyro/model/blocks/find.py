@@ -6,20 +6,19 @@ from typing import Annotated
 
 import torch
 from pyro.distributions import Independent, Normal
-from pyro.nn import PyroModule
 from torch import Tensor, nn
 
 from vtssi_pyro.config import Declared
 from vtssi_pyro.config.ranges import KERNEL, REACH, SCALE, UNITS
 from vtssi_pyro.model.interfaces import Picture, Predict, Sight
 from vtssi_pyro.model.kinds import FINDERS
-from vtssi_pyro.model.nn import MLP, ConvStack, GaussianMLP
+from vtssi_pyro.model.nn import MLP, Block, ConvStack, GaussianMLP
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops.correlate import correlate
 from vtssi_pyro.types import Detections, Objects, State
 
 
-class FinderBase(PyroModule):
+class FinderBase(Block):
     """The base of most finders, which need one frame at a time and take objects to be visible in all frames."""
 
     K = 1  # frames that the finder needs at once

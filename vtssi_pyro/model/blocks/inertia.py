@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import torch
-from pyro.nn import PyroModule
 from torch import Tensor, nn
 
+from vtssi_pyro.model.nn import Block
 from vtssi_pyro.ops.fading import Pace, paces, reflected
 
 # Unit of the few numbers below. Adam changes a number by its rate in a step, and the networks beside them need a low
@@ -17,7 +17,7 @@ DOUBT = 2.0  # nats of trust in a filter, untrained, per squared step by which i
 MOST = 10.0  # squared steps of a surprise from which on more do not count
 
 
-class Inertia(PyroModule):
+class Inertia(Block):
     """The velocity that an object keeps, and where it turns back.
 
     The velocity is mixed of those of some filters and of rest, each trusted by how well the filter has predicted the

@@ -6,14 +6,13 @@ from typing import Annotated
 
 import torch
 from pyro.distributions import Normal
-from pyro.nn import PyroModule
 from torch import Tensor, nn
 
 from vtssi_pyro.config import Range
 from vtssi_pyro.config.ranges import SCALE, SMALL
 from vtssi_pyro.model.blocks.air import AdditiveConfig, AdditivePicture
 from vtssi_pyro.model.kinds import PICTURES
-from vtssi_pyro.model.nn import MLP
+from vtssi_pyro.model.nn import MLP, Block
 from vtssi_pyro.model.sites import draw
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops.bell import bell_mask
@@ -50,7 +49,7 @@ class LayeredConfig(AdditiveConfig):
         return LayeredPicture(self, sizes)
 
 
-class Front(PyroModule):
+class Front(Block):
     """What stands before all objects, at the same place in all frames: an opacity and an intensity for each pixel.
 
     It is a parameter of the likelihood, as the noise is, not an object: the camera is the same in all sequences.

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import torch
 from pyro import poutine
 from pyro.distributions import Independent, Normal
-from pyro.nn import PyroModule
 from pyro.poutine.runtime import Message
 from torch import Tensor, nn
 
@@ -16,7 +15,7 @@ from vtssi_pyro.config.ranges import DIMENSIONS, REACH, SCALE, UNITS, WINDOW
 from vtssi_pyro.model.handlers import Weight
 from vtssi_pyro.model.interfaces import Picture
 from vtssi_pyro.model.kinds import MOTIONS, Buildable
-from vtssi_pyro.model.nn import GaussianMLP, Memory, Network, recur
+from vtssi_pyro.model.nn import Block, GaussianMLP, Memory, Network, recur
 from vtssi_pyro.model.sites import POSITION, Moment, draw, moment
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops.gaussian import chosen
@@ -39,7 +38,7 @@ class RandomWalkConfig(Declared):
         return RandomWalk(sizes.walk_scale if self.scale is None else self.scale, self)
 
 
-class RandomWalk(PyroModule):
+class RandomWalk(Block):
     """No motion: p(p_1) = N(0, 1), p(p_t | p_{t-1}) = N(p_{t-1}, 0.1), and no gradient into the mean.
 
     Reference: App. B.2.1 (the prior position).

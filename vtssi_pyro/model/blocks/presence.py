@@ -1,15 +1,14 @@
 """Objects that come and go: who is there is a chain over the frames, as positions are. Not in the paper."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
 import torch
 from pyro import poutine
 from pyro.distributions import Bernoulli, Distribution, Independent, Normal
-from pyro.nn import PyroModule
 from torch import Tensor, nn
 from torch.distributions import kl_divergence
 
@@ -18,8 +17,11 @@ from vtssi_pyro.config.ranges import NATS, SCALE, WINDOW
 from vtssi_pyro.model.blocks.air import CountedScene, SceneConfig
 from vtssi_pyro.model.interfaces import Attention, Motion, Picture, Predict
 from vtssi_pyro.model.kinds import SCENES
+from vtssi_pyro.model.nn import Block
+from vtssi_pyro.model.review import Review, better, moving_alike
 from vtssi_pyro.model.sites import POSITION, draw, draw_intermediate
 from vtssi_pyro.model.sizes import Sizes
+from vtssi_pyro.model.view import Depicted, View
 from vtssi_pyro.ops.gaussian import Drawn, chosen
 from vtssi_pyro.ops.registration import register
 from vtssi_pyro.ops.spatial import SIZE_LIMITS
@@ -28,12 +30,6 @@ from vtssi_pyro.types import Anneal, Objects, Plates, Pose, Site, State
 STEPS = 2  # of a registration, see ops.registration; its next round goes on
 # Sizes of an attention window within which a drawing may be wrong by its brightness.
 UNSURE = 0.1
-# Half sizes of a window by which the ways of two parts of one object may differ from a frame to the next: of a digit in
-# 50 px some 2 px, the least speed of a visitor.
-ALIKE = 0.15
-# Half sizes of a window within which two objects may be parts of one: of young ones, which show parts, two windows that
-# touch; of others, which show the whole, a quarter of a window, with which two tracks of one object begin.
-NEAR, SAME = 2.0, 0.5
 PRESENCE, SIZE = Site("presence", 1), Site("size", 2)
 
 
@@ -68,7 +64,7 @@ class PresenceConfig(SceneConfig):
         return PresenceScene(self, sizes)
 
 
-class Real(PyroModule):
+class Real(Block):
     """A presence is a real number, present above 0: N(loc, scale), which is reparameterised."""
 
     def forward(self, loc: Tensor, scale: Tensor | float = 1.0) -> Distribution:
@@ -76,7 +72,7 @@ class Real(PyroModule):
         return Normal(loc, loc.new_ones(()) * scale).to_event(1)
 
 
-class Binary(PyroModule):
+class Binary(Block):
     """A presence is 0 or 1, with the probability that :class:`Real` is above 0; an ELBO needs its score function."""
 
     def forward(self, loc: Tensor, scale: Tensor | float = 1.0) -> Distribution:
@@ -236,17 +232,17 @@ class PresenceScene(CountedScene):
         was = known.present
         way = found if predict is None else predict()  # nobody is known in the first frame
         change = self._change(before["description"])
-        view = _View(picture, motion, frame.unsqueeze(1), before.get("depth"), change, way.base_dist)
+        reach = round(UNSURE * sum(self.sizes.size_loc) / 2 * self.sizes.frame_size)
+        view = View(picture, motion, frame.unsqueeze(1), before.get("depth"), change, way.base_dist, reach)
         if predict is not None:
             found = self._followed(view, attention, known, found, predict(), expected)
-        place = found.mean.detach()
         with torch.no_grad():
-            young = was & (before["age"].squeeze(-1) + 1 < self.config.settle)
-            alike = self._alike(before, predict)
-            known, place = self._reviewed(view, attention, known, place, young, alike)
-            layers = view.layers(known, place)
-            likely, drawn = self._weighed(view, layers, known.present, above_zero(expected).squeeze(-1))
-            rest = (view.frame - view.compose(layers, likely)).clamp(0, 1).squeeze(-4)
+            young = (was & (before["age"].squeeze(-1) + 1 < self.config.settle)).expand(found.batch_shape)
+            review = Review(attention, self.config.doubt)
+            shown = view.depicted(known, found.mean.detach())
+            shown = review(view, shown, young, moving_alike(before, predict))
+            likely, drawn = self._weighed(view, shown, above_zero(expected).squeeze(-1))
+            rest = (view.frame - view.compose(shown.layers, likely)).clamp(0, 1).squeeze(-4)
         q_size, q_position = (q.base_dist for q in attention.locate(rest))
         lead = found.batch_shape
         size = draw_intermediate(f"size_new_{t}", _expanded(q_size, lead))
@@ -265,8 +261,8 @@ class PresenceScene(CountedScene):
                 )
             )
             new = Objects(None, size, q_looks.loc)
-            more = view.layers(new, position)
-            both = torch.cat(torch.broadcast_tensors(layers, more), -4)
+            more = view.depicted(new, position).layers
+            both = torch.cat(torch.broadcast_tensors(shown.layers, more), -4)
             gain = self._newcomers(view, both, drawn, cost)
             order = gain.argsort(-1, descending=True)  # (..., N) candidates, the likeliest first
             was, likely = was.expand_as(order), likely.expand_as(gain)
@@ -282,6 +278,7 @@ class PresenceScene(CountedScene):
 
         empty = (~was).unsqueeze(-1)
         loc, scale, drawn_at = placed(q_position, position)
+        known, place = shown.objects, shown.place
         seen = torch.where(young.unsqueeze(-1), place, found.base_dist.loc)
         loc, scale = (
             torch.where(empty, a, b)
@@ -291,11 +288,11 @@ class PresenceScene(CountedScene):
             )
         )
         q_place = Drawn(loc, scale, drawn_at, empty).to_event(1)
-        apart = (view.frame.unsqueeze(-4) - view.others(layers, likely)).clamp(0, 1).squeeze(-5)
+        apart = view.apart(shown.layers, likely)
         again = attention.describe(apart, place, known.size).base_dist
         with torch.no_grad():
-            better = self._better(view, known, place, layers, drawn, young, again.loc, place)
-        again = Normal(torch.where(better.unsqueeze(-1), again.loc, known.description), again.scale)
+            kept = better(view, shown, drawn, young, again.loc, place)[1]
+        again = Normal(torch.where(kept.unsqueeze(-1), again.loc, known.description), again.scale)
         looks = chosen(was, again, Normal(*placed(q_looks, q_looks.loc)[:2])).to_event(1)
         presence = draw(PRESENCE, t, self.law(presence, self.log_scale.exp()))
         size = draw(SIZE, t, Drawn(*placed(q_size, size), empty).to_event(1))
@@ -304,7 +301,7 @@ class PresenceScene(CountedScene):
         return _state(before, self._turn(before, presence), presence, size, description), position
 
     def _followed(
-        self, view: "_View", attention: Attention, known: Objects, found: Independent, predicted: Independent,
+        self, view: View, attention: Attention, known: Objects, found: Independent, predicted: Independent,
         expected: Tensor,
     ) -> Independent:  # fmt: skip
         """The finder's places of known objects; the predicted one of an object that has not gone where it was found.
@@ -337,7 +334,7 @@ class PresenceScene(CountedScene):
         return float(above_zero(torch.tensor(self.config.enter)).logit())
 
     def _registered(
-        self, view: "_View", attention: Attention, rest: Tensor, position: Tensor, size: Tensor
+        self, view: View, attention: Attention, rest: Tensor, position: Tensor, size: Tensor
     ) -> Tensor:
         """Places (..., N, 2) of newcomers, each registered by itself on what the known objects leave (..., C, H, W)."""
         picture, alone = view.picture, size.movedim(-2, 0).unsqueeze(-2)  # (N, ..., 1, 2)
@@ -356,128 +353,23 @@ class PresenceScene(CountedScene):
             position = place[..., 0, 0, :].movedim(0, -2)
         return position
 
-    def _reviewed(
-        self, view: "_View", attention: Attention, known: Objects, place: Tensor, young: Tensor, alike: Tensor
-    ) -> tuple[Objects, Tensor]:
-        """Known objects and their places after a review of the young and of the close ones."""
-        known, place = _for_some(young.any(-1), self._settled, view, attention, known, place, young)
-        close = self._close(known, place, young, alike)
-        return _for_some(close.flatten(-2).any(-1), self._single, view, attention, known, place, close, young)
-
-    def _alike(self, before: State, predict: Predict | None) -> Tensor:
-        """Which objects move alike, (..., N, N), as parts of one do, as far as the motion of both is known."""
-        fresh = before["age"] < 1  # (..., N, 1): its place is known from one frame
-        unknown = fresh | fresh.mT
-        if predict is None:
-            return unknown
-        way = (predict().mean - before["position"]) / before["size"].clamp(*SIZE_LIMITS)
-        return unknown | ((way.unsqueeze(-2) - way.unsqueeze(-3)).abs().amax(-1) < ALIKE)
-
-    def _close(self, known: Objects, place: Tensor, young: Tensor, alike: Tensor) -> Tensor:
-        """Which two objects (..., N, N) may be parts of one: they move alike, and are as near as their ages ask for."""
-        size = known.size.clamp(*SIZE_LIMITS).unsqueeze(-2)
-        apart = ((place.unsqueeze(-2) - place.unsqueeze(-3)).abs() / size).amax(-1)
-        there, fresh = (mask.unsqueeze(-1) & mask.unsqueeze(-2) for mask in (known.present, young))
-        reach = torch.where(fresh, NEAR, torch.full_like(apart, SAME))
-        itself = torch.eye(place.shape[-2], dtype=torch.bool, device=place.device)
-        return there & (apart < reach) & alike & ~itself
-
-    def _settled(
-        self, view: "_View", attention: Attention, known: Objects, place: Tensor, young: Tensor
-    ) -> tuple[Objects, Tensor]:
-        """Known objects and their places; the attention sees young ones anew, in what the others leave of the frame.
-
-        What it sees is kept if it lies within an object's size, and is better: see :meth:`_better`.
-        """
-        layers = view.layers(known, place)
-        there = known.present.to(place)
-        apart = (
-            (view.frame.unsqueeze(-4) - view.others(layers, there)).clamp(0, 1).squeeze(-5)
-        )  # (..., N, C, H, W)
-        seen = attention.locate(apart)[1].mean  # (..., N, N', 2)
-        far = (seen - place.unsqueeze(-2)).abs() / known.size.clamp(*SIZE_LIMITS).unsqueeze(-2)
-        nearest = far.amax(-1).argmin(-1, keepdim=True)  # (..., N, 1)
-        near = far.amax(-1).gather(-1, nearest).squeeze(-1) < 1
-        new = seen.gather(-2, nearest.unsqueeze(-1).expand(*nearest.shape, 2)).squeeze(-2)
-        looks = attention.describe(apart, new, known.size).mean
-        kept = self._better(view, known, place, layers, there, young & near, looks, new)
-        where = kept.unsqueeze(-1)
-        described = torch.where(where, looks, known.description)
-        return known._replace(description=described), torch.where(where, new, place)
-
-    def _single(
-        self, view: "_View", attention: Attention, known: Objects, place: Tensor, close: Tensor, young: Tensor
-    ) -> tuple[Objects, Tensor]:
-        """Known objects without those close ones without which the others explain as much of the frame.
-
-        Young ones are seen anew for that. Two halves of an object that has just come are thus one again, and so are two
-        tracks of one object, whatever their age; the evidence lost may be as much as ``doubt``.
-        """
-        renewed = close.any(-1) & young
-        for i in reversed(range(young.shape[-1])):
-            if not _some(close[..., i, :]):
-                continue
-            present = known.present.clone()
-            present[..., i] = False
-            rest, where = self._settled(view, attention, known._replace(present=present), place, renewed)
-            layers, alone = view.layers(known, place), view.layers(rest, where)
-            moved = ((where != place).any(-1) & present).any(-1)
-            lost = self._gain(view, alone, present.to(place), layers, known.present.to(place))
-            beside = known.present[..., i] & (close[..., i, :] & present).any(-1)
-            gone = beside & (moved | ~young[..., i]) & (lost < self.config.doubt)
-            one = gone.unsqueeze(-1)
-            place = torch.where(one.unsqueeze(-1), where, place)
-            looks = torch.where(one.unsqueeze(-1), rest.description, known.description)
-            known = known._replace(present=torch.where(one, present, known.present), description=looks)
-        return known, place
-
-    def _better(
-        self, view: "_View", known: Objects, place: Tensor, layers: Tensor, there: Tensor, tried: Tensor, looks: Tensor,
-        where: Tensor,
-    ) -> Tensor:  # fmt: skip
-        """Which objects (..., N) are likelier with other looks at other places, each beside those changed before it.
-
-        The joint density decides, of the frame and of looks and places given the frame before: a look that fits the
-        part of an object which the frame shows does not replace one that fits the whole as well.
-
-        Args:
-            view: the frame.
-            known: the objects as they are.
-            place: their places, (..., N, 2).
-            layers: the objects as they are, drawn.
-            there: their shares, (..., N).
-            tried: which of them may change, (..., N).
-            looks: the other descriptions, (..., N, D).
-            where: the other places, (..., N, 2).
-        """
-        other = view.layers(known._replace(description=looks), where)
-        gain = view.expected(looks, where) - view.expected(known.description, place)
-        before, kept = view.evidence(layers, there), torch.zeros_like(tried)
-        for i in range(tried.shape[-1]):
-            mine = torch.zeros_like(tried)
-            mine[..., i] = tried[..., i]
-            after = view.evidence(torch.where(mine[..., None, :, None, None, None], other, layers), there)
-            better = mine & (after + gain[..., i] > before).unsqueeze(-1)
-            layers = torch.where(better[..., None, :, None, None, None], other, layers)
-            before, kept = torch.where(better.any(-1), after, before), kept | better
-        return kept
-
-    def _weighed(self, view: "_View", layers: Tensor, was: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
+    def _weighed(self, view: View, shown: Depicted, prior: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior probabilities (..., N) of the known objects, each given those decided before; and the decisions."""
-        drawn, likely = was.to(layers), []
+        was, drawn, likely = shown.objects.present, shown.there, []
         odds = prior.clamp(1e-6, 1 - 1e-6).logit()
-        for i in range(was.shape[-1]):
-            one = torch.zeros_like(drawn)
-            one[..., i] = 1
-            evidence = view.evidence(layers, drawn.maximum(one * was)) - view.evidence(
-                layers, drawn * (1 - one)
-            )
-            chance = torch.sigmoid(odds[..., i] + evidence) * was[..., i]
-            drawn = torch.where(one.bool(), (chance > 0.5).to(drawn).unsqueeze(-1), drawn)
+        slots = torch.arange(was.shape[-1], device=was.device)
+        best = view.evidence(shown.layers, drawn)  # with all that are drawn
+        for i in slots.tolist():
+            without = drawn * (slots != i)
+            evidence = view.evidence(shown.layers, without)
+            chance = torch.sigmoid(odds[..., i] + best - evidence) * was[..., i]
+            stays = chance > 0.5
+            drawn = torch.where(stays.unsqueeze(-1), drawn, without)
+            best = torch.where(stays, best, evidence)
             likely.append(chance)
         return torch.stack(likely, -1), drawn
 
-    def _newcomers(self, view: "_View", layers: Tensor, drawn: Tensor, cost: Tensor) -> Tensor:
+    def _newcomers(self, view: View, layers: Tensor, drawn: Tensor, cost: Tensor) -> Tensor:
         """Posterior log odds (..., N) of newcomers, each given those that the attention has found before.
 
         What is left near an object may be an error of its drawing: a pixel there says little.
@@ -493,19 +385,10 @@ class PresenceScene(CountedScene):
         for i in range(num_objects):
             tried = drawn.clone()
             tried[..., num_objects + i] = 1
-            gain = self._gain(view, layers, drawn, layers, tried) - cost[..., i] + self._entrance
+            gain = view.gain(layers, drawn, layers, tried) - cost[..., i] + self._entrance
             drawn = torch.where((gain > 0).unsqueeze(-1), tried, drawn)
             gains.append(gain)
         return torch.stack(gains, -1)
-
-    def _gain(self, view: "_View", layers: Tensor, drawn: Tensor, more: Tensor, tried: Tensor) -> Tensor:
-        """Evidence (...,) of a further object in the layers ``more``, beside the objects drawn already.
-
-        What these leave near themselves may be an error of their drawing: a pixel there says little.
-        """
-        reach = round(UNSURE * sum(self.sizes.size_loc) / 2 * self.sizes.frame_size)
-        unsure = brightest(view.compose(layers, drawn), reach)
-        return view.evidence(more, tried, unsure) - view.evidence(layers, drawn, unsure)
 
 
 def _state(before: State, turn: _Turn, presence: Tensor, size: Tensor, description: Tensor) -> State:
@@ -519,106 +402,6 @@ def _state(before: State, turn: _Turn, presence: Tensor, size: Tensor, descripti
         "age": turn.age,
         "identity": turn.identity,
     }
-
-
-@dataclass(frozen=True)
-class _View:
-    """One frame, (B, 1, C, H, W), how objects are drawn in it, and what is expected of them."""
-
-    picture: Picture
-    motion: Motion
-    frame: Tensor
-    depth: (
-        Tensor | None
-    )  # as in the frame before, (..., B, N, 1), None if there is none yet, or objects have none
-    looks: Normal  # the density of known objects' descriptions, given the frame before, (..., B, N, D)
-    way: Normal  # that of their places, (..., B, N, 2)
-
-    def rows(self, index: Tensor) -> "_View":
-        """The frames of some sequences (b,)."""
-        looks, way = (Normal(q.loc[index], q.scale[index]) for q in (self.looks, self.way))
-        depth = None if self.depth is None else self.depth[..., index, :, :]
-        return replace(self, frame=self.frame[index], depth=depth, looks=looks, way=way)
-
-    def expected(self, looks: Tensor, place: Tensor) -> Tensor:
-        """Log density (..., N) of descriptions and places, given the frame before."""
-        return self.looks.log_prob(looks).sum(-1) + self.way.log_prob(place).sum(-1)
-
-    def layers(self, objects: Objects, position: Tensor) -> Tensor:
-        """Layers (..., B, 1, N, C, H, W) of objects at positions (..., B, N, 2), each wholly present."""
-        return self.picture.layers(self.pose(objects, position), objects)
-
-    def pose(self, objects: Objects, position: Tensor) -> Pose:
-        """The pose of wholly present objects."""
-        whole = torch.ones_like(position[..., 0])
-        return self.motion.pose(objects, {"position": position.unsqueeze(-3)}, whole)
-
-    def compose(self, layers: Tensor, presence: Tensor) -> Tensor:
-        """The frame (..., B, 1, C, H, W) with objects present by shares (..., B, N)."""
-        return self.picture.compose(*self._present(layers, presence))
-
-    def others(self, layers: Tensor, presence: Tensor) -> Tensor:
-        """The frame without each object, (..., B, 1, N, C, H, W)."""
-        return self.picture.others(*self._present(layers, presence))
-
-    def evidence(self, layers: Tensor, presence: Tensor, unsure: Tensor | None = None) -> Tensor:
-        """Log p(x) of the frame, (..., B).
-
-        Args:
-            layers: of the objects.
-            presence: their shares.
-            unsure: a further error of each pixel, intensity, (..., B, 1, C, H, W); then up to a constant.
-        """
-        density = self.picture.likelihood(self.compose(layers, presence))
-        if unsure is None:
-            return density.log_prob(self.frame).squeeze(-1)
-        variance = density.variance + unsure.square()
-        return -0.5 * ((self.frame - density.mean).square() / variance).sum((-3, -2, -1)).squeeze(-1)
-
-    def _present(self, layers: Tensor, presence: Tensor) -> tuple[Tensor, Pose]:
-        """Layers weighted by shares (..., B, N), and a pose without places."""
-        weight, depth = presence.unsqueeze(-2), None
-        if self.depth is not None:  # that of newcomers, behind the known objects, is the prior's mean
-            known = self.depth.squeeze(-1).unsqueeze(-2)
-            depth = nn.functional.pad(known, (0, weight.shape[-1] - known.shape[-1]))
-        unplaced = Pose(weight.unsqueeze(-1).expand(*weight.shape, 2), presence.unsqueeze(-1), weight, depth)
-        return layers * weight[..., None, None, None], unplaced
-
-
-def brightest(frames: Tensor, reach: int) -> Tensor:
-    """The largest intensity within ``reach`` pixels of each pixel, in x and in y, of frames (..., C, H, W)."""
-    flat = frames.flatten(0, -4)
-    return nn.functional.max_pool2d(flat, 2 * reach + 1, 1, reach).view_as(frames)
-
-
-Review = Callable[..., tuple[Objects, Tensor]]  # of a view, an attention, objects, places, and masks (..., N)
-
-
-def _for_some(
-    rows: Tensor, review: Review, view: "_View", attention: Attention, known: Objects, place: Tensor, *masks: Tensor
-) -> tuple[Objects, Tensor]:  # fmt: skip
-    """Review the objects of some sequences, (...,) bool; of the others nothing is computed, where shapes may vary.
-
-    The masks, (..., N) or (..., N, N) bool, are those that the review takes.
-    """
-    if not _some(rows):
-        return known, place
-    if rows.is_cuda or rows.dim() > 1 or rows.all():
-        return review(view, attention, known, place, *masks)
-    index = rows.nonzero().squeeze(-1)
-    few = Objects._make(value if value is None else value[index] for value in known)
-    some = (mask[index] for mask in masks)
-    found, at = review(view.rows(index), attention, few, place[index], *some)
-    whole = known._replace(
-        present=known.present.index_copy(0, index, found.present),
-        description=known.description.index_copy(0, index, found.description),
-    )
-    return whole, place.index_copy(0, index, at)
-
-
-def _some(mask: Tensor) -> bool:
-    """Whether work on the true elements has an effect; a GPU is not asked, since the answer would be waited for."""
-    return mask.is_cuda or bool(mask.any())
 
 
 def above_zero(loc: Tensor) -> Tensor:

@@ -6,14 +6,13 @@ from typing import Annotated
 import pyro
 import torch
 from pyro.distributions import Independent, Normal
-from pyro.nn import PyroModule
 from torch import Tensor, nn
 
 from vtssi_pyro.config import Declared
 from vtssi_pyro.config.ranges import UNITS, WINDOW
 from vtssi_pyro.model.interfaces import Attention
 from vtssi_pyro.model.kinds import CONSENSUSES
-from vtssi_pyro.model.nn import MLP, Network, recur
+from vtssi_pyro.model.nn import MLP, Block, Network, recur
 from vtssi_pyro.model.sites import POSITION, draw, draw_intermediate
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops.gaussian import weighted_average
@@ -31,7 +30,7 @@ class FirstFrameConfig:
         return FirstFrame(self)
 
 
-class FirstFrame(PyroModule):
+class FirstFrame(Block):
     """No consensus: AIR's inference from the first frame, its position included, holds for the sequence.
 
     Example:
@@ -83,7 +82,7 @@ class RECTConfig(Declared):
         return RECT(self, sizes)
 
 
-class RECT(PyroModule):
+class RECT(Block):
     """A consensus of AIR's inferences from each of the first K frames.
 
     Reference: App. B.2.2, Alg. 4.

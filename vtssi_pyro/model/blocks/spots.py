@@ -10,14 +10,13 @@ from typing import Annotated
 
 import torch
 from pyro.distributions import Independent, Normal
-from pyro.nn import PyroModule
 from torch import Tensor, nn
 
 from vtssi_pyro.config import Declared, Range
 from vtssi_pyro.config.ranges import SMALL, UNITS
 from vtssi_pyro.model.blocks.air import encoder
 from vtssi_pyro.model.kinds import ATTENTIONS
-from vtssi_pyro.model.nn import MIN_SCALE
+from vtssi_pyro.model.nn import MIN_SCALE, Block
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops.peaks import peaks
 from vtssi_pyro.ops.spatial import extract_glimpses
@@ -48,7 +47,7 @@ class SpotsConfig(Declared):
         return Spots(self, sizes)
 
 
-class Spots(PyroModule):
+class Spots(Block):
     """Attend to the highest peaks of the blurred frame.
 
     q(c | x) counts the peaks by their height above a level. q(p | x) is centred on the peaks. q(s) is the same for all

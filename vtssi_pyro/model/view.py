@@ -1,0 +1,120 @@
+"""One frame as a scene sees it: how objects are drawn in it, and how likely that makes it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from pyro.distributions import Normal
+from torch import Tensor, nn, ones_like
+
+from vtssi_pyro.model.interfaces import Motion, Picture
+from vtssi_pyro.ops.dilation import dilated
+from vtssi_pyro.ops.packing import Packed
+from vtssi_pyro.types import Objects, Pose
+
+OWN = (1, 2, 2, 1, 1)  # axes of the fields of Objects in one sequence
+
+
+class Depicted(NamedTuple):
+    """Objects at places in a frame, and what they look like there."""
+
+    objects: Objects
+    place: Tensor  # (..., N, 2), frame coordinates
+    layers: Tensor  # (..., 1, N, C, H, W), each object by itself, wholly present
+
+    def of(self, rows: Packed) -> "Depicted":
+        """Those of some sequences."""
+        return self._mapped(rows.of)
+
+    def at(self, index: Tensor) -> "Depicted":
+        """Those with indices (...,) in a batch of one axis."""
+        return self._mapped(lambda values, own: values[index])
+
+    def _mapped(self, change: Callable[[Tensor, int], Tensor]) -> "Depicted":
+        """With values changed that are given with the number of their own axes."""
+        objects = (v if v is None else change(v, own) for v, own in zip(self.objects, OWN, strict=True))
+        return Depicted(Objects(*objects), change(self.place, 2), change(self.layers, 5))
+
+    @property
+    def there(self) -> Tensor:
+        """1 for the objects that are present, else 0, (..., N)."""
+        return self.objects.present.to(self.place)
+
+
+@dataclass(frozen=True)
+class View:
+    """One frame, (B, 1, C, H, W), how objects are drawn in it, and what is expected of them.
+
+    Args:
+        picture: draws objects.
+        motion: poses objects.
+        frame: (B, 1, C, H, W).
+        depth: as in the frame before, (..., B, N, 1); None if there is none yet, or objects have none.
+        looks: the density of known objects' descriptions, given the frame before, (..., B, N, D).
+        way: that of their places, (..., B, N, 2).
+        reach: pixels within which a drawing may be wrong by its brightness.
+    """
+
+    picture: Picture
+    motion: Motion
+    frame: Tensor
+    depth: Tensor | None
+    looks: Normal
+    way: Normal
+    reach: int
+
+    def of(self, rows: Packed) -> "View":
+        """The frames of some sequences."""
+        looks, way = (Normal(rows.of(q.loc, 2), rows.of(q.scale, 2)) for q in (self.looks, self.way))
+        depth = None if self.depth is None else rows.of(self.depth, 2)
+        return replace(self, frame=rows.of(self.frame, 4), depth=depth, looks=looks, way=way)
+
+    def expected(self, looks: Tensor, place: Tensor) -> Tensor:
+        """Log density (..., N) of descriptions and places, given the frame before."""
+        return self.looks.log_prob(looks).sum(-1) + self.way.log_prob(place).sum(-1)
+
+    def depicted(self, objects: Objects, place: Tensor) -> Depicted:
+        """Objects drawn at places (..., B, N, 2)."""
+        whole = ones_like(place[..., 0])
+        pose = self.motion.pose(objects, {"position": place.unsqueeze(-3)}, whole)
+        return Depicted(objects, place, self.picture.layers(pose, objects))
+
+    def compose(self, layers: Tensor, presence: Tensor) -> Tensor:
+        """The frame (..., B, 1, C, H, W) with objects present by shares (..., B, N)."""
+        return self.picture.compose(*self._present(layers, presence))
+
+    def apart(self, layers: Tensor, presence: Tensor) -> Tensor:
+        """What the others, present by shares (..., B, N), leave of the frame to each object, (..., B, N, C, H, W)."""
+        others = self.picture.others(*self._present(layers, presence))
+        return (self.frame.unsqueeze(-4) - others).clamp(0, 1).squeeze(-5)
+
+    def evidence(self, layers: Tensor, presence: Tensor, unsure: Tensor | None = None) -> Tensor:
+        """Log p(x) of the frame, (..., B).
+
+        Args:
+            layers: of the objects.
+            presence: their shares.
+            unsure: a further error of each pixel, intensity, (..., B, 1, C, H, W); then up to a constant.
+        """
+        density = self.picture.likelihood(self.compose(layers, presence))
+        if unsure is None:
+            return density.log_prob(self.frame).squeeze(-1)
+        variance = density.variance + unsure.square()
+        return -0.5 * ((self.frame - density.mean).square() / variance).sum((-3, -2, -1)).squeeze(-1)
+
+    def gain(self, layers: Tensor, drawn: Tensor, more: Tensor, tried: Tensor) -> Tensor:
+        """Evidence (...,) of objects ``tried`` of the layers ``more``, beyond that of the objects drawn already.
+
+        What these leave near themselves may be an error of their drawing: a pixel there says little.
+        """
+        unsure = dilated(self.compose(layers, drawn), self.reach)
+        return self.evidence(more, tried, unsure) - self.evidence(layers, drawn, unsure)
+
+    def _present(self, layers: Tensor, presence: Tensor) -> tuple[Tensor, Pose]:
+        """Layers weighted by shares (..., B, N), and a pose without places."""
+        weight, depth = presence.unsqueeze(-2), None
+        if self.depth is not None:  # that of newcomers, behind the known objects, is the prior's mean
+            known = self.depth.squeeze(-1).unsqueeze(-2)
+            depth = nn.functional.pad(known, (0, weight.shape[-1] - known.shape[-1]))
+        unplaced = Pose(weight.unsqueeze(-1).expand(*weight.shape, 2), presence.unsqueeze(-1), weight, depth)
+        return layers * weight[..., None, None, None], unplaced
