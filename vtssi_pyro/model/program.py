@@ -40,6 +40,7 @@ from vtssi_pyro.ops.gaussian import average, product
 from vtssi_pyro.types import Anneal, Chain, Latents, Objects, Plates, State
 
 TRAINED = Anneal()
+Before = Callable[[int, State | None, Predict], None]  # see Proposals.before
 Frame = Callable[..., AbstractContextManager[State]]  # see Scene.frame, of known objects
 RULES: dict[str, Rule] = {"average": average, "product": product}
 # Pyro keeps its handlers in one stack for all threads, which two programs at once would mix up.
@@ -101,7 +102,7 @@ class Program:
         warmup: int,
         anneal: Anneal = TRAINED,
         chain: Chain | None = None,
-        before: Callable[[int, State | None], None] | None = None,
+        before: Before | None = None,
     ) -> tuple[Objects, list[State]]:
         """p(c) prod_i p(s_i) p(d_i) prod_t p(p_t, m_t | p_{t-1}, m_{t-1}).
 
@@ -111,7 +112,7 @@ class Program:
             warmup: number of frames before the transition takes over.
             anneal: shifts the prior of the count.
             chain: the chain to continue, whose objects are not drawn again; None: a new chain.
-            before: called before every frame with its number and the state before it.
+            before: called before every frame; see :meth:`Proposals.before`.
         """
         with self.scene.model(plates, anneal, chain and chain.objects) as objects:
             start, frame = chain and chain.state, self.frame(objects)
@@ -423,7 +424,7 @@ def evolve(
     start: State | None,
     like: Tensor,
     warmup: int = 0,
-    before: Callable[[int, State | None], None] | None = None,
+    before: Before | None = None,
     frame: Frame | None = None,
 ) -> list[State]:
     """Sample the states of frames from the transition prior, under the handlers at hand: the chain of every program.
@@ -434,18 +435,19 @@ def evolve(
         start: state (..., N, dims) of the last frame before these, by site; None: these are the first.
         like: sizes (..., N, 2), for shape, dtype and device.
         warmup: number of these frames before the transition takes over.
-        before: called before every frame with its number and the state before it.
+        before: called before every frame; see :meth:`Proposals.before`.
         frame: the scene's prior of who is there, called with the frame's number and the state before it; None: the
             same objects in all frames.
     """
     state, states = start, []
     for t in pyro.markov(times):
+        predict = expectation(motion, t, state, like, warmup)
         if before is not None:
-            before(t, state)
+            before(t, state, predict)
         if frame is None:
             state = motion.model(t, state, like, warmup)
         else:
-            with frame(t, previous=state, predict=expectation(motion, t, state, like)) as there:
+            with frame(t, previous=state, predict=predict) as there:
                 aged = {"age": there["age"].squeeze(-1)} if "age" in there else {}
                 state = motion.model(t, state, there.get("size", like), warmup, **aged) | there
         states.append(state)

@@ -49,8 +49,14 @@ class Proposals:
         )  # in the last frame
         self.memory: Any = chain and chain.memory  # of the motion block
 
-    def before(self, t: int, state: State | None) -> None:
-        """Propose the sites of frame t, counted from 1, given the final state of the frame before."""
+    def before(self, t: int, state: State | None, predict: Predict) -> None:
+        """Propose the sites of frame t, counted from 1.
+
+        Args:
+            t: the frame.
+            state: the final state of the frame before; None: this is the first.
+            predict: makes the motion's density of the positions, see :func:`expectation`.
+        """
         raise NotImplementedError
 
     def position(self, t: int, previous: State, predict: Predict | None = None) -> Tensor:
@@ -86,7 +92,7 @@ class Proposals:
 class ProposalsFirst(Proposals):
     """Make the proposals of all frames before the first final state is drawn (Alg. 6, l. 1-5)."""
 
-    def before(self, t: int, state: State | None) -> None:
+    def before(self, t: int, state: State | None, predict: Predict) -> None:
         """Do nothing: all proposals have been made."""
 
     def __init__(self, *args: Any) -> None:
@@ -106,12 +112,10 @@ class ProposalsFirst(Proposals):
 class FrameByFrame(Proposals):
     """Make the proposals of a frame after the final variables of the frame before are drawn (App. A, reading D1)."""
 
-    def before(self, t: int, state: State | None) -> None:
+    def before(self, t: int, state: State | None, predict: Predict) -> None:
         """Propose position and motion of frame t if it is observed; plates are open."""
         if t <= self.observed:
             with self._proposing() as proposed:
-                motion, size = self.program.motion, self.objects.size
-                predict = partial(motion.predict, t, state, size, self.warmup)
                 position = self.position(t, state or {"position": self.start}, predict)
                 self.found = self.found._replace(position=position.unsqueeze(-3))
                 self.motions(self.found, t)
@@ -136,7 +140,7 @@ class Arrivals(Proposals):
         self.sites, self.found = {}, Detections(start) if chain is None else chain.found
         self.memory: Any = chain and chain.memory
 
-    def before(self, t: int, state: State | None) -> None:
+    def before(self, t: int, state: State | None, predict: Predict) -> None:
         """Propose all sites of frame t if it is observed; plates are open."""
         if t > self.observed:
             return
@@ -144,15 +148,15 @@ class Arrivals(Proposals):
         frame = self.frames[:, t - 1]
         before = scene.beginning(self.objects) if state is None else state
         with self._proposing() as proposed:
-            known, predict = scene.seen(before), None
+            known = scene.seen(before)
             found = motion.walk(None, known.size)
             if state is not None:
-                predict = expectation(motion, t, state, known.size)
                 sight = program.finder.look(program.picture, frame.unsqueeze(1), known)
                 found = program.finder.step(sight, 0, state, predict)
             there, position = scene.guide(
-                t, frame, before, predict, found, program.attention, program.picture, motion
-            )
+                t, frame, before, None if state is None else predict, found,
+                program.attention, program.picture, motion,
+            )  # fmt: skip
             self.objects = scene.seen(there)
             self.found = Detections(position.unsqueeze(-3))
             self.memory = motion.forget(self.memory, there["age"].squeeze(-1) == 0, position)
@@ -161,15 +165,13 @@ class Arrivals(Proposals):
         self.sites |= proposed.sites
 
 
-def expectation(motion: Motion, t: int, state: State | None, like: Tensor) -> Predict | None:
-    """Makes the density of the positions in frame t, given the state of the frame before; None of the first frame.
+def expectation(motion: Motion, t: int, state: State | None, like: Tensor, warmup: int) -> Predict:
+    """Makes the density of the positions in frame t, given the state of the frame before; None: this is the first.
 
     It is computed when it is first asked for, and once.
     """
-    if state is None:
-        return None
-    if "age" not in state:
-        return cache(partial(motion.predict, t, state, like, 0))
+    if state is None or "age" not in state:
+        return cache(partial(motion.predict, t, state, like, warmup))
     present = state["age"].squeeze(-1) >= 0
     # an empty slot, of age -1, has age 0 only if an object comes, whose place nobody predicts
     age = torch.where(present, state["age"].squeeze(-1) + 1, state["age"].squeeze(-1))

@@ -33,7 +33,7 @@ class Depicted(NamedTuple):
     def _mapped(self, change: Callable[[Tensor, int], Tensor]) -> "Depicted":
         """With values changed that are given with the number of their own axes."""
         objects = (v if v is None else change(v, own) for v, own in zip(self.objects, OWN, strict=True))
-        return Depicted(Objects(*objects), change(self.place, 2), change(self.layers, 5))
+        return Depicted(Objects._make(objects), change(self.place, 2), change(self.layers, 5))
 
     @property
     def there(self) -> Tensor:
@@ -109,6 +109,13 @@ class View:
         """
         unsure = dilated(self.compose(layers, drawn), self.reach)
         return self.evidence(more, tried, unsure) - self.evidence(layers, drawn, unsure)
+
+    def unexplained(self, layers: Tensor, drawn: Tensor) -> Tensor:
+        """The most that further objects could gain, (..., B): all that is missing; see :meth:`gain`."""
+        frame = self.compose(layers, drawn)
+        unsure = dilated(frame, self.reach)
+        variance = self.picture.likelihood(frame).variance + unsure.square()
+        return 0.5 * ((self.frame - frame).square() / variance).sum((-3, -2, -1)).squeeze(-1)
 
     def _present(self, layers: Tensor, presence: Tensor) -> tuple[Tensor, Pose]:
         """Layers weighted by shares (..., B, N), and a pose without places."""

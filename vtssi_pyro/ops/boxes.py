@@ -18,7 +18,7 @@ def boxes(frames: Tensor, size: Tensor, number: int) -> tuple[Tensor, Tensor]:
     The box of an object that touches an edge of the frame goes on beyond it, up to the usual size.
 
     Args:
-        frames: (..., C, H, W), intensities, objects bright on black; of the channels the brightest counts.
+        frames: square, (..., C, H, W), intensities, objects bright on black; of the channels the brightest counts.
         size: of the objects, width and height, (2,), fractions of the frame.
         number: N, how many to find; if the frame has fewer objects, the last boxes are empty.
 
@@ -26,43 +26,33 @@ def boxes(frames: Tensor, size: Tensor, number: int) -> tuple[Tensor, Tensor]:
         places (..., N, 2), frame coordinates, and the mean intensity in a box of the usual size, (..., N).
     """
     with torch.no_grad():
-        height, width = frames.shape[-2:]
-        grids = [centres(pixels, frames) for pixels in (height, width)]
-        sides = (size[1] * height, size[0] * width)  # px, rows first as the grids
-        smooth = [
-            _normal(bump(grid, grid, 2 * BLUR * side))
-            for grid, side in zip(grids, (size[1], size[0]), strict=True)
-        ]
+        side, sides = frames.shape[-1], frames.shape[-1] * size.flip(-1)  # px, rows first
+        grid = centres(side, frames)
+        smooth = [_normal(bump(grid, grid, 2 * BLUR * length)) for length in size.flip(-1)]
+        pixels = torch.arange(side, dtype=sides.dtype, device=sides.device) + 0.5
         ink = frames.amax(-3)
         places, brightness = [], []
         for _ in range(number):
             blurred = smooth[0] @ ink @ smooth[1].mT
             cell = blurred.flatten(-2).argmax(-1)
-            middle = [cell // width + 0.5, cell % width + 0.5]  # px
+            middle = torch.stack([cell // side, cell % side], -1) + 0.5  # (..., 2), px
             for reach in WINDOWS:
-                rows, columns = (
-                    _near(at, length, reach * side)
-                    for at, length, side in zip(middle, (height, width), sides, strict=True)
-                )
+                near = ((pixels - middle.unsqueeze(-1)).abs() <= reach * sides.unsqueeze(-1)).to(ink)
+                rows, columns = near.unbind(-2)  # (..., side)
                 inside = ink * rows.unsqueeze(-1) * columns.unsqueeze(-2)
-                middle = [
-                    _middle(inside.amax(axis) > INK, side, at)
-                    for axis, side, at in zip((-1, -2), sides, middle, strict=True)
-                ]
-            brightness.append(inside.sum((-2, -1)) / (sides[0] * sides[1]))
+                along = torch.stack([inside.amax(-1), inside.amax(-2)], -2)  # (..., 2, side)
+                middle = _middle(along > INK, sides, middle)
+            brightness.append(inside.sum((-2, -1)) / sides.prod())
             ink = ink - inside
-            places.append(to_frame(torch.stack([middle[1], middle[0]], -1), (height, width)))
+            places.append(to_frame(middle.flip(-1), (side, side)))
         return torch.stack(places, -2), torch.stack(brightness, -1)
 
 
-def _near(middle: Tensor, length: int, reach: Tensor) -> Tensor:
-    """Whether each pixel of an axis is near a place (...,), px: (..., length)."""
-    pixels = torch.arange(length, dtype=reach.dtype, device=reach.device) + 0.5
-    return ((pixels - middle.unsqueeze(-1)).abs() <= reach).to(reach)
-
-
 def _middle(ink: Tensor, side: Tensor, otherwise: Tensor) -> Tensor:
-    """The middle of the ink of an axis, bool (..., length), px; of a side beyond the edge that the ink touches."""
+    """The middles (..., 2) of the ink of both axes, bool (..., 2, length), px.
+
+    Of a side beyond the edge that the ink touches, the middle is that of the usual ``side`` (2,).
+    """
     length = ink.shape[-1]
     some = ink.to(side)
     first, last = some.argmax(-1), length - some.flip(-1).argmax(-1)  # edges, px

@@ -23,6 +23,7 @@ from vtssi_pyro.model.sites import POSITION, draw, draw_intermediate
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.model.view import Depicted, View
 from vtssi_pyro.ops.gaussian import Drawn, chosen
+from vtssi_pyro.ops.packing import Packed
 from vtssi_pyro.ops.registration import register
 from vtssi_pyro.ops.spatial import SIZE_LIMITS
 from vtssi_pyro.types import Anneal, Objects, Plates, Pose, Site, State
@@ -89,6 +90,17 @@ class _Turn(NamedTuple):
     settling: Tensor  # bool: whose looks are not settled yet
     age: Tensor  # (..., N, 1) frames since the entrance, -1 of empty slots
     identity: Tensor  # (..., N, 1) of the object that a slot holds, or held last, -1 before any
+
+
+class _Arriving(NamedTuple):
+    """Newcomers, as many as slots, of which few are any: densities, draws (..., N, 2), and log odds (..., N)."""
+
+    q_size: Normal
+    q_position: Normal
+    q_looks: Normal
+    size: Tensor
+    position: Tensor
+    gain: Tensor
 
 
 class PresenceScene(CountedScene):
@@ -242,63 +254,99 @@ class PresenceScene(CountedScene):
             shown = view.depicted(known, found.mean.detach())
             shown = review(view, shown, young, moving_alike(before, predict))
             likely, drawn = self._weighed(view, shown, above_zero(expected).squeeze(-1))
-            rest = (view.frame - view.compose(shown.layers, likely)).clamp(0, 1).squeeze(-4)
-        q_size, q_position = (q.base_dist for q in attention.locate(rest))
-        lead = found.batch_shape
-        size = draw_intermediate(f"size_new_{t}", _expanded(q_size, lead))
-        position = draw_intermediate(f"position_new_{t}", _expanded(q_position, lead))
-        with torch.no_grad():
-            shift = self._registered(view, attention, rest, position, size) - position
-        position = position + shift
-        q_position = Normal(q_position.loc + shift, q_position.scale)
-        q_looks = attention.describe(rest.unsqueeze(-4), position, size).base_dist
-        with torch.no_grad():
-            cost = (
-                kl_divergence(Normal(q_size.loc, q_size.scale).to_event(1), self.size())
-                + kl_divergence(q_looks.to_event(1), self.description())
-                + kl_divergence(
-                    Normal(q_position.loc, q_position.scale).to_event(1), motion.walk(None, position)
-                )
-            )
-            new = Objects(None, size, q_looks.loc)
-            more = view.depicted(new, position).layers
-            both = torch.cat(torch.broadcast_tensors(shown.layers, more), -4)
-            gain = self._newcomers(view, both, drawn, cost)
-            order = gain.argsort(-1, descending=True)  # (..., N) candidates, the likeliest first
-            was, likely = was.expand_as(order), likely.expand_as(gain)
-            rank = (~was).cumsum(-1).sub(1).clamp_min(0)  # of each slot among the empty ones
-            slot = order.gather(-1, rank)  # the candidate of each slot, (..., N)
-            enters = torch.sigmoid(gain).gather(-1, slot)
-            on = torch.where(was, likely, enters).unsqueeze(-1)
-            presence = self.config.enter + (self.config.stay - self.config.enter) * on
+        new = self._arriving(t, view, attention, shown, likely, drawn, was)
+        known, place = shown.objects, shown.place
+        order = new.gain.argsort(-1, descending=True)  # (..., N) candidates, the likeliest first
+        was, likely = was.expand_as(order), likely.expand_as(order)
+        rank = (~was).cumsum(-1).sub(1).clamp_min(0)  # of each slot among the empty ones
+        slot = order.gather(-1, rank)  # the candidate of each slot, (..., N)
+        enters = torch.sigmoid(new.gain).gather(-1, slot)
+        on = torch.where(was, likely, enters).unsqueeze(-1)
+        presence = self.config.enter + (self.config.stay - self.config.enter) * on
 
         def placed(q: Normal, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             index = slot.unsqueeze(-1).expand(value.shape)
             return tuple(x.expand(value.shape).gather(-2, index) for x in (q.loc, q.scale, value))  # type: ignore[return-value]
 
         empty = (~was).unsqueeze(-1)
-        loc, scale, drawn_at = placed(q_position, position)
-        known, place = shown.objects, shown.place
+        loc, scale, drawn_at = placed(new.q_position, new.position)
         seen = torch.where(young.unsqueeze(-1), place, found.base_dist.loc)
-        loc, scale = (
-            torch.where(empty, a, b)
-            for a, b in (
-                (loc, seen),
-                (scale, found.base_dist.scale),
-            )
+        q_place = Drawn(
+            torch.where(empty, loc, seen), torch.where(empty, scale, found.base_dist.scale), drawn_at, empty
         )
-        q_place = Drawn(loc, scale, drawn_at, empty).to_event(1)
-        apart = view.apart(shown.layers, likely)
-        again = attention.describe(apart, place, known.size).base_dist
-        with torch.no_grad():
-            kept = better(view, shown, drawn, young, again.loc, place)[1]
-        again = Normal(torch.where(kept.unsqueeze(-1), again.loc, known.description), again.scale)
-        looks = chosen(was, again, Normal(*placed(q_looks, q_looks.loc)[:2])).to_event(1)
+        again = self._described(view, attention, shown, likely, drawn, young)
+        looks = chosen(was, again, Normal(*placed(new.q_looks, new.q_looks.loc)[:2])).to_event(1)
         presence = draw(PRESENCE, t, self.law(presence, self.log_scale.exp()))
-        size = draw(SIZE, t, Drawn(*placed(q_size, size), empty).to_event(1))
+        size = draw(SIZE, t, Drawn(*placed(new.q_size, new.size), empty).to_event(1))
         description = draw(self._looks, t, looks)
-        position = draw(POSITION, t, q_place)
+        position = draw(POSITION, t, q_place.to_event(1))
         return _state(before, self._turn(before, presence), presence, size, description), position
+
+    def _arriving(
+        self, t: int, view: View, attention: Attention, shown: Depicted, likely: Tensor, drawn: Tensor, was: Tensor
+    ) -> "_Arriving":  # fmt: skip
+        """Newcomers, as the attention sees them in what the known objects leave of the frame.
+
+        Nobody is looked for where no slot is empty, nor where all that the frame shows beyond the known objects is
+        worth less than an entrance alone costs.
+
+        Args:
+            t: number of the frame.
+            view: the frame.
+            attention: finds and describes newcomers.
+            shown: the known objects.
+            likely: probabilities (..., N) that these are there.
+            drawn: 1 for those that are.
+            was: which slots were filled, bool (..., N).
+        """
+        with torch.no_grad():
+            worth = view.unexplained(shown.layers, drawn) + self._entrance > 0
+            may = worth & ~was.all(-1)
+            rest = (view.frame - view.compose(shown.layers, likely)).clamp(0, 1).squeeze(-4)
+        rows, plain = Packed(may), Normal(torch.zeros_like(shown.place), 1.0)
+        q_size = q_position = plain
+        if rows:
+            q_size, q_position = (_put(rows, plain, q.base_dist) for q in attention.locate(rows.of(rest, 3)))
+        size = draw_intermediate(f"size_new_{t}", q_size.to_event(1))
+        position = draw_intermediate(f"position_new_{t}", q_position.to_event(1))
+        rows = Packed(may.expand(position.shape[:-2]))  # the draws may have particles
+        gain = torch.full_like(position[..., 0], -torch.inf)
+        q_looks = self._change(shown.objects.description.expand(*gain.shape, -1))
+        if not rows:
+            return _Arriving(q_size, q_position, q_looks, size, position, gain)
+        own, left = view.of(rows), rows.of(rest, 3)
+        sizes, places = rows.of(size, 2), rows.of(position, 2)
+        with torch.no_grad():
+            shift = self._registered(own, attention, left, places, sizes) - places
+        places = places + shift
+        looks = attention.describe(left.unsqueeze(-4), places, sizes).base_dist
+        shift = rows.put(torch.zeros_like(position), shift)
+        q_position = Normal(q_position.loc + shift, q_position.scale)
+        with torch.no_grad():
+            wide = [Normal(rows.of(q.loc, 2), rows.of(q.scale, 2)).to_event(1) for q in (q_size, q_position)]
+            cost = (
+                kl_divergence(wide[0], self.size())
+                + kl_divergence(looks.to_event(1), self.description())
+                + kl_divergence(wide[1], view.motion.walk(None, places))
+            )
+            more = own.depicted(Objects(None, sizes, looks.loc), places).layers
+            both = torch.cat([rows.of(shown.layers, 5), more], -4)
+            worth = self._newcomers(own, both, rows.of(drawn, 1), cost)
+        gain = torch.where(may.unsqueeze(-1), rows.put(gain, worth), gain)
+        return _Arriving(q_size, q_position, _put(rows, q_looks, looks), size, position + shift, gain)
+
+    def _described(
+        self, view: View, attention: Attention, shown: Depicted, likely: Tensor, drawn: Tensor, young: Tensor
+    ) -> Normal:
+        """The density of known objects' looks; young ones are described anew, and change if that is better."""
+        looks, each = self._change(shown.objects.description), Packed(young)
+        if not each:
+            return looks
+        apart, places = each.of(view.apart(shown.layers, likely), 3), each.of(shown.place, 1)
+        again = _put(each, looks, attention.describe(apart, places, each.of(shown.objects.size, 1)).base_dist)
+        with torch.no_grad():
+            kept = better(view, shown, drawn, young, again.loc, shown.place)[1]
+        return Normal(torch.where(kept.unsqueeze(-1), again.loc, shown.objects.description), again.scale)
 
     def _followed(
         self, view: View, attention: Attention, known: Objects, found: Independent, predicted: Independent,
@@ -318,12 +366,20 @@ class PresenceScene(CountedScene):
             expected: means (..., B, N, 1) of their presences.
         """
         with torch.no_grad():
-            place = found.mean
-            looks = attention.describe(view.frame, place, known.size)
-            comes = kl_divergence(looks, self.description()) - self._entrance
-            comes = comes + kl_divergence(found, view.motion.walk(None, place))
-            leaves = above_zero(expected).clamp(1e-6, 1 - 1e-6).logit().squeeze(-1)
-            other = known.present & (kl_divergence(found, predicted) > comes + leaves)
+            leaves = above_zero(expected).clamp(1e-6, 1 - 1e-6).logit().squeeze(-1) - self._entrance
+            far = kl_divergence(found, predicted)
+            each = Packed(
+                (known.present & (far > leaves)).expand(far.shape)
+            )  # looks and place cost even more
+            if not each:
+                return found
+            place = each.of(found.mean, 1)
+            looks = attention.describe(each.of(view.frame, 3), place, each.of(known.size, 1))
+            at = Normal(place, each.of(found.stddev, 1)).to_event(1)
+            comes = kl_divergence(looks, self.description()) + kl_divergence(
+                at, view.motion.walk(None, place)
+            )
+            other = each.mask & (far - leaves > each.put(torch.zeros_like(far), comes))
             # as a finder's proposals, without a gradient into the prediction
             stays = Normal(predicted.mean.detach(), predicted.stddev.detach())
         return chosen(other, stays, found.base_dist).to_event(1)
@@ -409,7 +465,6 @@ def above_zero(loc: Tensor) -> Tensor:
     return torch.special.ndtr(loc)
 
 
-def _expanded(q: Normal, lead: torch.Size) -> Independent:
-    """A density with the batch shape ``lead``."""
-    shape = (*lead, q.loc.shape[-1])
-    return Normal(q.loc.expand(shape), q.scale.expand(shape)).to_event(1)
+def _put(packed: Packed, whole: Normal, values: Normal) -> Normal:
+    """The density ``whole``, in which that of the packed elements is that of ``values``."""
+    return Normal(packed.put(whole.loc, values.loc), packed.put(whole.scale, values.scale))
