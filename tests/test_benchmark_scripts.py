@@ -24,9 +24,9 @@ from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.inference.estimate import Estimate
 from vtssi_pyro.inference.model_tracker import ModelTracker
-from vtssi_pyro.model.config import VARIANTS
+from vtssi_pyro.model.config import VARIANTS, ModelConfig
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.program import build
+from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.train.config import Config, DataConfig
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -54,6 +54,29 @@ def test_the_naive_organisation_has_the_same_elbo(script: ModuleType) -> None:
     objective = found["objective_per_sequence"]
     assert objective["naive"] == pytest.approx(objective["package"], rel=1e-4)
     assert found["over_package"] == pytest.approx(found["seconds"]["naive"] / found["seconds"]["package"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", ["scene"], indirect=True)
+def test_the_models_beside_a_block_are_the_same_but_for_it(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = []
+
+    def kept(config: ModelConfig, run: str) -> Tracker:
+        configs.append(config)
+        return made(config, run)
+
+    made = script.made
+    monkeypatch.setattr(script, "made", kept)
+    slots = {"presence": "scene", "interaction": "motion", "occlusion": "picture"}
+    for block, slot in slots.items():
+        configs.clear()
+        told = script.compare(block, "quick", batch=1, repeats=1)
+        whole, *others = configs
+        for other in others:
+            assert replace(other, **{slot: getattr(whole, slot)}) == whole != other
+        assert told["with_over_without"] == pytest.approx(told["with"] / told["without"])
 
 
 @pytest.mark.parametrize("script", ["sample"], indirect=True)
