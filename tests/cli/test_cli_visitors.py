@@ -87,3 +87,12 @@ def test_a_model_is_fitted_to_each(flavour: str, tmp_path: Path) -> None:
     kind = FLAVOURS[flavour]
     assert (config.model.channels, config.data.blend) == (kind.channels or 1, kind.blend)
     assert config.model.num_objects == (kind.objects or config.model.num_objects)
+    if flavour == "visitors":  # its training goes on by the same stages, without a word about them
+        steps = {
+            "train.stages.objects.steps": 1, "train.stages.objects.batch": 3, "train.stages.visits.steps": 0,
+            "observe": 3, "calibration": 0,
+        }  # fmt: skip
+        call("fit", flavour, "--from", tmp_path / "run", *sets(**steps, **sizes), "--out", tmp_path / "on")
+        on = Run(tmp_path / "on").config
+        assert on.model == config.model
+        assert [stage.name for stage in on.train.stages] == [stage.name for stage in config.train.stages]

@@ -229,7 +229,7 @@ def test_those_that_are_seen_again_tell_the_number_of_all() -> None:
         for side in (first, second):
             seen = places[random.random(truth) < share]
             ones = np.ones(len(seen))
-            side.append(Regions(seen, ones, ones, ones, ones, ones, seen, ones > 1))
+            side.append(Regions(seen, ones, ones, ones, ones, ones, ones, seen, ones > 1))
     assert recaptured(first, second, 3.0, 1e6, 0.0) == pytest.approx(truth, rel=0.05)
 
 

@@ -16,6 +16,7 @@ from vtssi_pyro.data.scenes import KINDS, scene
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.model.blocks.mot import MOTConfig
 from vtssi_pyro.model.blocks.presence import PresenceConfig
+from vtssi_pyro.model.blocks.turning import TurningConfig
 from vtssi_pyro.model.config import ablated
 from vtssi_pyro.model.program import build
 from vtssi_pyro.model.sizes import Sizes
@@ -86,6 +87,28 @@ def test_the_model_suits_the_movie(movie: PreparedMovie) -> None:
     kept = suited(PRESETS["paper-fast"]("vtssi"), movie).train.stages
     motion = next(stage for stage in kept if stage.name == "motion")
     assert motion.optimizer == "muon", "it has no inertia"
+
+
+@pytest.mark.parametrize("fewest", [2, 1], ids=["there", "coming and going"])
+def test_objects_that_turn_have_angles(fewest: int, movie: PreparedMovie) -> None:
+    """Beside whatever else the inspection asks for; before a training, round bumps have none."""
+    still = replace(movie, found=replace(movie.inspected, objects=2, fewest=fewest))
+    turning = replace(still, found=replace(still.inspected, turning=9.0))
+    upright, config = suited(quick("ours"), still), suited(quick("ours"), turning)
+    assert isinstance(config.model.motion, TurningConfig)
+    assert config.model.motion.of == upright.model.motion
+    assert config.model.finder.kernel_side == upright.model.finder.kernel_side
+    for slot in ("scene", "attention", "picture"):
+        assert getattr(config.model, slot) == getattr(upright.model, slot)
+    assert check(config).motion.angles
+    search = next(stage for stage in config.train.stages if stage.name == "search")
+    assert search.blocks == ("finder", "motion.angles")
+    assert at_first(config.model, 30).motion == at_first(upright.model, 30).motion
+    assert unlearned(turning) == unlearned(still)
+    slower = replace(still, found=replace(still.inspected, turning=1.0))
+    assert suited(quick("ours"), slower) == upright
+    other = quick("template-search-residual-mot")  # a variant asks for its own blocks
+    assert suited(other, turning).model == suited(other, still).model
 
 
 def test_objects_that_come_and_go_have_a_scene_in_which_they_can(movie: PreparedMovie) -> None:

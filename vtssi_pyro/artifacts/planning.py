@@ -112,7 +112,7 @@ def planned(
     whole = isinstance(tracker, Config | WholeModel)  # of which nothing follows from the data
     if not whole and isinstance(data, str) and data in FLAVOURS:
         own = suited_to(data, begun)
-        if start is not None and start_from is None and own is not begun:
+        if start is not None and start_from is None and own.model != begun.model:
             start, start_from = None, tracker  # its other blocks begin with what is alike
         begun = own
     fixed = start is not None or whole

@@ -33,6 +33,7 @@ class Regions(NamedTuple):
     height: np.ndarray  # (n,) mean contrast of the brightest third
     flat: np.ndarray  # (n,) mean contrast, as a share of that: low of a spot, high of a disc
     slender: np.ndarray  # (n,) ratio of the axes
+    angle: np.ndarray  # (n,) of the longer axis, radians from x towards y, of which half a turn is none
     fringe: np.ndarray  # (n, 2) from the middle of what is brightest to the middle of the rest
     cut: np.ndarray  # (n,) whether the frame's border may hide a part
 
@@ -200,7 +201,10 @@ def _measured(strength: np.ndarray, labels: np.ndarray, number: int) -> Regions:
     middles = np.stack([mean(place[:, k], value) for k in (0, 1)], -1)
     flat = mean(value, ones) / np.maximum(height, 1e-12)
     slender = np.sqrt((half + away) / np.maximum(half - away, 1e-12))
-    found = Regions(middles, (high - low).max(-1, initial=0.0), area, height, flat, slender, fringe, cut)
+    angle = np.arctan2(2 * xy, xx - yy) / 2
+    found = Regions(
+        middles, (high - low).max(-1, initial=0.0), area, height, flat, slender, angle, fringe, cut
+    )
     return found.chosen(found.size >= 2)  # a single pixel is noise
 
 

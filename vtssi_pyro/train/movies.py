@@ -23,6 +23,7 @@ from vtssi_pyro.train.boxed import boxed_objects
 from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.presets import quick
 from vtssi_pyro.train.recipe import Stage
+from vtssi_pyro.train.turning import turned, turning_stage, upright
 from vtssi_pyro.train.visits import KNOWN, coming_and_going, visits
 
 # Frames of the shortest movie: a quarter of them is held out, and clips of half of the rest still show motion.
@@ -115,11 +116,16 @@ def suited(config: Config, movie: PreparedMovie) -> Config:
     )  # fmt: skip
     model = ABLATIONS[ablated(base)](model)
     stages = config.train.stages
-    visited = found.changes and ablated(base) is Ablation.WHOLE
+    whole = ablated(base) is Ablation.WHOLE
+    visited, turn = found.changes and whole, found.turns and whole
+    inert = type(model.motion) is ResidualMOTConfig  # objects that act on each other have more to learn
     if visited:
         model, stages = _visited(model, speed), (*stages, visits(VISITS))
-    inert = type(model.motion) is ResidualMOTConfig  # objects that act on each other have more to learn
+    if turn:
+        model = turned(model, kernel)
     stages = tuple(_suited(stage, objects, side, inert) for stage in stages)
+    if turn:
+        stages = tuple(map(turning_stage, stages))
     if visited:  # paths teach motions of objects that are there in all frames
         stages = tuple(s if s.name in VISITED else replace(s, steps=0) for s in stages)
     return renamed(replace(config, model=model, train=replace(config.train, stages=stages)))
@@ -155,7 +161,7 @@ def at_first(model: WholeModel, frames: int) -> ModelConfig | None:
     if not (isinstance(model, ModelConfig) and isinstance(model.attention, SpotsConfig)):
         return None
     seen = replace(
-        model,
+        upright(model),  # a round bump has no angle
         description=model.channels,  # a brightness of each
         attention=BlobsAttentionConfig(extent=model.attention.extent, level=model.attention.level),
         picture=BlobsConfig(noise=UNLEARNED_NOISE),

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 from vtssi_pyro.config.schedules import Cosine, Linear
 from vtssi_pyro.model.blocks.clearest import ClearestFrameConfig
+from vtssi_pyro.model.blocks.gated import GatedConfig
+from vtssi_pyro.model.blocks.presence import PresenceConfig
 from vtssi_pyro.model.blocks.turning import TurningConfig
 from vtssi_pyro.model.blocks.turning_search import TurningFINDConfig
 from vtssi_pyro.model.config import ModelConfig, TestTime
@@ -25,19 +27,36 @@ def turning(config: Config) -> Config:
     """
     base = config.model
     assert isinstance(base, ModelConfig)
-    model = replace(
-        base,
-        consensus=ClearestFrameConfig(K=K),
-        finder=TurningFINDConfig(),
-        motion=TurningConfig(of=base.motion),
+    stages = tuple(map(turning_stage, config.train.stages))
+    return renamed(replace(config, model=turned(base), train=replace(config.train, stages=stages)))
+
+
+def turned(model: ModelConfig, kernel_side: int | None = None) -> ModelConfig:
+    """A model whose objects turn, and move as in another one.
+
+    Args:
+        model: the other one.
+        kernel_side: side of the templates, see :class:`~vtssi_pyro.model.blocks.template.TemplateConfig`.
+    """
+    coming = isinstance(model.scene, PresenceConfig)  # who comes is described frame by frame
+    return replace(
+        model,
+        consensus=model.consensus if coming else ClearestFrameConfig(K=K),
+        finder=TurningFINDConfig(kernel_side=kernel_side),
+        motion=TurningConfig(of=model.motion),
         order="frame-by-frame",
         test_time=TestTime(tight=True),  # several hypotheses take five times as long, and gain little
     )
-    stages = tuple(map(_turned, config.train.stages))
-    return renamed(replace(config, model=model, train=replace(config.train, stages=stages)))
 
 
-def _turned(stage: Stage) -> Stage:
+def upright(model: ModelConfig) -> ModelConfig:
+    """The model of objects that do not turn, and else move and are found as those of another one."""
+    if not (isinstance(model.motion, TurningConfig) and isinstance(model.finder, TurningFINDConfig)):
+        return model
+    return replace(model, finder=GatedConfig(kernel_side=model.finder.kernel_side), motion=model.motion.of)
+
+
+def turning_stage(stage: Stage) -> Stage:
     """A stage for objects that turn."""
     if stage.name == "search":
         return replace(
