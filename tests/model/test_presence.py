@@ -30,6 +30,7 @@ from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.program import Tracker, build, stacked
 from vtssi_pyro.model.review import Review, better, close, moving_alike
 from vtssi_pyro.model.view import View
+from vtssi_pyro.ops import packing
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
 from vtssi_pyro.train.elbo import Elbo
 from vtssi_pyro.train.recipe import Scheduled, Stage, TrainConfig
@@ -401,8 +402,36 @@ def test_nobody_is_looked_for_where_the_known_objects_explain_the_frame(x: Tenso
     assert all(not (state["presence"][1] > 0).any() for state in found)
     sought.clear()
     with torch.no_grad(), mode():
-        tracker.guide(torch.zeros_like(x))
+        trace = poutine.trace(tracker.guide).get_trace(torch.zeros_like(x))
     assert not sought
+    for name, prior in (("size_1", tracker.scene.size()), ("description_1", tracker.scene.description())):
+        drawn = trace.nodes[name]["fn"]  # who comes by chance all the same
+        for moment in ("mean", "stddev"):
+            expected = getattr(prior, moment).expand(drawn.mean.shape)
+            torch.testing.assert_close(getattr(drawn, moment), expected)
+
+
+def test_work_on_all_objects_has_the_results_of_work_on_those_concerned(x: Tensor, monkeypatch) -> None:
+    """As on a GPU, which does not wait for their number."""
+    tracker, frames = made(scene(num_objects=3)), torch.cat([x, x.flip(-1), 0 * x])[:, :4]
+
+    def told() -> list[dict[str, Tensor]]:
+        torch.manual_seed(0)
+        with torch.no_grad():
+            states = tracker.guide(frames).states
+        there = [(state["presence"] > 0) for state in states]
+        kept = ("presence", "position", "description", "size")
+        return [
+            {name: torch.where(on, state[name], torch.zeros_like(state[name])) for name in kept}
+            for on, state in zip(there, states, strict=True)
+        ]
+
+    packed = told()
+    assert any(state["presence"].any() for state in packed)
+    monkeypatch.setattr(packing, "waits", lambda mask: True)
+    for few, every in zip(packed, told(), strict=True):
+        for name, value in few.items():
+            torch.testing.assert_close(every[name], value, rtol=0, atol=1e-9)
 
 
 def test_parts_of_one_object_are_near_and_move_alike() -> None:

@@ -60,7 +60,7 @@ class Review:
         near = far.gather(-1, nearest).squeeze(-1) < 1
         new = seen.gather(-2, nearest.unsqueeze(-1).expand(*nearest.shape, 2)).squeeze(-2)
         looks = self.attention.describe(apart, new, size).mean
-        tried = young & each.put(torch.zeros_like(young), near)
+        tried = each.put(torch.zeros_like(young), near)
         other, where = each.put(known.description, looks), each.put(place, new)
         return better(view, shown, shown.there, tried, other, where)[0]
 
@@ -91,7 +91,7 @@ class Review:
             after = self.settled(own, rest, scenes.of(renewed, 1) & present)
             moved = ((after.place != before.place).any(-1) & present).any(-1)
             lost = own.gain(after.layers, rest.there, before.layers, before.there)
-            gone = each.of(waiting, 0) & (moved | ~each.of(young, 0)) & (lost < self.doubt)
+            gone = (moved | ~each.of(young, 0)) & (lost < self.doubt)
             if not some(gone):
                 break
             last = torch.where(each.put(torch.zeros_like(waiting), gone), slots, -1).amax(-1)  # (...,)

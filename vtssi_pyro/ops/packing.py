@@ -9,7 +9,7 @@ from torch import Tensor
 class Packed:
     """The true elements of a mask, side by side.
 
-    On a GPU, which would wait for their number, these are all elements; results for the others are to be ignored.
+    On a GPU, which would wait for their number, all elements are worked on; results for the others are left out.
 
     Args:
         mask: bool, (*lead).
@@ -17,7 +17,7 @@ class Packed:
 
     def __init__(self, mask: Tensor, index: tuple[Tensor, ...] | None = None) -> None:
         self.mask = mask
-        self._every = index is None and (mask.is_cuda or bool(mask.all()))
+        self._every = index is None and (waits(mask) or bool(mask.all()))
         if index is not None:
             self.index = index
 
@@ -40,9 +40,12 @@ class Packed:
 
     def put(self, values: Tensor, packed: Tensor) -> Tensor:
         """Values (*lead, ...), in which theirs are those of ``packed``, (P, ...)."""
-        if self._every:
-            return packed.unflatten(0, self.mask.shape)
-        return values.expand(*self.mask.shape, *packed.shape[1:]).index_put(self.index, packed)
+        own = packed.dim() - 1
+        whole = values.expand(*self.mask.shape, *packed.shape[1:])
+        if not self._every:
+            return whole.index_put(self.index, packed)
+        every = packed.unflatten(0, self.mask.shape)
+        return torch.where(self.mask[(..., *(None,) * own)], every, whole) if waits(self.mask) else every
 
     def rows(self) -> "Packed":
         """For each of them, what its last axis is of: one may be there several times."""
@@ -51,4 +54,9 @@ class Packed:
 
 def some(mask: Tensor) -> bool:
     """Whether work on the true elements has an effect; a GPU is not asked, since the answer would be waited for."""
-    return mask.is_cuda or bool(mask.any())
+    return waits(mask) or bool(mask.any())
+
+
+def waits(mask: Tensor) -> bool:
+    """Whether the processor would wait for a device to tell what is true, which it never does."""
+    return mask.is_cuda

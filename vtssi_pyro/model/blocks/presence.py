@@ -303,15 +303,26 @@ class PresenceScene(CountedScene):
             worth = view.unexplained(shown.layers, drawn) + self._entrance > 0
             may = worth & ~was.all(-1)
             rest = (view.frame - view.compose(shown.layers, likely)).clamp(0, 1).squeeze(-4)
-        rows, plain = Packed(may), Normal(torch.zeros_like(shown.place), 1.0)
-        q_size = q_position = plain
+        rows, like = Packed(may), shown.place
+        # where nobody is looked for, who comes by chance is drawn from the prior
+        q_size, q_looks, q_position = (
+            Normal(prior.mean, prior.stddev)
+            for prior in (
+                self.size().expand(like.shape[:-1]),
+                self.description().expand(like.shape[:-1]),
+                view.motion.walk(None, like),
+            )
+        )
         if rows:
-            q_size, q_position = (_put(rows, plain, q.base_dist) for q in attention.locate(rows.of(rest, 3)))
+            found = attention.locate(rows.of(rest, 3))
+            q_size, q_position = (
+                _put(rows, q, seen.base_dist) for q, seen in zip((q_size, q_position), found, strict=True)
+            )
         size = draw_intermediate(f"size_new_{t}", q_size.to_event(1))
         position = draw_intermediate(f"position_new_{t}", q_position.to_event(1))
         rows = Packed(may.expand(position.shape[:-2]))  # the draws may have particles
         gain = torch.full_like(position[..., 0], -torch.inf)
-        q_looks = self._change(shown.objects.description.expand(*gain.shape, -1))
+        q_looks = Normal(*(x.expand(*gain.shape, -1) for x in (q_looks.loc, q_looks.scale)))
         if not rows:
             return _Arriving(q_size, q_position, q_looks, size, position, gain)
         own, left = view.of(rows), rows.of(rest, 3)
@@ -332,8 +343,8 @@ class PresenceScene(CountedScene):
             more = own.depicted(Objects(None, sizes, looks.loc), places).layers
             both = torch.cat([rows.of(shown.layers, 5), more], -4)
             worth = self._newcomers(own, both, rows.of(drawn, 1), cost)
-        gain = torch.where(may.unsqueeze(-1), rows.put(gain, worth), gain)
-        return _Arriving(q_size, q_position, _put(rows, q_looks, looks), size, position + shift, gain)
+        q_looks, gain = _put(rows, q_looks, looks), rows.put(gain, worth)
+        return _Arriving(q_size, q_position, q_looks, size, position + shift, gain)
 
     def _described(
         self, view: View, attention: Attention, shown: Depicted, likely: Tensor, drawn: Tensor, young: Tensor
