@@ -23,7 +23,7 @@ from vtssi_pyro.model.sites import POSITION, draw, draw_intermediate
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.model.view import Depicted, View
 from vtssi_pyro.ops.gaussian import Drawn, chosen
-from vtssi_pyro.ops.packing import Packed
+from vtssi_pyro.ops.packing import Packed, some
 from vtssi_pyro.ops.registration import register
 from vtssi_pyro.ops.spatial import SIZE_LIMITS
 from vtssi_pyro.types import Anneal, Objects, Plates, Pose, Site, State
@@ -379,9 +379,8 @@ class PresenceScene(CountedScene):
         with torch.no_grad():
             leaves = above_zero(expected).clamp(1e-6, 1 - 1e-6).logit().squeeze(-1) - self._entrance
             far = kl_divergence(found, predicted)
-            each = Packed(
-                (known.present & (far > leaves)).expand(far.shape)
-            )  # looks and place cost even more
+            # of others, looks and place cost even more
+            each = Packed((known.present & (far > leaves)).expand(far.shape))
             if not each:
                 return found
             place = each.of(found.mean, 1)
@@ -427,6 +426,9 @@ class PresenceScene(CountedScene):
         slots = torch.arange(was.shape[-1], device=was.device)
         best = view.evidence(shown.layers, drawn)  # with all that are drawn
         for i in slots.tolist():
+            if not some(was[..., i]):
+                likely.append(torch.zeros_like(best))
+                continue
             without = drawn * (slots != i)
             evidence = view.evidence(shown.layers, without)
             chance = torch.sigmoid(odds[..., i] + best - evidence) * was[..., i]
