@@ -172,6 +172,13 @@ def test_tracks_of_a_movie_are_registered_on_its_own_pixels() -> None:
     assert refined(tracks, after, boxes) is tracks
 
 
+def test_frames_that_nothing_prepares_are_registered_too() -> None:
+    """The ground is a part of all looks then, and as even as before."""
+    movie, path = prepared(Preparation(()))
+    off, _ = errors(refined(rough(path, 0.0), movie, boxes), path)
+    assert (off - off.mean(0)).square().mean().sqrt() < 1.5 * BOUND
+
+
 def test_large_objects_are_registered_on_averages_of_pixels() -> None:
     """Spots of 60 px are as smooth in squares of pixels, which have as much less noise."""
     fine = REDUCED.fine(3)

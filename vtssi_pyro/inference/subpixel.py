@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -46,6 +47,7 @@ LOSSY = {GREY: 0.05, COLOUR: 0.1}
 SEEN = 0.4  # least share of an object's look in a frame that shows it, as of FollowingFIND
 ODD = 3.0  # times the usual squares that a look leaves; where more is left, something else is beside it
 RIDGE = 1e-3  # of the normal equations, relative: an object that another one hides wholly stays in place
+SPARSE = 64  # pixels along an axis, whose median is a frame's level: to a fiftieth of their noise
 BLOCK = 2**12  # windows that are registered together: some 100 MiB
 MOST = 2**24  # pixels of windows that are kept for one part of a movie: 64 MiB
 
@@ -69,9 +71,16 @@ def refined(tracks: Tracks, movie: PreparedMovie, boxes: Boxes) -> Tracks:
     assert box is not None
     fine = movie.preparation.fine(math.ceil(Grid.around(box[tracks.present]).extent / FINEST))
     assert fine is not None
-    frames = (torch.from_numpy(channels_first(frame).copy()) for frame in movie.through(fine))
+    frames = map(_levelled, movie.through(fine))
     error = LOSSY[fine.channel or GREY] * fine.ratio if movie.movie.lossy else 0.0
     return to_source(registered(to_prepared(tracks, fine), frames, boxes, error), fine)
+
+
+def _levelled(frame: np.ndarray) -> Tensor:
+    """A frame (H, W) or (H, W, C) less the level of its ground, which is no object's: planes (C, H, W)."""
+    planes = channels_first(frame).astype(np.float32)
+    down, across = (max(1, side // SPARSE) for side in planes.shape[1:])
+    return torch.from_numpy(planes - np.median(planes[:, ::down, ::across], (1, 2), keepdims=True))
 
 
 def registered(tracks: Tracks, frames: Iterable[Tensor], boxes: Boxes, error: float = 0.0) -> Tracks:
