@@ -29,6 +29,7 @@ from vtssi_pyro.data import ArrayDataset, MovingDigits, write
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.inference import filter as inference
 from vtssi_pyro.inference.filter import Estimate
+from vtssi_pyro.inference.subpixel import refined
 from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.movies import array_movie
 from vtssi_pyro.train.reporting import Silent
@@ -88,13 +89,17 @@ def test_the_procedure_at_test_time_is_the_callers_choice(
 
 
 def test_a_movie_is_tracked_by_the_same_procedure(frames: Tensor) -> None:
+    """And registered on its own pixels where the procedure reads off tight boxes."""
     tracker = load(NAME)
     movie = inspect(array_movie("digits", frames[0, :, 0].numpy())).sized(tracker.picture.frame_size)
     x = movie.frames[None]
     for procedure in ({}, {"settle": SEEN}, {"test_time": TestTime()}):
         found = track(tracker, movie, rendered=True, **procedure)
         expected = inference.track(tracker, x, **procedure)
-        same(found, expected._replace(tracks=movie.to_source(expected.tracks)))
+        tracks = movie.to_source(expected.tracks)
+        if procedure.get("test_time", tracker.test_time).tight:
+            tracks = refined(tracks, movie, tracker.picture.box)
+        same(found, expected._replace(tracks=tracks))
     assert not torch.equal(found.frames, track(tracker, movie, rendered=True).frames)
 
 
