@@ -30,9 +30,8 @@ ROOM = 1.6  # sides of a tight box that a look has: a spot's box ends at a quart
 # into looks (20 for 12 pixels: places are off by a tenth more), of fewer the shape of a small object is lost.
 COARSEST, FINEST = 12, 32
 FINER = 4  # times as many samples, of which the centre of a box is read off: its lines lie between samples
-REACH = (
-    1 / 8
-)  # of a look's side by which a place may move at most: farther, a spot's slopes no longer lead back
+# Share of a look's side by which a place may move at most: farther, a spot's slopes no longer lead back.
+REACH = 1 / 8
 SETTLING = 64  # frames on which looks are settled: they add an eighth of a frame's noise to a centre
 FEWEST = 8  # frames with an object from which on it is registered; the look of fewer is mostly their noise
 ROUNDS = 2  # in which looks and places are settled in turn; a third moves centres by thousandths of a pixel
@@ -385,9 +384,8 @@ def _pairs(windows: Windows, place: Tensor, reach: float) -> tuple[Tensor, Tenso
     where[frame, rank] = place
     index = torch.zeros(where.shape[:2], dtype=torch.long)
     index[frame, rank] = torch.arange(len(place))
-    apart = (
-        (where.unsqueeze(2) - where.unsqueeze(1)).abs().amax(-1)
-    )  # no number between two that are not there
+    # no number between two that are not there
+    apart = (where.unsqueeze(2) - where.unsqueeze(1)).abs().amax(-1)
     near = (apart < reach) & ~torch.eye(most, dtype=torch.bool)
     which, first, second = near.nonzero(as_tuple=True)
     return index[which, first], index[which, second]

@@ -27,9 +27,8 @@ SPECK = 9  # pixels: a region smaller than 3 x 3 is noise
 # Sizes of a region from its centre to where its object shows nothing any more: a region ends where noise hides the rest
 # of a spot, of which half a percent is left at twice that distance.
 FRINGE = 1.0
-LEAST_SHOWN = (
-    0.01  # frames that show the ground near a pixel, weighed by their distance; of fewer nothing is told
-)
+# Frames that show the ground near a pixel, weighed by their distance; of fewer nothing is told.
+LEAST_SHOWN = 0.01
 
 
 def suited(frames: np.ndarray) -> str:

@@ -155,9 +155,8 @@ class Inspection:
     shaken: float = 0.0  # by which the camera shakes or drifts at most
     barred: bool = False  # whether ``crop`` leaves out bars along the border
     company: Annotated[int, COUNT] = 0  # shadows and reflections at once, which are no objects
-    turning: float = (
-        0.0  # degrees a frame by which slender objects turn, either way; 0: objects are not slender
-    )
+    # degrees a frame by which slender objects turn, either way; 0: objects are not slender
+    turning: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields except the background image, ready for JSON."""

@@ -3,9 +3,8 @@
 import torch
 from torch import Tensor
 
-BEND = (
-    -0.5
-)  # the parameter with which the error of a smooth image falls by the third power of the distance of samples
+# The parameter with which the error of a smooth image falls by the third power of the distance of samples.
+BEND = -0.5
 
 
 def cubic_weights(index: Tensor, samples: int) -> tuple[Tensor, Tensor]:

@@ -31,7 +31,7 @@ class Packed:
 
     def __bool__(self) -> bool:
         """Whether there are any."""
-        return self.mask.is_cuda or bool(self.mask.any())
+        return some(self.mask)
 
     def of(self, values: Tensor, own: int) -> Tensor:
         """Their values (P, ...), of values with ``own`` axes each, whose other axes broadcast against the mask's."""
