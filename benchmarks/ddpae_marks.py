@@ -62,7 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", help="folder of a run")
+    parser.add_argument("run", help="folder of a run, or pretrained:NAME")
     parser.add_argument("--sequences", type=int, default=10_000)
     parser.add_argument("--digits", default="mnist")
     parser.add_argument("--threads", type=int)

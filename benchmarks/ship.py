@@ -26,8 +26,9 @@ def main(arguments: list[str] | None = None) -> None:
     test = open_splits(run.config, torch.device("cpu")).test
     words = {key: getattr(chosen, key) for key in ("description", "data", "licence", "machine")}
     card = pack(
-        run, chosen.name, test, **words, commit=chosen.commit or head(), folder=chosen.folder,
-        checkpoint_name=chosen.checkpoint, dtype=torch.float32 if chosen.single else torch.float16,
+        run, chosen.name, test, **words, commit=chosen.commit or head(), earlier=chosen.earlier,
+        folder=chosen.folder, checkpoint_name=chosen.checkpoint,
+        dtype=torch.float32 if chosen.single else torch.float16,
     )  # fmt: skip
     print("\n".join(about(to_dict(card))))
     path = Path(chosen.folder) / f"{card.name}.safetensors"
@@ -43,6 +44,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--licence", required=True, help="of those data")
     made.add_argument("--machine", required=True, help="the machine of the training")
     made.add_argument("--commit", help="of the code that trained them [default: the one checked out]")
+    made.add_argument(
+        "--earlier",
+        type=float,
+        default=0.0,
+        help="minutes of the trainings that it went on from [default: 0]",
+    )
     made.add_argument("--checkpoint", choices=("last", "best"), default="last")
     made.add_argument("--single", action="store_true", help="keep single precision")
     made.add_argument("--folder", default=FOLDER, help="where to write [default: the package's]")

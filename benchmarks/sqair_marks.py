@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from vtssi_pyro import Run, load_digits, moving_digits
+from vtssi_pyro.artifacts.loading import find
 from vtssi_pyro.baselines import SQAIR
 from vtssi_pyro.baselines.sqair import figures
 from vtssi_pyro.data import Dataset
@@ -67,23 +68,24 @@ def cost(run: Run) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print the numbers as JSON."""
+    """Print the numbers as JSON; of weights that ship without their cost, which their card tells."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", help="folder of a run, finished or not")
+    parser.add_argument("run", help="folder of a run, finished or not, or pretrained:NAME")
     parser.add_argument("--sequences", type=int, default=10_000)
     parser.add_argument("--digits", default="mnist")
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
     prepare(options.threads)
-    run = Run(options.run)
-    sqair = run.tracker()
+    trained = find(options.run)
+    sqair = trained.tracker()
     if not isinstance(sqair, SQAIR):
-        raise UsageError(f"{run.folder}: its model is a {type(sqair).__name__}, not a SQAIR")
+        raise UsageError(f"{trained.name}: its model is a {type(sqair).__name__}, not a SQAIR")
     digits = load_digits(options.digits, "test")
     data = moving_digits("sqair-original", digits, sequences=options.sequences, seed=TABLE_SEED)
-    print(json.dumps(cost(run) | marks(sqair, data, run.config.observe), indent=1))
+    spent = cost(trained) if isinstance(trained, Run) else {}
+    print(json.dumps(spent | marks(sqair, data, trained.config.observe), indent=1))
 
 
 if __name__ == "__main__":
