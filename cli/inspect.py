@@ -60,7 +60,7 @@ def inspect(movie: str, out: str | None, as_json: bool, stored: dict[str, Any], 
     tell = say if as_json else click.echo  # the findings for people are the result
     with results(as_json, tell) as report:
         prepared = api.inspect(movie, Hints(**hints), stored=Stored(**stored), out=out, report=report)
-        if len(prepared.frames) < FEWEST:
+        if prepared.inspected.length < FEWEST:
             tell(f"too short to learn from: fit takes {FEWEST} frames or more")
         elif out:
             tell(f"fit with: vtssi-pyro fit --prepared {shlex.quote(out)}")

@@ -31,7 +31,8 @@ from vtssi_pyro.movies import (
     suggested_preparation,
     thumbnails,
 )
-from vtssi_pyro.movies.prepared import PreparedMovie, model_side, to_source
+from vtssi_pyro.movies.prepared import PreparedMovie, look, model_side, to_source
+from vtssi_pyro.movies.transforms import Luminance, Resize
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.checks import check
 from vtssi_pyro.train.movies import anticipated, at_first, clip_length, held, suited, unlearned
@@ -194,7 +195,7 @@ def test_some_frames_are_held_out(total: int) -> None:
     assert 0 < held(total) <= total / 4 + 1
     assert 2 <= clip_length(total) <= total - held(total)
     frames = torch.arange(total, dtype=torch.uint8)[:, None, None, None].expand(total, 1, 8, 8)
-    movie = PreparedMovie(array_movie("movie", frames[:, 0].numpy()), frames, Preparation(()))
+    movie = PreparedMovie.of(array_movie("movie", frames[:, 0].numpy()), Preparation((Luminance(),)))
     learned, kept = movie_clips(movie, clip_length(total), held(total))
     last = round(255 * float(learned.frames(slice(len(learned) // 8 - 1, len(learned) // 8)).max()))
     first = round(255 * float(kept.frames(slice(0, 1)).min()))
@@ -237,7 +238,7 @@ def test_thumbnails_are_small_and_show_the_whole_range(tmp_path: Path) -> None:
 def test_preparation_of_another_size_is_refused(movie: PreparedMovie, tmp_path: Path) -> None:
     np.save(tmp_path / "wide.npy", np.zeros((20, 60, 120), np.uint8))
     with pytest.raises(DataError, match="60x120"):
-        PreparedMovie.of(tmp_path / "wide.npy", suggested_preparation(movie.found, 64))
+        _ = PreparedMovie.of(tmp_path / "wide.npy", suggested_preparation(movie.found, 64)).frames
 
 
 def test_a_part_alone_is_looked_at_and_told_in_the_whole_frames_pixels(tmp_path: Path) -> None:
@@ -282,12 +283,33 @@ def test_ten_thousand_frames_and_those_of_1080p_take_the_memory_of_a_few(
         assert read == [length + 1]  # the first tells how frames are stored
         assert (found.length, found.objects) == (length, 1)
         prepared = PreparedMovie.suggested(movie, found, side)
+        assert read == [length + 1], "who asks for no frame waits for none"
+        assert prepared.frames.shape == (length, 1, side, side)
+        assert prepared.lengths == (length,)
         assert read == [2 * (length + 1)]
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert prepared.frames.shape == (length, 1, side, side)
     assert most < 2 * prepared.frames.numel() + 130 * size[0] * size[1]  # 16 frames in double precision
+
+
+def test_who_asks_for_findings_waits_for_no_frames() -> None:
+    frames, read = scene("blobs", length=24, side=96, objects=2, size=16, seed=4).frames, [0]
+
+    def reader() -> Iterator[np.ndarray]:
+        for frame in frames:
+            read[0] += 1
+            yield frame
+
+    movie = look(Movie("made", (96, 96), 24, 25.0, reader))
+    assert read == [24 + 1]  # the first tells how frames are stored
+    assert movie.inspected.objects == 2
+    last = movie.preparation.transforms[-1]
+    assert isinstance(last, Resize)
+    smaller = movie.sized(last.side - 8)
+    assert read == [24 + 1]
+    assert len(smaller.frames) == len(smaller.frames) == sum(smaller.lengths) == 24
+    assert read == [2 * (24 + 1)], "they are read once"
 
 
 def test_a_film_is_decoded_once_to_be_prepared(

@@ -39,7 +39,7 @@ def test_each_movie_is_prepared_by_itself(prepared: PreparedMovie) -> None:
 def test_no_clip_reaches_across_movies(prepared: PreparedMovie) -> None:
     length = 5
     numbered = torch.arange(sum(LENGTHS), dtype=torch.uint8).view(-1, 1, 1, 1).repeat(1, 1, 4, 4)
-    marked = replace(prepared, frames=numbered)
+    marked = replace(prepared, read=lambda: (numbered, LENGTHS))
     learned, held_out = movie_clips(marked, length, held_out=9)
     ends = np.cumsum(LENGTHS)
     # of the second movie's frames, two are held out, too few for a clip

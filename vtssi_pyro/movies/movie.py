@@ -295,11 +295,13 @@ def shrink(frame: np.ndarray, factor: int) -> np.ndarray:
         frame = colours(frame)
     full, channels = FULL.get(frame.dtype.name), frame.shape[2:]
     height, width = (side // factor for side in frame.shape[:2])
-    # sums of whole lines, in the narrowest numbers that hold them: over short axes numpy is several times slower
+    # sums of whole lines, in the narrowest numbers that hold them, and of each channel by itself: over short axes numpy
+    # is several times slower
     narrow = None if full is None else np.min_scalar_type(int(full) * factor**2)
     lines = frame[: height * factor].reshape(height, factor, -1).sum(1, dtype=narrow)
-    tiles = lines.reshape(height, -1, *channels)[:, : width * factor].reshape(
-        height, width, factor, *channels
-    )
-    total = reduce(np.add, (tiles[:, :, k] for k in range(factor)))
-    return total.astype(np.float32) / np.float32(factor**2 * (full or 1.0))
+    tiles = lines.reshape(height, frame.shape[1], -1)[:, : width * factor].reshape(height, width, factor, -1)
+    total = np.empty((height, width, tiles.shape[-1]), np.float32)
+    for channel in range(tiles.shape[-1]):
+        total[..., channel] = reduce(np.add, (tiles[:, :, k, channel] for k in range(factor)))
+    total /= np.float32(factor**2 * (full or 1.0))
+    return total.reshape(height, width, *channels)

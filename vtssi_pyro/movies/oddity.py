@@ -51,8 +51,10 @@ def odd(seen: Mapping[int, np.ndarray]) -> tuple[int, ...]:
 def _usual(stack: np.ndarray, t: int) -> tuple[np.ndarray, np.ndarray]:
     """The median of a frame's neighbours, and the same moved by their slope: at both ends all are to one side."""
     first, last = max(0, t - REACH), min(len(stack), t + REACH + 1)
-    middle = (first + last) // 2
     usual = np.median(stack[first:last], 0)
+    if t - first == last - 1 - t:  # as many to both sides
+        return usual, usual
+    middle = (first + last) // 2
     slope = (np.median(stack[middle:last], 0) - np.median(stack[first:middle], 0)) * 2 / (last - first)
     return usual, usual + slope * (t - (first + last - 1) / 2)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -47,22 +48,20 @@ KEPT = (FOUND, FILE)  # the files of an inspection
 
 @dataclass(frozen=True)
 class PreparedMovie:
-    """A movie and its frames for a model.
+    """A movie and its frames for a model, which are read when they are first asked for.
 
     Args:
         movie: the stored movie.
-        frames: prepared frames (T, C, S, S) uint8, objects bright on black: in grey, C = 1; in colours, C = 3; in those
-            brighter and darker than the background, C = 6.
-        preparation: the preparation that made the frames.
+        preparation: the preparation that makes the frames.
+        read: makes the frames, or returns them if it has: (T, C, S, S) uint8, and the number of those of each of the
+            movies that it consists of, mostly of one.
         found: the inspection of the movie; None for a movie that was prepared like another one.
-        lengths: frames of each of the movies that it consists of, mostly of one.
     """
 
     movie: Movie
-    frames: Tensor
     preparation: Preparation
+    read: Callable[[], tuple[Tensor, tuple[int, ...]]]
     found: Inspection | None = None
-    lengths: tuple[int, ...] = ()
 
     @classmethod
     def of(
@@ -72,7 +71,7 @@ class PreparedMovie:
         stored: Stored = Stored(),
         found: Inspection | None = None,
     ) -> "PreparedMovie":
-        """Prepare a movie; its frames are read one by one, and only the prepared ones are kept.
+        """Prepare a movie; its frames will be read one by one, and only the prepared ones kept.
 
         Args:
             source: the movie, its file or folder.
@@ -81,7 +80,8 @@ class PreparedMovie:
             found: the inspection of this movie, whose odd frames show nothing.
 
         Raises:
-            DataError: the movie cannot be read, or its size is not that of the preparation.
+            DataError: the movie cannot be opened; of :attr:`frames`: it cannot be read, or its size is not that of the
+                preparation.
             UsageError: grey is asked of a preparation in colour, or the other way round.
         """
         said = (source.stored if isinstance(source, Movie) else stored).channel
@@ -95,8 +95,11 @@ class PreparedMovie:
             movie = open_movie(source, stored.like(preparation.stored))
         own = replace(preparation.stored, arena=movie.stored.arena)  # another place may have another arena
         preparation = replace(preparation, stored=own)
-        frames, lengths = _prepared(movie, preparation, found)
-        return cls(movie, frames, preparation, found, lengths)
+        return cls._to_read(movie, preparation, found)
+
+    @classmethod
+    def _to_read(cls, movie: Movie, preparation: Preparation, found: Inspection | None) -> "PreparedMovie":
+        return cls(movie, preparation, cache(partial(_prepared, movie, preparation, found)), found)
 
     @classmethod
     def suggested(
@@ -165,12 +168,24 @@ class PreparedMovie:
         )
 
     def sized(self, side: int) -> "PreparedMovie":
-        """Return the movie for a model whose frames have ``side`` pixels a side; another side reads it again."""
+        """Return the movie for a model whose frames have ``side`` pixels a side."""
         preparation = self.preparation.sized(side)
         if preparation == self.preparation:
             return self
-        frames, lengths = _prepared(self.movie, preparation, self.found)
-        return replace(self, frames=frames, preparation=preparation, lengths=lengths)
+        return self._to_read(self.movie, preparation, self.found)
+
+    @property
+    def frames(self) -> Tensor:
+        """Prepared frames (T, C, S, S) uint8, objects bright on black.
+
+        In grey, C = 1; in colours, C = 3; in those brighter and darker than the background, C = 6.
+        """
+        return self.read()[0]
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Frames of each of the movies that it consists of."""
+        return self.read()[1]
 
     @property
     def assumed(self) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ def contact_sheet(path: str | Path, movie: PreparedMovie) -> None:
         path: the file to write.
         movie: a prepared movie that was inspected.
     """
-    found, total = movie.inspected, len(movie.frames)
+    found, total = movie.inspected, movie.inspected.length
     times = np.unique(np.linspace(0, total - 1, SHOWN).round().astype(int)).tolist()
     geometry = Preparation(
         tuple(t for t in movie.preparation.transforms if not isinstance(t, Background | Polarity | Contrast))
