@@ -306,3 +306,11 @@ def test_matching_is_convolution(
         for b in range(2):
             expected = conv2d(frames[b], templates[s, b], padding=side // 2)
             torch.testing.assert_close(found[s, b], expected, rtol=10 * tolerance, atol=100 * tolerance)
+
+
+@pytest.mark.parametrize("at_once", [1, 2 * 6 * 32 * 24 * 2])  # a frame, and two of the three
+def test_frames_are_matched_in_parts_that_fit_a_cache(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    frames, templates = torch.rand(2, 3, 1, 25, 20), torch.rand(6, 2, 1, 1, 7, 7)
+    whole = correlate_template(frames, templates)
+    monkeypatch.setattr("vtssi_pyro.ops.correlate.AT_ONCE", at_once)
+    torch.testing.assert_close(correlate_template(frames, templates), whole, rtol=0, atol=0)

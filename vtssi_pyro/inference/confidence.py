@@ -64,13 +64,16 @@ def _explained(x: Tensor, picture: Picture, pose: Pose, objects: Objects) -> tup
     layers = picture.layers(pose, objects)  # (..., T, N, C, H, W)
     rendered, each = picture.compose(layers, pose), picture.shown(layers, pose)
     without = x.unsqueeze(-4) - picture.others(layers, pose)
-    share = each.abs().clamp(0, 1)
-    product, square = ((share * factor * each).sum((-3, -2, -1), keepdim=True) for factor in (without, each))
+    share = each.abs().clamp_max(1)
+    own, rest = share * each, share * without
+
+    def summed(weighed: Tensor, values: Tensor) -> Tensor:
+        return (weighed * values).sum((-3, -2, -1))
+
+    product, square, whole = summed(own, without), summed(own, each), summed(rest, without)
     brightness = (product / square.clamp_min(1e-6)).clamp(DIMMEST, BRIGHTEST)
-    left, whole = (
-        (share * rest.square()).sum((-3, -2, -1)) for rest in (without - brightness * each, without)
-    )
-    explained = (1 - left / whole.clamp_min(NOTHING)).clamp(0, 1)
+    removed = brightness * (2 * product - brightness * square)  # of the whole, by that much of the object
+    explained = (removed / whole.clamp_min(NOTHING)).clamp(0, 1)
     return rendered, explained.where(whole > NOTHING, torch.zeros_like(explained))
 
 

@@ -5,7 +5,11 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, pad
+
+# Responses of a processor that are computed together: some MiB with their transforms, which fit its cache. Of 64 frames
+# with 30 templates all at once take more than twice as long.
+AT_ONCE = 2**18
 
 
 def correlate(
@@ -65,13 +69,23 @@ def correlate_template(frames: Tensor, templates: Tensor) -> Tensor:
     """
     middle = [side // 2 for side in templates.shape[-2:]]
     size = [_fast(length + m) for length, m in zip(frames.shape[-2:], middle, strict=True)]
+    # turned so that their centres are at the origin, and no response has to be
+    short = [length - side for length, side in zip(size, templates.shape[-2:], strict=True)]
+    centred = pad(templates, (0, short[1], 0, short[0])).roll([-m for m in middle], (-2, -1))
+    spectra = torch.fft.rfft2(centred).conj().unsqueeze(-5)  # (..., B, 1, N, C, H', W'/2)
     scene = torch.fft.rfft2(frames, s=size).unsqueeze(-4)  # (B, T, 1, C, H', W'/2)
-    spectra = torch.fft.rfft2(templates, s=size).conj().unsqueeze(-5)  # (..., B, 1, N, C, H', W'/2)
-    product = scene * spectra
-    # a sum over one channel would copy the largest tensor of the search
-    summed = product.squeeze(-3) if product.shape[-3] == 1 else product.sum(-3)
-    responses = torch.fft.irfft2(summed, s=size).roll(middle, (-2, -1))
-    return responses[..., : frames.shape[-2], : frames.shape[-1]]
+    pixels = templates[..., 0, 0, 0].numel() * math.prod(size)
+    number = max(1, AT_ONCE // pixels) if frames.device.type == "cpu" else frames.shape[1]
+    responses = [
+        torch.fft.irfft2(_summed(some * spectra), s=size)[..., : frames.shape[-2], : frames.shape[-1]]
+        for some in scene.split(number, 1)
+    ]
+    return responses[0] if len(responses) == 1 else torch.cat(responses, -4)
+
+
+def _summed(product: Tensor) -> Tensor:
+    """The sum (..., H, W) over channels (..., C, H, W); of a single one it would be a copy of the largest tensor."""
+    return product.squeeze(-3) if product.shape[-3] == 1 else product.sum(-3)
 
 
 def _fast(length: int) -> int:

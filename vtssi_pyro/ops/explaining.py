@@ -100,8 +100,12 @@ def matching_pursuit(
             after = after._replace(visible=left.at(which, after.cell).clamp(0, 1) * moves)
             # from now on all others heed the placed ones
             heed = heeded.take_along_dim(which.unsqueeze(-1), 1)  # (L, P, N)
-            left.explain(which, before.cell, -before.visible.unsqueeze(-1) * heed)
-            left.explain(which, after.cell, after.visible.unsqueeze(-1).expand_as(heed))
+            taken, given = -before.visible.unsqueeze(-1) * heed, after.visible.unsqueeze(-1).expand_as(heed)
+            left.explain(
+                torch.cat([which, which], 1),
+                torch.cat([before.cell, after.cell], 1),
+                torch.cat([taken, given], 1),
+            )
             shown = placed.visible.scatter(1, which, after.visible)
             placed = Placed(
                 torch.where(first.unsqueeze(-1), cell, placed.cell), torch.where(first, shown, placed.visible)

@@ -97,7 +97,7 @@ class FollowingFIND(TemplateFIND):
 
     def match(self, frames: Tensor, template: Tensor, norm: Tensor) -> Tensor:
         """The share of each object's picture that the frames show, by place; 1 for the whole picture."""
-        return super().match(frames, template, norm) / norm.squeeze(-3).unsqueeze(-4)
+        return super().match(frames, template / norm, norm)
 
     def visible(self, frames: Tensor, glimpses: Tensor, position: Tensor, objects: Objects) -> Tensor:
         """1 if the frame shows the object in full or in part, else 0: the object may be away for some frames."""

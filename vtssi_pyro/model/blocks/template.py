@@ -146,9 +146,10 @@ class TemplateFIND(FinderBase):
         whole = nn.functional.pad(frames, (0, short[0], 0, short[1])).flatten(0, 1)
         small = nn.functional.avg_pool2d(whole, CELL).unflatten(0, frames.shape[:2])  # (B, T, C, H/2, W/2)
         own = self.match(small, template, norm)  # (..., B, T, N, h, w)
-        mine = own * self.active(objects)[..., None, None]
-        others = mine.sum(-3, keepdim=True) - mine
-        return self.log_sharpness.exp() * own + self.rivalry * others
+        active = self.active(objects)[..., None, None]
+        # of all matches, those of the others: all less the object's own
+        every = (own * active).sum(-3, keepdim=True)
+        return own * (self.log_sharpness.exp() - self.rivalry * active) + self.rivalry * every
 
     def match(self, frames: Tensor, template: Tensor, norm: Tensor) -> Tensor:
         """Fit of templates (..., N, C, h, w) of unit norm; see :func:`~vtssi_pyro.ops.correlate.correlate_template`."""
