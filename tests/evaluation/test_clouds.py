@@ -10,7 +10,7 @@ from torch import Tensor
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation.assessment import assess
 from vtssi_pyro.evaluation.calibration import Calibration, calibrate
-from vtssi_pyro.evaluation.clouds import FLOOR, mahalanobis, moments, standard_deviation
+from vtssi_pyro.evaluation.clouds import FLOOR, mahalanobis, moments, nll, standard_deviation
 from vtssi_pyro.evaluation.regions import LEVELS
 from vtssi_pyro.tracks.tracks import Tracks
 
@@ -56,6 +56,12 @@ def judged(samples: Tensor, truth: Tensor) -> tuple[Tracks, Tracks]:
     return Tracks(position, present), Tracks(
         position, present, samples=futures, scale=torch.ones_like(position, dtype=samples.dtype)
     )
+
+
+def test_the_density_is_that_of_a_normal() -> None:
+    samples, truth = torch.randn(20, 5, 2) @ torch.tensor([[2.0, 0.7], [0.0, 0.3]]), torch.randn(5, 2)
+    normal = torch.distributions.MultivariateNormal(*moments(samples))
+    assert nll(samples, truth) == pytest.approx(-float(normal.log_prob(truth).mean()))
 
 
 @kinds
