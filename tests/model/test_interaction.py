@@ -118,8 +118,8 @@ def test_messages_know_neither_place_nor_direction_nor_a_common_velocity(mirrore
         return torch.cat([vectors[..., :2] @ matrix.mT, vectors[..., 2:]], -1)
 
     def received(places: Tensor, motions: Tensor) -> tuple[Tensor, Tensor]:
-        loc, variance, weight = motion._messages(places, motions)
-        return (loc * weight).sum(-2), (variance * weight).sum(-2)
+        loc, variance = motion._messages(places, motions, before["steps"])
+        return loc.sum(-2), variance.sum(-2)
 
     loc, variance = received(before["position"], before["motion"])
     drift = torch.tensor([0.7, -0.2, 0.0], dtype=torch.float64)
@@ -128,6 +128,48 @@ def test_messages_know_neither_place_nor_direction_nor_a_common_velocity(mirrore
     swapped = variance[..., [1, 0, 3, 2, 4]]
     alike = [torch.allclose(a, b) for a, b in ((found, expected), (spread, swapped))]
     assert alike == [not mirrored] * 2
+
+
+def colliding() -> InteractingMOT:
+    """A motion of velocities alone, in which all objects within reach collide, in directions that are not learned."""
+    motion = interacting(InteractingMOTConfig(**SMALL | {"motion": 2}, messages=(8,), elastic=True))
+    with torch.no_grad():
+        motion.message.get_submodule("body.loc")[-1].bias[-1] = 10
+    return motion
+
+
+def test_two_that_collide_keep_momentum_and_energy() -> None:
+    motion, before = colliding(), state(2)
+    before["motion"] = before["motion"][..., :2]
+    after = motion.transition(before)["motion"].mean
+    assert (after - before["motion"]).abs().amax((-2, -1)).min() > 0.1
+    for kept in (lambda v: v.sum(-2), lambda v: v.square().sum((-2, -1))):
+        torch.testing.assert_close(kept(after), kept(before["motion"]), atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("odds", [0.0, 0.1, 1.0])
+def test_half_a_collision_is_none_but_learns(odds: float) -> None:
+    """Velocities are kept or exchanged, whatever the odds, which have a gradient either way."""
+    motion, before = colliding(), state(2)
+    before["motion"] = before["motion"][..., :2]
+    final = motion.message.get_submodule("body.loc")[-1]
+    with torch.no_grad():
+        final.weight[-1], final.bias[-1] = 0, odds
+    after = motion.transition(before)["motion"].mean
+    assert torch.equal(after, before["motion"]) == (odds < 1)
+    after[:, 0].sum().backward()
+    assert final.bias.grad[-1] != 0
+
+
+def test_elastic_objects_alone_keep_their_velocity() -> None:
+    motion, before = colliding(), state(1)
+    before["motion"] = before["motion"][..., :2]
+    assert torch.equal(motion.transition(before)["motion"].mean, before["motion"])
+
+
+def test_collisions_are_of_velocities_alone() -> None:
+    with pytest.raises(UsageError, match="motion of 2"):
+        InteractingMOTConfig(elastic=True).build(Sizes())
 
 
 def test_messages_need_velocities() -> None:

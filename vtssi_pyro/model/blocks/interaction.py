@@ -23,6 +23,10 @@ APART = (
     0.01  # first scale of a message: a tenth of a change's own, so that scenes begin as if objects were alone
 )
 TINY = 1e-12  # frame coordinates squared, so that the distance of an object from itself has a gradient
+VELOCITY = 2  # dimensions of a motion that is a velocity alone
+# Log odds, untrained, of a collision of two objects at one place: none collide yet, but odds have a gradient; and nats
+# of a unit of the network's outputs, which learn as slowly as changes in steps do.
+SELDOM, SURE = -2.0, 10.0
 
 
 @MOTIONS.register("interacting")
@@ -43,6 +47,11 @@ class InteractingMOTConfig(ResidualMOTConfig):
         Range(0, 1000),
         "Distance from which on objects do not act on each other, steps; 0: they never do.",
     ] = 10.0
+    elastic: Annotated[
+        bool,
+        "Whether two objects that collide keep their momentum and their kinetic energy, and an object alone its "
+        "speed; motions are then velocities alone.",
+    ] = False
 
     def build(self, sizes: Sizes) -> "InteractingMOT":
         """See :class:`InteractingMOT`."""
@@ -50,10 +59,14 @@ class InteractingMOTConfig(ResidualMOTConfig):
         return InteractingMOT(self, sizes)
 
     def relate(self, where: str) -> None:
-        """Refuse messages about velocities that no motion has."""
+        """Refuse messages about velocities that no motion has, and collisions of more than velocities."""
         super().relate(where)
         if not self.inertia:
             raise UsageError(f"{where}inertia: messages between objects need it")
+        if self.elastic and self.motion != VELOCITY:
+            raise UsageError(
+                f"{where}elastic: needs {where}motion of {VELOCITY}, a velocity alone, found {self.motion}"
+            )
 
 
 class InteractingMOT(ResidualMOT):
@@ -65,6 +78,11 @@ class InteractingMOT(ResidualMOT):
     add up, each weighted by how far its sender is there, and by a smooth cutoff. So the transition is equivariant to
     the order of objects, an absent or far object changes no density, and an object alone moves by its own changes.
 
+    With ``elastic``, a message's velocity is that of an elastic collision of equal masses: both exchange the velocities
+    along a direction, which the network tells, as it tells whether they collide. Two objects that collide keep their
+    momentum and their kinetic energy, and an object alone keeps its velocity, whatever the weights are; only three that
+    collide in one frame may gain or lose some.
+
     After: Battaglia et al., Interaction networks, 2016; the cutoff: Behler and Parrinello, 2007.
     """
 
@@ -74,7 +92,7 @@ class InteractingMOT(ResidualMOT):
         super().__init__(config, sizes)
         dims = config.motion
         self.message = GaussianMLP(
-            [3 + 2 * (dims - 2), *config.messages], (), 2 + dims, ACTIVATIONS[config.activation],
+            [3 + 2 * (dims - 2), *config.messages], (), 2 + dims + config.elastic, ACTIVATIONS[config.activation],
             scale_init=APART, positive=sizes.scale_transform,
         )  # fmt: skip
         final = self.message.get_submodule("body.loc")[-1]
@@ -89,19 +107,20 @@ class InteractingMOT(ResidualMOT):
         them all objects are.
         """
         own = super().changes(previous)
+        if self.config.elastic:  # an object alone keeps its velocity
+            own = Normal(0 * own[0].loc, own[0].scale), Normal(0 * own[1].loc, own[1].scale)
         number = previous["position"].shape[-2]
         if number == 1 or not self.config.reach:
             return own
-        *message, weight = self._messages(previous["position"], previous["motion"])
-        if "steps" in previous:
-            weight = weight * previous["steps"].detach().unsqueeze(-3)
-        loc, variance = ((value * weight).sum(-2) for value in message)
+        position, motion = previous["position"], previous["motion"]
+        there = previous["steps"].detach() if "steps" in previous else torch.ones_like(position[..., :1])
+        loc, variance = (message.sum(-2) for message in self._messages(position, motion, there))
         parts = zip(own, loc.tensor_split([2], -1), variance.tensor_split([2], -1), strict=True)
         moved, turned = (Normal(q.loc + a, (q.variance + b).sqrt()) for q, a, b in parts)
         return moved, turned
 
-    def _messages(self, position: Tensor, motion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean and variance (..., N, N, 2 + dims) of the message to each object from each, and its weight."""
+    def _messages(self, position: Tensor, motion: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance (..., N, N, 2 + dims) of the message to each object from each, as far as it counts."""
         pair = (*motion.shape[:-2], motion.shape[-2], *motion.shape[-2:])  # the receiver, then the sender
         receiver, sender = motion.unsqueeze(-2).expand(pair), motion.unsqueeze(-3).expand(pair)
         apart = position.unsqueeze(-3) - position.unsqueeze(-2)
@@ -116,12 +135,20 @@ class InteractingMOT(ResidualMOT):
         ]
         local = self.message(torch.cat(known, -1)).base_dist
         # of the message's vectors: a change of place, and one of velocity
-        vectors, rest = local.loc.tensor_split([4], -1)
-        spreads, others = local.variance.tensor_split([4], -1)
-        loc = torch.cat([*(_turned(axes, v) for v in vectors.split(2, -1)), rest], -1)
-        variance = torch.cat([*(_turned(axes.square(), v) for v in spreads.split(2, -1)), others], -1)
+        shape = [2, 2, self.dims - 2, int(self.config.elastic)]
+        move, turn, rest, odds = local.loc.split(shape, -1)
+        *spreads, others, _ = local.variance.split(shape, -1)
         weight = (1 + torch.cos(torch.pi * (steps / reach).clamp(max=1))) / 2
-        return loc, variance, weight * (1 - torch.eye(pair[-2]).to(weight)).unsqueeze(-1)
+        counts = (1 - torch.eye(pair[-2]).to(weight)).unsqueeze(-1) * there.unsqueeze(-3)
+        weight = weight * counts
+        variance = torch.cat([*(_turned(axes.square(), v) for v in spreads), others], -1) * weight
+        if self.config.elastic:
+            logits = SELDOM + SURE * odds + (weight + TINY).log()
+            turn = counts * _collided(known[1], turn, logits)
+        else:
+            turn = weight * turn
+        loc = torch.cat([weight * _turned(axes, move), _turned(axes, turn), weight * rest], -1)
+        return loc, variance
 
     def examples(self, paths: Paths) -> Paths:
         """Whole scenes, in which objects meet."""
@@ -130,6 +157,24 @@ class InteractingMOT(ResidualMOT):
     def scales(self) -> Iterator[nn.Parameter]:
         """The parameters of the networks' scale heads."""
         return chain(super().scales(), scale_heads(self.message))
+
+
+def _collided(coming: Tensor, bent: Tensor, logits: Tensor) -> Tensor:
+    """The change of an object's velocity (..., 2) if it collides, in the coordinates of the pair.
+
+    The velocities of equal masses along one direction are exchanged. A collision is one or none, since half of one
+    would lose energy; its gradient is that of its probability (a straight-through estimator, Bengio et al. 2013).
+
+    Args:
+        coming: the velocity of the other one relative to the object's own, (..., 2).
+        bent: the direction less the line between both, (..., 2).
+        logits: log odds of a collision, (..., 1).
+    """
+    along = bent + bent.new_tensor([1.0, 0.0])
+    along = along / (along.square().sum(-1, keepdim=True) + TINY).sqrt()
+    soft = torch.sigmoid(logits)
+    collides = soft + ((logits > 0).to(soft) - soft).detach()
+    return collides * (coming * along).sum(-1, keepdim=True) * along
 
 
 def _axes(along: Tensor) -> Tensor:
