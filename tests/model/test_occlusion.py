@@ -330,3 +330,25 @@ def test_a_finder_keeps_the_predicted_place_of_a_hidden_object() -> None:
     assert (q.loc[:, 1:] - predicted.mean[:, 1:]).abs().max() < 0.02  # an edge of a pixel's share may show
     assert (q.loc[:, 0, 1].abs() < 0.005).all()  # stripes tell of y alone
     assert (q.scale[:, 1:] > 0.0199).all()
+
+
+@pytest.mark.parametrize("contrast", [0.7, 0.0])
+def test_a_finder_tells_objects_that_were_mistaken_for_each_other(contrast: float) -> None:
+    """Of two where the other one is expected, a frame tells if they look different; else they stay as expected."""
+    tracker = made(replace(layered("gated"), picture=LayeredConfig(decoder=(8, 16), noise=0.05)))
+    place = torch.tensor([[-0.5, 0.1], [0.5, 0], [0, 0.5]], dtype=F64).expand(B, 1, N, 2)
+    objects, pose = some(place)
+    shown = torch.ones(B, N, 2, G, G, dtype=F64)
+    shown[:, 0, 0, : G // 2], shown[:, 1, 0, :, : G // 2] = 1 - contrast, 1 - contrast
+    tracker.picture.planes = lambda description: shown  # type: ignore[method-assign]
+    depth = torch.tensor([0.0, 2, 4], dtype=F64).expand(B, N).unsqueeze(-1)
+    frames = tracker.picture.draw(pose._replace(depth=depth.mT), objects)
+    exchanged = place[:, 0, [1, 0, 2]]
+    predicted = Normal(exchanged, torch.full_like(exchanged, 0.01)).to_event(1)
+    sight = tracker.finder.look(tracker.picture, frames, objects)
+    state = {"position": exchanged, "depth": depth}
+    q = tracker.finder.step(sight, 0, state, lambda: predicted).base_dist
+    expected = place[:, 0] if contrast else exchanged
+    torch.testing.assert_close(
+        q.loc, expected, atol=0.05, rtol=0
+    )  # half a pixel: halves tell of one axis alone

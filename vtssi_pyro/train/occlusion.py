@@ -16,6 +16,11 @@ SIZE = 0.26  # of attention windows, fractions of the frame: discs of 0.24 with 
 # Mean intensity in a box that counts as one half. A whole disc has 0.4 to 0.6: one that is half hidden is not counted,
 # so that looks are learned, and described, where most of an object is seen.
 SEEN = 0.3
+# Frames of a step for looks. Who is who behind another one is told by fine textures, which take many steps, whatever
+# the number of frames.
+FEW = 32
+FRONT = 100  # steps for the one front of all sequences
+STRAIGHTER = 4  # of the steps for motion: objects go straight ahead, and learn to turn back at the edges
 
 
 def occluding(config: Config) -> Config:
@@ -37,25 +42,28 @@ def occluding(config: Config) -> Config:
         test_time=TestTime(hypotheses=4, tight=True),
     )
     stages = {stage.name: stage for stage in config.train.stages}
-    seeing = _seeing(stages["objects"].steps, stages["search"].steps // 4)
-    train = replace(config.train, stages=(*seeing, replace(stages["motion"], refined=False, cache=400)))
+    looks = replace(boxed_objects(stages["objects"].steps), batch=FEW)
+    train = replace(config.train, stages=(looks, _front(FRONT), _moving(stages["motion"])))
     return renamed(replace(config, model=model, train=train))
 
 
-def _seeing(objects: int, places: int) -> tuple[Stage, ...]:
-    """The stages of looks and of what stands before objects, given the steps of each."""
-    return (
-        boxed_objects(objects),
-        Stage(
-            "places",
-            places,
-            "walk",
-            ("picture.front",),
-            batch=8,
-            # logits of 0.6 a step: 80 steps of 3e-3 left the middle of a bar transparent, where few objects come
-            learning_rate=Cosine(2e-2, 1e-3, 10, places),
-            length=Constant(10),
-            random_start=True,
-            step_weight=Constant(1.0),
-        ),
+def _front(steps: int) -> Stage:
+    """The stage of what stands before objects."""
+    return Stage(
+        "places",
+        steps,
+        "walk",
+        ("picture.front",),
+        batch=8,
+        # logits of 0.6 a step: 80 steps of 3e-3 left the middle of a bar transparent, where few objects come
+        learning_rate=Cosine(2e-2, 1e-3, 10, steps),
+        length=Constant(10),
+        random_start=True,
+        step_weight=Constant(1.0),
     )
+
+
+def _moving(stage: Stage) -> Stage:
+    """The stage of roll-outs, from few paths."""
+    steps = stage.steps // STRAIGHTER
+    return replace(stage, steps=steps, learning_rate=Cosine(3e-3, 1e-4, 50, steps), refined=False, cache=400)

@@ -16,6 +16,7 @@ from vtssi_pyro.model.kinds import FINDERS
 from vtssi_pyro.model.nn import MIN_SCALE
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops.correlate import correlate_template
+from vtssi_pyro.ops.exchange import exchanged
 from vtssi_pyro.ops.explaining import Placed, crosstalk, matching_pursuit
 from vtssi_pyro.ops.registration import precision, register
 from vtssi_pyro.ops.spatial import extract_glimpses
@@ -154,7 +155,8 @@ class GatedFIND(TemplateFIND):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Registered places (..., N, 2), their standard deviations, and the share of each object that is seen.
 
-        Where objects can hide, an object stays at the predicted place unless the frame tells of another one.
+        Where objects can hide, an object stays at the predicted place unless the frame tells of another one; then two
+        that were mistaken for each other are exchanged.
         """
         picture, objects = seen.picture, seen.objects
         planes, steps = picture.planes(objects.description), objects.steps
@@ -166,6 +168,15 @@ class GatedFIND(TemplateFIND):
             pose, clear = self._likelier(seen, index, pose, predicted, previous)
         draw = partial(_drawn, picture, objects, pose)
         position = register(frame, draw, glimpses, pose.position, objects.size, STEPS, clear)
+        if clear is not None:
+            assert pose.depth is not None  # it is in order
+            places = self._exchanged(seen, frame, pose._replace(position=position), clear, predicted)
+            position = position.take_along_dim(places.unsqueeze(-1), -2)
+            pose = pose._replace(depth=pose.depth.take_along_dim(places, -1))
+            clear = clear.take_along_dim(places[..., None, None, None], -4)
+            draw = partial(_drawn, picture, objects, pose)
+            # of a look at another's place, whose middle is a fraction of a pixel elsewhere
+            position = register(frame, draw, glimpses, position, objects.size, 1, clear)
         scale = precision(frame - draw(position), glimpses, position, objects.size).squeeze(-3)
         place, inside = position.squeeze(-3), torch.ones_like(frame[..., :1, :, :])
         energy = glimpses.square()
@@ -190,13 +201,50 @@ class GatedFIND(TemplateFIND):
         alone = (slots == slots[:, None]).view(-1, *(1,) * (searched.dim() - 4), len(slots), 1, 1, 1)
         tried = torch.cat([searched.unsqueeze(0), torch.where(alone, others, searched)])  # (1 + N, ...)
         fit = picture.likelihood(picture.compose(tried, pose)).log_prob(frame)  # (1 + N, ..., 1)
-        far = ((place - expected) / predicted.scale.unsqueeze(-3)).square().sum(-1)
-        gate = torch.logaddexp(-far / 2, -self.config.clutter * self.log_sharpness.exp())
+        gate = self._gated((place - expected) / predicted.scale.unsqueeze(-3))
         better = (fit[0].unsqueeze(-1) + gate - fit[1:].movedim(0, -1) <= 0).unsqueeze(-1)  # (..., 1, N, 1)
         layers = torch.where(better[..., None, None], others, searched)
         pose = pose._replace(position=torch.where(better, expected, place))
         pose = picture.ordered(frame, layers, pose, previous)
         return pose, picture.clear(layers, pose)
+
+    def _exchanged(self, seen: Seen, frame: Tensor, pose: Pose, clear: Tensor, predicted: Normal) -> Tensor:
+        """The number of each object's place, (..., 1, N), its own unless it was mistaken for another object.
+
+        Objects that meet or come forth again may have been mistaken for each other. The looks of all are compared with
+        what the frame shows at each place, as far as nothing hides it. Looks are never exact, and their errors are not
+        those of single pixels: their scale is fitted, too, for each object and place, above the likelihood's.
+
+        Args:
+            seen: the evidence.
+            frame: (B, 1, C, H, W).
+            pose: of all objects, in order; its appearance has the opacity as its last plane.
+            clear: the share of each object that nothing hides, (..., 1, N, 1, H, W).
+            predicted: the motion's density of their places.
+        """
+        picture, objects = seen.picture, seen.objects
+        layers = picture.layers(pose, objects)
+        own = layers[..., : picture.channels, :, :] * clear
+        left = (frame - picture.compose(layers, pose)).unsqueeze(-4) + own
+        assert pose.appearance is not None
+        looks, opacity = pose.appearance.tensor_split([picture.channels], -3)
+        sizes, side = objects.size.unsqueeze(-3).expand_as(pose.position), looks.shape[-1]
+        there, share = (extract_glimpses(values, pose.position, sizes, side) for values in (left, clear))
+        share = share * opacity  # (..., 1, N, 1, G, G)
+        # of each object at each place, (..., 1, N, N)
+        off = (share.unsqueeze(-5) * (there.unsqueeze(-5) - looks.unsqueeze(-4)).square()).sum((-3, -2, -1))
+        number = (picture.channels * share.sum((-3, -2, -1))).unsqueeze(-2)
+        area = (objects.size * self.frame_size / side).prod(-1)[..., None, None, :]  # px of a glimpse's pixel
+        noise = picture.likelihood(frame).variance.mean()
+        fit = -0.5 * number * area * (noise + off / number.clamp_min(1e-6)).log()
+        loc, scale = (moment[..., None, :, None, :] for moment in (predicted.loc, predicted.scale))
+        fit = fit + self._gated((pose.position.unsqueeze(-3) - loc) / scale)
+        present = objects.present.unsqueeze(-2)
+        return exchanged(fit, present.unsqueeze(-1) & present.unsqueeze(-2))
+
+    def _gated(self, far: Tensor) -> Tensor:
+        """Log prior (...) of places that are so far from the predicted one, (..., 2) deviations, on a floor."""
+        return torch.logaddexp(-far.square().sum(-1) / 2, -self.config.clutter * self.log_sharpness.exp())
 
 
 def _drawn(picture: Picture, objects: Objects, pose: Pose, position: Tensor) -> Tensor:
