@@ -52,6 +52,7 @@ class Filter:
         self.tracker = tracker
         self.asked = test_time or tracker.test_time
         self.program = tracker.refined(test_time)
+        self.weighing = tracker.refined(test_time, bounded=False)  # weighs hypotheses
         self.readout = readout(tracker, self.program, self.asked.tight)
 
     @property
@@ -92,7 +93,7 @@ class Filter:
             _spread(x, max(WINDOW, self.needed, settle or 0)) if number > 1 else (x[:, : self.needed], None)
         )
         with quiet(self.tracker):
-            return Belief(select_hypothesis(self.tracker, self.program, floats(some), number, run))
+            return Belief(select_hypothesis(self.tracker, self.weighing, floats(some), number, run))
 
     def step(self, belief: Belief, frames: Tensor) -> tuple[Belief, Estimate]:
         """Read the next frames, in the first step at least ``needed``.

@@ -206,6 +206,16 @@ class Picture(Protocol):
             offset of the centre, frame coordinates, and width and height, fractions of the frame, (..., N, 2) each.
         """
 
+    def box_within(self, frames: Tensor, glimpses: Tensor, pose: Pose) -> tuple[Tensor, Tensor]:
+        """Tight boxes of the objects as frames (B, K, C, H, W) show them; called by refinement.
+
+        ``glimpses``: settled looks, (..., N, C, G, G). ``pose``: upright, with places right to some hundredths of a
+        pixel, and who is visible.
+
+        Returns:
+            see :meth:`box`.
+        """
+
 
 class Consensus(Protocol):
     """Inference of a sequence's objects from the attention's inferences of its frames; called by the program."""

@@ -328,11 +328,12 @@ class Tracker(Trainable):
         )  # fmt: skip
         return replace(program, **blocks)
 
-    def refined(self, test_time: TestTime | None = None) -> Program:
+    def refined(self, test_time: TestTime | None = None, bounded: bool = True) -> Program:
         """The tracker's program with positions and looks settled on the frames, as the procedure at test time has it.
 
         Args:
             test_time: the procedure; None: the tracker's own.
+            bounded: whether tight boxes are settled on the frames, too, which no evidence depends on.
 
         Raises:
             UsageError: the paper's procedure is asked of a template search, which it does not have.
@@ -345,7 +346,7 @@ class Tracker(Trainable):
         asked = test_time or self.test_time
         program = self.program(rule=RULES[asked.fusion] if asked.fusion else self.rule)
         if asked.refine and self.finder.registers:
-            finder = Registered(self.finder, self.motion, asked.refine, asked.settled)
+            finder = Registered(self.finder, self.motion, asked.refine, asked.settled, bounded)
             program = replace(program, finder=finder)
         return program
 

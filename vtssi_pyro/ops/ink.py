@@ -14,12 +14,13 @@ SURE = 0.5
 TAIL = 0.02
 
 
-def tight_box(glimpses: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+def tight_box(glimpses: Tensor, size: Tensor, least: float = INK) -> tuple[Tensor, Tensor]:
     """Find the object's tight box inside its glimpse, to a fraction of a pixel.
 
     Args:
         glimpses: (..., N, C, G, G), intensities.
         size: of the attention window, (..., N, 2), fractions of the frame.
+        least: share of the brightest pixel from which on a pixel is the object's.
 
     Returns:
         offset of the box's centre from the glimpse's, frame coordinates, and the box's width and height as fractions
@@ -28,7 +29,7 @@ def tight_box(glimpses: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
     edges, glimpses = [], glimpses.amax(-3)
     for axis in (-2, -1):  # brightest pixel of every column, of every row
         profile = glimpses.amax(axis)  # (..., N, G)
-        level = INK * profile.amax(-1, keepdim=True)
+        level = least * profile.amax(-1, keepdim=True)
         before = torch.nn.functional.pad(profile, (1, 0))[..., :-1]
         after = torch.nn.functional.pad(profile, (0, 1))[..., 1:]
         inside = profile >= level
@@ -42,14 +43,15 @@ def tight_box(glimpses: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
     return edge.mean(-1) * size, (edge[..., 1] - edge[..., 0]) / 2 * size
 
 
-def without_halo(glimpses: Tensor) -> Tensor:
+def without_halo(glimpses: Tensor, least: float = INK) -> Tensor:
     """Clear glimpses (..., C, G, G) of faint, separate regions: halos, and bits of neighbours.
 
-    Hysteresis thresholding (Canny 1986): ink above :data:`INK` stays if it is connected to a pixel above :data:`SURE`.
+    Hysteresis thresholding (Canny 1986): ink above a share ``least`` of the brightest pixel stays if it is connected to
+    a pixel above :data:`SURE`.
     """
     brightest = glimpses.amax(-3, keepdim=True)  # of the channels
     share = brightest / brightest.amax((-2, -1), keepdim=True).clamp_min(1e-9)
-    ink, kept = share >= INK, (share >= SURE).to(glimpses)
+    ink, kept = share >= least, (share >= SURE).to(glimpses)
     for _ in range(glimpses.shape[-1]):  # as far as a bent stroke may reach
         kept = torch.nn.functional.max_pool2d(kept.flatten(0, -3), 3, 1, 1).view_as(kept) * ink
     return glimpses * kept

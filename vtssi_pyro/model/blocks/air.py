@@ -28,6 +28,7 @@ from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.bell import bell_mask
 from vtssi_pyro.ops.ink import tight_box
 from vtssi_pyro.ops.pixels import PixelNormal
+from vtssi_pyro.ops.resolved import resolved_boxes
 from vtssi_pyro.ops.spatial import extract_glimpses, paste
 from vtssi_pyro.ops.turning import paste_turned
 from vtssi_pyro.types import Anneal, Appearance, Objects, Plates, Pose, Scalar, Site, State
@@ -395,6 +396,10 @@ class AdditivePicture(Block):
     def box(self, glimpses: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
         """Tight boxes of glimpses (..., N, C, G, G), see :func:`~vtssi_pyro.ops.ink.tight_box`."""
         return tight_box(glimpses, size)
+
+    def box_within(self, frames: Tensor, glimpses: Tensor, pose: Pose) -> tuple[Tensor, Tensor]:
+        """Tight boxes by the frames, see :func:`~vtssi_pyro.ops.resolved.resolved_boxes`."""
+        return resolved_boxes(frames, glimpses, pose, self.box(glimpses, pose.size))
 
     def _glimpses(self, pose: Pose, objects: Objects) -> Tensor:
         """(..., T or 1, N, C, G, G)."""

@@ -136,6 +136,11 @@ class LayeredPicture(AdditivePicture):
         through = transmittance(layers[..., self.channels :, :, :], self._before(layers, pose))
         return through if self.front is None else through * (1 - self.front()[self.channels :])
 
+    def box_within(self, frames: Tensor, glimpses: Tensor, pose: Pose) -> tuple[Tensor, Tensor]:
+        """Tight boxes of the looks: what covers an object is no sum with it."""
+        del frames
+        return self.box(glimpses, pose.size)
+
     def model(self, t: int, previous: State | None, like: Tensor, age: Tensor | None = None) -> State:
         """Draw depth_t; see :meth:`AdditivePicture.model`."""
         return {DEPTH.name: draw(DEPTH, t, self._prior(previous, like, age).to_event(1))}

@@ -44,12 +44,14 @@ class Registered:
         motion: says how objects at positions are posed; None: upright.
         rounds: rounds in which positions and looks are settled in turn.
         settled: number of first frames that settle the looks; all later frames, also in later calls, use these looks.
+        bounded: whether tight boxes are resolved on the same frames, too; else they are read off the looks.
     """
 
     finder: Finder
     motion: Motion | None
     rounds: int
     settled: int
+    bounded: bool = True
 
     registers = False  # its positions are registered already
 
@@ -69,15 +71,17 @@ class Registered:
         """See :class:`~vtssi_pyro.model.interfaces.Finder`."""
         sight = self.finder.look(picture, frames, objects, before)
         q: Normal = sight.evidence
-        if before is not None and before.appearance is not None:
-            appearance = before.appearance
+        appearance, first = before and before.appearance, slice(self.settled)
+        if appearance is None:
+            glimpses = self._settled(picture, frames[:, first], objects, q.loc[..., first, :, :])
         else:
-            first = slice(self.settled)
-            appearance = self._settled(picture, frames[:, first], objects, q.loc[..., first, :, :])
-        glimpses = appearance.glimpses
+            glimpses = appearance.glimpses
         draw = self._drawing(picture, frames, objects, glimpses, q.loc)
         position = register(frames, draw, glimpses, q.loc, objects.size, STEPS)
         scale = self.finder.spread_of(frames, draw, glimpses, position, objects, q.scale)
+        if appearance is None:
+            box = self._box(picture, frames[:, first], objects, glimpses, position[..., first, :, :])
+            appearance = Appearance(glimpses, box)
         return Sight(Normal(position, scale), appearance, sight.memory)
 
     def step(self, sight: Sight, index: int, previous: State, predict: Predict | None = None) -> Independent:
@@ -100,8 +104,8 @@ class Registered:
         """See :class:`~vtssi_pyro.model.interfaces.Finder`."""
         return self.finder.spread_of(frames, draw, glimpses, position, objects, searched)
 
-    def _settled(self, picture: Picture, frames: Tensor, objects: Objects, position: Tensor) -> Appearance:
-        """The objects' looks, settled on frames (B, T, C, H, W) in which the objects are near ``position``."""
+    def _settled(self, picture: Picture, frames: Tensor, objects: Objects, position: Tensor) -> Tensor:
+        """The objects' glimpses, settled on frames (B, T, C, H, W) in which the objects are near ``position``."""
         size, steps = objects.size, objects.steps * objects.present
         glimpses = picture.decode(objects.description) * steps[..., None, None, None]
         for _ in range(self.rounds):
@@ -113,7 +117,17 @@ class Registered:
             drawn, others = picture.compose(layers, pose), picture.others(layers, pose)
             clear = picture.clear(layers, pose)
             glimpses = sharpen(frames, drawn, others, pose.presence, glimpses, position, size, clear)
-        return Appearance(glimpses, picture.box(glimpses, size))
+        return glimpses
+
+    def _box(
+        self, picture: Picture, frames: Tensor, objects: Objects, glimpses: Tensor, position: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The tight boxes of objects that were registered at ``position``."""
+        pose = self._pose(objects, glimpses, position)
+        if not self.bounded or pose.angle is not None:  # a turning object has a box of its own in each frame
+            return picture.box(glimpses, objects.size)
+        pose = pose._replace(presence=self.visible(frames, glimpses, position, objects))
+        return picture.box_within(frames, glimpses, pose)
 
     def _pose(self, objects: Objects, glimpses: Tensor, position: Tensor) -> Pose:
         """The pose of all objects at positions (..., T, N, 2), with given glimpses."""

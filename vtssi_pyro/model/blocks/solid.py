@@ -8,6 +8,7 @@ from vtssi_pyro.model.blocks.air import AdditiveConfig, AdditivePicture
 from vtssi_pyro.model.kinds import PICTURES
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops.ink import middle, tight_box, without_halo
+from vtssi_pyro.types import Pose
 
 
 @PICTURES.register("solid")
@@ -32,3 +33,8 @@ class SolidPicture(AdditivePicture):
         """Tight boxes of the solid parts in glimpses (..., N, C, G, G)."""
         solid = without_halo(glimpses)
         return middle(solid, size), tight_box(solid, size)[1]
+
+    def box_within(self, frames: Tensor, glimpses: Tensor, pose: Pose) -> tuple[Tensor, Tensor]:
+        """The same: what a frame shows beyond the solid part is no ink of the object."""
+        del frames
+        return self.box(glimpses, pose.size)
