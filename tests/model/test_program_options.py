@@ -26,7 +26,8 @@ LEARNED = Anneal(bell=0.3, fuse_low=0.01, fuse_high=0.99, step_weight=0.5)
 def changing(**fields: object) -> ResidualMOTConfig:
     """A small motion that predicts changes; it sees no differences unless told to."""
     plain = {"differences": 0, "activation": "tanh", "extents": False}
-    return ResidualMOTConfig(M=3, motion=3, units=8, heads=(8,), transition=(8, 8), **{**plain, **fields})
+    small = {"M": 3, "motion": 3, "units": 8, "heads": (8,), "transition": (8, 8)}
+    return ResidualMOTConfig(**{**small, **plain, **fields})
 
 
 def inert(config: ModelConfig, **fields: object) -> ModelConfig:
@@ -232,9 +233,38 @@ def test_walls_turn_back_what_is_inert(tiny, config: ModelConfig) -> None:
     assert gradient.count_nonzero() == 1
 
 
+def test_an_object_turns_where_its_own_edges_meet_a_wall(tiny, config: ModelConfig) -> None:
+    """Untrained, two objects of different boxes, of which one is beside its place."""
+    fields = {"fading": (0.0, 0.9), "walls": True, "edges": True, "extents": True, "motion": 6, "step": 0.1}
+    motion = tiny(config=inert(config, **fields)).motion
+    step = torch.tensor([0.13, -0.07], dtype=torch.float64)
+    offset = torch.tensor([[0.0, 0.0], [0.05, -0.1]], dtype=torch.float64)  # of boxes from places
+    extent = torch.tensor(
+        [[0.1, 0.2], [0.3, 0.15]], dtype=torch.float64
+    )  # half of the boxes, frame coordinates
+    low, high = -1 + extent - offset, 1 - extent - offset
+    free = (
+        torch.tensor([[0.1, -0.3], [0.0, -0.2]], dtype=torch.float64) + torch.arange(12).view(-1, 1, 1) * step
+    )
+    # folded at the walls
+    path = (high - (high - low - (free - low).abs()).abs()).unsqueeze(0)
+    assert (path.diff(n=2, dim=1).abs() > 0.01).any(1).all()  # both turn in x and y
+    features = motion.lstm.body.input_size - 6 - 4
+    zeros = torch.zeros(1, 2, features, dtype=torch.float64)
+    static = torch.cat([zeros, offset[None] / 0.1, extent[None] / 0.1], -1)
+    m = motion.infer(static, path[:, :4])[0].mean[:, -1]
+    found = rolled_out(motion, {"position": path[:, 3], "motion": m}, 8)["position"]
+    torch.testing.assert_close(found, path[:, 4:], atol=0.08, rtol=0)
+    # an infinitely small object would go on to the edge of the frame
+    point = motion.infer(torch.zeros_like(static), path[:, :4])[0].mean[:, -1]
+    farther = rolled_out(motion, {"position": path[:, 3], "motion": point}, 8)["position"]
+    assert (farther - path[:, 4:]).abs().amax() > 0.2
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
+        ({"inertia": True, "differences": 2, "edges": True}, "edges: needs model.motion.walls"),
         ({"inertia": True}, "inertia: needs model.motion.differences"),
         ({"fading": (0.5,)}, "fading: needs model.motion.inertia"),
         ({"inertia": True, "differences": 2, "walls": True}, "walls: needs model.motion.fading"),
@@ -248,7 +278,14 @@ def test_motions_that_cannot_be_are_refused(fields: dict, message: str, config: 
 
 
 @pytest.mark.parametrize(
-    "inertia", [{}, {"inertia": True}, {"inertia": True, "fading": (0.0, 0.9), "walls": True}], ids=len
+    "inertia",
+    [
+        {},
+        {"inertia": True},
+        {"inertia": True, "fading": (0.0, 0.9), "walls": True},
+        {"inertia": True, "fading": (0.9,), "walls": True, "edges": True, "extents": True, "motion": 6},
+    ],
+    ids=len,
 )
 @pytest.mark.parametrize("cut", [1, 3, 5])
 def test_motion_goes_on_where_it_stopped(cut: int, inertia: dict, tiny, config: ModelConfig) -> None:

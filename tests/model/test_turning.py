@@ -438,4 +438,4 @@ def test_it_is_chosen_by_name_around_any_motion() -> None:
     with pytest.raises(UsageError, match="speed"):
         override(base, ["motion=turning", "motion.speed=-1"])
     fast = TurningConfig(of=ResidualMOTConfig(), speed=0.7).suited(0.05)
-    assert fast == TurningConfig(of=ResidualMOTConfig().suited(0.05), speed=0.7)
+    assert fast == TurningConfig(of=replace(ResidualMOTConfig().suited(0.05), edges=False), speed=0.7)

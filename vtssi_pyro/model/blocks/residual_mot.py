@@ -26,6 +26,7 @@ UNIT = 0.2  # frame coordinates: the step in which the networks' scales of chang
 # For one movie: the last difference, and memories of some 4 and 20 frames. Forecasts of drawn blobs that go straight
 # on are 0.76 px off after 15 frames, those by a regression 0.75 px, by the last two steps 1.6 px.
 FADING = (0.0, 0.6, 0.9)
+CARRIED = 6  # numbers of a motion with ``edges``: a velocity, and margins towards low and high walls in UNIT
 NEARLY = (
     0.01  # factor on the initial weights of an inert motion's networks: straight paths, but with a gradient
 )
@@ -64,6 +65,10 @@ class ResidualMOTConfig(Declared):
     walls: Annotated[
         bool, "Whether inertia turns objects back at four walls, which are learned; it needs fading."
     ] = False
+    edges: Annotated[
+        bool,
+        "Whether walls turn an object back where its tight box meets them, not its place; it needs walls and extents.",
+    ] = False
 
     def build(self, sizes: Sizes) -> "ResidualMOT":
         """See :class:`ResidualMOT`."""
@@ -78,10 +83,17 @@ class ResidualMOTConfig(Declared):
             raise UsageError(f"{where}fading: needs {where}inertia, whose velocities are filtered")
         if self.walls and not self.fading:
             raise UsageError(f"{where}walls: needs {where}fading, whose filters know of walls, too")
+        if self.edges and not (self.walls and self.extents):
+            raise UsageError(
+                f"{where}edges: needs {where}walls, and {where}extents, which tell the tight boxes"
+            )
+        if self.edges and self.motion < CARRIED:
+            raise UsageError(f"{where}edges: needs {where}motion of {CARRIED} or more, found {self.motion}")
 
     def suited(self, speed: float) -> "ResidualMOTConfig":
         """Inertia, which one movie is too short to teach, and steps of the objects' speed, UNIT at most."""
-        return replace(self, step=min(speed, UNIT), inertia=True, fading=FADING, walls=True)
+        edges = self.extents and self.motion >= CARRIED
+        return replace(self, step=min(speed, UNIT), inertia=True, fading=FADING, walls=True, edges=edges)
 
 
 class PathBelief(NamedTuple):
@@ -121,8 +133,15 @@ class ResidualMOT(StateSpace):
             if config.fading
             else None
         )
+        self.carried = (
+            CARRIED if config.edges else 2
+        )  # first numbers of a motion that are known, and only adjusted
         if config.inertia:
-            for network, rows in ((self.readout, slice(2)), (self.position, ...), (self.motion, ...)):
+            for network, rows in (
+                (self.readout, slice(self.carried)),
+                (self.position, ...),
+                (self.motion, ...),
+            ):
                 final = network.get_submodule("body.loc")[-1]
                 with torch.no_grad():
                     final.weight[rows] *= NEARLY
@@ -136,7 +155,8 @@ class ResidualMOT(StateSpace):
             change = change + previous["motion"][..., :2]
         place, pace = previous["position"] + unit * change, previous["motion"] + motion.loc
         if self.inertia is not None:
-            place, turned = self.inertia.turned(place, change)
+            margins = UNIT * previous["motion"][..., 2:CARRIED] if self.config.edges else None
+            place, turned = self.inertia.turned(place, change, margins)
             velocity = torch.where(turned == change, pace[..., :2], -pace[..., :2])
             pace = torch.cat([velocity, pace[..., 2:]], -1)
         place, pace = _within(place, -bound, bound), _within(pace, *self._reach())
@@ -179,13 +199,19 @@ class ResidualMOT(StateSpace):
         h, lstm = self.lstm(h, before and before.lstm)
         ends = tuple(move[..., -1:, :, :] for move in moves[:-1])
         q, pace = self.readout(h.transpose(-3, -2)), None
-        if self.config.inertia:  # the first two numbers of a motion are a velocity
+        if (
+            self.config.inertia
+        ):  # the first two numbers of a motion are a velocity, with edges the next four margins
             m = q.base_dist
-            velocity = moves[1]
+            carried = moves[1]
+            margins = self._margins(static) if self.config.edges else None
             if self.inertia is not None:
-                velocity, pace = self.inertia.velocity(position, before and before.pace)
-            velocity = nn.functional.pad(velocity, (0, self.dims - 2)).clamp(-FASTEST, FASTEST)
-            q = Normal(m.loc + velocity, m.scale).to_event(1)
+                carried, pace = self.inertia.velocity(position, before and before.pace, margins)
+            if margins is not None:
+                each = (margins / UNIT).unsqueeze(-3).expand(*carried.shape[:-1], -1)
+                carried = torch.cat([carried, each], -1)
+            carried = nn.functional.pad(carried, (0, self.dims - self.carried)).clamp(-FASTEST, FASTEST)
+            q = Normal(m.loc + carried, m.scale).to_event(1)
         return q, PathBelief(lstm, ends, pace)
 
     def forget(self, memory: Any, new: Tensor, position: Tensor) -> PathBelief | None:
@@ -200,13 +226,23 @@ class ResidualMOT(StateSpace):
         assert lstm is not None
         return PathBelief(lstm, tuple(rest), before.pace and before.pace.anew(new, position))
 
+    def _margins(self, static: Tensor) -> Tensor:
+        """How far tight boxes reach from the places of their objects towards low and high walls, (..., N, 4).
+
+        They are told by the ends of constant features (..., N, F), see :meth:`static`.
+        """
+        offset, extent = (self.config.step * static[..., -4:]).split(
+            2, -1
+        )  # a size is half a box in frame coordinates
+        return torch.cat([extent - offset, extent + offset], -1)
+
     def _reach(self) -> tuple[Tensor, Tensor]:
         """The least and the greatest motions (dims,) that LSTM_mot can infer, since its last hidden layer is tanh."""
         final = self.readout.get_submodule("body.loc")[-1]
         with torch.no_grad():
             reach = final.weight.abs().sum(-1)
             if self.config.inertia:
-                reach[:2] += FASTEST
+                reach[: self.carried] += FASTEST
             return final.bias - reach, final.bias + reach
 
 

@@ -58,7 +58,10 @@ class TurningConfig(Declared):
 
     def suited(self, speed: float) -> "TurningConfig":
         """The same for a motion that suits a movie's speed."""
-        return replace(self, of=suited(self.of, speed))
+        of = suited(self.of, speed)
+        if isinstance(of, ResidualMOTConfig):
+            of = replace(of, edges=False)  # the box of what turns is another one in each frame
+        return replace(self, of=of)
 
 
 class _Scales(nn.Module):
