@@ -9,8 +9,12 @@ import torch
 from small_model import positions, rolled_out, small
 from torch import Tensor
 
+from vtssi_pyro import load, load_digits, moving_digits
 from vtssi_pyro.errors import UsageError
+from vtssi_pyro.evaluation.metrics import distances
 from vtssi_pyro.inference.filter import Estimate, Filter, estimates, forecast, joined, track
+from vtssi_pyro.inference.model_tracker import ModelTracker
+from vtssi_pyro.model.blocks.air import AdditivePicture
 from vtssi_pyro.model.config import PUBLISHED, TestTime
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.program import ORDERS, Tracker
@@ -214,3 +218,19 @@ def test_a_tight_box_has_an_error_of_its_own(tiny, frames: Tensor) -> None:
         torch.testing.assert_close(shift.std(0), expected, rtol=0.05, atol=0)
     variance = [told[tight].scale[:, :T].square() for tight in (True, False)]
     torch.testing.assert_close(variance[0] - variance[1], torch.full_like(variance[0], 1 / 24))
+
+
+def test_frames_that_settle_looks_tell_boxes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights that ship, on digits of another source; the first five frames decide, as in the paper."""
+    data = moving_digits("linear", load_digits("embedded", "test"), sequences=40, length=6, seed=5)
+    tracker = ModelTracker(load("moving-mnist"), settle=5)
+
+    def median() -> float:
+        error = distances(data.truth, tracker.track(data.frames(slice(None))), 5, first=0)
+        return float(error[~error.isnan()].median())
+
+    assert (resolved := median()) < 0.15
+    monkeypatch.setattr(
+        AdditivePicture, "box_within", lambda self, _, glimpses, pose: self.box(glimpses, pose.size)
+    )
+    assert median() > 1.3 * resolved

@@ -76,6 +76,19 @@ def test_noise_of_the_ground_is_no_ink() -> None:
     assert (off(pose, resolved_boxes(frames, glimpses, pose, rough), centre)[:, 0] < 0.25).all()
 
 
+def test_frames_in_which_an_object_is_hidden_tell_nothing_of_it() -> None:
+    frames, glimpses, pose, rough, centre = scene(torch.tensor([[11.3, 13.2], [28.4, 22.7]]))
+    hidden = torch.ones(1, K, 2)
+    hidden[:, 2] = 0
+    frames[:, 2] = 0
+    found = resolved_boxes(frames, glimpses, pose._replace(presence=hidden), rough)
+    assert (off(pose, found, centre)[:, 0] < 0.25).all()
+    kept = [0, 1, 3, 4]
+    fewer = pose._replace(position=pose.position[:, kept], presence=hidden[:, kept])
+    for a, b in zip(found, resolved_boxes(frames[:, kept], glimpses, fewer, rough), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=0)
+
+
 def test_boxes_of_which_frames_tell_nothing_stay() -> None:
     frames, glimpses, pose, _, centre = scene(torch.tensor([[1.3, 13.2], [28.4, 22.7]]))
     rough = to_frame(centre, FRAME)[:, 0] - pose.position[:, 0], (sprites()[1] / SIDE).unsqueeze(0)

@@ -32,9 +32,8 @@ BEGIN = 0.01  # intensity that is added to rough looks, since ink of 0 stays 0; 
 # Share of an object's brightest pixel that is ink. Less is noise of an 8-bit frame; at a quarter of it boxes of digits,
 # whose strokes end faintly, are 1.1 times as far off.
 FAINT = 0.1
-CLEAR = (
-    4.0  # standard deviations of the ground's noise up to which a pixel is black: one in 30,000 is brighter
-)
+# Standard deviations of the ground's noise up to which a pixel is black: one in 30,000 is brighter
+CLEAR = 4.0
 MEDIAN = 1.4826  # standard deviations in a median of absolute values, of normal noise
 LEAST = 1e-6  # of full scale: less is nothing
 
