@@ -109,6 +109,14 @@ def test_the_readme_is_two_screens() -> None:
     compile(code, "README.md", "exec")
 
 
+def test_no_figure_nor_card_names_a_folder_of_a_machine() -> None:
+    files = [*DOCS.rglob("*.json"), *(ROOT / "vtssi_pyro" / "artifacts" / "weights").glob("*.json")]
+    assert len(files) > 5
+    for path in files:
+        absolute = re.findall(r'"(?:/|[A-Za-z]:\\)[^"]*"', path.read_text(encoding="utf-8"))
+        assert not absolute, f"{path}: {absolute}"
+
+
 def test_readme_and_pages_have_the_same_commands_and_figures() -> None:
     """What stands twice, for who reads only one of both, is the same."""
     first, second = blocks(README, "sh")[:2]
