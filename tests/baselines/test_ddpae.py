@@ -1,6 +1,7 @@
 """DDPAE: its sizes, its program, and the estimates that are read off it."""
 
 from dataclasses import replace
+from functools import partial
 
 import pyro
 import pytest
@@ -9,9 +10,11 @@ from pyro import poutine
 from pyro.infer import SVI, Trace_ELBO
 from torch import Tensor
 
+from vtssi_pyro import forecast, track
 from vtssi_pyro.baselines import DDPAE, DDPAEConfig
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.train.elbo import Elbo
+from vtssi_pyro.train.reporting import Silent
 
 SMALL = DDPAEConfig(frame_size=32, inputs=3, features=12, content=6, hidden=8, filters=4)
 B, T = 2, 5
@@ -185,3 +188,23 @@ def test_what_cannot_be_built_or_read(ddpae: DDPAE) -> None:
             replace(SMALL, **change).build()
     with pytest.raises(DataError, match="1x50x50"):
         ddpae.guide(torch.zeros(1, 4, 1, 50, 50))
+
+
+def test_frames_that_are_given_but_not_read_are_told_of(frames: Tensor) -> None:
+    tracker = SMALL.build()
+    for length in (SMALL.inputs, T):
+        for call in (track, partial(forecast, horizon=2)):
+            heard = Heard()
+            call(tracker, frames[:, :length].float(), report=heard)
+            told = f"reads the first {SMALL.inputs} frames alone" in " ".join(heard.lines)
+            assert told == (length > SMALL.inputs)
+
+
+class Heard(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.lines.append(message)

@@ -35,7 +35,8 @@ def inspect(
         report: receives the findings.
 
     Returns:
-        the prepared movie, for :func:`fit`, :func:`track` and :func:`forecast`; its ``found`` holds the findings.
+        the prepared movie, for :func:`fit`, :func:`track` and :func:`forecast`; its ``found`` holds the findings. Its
+        frames are read when one of these first needs them, so that neither a file nor an array may change before.
 
     Example:
         >>> from vtssi_pyro import inspect, scene

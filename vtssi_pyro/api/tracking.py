@@ -19,6 +19,7 @@ from vtssi_pyro.artifacts.telling import (
     described,
     tell_found,
     tell_of,
+    tell_unread,
     warn_if_beyond,
     warn_if_empty,
     warn_if_new,
@@ -122,6 +123,7 @@ def track(
     frames = opened(looked or data, loaded, Stored() if looked else stored)
     tell_of(frames, report)
     warn_if_short(loaded, frames.data.length, report)
+    tell_unread(loaded, frames.data.length, report)
     warn_if_beyond(settle, frames.data.length, SETTLED, called(data), report)
     target = _results(data, out, film, report, *((SHEET,) if looked else ())) if out else None
     own = None if looked else loaded.identity
@@ -221,6 +223,7 @@ def forecast(
     seen = warn_if_beyond(observe, frames.data.length, OBSERVED, called(data), report)
     warn_if_beyond(settle, seen, SETTLED, called(data), report)
     warn_if_short(loaded, seen, report)
+    tell_unread(loaded, seen, report)
     known = None
     if not (raw or temperature is not None):
         known = loaded.calibration_for(seen, num_samples, checkpoint, report)

@@ -11,6 +11,7 @@ from vtssi_pyro.data import Dataset
 from vtssi_pyro.data.dataset import spread
 from vtssi_pyro.inference.filter import Estimate
 from vtssi_pyro.inference.novelty import SOME, late, new
+from vtssi_pyro.inference.standalone import StandaloneTracker
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.system.provenance import command, provenance
 from vtssi_pyro.tracks.columns import findings
@@ -126,6 +127,15 @@ def warn_if_short(loaded: Loaded, length: int, report: Reporter) -> None:
     if length < wanted:
         report.warn(
             f"{length} frames a sequence, the model looks for objects in {wanted}: counts will be less sure"
+        )
+
+
+def tell_unread(loaded: Loaded, length: int, report: Reporter) -> None:
+    """Tell of frames that are given to a tracker, but that it does not read."""
+    reads = loaded.tracker.reads if isinstance(loaded.tracker, StandaloneTracker) else None
+    if reads is not None and reads < length:
+        report.say(
+            f"{loaded.name} reads the first {reads} frames alone: its tracks of later ones are predictions"
         )
 
 

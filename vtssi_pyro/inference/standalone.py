@@ -71,6 +71,11 @@ class StandaloneTracker(Trainable):
         raise NotImplementedError
 
     @property
+    def reads(self) -> int | None:
+        """Number of first frames that it reads; later ones it predicts, observed or not. None: it reads all."""
+        return None
+
+    @property
     def shortest(self) -> int:
         """The least number of frames of a training sequence."""
         raise NotImplementedError

@@ -66,6 +66,11 @@ class DDPAE(StandaloneTracker):
         return self.config.inputs
 
     @property
+    def reads(self) -> int:
+        """Number of first frames that it reads; later ones it predicts, observed or not."""
+        return self.config.inputs
+
+    @property
     def shortest(self) -> int:
         """The least number of frames of a training sequence: one to predict after those that are read."""
         return self.config.inputs + 1
