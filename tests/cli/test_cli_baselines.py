@@ -176,9 +176,8 @@ def test_what_is_refused(tmp_path: Path) -> None:
     movie = tmp_path / "movie.npy"
     np.save(movie, scene("blobs", length=40, side=64, objects=1, size=12).frames)
     for model in MODELS:
-        assert f"{model} learns from sequences, not from one movie" in refused(
-            2, "fit", movie, "--model", model
-        )
+        for chosen in (("--model", model), ("--from", f"pretrained:{model}")):
+            assert f"{model} learns from sequences, not from one movie" in refused(2, "fit", movie, *chosen)
     assert "model.frame_size: ddpae needs a power of 2 of 32 or more, found 50" in refused(
         2, "fit", "linear", "--model", "ddpae", "--set", "model.frame_size=50"
     )

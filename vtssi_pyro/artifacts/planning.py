@@ -41,7 +41,7 @@ from vtssi_pyro.train.checks import checked_splits, idle_stages
 from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.flavours import suited_to
 from vtssi_pyro.train.group import Group
-from vtssi_pyro.train.movies import anticipated, suited
+from vtssi_pyro.train.movies import anticipated, assembled, suited
 from vtssi_pyro.train.reporting import Reporter
 from vtssi_pyro.train.splits import (
     Halves,
@@ -327,6 +327,7 @@ def configured(
         name = data if isinstance(data, str) else data.name
         raise UsageError(*digits.name, f": {name} is no flavour of moving digits but a file; leave it out")
     if isinstance(data, PreparedMovie):
+        assembled(recipe, data)
         config, keys = (recipe if fixed else suited(recipe, data)), of_movie(data)
     elif isinstance(data, str) and flavour:
         config, keys = recipe, of_flavour(data)

@@ -81,13 +81,22 @@ def speed_of(movie: PreparedMovie) -> float:
     return max(2 * movie.inspected.speed * movie.ratio / movie.frames.shape[-1], SLOWEST)
 
 
+def assembled(config: Config, movie: PreparedMovie) -> ModelConfig:
+    """The model of a training on a movie, which is an assembly of blocks.
+
+    Raises:
+        UsageError: it is another one, whose tracks have no confidence, by which held-out frames are judged.
+    """
+    if not isinstance(config.model, ModelConfig):
+        raise UsageError(f"{movie.name}: {config.variant} learns from sequences, not from one movie")
+    return config.model
+
+
 def suited(config: Config, movie: PreparedMovie) -> Config:
     """A configuration with the parts, sizes and batches that suit the inspection of a movie."""
     found = movie.inspected
     side, ratio = movie.frames.shape[-1], movie.ratio
-    base = config.model
-    if not isinstance(base, ModelConfig):
-        raise UsageError(f"{movie.name}: {config.variant} learns from sequences, not from one movie")
+    base = assembled(config, movie)
     window, objects = WINDOW * found.object_size * ratio / side, max(found.objects, 1)
     speed = speed_of(movie)
     # The numbers below are rules of thumb, of which no measurement is on record.
