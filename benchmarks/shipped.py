@@ -4,17 +4,21 @@ By the paper's rule the first five frames decide the objects; the count from all
 
 python benchmarks/shipped.py moving-mnist --sequences 10000 --threads 1
 
-With --familiar it notes in the card instead how well validation digits fit, with which users' frames are compared.
+With --familiar it notes in the card instead how well validation digits fit, with which users' frames are compared; with
+--calibrate, a calibration of sampled futures on validation digits.
 
 python benchmarks/shipped.py moving-mnist --sequences 400 --familiar --threads 1
+python benchmarks/shipped.py moving-mnist --sequences 1000 --calibrate --threads 1
 """
 
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from vtssi_pyro import judge, load, load_digits, moving_digits
 from vtssi_pyro.artifacts.shipped import FOLDER, card
+from vtssi_pyro.evaluation.futures import calibrate_tracker
 from vtssi_pyro.evaluation.held_out import familiar
 from vtssi_pyro.system.atomic import write_json
 from vtssi_pyro.system.machine import prepare
@@ -22,6 +26,7 @@ from vtssi_pyro.train.splits import CALIBRATION_SEED, TABLE_SEED
 
 FLAVOURS = ("linear", "linear-overlap", "elliptic", "elliptic-overlap")
 OBSERVE = 5  # as in the paper
+SAMPLES = 40  # futures of each sequence, as a training's own calibration draws
 MEASURES = ("count_accuracy", "inference_error", "prediction_error")
 SHOWN = tuple(f"{name}{end}" for name in MEASURES for end in ("", "_sem"))
 
@@ -37,10 +42,11 @@ def main() -> None:
     parser.add_argument(
         "--familiar", action="store_true", help="note in the card how well validation digits fit"
     )
+    parser.add_argument("--calibrate", action="store_true", help="note in the card a calibration of futures")
     options = parser.parse_args()
     prepare(options.threads)
-    if options.familiar:
-        note_familiar(options.source, options.sequences)
+    if options.familiar or options.calibrate:
+        note(options.source, options.sequences, options.familiar, options.calibrate)
         return
     tracker, digits = load(options.source), load_digits("mnist", "test")
     found = {}
@@ -57,18 +63,22 @@ def main() -> None:
             options.json.write_text(json.dumps(found, indent=1))
 
 
-def note_familiar(name: str, sequences: int) -> None:
-    """Measure how well validation digits fit, and note it in the card of weights that ship."""
-    path, config = FOLDER / f"{name}.json", card(name).recipe
+def note(name: str, sequences: int, fits: bool, calibrates: bool) -> None:
+    """Note in the card of weights how well validation digits fit, or a calibration of futures on them."""
+    path, config, tracker = FOLDER / f"{name}.json", card(name).recipe, load(name)
     data = moving_digits(
         config["data"]["source"],
         load_digits("mnist", "validation"),
         sequences=sequences,
         seed=CALIBRATION_SEED,
     )
-    found = familiar(load(name), data, sequences)
-    write_json(path, json.loads(path.read_text()) | {"familiar": found.as_dict()})
-    print(found)
+    noted: dict[str, Any] = {}
+    if fits:
+        noted["familiar"] = familiar(tracker, data, sequences).as_dict()
+    if calibrates:
+        noted["calibration"] = calibrate_tracker(tracker, data, OBSERVE, SAMPLES, truth=data.truth).as_dict()
+    write_json(path, json.loads(path.read_text()) | noted)
+    print(json.dumps(noted))
 
 
 if __name__ == "__main__":
