@@ -17,6 +17,7 @@ from vtssi_pyro import track
 from vtssi_pyro.movies import array_movie
 
 SIDE = 256  # px
+WALL = 12.0  # px from an edge
 STEP = 0.9  # standard deviation of a bead's displacement per frame and axis, px
 WIDTH = 2.5  # standard deviation of a bead's image, px: it is some 10 px large
 HEIGHT = 0.5  # of it, of full scale
@@ -29,23 +30,32 @@ BAR = 1.645  # standard deviations either side: 90 % of a normal density
 def drawn(seed: int, beads: int, frames: int, noise: float = NOISE) -> tuple[np.ndarray, np.ndarray]:
     """A movie (T, H, W) uint8, and its paths (T, N, 2), px; walls reflect."""
     rng = np.random.default_rng(seed)
-    low, high = 12.0, SIDE - 12.0
     first: list[np.ndarray] = []
     while len(first) < beads:
-        place = rng.uniform(low, high, 2)
+        place = rng.uniform(WALL, SIDE - WALL, 2)
         if all(np.hypot(*(place - other)) > CLOSEST for other in first):
             first.append(place)
-    walk = np.stack(first) + STEP * rng.standard_normal((frames, beads, 2)).cumsum(0) - low
-    period = 2 * (high - low)
-    path = low + np.abs((walk + period / 2) % period - period / 2)
-    y, x = np.mgrid[0.5:SIDE, 0.5:SIDE]
-    movie = np.empty((frames, SIDE, SIDE), np.uint8)
+    walk = np.stack(first) + STEP * rng.standard_normal((frames, beads, 2)).cumsum(0)
+    path = reflected(walk, SIDE)
+    return pictured(path, SIDE, noise, rng), path
+
+
+def reflected(way: np.ndarray, side: int) -> np.ndarray:
+    """Paths (T, N, 2) within a square frame, px, of which walls near its edges reflect what goes beyond them."""
+    low, period = WALL, 2 * (side - 2 * WALL)
+    return low + np.abs((way - low + period / 2) % period - period / 2)
+
+
+def pictured(path: np.ndarray, side: int, noise: float, rng: np.random.Generator) -> np.ndarray:
+    """A movie (T, H, W) uint8 of beads on paths (T, N, 2), px."""
+    y, x = np.mgrid[0.5:side, 0.5:side]
+    movie = np.empty((len(path), side, side), np.uint8)
     for t, places in enumerate(path):
         image = 0.15 + noise * rng.standard_normal(x.shape)
         for px, py in places:
             image += HEIGHT * np.exp(-0.5 * ((x - px) ** 2 + (y - py) ** 2) / WIDTH**2)
         movie[t] = np.round(255 * image.clip(0, 1))
-    return movie, path
+    return movie
 
 
 def bound(path: np.ndarray, noise: float) -> np.ndarray:

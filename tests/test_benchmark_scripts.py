@@ -99,6 +99,21 @@ def test_the_sample_movies_that_ship_are_those_of_the_script(script: ModuleType)
         assert np.mean(brightest) > frames.mean() + 3 * frames.std(), "a bead is where the truth says"
 
 
+@pytest.mark.parametrize("script", ["crowd"], indirect=True)
+def test_tracks_of_a_crowd_leap_and_change_beads_where_they_do(script: ModuleType) -> None:
+    path = script.drawn(0, 4, 12, 60, 2.0)[1]
+    assert np.linalg.norm(np.diff(path, axis=0), axis=-1).max() == pytest.approx(2)
+    assert path.min() >= script.WALL
+    path = np.array([[0.0, 0.0], [20.0, 0.0], [0.0, 20.0]]) + 2 * np.arange(12).reshape(-1, 1, 1)
+    own = path.copy()
+    assert script.judged(own, path, 2.0) == {"tracks": 3, "recall": 1, "nobody": 0, "changes": 0, "leaps": 0}
+    own[5:, [0, 1]] = path[5:, [1, 0]]  # two change beads, with a leap each
+    own[8, 2] = -50.0  # one leaves its bead for a frame
+    own[10:, 2] = np.nan
+    told = {"tracks": 3, "recall": 33 / 36, "nobody": 1, "changes": 2, "leaps": 4}
+    assert script.judged(own, path, 2.0) == pytest.approx(told)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("script", ["brownian"], indirect=True)
 def test_brownian_beads_are_followed_and_judged_by_their_own_paths(script: ModuleType) -> None:

@@ -265,6 +265,33 @@ def test_an_object_that_is_not_seen_slows_down_by_a_tenth(follower: Tracker) -> 
     torch.testing.assert_close(headed(follower, seen=0.5).velocity, quarter)
 
 
+def test_an_object_that_is_found_again_elsewhere_begins_at_rest(follower: Tracker) -> None:
+    """At six deviations of the gate its floor is much likelier, and at three much less likely."""
+    assert headed(follower, seen=1.0, place=(0.1, 0.6)).velocity.abs().max() < 0.005
+    torch.testing.assert_close(
+        headed(follower, seen=1.0, place=(0.1, 0.3)).velocity, torch.tensor([[0.1, 0.15]]), rtol=1e-3, atol=0
+    )
+
+
+def test_a_track_that_has_lost_its_object_stays_where_it_finds_another(follower: Tracker) -> None:
+    """Of two that come where its own vanishes it takes the brighter one, and keeps it when the other is brighter."""
+    path = straight([[8, 8], [31, 8], [31, 31], [8, 31]], [[0.0, 0.0]] * 4, 12)
+    first, vanishes, *come = (shown(path[:, i : i + 1]) for i in range(4))
+    light = torch.tensor([[1.0, 0.8], [0.8, 1.0]]).repeat(6, 1).T.view(2, 1, 12, 1, 1)
+    frames = first + vanishes
+    frames[:, 4:] = (first + light[0] * come[0] + light[1] * come[1])[:, 4:]
+    two = follower.scene.counted(
+        Objects(torch.tensor([[0.6]]), torch.full((1, 3, 2), SIZE / SIDE), torch.zeros(1, 3, 4))
+    )
+    with torch.no_grad():
+        sight = follower.finder.look(follower.picture, channelled(frames), two)
+    apart = torch.cdist(sight.evidence.loc[0, :, :2], to_frame(path[0], (SIDE, SIDE))) * SIDE / 2  # (T, 2, 4)
+    own = apart.argmin(-1).tolist()
+    lost = [row[1 - own[0].index(0)] for row in own]
+    assert apart.amin(-1).max() < 1
+    assert lost == [1] * 4 + [2] * 8
+
+
 def test_the_gate_is_a_gaussian_on_a_floor(follower: Tracker) -> None:
     """Around where the object moves to; anywhere else costs 0.45 of what an object that is seen in full offers."""
     prediction = Prediction(torch.tensor([[0.1, -0.2]]), torch.tensor([[0.0, 0.05]]), torch.ones(1))

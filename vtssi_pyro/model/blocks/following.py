@@ -140,10 +140,24 @@ class FollowingFIND(TemplateFIND):
         return torch.logaddexp(proximity, (-self.config.lost * self.log_sharpness.exp()).expand_as(proximity))
 
     def _predicted(self, prediction: Prediction | None, place: Tensor, visible: Tensor) -> Prediction:
-        """The prediction after a frame; the velocity of a hidden object decays instead of being updated."""
+        """The prediction after a frame.
+
+        The velocity of a hidden object decays instead of being updated. An object that is found again elsewhere begins
+        at rest: if the jump counted as a velocity, the gate would be far beyond the object in the next frame.
+        """
         if prediction is None:
             return Prediction(place, torch.zeros_like(place), visible)
         inertia, decay = self.config.inertia, self.config.decay
         measured = inertia * prediction.velocity + (1 - inertia) * (place - prediction.place)
         sure = visible.square().unsqueeze(-1)  # the square: half an object is a poor measurement of its place
-        return Prediction(place, sure * measured + (1 - sure) * decay * prediction.velocity, visible)
+        moved = self._moved(prediction, place) * measured
+        return Prediction(place, sure * moved + (1 - sure) * decay * prediction.velocity, visible)
+
+    def _moved(self, prediction: Prediction, place: Tensor) -> Tensor:
+        """Probability (..., B, N, 1) that an object moved to its place: the gate's share of the gate on its floor.
+
+        The floor's share is of a lost object that was found again there, whose velocity is unknown.
+        """
+        off = place - prediction.place - prediction.velocity
+        nats = -0.5 * (off / self.config.gate).square().sum(-1, keepdim=True)
+        return torch.sigmoid(nats + self.config.lost * self.log_sharpness.detach().exp())
