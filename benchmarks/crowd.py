@@ -48,9 +48,8 @@ def judged(position: np.ndarray, path: np.ndarray, speed: float) -> dict[str, fl
     return {
         "tracks": position.shape[1],
         "recall": float((beads >= 0).sum() / path[..., 0].size),
-        "nobody": int(
-            (np.isfinite(position[..., 0]) & (beads < 0)).sum()
-        ),  # tracks and frames without a bead
+        # tracks and frames without a bead
+        "nobody": int((np.isfinite(position[..., 0]) & (beads < 0)).sum()),
         "changes": sum(int(np.count_nonzero(np.diff(own))) for own in known),
         "leaps": int((way > LEAP * speed).sum()),
     }

@@ -26,7 +26,6 @@ from vtssi_pyro.train.splits import CALIBRATION_SEED, TABLE_SEED
 
 FLAVOURS = ("linear", "linear-overlap", "elliptic", "elliptic-overlap")
 OBSERVE = 5  # as in the paper
-SAMPLES = 40  # futures of each sequence, as a training's own calibration draws
 MEASURES = ("count_accuracy", "inference_error", "prediction_error")
 SHOWN = tuple(f"{name}{end}" for name in MEASURES for end in ("", "_sem"))
 
@@ -76,7 +75,9 @@ def note(name: str, sequences: int, fits: bool, calibrates: bool) -> None:
     if fits:
         noted["familiar"] = familiar(tracker, data, sequences).as_dict()
     if calibrates:
-        noted["calibration"] = calibrate_tracker(tracker, data, OBSERVE, SAMPLES, truth=data.truth).as_dict()
+        # as many futures of each sequence as the training's own calibration draws
+        samples = config["calibration"]
+        noted["calibration"] = calibrate_tracker(tracker, data, OBSERVE, samples, truth=data.truth).as_dict()
     write_json(path, json.loads(path.read_text()) | noted)
     print(json.dumps(noted))
 

@@ -349,6 +349,5 @@ def test_a_finder_tells_objects_that_were_mistaken_for_each_other(contrast: floa
     state = {"position": exchanged, "depth": depth}
     q = tracker.finder.step(sight, 0, state, lambda: predicted).base_dist
     expected = place[:, 0] if contrast else exchanged
-    torch.testing.assert_close(
-        q.loc, expected, atol=0.05, rtol=0
-    )  # half a pixel: halves tell of one axis alone
+    # half a pixel: halves tell of one axis alone
+    torch.testing.assert_close(q.loc, expected, atol=0.05, rtol=0)

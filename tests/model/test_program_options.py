@@ -239,9 +239,8 @@ def test_an_object_turns_where_its_own_edges_meet_a_wall(tiny, config: ModelConf
     motion = tiny(config=inert(config, **fields)).motion
     step = torch.tensor([0.13, -0.07], dtype=torch.float64)
     offset = torch.tensor([[0.0, 0.0], [0.05, -0.1]], dtype=torch.float64)  # of boxes from places
-    extent = torch.tensor(
-        [[0.1, 0.2], [0.3, 0.15]], dtype=torch.float64
-    )  # half of the boxes, frame coordinates
+    # half of the boxes, frame coordinates
+    extent = torch.tensor([[0.1, 0.2], [0.3, 0.15]], dtype=torch.float64)
     low, high = -1 + extent - offset, 1 - extent - offset
     free = (
         torch.tensor([[0.1, -0.3], [0.0, -0.2]], dtype=torch.float64) + torch.arange(12).view(-1, 1, 1) * step

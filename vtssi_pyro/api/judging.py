@@ -9,7 +9,7 @@ from vtssi_pyro.api.tracking import OBSERVED, SETTLED
 from vtssi_pyro.artifacts.loading import AnyTracker, at_hand, kept_by
 from vtssi_pyro.artifacts.opening import File, Opened, Source, called, dataset_of, known_sequences, sequences
 from vtssi_pyro.artifacts.run import Run
-from vtssi_pyro.artifacts.telling import made_by, tell_of, tell_unread, warn_if_beyond, warn_if_short
+from vtssi_pyro.artifacts.telling import made_by, tell_of, tell_of_length, warn_if_beyond
 from vtssi_pyro.config import Range, checked
 from vtssi_pyro.config.ranges import DRAWN, FRAMES, SAMPLED, SEED, SEQUENCES
 from vtssi_pyro.data import Dataset
@@ -119,8 +119,7 @@ def evaluate(
     judged: MultiObjectTracker | Tracks
     usual = OBSERVE
     if loaded:
-        warn_if_short(loaded, dataset.length, report)
-        tell_unread(loaded, dataset.length, report)
+        tell_of_length(loaded, dataset.length, report)
         judged, usual = ModelTracker(loaded.tracker, test_time, settle), loaded.observe
     elif file:
         judged = read_tracks(file, len(dataset), dataset.length)

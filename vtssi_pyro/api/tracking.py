@@ -19,11 +19,10 @@ from vtssi_pyro.artifacts.telling import (
     described,
     tell_found,
     tell_of,
-    tell_unread,
+    tell_of_length,
     warn_if_beyond,
     warn_if_empty,
     warn_if_new,
-    warn_if_short,
 )
 from vtssi_pyro.config import checked
 from vtssi_pyro.config.ranges import AHEAD, DRAWN, FRAMES, PATIENCE, SEED, STORED_SIDE, TEMPERATURE
@@ -122,8 +121,7 @@ def track(
     loaded = at_hand(tracker, checkpoint, available_device(device), report)
     frames = opened(looked or data, loaded, Stored() if looked else stored)
     tell_of(frames, report)
-    warn_if_short(loaded, frames.data.length, report)
-    tell_unread(loaded, frames.data.length, report)
+    tell_of_length(loaded, frames.data.length, report)
     warn_if_beyond(settle, frames.data.length, SETTLED, called(data), report)
     target = _results(data, out, film, report, *((SHEET,) if looked else ())) if out else None
     own = None if looked else loaded.identity
@@ -222,8 +220,7 @@ def forecast(
     loaded.needs_motion()
     seen = warn_if_beyond(observe, frames.data.length, OBSERVED, called(data), report)
     warn_if_beyond(settle, seen, SETTLED, called(data), report)
-    warn_if_short(loaded, seen, report)
-    tell_unread(loaded, seen, report)
+    tell_of_length(loaded, seen, report)
     known = None
     if not (raw or temperature is not None):
         known = loaded.calibration_for(seen, num_samples, checkpoint, report)

@@ -121,17 +121,13 @@ def warn_if_new(novelty: Tensor | None, name: str, loaded: Loaded, report: Repor
         )
 
 
-def warn_if_short(loaded: Loaded, length: int, report: Reporter) -> None:
-    """Warn of sequences with fewer frames than the consensus uses, which make counts less certain."""
+def tell_of_length(loaded: Loaded, length: int, report: Reporter) -> None:
+    """Warn of sequences with fewer frames than the consensus uses; tell of frames that a tracker does not read."""
     wanted = loaded.tracker.K
     if length < wanted:
         report.warn(
             f"{length} frames a sequence, the model looks for objects in {wanted}: counts will be less sure"
         )
-
-
-def tell_unread(loaded: Loaded, length: int, report: Reporter) -> None:
-    """Tell of frames that are given to a tracker, but that it does not read."""
     reads = loaded.tracker.reads if isinstance(loaded.tracker, StandaloneTracker) else None
     if reads is not None and reads < length:
         report.say(

@@ -123,9 +123,8 @@ class _Grid:
                 0, self.index.flatten(), self.draw(ink).flatten()
             )
             ratio = self.pixels / drawn.clamp_min(LEAST)
-            ratio = ratio.where(
-                (self.pixels < 1) | (drawn < 1), 1
-            )  # what is cut off at white may be any more
+            # what is cut off at white may be any more
+            ratio = ratio.where((self.pixels < 1) | (drawn < 1), 1)
             ink = ink * self._back(ratio[self.index]) / self.seen.clamp_min(LEAST)
         return ink
 

@@ -45,21 +45,21 @@ def occluding(config: Config) -> Config:
     )
     stages = {stage.name: stage for stage in config.train.stages}
     looks = replace(boxed_objects(stages["objects"].steps), batch=FEW)
-    train = replace(config.train, stages=(looks, _front(FRONT), _moving(stages["motion"])))
+    train = replace(config.train, stages=(looks, _front(), _moving(stages["motion"])))
     data = replace(config.data, validation_sequences=min(VALIDATED, config.data.validation_sequences))
     return renamed(replace(config, data=data, model=model, train=train))
 
 
-def _front(steps: int) -> Stage:
+def _front() -> Stage:
     """The stage of what stands before objects."""
     return Stage(
         "places",
-        steps,
+        FRONT,
         "walk",
         ("picture.front",),
         batch=8,
         # logits of 0.6 a step: 80 steps of 3e-3 left the middle of a bar transparent, where few objects come
-        learning_rate=Cosine(2e-2, 1e-3, 10, steps),
+        learning_rate=Cosine(2e-2, 1e-3, 10, FRONT),
         length=Constant(10),
         random_start=True,
         step_weight=Constant(1.0),

@@ -137,7 +137,11 @@ class FollowingFIND(TemplateFIND):
         across = (grid - centre[..., :1]).square().unsqueeze(-2)
         down = (grid - centre[..., 1:]).square().unsqueeze(-1)
         proximity = -0.5 * (across + down) / self.config.gate**2
-        return torch.logaddexp(proximity, (-self.config.lost * self.log_sharpness.exp()).expand_as(proximity))
+        return torch.logaddexp(proximity, self._floor().expand_as(proximity))
+
+    def _floor(self) -> Tensor:
+        """The gate's floor, nats below its peak."""
+        return -self.config.lost * self.log_sharpness.exp()
 
     def _predicted(self, prediction: Prediction | None, place: Tensor, visible: Tensor) -> Prediction:
         """The prediction after a frame.
@@ -160,4 +164,4 @@ class FollowingFIND(TemplateFIND):
         """
         off = place - prediction.place - prediction.velocity
         nats = -0.5 * (off / self.config.gate).square().sum(-1, keepdim=True)
-        return torch.sigmoid(nats + self.config.lost * self.log_sharpness.detach().exp())
+        return torch.sigmoid(nats - self._floor().detach())

@@ -142,8 +142,7 @@ class GatedFIND(TemplateFIND):
                 own.shape[:-3:-1], predicted.loc.unbind(-1), predicted.scale.unbind(-1), strict=True
             )
         )
-        gate = y.unsqueeze(-1) + x.unsqueeze(-2)
-        return torch.logaddexp(gate, (-self.config.clutter * self.log_sharpness.exp()).expand_as(gate))
+        return self._floored(y.unsqueeze(-1) + x.unsqueeze(-2))
 
     def _cells(self, length: int, like: Tensor) -> Tensor:
         """Frame coordinates of the centres of an axis's cells."""
@@ -244,7 +243,11 @@ class GatedFIND(TemplateFIND):
 
     def _gated(self, far: Tensor) -> Tensor:
         """Log prior (...) of places that are so far from the predicted one, (..., 2) deviations, on a floor."""
-        return torch.logaddexp(-far.square().sum(-1) / 2, -self.config.clutter * self.log_sharpness.exp())
+        return self._floored(-far.square().sum(-1) / 2)
+
+    def _floored(self, nats: Tensor) -> Tensor:
+        """Log priors of places on a floor of clutter."""
+        return torch.logaddexp(nats, -self.config.clutter * self.log_sharpness.exp())
 
 
 def _drawn(picture: Picture, objects: Objects, pose: Pose, position: Tensor) -> Tensor:

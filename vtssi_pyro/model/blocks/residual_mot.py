@@ -133,9 +133,8 @@ class ResidualMOT(StateSpace):
             if config.fading
             else None
         )
-        self.carried = (
-            CARRIED if config.edges else 2
-        )  # first numbers of a motion that are known, and only adjusted
+        # first numbers of a motion that are known, and only adjusted
+        self.carried = CARRIED if config.edges else 2
         if config.inertia:
             for network, rows in (
                 (self.readout, slice(self.carried)),
@@ -199,9 +198,8 @@ class ResidualMOT(StateSpace):
         h, lstm = self.lstm(h, before and before.lstm)
         ends = tuple(move[..., -1:, :, :] for move in moves[:-1])
         q, pace = self.readout(h.transpose(-3, -2)), None
-        if (
-            self.config.inertia
-        ):  # the first two numbers of a motion are a velocity, with edges the next four margins
+        # the first two numbers of a motion are a velocity, with edges the next four margins
+        if self.config.inertia:
             m = q.base_dist
             carried = moves[1]
             margins = self._margins(static) if self.config.edges else None
@@ -231,9 +229,8 @@ class ResidualMOT(StateSpace):
 
         They are told by the ends of constant features (..., N, F), see :meth:`static`.
         """
-        offset, extent = (self.config.step * static[..., -4:]).split(
-            2, -1
-        )  # a size is half a box in frame coordinates
+        # a size is half a box in frame coordinates
+        offset, extent = (self.config.step * static[..., -4:]).split(2, -1)
         return torch.cat([extent - offset, extent + offset], -1)
 
     def _reach(self) -> tuple[Tensor, Tensor]:
