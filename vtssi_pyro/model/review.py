@@ -95,7 +95,9 @@ class Review:
             if not some(gone):
                 break
             last = torch.where(each.put(torch.zeros_like(waiting), gone), slots, -1).amax(-1)  # (...,)
-            number = each.put(torch.zeros_like(waiting, dtype=one.dtype), torch.arange(len(one)).to(one))
+            number = each.put(
+                torch.zeros_like(waiting, dtype=one.dtype), torch.arange(len(one), device=one.device)
+            )
             scene = number.gather(-1, last.clamp_min(0).unsqueeze(-1)).squeeze(-1)
             shown = _chosen(last >= 0, after.at(scene), shown)
             there = shown.objects.present
@@ -165,7 +167,7 @@ def better(
     other = own.depicted(now.objects._replace(description=looks_), where_).layers
     gain = own.expected(looks_, where_) - own.expected(now.objects.description, now.place)
     layers, kept, before = now.layers, torch.zeros_like(may), own.evidence(now.layers, share)
-    for i in slots.tolist():
+    for i in range(tried.shape[-1]):
         if not some(may[..., i]):
             continue
         mine = may & (slots == i)

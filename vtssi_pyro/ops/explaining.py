@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from vtssi_pyro.ops.correlate import correlate_template
+from vtssi_pyro.ops.packing import some, waits
 from vtssi_pyro.ops.peaks import summit
 
 # Placements of every object without an expectation: the second corrects those that the first made too early.
@@ -80,17 +81,16 @@ def matching_pursuit(
     )
     placed, left = Placed(*known), _Left(share, mixed)
     prior = prior.expand_as(share).reshape(left.share.shape)
-    waits = share.device.type != "cpu"  # another device would wait for the processor's decisions
     for _ in range(1 if expected else ROUNDS):
         waiting = active
         left.begin(placed, placed.visible.unsqueeze(-1) * (heeded | ~waiting.unsqueeze(-1)))
         for _ in slots:
-            if not waits and not waiting.any():
+            if not some(waiting):
                 break
             height, cell = summit(left.maps + prior)  # (L, N), (L, N, 2)
             gain = (energy * (2 * height - 1)).masked_fill(~waiting, -torch.inf)
             first = waiting & ~left.disturbed(gain, cell, placed)  # (L, N)
-            number = len(slots) if waits else int(first.sum(-1).max())
+            number = len(slots) if waits(waiting) else int(first.sum(-1).max())
             which = first.int().topk(number).indices  # (L, P)
             moves = first.take_along_dim(which, 1)
             before, after = (
@@ -132,7 +132,7 @@ class _Left:
         # Cubic interpolation spreads a response by a cell and a half to each side. A margin of as many cells as a
         # spread response has takes what is beyond the edges, so that no window has to be cut.
         self.reach = side + 3
-        self.size = torch.tensor([height, width], device=device)
+        self.size = torch.stack([torch.full((), cells, device=device) for cells in (height, width)])
         self.grid = torch.arange(side, device=device) - side // 2
         self.window = torch.arange(self.reach, device=device) - side // 2 - 1
         # (L, N, k, N k): a response of rows and columns is then two large matrix products

@@ -76,7 +76,7 @@ def middle(glimpses: Tensor, size: Tensor) -> Tensor:
     total = along.sum(-1, keepdim=True).clamp_min(1e-9)
     # the share of the ink to the left of each edge of a pixel
     before = torch.nn.functional.pad(along.cumsum(-1), (1, 0)) / total
-    lines = torch.tensor([TAIL, 1 - TAIL], dtype=along.dtype, device=along.device)
+    lines = torch.linspace(TAIL, 1 - TAIL, 2, dtype=along.dtype, device=along.device)
     beyond = torch.searchsorted(before, lines.expand(*before.shape[:-1], 2).contiguous()).clamp(1, side)
     low, high = before.gather(-1, beyond - 1), before.gather(-1, beyond)
     edges = beyond - 1 + (lines - low) / (high - low).clamp_min(1e-9)

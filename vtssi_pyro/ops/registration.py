@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vtssi_pyro.ops.spatial import SIZE_LIMITS, extract_glimpses
+from vtssi_pyro.ops.spatial import SIZE_LIMITS, extent, extract_glimpses
 
 # Pixels of the glimpse that one step may move: a linearised image is no guide beyond its own edges' width.
 FARTHEST = 2.0
@@ -103,11 +103,12 @@ def precision(residual: Tensor, glimpses: Tensor, position: Tensor, size: Tensor
         slope = torch.stack([along_x, along_y], -4).unsqueeze(-6)  # (..., 1, N, 2, C, G, G)
         curvature = slope.square().sum((-3, -2, -1))  # (..., 1, N, 2)
         pull = mean_square_pull(slope, around.unsqueeze(-4))  # (..., T, N, 2)
-        pixel = size * torch.tensor([width, height]).to(size) / side  # of the glimpse, px: (..., N, 2)
+        frame = extent(size, (height, width))
+        pixel = size * frame / side  # of the glimpse, px: (..., N, 2)
         faintest = FAINTEST**2 / curvature.clamp_min(1e-6)
         variance = pull / curvature.square().clamp_min(1e-9) * pixel.square().unsqueeze(-3)
         pixels = (variance.maximum(faintest) + INTERPOLATED**2).sqrt()
-        return pixels * torch.tensor([2 / width, 2 / height], dtype=pixels.dtype, device=pixels.device)
+        return pixels * (2 / frame)
 
 
 def mean_square_pull(slope: Tensor, residual: Tensor) -> Tensor:

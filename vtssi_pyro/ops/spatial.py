@@ -18,12 +18,12 @@ SIZE_LIMITS = (0.02, 1.5)  # a drawn size may be negative or huge; the transform
 
 def to_pixels(position: Tensor, frame_size: tuple[int, int]) -> Tensor:
     """Convert frame coordinates (..., 2) to pixels of the continuous image plane; ``frame_size`` is (H, W)."""
-    return (position + 1) / 2 * _extent(position, frame_size)
+    return (position + 1) / 2 * extent(position, frame_size)
 
 
 def to_frame(position: Tensor, frame_size: tuple[int, int]) -> Tensor:
     """Convert pixels (..., 2) to frame coordinates; the inverse of :func:`to_pixels`."""
-    return 2 * position / _extent(position, frame_size) - 1
+    return 2 * position / extent(position, frame_size) - 1
 
 
 def from_cells(cell: Tensor, width: int = 1) -> Tensor:
@@ -38,7 +38,7 @@ def to_cells(pixels: Tensor, width: int = 1) -> Tensor:
 
 def size_to_pixels(size: Tensor, frame_size: tuple[int, int]) -> Tensor:
     """Convert sizes (..., 2) as fractions of the frame to (width, height) in pixels."""
-    return size * _extent(size, frame_size)
+    return size * extent(size, frame_size)
 
 
 @compilable
@@ -167,6 +167,7 @@ def centres(pixels: int, like: Tensor, width: int = 1) -> Tensor:
     return (2 * width * cells + width) / pixels - 1
 
 
-def _extent(like: Tensor, frame_size: tuple[int, int]) -> Tensor:
+def extent(like: Tensor, frame_size: tuple[int, int]) -> Tensor:
+    """Width and height of a frame of (H, W) pixels, (2,), without a copy to the device of ``like``."""
     height, width = frame_size
-    return torch.tensor([width, height], dtype=like.dtype, device=like.device)
+    return torch.stack([like.new_full((), width), like.new_full((), height)])

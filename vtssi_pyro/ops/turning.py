@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from vtssi_pyro.ops.registration import FARTHEST, RIDGE, mean_square_pull
-from vtssi_pyro.ops.spatial import SIZE_LIMITS, centres
+from vtssi_pyro.ops.spatial import SIZE_LIMITS, centres, extent
 
 # Radians that one step may turn, half of the angle between neighbours of a search over 16: further away, the edges of a
 # long object no longer overlap with those of its picture.
@@ -33,10 +33,10 @@ def paste_turned(
         frames (..., C, H, W); leading axes broadcast.
     """
     lead = torch.broadcast_shapes(glimpses.shape[:-3], position.shape[:-1], size.shape[:-1], angle.shape)
-    extent = _extent(frame_size, position)
-    window = size.clamp(*SIZE_LIMITS) * extent
+    whole = extent(position, frame_size)
+    window = size.clamp(*SIZE_LIMITS) * whole
     # from a place in the frame to the place in the unturned glimpse that is seen there
-    turn = _rotation(-angle) * extent / window.unsqueeze(-1)  # (..., 2, 2)
+    turn = _rotation(-angle) * whole / window.unsqueeze(-1)  # (..., 2, 2)
     grid = _grid(turn, -(turn @ position.unsqueeze(-1)).squeeze(-1), frame_size)
     grid = grid.expand(*lead, *frame_size, 2).reshape(-1, *frame_size, 2)
     images = glimpses.expand(*lead, *glimpses.shape[-3:]).reshape(-1, *glimpses.shape[-3:])
@@ -60,9 +60,9 @@ def extract_turned(frames: Tensor, position: Tensor, size: Tensor, angle: Tensor
     """
     shape = torch.broadcast_shapes(position.shape[:-1], size.shape[:-1], angle.shape)
     lead = torch.broadcast_shapes(frames.shape[:-3], shape[:-1])
-    extent = _extent((frames.shape[-2], frames.shape[-1]), frames)
-    window = size.clamp(*SIZE_LIMITS) * extent
-    turn = _rotation(angle) * window.unsqueeze(-2) / extent.unsqueeze(-1)  # (..., K, 2, 2)
+    whole = extent(frames, (frames.shape[-2], frames.shape[-1]))
+    window = size.clamp(*SIZE_LIMITS) * whole
+    turn = _rotation(angle) * window.unsqueeze(-2) / whole.unsqueeze(-1)  # (..., K, 2, 2)
     grid = _grid(turn, position, (glimpse, glimpse))
     grid = grid.expand(*lead, shape[-1], glimpse, glimpse, 2).reshape(-1, shape[-1] * glimpse, glimpse, 2)
     images = frames.expand(*lead, *frames.shape[-3:]).reshape(-1, *frames.shape[-3:])
@@ -121,7 +121,7 @@ def around_expected(mean: Tensor, scale: Tensor, number: int, floor: Tensor | fl
     steps = torch.arange(number, dtype=mean.dtype, device=mean.device) - number // 2
     away = 2 * math.pi / number * steps
     near = -0.5 * (away / scale.unsqueeze(-1)).square()
-    return mean.unsqueeze(-1) + away, torch.logaddexp(near, torch.as_tensor(floor).to(near))
+    return mean.unsqueeze(-1) + away, torch.logaddexp(near, near.new_zeros(()) + floor)
 
 
 def register_turned(
@@ -155,9 +155,9 @@ def register_turned(
     Reference: Lucas and Kanade, An iterative image registration technique, 1981; White, A
     heteroskedasticity-consistent covariance matrix estimator, 1980.
     """
-    side, extent = glimpses.shape[-1], _extent((frames.shape[-2], frames.shape[-1]), glimpses)
+    side, whole = glimpses.shape[-1], extent(glimpses, (frames.shape[-2], frames.shape[-1]))
     with torch.no_grad():
-        window = size.clamp(*SIZE_LIMITS) * extent / 2  # half sides, px
+        window = size.clamp(*SIZE_LIMITS) * whole / 2  # half sides, px
         pixel = 2 * window / side  # of a glimpse, px of the frame: (..., N, 2)
         slope = slopes(glimpses, window)[..., 2 * still :]  # (..., N, C G G, 2 + 1 or 1)
         curvature = slope.mT @ slope
@@ -177,7 +177,7 @@ def register_turned(
             if not still:
                 own = change[..., :2].maximum(-FARTHEST * pixel).minimum(FARTHEST * pixel)  # axes, px
                 moved = (_rotation(angle) @ own.unsqueeze(-1)).squeeze(-1)
-                position = position + 2 * moved / extent
+                position = position + 2 * moved / whole
             angle = angle + change[..., -1].clamp(-FARTHEST_TURN, FARTHEST_TURN)
         along = slope[..., -1]
         shape = glimpses.shape[-3:]
@@ -220,7 +220,3 @@ def _rotation(angle: Tensor) -> Tensor:
     """Matrices (..., 2, 2) that turn (x, y) from x towards y."""
     cos, sin = angle.cos(), angle.sin()
     return torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
-
-
-def _extent(frame_size: tuple[int, int], like: Tensor) -> Tensor:
-    return torch.tensor([frame_size[1], frame_size[0]], dtype=like.dtype, device=like.device)

@@ -139,7 +139,9 @@ class InteractingMOT(ResidualMOT):
         move, turn, rest, odds = local.loc.split(shape, -1)
         *spreads, others, _ = local.variance.split(shape, -1)
         weight = (1 + torch.cos(torch.pi * (steps / reach).clamp(max=1))) / 2
-        counts = (1 - torch.eye(pair[-2]).to(weight)).unsqueeze(-1) * there.unsqueeze(-3)
+        counts = (1 - torch.eye(pair[-2], dtype=weight.dtype, device=weight.device)).unsqueeze(
+            -1
+        ) * there.unsqueeze(-3)
         weight = weight * counts
         variance = torch.cat([*(_turned(axes.square(), v) for v in spreads), others], -1) * weight
         if self.config.elastic:
@@ -170,7 +172,7 @@ def _collided(coming: Tensor, bent: Tensor, logits: Tensor) -> Tensor:
         bent: the direction less the line between both, (..., 2).
         logits: log odds of a collision, (..., 1).
     """
-    along = bent + bent.new_tensor([1.0, 0.0])
+    along = torch.stack([bent[..., 0] + 1, bent[..., 1]], -1)
     along = along / (along.square().sum(-1, keepdim=True) + TINY).sqrt()
     soft = torch.sigmoid(logits)
     collides = soft + ((logits > 0).to(soft) - soft).detach()

@@ -425,7 +425,7 @@ class PresenceScene(CountedScene):
         odds = prior.clamp(1e-6, 1 - 1e-6).logit()
         slots = torch.arange(was.shape[-1], device=was.device)
         best = view.evidence(shown.layers, drawn)  # with all that are drawn
-        for i in slots.tolist():
+        for i in range(slots.numel()):
             if not some(was[..., i]):
                 likely.append(torch.zeros_like(best))
                 continue

@@ -22,6 +22,7 @@ from vtssi_pyro.model.nn import MIN_SCALE, Network
 from vtssi_pyro.model.sites import ANGLE, SPIN, Moment, draw, moment
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops.gaussian import chosen
+from vtssi_pyro.ops.packing import some
 from vtssi_pyro.ops.turning import around_expected, match_angles, register_turned
 from vtssi_pyro.types import Anneal, Detections, Objects, Paths, Pose, State
 
@@ -101,7 +102,7 @@ class Angles(Network):
     def first(self, like: Tensor) -> dict[str, Independent]:
         """The densities where nothing is known: batch (..., N), events (1,)."""
         speed, zero = self.scales[0], torch.zeros_like(like[..., :1])
-        return {ANGLE.name: _normal(zero, zero.new_tensor(FIRST)), SPIN.name: _normal(zero, speed)}
+        return {ANGLE.name: _normal(zero, zero.new_full((), FIRST)), SPIN.name: _normal(zero, speed)}
 
     def next(self, previous: State) -> dict[str, Independent]:
         """The densities after a state with an angle, and perhaps with an angular velocity."""
@@ -325,7 +326,7 @@ class Turning(RandomWalk):
         number, sharpness, size = self.config.angles, self.config.sharpness, look.objects.size
         around, prior = around_expected(*expected, number, -self.config.clutter * sharpness)
         angle, drawn = expected[0], known
-        for _ in range(1 if known.all() else 2):  # the second round knows how all the others are turned
+        for _ in range(2 if some(~known) else 1):  # the second round knows how all the others are turned
             left = frame.unsqueeze(-4) - look.others(position, angle, drawn)
             share = match_angles(left, look.glimpses, position, size, around)
             best = (sharpness * share + prior * known.unsqueeze(-1)).argmax(-1, keepdim=True)
