@@ -179,10 +179,10 @@ def paper_fast(variant: str) -> Config:
 
     FIND first imitates, on frames alone, a template search whose templates are what AIR has learned to draw.
     """
-    consensus, search = 1000, 6000
+    consensus, search = 1000, 9000
     objects, _, places = _seeing(8000, search, 2000)
-    motion, _ = _moving(24_000, 0, cache=20_000)
-    scales, joint = 150, 2000
+    motion, _ = _moving(8000, 0, cache=20_000)
+    scales, joint = 150, 2250
     total, half = objects.steps, places.steps / 2
     stages = (
         replace(
@@ -209,7 +209,7 @@ def paper_fast(variant: str) -> Config:
             search,
             "imitation",
             ("finder",),
-            batch=32,
+            batch=128,  # how steady FIND is decides how far predictions hold, most of all on ellipses
             learning_rate=Cosine(1e-3, 5e-5, 50, search),
             length=Constant(10),
             finder=RegisteredConfig(),
@@ -227,12 +227,13 @@ def paper_fast(variant: str) -> Config:
         Stage(
             "joint",
             joint,
-            batch=32,
-            learning_rate=Cosine(1e-4, 1e-5, 50, joint),
+            batch=128,
+            learning_rate=Cosine(2e-4, 1e-5, 50, joint),
             rollout_weight=Constant(10.0),
         ),
     )
-    return _through("paper-fast", variant, ModelConfig(), stages)
+    config = _through("paper-fast", variant, ModelConfig(), stages)
+    return replace(config, train=replace(config.train, evaluate_every=5000))  # as paper has it
 
 
 # Presets whose variants share the blocks of one training on all flavours: its variant, and its last stage.
