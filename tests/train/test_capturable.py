@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from vtssi_pyro.artifacts.planning import configured
 from vtssi_pyro.inference.standalone import build
@@ -30,28 +31,29 @@ RECIPES = [
     ("ours", "standard", "rods"),
     ("ddpae", "fast", "ddpae"),
 ]
-MADE = (torch.tensor, torch.as_tensor, Tensor.new_tensor)
+# where the numbers are among the arguments
+DATA = {torch.tensor: 0, torch.as_tensor: 0, Tensor.new_tensor: 1}
 
 
 class NoCopies(TorchDispatchMode):
-    """Refuses copies between devices."""
+    """Refuses copies between devices, those of an index included; a number of the host may be an operand."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = func(*args, **(kwargs or {}))
-        tensors = [value for value in (*args, found) if isinstance(value, Tensor)]
-        if func.name() in ("aten::_to_copy", "aten::copy_"):
-            assert len({tensor.device for tensor in tensors}) == 1, "a copy between devices"
+        tensors = [value for value in tree_leaves((args, kwargs, found)) if isinstance(value, Tensor)]
+        copies = func.name() in ("aten::_to_copy", "aten::copy_")
+        assert len({tensor.device for tensor in tensors if copies or tensor.dim()}) < 2, func.name()
         return found
 
 
 class NoValues(TorchFunctionMode):
-    """Refuses tensors of the device that are made of numbers of the host."""
+    """Refuses tensors of the device that are made of numbers of the host, as ``unravel_index`` makes them inside."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = func(*args, **(kwargs or {}))
-        assert func not in MADE or isinstance(args[0], Tensor) or not found.is_meta, (
-            "numbers sent to the device"
-        )
+        assert func is not torch.unravel_index, "a shape sent to the device"
+        if func in DATA:
+            assert isinstance(args[DATA[func]], Tensor) or not found.is_meta, "numbers sent to the device"
         return found
 
 

@@ -25,8 +25,8 @@ class Packed:
     def index(self) -> tuple[Tensor, ...]:
         """Their indices, of each axis (P,)."""
         if self._every:
-            every = torch.arange(self.mask.numel(), device=self.mask.device)
-            return torch.unravel_index(every, self.mask.shape)
+            axes = [torch.arange(number, device=self.mask.device) for number in self.mask.shape]
+            return tuple(grid.flatten() for grid in torch.meshgrid(*axes, indexing="ij"))
         return self.mask.nonzero(as_tuple=True)
 
     def __bool__(self) -> bool:
