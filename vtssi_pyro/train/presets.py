@@ -181,7 +181,7 @@ def paper_fast(variant: str) -> Config:
     """
     consensus, search = 1000, 9000
     objects, _, places = _seeing(8000, search, 2000)
-    motion, _ = _moving(8000, 0, cache=20_000)
+    motion, _ = _moving(24_000, 0, cache=20_000)
     scales, joint = 150, 2250
     total, half = objects.steps, places.steps / 2
     stages = (
