@@ -34,8 +34,9 @@ class Lines:
 
     def __init__(self, speak: Callable[[str], None] = say, as_json: bool = False) -> None:
         self.train = TrainConfig()
-        self.step = self.last = self.made = 0
+        self.step = self.made = 0
         self.since = time.monotonic()
+        self.ends: float | None = None  # when all work is expected to be done, on the same clock
         self._speak = speak
         self._whole: dict[str, Any] | None = {} if as_json else None
 
@@ -75,12 +76,26 @@ class Lines:
     def watched(self, dataset: Dataset, doing: str, times: int = 1) -> AbstractContextManager[Dataset]:
         """Wrap a data set to move a bar; see :func:`watched`."""
         detail(f"{doing}: {len(dataset)} sequences of {dataset.length} frames")
-        return watched(dataset, doing, times, self._speak)
+        if self.ends is not None:
+            self.say(f"{doing}; {self.left()} left")
+        return watched(dataset, doing, times, self._speak, self.left)
+
+    def expects(self, seconds: float) -> None:
+        """Keep the time at which all work is done."""
+        self.ends = time.monotonic() + seconds
+
+    def left(self, least: float = 0.0) -> str:
+        """The time that all work still takes, at least so many seconds; "?" if nothing is known."""
+        if self.ends is not None:
+            least = max(self.ends - time.monotonic(), least)
+        elif not least:
+            return "?"
+        return tqdm.format_interval(least)
 
     def begin(self, config: Config, step: int) -> None:
         """Print the step at which the training starts."""
         self.train, self.since = config.train, time.monotonic()
-        self.step = self.last = step
+        self.step = step
         if step:
             self.say(f"going on after step {step} of {self.train.steps}")
 
@@ -98,27 +113,19 @@ class Lines:
             self.say(validation_line(record))
             self.since = time.monotonic()  # the evaluation's time does not count for the pace
         else:
-            pace, left = self._pace()
-            self.say(
-                f"step {record['step']} of {self.train.steps}, {training_line(record)}; {pace}, {left} left of the "
-                "training"
-            )
+            line = f"step {record['step']} of {self.train.steps}, {training_line(record)}"
+            self.say(f"{line}; {self._pace()}, {self.left()} left")
 
     def end(self) -> None:
         """Do nothing."""
 
-    def _pace(self) -> tuple[str, str]:
-        """Compute the sequences per second since the last call, and the time left at that pace."""
+    def _pace(self) -> str:
+        """The sequences per second since the last call."""
         now = time.monotonic()
         seconds = max(now - self.since, 1e-9) / max(self.made, 1)
-        begun = self.train.locate(max(self.last - 1, 0))[0] != (
-            stage := self.train.locate(max(self.step - 1, 0))[0]
-        )
-        self.since, self.last, self.made = now, self.step, 0
-        pace = f"{stage.batch / seconds:.0f} sequences/s"
-        if begun:  # a stage's first steps also prepare it
-            return pace, "?"
-        return pace, tqdm.format_interval(seconds * (self.train.steps - self.step))
+        stage, _ = self.train.locate(max(self.step - 1, 0))
+        self.since, self.made = now, 0
+        return f"{stage.batch / seconds:.0f} sequences/s"
 
 
 class Bar(Lines):
@@ -127,10 +134,9 @@ class Bar(Lines):
     def begin(self, config: Config, step: int) -> None:
         """Draw the bar."""
         super().begin(config, step)
-        # smoothing: the pace of about the last 20 updates, so that a new stage's pace shows soon
         self.bar = tqdm(
-            total=config.train.steps, initial=step, dynamic_ncols=True, smoothing=0.05,
-            bar_format="{desc:<8}|{bar}| step {n_fmt} of {total_fmt}, {remaining} left of the training",
+            total=config.train.steps, initial=step, dynamic_ncols=True,
+            bar_format="{desc:<8}|{bar}| step {n_fmt} of {total_fmt}{postfix}",
         )  # fmt: skip
         self.detail = tqdm(total=0, dynamic_ncols=True, position=1, bar_format="{desc}")
 
@@ -139,6 +145,7 @@ class Bar(Lines):
         super().advance(step, stage)
         if self.bar.desc != f"{stage} ":
             self.bar.set_description_str(f"{stage} ", refresh=False)
+        self.bar.set_postfix_str(f"{self.left()} left", refresh=False)
         self.bar.update(step - self.bar.n)  # a stage that ends early leaves steps out
 
     def record(self, record: dict[str, Any]) -> None:
@@ -147,7 +154,7 @@ class Bar(Lines):
             tqdm.write(validation_line(record), file=sys.stderr)
             self.since = time.monotonic()
         else:
-            self.detail.set_description_str(f"{training_line(record)}; {self._pace()[0]}")
+            self.detail.set_description_str(f"{training_line(record)}; {self._pace()}")
 
     def end(self) -> None:
         """Leave the bar and continue below it."""
@@ -199,40 +206,59 @@ def validation_line(record: dict[str, Any]) -> str:
 
 @contextmanager
 def watched(
-    dataset: Dataset, doing: str, times: int = 1, speak: Callable[[str], None] = say
+    dataset: Dataset,
+    doing: str,
+    times: int = 1,
+    speak: Callable[[str], None] = say,
+    left: Callable[[float], str] = tqdm.format_interval,
 ) -> Iterator[Any]:
-    """Wrap a data set to tell how far the reading of its frames is, all of them ``times`` times.
+    """Wrap a data set to tell how far the work on its frames is, all of which it reads ``times`` times.
 
-    On a terminal a bar moves; elsewhere a line is printed every minute.
+    Frames count as done when the next ones are read. On a terminal a bar moves; elsewhere a line is printed every
+    minute.
+
+    Args:
+        dataset: the data set.
+        doing: the work, in one word.
+        times: the number of times that each sequence is read.
+        speak: prints the lines.
+        left: words for the time left, given the seconds that this work still takes at its pace.
     """
     total = times * len(dataset)
-    with tqdm(total=total, desc=doing, unit=" sequences", disable=not is_terminal(), leave=False) as bar:
-        yield _Watched(dataset, bar, _Minutes(total, doing, speak))
+    with tqdm(
+        total=total, desc=doing, disable=not is_terminal(), leave=False, dynamic_ncols=True,
+        bar_format="{desc}|{bar}| {n_fmt} of {total_fmt} sequences{postfix}",
+    ) as bar:  # fmt: skip
+        yield _Watched(dataset, _Pace(total, doing, speak, left, bar))
 
 
-class _Minutes:
-    """A line for every minute of long work, where there is no bar."""
+class _Pace:
+    """How far long work is: a bar or, where there is none, a line for every minute."""
 
-    def __init__(self, total: int, doing: str, speak: Callable[[str], None]) -> None:
-        self._total, self._doing, self._speak = total, doing, speak
+    def __init__(
+        self, total: int, doing: str, speak: Callable[[str], None], left: Callable[[float], str], bar: Any
+    ) -> None:
+        self._total, self._doing, self._speak, self._left, self._bar = total, doing, speak, left, bar
         self._done, self._begun = 0, time.monotonic()
         self._told = self._begun
 
     def update(self, number: int) -> None:
+        if not number:
+            return
         self._done += number
         now = time.monotonic()
+        left = self._left((now - self._begun) / self._done * max(self._total - self._done, 0))
+        self._bar.set_postfix_str(f"{left} left", refresh=False)
+        self._bar.update(number)
         if now - self._told < PATIENCE or is_terminal():
             return
         self._told = now
-        left = (now - self._begun) / self._done * (self._total - self._done)
-        self._speak(
-            f"{self._doing}: {self._done} of {self._total} sequences, {tqdm.format_interval(left)} left"
-        )
+        self._speak(f"{self._doing}: {self._done} of {self._total} sequences, {left} left")
 
 
 class _Watched:
-    def __init__(self, dataset: Dataset, bar: Any, minutes: _Minutes) -> None:
-        self._dataset, self._bar, self._minutes = dataset, bar, minutes
+    def __init__(self, dataset: Dataset, pace: _Pace) -> None:
+        self._dataset, self._pace, self._read = dataset, pace, 0
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -241,7 +267,7 @@ class _Watched:
         return getattr(self._dataset, name)
 
     def frames(self, *args: Any, **kwargs: Any) -> Any:
+        self._pace.update(self._read)
         frames = self._dataset.frames(*args, **kwargs)
-        self._bar.update(len(frames))
-        self._minutes.update(len(frames))
+        self._read = len(frames)
         return frames

@@ -19,6 +19,7 @@ from vtssi_pyro.inference import filter as inference
 from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.system import memory
 from vtssi_pyro.train.config import Config, DataConfig
+from vtssi_pyro.train.recipe import Stage, TrainConfig
 
 
 @pytest.fixture(scope="module")
@@ -124,14 +125,56 @@ def test_futures_for_a_calibration_beyond_the_memory_are_refused(
         futures(tiny(finder="template"), ArrayDataset("frames", frames), 3, 10**10)
 
 
-def test_long_work_says_every_minute_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is no bar, as in a log file."""
-    clock, lines = [0.0], list[str]()
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time of progress reports, in its only entry."""
+    clock = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    return clock
+
+
+def test_long_work_says_every_minute_how_far_it_is(clock: list[float]) -> None:
+    """Where there is no bar, as in a log file; what was read last is still being worked on."""
+    lines = list[str]()
     frames = np.zeros((10, 2, 4, 4), np.uint8)
     with progress.watched(ArrayDataset("frames", frames), "reading", 2, lines.append) as data:
         for _ in range(20):
-            clock[0] += 25
             data.frames(slice(0, 1))
+            clock[0] += 25
     assert lines[0] == "reading: 3 of 20 sequences, 07:05 left"
     assert len(lines) == 6
+
+
+def test_the_time_that_is_expected_is_told_as_it_runs_down(clock: list[float]) -> None:
+    """By lines during a training and after it, and never less than what the present work takes at its own pace."""
+    lines = list[str]()
+    report = progress.Lines(lines.append)
+    report.begin(Config("vtssi", "test", train=TrainConfig((Stage("objects", 20),))), 0)
+    report.advance(10, "objects")
+    record = {
+        "kind": "train",
+        "stage": "objects",
+        "step": 10,
+        "length": 1,
+        "bound": True,
+        "objective": 1.0,
+        "terms": {},
+    }
+    report.record(record)
+    report.expects(90)
+    clock[0] += 30
+    report.record(record)
+    report.expects(200)
+    clock[0] += 20
+    with report.watched(ArrayDataset("frames", np.zeros((10, 2, 4, 4), np.uint8)), "calibrating") as data:
+        for _ in range(4):
+            data.frames(slice(0, 1))
+            clock[0] += 61
+    assert [line.rpartition(", ")[2].rpartition("; ")[2] for line in lines] == [
+        "? left",
+        "01:00 left",
+        "03:00 left",
+        "09:09 left",
+        "08:08 left",
+        "07:07 left",
+    ]

@@ -7,15 +7,17 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from vtssi_pyro.artifacts.figures import curves, pictures
+from vtssi_pyro.artifacts.ending import Ending, calibrated, expected
+from vtssi_pyro.artifacts.figures import LOOKED_AT, curves, pictures
 from vtssi_pyro.artifacts.loading import Fitted
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import Dataset
+from vtssi_pyro.data.clips import Clips
 from vtssi_pyro.data.dataset import Part, units_of
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation.futures import calibrate_tracker
@@ -28,11 +30,8 @@ from vtssi_pyro.system.provenance import versions
 from vtssi_pyro.train import training
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.group import ALONE, Group
-from vtssi_pyro.train.reporting import Reporter
+from vtssi_pyro.train.reporting import Reporter, Silent
 from vtssi_pyro.train.splits import Splits
-
-JUDGED = 200  # held-out sequences for the metrics during a training: few, since training waits for them
-CALIBRATED = 150  # held-out sequences for the calibration: few, since it draws futures of each several times
 
 
 def machine_of(device: torch.device, group: Group = ALONE) -> dict[str, Any]:
@@ -89,21 +88,43 @@ def conduct(
     each = f"{group.size} processes, each on {device.type}" if group.size > 1 else str(device)
     report.say(f"run folder: {run.folder} ({each}, {torch.get_num_threads()} threads)")
     known = partial(metrics_so_far, observe=config.observe) if splits.validation.truth is not None else None
+    ending = list[Ending]()  # as it was last estimated, of trainings that take some time
+
+    def expect(tracker: SomeTracker) -> float:
+        ending[:] = [expected(config, splits, tracker)]
+        return sum(ending[0])
+
+    def tell(done: int) -> None:
+        for parts in ending:
+            report.expects(sum(parts[done:]))
+
     tracker = training.train(
-        config, splits.train, splits.validation, run, device, report, resume, group, known, checkpoint_name
+        config,
+        splits.train,
+        splits.validation,
+        run,
+        device,
+        report,
+        resume,
+        group,
+        known,
+        checkpoint_name,
+        expect,
     )
 
     def finish() -> dict[str, Any]:
         since = time.monotonic()
         with _told_how_to_go_on(run, group, report):
-            with report.watched(splits.calibration, "calibrating") as held_out:
-                why_not = calibrate_run(config, run, tracker, held_out)
+            tell(0)
+            why_not = calibrate_run(config, run, tracker, splits.calibration, report)
             if why_not:
                 report.say(f"predictions stay uncalibrated: {why_not}")
-            with report.watched(splits.test, "judging") as test:
-                summary = summarise(config, run, tracker, test, splits.movie)
+            tell(1)
+            summary = summarise(config, run, tracker, splits.test, splits.movie, report)
+            tell(2)
             curves(run)
-            pictures(run, config, tracker, splits.test)
+            with report.watched(Part(splits.test, 0, min(len(splits.test), LOOKED_AT)), "drawing") as shown:
+                pictures(run, config, tracker, shown)
             waited, after = ((time.monotonic() - then) / 60 for then in (begun, since))
             report.say(
                 f"{waited:.1f} minutes in all, of which calibration, judging and figures took {after:.1f}"
@@ -121,7 +142,7 @@ def finished(run: Run, tracker: SomeTracker, summary: Mapping[str, Any]) -> Fitt
 
 def metrics_so_far(tracker: SomeTracker, validation: Dataset, observe: int) -> dict[str, float | None]:
     """The metrics of a validation record, on some held-out sequences."""
-    found = judge(ModelTracker(tracker), validation, observe, limit=JUDGED)
+    found = judge(ModelTracker(tracker), validation, observe)
     return {
         "count_accuracy": found.count_accuracy,
         "inference_error": found.inference_error,
@@ -129,23 +150,32 @@ def metrics_so_far(tracker: SomeTracker, validation: Dataset, observe: int) -> d
     }
 
 
-def calibrate_run(config: Config, run: Run, tracker: SomeTracker, held_out: Dataset) -> str | None:
+def calibrate_run(
+    config: Config, run: Run, tracker: SomeTracker, held_out: Dataset, report: Reporter
+) -> str | None:
     """Calibrate a run's predictions and keep the calibration; returns the reason if too little is held out.
 
     The truth is the positions of the held-out sequences or, without positions, the tracker's own from all frames.
     """
-    if not (tracker.predicts and config.calibration) or held_out.length <= config.observe:
+    some = calibrated(config, tracker, held_out)
+    if some is None:
         return None
-    some = Part(held_out, 0, min(len(held_out), CALIBRATED))
     try:
-        run.keep(calibrate_tracker(tracker, some, config.observe, config.calibration, truth=some.truth))
+        with report.watched(some, "calibrating", 1 if some.truth is not None else 2) as seen:
+            found = calibrate_tracker(tracker, seen, config.observe, config.calibration, truth=some.truth)
     except UsageError as error:
         return str(error)
+    run.keep(found)
     return None
 
 
 def summarise(
-    config: Config, run: Run, tracker: SomeTracker, test: Any, movie: tuple[Tensor, int] | None = None
+    config: Config,
+    run: Run,
+    tracker: SomeTracker,
+    test: Dataset,
+    movie: tuple[Tensor, int] | None = None,
+    report: Reporter | None = None,
 ) -> dict[str, Any]:
     """Judge a trained tracker on held-out sequences; write, and return, the run's ``summary.json``.
 
@@ -155,8 +185,14 @@ def summarise(
         tracker: trained.
         test: the held-out sequences.
         movie: the movie at whose end they are, and how many frames these are.
+        report: is told how far this is.
     """
-    judged = judge(ModelTracker(tracker), test, config.observe).as_dict() if test.truth is not None else None
+    judged = held_out = None
+    with (report or Silent()).watched(test, "judging") as seen:
+        if test.truth is not None:
+            judged = judge(ModelTracker(tracker), seen, config.observe).as_dict()
+        if config.data.movie:
+            held_out = reconstruct(tracker, cast(Clips, seen), config.observe)
     summary = {
         "variant": config.variant,
         "preset": config.preset,
@@ -166,7 +202,7 @@ def summarise(
         "observe": config.observe,
         "predicts": tracker.predicts,
         "metrics": judged,
-        "held_out": reconstruct(tracker, test, config.observe) if config.data.movie else None,
+        "held_out": held_out,
         "familiar": (familiar_end(tracker, *movie) if movie else familiar(tracker, test)).as_dict(),
         "units": units_of(test).as_dict() if units_of(test).known else None,
         "machine": run.machine,

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from vtssi_pyro.data.dataset import Dataset
+from vtssi_pyro.data.dataset import Dataset, Part
 from vtssi_pyro.errors import CheckpointError, Diverged
 from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.model.bound import DifferentiableELBO
@@ -22,6 +22,7 @@ from vtssi_pyro.types import Anneal
 
 # Metrics of a tracker on held-out sequences, added to every validation record.
 Judge = Callable[[SomeTracker, Dataset], Mapping[str, float | None]]
+JUDGED = 200  # held-out sequences for the metrics during a training: few, since training waits for them
 
 
 class Logbook:
@@ -94,21 +95,34 @@ class Logbook:
         return record
 
     def _validation_record(self, step: int) -> dict[str, Any]:
-        tracker, data = self.trainer.trained, self.validation
+        tracker = self.trainer.trained
         record: dict[str, Any] = {"kind": "validation", "step": step, "seconds": 0.0}
-        recipe = self.trainer.config.train
-        elbo = held_out_elbo(recipe.elbo, recipe.particles)
-        record["elbo"] = validation_elbo(tracker, data, self.trainer.device, elbo)
-        if not math.isfinite(record["elbo"]):
-            raise self._lost("the ELBO of held-out sequences is")
-        if self.judge is not None:
-            record |= self.judge(tracker, data)
+        record |= self.validate(self.validated)
         record["seconds"] = round(self.elapsed(), 2)
         if record["elbo"] > self.best:
             self.best = record["elbo"]
             self.store.save({"step": step, "trained": tracker.state_dict()}, "best")
         self.store.append(record)
         return record
+
+    @property
+    def validated(self) -> int:
+        """Number of held-out sequences of a validation."""
+        return min(len(self.validation), JUDGED)
+
+    def validate(self, number: int) -> dict[str, Any]:
+        """The ELBO and the metrics of the trained tracker on so many held-out sequences, the first ones.
+
+        Raises:
+            Diverged: the ELBO is not finite.
+        """
+        tracker, recipe = self.trainer.trained, self.trainer.config.train
+        data = Part(self.validation, 0, number)
+        elbo = held_out_elbo(recipe.elbo, recipe.particles)
+        found: dict[str, Any] = {"elbo": validation_elbo(tracker, data, self.trainer.device, elbo)}
+        if not math.isfinite(found["elbo"]):
+            raise self._lost("the ELBO of held-out sequences is")
+        return found if self.judge is None else found | dict(self.judge(tracker, data))
 
     def _lost(self, what: str) -> Diverged:
         stage, last = self.trainer.stage, self.store.checkpoint("last")

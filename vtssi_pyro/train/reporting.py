@@ -34,6 +34,9 @@ class Reporter(Protocol):
             times: the number of times that each sequence is read.
         """
 
+    def expects(self, seconds: float) -> None:
+        """Note that all remaining work, calibration, judging and drawing included, takes about so many seconds."""
+
     def begin(self, config: Config, step: int) -> None:
         """Note that a training starts or continues at a step."""
 
@@ -77,6 +80,9 @@ class Silent:
     def watched(self, dataset: Dataset, doing: str, times: int = 1) -> AbstractContextManager[Dataset]:
         """Return the data set itself."""
         return nullcontext(dataset)
+
+    def expects(self, seconds: float) -> None:
+        """Nothing."""
 
     def begin(self, config: Config, step: int) -> None:
         """Nothing."""
@@ -124,6 +130,10 @@ class Forwarding:
     def watched(self, dataset: Dataset, doing: str, times: int = 1) -> AbstractContextManager[Dataset]:
         """Let the other one watch."""
         return self.whole.watched(dataset, doing, times)
+
+    def expects(self, seconds: float) -> None:
+        """Pass the expected time on."""
+        self.whole.expects(seconds)
 
     def begin(self, config: Config, step: int) -> None:
         """Pass the start of a training on."""

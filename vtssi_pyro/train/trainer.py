@@ -83,9 +83,7 @@ class Trainer:
     def _enter(self, stage: Stage) -> None:
         """Set up a stage: its parameters, a new optimiser, its batches; the other blocks are in evaluation mode."""
         self.stage = stage
-        trained = {name.partition(".")[0] for name in stage.blocks}
-        for name, block in self.tracker.named_children():
-            block.train(not stage.blocks or name in trained)
+        learning(self.tracker, stage)
         self.optimize = Step(self.tracker, self.trained, self.config.train, stage, self.group)
         self.make = Captured(self.optimize) if self.capture else self.optimize
         train = self.config.train
@@ -119,3 +117,10 @@ class Trainer:
                 self.optimize.optim.set_state(state["optimizer"])
             if self.early and within and state.get("early"):
                 self.early.restore(state["early"])
+
+
+def learning(tracker: SomeTracker, stage: Stage) -> None:
+    """Set the blocks that a stage trains to training mode, and the others to evaluation mode."""
+    trained = {name.partition(".")[0] for name in stage.blocks}
+    for name, block in tracker.named_children():
+        block.train(not stage.blocks or name in trained)

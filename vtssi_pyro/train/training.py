@@ -3,7 +3,7 @@
 import shlex
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from vtssi_pyro.train.checks import check, check_data, check_frames
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.logbook import Judge, Logbook
+from vtssi_pyro.train.outlook import Outlook
 from vtssi_pyro.train.reporting import Reporter, Silent
 from vtssi_pyro.train.store import Store
 from vtssi_pyro.train.trainer import Trainer
@@ -52,6 +53,7 @@ def train(
     group: Group = ALONE,
     judge: Judge | None = None,
     checkpoint_name: str = "last",
+    after: Callable[[SomeTracker], float] = lambda tracker: 0.0,
 ) -> SomeTracker:
     """Train a tracker and write records and checkpoints to a store.
 
@@ -66,6 +68,7 @@ def train(
         group: the processes that train together; all of them call this function, and only the first writes.
         judge: metrics of the validation sequences; None: the ELBO alone.
         checkpoint_name: the checkpoint to continue from, ``last`` or ``best``; the optimiser of the latter is lost.
+        after: estimates the seconds of the work that follows the training; the report expects them, too.
 
     Returns:
         the trained tracker, on ``device``.
@@ -108,12 +111,15 @@ def train(
         else:
             history.begin()
         report.begin(config, trainer.step)
+        outlook = Outlook(trainer, history.validate, history.validated, after)
         leaving.callback(report.end)
         while trainer.step < config.train.steps:
             terms = trainer.advance()
             history.add(terms)
             report.advance(trainer.step, trainer.stage.name if trainer.stage else "")
             for record in history.due():
+                if (seconds := outlook.remaining(record)) is not None:
+                    report.expects(seconds)
                 report.record(record)
             asked = [signal.SIGINT] if report.stopping() else []
             stop = group.highest(max([*caught, *asked], default=0))  # all processes end after the same step
