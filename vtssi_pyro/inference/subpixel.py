@@ -15,13 +15,17 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from vtssi_pyro.movies.prepared import PreparedMovie, to_prepared, to_source
 from vtssi_pyro.movies.stored import COLOUR, GREY
 from vtssi_pyro.ops.channels import channels_first
 from vtssi_pyro.ops.convolution import between, cubic_weights
+from vtssi_pyro.ops.ink import SURE, tight_box, without_halo
 from vtssi_pyro.ops.registration import mean_square_pull
+from vtssi_pyro.ops.resolved import FAINT, resolved_boxes
 from vtssi_pyro.tracks.tracks import Tracks
+from vtssi_pyro.types import Pose
 
 Boxes = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # what a picture says of glimpses; see Picture.box
 
@@ -29,6 +33,16 @@ ROOM = 1.6  # sides of a tight box that a look has: a spot's box ends at a quart
 # Least and largest number of samples of a look's side, between which there is one for a pixel: of more, noise is drawn
 # into looks (20 for 12 pixels: places are off by a tenth more), of fewer the shape of a small object is lost.
 COARSEST, FINEST = 12, 32
+# Px of a look's side beyond which frames are reduced, for the sake of time: reduced by half, digits of 20 px shake by
+# 0.04 to 0.1 px, else by 0.01
+WHOLE = 64
+# Objects whose widths at half of their brightness and at a tenth of it have a higher ratio have sharp edges. Of a spot
+# it is 0.55; of drawn digits 0.7 to 0.95, of rings 0.86.
+SHARP = 0.65
+SOLE = 24  # windows on which the boxes of such objects are resolved: a guess
+# Shares of the brightest pixel from which on a pixel is ink: half and twice as much as that of digits in small frames
+# (ops/resolved.py). Of drawn digits, middles of boxes at the first are 0.13 px off, of those at 0.1 0.17 px.
+FAINTEST, PLAIN = FAINT / 2, 2 * FAINT
 FINER = 4  # times as many samples, of which the centre of a box is read off: its lines lie between samples
 # Share of a look's side by which a place may move at most: farther, a spot's slopes no longer lead back.
 REACH = 1 / 8
@@ -68,7 +82,7 @@ def refined(tracks: Tracks, movie: PreparedMovie, boxes: Boxes) -> Tracks:
         return tracks
     box = to_prepared(tracks, own).box
     assert box is not None
-    fine = movie.preparation.fine(math.ceil(Grid.around(box[tracks.present]).extent / FINEST))
+    fine = movie.preparation.fine(math.ceil(Grid.around(box[tracks.present]).extent / WHOLE))
     assert fine is not None
     frames = map(_levelled, movie.through(fine))
     error = LOSSY[fine.channel or GREY] * fine.ratio if movie.movie.lossy else 0.0
@@ -191,12 +205,15 @@ class Grid:
         (columns, rows), (across, down) = weight.unbind(1), (slope / -self.pitch).unbind(1)
         return Weights(rows, columns, down, across)
 
+    def bright(self, looks: Tensor) -> Tensor:
+        """Looks (N, C, G, G) on finer samples, of strengths up to 1, whatever the sign of the contrast."""
+        finer, _ = cubic_weights((torch.arange(FINER * self.samples) + 0.5) / FINER - 0.5, self.samples)
+        strength = between(looks, finer, finer).abs()
+        return strength / strength.amax((-3, -2, -1), keepdim=True).clamp_min(1e-12)
+
     def centres(self, looks: Tensor, boxes: Boxes) -> Tensor:
         """Where in looks (N, C, G, G) the centres of their boxes are, px from the middle, (N, 2)."""
-        finer, _ = cubic_weights((torch.arange(FINER * self.samples) + 0.5) / FINER - 0.5, self.samples)
-        strength = between(looks, finer, finer).abs()  # whatever the sign of the contrast
-        bright = strength / strength.amax((-3, -2, -1), keepdim=True).clamp_min(1e-12)
-        return boxes(bright, torch.full((len(looks), 2), self.extent / 2))[0]
+        return boxes(self.bright(looks), torch.full((len(looks), 2), self.extent / 2))[0]
 
 
 class _Drawn(NamedTuple):
@@ -227,8 +244,8 @@ class _Registration:
         # of objects that are together in all frames none could tell which part is whose
         close, _ = _pairs(self.windows, position, self.grid.extent / ROOM)
         alone = torch.ones(len(position)).index_fill(0, close, 0)
-        wider, often = self._settle(position, alone)
-        centre = self.grid.centres(self.looks, self.boxes)
+        wider, often, sole = self._settle(position, alone)
+        centre, doubt = self._centres(sole)
         parts = []
         for block in self._blocks():
             windows, before = self.windows.of(block), position[block]
@@ -236,7 +253,7 @@ class _Registration:
             better = (better & often[windows.slot]).unsqueeze(-1)
             parts.append((
                 (place + centre[windows.slot]).where(better, before),
-                (error * wider[windows.slot].unsqueeze(-1)).hypot(torch.tensor(self.error)).where(better, scale[block]),
+                (error * wider[windows.slot].unsqueeze(-1)).hypot(doubt[windows.slot]).where(better, scale[block]),
             ))  # fmt: skip
         places, scales = zip(*parts, strict=True)
         return torch.cat(places), torch.cat(scales)
@@ -247,11 +264,12 @@ class _Registration:
         for number in block.unique().tolist():
             yield (block == number).nonzero().squeeze(-1)
 
-    def _settle(self, position: Tensor, alone: Tensor) -> tuple[Tensor, Tensor]:
+    def _settle(self, position: Tensor, alone: Tensor) -> "tuple[Tensor, Tensor, _Sole]":
         """Settle looks where objects are ``alone``, (E,).
 
         Returns:
-            by how much grainy residuals widen errors, (N,), and who is seen often enough, (N,).
+            by how much grainy residuals widen errors, (N,); who is seen often enough, (N,); and the windows that show
+            an object alone.
         """
         chosen = self._settling(alone > 0)
         windows, place, alone = self.windows.of(chosen), position[chosen], alone[chosen]
@@ -268,7 +286,43 @@ class _Registration:
         drawn, parts = self._draw(windows, place, there), torch.arange(len(place)).split(BLOCK // 8)
         grain = torch.cat([self._grain(windows, drawn, part) for part in parts]) * sure
         mean = torch.zeros_like(number).index_add(0, windows.slot, grain) / number.clamp_min(1)
-        return mean.clamp_min(1).sqrt(), number >= FEWEST
+        whole = (sure > 0) & (windows.inside > 0).flatten(1).all(1)
+        return mean.clamp_min(1).sqrt(), number >= FEWEST, _Sole(windows.of(whole), place[whole])
+
+    def _centres(self, sole: "_Sole") -> tuple[Tensor, Tensor]:
+        """Where in looks the centres of objects are, px from the middle, (N, 2), and the error of all frames, (N, 1).
+
+        The tight box of an object with sharp edges is resolved on windows. Where its edges fade, its middle depends on
+        how faint ink may be. It is read twice, and their mean square difference, of all such objects of the movie, is
+        the variance of the reading: half of it would do if their errors were independent, but both miss the same tails.
+        """
+        grid, bright = self.grid, self.grid.bright(self.looks)
+        extent = torch.full((len(self.looks), 2), grid.extent / 2)
+        rough, known = self.boxes(bright, extent)[0], torch.full((len(self.looks), 1), self.error)
+        width = [tight_box(without_halo(bright, least), extent, least)[1] for least in (SURE, FAINT)]
+        tone = normalize(
+            self.looks.sum((-2, -1)), dim=-1
+        )  # (N, C) the colour, in grey the sign of the contrast
+        own = (self.looks * tone[..., None, None]).sum(1)
+        one = (
+            own.sum((-2, -1)) > own.abs().sum((-2, -1)) / 2
+        )  # else it is darker and brighter than the ground
+        sharp = ((width[0] / width[1].clamp_min(1e-12)).mean(-1) > SHARP) & one
+        chosen = sharp.nonzero().squeeze(-1)
+        if not len(chosen) or not len(sole.place):
+            return rough, known
+        frames, pose = sole.frames(chosen, tone, grid)
+        unit = 2 / grid.side  # frame coordinates of a window, in a pixel
+        box = (rough[chosen] * unit).unsqueeze(1), (width[1][chosen] * unit).unsqueeze(1)
+        glimpses = bright[chosen].amax(1)[:, None, None]
+        first, second = (
+            resolved_boxes(frames, glimpses, pose, box, least)[0].squeeze(1) / unit
+            for least in (FAINTEST, PLAIN)
+        )
+        error = (first - second).square().mean().sqrt()
+        return rough.index_copy(0, chosen, first), known.index_fill(
+            0, chosen, math.hypot(self.error, float(error))
+        )
 
     def _settling(self, alone: Tensor) -> Tensor:
         """The windows of evenly spread frames, and of further ones in which those are alone who seldom are."""
@@ -370,6 +424,34 @@ class _Registration:
         pull = mean_square_pull(slopes, residual.unsqueeze(1))  # (e, 2)
         white = slopes.square().sum((2, 3, 4)) * residual.square().mean((1, 2, 3)).unsqueeze(-1)
         return (pull / white.clamp_min(1e-12)).mean(-1)
+
+
+class _Sole(NamedTuple):
+    """Windows that show an object alone, and whole, and their objects' places, (E, 2)."""
+
+    windows: Windows
+    place: Tensor
+
+    def frames(self, objects: Tensor, tone: Tensor, grid: Grid) -> tuple[Tensor, Pose]:
+        """Some windows of each of some objects (n,) as a sequence of bright frames (n, K, 1, k, k), and its pose there.
+
+        Args:
+            objects: their slots.
+            tone: directions of each slot's contrast among the channels, (N, C).
+            grid: the windows' grid.
+        """
+        side = grid.side
+        frames = torch.zeros(len(objects), SOLE, 1, side, side)
+        position, presence = torch.zeros(len(objects), SOLE, 1, 2), torch.zeros(len(objects), SOLE, 1)
+        for row, slot in enumerate(objects.tolist()):
+            its = _some((self.windows.slot == slot).nonzero().squeeze(-1), SOLE)
+            grey = (self.windows.pixels[its] * tone[slot, :, None, None]).sum(1, keepdim=True).clamp_min(0)
+            # below 1, from which on a pixel would be cut off at white
+            frames[row, : len(its)] = grey / (1.001 * grey.amax().clamp_min(1e-12)) if len(its) else grey
+            position[row, : len(its), 0] = (self.place[its] - self.windows.corner[its]) / side * 2 - 1
+            presence[row, : len(its)] = 1
+        size = torch.full((len(objects), 1, 1, 2), grid.extent / side).expand(-1, SOLE, -1, -1)
+        return frames, Pose(position, size, presence)
 
 
 def _some(values: Tensor, most: int) -> Tensor:

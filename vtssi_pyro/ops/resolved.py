@@ -39,7 +39,7 @@ LEAST = 1e-6  # of full scale: less is nothing
 
 
 def resolved_boxes(
-    frames: Tensor, glimpses: Tensor, pose: Pose, box: tuple[Tensor, Tensor]
+    frames: Tensor, glimpses: Tensor, pose: Pose, box: tuple[Tensor, Tensor], least: float = FAINT
 ) -> tuple[Tensor, Tensor]:
     """Resolve the tight boxes of objects on the frames in which they are visible.
 
@@ -50,6 +50,7 @@ def resolved_boxes(
             left out.
         box: rough boxes: offsets of their centres from the places, frame coordinates, and sizes, fractions of the
             frame, (..., B, N, 2) each.
+        least: share of an object's brightest pixel that is ink.
 
     Returns:
         boxes as given, (..., B, N, 2) each. Those of objects without ink, and of those that the frames show only in
@@ -68,7 +69,7 @@ def resolved_boxes(
         look = glimpses.flatten(0, -5)[sequence, slot].mean(-3, keepdim=True)  # (E, 1, G, G)
         share = grid.side / size_to_pixels(window, grid.frame)
         look = extract_glimpses(look, moved / window, share, SAMPLES).squeeze(-3)
-        further, resolved, known = grid.boxes(grid.reconstruct(look))
+        further, resolved, known = grid.boxes(grid.reconstruct(look), least)
         chosen = sequence[known], slot[known]
         offset[chosen] += further[known]
         extent[chosen] = resolved[known]
@@ -134,8 +135,8 @@ class _Grid:
         wide = (ink @ columns.mT).unflatten(-1, self.columns.shape[1:3])  # (E, M, K, k)
         return self.rows @ wide.transpose(1, 2)
 
-    def boxes(self, ink: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Where the boxes of ink (E, M, M) are.
+    def boxes(self, ink: Tensor, least: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Where the boxes of ink (E, M, M) are, of at least a share of an object's brightest pixel.
 
         Returns:
             offsets from the grids' middles, frame coordinates, and sizes, fractions of the frame, (E, 2) each; and
@@ -146,9 +147,9 @@ class _Grid:
         bright = density.minimum(brightest[:, None, None])  # a spike is no measure of what is faint
         whole = self.side / self.side.new_tensor(self.frame[::-1])
         cells = max_pool2d(bright.unsqueeze(1), CELL)  # (E, 1, m, m)
-        solid = without_halo(cells, FAINT).sign().squeeze(1)
+        solid = without_halo(cells, least).sign().squeeze(1)
         solid = solid.repeat_interleave(CELL, -1).repeat_interleave(CELL, -2)
-        offset, size = tight_box((bright * solid)[:, None, None], whole.unsqueeze(-2), FAINT)
+        offset, size = tight_box((bright * solid)[:, None, None], whole.unsqueeze(-2), least)
         place = (torch.arange(SAMPLES, device=ink.device) + 0.5) / SAMPLES - 0.5
         across, down = (place.abs() * self.side.unsqueeze(-1) < self.inner.unsqueeze(-1) / 2).unbind(-2)
         own = down.unsqueeze(-1) & across.unsqueeze(-2)  # (E, M, M), in the rough box
