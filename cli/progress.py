@@ -81,8 +81,8 @@ class Lines:
         return watched(dataset, doing, times, self._speak, self.left)
 
     def expects(self, seconds: float) -> None:
-        """Keep the time at which all work is done."""
-        self.ends = time.monotonic() + seconds
+        """Keep the time at which all work is done; once it is, nothing is expected."""
+        self.ends = time.monotonic() + seconds if seconds else None
 
     def left(self, least: float = 0.0) -> str:
         """The time that all work still takes, at least so many seconds; "?" if nothing is known."""
@@ -94,7 +94,7 @@ class Lines:
 
     def begin(self, config: Config, step: int) -> None:
         """Print the step at which the training starts."""
-        self.train, self.since = config.train, time.monotonic()
+        self.train, self.since, self.ends = config.train, time.monotonic(), None
         self.step = step
         if step:
             self.say(f"going on after step {step} of {self.train.steps}")

@@ -51,5 +51,6 @@ def test_the_first_validation_of_a_movie_tells_what_remains(
     ratios = {what: seconds / (end - now) for now, seconds, what in reversed(report.told)}
     assert 1 / 1.5 < ratios["validation"] < 1.5
     assert 1 / 2 < ratios["calibrating"] < 2
+    assert report.told.pop()[1] == 0
     order = [what for _, _, what in report.told if what not in ("train", "validation")]
     assert order == ["calibrating", "judging", "drawing"]

@@ -178,3 +178,7 @@ def test_the_time_that_is_expected_is_told_as_it_runs_down(clock: list[float]) -
         "08:08 left",
         "07:07 left",
     ]
+    report.expects(0)
+    told = len(lines)
+    with report.watched(ArrayDataset("frames", np.zeros((10, 2, 4, 4), np.uint8)), "judging"):
+        assert len(lines) == told, "the next work is another one"

@@ -125,6 +125,7 @@ def conduct(
             curves(run)
             with report.watched(Part(splits.test, 0, min(len(splits.test), LOOKED_AT)), "drawing") as shown:
                 pictures(run, config, tracker, shown)
+            report.expects(0.0)
             waited, after = ((time.monotonic() - then) / 60 for then in (begun, since))
             report.say(
                 f"{waited:.1f} minutes in all, of which calibration, judging and figures took {after:.1f}"

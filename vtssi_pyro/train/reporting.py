@@ -35,7 +35,7 @@ class Reporter(Protocol):
         """
 
     def expects(self, seconds: float) -> None:
-        """Note that all remaining work, calibration, judging and drawing included, takes about so many seconds."""
+        """Note that all remaining work takes about so many seconds, what follows a training included; 0: it is done."""
 
     def begin(self, config: Config, step: int) -> None:
         """Note that a training starts or continues at a step."""
