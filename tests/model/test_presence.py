@@ -15,6 +15,7 @@ from torch.distributions import kl_divergence
 from vtssi_pyro.config.schedules import Constant
 from vtssi_pyro.inference.filter import Filter, forecast, track
 from vtssi_pyro.inference.identities import by_identity
+from vtssi_pyro.model.ascent import ascended
 from vtssi_pyro.model.blocks.air import AdditivePicture
 from vtssi_pyro.model.blocks.gated import GatedConfig
 from vtssi_pyro.model.blocks.mot import RandomWalkConfig
@@ -232,13 +233,65 @@ def test_who_is_beyond_the_edge_leaves() -> None:
     tracker = made(scene(scene=PresenceConfig()))
     here = tracker.scene
     assert isinstance(here, PresenceScene)
-    state = {"presence": torch.ones(4, 1).double(), "size": torch.full((4, 2), 0.4).double()}
+    state = {
+        "presence": torch.ones(4, 1).double(),
+        "size": torch.full((4, 2), 0.4).double(),
+        "description": torch.zeros(4, tracker.config.description).double(),
+    }
     place = torch.tensor([[0.0, 0.0], [0.9, 0.0], [0.0, -1.2], [1.41, 0.0]]).double()
-    loc = here.outlook(state, lambda: torch.distributions.Normal(place, 1.0)).flatten().detach()
+    loc = (
+        here.outlook(state, tracker.picture, lambda: torch.distributions.Normal(place, 1.0))
+        .flatten()
+        .detach()
+    )
     assert loc[0] == pytest.approx(2.5, abs=1e-3)
     assert (loc[:3] > 0).all()
     assert loc[3] < 0
     assert loc.diff().lt(0).all()
+
+
+def test_a_narrow_object_leaves_before_a_wide_one_in_the_same_window() -> None:
+    tracker = made(scene(scene=PresenceConfig()))
+    here, looks = tracker.scene, torch.zeros(2, 1, 9, 9).double()
+    assert isinstance(here, PresenceScene)
+    looks[0, :, :, 3:6], looks[1] = 1, 1
+    tracker.picture.decode = lambda description: looks  # type: ignore[method-assign, assignment]
+    state = {
+        "presence": torch.ones(2, 1).double(),
+        "size": torch.full((2, 2), 0.4).double(),
+        "description": torch.zeros(2, 1).double(),
+    }
+
+    def stays(place: float) -> list[bool]:
+        at = torch.tensor([[place, 0.0]]).double().expand(2, 2)
+        return (here.outlook(state, tracker.picture, lambda: Normal(at, 1.0)) > 0).flatten().tolist()
+
+    assert [stays(place) for place in (1.0, 1.2, 1.5)] == [[True, True], [False, True], [False, False]]
+
+
+@pytest.mark.parametrize("which", ["first", "both"])
+def test_looks_and_places_climb_the_joint_density_of_all_objects(x: Tensor, which: str) -> None:
+    tracker = made(scene())
+    view = viewed(tracker, x[:, 0:1])
+    zeros = torch.zeros(len(x), 2, tracker.config.description).double()
+    size = torch.full((len(x), 2, 2), 0.5).double()
+    there = torch.ones(len(x), 2).double()
+    objects = Objects(None, size, zeros, there, there > 0)
+    place = torch.tensor([[-0.3, 0.0], [0.3, 0.0]]).double().expand(len(x), 2, 2)
+    tried = torch.tensor([True, which == "both"]).expand(len(x), 2)
+    with torch.no_grad():
+        start = view.depicted(objects, place)
+        found = ascended(view, start, tried)
+        before, after = (
+            view.evidence(some.layers, there) + view.expected(some.objects.description, some.place).sum(-1)
+            for some in (start, found)
+        )
+        drawn = view.depicted(found.objects, found.place).layers
+    assert (after > before + 1).all()
+    torch.testing.assert_close(found.layers, drawn)
+    if which == "first":
+        assert torch.equal(found.place[:, 1], place[:, 1])
+        assert torch.equal(found.objects.description[:, 1], zeros[:, 1])
 
 
 def test_a_binary_presence_learns_by_its_score_function(x: Tensor) -> None:

@@ -61,13 +61,19 @@ class Scene(Protocol):
         """Whether objects come and go, so that every frame has objects of its own; see :class:`Changing`."""
 
     def frame(
-        self, t: int, objects: Objects, previous: State | None, predict: Predict | None = None
+        self,
+        t: int,
+        objects: Objects,
+        previous: State | None,
+        picture: "Picture",
+        predict: Predict | None = None,
     ) -> AbstractContextManager[State]:
         """Sample who is there in frame t, 1-based, given the state of the frame before; called by the prior.
 
         Within the context, the mask of the present objects is open for the motion's sites of the frame. The values join
         the state; a scene whose objects are the same in all frames has none, and opens the mask in ``model``.
-        ``predict`` makes the density that the motion gives the positions of the objects of the frame before.
+        ``picture`` tells how far objects reach. ``predict`` makes the density that the motion gives the positions of
+        the objects of the frame before.
         """
 
     def single(self) -> "Scene":

@@ -123,7 +123,7 @@ class Program:
 
         @contextmanager
         def frame(t: int, previous: State | None, predict: Predict | None = None) -> Iterator[State]:
-            with self.scene.frame(t, objects, previous, predict) as there:
+            with self.scene.frame(t, objects, previous, self.picture, predict) as there:
                 like, age = there.get("size", objects.size), there.get("age")
                 yield there | self.picture.model(t, previous, like, None if age is None else age.squeeze(-1))
 

@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from pyro.distributions import Normal
-from torch import Tensor, nn, ones_like
+from torch import Tensor, nn, no_grad, ones_like
 
 from vtssi_pyro.model.interfaces import Motion, Picture
 from vtssi_pyro.ops.dilation import dilated
+from vtssi_pyro.ops.gaussian import chosen
 from vtssi_pyro.ops.packing import Packed
-from vtssi_pyro.types import Objects, Pose
+from vtssi_pyro.ops.turning import turned
+from vtssi_pyro.types import Objects, Pose, State
 
 OWN = (1, 2, 2, 1, 1)  # axes of the fields of Objects in one sequence
 
@@ -69,6 +71,10 @@ class View:
         depth = None if self.depth is None else rows.of(self.depth, 2)
         return replace(self, frame=rows.of(self.frame, 4), depth=depth, looks=looks, way=way)
 
+    def expecting(self, known: Tensor, looks: Normal, way: Normal) -> "View":
+        """The frame, with other densities of the objects that are not ``known``, bool (..., N)."""
+        return replace(self, looks=chosen(known, self.looks, looks), way=chosen(known, self.way, way))
+
     def expected(self, looks: Tensor, place: Tensor) -> Tensor:
         """Log density (..., N) of descriptions and places, given the frame before."""
         return self.looks.log_prob(looks).sum(-1) + self.way.log_prob(place).sum(-1)
@@ -125,3 +131,12 @@ class View:
             depth = nn.functional.pad(known, (0, weight.shape[-1] - known.shape[-1]))
         unplaced = Pose(weight.unsqueeze(-1).expand(*weight.shape, 2), presence.unsqueeze(-1), weight, depth)
         return layers * weight[..., None, None, None], unplaced
+
+
+def extents(picture: Picture, state: State) -> tuple[Tensor, Tensor]:
+    """Tight boxes of the objects of a state as they are drawn; see :meth:`Picture.box`."""
+    with no_grad():
+        glimpses, size = picture.decode(state["description"]), state["size"]
+        if "angle" in state:
+            glimpses, size = turned(glimpses, size, state["angle"].squeeze(-1))
+        return picture.box(glimpses, size)

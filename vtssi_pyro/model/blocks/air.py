@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from vtssi_pyro.config import Declared, OneOf, Range
 from vtssi_pyro.config.ranges import DROPOUT, SCALE, UNITS
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.model.interfaces import Predict, Scene
+from vtssi_pyro.model.interfaces import Picture, Predict, Scene
 from vtssi_pyro.model.kinds import ATTENTIONS, PICTURES, SCENES
 from vtssi_pyro.model.nn import MLP, Block, ConvStack, GaussianMLP, Network, RepeatedInputLSTM
 from vtssi_pyro.model.priors import DiagNormal
@@ -96,10 +96,15 @@ class CountedScene(Block):
 
     @contextmanager
     def frame(
-        self, t: int, objects: Objects, previous: State | None, predict: Predict | None = None
+        self,
+        t: int,
+        objects: Objects,
+        previous: State | None,
+        picture: Picture,
+        predict: Predict | None = None,
     ) -> Iterator[State]:
         """Draw nothing: the objects of the first frame are there in all frames."""
-        del t, previous, predict
+        del t, previous, picture, predict
         yield {"steps": objects.steps.unsqueeze(-1)}
 
     def single(self) -> Scene:

@@ -14,6 +14,7 @@ from torch.distributions import kl_divergence
 
 from vtssi_pyro.config import Range
 from vtssi_pyro.config.ranges import NATS, SCALE, WINDOW
+from vtssi_pyro.model.ascent import ascended
 from vtssi_pyro.model.blocks.air import CountedScene, SceneConfig
 from vtssi_pyro.model.interfaces import Attention, Motion, Picture, Predict
 from vtssi_pyro.model.kinds import SCENES
@@ -21,7 +22,7 @@ from vtssi_pyro.model.nn import Block
 from vtssi_pyro.model.review import Review, better, moving_alike
 from vtssi_pyro.model.sites import POSITION, draw, draw_intermediate
 from vtssi_pyro.model.sizes import Sizes
-from vtssi_pyro.model.view import Depicted, View
+from vtssi_pyro.model.view import Depicted, View, extents
 from vtssi_pyro.ops.gaussian import Drawn, chosen
 from vtssi_pyro.ops.packing import Packed, some
 from vtssi_pyro.ops.registration import register
@@ -124,9 +125,10 @@ class PresenceScene(CountedScene):
         super().__init__(config, sizes)
         self.sizes, self.law = sizes, Real()
         self._looks = Site("description", sizes.description)
-        # Where objects leave, in half sizes beyond the edge, of which 1 shows nothing any more; and how sharply.
+        # Where objects leave, in half sizes of their tight boxes beyond the edge, of which 1 shows nothing any more,
+        # and how sharply. Of 400 drawn sequences of visitors, MOTA is 91.9 with 0.8, 91.8 with 0.9 and 91.5 with 1.
         self.border, self.log_slope = (
-            nn.Parameter(torch.tensor(0.62)),
+            nn.Parameter(torch.tensor(0.8)),
             nn.Parameter(torch.tensor(math.log(10.0))),
         )
         self.log_scale = nn.Parameter(torch.tensor(math.log(0.5)))  # of proposed presences; a first guess
@@ -163,11 +165,18 @@ class PresenceScene(CountedScene):
 
     @contextmanager
     def frame(
-        self, t: int, objects: Objects, previous: State | None, predict: Predict | None = None
+        self,
+        t: int,
+        objects: Objects,
+        previous: State | None,
+        picture: Picture,
+        predict: Predict | None = None,
     ) -> Iterator[State]:
         """Draw presence_t, and size_t and description_t of those who enter."""
         before = self.beginning(objects) if previous is None else previous
-        presence = draw(PRESENCE, t, self.law(self.outlook(before, None if previous is None else predict)))
+        presence = draw(
+            PRESENCE, t, self.law(self.outlook(before, picture, None if previous is None else predict))
+        )
         turn = self._turn(before, presence)
         with poutine.mask(mask=turn.entering):
             size = draw(SIZE, t, self.size().expand(turn.on.shape))
@@ -191,14 +200,15 @@ class PresenceScene(CountedScene):
             "identity": none,
         }
 
-    def outlook(self, state: State, predict: Predict | None) -> Tensor:
-        """Means (..., N, 1) of the next presences."""
+    def outlook(self, state: State, picture: Picture, predict: Predict | None) -> Tensor:
+        """Means (..., N, 1) of the next presences: an object leaves with its drawn extent, whatever its window."""
         enter, stay = self.config.enter, self.config.stay
         present = state["presence"] > 0
         empty = torch.full_like(state["presence"], enter)
         if predict is None:
             return empty
-        beyond = (predict().mean.detach().abs() - 1) / state["size"].detach().clamp(*SIZE_LIMITS)
+        offset, size = extents(picture, state)
+        beyond = ((predict().mean.detach() + offset).abs() - 1) / size.clamp(*SIZE_LIMITS)
         gone = torch.sigmoid(self.log_slope.exp() * (beyond.amax(-1, keepdim=True) - self.border))
         return torch.where(present, stay + (enter - stay) * gone, empty)
 
@@ -239,7 +249,7 @@ class PresenceScene(CountedScene):
         Returns:
             the scene's part of the proposed state, and the proposed positions (..., B, N, 2).
         """
-        expected = self.outlook(before, predict)
+        expected = self.outlook(before, picture, predict)
         known = self.seen(before)
         was = known.present
         way = found if predict is None else predict()  # nobody is known in the first frame
@@ -252,7 +262,7 @@ class PresenceScene(CountedScene):
             young = (was & (before["age"].squeeze(-1) + 1 < self.config.settle)).expand(found.batch_shape)
             review = Review(attention, self.config.doubt)
             shown = view.depicted(known, found.mean.detach())
-            shown = review(view, shown, young, moving_alike(before, predict))
+            shown = ascended(view, review(view, shown, young, moving_alike(before, predict)), young)
             likely, drawn = self._weighed(view, shown, above_zero(expected).squeeze(-1))
         new = self._arriving(t, view, attention, shown, likely, drawn, was)
         known, place = shown.objects, shown.place
@@ -271,14 +281,29 @@ class PresenceScene(CountedScene):
         empty = (~was).unsqueeze(-1)
         loc, scale, drawn_at = placed(new.q_position, new.position)
         seen = torch.where(young.unsqueeze(-1), place, found.base_dist.loc)
-        q_place = Drawn(
-            torch.where(empty, loc, seen), torch.where(empty, scale, found.base_dist.scale), drawn_at, empty
-        )
+        q_size = Drawn(*placed(new.q_size, new.size), empty)
         again = self._described(view, attention, shown, likely, drawn, young)
-        looks = chosen(was, again, Normal(*placed(new.q_looks, new.q_looks.loc)[:2])).to_event(1)
+        looks = chosen(was, again, Normal(*placed(new.q_looks, new.q_looks.loc)[:2]))
+        with torch.no_grad():
+            there = on.squeeze(-1) > 0.5
+            entering = there & ~was
+            sizes = torch.where(empty, q_size.value, known.size)
+            together = Objects(None, sizes, looks.loc, there.to(sizes), there)
+            at = torch.where(empty, drawn_at, seen)
+            met = view.expecting(was, self.description().base_dist, motion.walk(None, at).base_dist)
+            settled = ascended(met, met.depicted(together, at), entering)
+            shift = settled.place - at
+        q_place = Drawn(
+            torch.where(empty, loc, seen) + shift,
+            torch.where(empty, scale, found.base_dist.scale),
+            drawn_at + shift,
+            empty,
+        )
+        described = torch.where(entering.unsqueeze(-1), settled.objects.description, looks.loc)
+        looks = Normal(described, looks.scale)
         presence = draw(PRESENCE, t, self.law(presence, self.log_scale.exp()))
-        size = draw(SIZE, t, Drawn(*placed(new.q_size, new.size), empty).to_event(1))
-        description = draw(self._looks, t, looks)
+        size = draw(SIZE, t, q_size.to_event(1))
+        description = draw(self._looks, t, looks.to_event(1))
         position = draw(POSITION, t, q_place.to_event(1))
         return _state(before, self._turn(before, presence), presence, size, description), position
 
