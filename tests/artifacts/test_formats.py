@@ -85,8 +85,10 @@ def holds(now: Any, old: Any) -> bool:
 def same(config: Config, now: Config, preset: str) -> bool:
     """Whether an old configuration is a preset's; the stages of our own recipes are those of their version."""
     now = with_former_data(now)
-    ours = not preset.startswith("paper") or preset == "paper-fast"
-    return config == (replace(now, train=replace(now.train, stages=config.train.stages)) if ours else now)
+    if not preset.startswith("paper") or preset == "paper-fast":
+        own = replace(now.train, stages=config.train.stages, evaluate_every=config.train.evaluate_every)
+        now = replace(now, train=own)
+    return config == now
 
 
 def with_former_data(config: Config) -> Config:

@@ -281,7 +281,7 @@ def test_looks_and_places_climb_the_joint_density_of_all_objects(x: Tensor, whic
     tried = torch.tensor([True, which == "both"]).expand(len(x), 2)
     with torch.no_grad():
         start = view.depicted(objects, place)
-        found = ascended(view, start, tried)
+        found = ascended(view, start, tried, 20)
         before, after = (
             view.evidence(some.layers, there) + view.expected(some.objects.description, some.place).sum(-1)
             for some in (start, found)
@@ -292,6 +292,19 @@ def test_looks_and_places_climb_the_joint_density_of_all_objects(x: Tensor, whic
     if which == "first":
         assert torch.equal(found.place[:, 1], place[:, 1])
         assert torch.equal(found.objects.description[:, 1], zeros[:, 1])
+
+
+def test_objects_climb_outside_training_alone(x: Tensor) -> None:
+    still, climbing = (made(scene(scene=PresenceConfig(enter=-0.5, climb=steps))) for steps in (0, 3))
+    climbing.load_state_dict(still.state_dict())
+
+    def looks(tracker: Tracker) -> Tensor:
+        torch.manual_seed(0)  # of dropout
+        with torch.no_grad(), mode():
+            return stacked(tracker.guide(x).states)["description"]
+
+    assert torch.equal(looks(climbing.train()), looks(still.train()))
+    assert not torch.equal(looks(climbing.eval()), looks(still.eval()))
 
 
 def test_a_binary_presence_learns_by_its_score_function(x: Tensor) -> None:

@@ -60,6 +60,11 @@ class PresenceConfig(SceneConfig):
         NATS,
         "Evidence that may be lost, nats, where one object takes the place of two that have just come.",
     ] = 45.0
+    climb: Annotated[
+        int,
+        Range(0, 1000),
+        "Gradient steps by which looks and places of young objects climb the joint density, but in training.",
+    ] = 0
 
     def build(self, sizes: Sizes) -> "PresenceScene":
         """See :class:`PresenceScene`."""
@@ -262,7 +267,7 @@ class PresenceScene(CountedScene):
             young = (was & (before["age"].squeeze(-1) + 1 < self.config.settle)).expand(found.batch_shape)
             review = Review(attention, self.config.doubt)
             shown = view.depicted(known, found.mean.detach())
-            shown = ascended(view, review(view, shown, young, moving_alike(before, predict)), young)
+            shown = self._climbed(view, review(view, shown, young, moving_alike(before, predict)), young)
             likely, drawn = self._weighed(view, shown, above_zero(expected).squeeze(-1))
         new = self._arriving(t, view, attention, shown, likely, drawn, was)
         known, place = shown.objects, shown.place
@@ -291,7 +296,7 @@ class PresenceScene(CountedScene):
             together = Objects(None, sizes, looks.loc, there.to(sizes), there)
             at = torch.where(empty, drawn_at, seen)
             met = view.expecting(was, self.description().base_dist, motion.walk(None, at).base_dist)
-            settled = ascended(met, met.depicted(together, at), entering)
+            settled = self._climbed(met, met.depicted(together, at), entering)
             shift = settled.place - at
         q_place = Drawn(
             torch.where(empty, loc, seen) + shift,
@@ -443,6 +448,10 @@ class PresenceScene(CountedScene):
             place = register(rest.unsqueeze(-4), drawn, glimpses, place, alone, STEPS)
             position = place[..., 0, 0, :].movedim(0, -2)
         return position
+
+    def _climbed(self, view: View, shown: Depicted, tried: Tensor) -> Depicted:
+        """Objects after their climb; training does without: its bound is that of the networks' guide, a third as dear."""
+        return shown if self.training else ascended(view, shown, tried, self.config.climb)
 
     def _weighed(self, view: View, shown: Depicted, prior: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior probabilities (..., N) of the known objects, each given those decided before; and the decisions."""
