@@ -450,7 +450,7 @@ class PresenceScene(CountedScene):
         return position
 
     def _climbed(self, view: View, shown: Depicted, tried: Tensor) -> Depicted:
-        """Objects after their climb; training does without: its bound is that of the networks' guide, a third as dear."""
+        """Objects after their climb; training does without: its bound is that of the networks' guide, and cheaper."""
         return shown if self.training else ascended(view, shown, tried, self.config.climb)
 
     def _weighed(self, view: View, shown: Depicted, prior: Tensor) -> tuple[Tensor, Tensor]:
