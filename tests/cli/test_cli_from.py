@@ -158,7 +158,7 @@ def test_visitors_begin_with_looks_that_ship(tmp_path: Path) -> None:
         told = call("fit", "visitors", *args, code=1)
     assert "attention.encoder, picture.decoder; the other blocks start afresh" in told.output
     assert (run.config.model.num_objects, run.config.start) == (3, "pretrained:moving-mnist")
-    assert run.config.model.scene == PresenceConfig()
+    assert isinstance(run.config.model.scene, PresenceConfig)
     shipped, kept = load("moving-mnist").state_dict(), checkpoint.load(run.checkpoint("start"))["trained"]
     assert {".".join(name.split(".")[:2]) for name in kept} == {"attention.encoder", "picture.decoder"}
     assert same(kept, {name: shipped[name] for name in kept})

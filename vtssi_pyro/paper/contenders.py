@@ -27,13 +27,13 @@ HOURS: Mapping[str, float] = {
     "ddpae published": 28.0,
     "quick-ddpae": 0.15,
     "standard-ddpae": 1.6,
-    "paper-fast-ddpae": 4.1,
+    "paper-fast-ddpae": 11.0,
     "paper-ddpae": 700.0,
     "sqair fast": 1.9,
     "sqair published": 970.0,
     "quick-sqair": 0.1,
     "standard-sqair": 0.5,
-    "paper-fast-sqair": 1.6,
+    "paper-fast-sqair": 3.4,
     "paper-sqair": 150.0,
 }
 
