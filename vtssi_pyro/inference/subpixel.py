@@ -304,9 +304,8 @@ class _Registration:
             self.looks.sum((-2, -1)), dim=-1
         )  # (N, C) the colour, in grey the sign of the contrast
         own = (self.looks * tone[..., None, None]).sum(1)
-        one = (
-            own.sum((-2, -1)) > own.abs().sum((-2, -1)) / 2
-        )  # else it is darker and brighter than the ground
+        # else it is darker and brighter than the ground
+        one = own.sum((-2, -1)) > own.abs().sum((-2, -1)) / 2
         sharp = ((width[0] / width[1].clamp_min(1e-12)).mean(-1) > SHARP) & one
         chosen = sharp.nonzero().squeeze(-1)
         if not len(chosen) or not len(sole.place):
@@ -320,9 +319,8 @@ class _Registration:
             for least in (FAINTEST, PLAIN)
         )
         error = (first - second).square().mean().sqrt()
-        return rough.index_copy(0, chosen, first), known.index_fill(
-            0, chosen, math.hypot(self.error, float(error))
-        )
+        doubt = math.hypot(self.error, float(error))
+        return rough.index_copy(0, chosen, first), known.index_fill(0, chosen, doubt)
 
     def _settling(self, alone: Tensor) -> Tensor:
         """The windows of evenly spread frames, and of further ones in which those are alone who seldom are."""

@@ -29,8 +29,7 @@ def ascended(view: View, shown: Depicted, tried: Tensor, steps: int) -> Depicted
 
     Reference: Kim et al., Semi-amortized variational autoencoders, 2018.
     """
-    rows = Packed(tried.any(-1))
-    if not steps or not rows:
+    if not steps or not (rows := Packed(tried.any(-1))):
         return shown
     own, now, may = view.of(rows), shown.of(rows), rows.of(tried, 1)
     change, objects = may.unsqueeze(-1), now.objects

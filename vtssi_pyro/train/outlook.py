@@ -78,6 +78,7 @@ class Outlook:
         validate: validates a tracker on a number of held-out sequences.
         validated: the number of these sequences in a validation.
         after: estimates the seconds of the work that follows the training.
+        heard: whether anybody is told; otherwise nothing is rehearsed.
     """
 
     def __init__(
@@ -86,8 +87,10 @@ class Outlook:
         validate: Callable[[int], object],
         validated: int,
         after: Callable[[SomeTracker], float],
+        heard: bool = True,
     ) -> None:
         self.trainer, self.validate, self.validated, self.after = trainer, validate, validated, after
+        self.heard = heard
         self.known: Rehearsal | None = None
         self.begun = self.since = clock()
         self.step = trainer.step  # at the end of the last record, which was at the time ``since``
@@ -141,8 +144,8 @@ class Outlook:
         return max(1.0, min(stage.length(within / self._train.budget), self.trainer.dataset.length))
 
     def _rehearse(self) -> Rehearsal | None:
-        """Measure a part of all that may remain, in this process alone; None: it is too soon."""
-        if clock() - self.begun < SOON:
+        """Measure a part of all that may remain, in this process alone; None: it is too soon, or for nobody."""
+        if not self.heard or clock() - self.begun < SOON:
             return None
         train, stages, end = self._train, dict[str, Rehearsed](), 0
         for stage in train.stages:

@@ -111,7 +111,8 @@ def train(
         else:
             history.begin()
         report.begin(config, trainer.step)
-        outlook = Outlook(trainer, history.validate, history.validated, after)
+        heard = type(report) is not Silent
+        outlook = Outlook(trainer, history.validate, history.validated, after, heard)
         leaving.callback(report.end)
         while trainer.step < config.train.steps:
             terms = trainer.advance()

@@ -139,9 +139,8 @@ class InteractingMOT(ResidualMOT):
         move, turn, rest, odds = local.loc.split(shape, -1)
         *spreads, others, _ = local.variance.split(shape, -1)
         weight = (1 + torch.cos(torch.pi * (steps / reach).clamp(max=1))) / 2
-        counts = (1 - torch.eye(pair[-2], dtype=weight.dtype, device=weight.device)).unsqueeze(
-            -1
-        ) * there.unsqueeze(-3)
+        apart = 1 - torch.eye(pair[-2], dtype=weight.dtype, device=weight.device)
+        counts = apart.unsqueeze(-1) * there.unsqueeze(-3)
         weight = weight * counts
         variance = torch.cat([*(_turned(axes.square(), v) for v in spreads), others], -1) * weight
         if self.config.elastic:

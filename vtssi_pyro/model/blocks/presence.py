@@ -267,7 +267,8 @@ class PresenceScene(CountedScene):
             young = (was & (before["age"].squeeze(-1) + 1 < self.config.settle)).expand(found.batch_shape)
             review = Review(attention, self.config.doubt)
             shown = view.depicted(known, found.mean.detach())
-            shown = self._climbed(view, review(view, shown, young, moving_alike(before, predict)), young)
+            shown = review(view, shown, young, moving_alike(before, predict))
+            shown = ascended(view, shown, young, self._climb)
             likely, drawn = self._weighed(view, shown, above_zero(expected).squeeze(-1))
         new = self._arriving(t, view, attention, shown, likely, drawn, was)
         known, place = shown.objects, shown.place
@@ -289,23 +290,22 @@ class PresenceScene(CountedScene):
         q_size = Drawn(*placed(new.q_size, new.size), empty)
         again = self._described(view, attention, shown, likely, drawn, young)
         looks = chosen(was, again, Normal(*placed(new.q_looks, new.q_looks.loc)[:2]))
-        with torch.no_grad():
-            there = on.squeeze(-1) > 0.5
-            entering = there & ~was
-            sizes = torch.where(empty, q_size.value, known.size)
-            together = Objects(None, sizes, looks.loc, there.to(sizes), there)
-            at = torch.where(empty, drawn_at, seen)
-            met = view.expecting(was, self.description().base_dist, motion.walk(None, at).base_dist)
-            settled = self._climbed(met, met.depicted(together, at), entering)
-            shift = settled.place - at
+        there = on.squeeze(-1) > 0.5
+        entering = there & ~was
+        if self._climb and some(entering):
+            with torch.no_grad():
+                sizes = torch.where(empty, q_size.value, known.size)
+                together = Objects(None, sizes, looks.loc, there.to(sizes), there)
+                at = torch.where(empty, drawn_at, seen)
+                met = view.expecting(was, self.description().base_dist, motion.walk(None, at).base_dist)
+                settled = ascended(met, met.depicted(together, at), entering, self._climb)
+                shift = settled.place - at
+            loc, drawn_at, seen = loc + shift, drawn_at + shift, seen + shift
+            described = torch.where(entering.unsqueeze(-1), settled.objects.description, looks.loc)
+            looks = Normal(described, looks.scale)
         q_place = Drawn(
-            torch.where(empty, loc, seen) + shift,
-            torch.where(empty, scale, found.base_dist.scale),
-            drawn_at + shift,
-            empty,
+            torch.where(empty, loc, seen), torch.where(empty, scale, found.base_dist.scale), drawn_at, empty
         )
-        described = torch.where(entering.unsqueeze(-1), settled.objects.description, looks.loc)
-        looks = Normal(described, looks.scale)
         presence = draw(PRESENCE, t, self.law(presence, self.log_scale.exp()))
         size = draw(SIZE, t, q_size.to_event(1))
         description = draw(self._looks, t, looks.to_event(1))
@@ -449,9 +449,10 @@ class PresenceScene(CountedScene):
             position = place[..., 0, 0, :].movedim(0, -2)
         return position
 
-    def _climbed(self, view: View, shown: Depicted, tried: Tensor) -> Depicted:
-        """Objects after their climb; training does without: its bound is that of the networks' guide, and cheaper."""
-        return shown if self.training else ascended(view, shown, tried, self.config.climb)
+    @property
+    def _climb(self) -> int:
+        """Steps of a climb; training does without: its bound is that of the networks' guide, and cheaper."""
+        return 0 if self.training else self.config.climb
 
     def _weighed(self, view: View, shown: Depicted, prior: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior probabilities (..., N) of the known objects, each given those decided before; and the decisions."""
