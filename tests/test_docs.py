@@ -83,6 +83,8 @@ def test_the_program_understands_what_a_page_tells_to_type(
 ) -> None:
     """Commands, options, their values and the number of arguments; not whether files are there."""
     monkeypatch.setattr("vtssi_pyro.system.forks.ready", lambda modules: None)
+    # with the names of the group's help, which each command keeps from its first context on
+    group = click.Context(main, **main.context_settings)
     text = page.read_text(encoding="utf-8")
     if page.suffix == ".ipynb":
         text = "".join(c for cell in json.loads(text)["cells"] for c in [*cell["source"], "\n\n"])
@@ -91,11 +93,11 @@ def test_the_program_understands_what_a_page_tells_to_type(
         for args in typed(shell):
             if not args or "COMMAND" in args or args in (["--help"], ["--version"]):
                 continue
-            command = main.get_command(click.Context(main), args[0])
+            command = main.get_command(group, args[0])
             assert command is not None, f"{page.name}: {args}"
             if args[1:]:  # a name alone is a command that is spoken of
                 try:
-                    command.make_context(args[0], args[1:], parent=click.Context(main))
+                    command.make_context(args[0], args[1:], parent=group)
                 except click.BadParameter as error:  # capital letters stand for a value
                     if not re.match(r"'[A-Z]+' is not", error.message):
                         raise
