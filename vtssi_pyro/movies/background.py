@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from vtssi_pyro.movies.movie import each_channel
 from vtssi_pyro.movies.regions import Regions
+from vtssi_pyro.ops.gaussian import SIGMA_PER_MAD
 
 KINDS = ("static", "smooth", "rolling", "none")
 # Sampled frames whose median is the changing background of the middle one: half of them keep a resting object in it,
@@ -67,7 +68,7 @@ def relit(frame: np.ndarray, usual: np.ndarray) -> np.ndarray:
             gain = gain if float(x @ x) > 1e-6 * len(x) and gain > LEAST_GAIN else 1.0
             haze = float(np.median(y - gain * two[which]))
             away = np.abs(one - gain * two - haze)
-            which = away <= 3 * 1.4826 * np.median(away)  # standard deviations of noise
+            which = away <= 3 * SIGMA_PER_MAD * np.median(away)  # three standard deviations of noise
         made[..., channel] = (frame[..., channel] - haze) / gain
     return made
 

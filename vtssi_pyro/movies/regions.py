@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from vtssi_pyro.ops.gaussian import SIGMA_PER_MAD
+
 GAP = 2  # dilations, and erosions, that close a region: an object with gaps of up to four pixels is one
 # Share of an object's peak down to which its pixels are its own: of a Gaussian spot that is four standard deviations
 # across (D4sigma, ISO 11146), of a disc its diameter.
@@ -69,8 +71,7 @@ def deviation(residual: np.ndarray) -> float:
     """
     away = np.abs(residual)
     moving = away[away > 0]
-    # 1.4826: a normal's standard deviation is that many median absolute deviations
-    return float(1.4826 * np.median(moving if len(moving) > NOISY * away.size else away))
+    return float(SIGMA_PER_MAD * np.median(moving if len(moving) > NOISY * away.size else away))
 
 
 # Share of pixels that differ from the background above which the others count as cut off at black.

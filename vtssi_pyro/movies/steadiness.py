@@ -5,6 +5,7 @@ from scipy import fft, ndimage
 
 from vtssi_pyro.movies.background import STEADIER
 from vtssi_pyro.movies.movie import each_channel
+from vtssi_pyro.ops.gaussian import SIGMA_PER_MAD
 
 FINEST = 4.0  # px: waves that are shorter are noise mostly
 # Share of the frames' contrast, a level of 8 bits: where the usual pixel changes by less, the ground has no texture
@@ -59,7 +60,7 @@ def _shifted_back(frames: np.ndarray, shifts: np.ndarray) -> np.ndarray:
 def _without_movers(frame: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """A frame (H, W) that is as the reference wherever it differs from that by more than usual."""
     away = np.abs(frame - reference)
-    usual = 1.4826 * float(np.median(away))  # a normal's standard deviation
+    usual = SIGMA_PER_MAD * float(np.median(away))
     return np.where(ndimage.binary_dilation(away > MOST * usual, iterations=2), reference, frame)
 
 
@@ -106,7 +107,7 @@ def _offset(frame: np.ndarray, reference: np.ndarray) -> np.ndarray:
 def _evened(image: np.ndarray) -> np.ndarray:
     """An image without its light, and with objects, which have a motion of their own, cut off at what is usual."""
     away = image - np.median(image)
-    usual = 1.4826 * float(np.median(np.abs(away)))  # a normal's standard deviation
+    usual = SIGMA_PER_MAD * float(np.median(np.abs(away)))
     return away if usual == 0 else (away / usual).clip(-MOST, MOST)
 
 

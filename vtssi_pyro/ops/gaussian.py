@@ -6,6 +6,9 @@ import torch
 from pyro.distributions import Independent, Normal
 from torch import Tensor
 
+# Standard deviations of a normal density in its median absolute deviation, 1 / Phi^-1(3/4) (Hampel 1974).
+SIGMA_PER_MAD = 1.4826
+
 
 def average(prediction: Independent, inference: Independent, weight: Tensor) -> Independent:
     """Average two independent diagonal normal variables: w X + (1 - w) Y, the fusion of App. B.2.3, Alg. 5, l. 8-9.

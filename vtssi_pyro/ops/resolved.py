@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
+from vtssi_pyro.ops.gaussian import SIGMA_PER_MAD
 from vtssi_pyro.ops.ink import tight_box, without_halo
 from vtssi_pyro.ops.spatial import extract_glimpses, size_to_pixels, to_pixels
 from vtssi_pyro.types import Pose
@@ -34,7 +35,6 @@ BEGIN = 0.01  # intensity that is added to rough looks, since ink of 0 stays 0; 
 FAINT = 0.1
 # Standard deviations of the ground's noise up to which a pixel is black: one in 30,000 is brighter
 CLEAR = 4.0
-MEDIAN = 1.4826  # standard deviations in a median of absolute values, of normal noise
 LEAST = 1e-6  # of full scale: less is nothing
 
 
@@ -111,7 +111,8 @@ class _Grid:
         high = torch.minimum((sample + self.pitch[:, None, :, None]).unsqueeze(-2), pixel.unsqueeze(-1) + 1)
         share = (high - low).clamp_min(0) / self.pitch[:, None, :, None, None] * inside.unsqueeze(-1)
         self.columns, self.rows = share[:, :, 0], share[:, :, 1] * shown[..., None, None]
-        noise = MEDIAN * frames.flatten(1).abs().median(1).values  # of the ground, which is most of a frame
+        # of the ground, which is most of a frame
+        noise = SIGMA_PER_MAD * frames.flatten(1).abs().median(1).values
         ink = frames.where(frames > CLEAR * noise[:, None, None, None], torch.zeros_like(frames))
         self.pixels = ink.flatten()
         self.seen = self._back(torch.ones_like(self.index, dtype=share.dtype))  # (E, M, M)
