@@ -6,11 +6,11 @@ Frames in colour lie beneath: where nothing is drawn, the pixel is ``UNDER``, an
 from collections.abc import Mapping
 from functools import lru_cache
 from itertools import pairwise
+from math import ceil, floor
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
-from PIL.ImageFont import FreeTypeFont
 from torch import Tensor
 
 from vtssi_pyro.plots.style import DIM, OWN, PAGE, SHADES, UNDER, font, identity_base, palette
@@ -31,30 +31,27 @@ Corners = tuple[int, int, int, int]  # left, top, right and bottom, px
 
 
 @lru_cache(maxsize=1024)  # an animation has the same few words and numbers on every page
-def _written(words: str, size: int, bold: bool, anchor: str) -> tuple[int, int, np.ndarray]:
-    """Left and top of some words from their anchor, and their levels (h, w) uint8."""
+def _written(
+    words: str, size: int, bold: bool, anchor: str, right: float, down: float
+) -> tuple[int, int, np.ndarray]:
+    """Left and top of words from the pixel of their anchor, and their levels (h, w) uint8, which are read-only.
+
+    Args:
+        words: the words.
+        size: of their letters, px.
+        bold: whether these are bold.
+        anchor: in Pillow's letters.
+        right: share of a pixel by which the anchor is right of that pixel's edge.
+        down: share of a pixel by which it is below.
+    """
     face = font(size, bold)
-    left, top, right, bottom = (round(edge) for edge in face.getbbox(words, anchor=anchor))
-    return left, top, _levels(words, face, max(right - left, 1), max(bottom - top, 1), (-left, -top), anchor)
-
-
-@lru_cache(maxsize=1024)
-def _tabbed(name: str, size: int) -> np.ndarray:
-    """The levels (h, w) uint8 of a name in the middle of a tab."""
-    face = font(size, bold=True)
-    width, height = 4 + round(face.getlength(name)), size + 2
-    return _levels(name, face, width, height, (width / 2, height / 2), "mm")
-
-
-def _levels(
-    words: str, face: FreeTypeFont, width: int, height: int, at: tuple[float, float], anchor: str
-) -> np.ndarray:
-    """The levels (height, width) uint8 of words whose anchor is ``at`` a place, px; read-only, for they are shared."""
-    mask = Image.new("L", (width, height))
-    ImageDraw.Draw(mask).text(at, words, fill=255, font=face, anchor=anchor)
+    x0, y0, x1, y1 = face.getbbox(words, anchor=anchor)
+    left, top = floor(x0), floor(y0)
+    mask = Image.new("L", (max(ceil(x1 + right) - left, 1), max(ceil(y1 + down) - top, 1)))
+    ImageDraw.Draw(mask).text((right - left, down - top), words, fill=255, font=face, anchor=anchor)
     levels = np.array(mask)
     levels.setflags(write=False)
-    return levels
+    return left, top, levels
 
 
 def _shared(one: Corners, other: Corners) -> int:
@@ -103,11 +100,19 @@ class Canvas:
             self.fill(*((begin, top, end, bottom) if along_x else (left, begin, right, end)), colour)
 
     def text(
-        self, x: int, y: int, words: str, size: int, grey: int = DIM, anchor: str = "la", bold: bool = False
+        self,
+        x: float,
+        y: float,
+        words: str,
+        size: int,
+        grey: int = DIM,
+        anchor: str = "la",
+        bold: bool = False,
     ) -> None:
         """Write on the page, in Pillow's anchors."""
-        left, top, mask = _written(words, size, bold, anchor)
-        level, area = self._within(mask, x + left, y + top)
+        (column, right), (row, down) = divmod(x, 1), divmod(y, 1)
+        left, top, mask = _written(words, size, bold, anchor, right, down)
+        level, area = self._within(mask, int(column) + left, int(row) + top)
         weight = level / 255
         on = weight > 0
         below = np.where(area[on] == UNDER, PAGE, area[on].astype(float))
@@ -184,17 +189,17 @@ class Canvas:
         """
         taken = list(boxes.values())
         for identity, (left, top, right, bottom) in boxes.items():
-            level = _tabbed(str(identity + 1), letters)
-            tall, wide = level.shape
+            name = str(identity + 1)
+            tall, wide = letters + 2, round(font(letters, bold=True).getlength(name)) + 4
             places = [(left, top - tall), (left, bottom), (right, top), (left - wide, top)]
             height, width = self.pixels.shape
             within = [(min(max(x, 0), width - wide), min(max(y, 0), height - tall)) for x, y in places]
             corners = [(x, y, x + wide, y + tall) for x, y in within]
             tab = min(corners, key=lambda tab: sum(_shared(tab, other) for other in taken))
             taken.append(tab)
-            area = self.pixels[tab[1] : tab[3], tab[0] : tab[2]]
-            shade = (SHADES - 1) * (1 - level / 255)
-            area[:] = (identity_base(identity) + shade.round())[: area.shape[0], : area.shape[1]]
+            self.fill(*tab, identity_base(identity) + SHADES - 1)
+            x, y = tab[0] + wide / 2, tab[1] + tall / 2
+            self.text(x, y, name, letters, identity_base(identity), "mm", bold=True)
 
     def _smooth(self, points: np.ndarray) -> tuple[int, int, Image.Image]:
         """Left and top of the canvas around points (L, 2), and its mask, :data:`SMOOTHING` times as large."""
