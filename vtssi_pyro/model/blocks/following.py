@@ -55,6 +55,11 @@ class Prediction(NamedTuple):
     velocity: Tensor  # (..., B, N, 2)
     visible: Tensor  # (..., B, N) share of each object that the last frame showed, in [0, 1]
 
+    @property
+    def expected(self) -> Tensor:
+        """Places in the next frame, (..., B, N, 2)."""
+        return self.place + self.velocity
+
 
 class FollowingFIND(TemplateFIND):
     """Match templates as :class:`TemplateFIND` does, near the place predicted by constant velocity.
@@ -114,7 +119,7 @@ class FollowingFIND(TemplateFIND):
         return objects.present.to(objects.size).unsqueeze(-2)
 
     def _expected(self, prediction: Prediction) -> Placed:
-        pixels = to_pixels(prediction.place + prediction.velocity, (self.frame_size, self.frame_size))
+        pixels = to_pixels(prediction.expected, (self.frame_size, self.frame_size))
         return Placed(to_cells(pixels.flip(-1), CELL), prediction.visible)
 
     def _proximity(self, placed: Placed, objects: Objects, like: Tensor) -> Tensor:
@@ -132,12 +137,15 @@ class FollowingFIND(TemplateFIND):
 
     def _gate(self, prediction: Prediction, like: Tensor) -> Tensor:
         """Log of a Gaussian bump around the objects' expected places, on a floor, (..., N, h, w)."""
-        centre = prediction.place + prediction.velocity
-        grid = centres(self.frame_size, like, CELL)
+        grid, centre = centres(self.frame_size, like, CELL), prediction.expected
         across = (grid - centre[..., :1]).square().unsqueeze(-2)
         down = (grid - centre[..., 1:]).square().unsqueeze(-1)
-        proximity = -0.5 * (across + down) / self.config.gate**2
-        return torch.logaddexp(proximity, self._floor().expand_as(proximity))
+        nats = self._nats(across + down)
+        return torch.logaddexp(nats, self._floor().expand_as(nats))
+
+    def _nats(self, square: Tensor) -> Tensor:
+        """Log of the gate's Gaussian at squares of distances, 0 at its peak."""
+        return -0.5 * square / self.config.gate**2
 
     def _floor(self) -> Tensor:
         """The gate's floor, nats below its peak."""
@@ -162,6 +170,5 @@ class FollowingFIND(TemplateFIND):
 
         The floor's share is of a lost object that was found again there, whose velocity is unknown.
         """
-        off = place - prediction.place - prediction.velocity
-        nats = -0.5 * (off / self.config.gate).square().sum(-1, keepdim=True)
-        return torch.sigmoid(nats - self._floor().detach())
+        off = (place - prediction.expected).square().sum(-1, keepdim=True)
+        return torch.sigmoid(self._nats(off) - self._floor().detach())
