@@ -296,6 +296,7 @@ class AdditivePicture(Block):
     # A tight box spans whole pixels. Each edge of an object is therefore known to a pixel, with a variance of 1/12, and
     # the middle of two edges with half of that.
     box_error = 24**-0.5
+    resolves = True  # whether frames tell tight boxes finer than looks do: ink adds up
     sites: tuple[Site, ...] = ()
 
     def __init__(self, config: AdditiveConfig, sizes: Sizes) -> None:
@@ -403,8 +404,9 @@ class AdditivePicture(Block):
         return tight_box(glimpses, size)
 
     def box_within(self, frames: Tensor, glimpses: Tensor, pose: Pose) -> tuple[Tensor, Tensor]:
-        """Tight boxes by the frames, see :func:`~vtssi_pyro.ops.resolved.resolved_boxes`."""
-        return resolved_boxes(frames, glimpses, pose, self.box(glimpses, pose.size))
+        """Tight boxes by the frames, see :func:`~vtssi_pyro.ops.resolved.resolved_boxes`, or else by the looks."""
+        box = self.box(glimpses, pose.size)
+        return resolved_boxes(frames, glimpses, pose, box) if self.resolves else box
 
     def _glimpses(self, pose: Pose, objects: Objects) -> Tensor:
         """(..., T or 1, N, C, G, G)."""

@@ -78,6 +78,7 @@ class LayeredPicture(AdditivePicture):
 
     config: LayeredConfig
     sites = (DEPTH,)
+    resolves = False  # what covers an object is no sum with it
 
     def __init__(self, config: LayeredConfig, sizes: Sizes) -> None:
         super().__init__(config, sizes)
@@ -135,11 +136,6 @@ class LayeredPicture(AdditivePicture):
         """The share of each object that nearer ones and the front let through, (..., T, N, 1, H, W)."""
         through = transmittance(layers[..., self.channels :, :, :], self._before(layers, pose))
         return through if self.front is None else through * (1 - self.front()[self.channels :])
-
-    def box_within(self, frames: Tensor, glimpses: Tensor, pose: Pose) -> tuple[Tensor, Tensor]:
-        """Tight boxes of the looks: what covers an object is no sum with it."""
-        del frames
-        return self.box(glimpses, pose.size)
 
     def model(self, t: int, previous: State | None, like: Tensor, age: Tensor | None = None) -> State:
         """Draw depth_t; see :meth:`AdditivePicture.model`."""

@@ -8,7 +8,6 @@ from vtssi_pyro.model.blocks.air import AdditiveConfig, AdditivePicture
 from vtssi_pyro.model.kinds import PICTURES
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.ops.ink import middle, tight_box, without_halo
-from vtssi_pyro.types import Pose
 
 
 @PICTURES.register("solid")
@@ -28,13 +27,9 @@ class SolidPicture(AdditivePicture):
     """
 
     box_error = 0.0  # the middle of a solid part is known to fractions of a pixel
+    resolves = False  # what a frame shows beyond the solid part is no ink of the object
 
     def box(self, glimpses: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
         """Tight boxes of the solid parts in glimpses (..., N, C, G, G)."""
         solid = without_halo(glimpses)
         return middle(solid, size), tight_box(solid, size)[1]
-
-    def box_within(self, frames: Tensor, glimpses: Tensor, pose: Pose) -> tuple[Tensor, Tensor]:
-        """The same: what a frame shows beyond the solid part is no ink of the object."""
-        del frames
-        return self.box(glimpses, pose.size)
