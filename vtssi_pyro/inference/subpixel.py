@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from vtssi_pyro.model.blocks.following import FollowingConfig
 from vtssi_pyro.movies.prepared import PreparedMovie, to_prepared, to_source
 from vtssi_pyro.movies.stored import COLOUR, GREY
 from vtssi_pyro.ops.channels import channels_first
@@ -57,7 +58,7 @@ INTERPOLATED = 0.01
 # Px, of what lossy compression leaves no trace of: films move blocks by quarters of a pixel, then mend what shows. Of
 # drawn ones tracks are 0.075 and 0.072 px off where noise tells 0.057 and 0.052. Planes of colour have half the pixels.
 LOSSY = {GREY: 0.05, COLOUR: 0.1}
-SEEN = 0.4  # least share of an object's look in a frame that shows it, as of FollowingFIND
+SEEN = FollowingConfig.seen  # least share of an object's look in a frame that shows it, as finders have it
 ODD = 3.0  # times the usual squares that a look leaves; where more is left, something else is beside it
 RIDGE = 1e-3  # of the normal equations, relative: an object that another one hides wholly stays in place
 SPARSE = 64  # pixels along an axis, whose median is a frame's level: to a fiftieth of their noise
