@@ -14,7 +14,7 @@ from vtssi_pyro import build
 from vtssi_pyro.model.blocks import FIND, StridedFIND
 from vtssi_pyro.model.blocks.find import per_object
 from vtssi_pyro.model.config import ModelConfig
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.ops.correlate import correlate_template
 from vtssi_pyro.ops.spatial import extract_glimpses, paste
 

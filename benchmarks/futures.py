@@ -16,7 +16,7 @@ from vtssi_pyro.evaluation.assessment import assess
 from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.evaluation.futures import calibrate_tracker, futures
 from vtssi_pyro.inference.filter import forecast
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.system.machine import prepare
 from vtssi_pyro.tracks.matching import assign, cut
 from vtssi_pyro.tracks.tracks import Tracks, concatenated

@@ -27,7 +27,8 @@ from vtssi_pyro.data import load_digits, moving_digits
 from vtssi_pyro.data.billiard import billiard
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.program import Tracker, build, evolve, stacked
+from vtssi_pyro.model.program import evolve, stacked
+from vtssi_pyro.model.tracker import Tracker, build
 from vtssi_pyro.train.batches import PathBatch, drawn
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.elbo import Elbo

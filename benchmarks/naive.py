@@ -13,7 +13,8 @@ from torch.nn.functional import affine_grid, conv2d, grid_sample, max_pool2d
 from vtssi_pyro.model.blocks import AIR, FIND, RECT, AdditivePicture
 from vtssi_pyro.model.interfaces import Sight
 from vtssi_pyro.model.nn import ConvStack
-from vtssi_pyro.model.program import Program, Tracker
+from vtssi_pyro.model.program import Program
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.ops.bell import bell_mask
 from vtssi_pyro.ops.spatial import SIZE_LIMITS
 from vtssi_pyro.types import Anneal, Detections, Objects, Plates, Scalar, State

@@ -24,7 +24,8 @@ from vtssi_pyro.data.scenes import bounced
 from vtssi_pyro.evaluation.held_out import straight_on
 from vtssi_pyro.model import kinds
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.program import Tracker, build, evaluating, evolve, stacked
+from vtssi_pyro.model.program import evolve, stacked
+from vtssi_pyro.model.tracker import Tracker, build, evaluating
 from vtssi_pyro.train.batches import PathBatch, drawn, mixed
 from vtssi_pyro.train.movies import moving
 from vtssi_pyro.train.objective import belief, there

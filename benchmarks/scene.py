@@ -31,7 +31,7 @@ from vtssi_pyro.data.flavours import named
 from vtssi_pyro.model.blocks.air import AdditiveConfig, SceneConfig
 from vtssi_pyro.model.blocks.presence import PresenceConfig
 from vtssi_pyro.model.config import ModelConfig
-from vtssi_pyro.model.program import Tracker, build
+from vtssi_pyro.model.tracker import Tracker, build
 from vtssi_pyro.system.machine import prepare
 from vtssi_pyro.train.flavours import suited_to
 from vtssi_pyro.train.presets import PRESETS

@@ -23,7 +23,7 @@ from vtssi_pyro.errors import UsageError
 from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.model.blocks.rect import RECT
 from vtssi_pyro.model.config import PUBLISHED
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.system.machine import prepare
 from vtssi_pyro.train.splits import TABLE_SEED, digits
 

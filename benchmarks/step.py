@@ -14,7 +14,7 @@ from naive import naive_program
 from rounds import against
 
 from vtssi_pyro import Anneal, Elbo, build
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.system.machine import prepare
 from vtssi_pyro.train.recipe import Scheduled, Stage, TrainConfig
 from vtssi_pyro.train.step import Step

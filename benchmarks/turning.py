@@ -21,7 +21,7 @@ from vtssi_pyro.data import load_digits, moving_digits
 from vtssi_pyro.inference.filter import track
 from vtssi_pyro.model.blocks.gated import GatedConfig
 from vtssi_pyro.model.config import OUR_SYSTEM, ModelConfig, TestTime
-from vtssi_pyro.model.program import build
+from vtssi_pyro.model.tracker import build
 from vtssi_pyro.train.elbo import Elbo
 from vtssi_pyro.train.presets import PRESETS
 from vtssi_pyro.train.turning import turning

@@ -15,7 +15,7 @@ from torch import Tensor
 from vtssi_pyro.artifacts import figures
 from vtssi_pyro.config.variants import PAPER
 from vtssi_pyro.model.config import ModelConfig
-from vtssi_pyro.model.program import Tracker, build
+from vtssi_pyro.model.tracker import Tracker, build
 
 for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(number) == signal.SIG_IGN:  # as a shell starts nohup ... &; tests send both

@@ -30,7 +30,7 @@ from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.inference import filter as inference
 from vtssi_pyro.inference.filter import Estimate
 from vtssi_pyro.inference.subpixel import refined
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.movies import array_movie
 from vtssi_pyro.train.reporting import Silent
 

@@ -24,7 +24,7 @@ from vtssi_pyro import (
     write_tracks,
 )
 from vtssi_pyro.errors import UsageError, VtssiError
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.movies import array_movie, open_movie
 
 SOME = torch.rand(2, 3, 50, 50)

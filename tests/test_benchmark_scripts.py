@@ -26,7 +26,7 @@ from vtssi_pyro.inference.estimate import Estimate
 from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.model.config import VARIANTS, ModelConfig
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.program import Tracker, build
+from vtssi_pyro.model.tracker import Tracker, build
 from vtssi_pyro.train.config import Config, DataConfig
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"

@@ -23,7 +23,7 @@ from vtssi_pyro.artifacts.report import page
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import open_frames
 from vtssi_pyro.errors import VtssiError
-from vtssi_pyro.model.program import build
+from vtssi_pyro.model.tracker import build
 from vtssi_pyro.movies import open_movie
 from vtssi_pyro.system.atomic import write_json
 from vtssi_pyro.train.config import Config, DataConfig

@@ -15,7 +15,7 @@ from vtssi_pyro import speed
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.inference import filter as predict
 from vtssi_pyro.model.config import VARIANTS
-from vtssi_pyro.model.program import Tracker, build
+from vtssi_pyro.model.tracker import Tracker, build
 from vtssi_pyro.train.checks import check, check_data
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.presets import PRESETS

@@ -33,12 +33,12 @@ _HOMES = {
     "Stream": "inference.filter",
     "TemplateFIND": "model.blocks",
     "TestTime": "model.config",
-    "Tracker": "model.program",
+    "Tracker": "model.tracker",
     "Tracks": "tracks.tracks",
     "Units": "tracks.units",
     "VARIANTS": "model.config",
     "benchmark": "api",
-    "build": "model.program",
+    "build": "model.tracker",
     "calibrate": "api",
     "convert": "api",
     "evaluate": "api",
@@ -120,8 +120,8 @@ if (
     from vtssi_pyro.model.handlers import mode as mode
     from vtssi_pyro.model.kinds import register as register
     from vtssi_pyro.model.priors import DiagNormal as DiagNormal
-    from vtssi_pyro.model.program import Tracker as Tracker
-    from vtssi_pyro.model.program import build as build
+    from vtssi_pyro.model.tracker import Tracker as Tracker
+    from vtssi_pyro.model.tracker import build as build
     from vtssi_pyro.movies import Hints as Hints
     from vtssi_pyro.movies import Stored as Stored
     from vtssi_pyro.tracks.formats import read_tracks as read_tracks

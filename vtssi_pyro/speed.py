@@ -20,7 +20,7 @@ from vtssi_pyro.data import MovingDigits, load_digits, moving_digits
 from vtssi_pyro.errors import Argument, UsageError
 from vtssi_pyro.inference import filter as predict
 from vtssi_pyro.inference.standalone import build
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.train.checks import check, check_data
 from vtssi_pyro.train.config import Config, renamed
 from vtssi_pyro.train.presets import PRESETS

@@ -21,7 +21,7 @@ from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.inference.filter import track
 from vtssi_pyro.model.blocks.template import TemplateConfig
 from vtssi_pyro.model.config import TestTime
-from vtssi_pyro.model.program import build
+from vtssi_pyro.model.tracker import build
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.system.atomic import write_json
 from vtssi_pyro.system.checkpoint import digest

@@ -17,7 +17,7 @@ from vtssi_pyro.artifacts.shipped import Pretrained
 from vtssi_pyro.config.variants import ablation_of
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.model.config import VARIANTS, ModelConfig
-from vtssi_pyro.model.program import build
+from vtssi_pyro.model.tracker import build
 from vtssi_pyro.speed import workload
 from vtssi_pyro.train.group import ALONE
 from vtssi_pyro.train.presets import PRESETS

@@ -22,7 +22,7 @@ from vtssi_pyro.config import from_dict
 from vtssi_pyro.data import ArrayDataset
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
-from vtssi_pyro.model.program import build
+from vtssi_pyro.model.tracker import build
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.train.config import Config, DataConfig
 

@@ -13,7 +13,7 @@ from vtssi_pyro.artifacts.opening import Opened
 from vtssi_pyro.artifacts.reading import read_all
 from vtssi_pyro.data import open_frames
 from vtssi_pyro.inference.estimate import Estimate
-from vtssi_pyro.model.program import build
+from vtssi_pyro.model.tracker import build
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.reporting import Silent
 

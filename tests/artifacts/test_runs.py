@@ -14,7 +14,7 @@ from vtssi_pyro.artifacts.loading import load
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.model.config import VARIANTS, ModelConfig
-from vtssi_pyro.model.program import build
+from vtssi_pyro.model.tracker import build
 from vtssi_pyro.system import checkpoint, machine
 from vtssi_pyro.system.machine import available_device, default_threads, physical_cores
 from vtssi_pyro.train.config import Config

@@ -17,7 +17,7 @@ from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.evaluation import judge as evaluation
 from vtssi_pyro.inference import filter as predict
-from vtssi_pyro.model.program import build
+from vtssi_pyro.model.tracker import build
 from vtssi_pyro.system import atomic
 from vtssi_pyro.train.config import Config, DataConfig
 

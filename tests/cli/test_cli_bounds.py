@@ -16,7 +16,7 @@ from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import ArrayDataset, load_digits, moving_digits, store
 from vtssi_pyro.errors import OutOfResources
 from vtssi_pyro.inference import filter as inference
-from vtssi_pyro.model.program import Tracker, build
+from vtssi_pyro.model.tracker import Tracker, build
 from vtssi_pyro.system import memory
 from vtssi_pyro.train.config import Config, DataConfig
 from vtssi_pyro.train.recipe import Stage, TrainConfig

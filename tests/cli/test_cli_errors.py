@@ -17,7 +17,7 @@ from vtssi_pyro.cli import failures
 from vtssi_pyro import load
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import flavours
-from vtssi_pyro.model.program import build
+from vtssi_pyro.model.tracker import build
 from vtssi_pyro.train import training
 
 pytestmark = pytest.mark.usefixtures("undrawn")

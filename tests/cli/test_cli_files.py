@@ -16,7 +16,7 @@ from tiny_run import ON_FILE, blobs, call, process, refused
 
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.data import open_frames
-from vtssi_pyro.model.program import build
+from vtssi_pyro.model.tracker import build
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.train.config import Config, DataConfig
 

@@ -19,7 +19,8 @@ from vtssi_pyro.model.blocks.residual_mot import ACTIVATIONS
 from vtssi_pyro.model.config import FUSIONS, PUBLISHED, ModelConfig, TestTime
 from vtssi_pyro.model.kinds import MODELS, SLOTS
 from vtssi_pyro.model.nn import POSITIVE
-from vtssi_pyro.model.program import ORDERS, RULES
+from vtssi_pyro.model.proposals import ORDERS
+from vtssi_pyro.model.tracker import RULES
 from vtssi_pyro.train.checks import check, check_frames
 from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.elbo import ELBOS

@@ -11,7 +11,7 @@ from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation import futures as module
 from vtssi_pyro.evaluation.assessment import assess
 from vtssi_pyro.evaluation.futures import calibrate_tracker, futures, futures_at
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.tracks.tracks import Tracks
 
 pytestmark = pytest.mark.slow

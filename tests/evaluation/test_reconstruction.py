@@ -13,9 +13,9 @@ from vtssi_pyro.evaluation import held_out as reconstruction
 from vtssi_pyro.evaluation.held_out import familiar, familiar_end, reconstruct, straight_on
 from vtssi_pyro.inference.filter import estimates, forecast, track
 from vtssi_pyro.inference.novelty import new, with_misfits
-from vtssi_pyro.model import program as tracker
+from vtssi_pyro.model import tracker as trackers
 from vtssi_pyro.model.config import ModelConfig
-from vtssi_pyro.model.program import at_once, build
+from vtssi_pyro.model.tracker import at_once, build
 from vtssi_pyro.ops.channels import channelled
 
 pytestmark = pytest.mark.slow
@@ -48,7 +48,7 @@ def test_portions_are_judged_as_the_whole(
     torch.manual_seed(0)
     model = build("vtssi", config).eval()
     whole = reconstruct(model, clips, 3)
-    monkeypatch.setattr(tracker, "PIXELS", 1)
+    monkeypatch.setattr(trackers, "PIXELS", 1)
     assert at_once(model, 5) == 1
     for key, value in reconstruct(model, clips, 3).items():
         assert value == pytest.approx(whole[key], abs=1e-4), key

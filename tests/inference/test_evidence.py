@@ -13,8 +13,9 @@ from torch.distributions import kl_divergence
 from vtssi_pyro.inference.hypotheses import Hypothesis, Settled, log_evidence
 from vtssi_pyro.model.blocks import RandomWalk
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.program import Program, Tracker, evaluating
+from vtssi_pyro.model.program import Program
 from vtssi_pyro.model.sites import POSITION, draw
+from vtssi_pyro.model.tracker import Tracker, evaluating
 from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.train.elbo import Elbo
 from vtssi_pyro.types import Objects, Pose, State

@@ -17,7 +17,8 @@ from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.model.blocks.air import AdditivePicture
 from vtssi_pyro.model.config import PUBLISHED, TestTime
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.program import ORDERS, Tracker
+from vtssi_pyro.model.proposals import ORDERS
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.ops.spatial import size_to_pixels, to_pixels

@@ -13,7 +13,7 @@ from vtssi_pyro.inference import hypotheses
 from vtssi_pyro.inference.hypotheses import Hypothesis, Settled, log_evidence, select_hypothesis
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.program import evaluating
+from vtssi_pyro.model.tracker import evaluating
 from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.ops.spatial import paste
 from vtssi_pyro.types import Appearance, Detections

@@ -7,7 +7,7 @@ from small_model import small
 from torch import Tensor
 
 from vtssi_pyro.model.blocks.boxed import BoxedConfig, cut_off
-from vtssi_pyro.model.program import build
+from vtssi_pyro.model.tracker import build
 
 MOST = 0.7
 

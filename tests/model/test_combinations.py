@@ -19,7 +19,7 @@ from vtssi_pyro.model.blocks.turning import TurningConfig
 from vtssi_pyro.model.blocks.turning_search import TurningFINDConfig
 from vtssi_pyro.model.config import ModelConfig, TestTime
 from vtssi_pyro.model.look import Look
-from vtssi_pyro.model.program import build
+from vtssi_pyro.model.tracker import build
 from vtssi_pyro.train.elbo import Elbo
 from vtssi_pyro.types import Objects, Pose
 

@@ -15,8 +15,8 @@ from vtssi_pyro.errors import UsageError
 from vtssi_pyro.inference.filter import forecast
 from vtssi_pyro.model.blocks.interaction import InteractingMOT, InteractingMOTConfig
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOT, ResidualMOTConfig
-from vtssi_pyro.model.program import build
 from vtssi_pyro.model.sizes import Sizes
+from vtssi_pyro.model.tracker import build
 from vtssi_pyro.types import Paths, State
 
 SMALL = {"M": 3, "motion": 3, "units": 8, "heads": (8,), "transition": (8, 8), "inertia": True}

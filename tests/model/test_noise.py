@@ -17,7 +17,7 @@ from vtssi_pyro.inference.filter import Filter
 from vtssi_pyro.inference.hypotheses import log_evidence
 from vtssi_pyro.model.blocks.air import LearnedNoise
 from vtssi_pyro.model.config import ModelConfig
-from vtssi_pyro.model.program import Tracker, build, evaluating
+from vtssi_pyro.model.tracker import Tracker, build, evaluating
 from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.ops.pixels import PixelNormal
 from vtssi_pyro.train.checks import check

@@ -20,8 +20,8 @@ from vtssi_pyro.model.blocks.mot import RandomWalkConfig
 from vtssi_pyro.model.blocks.presence import PresenceConfig
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
 from vtssi_pyro.model.config import ModelConfig, TestTime
-from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.model.sizes import Sizes
+from vtssi_pyro.model.tracker import Tracker, build
 from vtssi_pyro.ops.occlusion import compared
 from vtssi_pyro.train.elbo import Elbo
 from vtssi_pyro.types import Objects, Pose

@@ -23,7 +23,8 @@ from vtssi_pyro.model.blocks.strided import StridedFINDConfig
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.handlers import mode, propose
 from vtssi_pyro.model.interfaces import Predict
-from vtssi_pyro.model.program import ORDERS, Tracker, build
+from vtssi_pyro.model.proposals import ORDERS
+from vtssi_pyro.model.tracker import Tracker, build
 from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.types import Anneal, Detections, State
 

@@ -21,8 +21,8 @@ from vtssi_pyro.model.blocks.solid import SolidConfig
 from vtssi_pyro.model.blocks.spots import SpotsConfig
 from vtssi_pyro.model.config import ModelConfig, TestTime
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.program import Tracker, build
 from vtssi_pyro.model.sizes import Sizes
+from vtssi_pyro.model.tracker import Tracker, build
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.types import Anneal, Objects, Pose

@@ -28,8 +28,9 @@ from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
 from vtssi_pyro.model.blocks.wide import WideAIRConfig
 from vtssi_pyro.model.config import ModelConfig, TestTime
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.program import Tracker, build, stacked
+from vtssi_pyro.model.program import stacked
 from vtssi_pyro.model.review import Review, better, close, moving_alike
+from vtssi_pyro.model.tracker import Tracker, build
 from vtssi_pyro.model.view import View
 from vtssi_pyro.ops import packing
 from vtssi_pyro.tracks.tracks import Tracks, concatenated

@@ -13,7 +13,8 @@ from small_model import positions
 from torch import Tensor
 
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.program import Tracker, stacked
+from vtssi_pyro.model.program import stacked
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.ops import counting
 from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.train.elbo import Elbo

@@ -16,8 +16,9 @@ from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
 from vtssi_pyro.model.blocks.strided import StridedAIRConfig, StridedFINDConfig
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.program import Tracker, build, stacked
+from vtssi_pyro.model.program import stacked
 from vtssi_pyro.model.sites import POSITION, Moment
+from vtssi_pyro.model.tracker import Tracker, build
 from vtssi_pyro.types import Anneal, Detections, Objects, Site
 
 LEARNED = Anneal(bell=0.3, fuse_low=0.01, fuse_high=0.99, step_weight=0.5)

@@ -21,7 +21,7 @@ from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.kinds import SLOTS
 from vtssi_pyro.model.priors import DiagNormal
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.train.elbo import Elbo
 from vtssi_pyro.types import Anneal, Objects, State
 

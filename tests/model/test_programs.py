@@ -17,7 +17,8 @@ from torch import Tensor
 
 import vtssi_pyro.model.proposals
 from vtssi_pyro.model.handlers import mode, propose
-from vtssi_pyro.model.program import ORDERS, Tracker
+from vtssi_pyro.model.proposals import ORDERS
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.ops.gaussian import product
 from vtssi_pyro.types import Anneal
 

@@ -17,8 +17,9 @@ from vtssi_pyro.inference.filter import Stream, forecast, track
 from vtssi_pyro.model.blocks import RandomWalk, StateSpace
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.program import ORDERS, Tracker
+from vtssi_pyro.model.proposals import ORDERS
 from vtssi_pyro.model.sites import POSITION, draw
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.types import Paths, Pose, Site, State
 
 M = 3

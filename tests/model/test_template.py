@@ -10,7 +10,7 @@ from vtssi_pyro.errors import UsageError
 from vtssi_pyro.model.blocks.following import FollowingConfig
 from vtssi_pyro.model.blocks.template import TemplateConfig
 from vtssi_pyro.model.config import ModelConfig
-from vtssi_pyro.model.program import build
+from vtssi_pyro.model.tracker import build
 
 
 @pytest.mark.parametrize("finder", [TemplateConfig(), FollowingConfig()])

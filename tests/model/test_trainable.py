@@ -13,7 +13,7 @@ from vtssi_pyro.inference.standalone import StandaloneConfig
 from vtssi_pyro.model.interfaces import SCALES
 from vtssi_pyro.model.kinds import SLOTS
 from vtssi_pyro.model.nn import unregistered
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.tracker import Tracker
 
 
 def test_a_tracker_of_blocks_has_a_part_for_each_slot(variant: str, tiny: Callable[..., Tracker]) -> None:

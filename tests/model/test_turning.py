@@ -30,8 +30,9 @@ from vtssi_pyro.model.blocks.turning import FIRST, Turned, Turning, TurningConfi
 from vtssi_pyro.model.blocks.turning_search import TurningFINDConfig
 from vtssi_pyro.model.config import OUR_SYSTEM, ModelConfig, TestTime
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.program import Tracker, build, stacked
+from vtssi_pyro.model.program import stacked
 from vtssi_pyro.model.sites import ANGLE, SPIN
+from vtssi_pyro.model.tracker import Tracker, build
 from vtssi_pyro.ops.gaussian import product
 from vtssi_pyro.train.elbo import Elbo
 from vtssi_pyro.train.objective import without_motion

@@ -18,8 +18,8 @@ from vtssi_pyro.model.blocks.mot import MOTConfig
 from vtssi_pyro.model.blocks.presence import PresenceConfig
 from vtssi_pyro.model.blocks.turning import TurningConfig
 from vtssi_pyro.model.config import ablated
-from vtssi_pyro.model.program import build
 from vtssi_pyro.model.sizes import Sizes
+from vtssi_pyro.model.tracker import build
 from vtssi_pyro.movies import (
     Hints,
     Movie,

@@ -13,7 +13,7 @@ from vtssi_pyro.config.variants import OURS, PAPER
 from vtssi_pyro.errors import UsageError
 from vtssi_pyro.evaluation.metrics import CLOSENESS, evaluate
 from vtssi_pyro.inference.filter import Filter
-from vtssi_pyro.model.program import build
+from vtssi_pyro.model.tracker import build
 from vtssi_pyro.paper import markdown, table1
 from vtssi_pyro.paper.cells import Key
 from vtssi_pyro.paper.published import FLAVOURS, MODELS, TABLE1, TITLES, usual_preset

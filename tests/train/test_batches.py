@@ -12,7 +12,8 @@ from vtssi_pyro.data import ArrayDataset
 from vtssi_pyro.model.blocks.registered import RegisteredConfig
 from vtssi_pyro.model.blocks.template import TemplateConfig
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.program import Tracker, build, stacked
+from vtssi_pyro.model.program import stacked
+from vtssi_pyro.model.tracker import Tracker, build
 from vtssi_pyro.train.batches import BatchSource, Lesson, lesson_batches, path_batches, program_of
 from vtssi_pyro.train.objective import imitate
 from vtssi_pyro.train.recipe import Scheduled, Stage

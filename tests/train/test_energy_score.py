@@ -15,7 +15,7 @@ from vtssi_pyro.inference.filter import Filter
 from vtssi_pyro.model.blocks.mot import StateSpace
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.program import Tracker, build
+from vtssi_pyro.model.tracker import Tracker, build
 from vtssi_pyro.train.batches import BatchSource, PathBatch, path_batches, program_of
 from vtssi_pyro.train.config import Config, DataConfig
 from vtssi_pyro.train.objective import belief, energy_score, futures

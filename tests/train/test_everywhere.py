@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vtssi_pyro.config.schedules import Constant
 from vtssi_pyro.model.blocks.mot import StateSpace
-from vtssi_pyro.model.program import Tracker, build
+from vtssi_pyro.model.tracker import Tracker, build
 from vtssi_pyro.train.batches import PathBatch, drawn
 from vtssi_pyro.train.objective import ROLLOUT_SCALE, rollout
 from vtssi_pyro.train.recipe import Scheduled, Stage

@@ -11,7 +11,8 @@ from vtssi_pyro.data.clips import SYMMETRIES, Clips, turned, turned_extents, tur
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
 from vtssi_pyro.model.blocks.spots import SpotsConfig
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.program import Program, Tracker, build, evaluating
+from vtssi_pyro.model.program import Program
+from vtssi_pyro.model.tracker import Tracker, build, evaluating
 from vtssi_pyro.ops.spatial import extract_glimpses
 from vtssi_pyro.train.batches import BatchSource, path_batches, program_of
 from vtssi_pyro.train.paths import cut, paths

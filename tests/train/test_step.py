@@ -11,7 +11,7 @@ from small_model import rolled_out
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.train.baseline_presets import recipe
 from vtssi_pyro.train.batches import PathBatch

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from vtssi_pyro.artifacts.run import Run
 from vtssi_pyro.baselines.sqair import VIMCO
 from vtssi_pyro.errors import UsageError
-from vtssi_pyro.model.program import Tracker, build
+from vtssi_pyro.model.tracker import Tracker, build
 from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.train import training
 from vtssi_pyro.train.elbo import ELBOS, Elbo

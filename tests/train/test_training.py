@@ -27,7 +27,7 @@ from vtssi_pyro.model.blocks.registered import RegisteredConfig
 from vtssi_pyro.model.blocks.template import TemplateConfig
 from vtssi_pyro.model.config import VARIANTS
 from vtssi_pyro.model.handlers import mode
-from vtssi_pyro.model.program import build
+from vtssi_pyro.model.tracker import build
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.train import logbook, training
 from vtssi_pyro.train.batches import BatchSource, path_batches

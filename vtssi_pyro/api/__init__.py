@@ -1,6 +1,6 @@
 """The functions behind the command line: fit a tracker, track with it, forecast, evaluate, calibrate, and so on.
 
-A *tracker* is a :class:`~vtssi_pyro.model.program.Tracker`, a result of :func:`fit`, a run or its folder, the name of
+A *tracker* is a :class:`~vtssi_pyro.model.tracker.Tracker`, a result of :func:`fit`, a run or its folder, the name of
 weights that ship (``"moving-mnist"``), or a configuration; None is the newest run in the folder ``runs``, but for
 :func:`fit` a new model. *Data* are tensors or arrays in grey, (S, T, H, W) or (T, H, W), or in C channels,
 (S, T, C, H, W), uint8 or floats in [0, 1], a file of them, a data set, or a movie's file or folder. Of a movie's

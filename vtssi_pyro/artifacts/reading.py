@@ -14,7 +14,7 @@ from vtssi_pyro.inference.filter import Estimate, estimates
 from vtssi_pyro.inference.novelty import misfit, with_misfits
 from vtssi_pyro.inference.subpixel import refined
 from vtssi_pyro.model.config import TestTime
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.movies.prepared import PreparedMovie
 from vtssi_pyro.ops.channels import channels_first
 from vtssi_pyro.train.reporting import Reporter

@@ -10,7 +10,7 @@ from vtssi_pyro.data.dataset import Dataset, spread
 from vtssi_pyro.inference.filter import estimates, forecast, track
 from vtssi_pyro.inference.novelty import Familiar, misfit, with_misfits
 from vtssi_pyro.inference.standalone import SomeTracker
-from vtssi_pyro.model.program import at_once
+from vtssi_pyro.model.tracker import at_once
 from vtssi_pyro.tracks.columns import HIDDEN
 from vtssi_pyro.tracks.matching import in_order
 from vtssi_pyro.tracks.tracks import concatenated

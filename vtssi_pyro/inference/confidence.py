@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from vtssi_pyro.model.interfaces import Picture
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.types import Appearance, Objects, Pose, State
 
 # Factors on an object's brightness in a frame: light changes and dyes bleach, by up to a half.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.model.program import evaluating
+from vtssi_pyro.model.tracker import evaluating
 from vtssi_pyro.movies.levels import OVERSHOOT
 from vtssi_pyro.system.markup import terms
 from vtssi_pyro.tracks.columns import Origin

@@ -18,7 +18,8 @@ from vtssi_pyro.inference.standalone import SomeTracker, StandaloneTracker
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.model.handlers import mode, record, temper
 from vtssi_pyro.model.interfaces import predictive
-from vtssi_pyro.model.program import ONE_AT_A_TIME, Tracker, at_once, evolve, stacked
+from vtssi_pyro.model.program import evolve, stacked
+from vtssi_pyro.model.tracker import ONE_AT_A_TIME, Tracker, at_once
 from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.types import Chain, State

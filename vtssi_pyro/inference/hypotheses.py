@@ -26,8 +26,9 @@ from torch.distributions import kl_divergence
 from vtssi_pyro.inference.confidence import counted_pose
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.interfaces import Attention, Scene, looks
-from vtssi_pyro.model.program import Program, Tracker, stacked
+from vtssi_pyro.model.program import Program, stacked
 from vtssi_pyro.model.sites import POSITION, draw
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.ops import counting
 from vtssi_pyro.types import Appearance, Detections, Latents, Objects, Plates, Pose
 

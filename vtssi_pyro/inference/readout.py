@@ -11,8 +11,9 @@ from vtssi_pyro.inference.estimate import Estimate
 from vtssi_pyro.inference.identities import by_identity, descriptions_of, share_within
 from vtssi_pyro.model.blocks.presence import PRESENCE, above_zero
 from vtssi_pyro.model.interfaces import looks
-from vtssi_pyro.model.program import Program, Tracker, fold, stacked
+from vtssi_pyro.model.program import Program, fold, stacked
 from vtssi_pyro.model.sites import POSITION
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.ops.ink import long_axis
 from vtssi_pyro.ops.spatial import size_to_pixels, to_pixels
 from vtssi_pyro.ops.turning import turned

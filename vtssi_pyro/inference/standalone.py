@@ -14,10 +14,11 @@ from vtssi_pyro.inference.estimate import Estimate, floats, joined, quiet, seede
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.config import variant_of as blocks_variant
 from vtssi_pyro.model.kinds import MODELS
-from vtssi_pyro.model.program import TRAINED, Tracker, at_once
-from vtssi_pyro.model.program import build as assembled
+from vtssi_pyro.model.program import TRAINED
 from vtssi_pyro.model.shown import html
 from vtssi_pyro.model.sizes import SceneSizes
+from vtssi_pyro.model.tracker import Tracker, at_once
+from vtssi_pyro.model.tracker import build as assembled
 from vtssi_pyro.model.trainable import Trainable
 from vtssi_pyro.ops.channels import channelled
 from vtssi_pyro.types import Anneal

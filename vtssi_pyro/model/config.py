@@ -32,7 +32,7 @@ from vtssi_pyro.model.kinds import (
 )
 from vtssi_pyro.model.sizes import Sizes
 
-FUSIONS = OneOf("average", "product")  # the keys of program.RULES
+FUSIONS = OneOf("average", "product")  # the keys of tracker.RULES
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.evaluation.metrics import Share
 from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.model.config import TestTime
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.paper.published import ALL, FLAVOURS, WITHOUT_MOTION
 from vtssi_pyro.paper.recorded import Cell, Counted, Long, only, read
 from vtssi_pyro.system.atomic import write_json

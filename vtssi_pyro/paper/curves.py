@@ -12,7 +12,7 @@ from vtssi_pyro.evaluation.curves import ErrorCurve
 from vtssi_pyro.evaluation.judge import compare, find
 from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.inference.standalone import SomeTracker
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.paper.cells import chain, start_of
 from vtssi_pyro.paper.contenders import Contender, Setting
 from vtssi_pyro.paper.recorded import CurveFile, Judged, only, read

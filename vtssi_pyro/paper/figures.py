@@ -21,7 +21,7 @@ from vtssi_pyro.evaluation.judge import judge
 from vtssi_pyro.inference.filter import Estimate, forecast, track
 from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.model.config import TestTime
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.paper.cells import Key, tracker_of
 from vtssi_pyro.paper.comparisons import CLUTTERED
 from vtssi_pyro.paper.curves import judged

@@ -13,7 +13,8 @@ from vtssi_pyro.data.dataset import Dataset
 from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.model.handlers import mode
 from vtssi_pyro.model.interfaces import predictive
-from vtssi_pyro.model.program import Program, Tracker, at_once, evaluating
+from vtssi_pyro.model.program import Program
+from vtssi_pyro.model.tracker import Tracker, at_once, evaluating
 from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.train.group import ALONE, Group
 from vtssi_pyro.train.paths import cut, found, paths

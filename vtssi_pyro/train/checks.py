@@ -8,7 +8,7 @@ from vtssi_pyro.errors import DataError, UsageError
 from vtssi_pyro.inference.standalone import SomeTracker, build, variant_of
 from vtssi_pyro.model.blocks import FirstFrame, NoFIND, RandomWalk
 from vtssi_pyro.model.kinds import SLOTS
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.movies.prepared import PreparedMovie
 from vtssi_pyro.system.memory import FLOAT, refuse_beyond_memory
 from vtssi_pyro.train.batches import path_batches

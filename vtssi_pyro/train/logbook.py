@@ -12,7 +12,7 @@ from vtssi_pyro.data.dataset import Dataset, Part
 from vtssi_pyro.errors import CheckpointError, Diverged
 from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.model.bound import DifferentiableELBO
-from vtssi_pyro.model.program import at_once, evaluating
+from vtssi_pyro.model.tracker import at_once, evaluating
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.system.machine import tidy
 from vtssi_pyro.train.elbo import held_out_elbo

@@ -16,8 +16,9 @@ from vtssi_pyro.model.blocks.rect import FirstFrame
 from vtssi_pyro.model.bound import Terms
 from vtssi_pyro.model.handlers import Proposal, fuse, mode
 from vtssi_pyro.model.interfaces import predictive
-from vtssi_pyro.model.program import Frame, Program, Tracker, evolve, stacked
+from vtssi_pyro.model.program import Frame, Program, evolve, stacked
 from vtssi_pyro.model.sites import POSITION, draw
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.train.batches import (
     Batches,
     BatchSource,

@@ -10,8 +10,9 @@ from vtssi_pyro.inference.confidence import counted_pose, explained_share
 from vtssi_pyro.inference.estimate import floats
 from vtssi_pyro.inference.filter import Filter, windows
 from vtssi_pyro.model.interfaces import looks, predictive
-from vtssi_pyro.model.program import Program, Tracker, stacked
+from vtssi_pyro.model.program import Program, stacked
 from vtssi_pyro.model.sites import POSITION
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.tracks.columns import HIDDEN
 from vtssi_pyro.types import Appearance, Chain, Detections, Latents, Objects, Paths, Pose
 

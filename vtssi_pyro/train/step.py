@@ -14,7 +14,7 @@ from torch import Tensor
 from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.model.bound import Terms
 from vtssi_pyro.model.nn import bfloat16_convolutions, unregistered
-from vtssi_pyro.model.program import ONE_AT_A_TIME
+from vtssi_pyro.model.tracker import ONE_AT_A_TIME
 from vtssi_pyro.ops.compiled import compiled
 from vtssi_pyro.train.batches import Lesson, PathBatch
 from vtssi_pyro.train.elbo import make_elbo

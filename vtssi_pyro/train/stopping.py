@@ -7,7 +7,7 @@ import torch
 from vtssi_pyro.inference.estimate import seeded
 from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.model.bound import Terms
-from vtssi_pyro.model.program import evaluating
+from vtssi_pyro.model.tracker import evaluating
 from vtssi_pyro.train.batches import BatchSource, mixed
 from vtssi_pyro.train.elbo import held_out_elbo
 from vtssi_pyro.train.group import ALONE

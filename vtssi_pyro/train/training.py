@@ -15,7 +15,7 @@ import torch
 from vtssi_pyro.data.dataset import Dataset, spread
 from vtssi_pyro.errors import PeerLost, VtssiError
 from vtssi_pyro.inference.standalone import SomeTracker, build
-from vtssi_pyro.model.program import at_once
+from vtssi_pyro.model.tracker import at_once
 from vtssi_pyro.system import checkpoint
 from vtssi_pyro.system.process import endings
 from vtssi_pyro.train.checks import check, check_data, check_frames

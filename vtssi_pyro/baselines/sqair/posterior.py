@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vtssi_pyro.baselines.sqair.program import SQAIR
 from vtssi_pyro.baselines.sqair.vimco import VIMCO, bound_of
-from vtssi_pyro.model.program import evaluating
+from vtssi_pyro.model.tracker import evaluating
 
 PART = 32  # sequences at a time
 
