@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from vtssi_pyro.model.handlers import propose
+from vtssi_pyro.model.handlers import Proposal, propose
 from vtssi_pyro.model.interfaces import Motion, Predict, changing
 from vtssi_pyro.model.sites import POSITION, draw
-from vtssi_pyro.types import Chain, Detections, Plates, State
+from vtssi_pyro.types import Chain, Detections, Objects, Plates, State
 
 if TYPE_CHECKING:
     from vtssi_pyro.model.program import Program
@@ -28,25 +28,15 @@ class Proposals:
         chain: the chain of the frames before these; None: the first frames.
     """
 
+    objects: Objects
+    found: Detections  # in the last frame
+
     def __init__(
         self, program: "Program", plates: Plates, frames: Tensor, warmup: int, chain: Chain | None
     ) -> None:
-        self.program, self.plates, self.warmup, self.observed = program, plates, warmup, frames.shape[1]
-        self.frames, self.last = frames, chain and chain.state  # the state of the frame before these
-        with self._proposing() as proposed:
-            if chain is None:
-                objects, self.first = program.consensus.guide(program.attention, frames, plates)
-                self.objects = program.scene.counted(objects)
-                start, before = torch.zeros_like(self.objects.size), None
-            else:
-                self.objects, self.first, before = chain.objects, None, chain.found
-                start = before.position[..., -1, :, :]
-            self.sight = program.finder.look(program.picture, frames, self.objects, before)
-        self.sites = proposed.sites  # by name
-        self.start = start  # start of the chain of positions: the last ones, or the centre of the frame
-        self.found = Detections(
-            start.unsqueeze(-3), self.sight.appearance, self.sight.memory
-        )  # in the last frame
+        self.program, self.plates, self.frames, self.warmup = program, plates, frames, warmup
+        self.observed = frames.shape[1]
+        self.sites: dict[str, Proposal] = {}  # by name
         self.memory: Any = chain and chain.memory  # of the motion block
 
     def before(self, t: int, state: State | None, predict: Predict) -> None:
@@ -58,12 +48,6 @@ class Proposals:
             predict: makes the motion's density of the positions, see :func:`expectation`.
         """
         raise NotImplementedError
-
-    def position(self, t: int, previous: State, predict: Predict | None = None) -> Tensor:
-        """Propose the position of frame t, unless the consensus has done so; see :meth:`Finder.step`."""
-        if t == 1 and self.first is not None:
-            return self.first
-        return draw(POSITION, t, self.program.finder.step(self.sight, t - 1, previous, predict))
 
     def motions(self, found: Detections, first: int) -> None:
         """Propose motions from positions, in frames from number ``first`` on."""
@@ -84,43 +68,70 @@ class Proposals:
             program.picture.guide(self.frames_of(found, first), objects, pose, first, previous, **more)
 
     @contextmanager
-    def _proposing(self) -> Iterator[propose]:
+    def _proposing(self) -> Iterator[None]:
         with propose() as proposed, self.program.averaged(self.warmup):
-            yield proposed
+            yield
+        self.sites |= proposed.sites
 
 
-class ProposalsFirst(Proposals):
+class Staying(Proposals):
+    """Propose objects that are the same in all frames, and look for them in all frames at once."""
+
+    def __init__(
+        self, program: "Program", plates: Plates, frames: Tensor, warmup: int, chain: Chain | None
+    ) -> None:
+        super().__init__(program, plates, frames, warmup, chain)
+        self.last = chain and chain.state  # the state of the frame before these
+        with self._proposing():
+            if chain is None:
+                objects, self.first = program.consensus.guide(program.attention, frames, plates)
+                self.objects = program.scene.counted(objects)
+                start, before = torch.zeros_like(self.objects.size), None
+            else:
+                self.objects, self.first, before = chain.objects, None, chain.found
+                start = before.position[..., -1, :, :]
+            self.sight = program.finder.look(program.picture, frames, self.objects, before)
+        self.start = start  # start of the chain of positions: the last ones, or the centre of the frame
+        self.found = Detections(start.unsqueeze(-3), self.sight.appearance, self.sight.memory)
+
+    def position(self, t: int, previous: State, predict: Predict | None = None) -> Tensor:
+        """Propose the position of frame t, unless the consensus has done so; see :meth:`Finder.step`."""
+        if t == 1 and self.first is not None:
+            return self.first
+        return draw(POSITION, t, self.program.finder.step(self.sight, t - 1, previous, predict))
+
+
+class ProposalsFirst(Staying):
     """Make the proposals of all frames before the first final state is drawn (Alg. 6, l. 1-5)."""
-
-    def before(self, t: int, state: State | None, predict: Predict) -> None:
-        """Do nothing: all proposals have been made."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         positions, previous = [], self.start
-        with self._proposing() as proposed, self.plates.sequences, self.plates.objects:
+        with self._proposing(), self.plates.sequences, self.plates.objects:
             for t in range(1, self.observed + 1):
                 previous = self.position(t, {"position": previous})
                 positions.append(previous)
             found = self.found._replace(position=torch.stack(positions, -3))
             self.motions(found, 1)
             self.depths(found, 1, self.last)
-        self.sites |= proposed.sites
         self.found = self.found._replace(position=previous.unsqueeze(-3))
 
+    def before(self, t: int, state: State | None, predict: Predict) -> None:
+        """Do nothing: all proposals have been made."""
 
-class FrameByFrame(Proposals):
+
+class FrameByFrame(Staying):
     """Make the proposals of a frame after the final variables of the frame before are drawn (App. A, reading D1)."""
 
     def before(self, t: int, state: State | None, predict: Predict) -> None:
         """Propose position and motion of frame t if it is observed; plates are open."""
-        if t <= self.observed:
-            with self._proposing() as proposed:
-                position = self.position(t, state or {"position": self.start}, predict)
-                self.found = self.found._replace(position=position.unsqueeze(-3))
-                self.motions(self.found, t)
-                self.depths(self.found, t, state)
-            self.sites |= proposed.sites
+        if t > self.observed:
+            return
+        with self._proposing():
+            position = self.position(t, state or {"position": self.start}, predict)
+            self.found = self.found._replace(position=position.unsqueeze(-3))
+            self.motions(self.found, t)
+            self.depths(self.found, t, state)
 
 
 class Arrivals(Proposals):
@@ -133,12 +144,11 @@ class Arrivals(Proposals):
     def __init__(
         self, program: "Program", plates: Plates, frames: Tensor, warmup: int, chain: Chain | None
     ) -> None:
-        self.program, self.warmup, self.frames, self.observed = program, warmup, frames, frames.shape[1]
+        super().__init__(program, plates, frames, warmup, chain)
         self.scene = changing(program.scene)
         self.objects = self.scene.nobody(plates) if chain is None else chain.objects
         start = torch.zeros_like(self.objects.size).unsqueeze(-3)
-        self.sites, self.found = {}, Detections(start) if chain is None else chain.found
-        self.memory: Any = chain and chain.memory
+        self.found = Detections(start) if chain is None else chain.found
 
     def before(self, t: int, state: State | None, predict: Predict) -> None:
         """Propose all sites of frame t if it is observed; plates are open."""
@@ -147,7 +157,7 @@ class Arrivals(Proposals):
         program, scene, motion = self.program, self.scene, self.program.motion
         frame = self.frames[:, t - 1]
         before = scene.beginning(self.objects) if state is None else state
-        with self._proposing() as proposed:
+        with self._proposing():
             known = scene.seen(before)
             found = motion.walk(None, known.size)
             if state is not None:
@@ -162,7 +172,6 @@ class Arrivals(Proposals):
             self.memory = motion.forget(self.memory, there["age"].squeeze(-1) == 0, position)
             self.motions(self.found, t)
             self.depths(self.found, t, state, age=there["age"].squeeze(-1))
-        self.sites |= proposed.sites
 
 
 def expectation(motion: Motion, t: int, state: State | None, like: Tensor, warmup: int) -> Predict:
@@ -172,9 +181,9 @@ def expectation(motion: Motion, t: int, state: State | None, like: Tensor, warmu
     """
     if state is None or "age" not in state:
         return cache(partial(motion.predict, t, state, like, warmup))
-    present = state["age"].squeeze(-1) >= 0
+    age = state["age"].squeeze(-1)
     # an empty slot, of age -1, has age 0 only if an object comes, whose place nobody predicts
-    age = torch.where(present, state["age"].squeeze(-1) + 1, state["age"].squeeze(-1))
+    age = age + (age >= 0)
     return cache(partial(motion.predict, t, state, state["size"], 0, age))
 
 
