@@ -417,7 +417,7 @@ def test_what_is_left_near_a_drawn_object_is_no_newcomer() -> None:
     ]
     torch.testing.assert_close(*each)
     cost = (each[0] / 2 + math.log(0.3)).expand(1, 2)
-    near, apart = tracker.scene._newcomers(view, layers, drawn, cost).flatten().tolist()
+    near, apart = tracker.scene.search(tracker.attention).gains(view, layers, drawn, cost).flatten().tolist()
     assert near < 0 < apart
 
 
@@ -432,7 +432,7 @@ def test_what_a_newcomer_leaves_near_itself_is_no_second_one(where: int, enters:
         layers, torch.tensor([[1.0, 1.0, 1.0, 0.0]]).double()
     )
     cost = (faint / 2 + math.log(0.3)).expand(1, 2)
-    gain = tracker.scene._newcomers(view, layers, torch.zeros(1, 2).double(), cost)
+    gain = tracker.scene.search(tracker.attention).gains(view, layers, torch.zeros(1, 2).double(), cost)
     assert (gain > 0).tolist() == [[True, enters]]
 
 

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import torch
 from pyro.distributions import Normal
-from torch import Tensor, nn, no_grad, ones_like
+from torch import Tensor, nn
 
 from vtssi_pyro.model.interfaces import Motion, Picture
 from vtssi_pyro.ops.dilation import dilated
 from vtssi_pyro.ops.gaussian import chosen
-from vtssi_pyro.ops.packing import Packed
+from vtssi_pyro.ops.packing import Packed, some
 from vtssi_pyro.ops.turning import turned
 from vtssi_pyro.types import Objects, Pose, State
 
@@ -81,7 +82,7 @@ class View:
 
     def depicted(self, objects: Objects, place: Tensor) -> Depicted:
         """Objects drawn at places (..., B, N, 2)."""
-        whole = ones_like(place[..., 0])
+        whole = torch.ones_like(place[..., 0])
         pose = self.motion.pose(objects, {"position": place.unsqueeze(-3)}, whole)
         return Depicted(objects, place, self.picture.layers(pose, objects))
 
@@ -116,6 +117,30 @@ class View:
         unsure = dilated(self.compose(layers, drawn), self.reach)
         return self.evidence(more, tried, unsure) - self.evidence(layers, drawn, unsure)
 
+    def weighed(self, shown: Depicted, prior: Tensor) -> tuple[Tensor, Tensor]:
+        """Posterior probabilities (..., N) of known objects, each given those decided before; and the decisions.
+
+        Args:
+            shown: the objects.
+            prior: their probabilities (..., N) before the frame is seen.
+        """
+        was, drawn, likely = shown.objects.present, shown.there, []
+        odds = prior.clamp(1e-6, 1 - 1e-6).logit()
+        slots = torch.arange(was.shape[-1], device=was.device)
+        best = self.evidence(shown.layers, drawn)  # with all that are drawn
+        for i in range(slots.numel()):
+            if not some(was[..., i]):
+                likely.append(torch.zeros_like(best))
+                continue
+            without = drawn * (slots != i)
+            evidence = self.evidence(shown.layers, without)
+            chance = torch.sigmoid(odds[..., i] + best - evidence) * was[..., i]
+            stays = chance > 0.5
+            drawn = torch.where(stays.unsqueeze(-1), drawn, without)
+            best = torch.where(stays, best, evidence)
+            likely.append(chance)
+        return torch.stack(likely, -1), drawn
+
     def unexplained(self, layers: Tensor, drawn: Tensor) -> Tensor:
         """The most that further objects could gain, (..., B): all that is missing; see :meth:`gain`."""
         frame = self.compose(layers, drawn)
@@ -135,7 +160,7 @@ class View:
 
 def extents(picture: Picture, state: State) -> tuple[Tensor, Tensor]:
     """Tight boxes of the objects of a state as they are drawn; see :meth:`Picture.box`."""
-    with no_grad():
+    with torch.no_grad():
         glimpses, size = picture.decode(state["description"]), state["size"]
         if "angle" in state:
             glimpses, size = turned(glimpses, size, state["angle"].squeeze(-1))

@@ -6,6 +6,8 @@ import torch
 from pyro.distributions import Independent, Normal
 from torch import Tensor
 
+from vtssi_pyro.ops.packing import Packed
+
 # Standard deviations of a normal density in its median absolute deviation, 1 / Phi^-1(3/4) (Hampel 1974).
 SIGMA_PER_MAD = 1.4826
 
@@ -59,6 +61,11 @@ def chosen(mask: Tensor, one: Normal, other: Normal) -> Normal:
     """The density ``one`` where a mask (...,) holds, else the ``other``: normals with values (..., E)."""
     where = mask.unsqueeze(-1)
     return Normal(torch.where(where, one.loc, other.loc), torch.where(where, one.scale, other.scale))
+
+
+def put(packed: Packed, whole: Normal, values: Normal) -> Normal:
+    """The density ``whole``, in which that of the packed elements is that of ``values``."""
+    return Normal(packed.put(whole.loc, values.loc), packed.put(whole.scale, values.scale))
 
 
 class Drawn(Normal):

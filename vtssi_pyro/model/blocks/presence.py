@@ -18,18 +18,17 @@ from vtssi_pyro.model.ascent import ascended
 from vtssi_pyro.model.blocks.air import CountedScene, SceneConfig
 from vtssi_pyro.model.interfaces import Attention, Motion, Picture, Predict
 from vtssi_pyro.model.kinds import SCENES
+from vtssi_pyro.model.newcomers import Search
 from vtssi_pyro.model.nn import Block
 from vtssi_pyro.model.review import Review, better, moving_alike
-from vtssi_pyro.model.sites import POSITION, draw, draw_intermediate
+from vtssi_pyro.model.sites import POSITION, draw
 from vtssi_pyro.model.sizes import Sizes
 from vtssi_pyro.model.view import Depicted, View, extents
-from vtssi_pyro.ops.gaussian import Drawn, chosen
+from vtssi_pyro.ops.gaussian import Drawn, chosen, put
 from vtssi_pyro.ops.packing import Packed, some
-from vtssi_pyro.ops.registration import register
 from vtssi_pyro.ops.spatial import SIZE_LIMITS
-from vtssi_pyro.types import Anneal, Objects, Plates, Pose, Site, State
+from vtssi_pyro.types import Anneal, Objects, Plates, Site, State
 
-STEPS = 2  # of a registration, see ops.registration; its next round goes on
 # Sizes of an attention window within which a drawing may be wrong by its brightness.
 UNSURE = 0.1
 PRESENCE, SIZE = Site("presence", 1), Site("size", 2)
@@ -96,17 +95,6 @@ class _Turn(NamedTuple):
     settling: Tensor  # bool: whose looks are not settled yet
     age: Tensor  # (..., N, 1) frames since the entrance, -1 of empty slots
     identity: Tensor  # (..., N, 1) of the object that a slot holds, or held last, -1 before any
-
-
-class _Arriving(NamedTuple):
-    """Newcomers, as many as slots, of which few are any: densities, draws (..., N, 2), and log odds (..., N)."""
-
-    q_size: Normal
-    q_position: Normal
-    q_looks: Normal
-    size: Tensor
-    position: Tensor
-    gain: Tensor
 
 
 class PresenceScene(CountedScene):
@@ -254,8 +242,7 @@ class PresenceScene(CountedScene):
         Returns:
             the scene's part of the proposed state, and the proposed positions (..., B, N, 2).
         """
-        expected = self.outlook(before, picture, predict)
-        known = self.seen(before)
+        expected, known = self.outlook(before, picture, predict), self.seen(before)
         was = known.present
         way = found if predict is None else predict()  # nobody is known in the first frame
         change = self._change(before["description"])
@@ -269,112 +256,53 @@ class PresenceScene(CountedScene):
             shown = view.depicted(known, found.mean.detach())
             shown = review(view, shown, young, moving_alike(before, predict))
             shown = ascended(view, shown, young, self._climb)
-            likely, drawn = self._weighed(view, shown, above_zero(expected).squeeze(-1))
-        new = self._arriving(t, view, attention, shown, likely, drawn, was)
-        known, place = shown.objects, shown.place
-        order = new.gain.argsort(-1, descending=True)  # (..., N) candidates, the likeliest first
-        was, likely = was.expand_as(order), likely.expand_as(order)
-        rank = (~was).cumsum(-1).sub(1).clamp_min(0)  # of each slot among the empty ones
-        slot = order.gather(-1, rank)  # the candidate of each slot, (..., N)
-        enters = torch.sigmoid(new.gain).gather(-1, slot)
-        on = torch.where(was, likely, enters).unsqueeze(-1)
-        presence = self.config.enter + (self.config.stay - self.config.enter) * on
-
-        def placed(q: Normal, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            index = slot.unsqueeze(-1).expand(value.shape)
-            return tuple(x.expand(value.shape).gather(-2, index) for x in (q.loc, q.scale, value))  # type: ignore[return-value]
-
-        empty = (~was).unsqueeze(-1)
-        loc, scale, drawn_at = placed(new.q_position, new.position)
-        seen = torch.where(young.unsqueeze(-1), place, found.base_dist.loc)
-        q_size = Drawn(*placed(new.q_size, new.size), empty)
+            likely, drawn = view.weighed(shown, above_zero(expected).squeeze(-1))
+        new = self.search(attention)(t, view, shown, likely, drawn, was).seated(was)
+        was = was.expand_as(new.gain)
+        empty, on = (~was).unsqueeze(-1), torch.where(was, likely, torch.sigmoid(new.gain))
         again = self._described(view, attention, shown, likely, drawn, young)
-        looks = chosen(was, again, Normal(*placed(new.q_looks, new.q_looks.loc)[:2]))
-        there = on.squeeze(-1) > 0.5
-        entering = there & ~was
-        if self._climb and some(entering):
-            with torch.no_grad():
-                sizes = torch.where(empty, q_size.value, known.size)
-                together = Objects(None, sizes, looks.loc, there.to(sizes), there)
-                at = torch.where(empty, drawn_at, seen)
-                met = view.expecting(was, self.description().base_dist, motion.walk(None, at).base_dist)
-                settled = ascended(met, met.depicted(together, at), entering, self._climb)
-                shift = settled.place - at
-            loc, drawn_at, seen = loc + shift, drawn_at + shift, seen + shift
-            described = torch.where(entering.unsqueeze(-1), settled.objects.description, looks.loc)
-            looks = Normal(described, looks.scale)
-        q_place = Drawn(
-            torch.where(empty, loc, seen), torch.where(empty, scale, found.base_dist.scale), drawn_at, empty
-        )
-        presence = draw(PRESENCE, t, self.law(presence, self.log_scale.exp()))
+        looks = chosen(was, again, new.q_looks)
+        seen = torch.where(young.unsqueeze(-1), shown.place, found.base_dist.loc)
+        q = chosen(was, Normal(seen, found.base_dist.scale), new.q_position)
+        q_place = Drawn(q.loc, q.scale, new.position, empty)
+        there = on > 0.5
+        if self._climb and some(there & ~was):
+            size = torch.where(empty, new.size, shown.objects.size)
+            looks, q_place = self._climbed(view, was, there, size, looks, q_place)
+        loc = self.config.enter + (self.config.stay - self.config.enter) * on.unsqueeze(-1)
+        presence = draw(PRESENCE, t, self.law(loc, self.log_scale.exp()))
+        q_size = Drawn(new.q_size.loc, new.q_size.scale, new.size, empty)
         size = draw(SIZE, t, q_size.to_event(1))
         description = draw(self._looks, t, looks.to_event(1))
         position = draw(POSITION, t, q_place.to_event(1))
         return _state(before, self._turn(before, presence), presence, size, description), position
 
-    def _arriving(
-        self, t: int, view: View, attention: Attention, shown: Depicted, likely: Tensor, drawn: Tensor, was: Tensor
-    ) -> "_Arriving":  # fmt: skip
-        """Newcomers, as the attention sees them in what the known objects leave of the frame.
+    def search(self, attention: Attention) -> Search:
+        """The search for newcomers by an attention."""
+        return Search(self.size(), self.description(), self._entrance, self.config.rounds, attention)
 
-        Nobody is looked for where no slot is empty, nor where all that the frame shows beyond the known objects is
-        worth less than an entrance alone costs.
+    def _climbed(
+        self, view: View, was: Tensor, there: Tensor, size: Tensor, looks: Normal, place: Drawn
+    ) -> tuple[Normal, Drawn]:
+        """The densities of looks and places once newcomers have climbed the joint density, beside the known objects.
 
         Args:
-            t: number of the frame.
             view: the frame.
-            attention: finds and describes newcomers.
-            shown: the known objects.
-            likely: probabilities (..., N) that these are there.
-            drawn: 1 for those that are.
             was: which slots were filled, bool (..., N).
+            there: which are, bool (..., N).
+            size: of all objects, (..., N, 2).
+            looks: the density of descriptions.
+            place: the density of places, of which those of newcomers have been drawn.
         """
         with torch.no_grad():
-            worth = view.unexplained(shown.layers, drawn) + self._entrance > 0
-            may = worth & ~was.all(-1)
-            rest = (view.frame - view.compose(shown.layers, likely)).clamp(0, 1).squeeze(-4)
-        rows, like = Packed(may), shown.place
-        # where nobody is looked for, who comes by chance is drawn from the prior
-        q_size, q_looks, q_position = (
-            Normal(prior.mean, prior.stddev)
-            for prior in (
-                self.size().expand(like.shape[:-1]),
-                self.description().expand(like.shape[:-1]),
-                view.motion.walk(None, like),
-            )
-        )
-        if rows:
-            found = attention.locate(rows.of(rest, 3))
-            q_size, q_position = (
-                _put(rows, q, seen.base_dist) for q, seen in zip((q_size, q_position), found, strict=True)
-            )
-        size = draw_intermediate(f"size_new_{t}", q_size.to_event(1))
-        position = draw_intermediate(f"position_new_{t}", q_position.to_event(1))
-        rows = Packed(may.expand(position.shape[:-2]))  # the draws may have particles
-        gain = torch.full_like(position[..., 0], -torch.inf)
-        q_looks = Normal(*(x.expand(*gain.shape, -1) for x in (q_looks.loc, q_looks.scale)))
-        if not rows:
-            return _Arriving(q_size, q_position, q_looks, size, position, gain)
-        own, left = view.of(rows), rows.of(rest, 3)
-        sizes, places = rows.of(size, 2), rows.of(position, 2)
-        with torch.no_grad():
-            shift = self._registered(own, attention, left, places, sizes) - places
-        places = places + shift
-        looks = attention.describe(left.unsqueeze(-4), places, sizes).base_dist
-        shift = rows.put(torch.zeros_like(position), shift)
-        q_position = Normal(q_position.loc + shift, q_position.scale)
-        with torch.no_grad():
-            wide = [Normal(rows.of(q.loc, 2), rows.of(q.scale, 2)).to_event(1) for q in (q_size, q_position)]
-            cost = (
-                kl_divergence(wide[0], self.size())
-                + kl_divergence(looks.to_event(1), self.description())
-                + kl_divergence(wide[1], view.motion.walk(None, places))
-            )
-            more = own.depicted(Objects(None, sizes, looks.loc), places).layers
-            both = torch.cat([rows.of(shown.layers, 5), more], -4)
-            worth = self._newcomers(own, both, rows.of(drawn, 1), cost)
-        q_looks, gain = _put(rows, q_looks, looks), rows.put(gain, worth)
-        return _Arriving(q_size, q_position, q_looks, size, position + shift, gain)
+            entering, at = there & ~was, place.mode
+            together = Objects(None, size, looks.loc, there.to(size), there)
+            met = view.expecting(was, self.description().base_dist, view.motion.walk(None, at).base_dist)
+            settled = ascended(met, met.depicted(together, at), entering, self._climb)
+            shift = settled.place - at
+        described = torch.where(entering.unsqueeze(-1), settled.objects.description, looks.loc)
+        moved = Drawn(place.loc + shift, place.scale, place.value + shift, place.known)
+        return Normal(described, looks.scale), moved
 
     def _described(
         self, view: View, attention: Attention, shown: Depicted, likely: Tensor, drawn: Tensor, young: Tensor
@@ -384,7 +312,7 @@ class PresenceScene(CountedScene):
         if not each:
             return looks
         apart, places = each.of(view.apart(shown.layers, likely), 3), each.of(shown.place, 1)
-        again = _put(each, looks, attention.describe(apart, places, each.of(shown.objects.size, 1)).base_dist)
+        again = put(each, looks, attention.describe(apart, places, each.of(shown.objects.size, 1)).base_dist)
         with torch.no_grad():
             kept = better(view, shown, drawn, young, again.loc, shown.place)[1]
         return Normal(torch.where(kept.unsqueeze(-1), again.loc, shown.objects.description), again.scale)
@@ -429,70 +357,10 @@ class PresenceScene(CountedScene):
         """Log odds that an empty slot is filled."""
         return float(above_zero(torch.tensor(self.config.enter)).logit())
 
-    def _registered(
-        self, view: View, attention: Attention, rest: Tensor, position: Tensor, size: Tensor
-    ) -> Tensor:
-        """Places (..., N, 2) of newcomers, each registered by itself on what the known objects leave (..., C, H, W)."""
-        picture, alone = view.picture, size.movedim(-2, 0).unsqueeze(-2)  # (N, ..., 1, 2)
-        whole = alone.new_ones(1, 1)
-        for _ in range(self.config.rounds):
-            looks = attention.describe(rest.unsqueeze(-4), position, size).mean
-            glimpses = picture.decode(looks).movedim(-4, 0).unsqueeze(-4)  # (N, ..., 1, C, G, G)
-            objects = Objects(None, alone, looks.movedim(-2, 0).unsqueeze(-2))
-
-            def drawn(place: Tensor, glimpses: Tensor = glimpses, objects: Objects = objects) -> Tensor:
-                pose = Pose(place, objects.size, whole, appearance=glimpses.unsqueeze(-5))
-                return picture.draw(pose, objects)
-
-            place = position.movedim(-2, 0)[..., None, None, :]  # (N, ..., 1, 1, 2)
-            place = register(rest.unsqueeze(-4), drawn, glimpses, place, alone, STEPS)
-            position = place[..., 0, 0, :].movedim(0, -2)
-        return position
-
     @property
     def _climb(self) -> int:
         """Steps of a climb; training does without: its bound is that of the networks' guide, and cheaper."""
         return 0 if self.training else self.config.climb
-
-    def _weighed(self, view: View, shown: Depicted, prior: Tensor) -> tuple[Tensor, Tensor]:
-        """Posterior probabilities (..., N) of the known objects, each given those decided before; and the decisions."""
-        was, drawn, likely = shown.objects.present, shown.there, []
-        odds = prior.clamp(1e-6, 1 - 1e-6).logit()
-        slots = torch.arange(was.shape[-1], device=was.device)
-        best = view.evidence(shown.layers, drawn)  # with all that are drawn
-        for i in range(slots.numel()):
-            if not some(was[..., i]):
-                likely.append(torch.zeros_like(best))
-                continue
-            without = drawn * (slots != i)
-            evidence = view.evidence(shown.layers, without)
-            chance = torch.sigmoid(odds[..., i] + best - evidence) * was[..., i]
-            stays = chance > 0.5
-            drawn = torch.where(stays.unsqueeze(-1), drawn, without)
-            best = torch.where(stays, best, evidence)
-            likely.append(chance)
-        return torch.stack(likely, -1), drawn
-
-    def _newcomers(self, view: View, layers: Tensor, drawn: Tensor, cost: Tensor) -> Tensor:
-        """Posterior log odds (..., N) of newcomers, each given those that the attention has found before.
-
-        What is left near an object may be an error of its drawing: a pixel there says little.
-
-        Args:
-            view: the frame.
-            layers: of the known objects, and of the newcomers, (..., 1, 2N, C, H, W).
-            drawn: 1 for known objects that are there, (..., N).
-            cost: what each newcomer pays, nats, (..., N).
-        """
-        num_objects, gains = drawn.shape[-1], []
-        drawn = torch.cat([drawn, torch.zeros_like(drawn)], -1)
-        for i in range(num_objects):
-            tried = drawn.clone()
-            tried[..., num_objects + i] = 1
-            gain = view.gain(layers, drawn, layers, tried) - cost[..., i] + self._entrance
-            drawn = torch.where((gain > 0).unsqueeze(-1), tried, drawn)
-            gains.append(gain)
-        return torch.stack(gains, -1)
 
 
 def _state(before: State, turn: _Turn, presence: Tensor, size: Tensor, description: Tensor) -> State:
@@ -511,8 +379,3 @@ def _state(before: State, turn: _Turn, presence: Tensor, size: Tensor, descripti
 def above_zero(loc: Tensor) -> Tensor:
     """The probability that N(loc, 1) is above 0."""
     return torch.special.ndtr(loc)
-
-
-def _put(packed: Packed, whole: Normal, values: Normal) -> Normal:
-    """The density ``whole``, in which that of the packed elements is that of ``values``."""
-    return Normal(packed.put(whole.loc, values.loc), packed.put(whole.scale, values.scale))
