@@ -43,8 +43,11 @@ class Newcomers(NamedTuple):
             shape = (*slot.shape, values.shape[-1])
             return values.expand(shape).gather(-2, slot.unsqueeze(-1).expand(shape))
 
-        q = (Normal(placed(q.loc), placed(q.scale)) for q in self[:3])
-        return Newcomers(*q, placed(self.size), placed(self.position), self.gain.gather(-1, slot))
+        q_size, q_position, q_looks = (
+            Normal(placed(q.loc), placed(q.scale)) for q in (self.q_size, self.q_position, self.q_looks)
+        )
+        gain = self.gain.gather(-1, slot)
+        return Newcomers(q_size, q_position, q_looks, placed(self.size), placed(self.position), gain)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The program (App. A, App. B.2.4, Alg. 6): the generative model, and the guide that is its prior under proposals."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -176,7 +176,7 @@ def evolve(
     like: Tensor,
     warmup: int = 0,
     before: Before | None = None,
-    frame: Frame | None = None,
+    frame: Frame = lambda *_, **__: nullcontext({}),
 ) -> list[State]:
     """Sample the states of frames from the transition prior, under the handlers at hand: the chain of every program.
 
@@ -187,20 +187,17 @@ def evolve(
         like: sizes (..., N, 2), for shape, dtype and device.
         warmup: number of these frames before the transition takes over.
         before: called before every frame; see :meth:`Proposals.before`.
-        frame: the scene's prior of who is there, called with the frame's number and the state before it; None: the
-            same objects in all frames.
+        frame: the scene's prior of who is there, called with the frame's number and the state before it; by default
+            the same objects in all frames.
     """
     state, states = start, []
     for t in pyro.markov(times):
         predict = expectation(motion, t, state, like, warmup)
         if before is not None:
             before(t, state, predict)
-        if frame is None:
-            state = motion.model(t, state, like, warmup)
-        else:
-            with frame(t, previous=state, predict=predict) as there:
-                aged = {"age": there["age"].squeeze(-1)} if "age" in there else {}
-                state = motion.model(t, state, there.get("size", like), warmup, **aged) | there
+        with frame(t, previous=state, predict=predict) as there:
+            aged = {"age": there["age"].squeeze(-1)} if "age" in there else {}
+            state = motion.model(t, state, there.get("size", like), warmup, **aged) | there
         states.append(state)
     return states
 

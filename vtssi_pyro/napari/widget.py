@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 AS_FOUND = "as found"
-SLOW = 30  # ms between redrawings of the bar: more would only wait for one another
 LINES = 500  # of messages that are kept: some trainings' worth
 
 
