@@ -27,10 +27,10 @@ from vtssi_pyro.system.atomic import writable_folder
 from vtssi_pyro.system.files import is_name
 from vtssi_pyro.system.machine import MOST_THREADS, available_device
 from vtssi_pyro.system.naming import result_names
-from vtssi_pyro.tracks.columns import summary_table
 from vtssi_pyro.tracks.export import PREDICTIONS, TRACKS, write_summary_csv
 from vtssi_pyro.tracks.formats import FORMAT_NAMES, FORMATS
 from vtssi_pyro.tracks.results import read_results
+from vtssi_pyro.tracks.summary import summary_table
 from vtssi_pyro.train.jobs import Job, Outcome, Processes, Workers
 from vtssi_pyro.train.reporting import Forwarding, Reporter, Silent
 

@@ -20,9 +20,9 @@ from vtssi_pyro import play
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.inference.estimate import Estimate
 from vtssi_pyro.plots import Panel, player
-from vtssi_pyro.plots.canvas import REGION
 from vtssi_pyro.plots.overlay import TRAIL
 from vtssi_pyro.plots.player import Film, Player, film_of
+from vtssi_pyro.plots.scene import REGION
 from vtssi_pyro.plots.style import IDENTITIES
 from vtssi_pyro.tracks.columns import HIDDEN
 from vtssi_pyro.tracks.tracks import Tracks

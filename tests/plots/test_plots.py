@@ -11,9 +11,10 @@ import torch
 from PIL import Image
 
 from vtssi_pyro.plots import Panel, curves, error_curves, film_strip, learning_curves, overlay_gif
-from vtssi_pyro.plots.canvas import REGION, SMALLEST, Canvas, Scene
+from vtssi_pyro.plots.canvas import SMALLEST, Canvas
 from vtssi_pyro.plots.curves import _smooth
 from vtssi_pyro.plots.overlay import FOOTER, GAP, HEADER, MARGIN
+from vtssi_pyro.plots.scene import REGION, Scene
 from vtssi_pyro.plots.style import (
     GREYS,
     IDENTITIES,

@@ -10,7 +10,7 @@ import torch
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.napari.layers import HALF, KEY, LEAST, USUAL, Shown, layers_of, shown_by, units_of
 from vtssi_pyro.napari.writing import write
-from vtssi_pyro.plots.canvas import REGION
+from vtssi_pyro.plots.scene import REGION
 from vtssi_pyro.tracks import editing
 from vtssi_pyro.tracks.formats import read_tracks
 from vtssi_pyro.tracks.tracks import Tracks

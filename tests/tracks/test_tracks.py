@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vtssi_pyro.tracks.columns import Findings, findings
+from vtssi_pyro.tracks.summary import Findings, findings
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
 
 B, T, N, S = 3, 5, 2, 4

@@ -14,7 +14,7 @@ from vtssi_pyro.inference.novelty import SOME, late, new
 from vtssi_pyro.inference.standalone import StandaloneTracker
 from vtssi_pyro.system.checkpoint import digest
 from vtssi_pyro.system.provenance import command, provenance
-from vtssi_pyro.tracks.columns import findings
+from vtssi_pyro.tracks.summary import findings
 from vtssi_pyro.tracks.tracks import Tracks
 from vtssi_pyro.train.reporting import Reporter
 

@@ -11,7 +11,7 @@ from typing import Any, Optional
 import numpy as np
 
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.plots.canvas import REGION
+from vtssi_pyro.plots.scene import REGION
 from vtssi_pyro.plots.style import IDENTITIES
 from vtssi_pyro.tracks.columns import FIRST_PIXEL, HIDDEN, table
 from vtssi_pyro.tracks.export import write_results

@@ -7,22 +7,17 @@ from collections.abc import Mapping
 from functools import lru_cache
 from itertools import pairwise
 from math import ceil, floor
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
-from torch import Tensor
 
 from vtssi_pyro.plots.style import DIM, OWN, PAGE, SHADES, UNDER, font, identity_base, palette
-from vtssi_pyro.tracks.columns import HIDDEN
-from vtssi_pyro.tracks.tracks import Tracks
 
 SMOOTHING = 3  # factor by which trails and dots are drawn larger and shrunk: at 1 their edges are jagged
 # Least opacity of a smooth edge that covers a pixel, of 255; far less makes lines a pixel wider.
 VISIBLE = 100
 LINE = 2  # px, width of a box's line
 RIM = 5  # pixels before smoothing: an ellipse's line; a thinner one has holes after smoothing
-REGION = 2.146  # standard deviations: half axes of the ellipse that holds 90 % of a normal density
 MARGIN = 4  # px around points that their lines and dots may take
 SMALLEST = 3.0  # px: least half axis of an ellipse; a smaller one would be a dot
 
@@ -222,69 +217,3 @@ class Canvas:
         area = self.pixels[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)]
         row, column = max(-top, 0), max(-left, 0)
         return mask[row : row + area.shape[0], column : column + area.shape[1]], area
-
-
-class Scene(NamedTuple):
-    """The tracks of one sequence as arrays; None for a field that the tracks lack."""
-
-    position: np.ndarray  # (T, N, 2) px of the source
-    present: np.ndarray  # (T, N)
-    box: np.ndarray | None  # (T, N, 2)
-    samples: np.ndarray | None  # (S, T, N, 2)
-    scale: np.ndarray | None = None  # (T, N, 2)
-    confidence: np.ndarray | None = None  # (T, N)
-
-    @classmethod
-    def of(cls, tracks: Tracks, sequence: int = 0) -> "Scene":
-        """Take one sequence out of the tracks."""
-
-        def numbers(values: Tensor | None) -> np.ndarray | None:
-            return None if values is None else values.detach().cpu().double().numpy()
-
-        samples, position = tracks.samples, numbers(tracks.position[sequence])
-        assert position is not None
-        box, scale, sure = (
-            numbers(None if field is None else field[sequence])
-            for field in (tracks.box, tracks.scale, tracks.confidence)
-        )
-        drawn = None if samples is None else samples[:, sequence]
-        return cls(position, tracks.present[sequence].cpu().numpy(), box, numbers(drawn), scale, sure)
-
-    def draw(self, canvas: Canvas, frame: int, scale: int, trail: int = 0, letters: int = 10) -> None:
-        """Draw sampled positions, trails of ``trail`` frames and boxes onto a frame's picture.
-
-        Boxes without letters are of one colour, too, as those of objects that nobody has told apart are.
-        """
-        if frame >= len(self.present):
-            return
-        visible = self.present[frame] & np.isfinite(self.position[frame]).all(-1)
-        identities = visible.nonzero()[0].tolist()
-        if self.samples is not None:
-            for n in identities:
-                canvas.dots(self.samples[:, frame, n] * scale, n)
-        # where the frame hardly shows an object, its place is a guess: no path leads there, and no region is drawn
-        hidden = self._hidden[frame]
-        known = self.present & ~self._hidden
-        path = np.where(known[..., None], self.position, np.nan)[max(frame - trail, 0) : frame + 1]
-        for n in identities if trail else ():
-            canvas.trail(path[:, n] * scale, n)
-        boxes: dict[int, Corners] = {}
-        for n in identities:
-            x, y = self.position[frame, n] * scale
-            if self.box is None or not np.isfinite(self.box[frame, n]).all():
-                canvas.cross(x, y, n)
-            else:
-                w, h = self.box[frame, n] * scale / 2
-                outline = canvas.box(x - w, y - h, x + w, y + h, n if letters else 0, bool(hidden[n]))
-                if outline:
-                    boxes[n] = outline
-            if trail and self.scale is not None and np.isfinite(self.scale[frame, n]).all() and not hidden[n]:
-                across, down = REGION * self.scale[frame, n] * scale
-                canvas.ring(x, y, across, down, n)
-        if letters:  # of no size are not written
-            canvas.tabs(boxes, letters)
-
-    @property
-    def _hidden(self) -> np.ndarray:
-        """Whether frames hardly show the objects, (T, N)."""
-        return np.zeros_like(self.present) if self.confidence is None else self.confidence < HIDDEN

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vtssi_pyro.plots.canvas import Canvas, Scene
+from vtssi_pyro.plots.canvas import Canvas
+from vtssi_pyro.plots.scene import Scene
 from vtssi_pyro.plots.style import BRIGHT, DIM, Frames, font, to_shown
 from vtssi_pyro.system.atomic import atomic_write
 from vtssi_pyro.tracks.tracks import Tracks

@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from vtssi_pyro.movies import write_film
-from vtssi_pyro.plots.canvas import Canvas, Scene
+from vtssi_pyro.plots.canvas import Canvas
+from vtssi_pyro.plots.scene import Scene
 from vtssi_pyro.plots.style import BRIGHT, DIM, PAGE, Frames, to_shown
 from vtssi_pyro.system.atomic import atomic_write
 from vtssi_pyro.tracks.tracks import Tracks

@@ -21,8 +21,8 @@ from torch import Tensor
 from vtssi_pyro.config import Complete, Range, refuse_unlike
 from vtssi_pyro.config.ranges import FRAMES, OBJECTS, SEQUENCES, STORED_SIDE
 from vtssi_pyro.errors import DataError, UsageError
-from vtssi_pyro.plots.canvas import REGION
 from vtssi_pyro.plots.overlay import TRAIL, Panel
+from vtssi_pyro.plots.scene import REGION
 from vtssi_pyro.plots.style import GREYS, IDENTITIES, Frames, to_shown
 from vtssi_pyro.system.markup import policy
 from vtssi_pyro.tracks.columns import HIDDEN

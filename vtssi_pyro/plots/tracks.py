@@ -13,7 +13,7 @@ from vtssi_pyro.plots.curves import dress, legend
 from vtssi_pyro.plots.style import FAINT_INK, IDENTITIES, INFERENCE, Frames, to_shown
 from vtssi_pyro.tracks.columns import HIDDEN, displacement, spelled_unit
 from vtssi_pyro.tracks.motion import mean_squared_displacement
-from vtssi_pyro.tracks.tracks import Tracks
+from vtssi_pyro.tracks.tracks import Tracks, as_array
 from vtssi_pyro.tracks.units import NO_UNITS, Units
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def plot_confidence(
     """
     tracks = of_sequence(tracks, sequence)
     known, present = tracks.confidence, tracks.present[0].cpu().numpy()
-    sure = np.full(present.shape, np.nan) if known is None else known[0].detach().cpu().double().numpy()
+    sure = np.full(present.shape, np.nan) if known is None else as_array(known[0])
     sure = np.where(present, sure, np.nan)
     ax = _over_time(ax, sure, units or NO_UNITS, "Confidence", "share explained")
     ax.axhline(HIDDEN, color=FAINT_INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
@@ -193,5 +193,5 @@ def _time(units: Units) -> str:
 def _path(tracks: Tracks) -> tuple[np.ndarray, np.ndarray]:
     """Places (T, N, 2) of one sequence, NaN where an object is absent, and presence (T, N)."""
     present = tracks.present[0].cpu().numpy()
-    position = tracks.position[0].detach().cpu().double().numpy()
+    position = as_array(tracks.position[0])
     return np.where(present[..., None], position, np.nan), present

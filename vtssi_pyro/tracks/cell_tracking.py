@@ -17,7 +17,7 @@ from vtssi_pyro.system.memory import refuse_beyond_memory
 from vtssi_pyro.system.naming import natural
 from vtssi_pyro.tracks.about import About
 from vtssi_pyro.tracks.rows import Row
-from vtssi_pyro.tracks.tracks import Tracks
+from vtssi_pyro.tracks.tracks import Tracks, as_array
 from vtssi_pyro.tracks.units import Units
 
 LINES = ("res_track.txt", "man_track.txt")  # of results, and of true tracks
@@ -68,9 +68,9 @@ def _painted(tracks: Tracks, frame_size: tuple[int, int]) -> np.ndarray:
     """Slots, from 1, of the pixels of each frame, (T, H, W); 0 where there is no object."""
     assert tracks.box is not None
     height, width = frame_size
-    position, box = (field[0].detach().cpu().double().numpy() for field in (tracks.position, tracks.box))
+    position, box = (as_array(field[0]) for field in (tracks.position, tracks.box))
     present = tracks.present[0].cpu().numpy() & np.isfinite(position + box).all(-1)
-    depth = None if tracks.depth is None else np.nan_to_num(tracks.depth[0].detach().cpu().double().numpy())
+    depth = None if tracks.depth is None else np.nan_to_num(as_array(tracks.depth[0]))
     x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
     refuse_beyond_memory(
         len(present) * height * width * np.dtype(np.uint16).itemsize,

@@ -7,10 +7,11 @@ import numpy as np
 
 from vtssi_pyro.errors import Argument, DataError, UsageError
 from vtssi_pyro.system.extras import extra
-from vtssi_pyro.tracks.columns import FIRST_PIXEL, INDEX, Origin, dense, summary_table, table
+from vtssi_pyro.tracks.columns import FIRST_PIXEL, INDEX, Origin, dense, table
 from vtssi_pyro.tracks.importing import table_rows
 from vtssi_pyro.tracks.rows import collected
-from vtssi_pyro.tracks.tracks import Tracks
+from vtssi_pyro.tracks.summary import summary_table
+from vtssi_pyro.tracks.tracks import Tracks, as_array
 from vtssi_pyro.tracks.units import NO_UNITS, Units
 from vtssi_pyro.version import __version__
 
@@ -118,7 +119,7 @@ def to_arviz(
 def _drawn(tracks: Tracks, origin: Origin) -> np.ndarray:
     """Samples (S, B, T, N, 2), px from the origin; NaN where an object is absent."""
     assert tracks.samples is not None
-    drawn = tracks.samples.detach().cpu().double().numpy()
+    drawn = as_array(tracks.samples)
     present = tracks.present.cpu().numpy()[None, ..., None]
     return np.where(present, drawn, np.nan) + FIRST_PIXEL[origin] - FIRST_PIXEL["corner"]
 

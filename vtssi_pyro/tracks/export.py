@@ -15,7 +15,7 @@ from vtssi_pyro.system.files import replaceable, sweep
 from vtssi_pyro.system.manifest import Manifest
 from vtssi_pyro.tracks.columns import CONFIDENCE, INDEX, Column, Quantity, Rows, in_all_units, rows_of, table
 from vtssi_pyro.tracks.meetings import meeting
-from vtssi_pyro.tracks.tracks import Tracks, concatenated
+from vtssi_pyro.tracks.tracks import Tracks, as_array, concatenated
 from vtssi_pyro.tracks.units import NO_UNITS, Units
 
 LENGTHS = [
@@ -56,7 +56,7 @@ def write_summary_csv(path: str | Path, movies: Mapping[str, Mapping[str, Sequen
 
     Args:
         path: the file to write.
-        movies: the columns of :func:`~vtssi_pyro.tracks.columns.summary_table`, by the movie's name; those that a movie
+        movies: the columns of :func:`~vtssi_pyro.tracks.summary.summary_table`, by the movie's name; those that a movie
             lacks, as of units that are not known of it, are empty in its rows.
     """
     names = list(dict.fromkeys(name for columns in movies.values() for name in columns))
@@ -186,7 +186,7 @@ def write_tracks_json(
     """
     index, columns = (part := table(tracks, units))[: len(INDEX)], part[len(INDEX) :]
     sequence, frame, particle = (column.values for column in index)
-    looks = None if appearance is None else appearance.detach().cpu().double().numpy().round(DECIMALS)
+    looks = None if appearance is None else as_array(appearance).round(DECIMALS)
     sequences: list[dict[str, Any]] = []
     for b in range(len(tracks.present)):
         begin, end = np.searchsorted(sequence, [b, b + 1])  # rows are sorted by sequence

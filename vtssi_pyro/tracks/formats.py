@@ -21,7 +21,7 @@ from vtssi_pyro.tracks.export import TRACKS, write_mot_challenge, write_tracks_c
 from vtssi_pyro.tracks.importing import mot_folders, read_mot, read_tracks_csv
 from vtssi_pyro.tracks.results import read_about
 from vtssi_pyro.tracks.rows import Row, collected
-from vtssi_pyro.tracks.tracks import Tracks
+from vtssi_pyro.tracks.tracks import Tracks, as_array
 from vtssi_pyro.tracks.units import NO_UNITS, Units
 
 
@@ -289,12 +289,8 @@ def told_beside(path: Path) -> tuple[tuple[int, int] | None, Units]:
 
 def _extent(tracks: Tracks) -> tuple[int, int]:
     """(H, W) of the least frames that hold all objects."""
-    position = tracks.position.detach().cpu().double().numpy()[tracks.present.cpu().numpy()]
-    half = (
-        0.0
-        if tracks.box is None
-        else tracks.box.detach().cpu().double().numpy()[tracks.present.cpu().numpy()] / 2
-    )
+    position = as_array(tracks.position)[tracks.present.cpu().numpy()]
+    half = 0.0 if tracks.box is None else as_array(tracks.box)[tracks.present.cpu().numpy()] / 2
     ends = np.ceil(position + np.nan_to_num(half)) if len(position) else np.ones((1, 2))
     width, height = np.maximum(ends.max(0), 1).astype(int).tolist()
     return height, width

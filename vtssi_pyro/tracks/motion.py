@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vtssi_pyro.tracks.columns import HIDDEN
-from vtssi_pyro.tracks.tracks import Tracks
+from vtssi_pyro.tracks.tracks import Tracks, as_array
 
 
 class Displacements(NamedTuple):
@@ -32,7 +32,7 @@ def mean_squared_displacement(tracks: Tracks, longest: int | None = None) -> Dis
 
     Reference: Saxton and Jacobson, Single-particle tracking: applications to membrane dynamics, 1997.
     """
-    position = tracks.position.detach().cpu().double().numpy()
+    position = as_array(tracks.position)
     shown = tracks.present.cpu().numpy() & np.isfinite(position).all(-1)
     if tracks.confidence is not None:
         sure = tracks.confidence.detach().cpu().numpy()

@@ -5,8 +5,9 @@ import math
 import numpy as np
 
 from vtssi_pyro.system.markup import grid, terms
-from vtssi_pyro.tracks.columns import Life, lives, spelled_unit
-from vtssi_pyro.tracks.tracks import Tracks
+from vtssi_pyro.tracks.columns import spelled_unit
+from vtssi_pyro.tracks.summary import Life, lives
+from vtssi_pyro.tracks.tracks import Tracks, as_array
 from vtssi_pyro.tracks.units import NO_UNITS, Units
 
 ROWS = 10  # tracks in the table, about a screen
@@ -42,7 +43,7 @@ def html(tracks: Tracks, units: Units = NO_UNITS) -> str:
 
 def paths(tracks: Tracks, sequence: int) -> str:
     """The paths of a sequence as a picture (SVG) in the page's own colour, each with a dot at its last place."""
-    position = tracks.position[sequence].detach().cpu().double().numpy()
+    position = as_array(tracks.position[sequence])
     present = tracks.present[sequence].cpu().numpy() & np.isfinite(position).all(-1)
     known = position[present]
     if not len(known):

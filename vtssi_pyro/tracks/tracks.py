@@ -225,3 +225,8 @@ def concatenated(parts: Sequence[Tracks], axis: int = 0) -> Tracks:
     return Tracks._make(
         None if c[0] is None else torch.cat(c, axis + (name == "samples")) for name, c in columns
     )
+
+
+def as_array(values: Tensor) -> np.ndarray:
+    """Values of tracks, on any device, as an array of float64."""
+    return values.detach().cpu().double().numpy()
