@@ -66,7 +66,7 @@ def matching_pursuit(
 
     Reference: Mallat and Zhang, Matching pursuits with time-frequency dictionaries, 1993.
     """
-    lead, slots = share.shape[:-3], torch.arange(share.shape[-3], device=share.device)
+    lead, number = share.shape[:-3], share.shape[-3]
     faintest = energy.masked_fill(~active, torch.inf).amin(-1, keepdim=True)
     # evidence grows with an object's energy, so the prior counts less for a bright one
     prior = prior * (faintest / energy).clamp(max=1)[..., None, None]
@@ -84,33 +84,10 @@ def matching_pursuit(
     for _ in range(1 if expected else ROUNDS):
         waiting = active
         left.begin(placed, placed.visible.unsqueeze(-1) * (heeded | ~waiting.unsqueeze(-1)))
-        for _ in slots:
+        for _ in range(number):
             if not some(waiting):
                 break
-            height, cell = summit(left.maps + prior)  # (L, N), (L, N, 2)
-            gain = (energy * (2 * height - 1)).masked_fill(~waiting, -torch.inf)
-            first = waiting & ~left.disturbed(gain, cell, placed)  # (L, N)
-            number = len(slots) if waits(waiting) else int(first.sum(-1).max())
-            which = first.int().topk(number).indices  # (L, P)
-            moves = first.take_along_dim(which, 1)
-            before, after = (
-                Placed(at.take_along_dim(which.unsqueeze(-1), 1), moves) for at in (placed.cell, cell)
-            )
-            before = before._replace(visible=placed.visible.take_along_dim(which, 1) * moves)
-            after = after._replace(visible=left.at(which, after.cell).clamp(0, 1) * moves)
-            # from now on all others heed the placed ones
-            heed = heeded.take_along_dim(which.unsqueeze(-1), 1)  # (L, P, N)
-            taken, given = -before.visible.unsqueeze(-1) * heed, after.visible.unsqueeze(-1).expand_as(heed)
-            left.explain(
-                torch.cat([which, which], 1),
-                torch.cat([before.cell, after.cell], 1),
-                torch.cat([taken, given], 1),
-            )
-            shown = placed.visible.scatter(1, which, after.visible)
-            placed = Placed(
-                torch.where(first.unsqueeze(-1), cell, placed.cell), torch.where(first, shown, placed.visible)
-            )
-            waiting = waiting & ~first
+            placed, waiting = left.place(placed, waiting, prior, energy, heeded)
     return (left.share - left.maps).view_as(share), Placed(
         placed.cell.view(*lead, -1, 2), placed.visible.view(*lead, -1)
     )
@@ -154,6 +131,39 @@ class _Left:
         self.wide = pad(self.share, (self.reach,) * 4)
         self.explain(self.slots.expand(len(self.share), -1), placed.cell, weight)
 
+    def place(
+        self, placed: Placed, waiting: Tensor, prior: Tensor, energy: Tensor, heeded: Tensor
+    ) -> tuple[Placed, Tensor]:
+        """Place those objects that wait, and that no other one which gains more would disturb.
+
+        Args:
+            placed: where all objects are so far.
+            waiting: which wait, bool (L, N).
+            prior: of the places, (L, N, h, w).
+            energy: of the objects, (L, N).
+            heeded: whether an object that is placed explains of others, (L, N, N), the explaining one first.
+
+        Returns:
+            where all objects are now, and which still wait.
+        """
+        height, cell = summit(self.maps + prior)  # (L, N), (L, N, 2)
+        gain = (energy * (2 * height - 1)).masked_fill(~waiting, -torch.inf)
+        first = waiting & ~self.disturbed(gain, cell, placed)  # (L, N)
+        number = len(self.slots) if waits(waiting) else int(first.sum(-1).max())
+        which = first.int().topk(number).indices  # (L, P)
+        moves = first.take_along_dim(which, 1)
+        before, after = (at.take_along_dim(which.unsqueeze(-1), 1) for at in (placed.cell, cell))
+        was = placed.visible.take_along_dim(which, 1) * moves
+        shown = self.at(which, after).clamp(0, 1) * moves
+        # from now on all others heed the placed ones
+        heed = heeded.take_along_dim(which.unsqueeze(-1), 1)  # (L, P, N)
+        taken, given = -was.unsqueeze(-1) * heed, shown.unsqueeze(-1).expand_as(heed)
+        self.explain(
+            torch.cat([which, which], 1), torch.cat([before, after], 1), torch.cat([taken, given], 1)
+        )
+        visible = torch.where(first, placed.visible.scatter(1, which, shown), placed.visible)
+        return Placed(torch.where(first.unsqueeze(-1), cell, placed.cell), visible), waiting & ~first
+
     def disturbed(self, gain: Tensor, cell: Tensor, placed: Placed) -> Tensor:
         """Whether an object (L, N) would be placed elsewhere if another one that gains more were placed before it.
 
@@ -164,18 +174,14 @@ class _Left:
         """
         # a peak is read off with the cells beside it, its value with two to each side
         far = self.reach / 2 + 2
-        near = [
-            (cell.unsqueeze(-2) - place.unsqueeze(-3)).abs().amax(-1)
-            < far  # (L, N, N), the disturbing one last
-            for place in (cell, placed.cell)
-        ]
-        before, rank = (
-            near[1] & (placed.visible > 0).unsqueeze(-2),
-            gain.argsort(-1, descending=True).argsort(-1),
+        # (L, N, N), the disturbing one last
+        next_to, beside = (
+            (cell.unsqueeze(-2) - place.unsqueeze(-3)).abs().amax(-1) < far for place in (cell, placed.cell)
         )
-        return (
-            (near[0] | before) & (rank.unsqueeze(-2) < rank.unsqueeze(-1)) & (gain > -torch.inf).unsqueeze(-2)
-        ).any(-1)
+        near = next_to | (beside & (placed.visible > 0).unsqueeze(-2))
+        rank = gain.argsort(-1, descending=True).argsort(-1)
+        sooner = rank.unsqueeze(-2) < rank.unsqueeze(-1)
+        return (near & sooner & (gain > -torch.inf).unsqueeze(-2)).any(-1)
 
     def at(self, which: Tensor, cell: Tensor) -> Tensor:
         """What is left at cells (L, P, 2) of objects (L, P), by cubic interpolation."""
