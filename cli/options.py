@@ -19,10 +19,8 @@ from .removed import instead
 # The library's names are repeated here, since their import would import torch; a test compares both.
 ROUTES = ("quick", "standard", "paper-fast", "paper")
 PRESETS = (*ROUTES, *(f"{route}-{model}" for model in ("ddpae", "sqair") for route in ROUTES))
-BASELINES = {
-    "ddpae": ("fast", "published"),
-    "sqair": ("fast", "published"),
-}  # other people's models, and their own presets
+# Other people's models, and their own presets.
+BASELINES = {"ddpae": ("fast", "published"), "sqair": ("fast", "published")}
 FLAVOURS = (
     "linear", "linear-overlap", "elliptic", "elliptic-overlap", "linear-wide", "mixed", "ddpae", "sqair",
     "sqair-original", "balls", "visitors", "discs-behind", "rods", "sprites",

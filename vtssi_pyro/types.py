@@ -43,9 +43,8 @@ class Objects(NamedTuple):
     count: Any  # Tensor (..., B, 1)  c, real; N sigmoid(c) objects. Any: a tuple has a method count
     size: Tensor  # (..., B, N, 2)  s, width and height as fractions of the frame
     description: Tensor  # (..., B, N, D)  d
-    steps: Any = (
-        None  # Tensor (..., B, N), step values in [0, 1]: how far each slot is filled, 0 if it is empty
-    )
+    # Tensor (..., B, N), step values in [0, 1]: how far each slot is filled, 0 if it is empty
+    steps: Any = None
     present: Any = None  # Tensor (..., B, N), bool: whether each object counts at test time
 
 

@@ -301,9 +301,8 @@ class _Registration:
         extent = torch.full((len(self.looks), 2), grid.extent / 2)
         rough, known = self.boxes(bright, extent)[0], torch.full((len(self.looks), 1), self.error)
         width = [tight_box(without_halo(bright, least), extent, least)[1] for least in (SURE, FAINT)]
-        tone = normalize(
-            self.looks.sum((-2, -1)), dim=-1
-        )  # (N, C) the colour, in grey the sign of the contrast
+        # (N, C) the colour, in grey the sign of the contrast
+        tone = normalize(self.looks.sum((-2, -1)), dim=-1)
         own = (self.looks * tone[..., None, None]).sum(1)
         # else it is darker and brighter than the ground
         one = own.sum((-2, -1)) > own.abs().sum((-2, -1)) / 2

@@ -253,10 +253,8 @@ def build(variant: str | ModelConfig = "vtssi", config: ModelConfig | None = Non
 def evaluating(tracker: nn.Module) -> Iterator[None]:
     """Turn off dropout and gradients and keep other threads out of programs; restore each module's mode at the end."""
     with ONE_AT_A_TIME:
-        blocks = (
-            tracker,
-            *tracker.children(),
-        )  # a walk through all modules takes as long as the search of a frame
+        # a walk through all modules takes as long as the search of a frame
+        blocks = (tracker, *tracker.children())
         training = [m for block in blocks if block.training for m in block.modules() if m.training]
         if training:
             tracker.eval()

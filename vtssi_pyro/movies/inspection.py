@@ -127,9 +127,8 @@ class Inspection:
     object_size: float  # the longer side of the box around one, median
     speed: float  # per frame, median
     contrast: float  # of moving objects to the background, in units of full scale
-    background_image: np.ndarray = field(
-        repr=False, compare=False
-    )  # (h, w), in units of full scale; (h, w, 3) in colour
+    # (h, w), in units of full scale; (h, w, 3) in colour
+    background_image: np.ndarray = field(repr=False, compare=False)
     shrunk: Annotated[int, STORED_SIDE]  # side in pixels of the movie of one pixel of ``background_image``
     crop: tuple[int, int, int, int] | None = None  # left, top, width, height of the inspected part
     odd: tuple[

@@ -115,9 +115,8 @@ class Scan:
     highs: list[float] = field(default_factory=list)
     missing: list[int] = field(default_factory=list)
     medians: list[float] = field(default_factory=list)
-    few: list[bool] = field(
-        default_factory=list
-    )  # of the first frames: whether few pixels are beyond a lower scale
+    # of the first frames: whether few pixels are beyond a lower scale
+    few: list[bool] = field(default_factory=list)
     number: int = 0
     begun: int = 0  # the first frame of the present sequence
     mask: np.ndarray | None = None  # (H, W): pixels without a value in some sequence

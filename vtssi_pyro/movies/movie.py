@@ -36,9 +36,8 @@ class Kept:
         reader: decodes the frames.
     """
 
-    _taken: ClassVar[WeakKeyDictionary["Kept", int]] = (
-        WeakKeyDictionary()
-    )  # bytes of each, also of unfinished ones
+    # bytes of each, also of unfinished ones
+    _taken: ClassVar[WeakKeyDictionary["Kept", int]] = WeakKeyDictionary()
 
     def __init__(self, reader: Reader) -> None:
         self.reader, self.frames = reader, list[np.ndarray]()
@@ -48,9 +47,8 @@ class Kept:
         if self.frames:
             yield from self.frames
             return
-        kept: list[np.ndarray] | None = (
-            [] if self not in self._taken else None
-        )  # of two passes at once, the first
+        # of two passes at once, the first
+        kept: list[np.ndarray] | None = [] if self not in self._taken else None
         try:
             for frame in self.reader():
                 if kept is not None and sum(self._taken.values()) + frame.nbytes <= KEPT:

@@ -70,9 +70,8 @@ class Watch:
     """Watch all frames of a movie pass by, and remember little of each."""
 
     seen: dict[int, np.ndarray] = field(default_factory=dict)  # grains, by the frames' numbers
-    changes: list[tuple[float, float]] = field(
-        default_factory=list
-    )  # from the frame before, and from that before it
+    # from the frame before, and from that before it
+    changes: list[tuple[float, float]] = field(default_factory=list)
     last: list[np.ndarray] = field(default_factory=list)
 
     def add(self, number: int, frame: np.ndarray) -> None:

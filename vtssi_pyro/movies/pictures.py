@@ -22,11 +22,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 ANIMATIONS = (".gif", ".webp", ".apng", ".png")
-MULTIPLE = (
-    "GIF",
-    "PNG",
-    "WEBP",
-)  # formats of pictures whose files may hold a movie; thumbnails in a JPEG are none
+# Formats of pictures whose files may hold a movie; thumbnails in a JPEG are none.
+MULTIPLE = ("GIF", "PNG", "WEBP")
 SHOWN = 3  # series that are named, of more the first
 PICTURES = (".png", ".apng", ".gif", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 

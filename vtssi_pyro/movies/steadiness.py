@@ -95,9 +95,8 @@ def _offset(frame: np.ndarray, reference: np.ndarray) -> np.ndarray:
             np.moveaxis(correlation, axis, 0)[:, peak[1 - axis]], (place - 1, place, place + 1), mode="wrap"
         )
         # the damped waves make the peak a Gaussian, whose logarithm is a parabola
-        line = np.log(
-            np.maximum(line, 1e-3 * line[1] + 1e-30)
-        )  # a frame without contrast correlates with nothing
+        # a frame without contrast correlates with nothing
+        line = np.log(np.maximum(line, 1e-3 * line[1] + 1e-30))
         bend = line[0] - 2 * line[1] + line[2]
         fine = 0.5 * (line[0] - line[2]) / bend if bend < 0 else 0.0
         found.append((place + side // 2) % side - side // 2 + fine)

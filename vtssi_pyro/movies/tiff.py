@@ -22,18 +22,11 @@ if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPageSeries
 
 SUFFIXES = (".tif", ".tiff", ".tf2", ".tf8", ".btf")  # the last three: OME's names of BigTIFF
-MAGIC = (
-    b"II*\0",
-    b"MM\0*",
-    b"II+\0",
-    b"MM\0+",
-)  # first bytes of TIFF and of BigTIFF, in either order of bytes
+# First bytes of TIFF and of BigTIFF, in either order of bytes.
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 UNNAMED = "IQ"  # tifffile's letters of axes that no note names
-NOTED = {
-    "ome": "OME",
-    "imagej": "ImageJ",
-    "shaped": "tifffile",
-}  # programs whose notes give pages their meaning
+# Programs whose notes give pages their meaning.
+NOTED = {"ome": "OME", "imagej": "ImageJ", "shaped": "tifffile"}
 REDUCED, MASK = 1, 4  # bits of a page's kind: it accompanies another page
 
 

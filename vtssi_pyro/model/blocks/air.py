@@ -6,9 +6,9 @@ picture renders the objects. The attention infers them from a frame; the blocks 
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import pyro
 import torch
@@ -123,10 +123,10 @@ class CountedScene(Block):
         """The c at which ``number`` objects count: (..., 1) from (...,)."""
         return counting.count_of(number, self.num_objects)
 
-    def _weight(self, number: Tensor, step_weight: Scalar) -> poutine.messenger.Messenger:
+    def _weight(self, number: Tensor, step_weight: Scalar) -> AbstractContextManager[Any]:
         """Weight an object's terms fully (0) or by its step value (1), so that half an object costs half."""
         if not isinstance(step_weight, Tensor) and step_weight == 0:
-            return poutine.messenger.Messenger()
+            return nullcontext()
         steps = counting.steps(number, self.num_objects).clamp_min(MIN_WEIGHT)
         return poutine.scale(scale=1 + step_weight * (steps - 1))
 

@@ -199,10 +199,8 @@ class LayeredPicture(AdditivePicture):
                 from_i = opacities[j] * shaded(colours[i], opacities, before[..., i, :], (i, j))
                 from_j = opacities[i] * shaded(colours[j], opacities, before[..., j, :], (i, j))
                 both = drawn + torch.lerp(from_j, from_i, before[..., i, j, None, None, None])
-                fit = [
-                    self.likelihood(both - hidden).log_prob(frames) for hidden in (from_j, from_i)
-                ]  # i is nearer, j is
-                found[..., i, j], found[..., j, i] = fit[0] - fit[1], fit[1] - fit[0]
+                one, other = (self.likelihood(both - hidden).log_prob(frames) for hidden in (from_j, from_i))
+                found[..., i, j], found[..., j, i] = one - other, other - one
         return found
 
     def _before(self, layers: Tensor, pose: Pose) -> Tensor:

@@ -117,9 +117,8 @@ class RECT(Block):
             q_size, q_position = (q.base_dist for q in attention.locate(frames))  # (B, K, N, 2)
             with plates.objects:
                 # the K frames are an event axis: a plate at -3 would collide with vectorised particles
-                size = draw_intermediate("size_hat", _frames_last(q_size)).transpose(
-                    -3, -2
-                )  # (..., B, K, N, 2)
+                size = draw_intermediate("size_hat", _frames_last(q_size))  # (..., B, N, K, 2)
+                size = size.transpose(-3, -2)
                 position = draw_intermediate("position_hat", _frames_last(q_position)).transpose(-3, -2)
             d = attention.describe(frames.unsqueeze(-4), position, size).base_dist  # (..., B, K, N, D)
             w = self._logits(c, q_size, d).softmax(-1)  # (..., B, K)
@@ -139,9 +138,8 @@ class RECT(Block):
 
     @staticmethod
     def _consensus(q: Normal, w: Tensor) -> Independent:
-        average = weighted_average(
-            q.loc.transpose(-3, -2), q.scale.transpose(-3, -2), w
-        )  # from (..., B, N, K, E)
+        loc, scale = (values.transpose(-3, -2) for values in (q.loc, q.scale))  # (..., B, N, K, E)
+        average = weighted_average(loc, scale, w)
         return average.to_event(1)
 
 
