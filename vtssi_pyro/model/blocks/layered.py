@@ -86,10 +86,8 @@ class LayeredPicture(AdditivePicture):
         self.decoder = MLP([sizes.description, *config.decoder], planes * sizes.glimpse**2)
         self.front = Front(sizes.channels, sizes.frame_size) if config.front else None
         # Of proposals with evidence: the scale as a factor on the prior's, and a factor on the way of the mean.
-        self.log_shrink, self.log_gain = (
-            nn.Parameter(torch.tensor(math.log(0.1))),
-            nn.Parameter(torch.tensor(0.0)),
-        )
+        self.log_shrink = nn.Parameter(torch.tensor(math.log(0.1)))
+        self.log_gain = nn.Parameter(torch.tensor(0.0))
 
     def decode(self, description: Tensor) -> Tensor:
         """Glimpses (..., C, G, G), weighted by opacity; see :meth:`AdditivePicture.decode`."""
