@@ -19,7 +19,7 @@ from vtssi_pyro.baselines.sqair.config import SQAIRConfig
 from vtssi_pyro.inference.estimate import Estimate
 from vtssi_pyro.inference.standalone import build as standalone
 from vtssi_pyro.model.kinds import SLOTS
-from vtssi_pyro.model.shown import LOOKS
+from vtssi_pyro.model.notebook import LOOKS
 from vtssi_pyro.system.markup import grid, terms
 
 ATTACK = "<script>alert('x')</script>"

@@ -17,7 +17,7 @@ from vtssi_pyro.errors import CheckpointError, UsageError
 from vtssi_pyro.evaluation.calibration import Calibration
 from vtssi_pyro.inference.novelty import Familiar
 from vtssi_pyro.inference.standalone import SomeTracker, build
-from vtssi_pyro.model.shown import looks
+from vtssi_pyro.model.notebook import looks
 from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.system.checkpoint import refuse_not_finite
 from vtssi_pyro.system.plain import parsed

@@ -13,7 +13,7 @@ from vtssi_pyro.model.tracker import evaluating
 from vtssi_pyro.movies.levels import OVERSHOOT
 from vtssi_pyro.system.markup import terms
 from vtssi_pyro.tracks.columns import Origin
-from vtssi_pyro.tracks.shown import html
+from vtssi_pyro.tracks.notebook import html
 from vtssi_pyro.tracks.tracks import Tracks, concatenated
 from vtssi_pyro.tracks.units import NO_UNITS, Units
 

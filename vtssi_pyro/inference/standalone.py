@@ -14,8 +14,8 @@ from vtssi_pyro.inference.estimate import Estimate, floats, joined, quiet, seede
 from vtssi_pyro.model.config import ModelConfig
 from vtssi_pyro.model.config import variant_of as blocks_variant
 from vtssi_pyro.model.kinds import MODELS
+from vtssi_pyro.model.notebook import html
 from vtssi_pyro.model.program import TRAINED
-from vtssi_pyro.model.shown import html
 from vtssi_pyro.model.sizes import SceneSizes
 from vtssi_pyro.model.tracker import Tracker, at_once
 from vtssi_pyro.model.tracker import build as assembled

@@ -28,8 +28,8 @@ from vtssi_pyro.model.interfaces import (
 )
 from vtssi_pyro.model.kinds import SLOTS
 from vtssi_pyro.model.nn import unregistered
+from vtssi_pyro.model.notebook import html, looks
 from vtssi_pyro.model.program import TRAINED, Program
-from vtssi_pyro.model.shown import html, looks
 from vtssi_pyro.model.trainable import Trainable
 from vtssi_pyro.ops.gaussian import average, product
 from vtssi_pyro.types import Anneal, Chain, Latents

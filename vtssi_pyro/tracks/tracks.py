@@ -98,7 +98,7 @@ class Tracks(NamedTuple):
 
     def _repr_html_(self) -> str:
         """As a notebook shows tracks."""
-        from vtssi_pyro.tracks.shown import html
+        from vtssi_pyro.tracks.notebook import html
 
         return html(self)
 
