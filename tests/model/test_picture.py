@@ -15,6 +15,7 @@ from vtssi_pyro.inference.confidence import explained_share
 from vtssi_pyro.inference.filter import Stream, forecast, joined, track
 from vtssi_pyro.model.blocks.air import AdditiveConfig, AdditivePicture
 from vtssi_pyro.model.blocks.clearest import ClearestFrameConfig
+from vtssi_pyro.model.blocks.layered import LayeredConfig
 from vtssi_pyro.model.blocks.residual_mot import ResidualMOTConfig
 from vtssi_pyro.model.blocks.saturated import SaturatedConfig
 from vtssi_pyro.model.blocks.solid import SolidConfig
@@ -63,6 +64,22 @@ ALL = [
     for looks in ("described", "static", "per frame")
     for angle in (False, True)
 ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "resolves"),
+    [(AdditiveConfig, True), (SaturatedConfig, True), (SolidConfig, False), (LayeredConfig, False)],
+)
+def test_frames_tell_boxes_only_where_all_ink_is_of_objects_and_adds_up(kind: type, resolves: bool) -> None:
+    picture = made(kind)
+    place = torch.tensor([[-0.5, -0.5], [0.5, -0.5], [0.0, 0.5]], dtype=F64) + 0.02 * torch.rand(
+        B, T, N, 2, dtype=F64
+    )
+    glimpses, size = torch.rand(B, N, 1, G, G, dtype=F64), torch.full((B, N, 2), 0.35, dtype=F64)
+    pose = Pose(place, size, torch.ones(B, T, N, dtype=F64), appearance=glimpses.unsqueeze(-5))
+    frames = made().draw(pose, some()[0])
+    found, rough = picture.box_within(frames, glimpses, pose), picture.box(glimpses, size)
+    assert torch.equal(found[1], rough[1]) != resolves
 
 
 @PICTURES
