@@ -76,6 +76,14 @@ def test_one_seed_has_a_standard_error() -> None:
     assert "| 50.00 ± 25.00 % | 1.000 ± 0.000 | 1.000 ± 0.000 | 0.50 |" in markdown.markdown(rows)
 
 
+def test_hours_of_a_gpu_are_no_core_hours() -> None:
+    """The table says so of each training that a cell starts from; others are of two threads here."""
+    shared = cell(0, 1.0)
+    air = {"name": "air", "minutes": 60.0, "start": None}
+    shared["training"]["start"] = {"name": "first", "minutes": 8.1, "gpu": "a GPU", "start": air}
+    assert "| 0.50 + 8 minutes on a GPU of first + 2.00 of air |" in markdown.markdown(table1.rows([shared]))
+
+
 def test_the_paper_its_blocks_and_ours_stand_side_by_side() -> None:
     """In this order, whether they are made or not; a missing cell has the command that makes it."""
     shared = cell(0, 1.0, "vtssi", "paper-fast")

@@ -5,6 +5,7 @@ By the paper's rule the first K observed frames decide the objects, whose positi
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -21,6 +22,8 @@ from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.paper.published import ALL, FLAVOURS, WITHOUT_MOTION
 from vtssi_pyro.paper.recorded import Cell, Counted, Long, only, read
 from vtssi_pyro.system.atomic import write_json
+from vtssi_pyro.system.files import regular
+from vtssi_pyro.system.plain import parsed
 from vtssi_pyro.system.provenance import provenance
 
 # Procedures at test time, under which a cell was judged.
@@ -145,14 +148,28 @@ def measure(
     }
 
 
+def starts(run: Run) -> list[dict[str, Any]]:
+    """Read code and machine of every recorded start of a training."""
+    path, found = run.folder / "starts.jsonl", []
+    for line in regular(path).read_text().splitlines() if path.exists() else []:
+        with suppress(ValueError):  # half a line, left by a kill
+            found.append(parsed(line))
+    return found
+
+
 def start_of(run: Run) -> dict[str, Any] | None:
-    """The name, minutes and steps of the training that a run starts from, if it is at hand, and where that started."""
+    """The training that a run starts from, if it is at hand, as :class:`~vtssi_pyro.paper.recorded.Start` has it."""
     start = run.config.start
     if start is None or not (Path(start) / "config.json").exists():
         return None
     before = Run(start)
-    steps = before.load()["step"]
-    return {"name": Path(start).name, "minutes": before.minutes, "steps": steps, "start": start_of(before)}
+    return {
+        "name": Path(start).name,
+        "minutes": before.minutes,
+        "steps": before.load()["step"],
+        "gpu": next((each["hardware"]["gpu"] for each in starts(before)), None),
+        "start": start_of(before),
+    }
 
 
 def chain(training: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

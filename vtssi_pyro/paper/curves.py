@@ -13,10 +13,10 @@ from vtssi_pyro.evaluation.judge import compare, find
 from vtssi_pyro.inference.model_tracker import ModelTracker
 from vtssi_pyro.inference.standalone import SomeTracker
 from vtssi_pyro.model.tracker import Tracker
-from vtssi_pyro.paper.cells import chain, start_of
+from vtssi_pyro.paper.cells import chain, start_of, starts
 from vtssi_pyro.paper.contenders import Contender, Setting
 from vtssi_pyro.paper.recorded import CurveFile, Judged, only, read
-from vtssi_pyro.paper.reproducing import Order, starts
+from vtssi_pyro.paper.reproducing import Order
 from vtssi_pyro.paper.statements import PREDICTION, SPANS, TRACKING, Curve
 from vtssi_pyro.system.atomic import write_json
 from vtssi_pyro.system.checkpoint import digest

@@ -159,7 +159,14 @@ def _hours(cell: dict[str, Any], training: Mapping[str, Any]) -> float | None:
 def _shared(cells: Sequence[dict[str, Any]]) -> str:
     """The core-hours of the trainings that the cells start from, one after another."""
     _, *before = chain(cells[0]["training"])
-    return "".join(f" + {_hours(cells[0], start):.2f} of {start['name']}" for start in before)
+    return "".join(f" + {_told(cells[0], start)} of {start['name']}" for start in before)
+
+
+def _told(cell: dict[str, Any], start: Mapping[str, Any]) -> str:
+    """The core-hours of a training that a cell starts from, or the minutes on a GPU."""
+    if gpu := start.get("gpu"):
+        return f"{start['minutes']:.0f} minutes on {gpu}"
+    return f"{_hours(cell, start):.2f}"
 
 
 def _procedure(cells: Sequence[dict[str, Any]]) -> str:

@@ -48,6 +48,7 @@ class Start(Complete):
     minutes: float
     start: "Start | None"
     steps: int | None = None  # of its last weights; former files do not tell
+    gpu: str | None = None  # that it ran on, if it is known to have run on one
 
 
 @dataclass(frozen=True, kw_only=True)

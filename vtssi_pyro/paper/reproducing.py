@@ -5,7 +5,7 @@ import os
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,9 +20,7 @@ from vtssi_pyro.model.config import PUBLISHED, TestTime
 from vtssi_pyro.paper.cells import Key
 from vtssi_pyro.paper.published import ALL, cell
 from vtssi_pyro.system.atomic import append
-from vtssi_pyro.system.files import regular
 from vtssi_pyro.system.machine import prepare
-from vtssi_pyro.system.plain import parsed
 from vtssi_pyro.system.provenance import provenance
 from vtssi_pyro.train.baseline_presets import recipe
 from vtssi_pyro.train.checks import checked_splits
@@ -126,15 +124,6 @@ def shared(order: Order, key: Key) -> Key | None:
     """The training whose blocks that of a cell starts from."""
     variant, _ = SHARED.get(order.preset, (key.variant, ""))
     return None if variant == key.variant else Key(variant, ALL, key.seed)
-
-
-def starts(run: Run) -> list[dict[str, Any]]:
-    """Read code and machine of every recorded start of a training."""
-    path, found = run.folder / "starts.jsonl", []
-    for line in regular(path).read_text().splitlines() if path.exists() else []:
-        with suppress(ValueError):  # half a line, left by a kill
-            found.append(parsed(line))
-    return found
 
 
 def _check_same(run: Run, wanted: Config, report: Reporter) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 from vtssi_pyro.config.variants import PAPER, Ablation
 from vtssi_pyro.errors import Argument, CheckpointError, UsageError
-from vtssi_pyro.paper.cells import HORIZON, LONG_SEQUENCES, Cells, HeldOut, Key, all_cells, measure
+from vtssi_pyro.paper.cells import HORIZON, LONG_SEQUENCES, Cells, HeldOut, Key, all_cells, measure, starts
 from vtssi_pyro.paper.markdown import MEASURES, markdown, within
 from vtssi_pyro.paper.published import ALL, FLAVOURS, TABLE1, cell, usual_preset
-from vtssi_pyro.paper.reproducing import Order, shared, starts, trained
+from vtssi_pyro.paper.reproducing import Order, shared, trained
 from vtssi_pyro.system.atomic import write_bytes, write_json
 from vtssi_pyro.train.jobs import HERE, Job, Workers
 from vtssi_pyro.train.presets import PRESETS, SHARED
