@@ -164,8 +164,8 @@ def speed(found: Mapping[str, Any]) -> list[str]:
     ]  # fmt: skip
     threads = f"{found['threads']} thread{'s' * (found['threads'] > 1)}"
     lines = [
-        f"{found['variant']}, preset {found['preset']}: batch {found['batch']}, {found['length']} frames of "
-        f"{found['frame']}x{found['frame']} px, at most {found['objects']} objects",
+        f"{found['variant']}, {found['weights'] or 'preset ' + found['preset']}: batch {found['batch']}, "
+        f"{found['length']} frames of {found['frame']}x{found['frame']} px, at most {found['objects']} objects",
         f"{found['device']}, {threads}, torch {found['torch']}; median of {found['repeats']}",
         "",
     ]

@@ -53,6 +53,20 @@ def test_every_variant_is_measured(variant: str) -> None:
         assert 5e7 < memory[0] <= memory[1] <= memory[2] < 1e12
 
 
+def test_given_weights_track_and_others_are_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    config, tracked = tiny_workload(), []
+    given = build("vtssi", config.model).eval()
+    before = [parameter.clone() for parameter in given.parameters()]
+    track = predict.track
+    monkeypatch.setattr(
+        predict, "track", lambda tracker, frames: tracked.append(tracker) or track(tracker, frames)
+    )
+    speed.measure(config, CPU, repeats=1, tracker=given)
+    assert tracked
+    assert all(tracker is given for tracker in tracked)
+    assert all(map(torch.equal, before, given.parameters()))
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_has_a_workload(preset: str) -> None:
     config = speed.workload(None, preset, batch=3, length=7, objects=3, sequences=5)

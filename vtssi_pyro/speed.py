@@ -63,12 +63,24 @@ def workload(
     if preset not in PRESETS:
         raise UsageError(Argument("preset"), f" {preset}: expected one of {', '.join(PRESETS)}")
     config = PRESETS[preset](variant)
-    model, last = config.model, config.train.stages[-1]
-    model = replace(model, frame_size=frame or model.frame_size, num_objects=objects)
-    stage = Stage("benchmark", MOST_STEPS, batch=batch, length=Constant(length), analytic=last.analytic)
+    model = replace(config.model, frame_size=frame or config.model.frame_size, num_objects=objects)
+    return timed(replace(config, model=model), batch=batch, length=length, sequences=sequences)
+
+
+def timed(config: Config, *, batch: int = 16, length: int = 10, sequences: int = 1000) -> Config:
+    """Configure a model's own recipe of one stage, as :func:`workload`, on moving digits.
+
+    Args:
+        config: a configuration, such as that of trained weights.
+        batch: sequences of a training step.
+        length: frames of a sequence.
+        sequences: number of sequences of the data set.
+    """
+    analytic = config.train.stages[-1].analytic
+    stage = Stage("benchmark", MOST_STEPS, batch=batch, length=Constant(length), analytic=analytic)
     source = "linear-overlap"  # frames need not have room for all objects side by side
     data = replace(config.data, source=source, sequences=sequences, length=length)
-    return replace(config, model=model, data=data, train=replace(config.train, stages=(stage,)))
+    return replace(config, data=data, train=replace(config.train, stages=(stage,)))
 
 
 def digits(config: Config, sequences: int, length: int) -> MovingDigits:
@@ -102,13 +114,17 @@ def as_in_training() -> Iterator[None]:
         yield
 
 
-def measure(config: Config, device: torch.device, repeats: int = 10) -> dict[str, Any]:
+def measure(
+    config: Config, device: torch.device, repeats: int = 10, tracker: Tracker | None = None
+) -> dict[str, Any]:
     """Time training, tracking, streaming and sampling of a tracker.
 
     Args:
-        config: a configuration of :func:`workload`.
+        config: a configuration of :func:`workload` or :func:`timed`.
         device: the device to run on.
         repeats: number of timings, of which the median counts.
+        tracker: a trained tracker of this configuration, in evaluation mode, that tracks and samples: how long that
+            takes depends on what it sees. None: the one whose steps of training were timed.
 
     Returns:
         the values of :func:`measure_training` and ``track_frames_per_second`` (TRACKED sequences in one call, observed
@@ -137,7 +153,7 @@ def measure(config: Config, device: torch.device, repeats: int = 10) -> dict[str
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         found |= measure_training(trained, repeats)
-        tracker = trained.trained.eval()
+        tracker = tracker or trained.trained.eval()
         frames = digits(config, *TRACKED).frames(slice(None)).to(device)
         took = median_seconds(lambda: predict.track(tracker, frames), repeats, device)
         found["track_frames_per_second"] = frames.shape[0] * frames.shape[1] / took

@@ -14,7 +14,7 @@ KEYS = {
     "train_step_seconds", "train_sequences_per_second", "draw_seconds", "track_frames_per_second",
     "stream_latency_seconds", "sample_frames_per_second", "start_memory_bytes", "train_memory_bytes",
     "peak_memory_bytes", "gflops", "variant", "preset", "batch", "length", "frame", "objects", "device",
-    "threads", "torch", "repeats",
+    "threads", "torch", "repeats", "weights",
 }  # fmt: skip
 SMALL = sets(model__frame_size=32, data__length=2, train__stages__benchmark__batch=1,
              train__stages__benchmark__length={"kind": "Constant", "value": 2})  # fmt: skip
@@ -58,6 +58,27 @@ def test_a_table() -> None:
 def test_the_default_variant_is_the_presets() -> None:
     found = json.loads(call("benchmark", "--json", *FAST, "--preset", "paper-sqair").stdout)
     assert (found["variant"], found["preset"]) == ("find-mot", "paper-sqair")
+
+
+def test_trained_weights_are_timed_by_their_own_sizes() -> None:
+    short = sets(data__length=2, train__stages__benchmark__batch=1,
+                 train__stages__benchmark__length={"kind": "Constant", "value": 2})  # fmt: skip
+    line = call("benchmark", "--from", "pretrained:moving-mnist", *short, "--threads", 1).stdout.splitlines()[
+        0
+    ]
+    assert line == "ours, pretrained:moving-mnist: batch 1, 2 frames of 50x50 px, at most 2 objects"
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["pretrained:moving-mnist", "--set", "model.num_objects=3"], "weights are of another model"),
+        (["pretrained:ddpae"], "reads sequences as a whole"),
+        (["nowhere"], "nowhere"),
+    ],
+)
+def test_weights_that_cannot_be_timed(args: list[str], words: str) -> None:
+    assert words in refused(4 if args == ["nowhere"] else 2, "benchmark", "--from", *args)
 
 
 @pytest.mark.parametrize(

@@ -4,16 +4,20 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+from vtssi_pyro.artifacts.loading import AnyTracker, Loaded, at_hand
 from vtssi_pyro.artifacts.opening import File
 from vtssi_pyro.config import checked, override
 from vtssi_pyro.config.ranges import SEQUENCES
+from vtssi_pyro.errors import Argument, UsageError
+from vtssi_pyro.model.program import Tracker
 from vtssi_pyro.paper import comparisons, table1
 from vtssi_pyro.paper.figures import FIGURES, draw
 from vtssi_pyro.paper.items import SEEDS, refuse_unknown
 from vtssi_pyro.paper.reproducing import Order, refuse_company
-from vtssi_pyro.speed import measure, workload
+from vtssi_pyro.speed import measure, timed, workload
 from vtssi_pyro.system.atomic import writable_folder
 from vtssi_pyro.system.machine import available_device, threaded
+from vtssi_pyro.train.config import Config
 from vtssi_pyro.train.jobs import Processes, Workers
 from vtssi_pyro.train.reporting import Reporter, Silent
 
@@ -103,6 +107,7 @@ def reproduce(
 def benchmark(
     tracker: str | None = None,
     *,
+    start: AnyTracker | None = None,
     preset: str = "standard",
     changes: Iterable[str] = (),
     device: str = "auto",
@@ -112,13 +117,18 @@ def benchmark(
 
     Args:
         tracker: the variant; None: the preset's own.
-        preset: sizes of the model.
-        changes: changes to single keys of the configuration, such as ``"train.stages.benchmark.batch=64"``.
+        start: trained weights, which track and predict, and whose model is trained; None: untrained ones of the preset.
+        preset: sizes of the model, unless ``start`` has them.
+        changes: changes to single keys of the configuration, such as ``"train.stages.benchmark.batch=64"``; of
+            ``start`` none to the model.
         device: see :func:`fit`.
         threads: number of CPU threads; None: as many as set.
 
     Returns:
-        the values of :func:`vtssi_pyro.speed.measure`, ready for JSON.
+        the values of :func:`vtssi_pyro.speed.measure`, ready for JSON, and ``weights``, the name of ``start``.
+
+    Raises:
+        UsageError: ``start`` does not read grey frames one by one, or its model is to be changed.
 
     Example:
         >>> from vtssi_pyro import benchmark
@@ -126,4 +136,25 @@ def benchmark(
     """
     where = available_device(device)
     with threaded(threads):
-        return measure(override(workload(tracker, preset), list(changes)), where)
+        if start is None:
+            return measure(override(workload(tracker, preset), list(changes)), where) | {"weights": None}
+        if tracker is not None:
+            raise UsageError(
+                Argument("tracker"), f" {tracker}: trained weights have blocks of their own; leave it out"
+            )
+        loaded = at_hand(start, device=where)
+        trained = _streaming(loaded)
+        own = loaded.source.config if loaded.source else Config(model=trained.config)
+        config = override(timed(own), list(changes))
+        if config.model != trained.config:
+            raise UsageError(f"{loaded.name}: its weights are of another model; change no key of the model")
+        return measure(config, where, tracker=trained) | {"weights": loaded.name}
+
+
+def _streaming(loaded: Loaded) -> Tracker:
+    """A loaded tracker that can track drawn digits, of which all is timed."""
+    if not isinstance(loaded.tracker, Tracker):
+        raise UsageError(f"{loaded.name}: reads sequences as a whole, and no frames as they come")
+    if loaded.channels > 1:
+        raise UsageError(f"{loaded.name}: reads colours; the digits that are drawn to be timed are grey")
+    return loaded.tracker
