@@ -5,7 +5,7 @@ object moves at most, and of rings, which are no bright spots, the absolute diff
 no training unless ``--fitted`` is given. The others' packages are no dependencies of this one:
 
 pip install trackpy laptrack opencv-python-headless trackers
-python benchmarks/compare.py --out comparison [--fitted] [--threads 1]
+python benchmarks/compare.py --out comparison [--kinds blobs,rings,digits,beads] [--fitted] [--threads 1]
 
 It prints a table in Markdown, and writes all figures of each movie as JSON.
 """
@@ -147,6 +147,13 @@ def settings() -> dict[str, list[Setting]]:
     return {kind: [Setting(each, "rings" not in kind) for each in movies] for kind, movies in crowds.items()}
 
 
+def of_kinds(words: str) -> dict[str, list[Setting]]:
+    """The movies whose kind names one of the words, which commas divide."""
+    return {
+        kind: movies for kind, movies in settings().items() if any(word in kind for word in words.split(","))
+    }
+
+
 def judged(setting: Setting, tracks: Tracks) -> dict[str, float]:
     """Recall, switches of identity and errors of centres; every box is a square of the objects' size."""
     truth = _boxed(setting, torch.from_numpy(setting.drawn.path)[None])
@@ -224,6 +231,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--kinds", default="blobs,rings,digits,beads")
     parser.add_argument("--fitted", action="store_true", help="also fit each movie, minutes each")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
@@ -231,7 +239,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     print("| movies | tracker | recall | identity switches | IDF1 | error of centres | frames/s |")
     print("|---|---|---|---|---|---|---|")
-    for kind, movies in settings().items():
+    for kind, movies in of_kinds(options.kinds).items():
         for name, tracker in TRACKERS.items():
             if tracker is fitted and not options.fitted:
                 continue

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from vtssi_pyro.data.clips import SYMMETRIES, Clips, turned
 from vtssi_pyro.errors import DataError
-from vtssi_pyro.inference.filter import Stream, track
+from vtssi_pyro.inference.filter import Filter, Stream, track
 from vtssi_pyro.model.blocks.clearest import ClearestFrameConfig
-from vtssi_pyro.model.blocks.following import Prediction
+from vtssi_pyro.model.blocks.following import FollowingFIND, Prediction
 from vtssi_pyro.model.blocks.solid import SolidConfig
 from vtssi_pyro.model.blocks.spots import SpotsConfig
 from vtssi_pyro.model.config import ModelConfig, TestTime
@@ -201,6 +201,23 @@ def test_frames_as_they_come_are_followed_alike(follower: Tracker) -> None:
     found = torch.cat([part.tracks.position for part in parts if part], 1)
     expected = track(follower, frames, settle=stream.needed).tracks.position
     torch.testing.assert_close(found, expected, equal_nan=True)
+
+
+def test_what_objects_look_like_is_prepared_once(follower: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared: list[Objects] = []
+    dictionary = FollowingFIND._dictionary
+    monkeypatch.setattr(
+        FollowingFIND,
+        "_dictionary",
+        lambda self, picture, objects: prepared.append(objects) or dictionary(self, picture, objects),
+    )
+    reader = Filter(follower)
+    frames = shown(straight([[6, 10], [34, 14]], [[1.4, 0.0], [-1.4, 0.0]], 16))
+    belief = reader.init(frames)
+    prepared.clear()
+    for part in frames.split(8, 1):
+        belief, _ = reader.step(belief, part)
+    assert len(prepared) == 1
 
 
 def test_a_faint_halo_on_one_side_does_not_move_an_object(follower: Tracker) -> None:

@@ -73,6 +73,26 @@ def test_paste_is_the_sum_of_grid_samples(dtype: torch.dtype, tolerance: float) 
         torch.testing.assert_close(found[a, b, t].to(F64), expected, rtol=0, atol=3 * tolerance)
 
 
+def test_frames_that_are_pasted_in_parts_are_those_that_are_pasted_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Gradients need them at once; seven frames are no multiple of the parts of two."""
+    glimpses, position, size = smooth(2, 3, 1, 7, 7), 2 * torch.rand(2, 7, 3, 2, dtype=F64) - 1, 0.3
+    sizes, weight = torch.full((2, 3, 2), size, dtype=F64), torch.rand(2, 7, 3, dtype=F64)
+    monkeypatch.setattr(spatial, "AT_ONCE", 2 * (2 * 3) * 7 * 15)
+    widths: list[int] = []
+    pasted = spatial._pasted
+    monkeypatch.setattr(
+        spatial, "_pasted", lambda g, p, *rest: widths.append(p.shape[-3]) or pasted(g, p, *rest)
+    )
+    for shares in (None, weight):
+        whole = paste(glimpses, position, sizes, (15, 11), shares)
+        with torch.no_grad():
+            parts = paste(glimpses, position, sizes, (15, 11), shares)
+        torch.testing.assert_close(parts, whole, rtol=0, atol=1e-14)
+    assert widths == [7, 2, 2, 2, 1] * 2
+
+
 def test_sizes_are_clamped() -> None:
     """A negative or huge drawn size acts as the nearest allowed one (reading D13)."""
     frame, position = smooth(1, 10, 10)[0], torch.zeros(1, 2, dtype=F64)

@@ -61,6 +61,22 @@ class Prediction(NamedTuple):
         return self.place + self.velocity
 
 
+class Dictionary(NamedTuple):
+    """What objects look like to the search; the same in all frames."""
+
+    template: Tensor  # (..., B, N, C, h, w), see TemplateFIND
+    norm: Tensor  # (..., B, N, 1, 1, 1)
+    mixed: Tensor  # (..., B, N, N, k, k), see crosstalk
+    energy: Tensor  # (..., B, N)
+
+
+class Memory(NamedTuple):
+    """What the finder keeps for the next frames."""
+
+    prediction: Prediction
+    dictionary: Dictionary
+
+
 class FollowingFIND(TemplateFIND):
     """Match templates as :class:`TemplateFIND` does, near the place predicted by constant velocity.
 
@@ -79,10 +95,11 @@ class FollowingFIND(TemplateFIND):
         self, picture: Picture, frames: Tensor, objects: Objects, before: Detections | None = None
     ) -> Sight:
         """q(p_t | x_1:t, s, d), frame by frame; see :meth:`TemplateFIND.look`."""
-        prediction: Prediction | None = before.memory if before is not None else None
+        memory: Memory | None = before.memory if before is not None else None
+        prediction = None if memory is None else memory.prediction
+        dictionary = self._dictionary(picture, objects) if memory is None else memory.dictionary
+        template, norm, mixed, energy = dictionary
         active = self.active(objects).squeeze(-2) > 0
-        template, norm = self._template(picture, objects)
-        mixed, energy = crosstalk(template * norm, template / norm), norm.flatten(-4).square()
         sharpness, strength = self.log_sharpness.exp(), self.log_strength.exp()
         loc, scale = [], []
         for own in self.evidence(frames, objects, template, norm).unbind(-4):  # (..., B, N, h, w)
@@ -98,7 +115,14 @@ class FollowingFIND(TemplateFIND):
             prediction = self._predicted(prediction, q.loc.detach(), placed.visible)
             loc.append(q.loc)
             scale.append(q.scale)
-        return Sight(Normal(torch.stack(loc, -3), torch.stack(scale, -3)), memory=prediction)
+        assert prediction is not None  # there is a frame
+        q = Normal(torch.stack(loc, -3), torch.stack(scale, -3))
+        return Sight(q, memory=Memory(prediction, dictionary))
+
+    def _dictionary(self, picture: Picture, objects: Objects) -> Dictionary:
+        template, norm = self._template(picture, objects)
+        mixed = crosstalk(template * norm, template / norm)
+        return Dictionary(template, norm, mixed, norm.flatten(-4).square())
 
     def match(self, frames: Tensor, template: Tensor, norm: Tensor) -> Tensor:
         """The share of each object's picture that the frames show, by place; 1 for the whole picture."""
