@@ -47,6 +47,22 @@ def test_what_is_unknown_stays_unknown() -> None:
         assert all(field is None for field in tracks[2:])
 
 
+def test_tracks_begin_where_something_of_an_object_is_shown() -> None:
+    """Later frames in which it is hidden stay, and frames whose confidence is not known are no guesses."""
+    nan = float("nan")
+    confidence = torch.tensor([[0.0, 0.1], [0.0, 0.0], [0.2, 0.5], [0.0, 0.0]])  # (T, N)
+    tracks = drawn().part(slice(1), slice(4))._replace(confidence=confidence[None])
+    begun = tracks.begun()
+    guessed = torch.tensor([[True, False], [True, False], [False, False], [False, False]])
+    torch.testing.assert_close(begun.present[0], tracks.present[0] & ~guessed)
+    for name in ("position", "box", "scale", "confidence", "visible", "depth", "angle"):
+        before, after = getattr(tracks, name)[0], getattr(begun, name)[0]
+        assert after[guessed].isnan().all(), name
+        assert torch.equal(after[~guessed], before[~guessed]), name
+    unknown = tracks._replace(confidence=torch.full_like(tracks.confidence, nan))
+    assert torch.equal(unknown.begun().present, tracks.present)
+
+
 def test_points_move_and_lengths_grow() -> None:
     tracks = drawn()
     moved = tracks.moved(lambda points: 2 * points + np.float32([1, 3]), np.array([2.0, 2.0]))

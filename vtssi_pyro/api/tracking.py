@@ -245,6 +245,8 @@ def forecast(
         frames, seen, loaded, report, lambda x, first: ahead(x, seed=seed + first), asked.rendered
     )
     tracks = known(estimate.tracks, seen) if known else estimate.tracks
+    if frames.movie:
+        tracks = tracks.begun()
     estimate = estimate._replace(tracks=frames.to_source(tracks), units=frames.units)
     observed = estimate.tracks.part(frames=slice(seen))
     tell_found(observed, called(data), loaded, time.monotonic() - begun, report, horizon=horizon)

@@ -43,7 +43,7 @@ def read_movie(
         kept = estimate.frames[: int(rendered)].cpu()
         parts.append(Estimate(estimate.tracks.cpu(), kept, estimate.appearance.cpu()))
     whole, novelty = joined(parts, 1), _novelty(loaded, torch.cat(misfits, 1))
-    tracks, tracker = movie.to_source(whole.tracks), loaded.tracker
+    tracks, tracker = movie.to_source(whole.tracks.begun()), loaded.tracker
     if isinstance(tracker, Tracker) and not tracker.per_frame and (test_time or tracker.test_time).tight:
         tracks = refined(tracks, movie, tracker.picture.box)
     return whole._replace(tracks=tracks, novelty=novelty)

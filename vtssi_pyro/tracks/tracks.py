@@ -74,6 +74,20 @@ class Tracks(NamedTuple):
 
         return self.mapped(wide)
 
+    def begun(self) -> "Tracks":
+        """Leave out what precedes the first frame that shows anything of an object: its place there is a guess."""
+        if self.confidence is None:
+            return self
+        guessed = (self.confidence <= 0).int().cumprod(1).bool()  # not where confidences are unknown
+
+        def kept(values: Tensor, axis: int) -> Tensor:
+            if axis:  # samples are of every slot
+                return values
+            axes = (1,) * (values.dim() - guessed.dim())
+            return values.masked_fill(guessed.view(*guessed.shape, *axes), unknown(values))
+
+        return self.mapped(kept)
+
     def moved(self, points: Callable[[np.ndarray], np.ndarray], ratio: np.ndarray) -> "Tracks":
         """Convert the tracks to other pixels, on the CPU.
 
