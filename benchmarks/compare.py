@@ -25,7 +25,7 @@ from scipy.optimize import linear_sum_assignment
 from vtssi_pyro import Hints, Tracks, fit, track
 from vtssi_pyro.data.scenes import Drawn, scene
 from vtssi_pyro.evaluation.mot_metrics import mot_metrics
-from vtssi_pyro.movies import array_movie
+from vtssi_pyro.movies import Movie, array_movie
 
 # Share of an object's size: two equal boxes as far apart along one axis have half their union in common.
 FOUND = 1 / 3
@@ -43,6 +43,16 @@ class Setting(NamedTuple):
     def objects(self) -> int:
         """Their number, the same in all frames."""
         return self.drawn.path.shape[1]
+
+    @property
+    def hints(self) -> Hints:
+        """What ours is told."""
+        return Hints(objects=self.objects, object_size=self.drawn.size)
+
+    @property
+    def movie(self) -> Movie:
+        """The movie, for ours."""
+        return array_movie("compared", self.drawn.frames)
 
     @property
     def bright_frames(self) -> np.ndarray:
@@ -63,18 +73,12 @@ Rows = Sequence[tuple[int, int, float, float]]  # frame, identity, x and y, px
 
 def ours(setting: Setting) -> Tracks:
     """Tracks of our blocks without a training."""
-    return _of_ours("untrained", setting)
+    return track("untrained", setting.movie, hints=setting.hints).tracks
 
 
 def fitted(setting: Setting) -> Tracks:
     """Tracks of our blocks after ``fit``, whose time counts."""
-    movie = array_movie("compared", setting.drawn.frames)
-    return _of_ours(fit(movie, objects=setting.objects, runs=None).tracker, setting)
-
-
-def _of_ours(tracker: object, setting: Setting) -> Tracks:
-    hints = Hints(objects=setting.objects, object_size=setting.drawn.size)
-    return track(tracker, array_movie("compared", setting.drawn.frames), hints=hints).tracks  # type: ignore[arg-type]
+    return track(fit(setting.movie, hints=setting.hints), setting.movie).tracks
 
 
 def trackpy(setting: Setting) -> Tracks:
