@@ -44,8 +44,14 @@ def same(found: Inspection, wanted: Inspection) -> bool:
 
 @pytest.mark.parametrize(
     "changes",
-    [{0: black, 1: dim}, {T - 1: dim}, {17: flash}, {5: black, 20: flash, 30: dead}],
-    ids=["fade in", "fade out", "flash", "several"],
+    [
+        {0: black, 1: dim},
+        {T - 1: dim},
+        {17: flash},
+        {5: black, 20: flash, 30: dead},
+        {**dict.fromkeys(range(9, 16), black), **dict.fromkeys(range(T - 5, T), black)},
+    ],
+    ids=["fade in", "fade out", "flash", "several", "covered"],
 )
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_odd_frames_are_named_and_change_nothing(changes: dict[int, Change], sign: float) -> None:
@@ -55,6 +61,24 @@ def test_odd_frames_are_named_and_change_nothing(changes: dict[int, Change], sig
     assert same(found, inspect(made))
     assert found.contrast == pytest.approx(inspect(made).contrast, rel=0.1)
     assert "unlike the rest" in found.lines()[-1]
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_slow_fade_changes_nothing(sign: float) -> None:
+    """Its frames differ from the background everywhere, and would be large objects of the other sign."""
+    made = movie(blob, sign)
+    fading = {k: (lambda frame, k=k: frame * k / 8) for k in range(8)}
+    assert same(inspect(changed(made, fading)), inspect(made))
+
+
+def test_a_ground_without_objects_is_no_covered_camera() -> None:
+    noise = np.random.default_rng(0).normal(0.3, 0.01, (T, H, W))
+    shown = noise.copy()
+    for t, places in enumerate(paths(2)[T // 4 :]):
+        for x, y in places:
+            shown[t] += 0.5 * np.exp(-((COLUMN - x) ** 2 + (ROW - y) ** 2) / 18)
+    found = inspect(Movie("left", (H, W), T, None, lambda: iter(shown.astype(np.float32))))
+    assert (found.odd, found.objects, found.fewest) == ((), 2, 0)
 
 
 def test_movies_without_odd_frames_have_none() -> None:

@@ -46,6 +46,9 @@ FEWEST = 5  # frames: the median of fewer shows, as a ghost, an object that cove
 WIDEST = 512  # px: larger frames are averaged down for the inspection, which bounds its memory and time
 FAINTEST = 0.04  # threshold without noise, share of the range of intensities: ten grey levels of 8 bits
 ONE_SIDED = 0.2  # share of all contrast: so little of the other sign may be noise and shadows
+# Share of the threshold by which the usual pixel of a frame may differ from the background: two standard deviations of
+# noise. By a half, noise exceeds the threshold in dozens of specks.
+LIT = 1 / 3
 # Quantile of the residual above the threshold that counts as the objects' brightness; edges are below.
 FULL_CONTRAST = 0.9
 FEW = 10  # objects: a fit of more takes longer than minutes, since its time grows with their number
@@ -323,6 +326,8 @@ def inspect(movie: Movie, hints: Hints = Hints()) -> Inspection:
     residual = [(pair.frame - b, pair.following - b) for pair, b in zip(pairs, around, strict=True)]
     noise = float(np.median([deviation(first) for first, _ in residual]))
     threshold = max(SIGMAS * noise, FAINTEST * (high - low))
+    pairs, residual = _as_lit(pairs, residual, threshold)
+    frames = np.stack([pair.frame for pair in pairs])
     stamps = margins.stamps(frames.mean(-1), np.stack([first.mean(-1) for first, _ in residual]), threshold)
     hidden = margins.covered(behind.shape[:2], stamps)
 
@@ -473,6 +478,26 @@ def _steadied(pairs: list[_Pair]) -> tuple[list[_Pair], float]:
     return steady, float(np.abs(shifts).max())
 
 
+Residual = tuple[np.ndarray, np.ndarray]  # of both frames of a pair
+
+
+def _as_lit(
+    pairs: list[_Pair], residual: list[Residual], threshold: float
+) -> tuple[list[_Pair], list[Residual]]:
+    """The pairs whose frames differ from the background by objects, and not by their light, as while it fades in.
+
+    All of them, unless most are such pairs.
+    """
+
+    def lit(both: Residual) -> bool:
+        return all(float(np.median(np.abs(frame).max(-1))) < LIT * threshold for frame in both)
+
+    kept = [number for number, both in enumerate(residual) if lit(both)]
+    if 2 * len(kept) < len(pairs):
+        return pairs, residual
+    return [pairs[number] for number in kept], [residual[number] for number in kept]
+
+
 def _contrasts(
     residual: list[np.ndarray], polarity: str, threshold: float, contrast: float
 ) -> tuple[float, ...]:
@@ -578,7 +603,8 @@ def _sampled(movie: Movie) -> _Sample:
             pairs = [pair for pair in pairs if pair.order % stride == 0]
         before, last = small if order % stride == 0 else None, time
         order += 1
-    odd, repeated = watch.odd(), watch.repeated()
+    odd = watch.odd()
+    repeated = tuple(number for number in watch.repeated() if number not in odd)
     fine = [pair for pair in pairs if not set(pair.times) & set(odd)]
     return _Sample(fine or pairs, odd if fine else (), repeated, number, shrunk)
 

@@ -12,6 +12,9 @@ REACH = 5  # neighbours to each side, with whose median a frame is compared, so 
 # the range of all squares.
 SIGMAS, LEAST = 6.0, 0.04
 MOST = 0.5  # share of such squares in an odd frame: what moves before the background covers less of it
+# Share of the usual difference between the squares of a frame below which it shows nothing: light that fades to a tenth
+# may still show objects.
+BLANK = 0.1
 
 
 def sparse(frame: np.ndarray) -> np.ndarray:
@@ -48,6 +51,28 @@ def odd(seen: Mapping[int, np.ndarray]) -> tuple[int, ...]:
     return tuple(number for number, much in zip(numbers, share, strict=True) if much > MOST)
 
 
+def blank(seen: Mapping[int, np.ndarray]) -> tuple[int, ...]:
+    """Find frames that are as even as those of a covered camera, however many follow each other.
+
+    An even frame that is as bright as the usual one may be a ground without objects, and is none of these.
+
+    Args:
+        seen: the grains of frames, by their numbers.
+
+    Returns:
+        the numbers of the frames that show nothing.
+    """
+    stack = np.stack(list(seen.values())) if seen else np.zeros((0, 1, 1))
+    if len(stack) <= REACH:
+        return ()
+    away = np.abs(stack - np.median(stack, 0))
+    least = max(SIGMAS * float(np.median(away)), LEAST * float(np.ptp(stack)), 1e-9)
+    spread = stack.std((1, 2))
+    even = spread < BLANK * float(np.median(spread))
+    unlike = (away > least).mean((1, 2)) > MOST
+    return tuple(number for number, which in zip(seen, even & unlike, strict=True) if which)
+
+
 def _usual(stack: np.ndarray, t: int) -> tuple[np.ndarray, np.ndarray]:
     """The median of a frame's neighbours, and the same moved by their slope: at both ends all are to one side."""
     first, last = max(0, t - REACH), min(len(stack), t + REACH + 1)
@@ -82,8 +107,8 @@ class Watch:
         self.last = [*self.last[-1:], frame]
 
     def odd(self) -> tuple[int, ...]:
-        """The numbers of frames unlike the rest: by their light, or since the camera was bumped for their time."""
-        return tuple(sorted({*odd(self.seen), *self._bumped()}))
+        """The numbers of frames unlike the rest: by their light, or since the camera was covered or bumped then."""
+        return tuple(sorted({*odd(self.seen), *blank(self.seen), *self._bumped()}))
 
     def repeated(self) -> tuple[int, ...]:
         """The numbers of frames that are the ones before them."""
