@@ -225,7 +225,7 @@ def line(kind: str, name: str, figures: Sequence[Mapping[str, float]]) -> str:
     speed = sum(each["frames"] for each in figures) / sum(each["seconds"] for each in figures)
     return (
         f"| {kind} | {name} | {100 * recall:.1f} % | {switches:.0f} | {100 * idf1:.1f} % | {error:.2f} px "
-        f"| {speed:.0f} |"
+        f"| {speed:.{0 if speed >= 10 else 1}f} |"
     )
 
 
