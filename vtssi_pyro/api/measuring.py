@@ -9,7 +9,7 @@ from vtssi_pyro.artifacts.opening import File
 from vtssi_pyro.config import checked, override
 from vtssi_pyro.config.ranges import SEQUENCES
 from vtssi_pyro.errors import Argument, UsageError
-from vtssi_pyro.model.program import Tracker
+from vtssi_pyro.model.tracker import Tracker
 from vtssi_pyro.paper import comparisons, table1
 from vtssi_pyro.paper.figures import FIGURES, draw
 from vtssi_pyro.paper.items import SEEDS, refuse_unknown
