@@ -89,14 +89,14 @@ def test_the_procedure_at_test_time_is_the_callers_choice(
 
 
 def test_a_movie_is_tracked_by_the_same_procedure(frames: Tensor) -> None:
-    """And registered on its own pixels where the procedure reads off tight boxes."""
+    """From where objects are shown on, and registered on its own pixels where the procedure reads off tight boxes."""
     tracker = load(NAME)
     movie = inspect(array_movie("digits", frames[0, :, 0].numpy())).sized(tracker.picture.frame_size)
     x = movie.frames[None]
     for procedure in ({}, {"settle": SEEN}, {"test_time": TestTime()}):
         found = track(tracker, movie, rendered=True, **procedure)
         expected = inference.track(tracker, x, **procedure)
-        tracks = movie.to_source(expected.tracks)
+        tracks = movie.to_source(expected.tracks.begun())
         if procedure.get("test_time", tracker.test_time).tight:
             tracks = refined(tracks, movie, tracker.picture.box)
         same(found, expected._replace(tracks=tracks))
