@@ -9,8 +9,9 @@ from vtssi_pyro.data.dataset import Part
 from vtssi_pyro.evaluation.futures import TEMPERATURES, futures_at, tracked
 from vtssi_pyro.evaluation.held_out import FOLLOWED, MOST
 from vtssi_pyro.inference.standalone import SomeTracker
+from vtssi_pyro.model.tracker import Tracker, at_once
 from vtssi_pyro.train.config import Config
-from vtssi_pyro.train.outlook import scaled
+from vtssi_pyro.train.outlook import FEW, scaled
 from vtssi_pyro.train.splits import Splits
 
 CALIBRATED = 150  # held-out sequences for the calibration: few, since it draws futures of each several times
@@ -43,9 +44,11 @@ def expected(config: Config, splits: Splits, tracker: SomeTracker) -> Ending:
     """
     test, known, observe = splits.test, splits.calibration, config.observe
     total, length = len(test), test.length
-    frame = scaled(lambda number: tracked(tracker, Part(known, 0, number)), len(known)) / (
-        len(known) * known.length
-    )
+    # smoothing takes about as long for a few sequences as for a whole batch
+    smooth = isinstance(tracker, Tracker) and tracker.test_time.smooth
+    first = at_once(tracker, known.length) if smooth else FEW
+    tracking = scaled(lambda number: tracked(tracker, Part(known, 0, number)), len(known), first)
+    frame = tracking / (len(known) * known.length)
     calibration, some = 0.0, calibrated(config, tracker, known)
     if some is not None:
         calibration = scaled(

@@ -5,9 +5,9 @@ scene, attention and picture. Format 2 names the kind of the block in every slot
 names of the paper's variants. Format 3 names each variant by its blocks. Format 4 knows by hash all that a run was
 made from. Format 5 has stages that end early, and motions with filters and walls. Format 6 has roll-outs from every
 frame, and messages that end at a distance. Format 7 has glimpses of which training hides a side. Format 8 has elastic
-collisions. Format 9 has walls that turn objects back at their edges, format 10 objects that climb. A file of the
-present format must be complete; a key added to the configuration therefore needs a format of its own, by which files
-without it are known.
+collisions. Format 9 has walls that turn objects back at their edges, format 10 objects that climb, format 11 tracks
+that are smoothed. A file of the present format must be complete; a key added to the configuration therefore needs a
+format of its own, by which files without it are known.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from vtssi_pyro.train.config import Config
 
 T = TypeVar("T")
 
-FORMAT = 10
+FORMAT = 11
 _SLOTS = {"count": "scene", "size": "scene", "description": "scene", "decoder": "picture"}
 _OBJECTS = ("scene", "attention", "picture")
 _WITHOUT_MOTION = ("air", "find", "rect-find")

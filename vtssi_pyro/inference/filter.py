@@ -14,6 +14,7 @@ from vtssi_pyro.errors import Argument, UsageError
 from vtssi_pyro.inference.estimate import Estimate, floats, joined, quiet, seeded
 from vtssi_pyro.inference.hypotheses import Settled, select_hypothesis
 from vtssi_pyro.inference.readout import readout
+from vtssi_pyro.inference.smoothing import smoothed
 from vtssi_pyro.inference.standalone import SomeTracker, StandaloneTracker
 from vtssi_pyro.model.config import TestTime
 from vtssi_pyro.model.handlers import mode, record, temper
@@ -96,12 +97,14 @@ class Filter:
         with quiet(self.tracker):
             return Belief(select_hypothesis(self.tracker, self.weighing, floats(some), number, run))
 
-    def step(self, belief: Belief, frames: Tensor) -> tuple[Belief, Estimate]:
+    def step(self, belief: Belief, frames: Tensor, smooth: int = 0) -> tuple[Belief, Estimate]:
         """Read the next frames, in the first step at least ``needed``.
 
         Args:
             belief: of the frames before.
             frames: (B, T, C, H, W) or, in grey, (B, T, H, W), in [0, 1] or uint8.
+            smooth: number of gradient steps by which their estimate, but not the belief, is smoothed; see
+                :func:`~vtssi_pyro.inference.smoothing.smoothed`.
         """
         x = floats(channelled(frames))
         program = self.program
@@ -109,7 +112,7 @@ class Filter:
             program = replace(program, consensus=belief.consensus)
         chain = None if self.tracker.per_frame else belief.chain
         with quiet(self.tracker), mode():
-            latents = program.guide(x, chain=chain)
+            latents = smoothed(program, x, chain, smooth)
             estimate = self.readout.seen(x, latents)
         return belief._replace(chain=latents.chain), estimate
 
@@ -186,7 +189,7 @@ def forecast(
     temperature: float = 1.0,
     test_time: TestTime | None = None,
 ) -> Estimate:
-    """Tracks of the observed frames and of ``horizon`` frames beyond them.
+    """Tracks of the observed frames and of ``horizon`` frames beyond them; if there are any, none are smoothed.
 
     Args:
         tracker: a trained tracker; to predict it needs a model of motion.
@@ -232,7 +235,7 @@ def forecasts(
         for x in frames.split(batch or at_once(tracker, min(frames.shape[1], WINDOW))):
             if len(batches) % TIDIED == TIDIED - 1:
                 tidy()
-            belief, seen = _read(filter_, x, settle)
+            belief, seen = _read(filter_, x, settle, 0 if horizon else filter_.asked.smooth)
             futures, noise = list[Estimate](), int(torch.randint(2**62, ()))
             for temperature in temperatures:
                 with seeded(noise):  # the same at every temperature
@@ -243,11 +246,11 @@ def forecasts(
     return [joined(parts, 0) for parts in zip(*batches, strict=True)]
 
 
-def _read(filter_: Filter, x: Tensor, settle: int | None) -> tuple[Belief, Estimate]:
-    """The belief after some frames (B, T, C, H, W), and the estimate of all of them."""
+def _read(filter_: Filter, x: Tensor, settle: int | None, smooth: int) -> tuple[Belief, Estimate]:
+    """The belief after some frames (B, T, C, H, W), and the estimate of all of them; see :meth:`Filter.step`."""
     belief, pieces = filter_.init(x, settle), []
     for window in windows(filter_, x):
-        belief, estimate = filter_.step(belief, window)
+        belief, estimate = filter_.step(belief, window, smooth)
         pieces.append(estimate)
     return belief, joined(pieces, 1)
 
@@ -269,7 +272,7 @@ def estimates(
     filter_ = Filter(tracker, test_time)
     belief = filter_.init(frames, settle)
     for window in windows(filter_, frames):
-        belief, estimate = filter_.step(belief, window)
+        belief, estimate = filter_.step(belief, window, filter_.asked.smooth)
         tidy()
         yield estimate
 
@@ -278,7 +281,7 @@ class Stream:
     """Track frames as they come, in time and memory that do not grow with their number.
 
     Its estimates equal those of :func:`track`, to rounding, if :func:`track`, too, decides the objects on the first
-    frames (``settle=Stream.needed``): after these the model is causal.
+    frames (``settle=Stream.needed``): after these the model is causal. They are never smoothed.
 
     Args:
         tracker: a trained tracker.

@@ -1,6 +1,6 @@
 """Looks and places of objects by gradient ascent, beside what a network reads off one glimpse."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -38,16 +38,16 @@ def ascended(view: View, shown: Depicted, tried: Tensor, steps: int) -> Depicted
         layers = own.depicted(objects._replace(description=looks), where).layers
         return (own.evidence(layers, now.there) + (own.expected(looks, where) * may).sum(-1)).sum()
 
-    climbed = _climbed(density, (objects.description, now.place), (RATE * change, PACE * change), steps)
+    found = climbed(density, (objects.description, now.place), (RATE * change, PACE * change), steps)
     looks, where = (
         rows.put(whole.expand(*tried.shape, whole.shape[-1]), part)
-        for whole, part in zip((shown.objects.description, shown.place), climbed, strict=True)
+        for whole, part in zip((shown.objects.description, shown.place), found, strict=True)
     )
     return better(view, shown, shown.there, tried, looks, where)[0]
 
 
-def _climbed(
-    density: Callable[..., Tensor], start: tuple[Tensor, ...], rates: tuple[Tensor, ...], steps: int
+def climbed(
+    density: Callable[..., Tensor], start: Sequence[Tensor], rates: Sequence[Tensor], steps: int
 ) -> list[Tensor]:
     """Values after some steps of Adam up a density; torch's optimisers load its compiler, which takes seconds.
 

@@ -59,6 +59,11 @@ class TestTime(Declared):
         "Rounds in which positions and looks are settled on the frames; of template searches alone.",
     ] = 0
     settled: Annotated[int, WINDOW, "Frames that settle looks."] = 5
+    smooth: Annotated[
+        int,
+        Range(0, 1000),
+        "Gradient steps by which looks and places climb the joint density of all frames; not of forecasts and streams.",
+    ] = 0
     tight: Annotated[bool, "Whether tracks hold tight boxes and their centres, not attention windows."] = (
         False
     )

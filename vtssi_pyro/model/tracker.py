@@ -196,7 +196,8 @@ class Tracker(Trainable):
             bounded: whether tight boxes are settled on the frames, too, which no evidence depends on.
 
         Raises:
-            UsageError: the paper's procedure is asked of a template search, which it does not have.
+            UsageError: the paper's procedure is asked of a template search, which it does not have; or looks are to be
+                settled in two ways.
         """
         if test_time == PUBLISHED and self.finder.registers:
             raise UsageError(
@@ -206,6 +207,11 @@ class Tracker(Trainable):
         asked = test_time or self.test_time
         program = self.program(rule=RULES[asked.fusion] if asked.fusion else self.rule)
         if asked.refine and self.finder.registers:
+            if asked.smooth:
+                raise UsageError(
+                    "model.test_time.refine has settled the looks on the frames, so that none are left to climb by "
+                    "model.test_time.smooth: take one of the two"
+                )
             finder = Registered(self.finder, self.motion, asked.refine, asked.settled, bounded)
             program = replace(program, finder=finder)
         return program

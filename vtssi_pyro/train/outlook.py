@@ -17,6 +17,7 @@ from vtssi_pyro.train.recipe import Stage, TrainConfig
 from vtssi_pyro.train.step import Step
 from vtssi_pyro.train.trainer import Trainer, learning
 
+FEW = 2  # items of which some work is rehearsed at first
 # Seconds of a part that is long enough to stand for the whole: what the first calls of a kind set up takes tenths.
 ENOUGH = 0.5
 # of parts that are too short: all of them together then take little longer than the last
@@ -29,7 +30,7 @@ def clock() -> float:
     return time.monotonic()
 
 
-def scaled(work: Callable[[int], object], whole: int, first: int = 2) -> float:
+def scaled(work: Callable[[int], object], whole: int, first: int = FEW) -> float:
     """Estimate the seconds that some work takes on ``whole`` items, by doing it on a few of them.
 
     It is done on more and more, until that takes long enough: items that are read together take less time each.
