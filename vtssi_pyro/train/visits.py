@@ -32,7 +32,7 @@ CLIMB = 20
 # Of 60 further sequences (seed 33), MOTA gains 0.7 by 30 steps of smoothing, and 1.5 by 60.
 SMOOTH = 60
 # Sequences that a training is validated and judged on: more would take longer than the training.
-VALIDATED, JUDGED = 64, 200
+VALIDATED, JUDGED = 32, 200
 # Of the steps on sequences: visitors and sprites go straight ahead, as the motion expects without learning. Each takes
 # seconds, and ten times as many would take most of an hour of a core.
 SIMPLER = 10
