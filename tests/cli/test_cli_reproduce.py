@@ -210,6 +210,7 @@ def test_cells_may_share_the_first_blocks_of_one_training(
             "name": "air-mixed-0",
             "minutes": Run(runs / "air-mixed-0").minutes,
             "steps": Run(runs / "air-mixed-0").load()["step"],
+            "gpu": None,
             "start": None,
         }
         assert run.config.start == str(runs / "air-mixed-0")

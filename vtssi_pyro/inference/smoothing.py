@@ -37,10 +37,10 @@ def smoothed(program: Program, frames: Tensor, before: Chain | None, steps: int)
 
     Reference: Kim et al., Semi-amortized variational autoencoders, 2018.
     """
+    if not steps:
+        return program.guide(frames, chain=before)
     with poutine.trace() as guided:
         latents = program.guide(frames, chain=before)
-    if not steps:
-        return latents
     drawn = {node["name"]: node for node in _sampled(guided.trace)}
     rates = {name: RATES[variable(node)] for name, node in drawn.items() if variable(node) in RATES}
     joint = _Joint(program, fold(frames) if program.per_frame else frames, before, drawn)

@@ -124,8 +124,11 @@ def mean_square_pull(slope: Tensor, residual: Tensor) -> Tensor:
         mean squares (...).
     """
     side = slope.shape[-1]
-    powers = [torch.fft.fft2(x, s=(2 * side, 2 * side)).abs().square() for x in (slope, residual)]
-    return (powers[0] * powers[1]).sum((-3, -2, -1)) / (2 * side * side) ** 2
+    first, second = (torch.fft.rfft2(x, s=(2 * side, 2 * side)) for x in (slope, residual))
+    powers = first.abs().square() * second.abs().square()
+    # of real images the other half of the spectrum mirrors this one, but for its first and its last column
+    whole = 2 * powers.sum((-3, -2, -1)) - powers[..., 0].sum((-2, -1)) - powers[..., -1].sum((-2, -1))
+    return whole / (2 * side * side) ** 2
 
 
 def sharpen(
