@@ -69,6 +69,16 @@ def test_the_rate_of_an_animation(name: str, tmp_path: Path) -> None:
     assert open_movie(write_animation(tmp_path / name, duration=40, **settings)).rate == 25
 
 
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.apng"])
+def test_frames_of_an_animation_may_be_shown_for_different_times(name: str, tmp_path: Path) -> None:
+    """Then each has its own time, and the rate is the mean one."""
+    settings = {"format": "PNG"} if name == "a.apng" else {}
+    movie = open_movie(write_animation(tmp_path / name, duration=[40, 80] * 6, **settings))
+    assert movie.times == pytest.approx([0.06 * t - 0.02 * (t % 2) for t in range(12)])
+    assert movie.rate == pytest.approx(12 / 0.72)
+    assert "40 to 80 ms apart" in " ".join(movie.lines)
+
+
 def test_sixteen_bits_stay(tmp_path: Path) -> None:
     deep = GREY.astype(np.uint16) * 255 + 100
     for path in (write_animation(tmp_path / "a.tif", deep), write_folder(tmp_path / "folder", deep)):

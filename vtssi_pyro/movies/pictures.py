@@ -3,8 +3,9 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from vtssi_pyro.errors import DataError
 from vtssi_pyro.movies.movie import Movie
+from vtssi_pyro.movies.pace import paced
 from vtssi_pyro.movies.pillow import array_of, decoding, opened_picture
 from vtssi_pyro.movies.stored import Stored
 from vtssi_pyro.movies.tiff import is_tiff, tiff, tiff_picture
@@ -35,7 +37,6 @@ def animation(path: Path, stored: Stored = Stored()) -> Movie:
             frames, first = getattr(opened, "n_frames", 1), _first(opened)
             opened.seek(first)
             shown = array_of(opened)
-        pause = opened.info.get("duration")  # milliseconds, of the first frame; WebP tells once it is decoded
     stored.refuse_for_pictures(str(path), 1 if shown.ndim == 2 else shown.shape[-1])
     stored.refuse_bomb(str(path), shown.nbytes * (frames - first), path.stat().st_size)
 
@@ -47,7 +48,24 @@ def animation(path: Path, stored: Stored = Stored()) -> Movie:
                     frame = array_of(opened)
                 yield frame
 
-    return Movie(str(path), shown.shape[:2], frames - first, 1000 / pause if pause else None, read, stored)
+    pauses = _pauses(path, range(first, frames))
+    rate = 1000 * len(pauses) / sum(pauses) if pauses else None
+    uneven, lines = paced(str(path), [begun / 1000 for begun in accumulate(pauses[:-1], initial=0.0)])
+    return Movie(str(path), shown.shape[:2], frames - first, rate, read, stored, lines, times=uneven)
+
+
+def _pauses(path: Path, numbers: Iterable[int]) -> list[float]:
+    """How long an animation shows each frame, ms; none if it does not tell of all, or cannot be read to its end."""
+    found = []
+    with suppress(DataError), opened_picture(path) as opened:
+        for number in numbers:
+            with decoding(path):
+                opened.seek(number)
+                if opened.format == "WEBP":  # which tells once it is decoded
+                    opened.load()
+            found.append(opened.info.get("duration", 0))
+        return found if all(found) else []
+    return []
 
 
 def _first(opened: "Image") -> int:
