@@ -1,6 +1,6 @@
 """Smoothing: looks and places in the light of all frames, where a filter knows of each only what came before it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -45,12 +45,15 @@ def smoothed(program: Program, frames: Tensor, before: Chain | None, steps: int)
     rates = {name: RATES[variable(node)] for name, node in drawn.items() if variable(node) in RATES}
     joint = _Joint(program, fold(frames) if program.per_frame else frames, before, drawn)
 
+    def named(values: Iterable[Tensor]) -> dict[str, Tensor]:
+        return dict(zip(rates, values, strict=True))
+
     def density(*values: Tensor) -> Tensor:
-        return joint(dict(zip(rates, values, strict=True)))[0].sum()
+        return joint(named(values))[0].sum()
 
     start = [drawn[name]["value"] for name in rates]
     paces = [torch.full_like(value, rate) for value, rate in zip(start, rates.values(), strict=True)]
-    found = dict(zip(rates, climbed(density, start, paces, steps), strict=True))
+    found = named(climbed(density, start, paces, steps))
     likelier = (joint(found)[0] > joint({})[0])[:, None, None]
     _, objects, states = joint(
         {name: torch.where(likelier, new, drawn[name]["value"]) for name, new in found.items()}

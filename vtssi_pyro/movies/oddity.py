@@ -39,16 +39,14 @@ def odd(seen: Mapping[int, np.ndarray]) -> tuple[int, ...]:
     Returns:
         the numbers of the odd ones.
     """
-    numbers, stack = list(seen), np.stack(list(seen.values())) if seen else np.zeros((0, 1, 1))
-    if len(stack) <= REACH:
+    if len(seen) <= REACH:
         return ()
+    stack = np.stack(list(seen.values()))
     usual, trend = (
         np.stack(each) for each in zip(*(_usual(stack, t) for t in range(len(stack))), strict=True)
     )
     away = np.minimum(np.abs(stack - usual), np.abs(stack - trend))
-    least = max(SIGMAS * float(np.median(away)), LEAST * float(np.ptp(usual)), 1e-9)
-    share = (away > least).mean((1, 2))
-    return tuple(number for number, much in zip(numbers, share, strict=True) if much > MOST)
+    return tuple(number for number, which in zip(seen, _unlike(away, usual), strict=True) if which)
 
 
 def blank(seen: Mapping[int, np.ndarray]) -> tuple[int, ...]:
@@ -62,15 +60,20 @@ def blank(seen: Mapping[int, np.ndarray]) -> tuple[int, ...]:
     Returns:
         the numbers of the frames that show nothing.
     """
-    stack = np.stack(list(seen.values())) if seen else np.zeros((0, 1, 1))
-    if len(stack) <= REACH:
+    if len(seen) <= REACH:
         return ()
-    away = np.abs(stack - np.median(stack, 0))
-    least = max(SIGMAS * float(np.median(away)), LEAST * float(np.ptp(stack)), 1e-9)
+    stack = np.stack(list(seen.values()))
+    unlike = _unlike(np.abs(stack - np.median(stack, 0)), stack)
     spread = stack.std((1, 2))
     even = spread < BLANK * float(np.median(spread))
-    unlike = (away > least).mean((1, 2)) > MOST
     return tuple(number for number, which in zip(seen, even & unlike, strict=True) if which)
+
+
+def _unlike(away: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    """Which frames differ in most of their squares, (T,), by how far these are ``away`` from the usual, (T, h, w)."""
+    least = max(SIGMAS * float(np.median(away)), LEAST * float(np.ptp(squares)), 1e-9)
+    share: np.ndarray = (away > least).mean((1, 2))
+    return share > MOST
 
 
 def _usual(stack: np.ndarray, t: int) -> tuple[np.ndarray, np.ndarray]:
